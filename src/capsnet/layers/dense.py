@@ -1,0 +1,99 @@
+"""A capsule layer in which every child votes for every parent.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 2 and Procedure 1.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.errors import UserError
+from capsnet.routing import ROUTINGS, Routing
+
+
+class DenseCapsules(nn.Module):
+    """Owns a transformation matrix for each pair of child and parent; a routing turns the votes into parents.
+
+    Votes and routing are computed in the type of `weight`, under autocast too: agreement is a sum over many children.
+
+    Args:
+        num_children: number of child capsules `i`.
+        num_parents: number of parent capsules `j`.
+        child_dim: dimension `c` of a child's pose.
+        parent_dim: dimension `d` of a parent's pose.
+        routing: a name in `capsnet.routing.ROUTINGS`, or a `Routing` of the same sizes.
+        routing_options: arguments of a routing given by name, for example `{"iterations": 2}`.
+
+    Shapes:
+        children `b i c` and `b i`; poses `b j d`, activations `b j`, coupling `b i j`.
+
+    Raises:
+        UserError: a size below 1, an unknown routing, or children of another number or dimension.
+
+    Example:
+        >>> layer = DenseCapsules(1152, 10, child_dim=8, parent_dim=16, routing="dynamic")
+        >>> layer(Capsules(torch.randn(2, 1152, 8), torch.ones(2, 1152))).poses.shape
+        torch.Size([2, 10, 16])
+    """
+
+    def __init__(
+        self,
+        num_children: int,
+        num_parents: int,
+        *,
+        child_dim: int = 8,
+        parent_dim: int = 16,
+        routing: str | Routing = "dynamic",
+        routing_options: Mapping[str, object] | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = {
+            "num_children": num_children,
+            "num_parents": num_parents,
+            "child_dim": child_dim,
+            "parent_dim": parent_dim,
+        }
+        for name, size in sizes.items():
+            if size < 1:
+                raise UserError(f"{name} must be at least 1, got {size}")
+        self.num_children, self.num_parents = num_children, num_parents
+        self.child_dim, self.parent_dim = child_dim, parent_dim
+        self.weight = nn.Parameter(
+            torch.empty(num_children, child_dim, num_parents, parent_dim, device=device, dtype=dtype)
+        )
+        if isinstance(routing, str):
+            self.routing = ROUTINGS.get(routing)(
+                num_children,
+                num_parents,
+                parent_dim=parent_dim,
+                device=device,
+                dtype=dtype,
+                **(routing_options or {}),
+            )
+        else:
+            self.routing = routing
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Normal with standard deviation 0.1, as in the authors' code: the paper does not state one."""
+        nn.init.normal_(self.weight, std=0.1)
+
+    def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
+        """Find the parents of `children`."""
+        expected = (self.num_children, self.child_dim)
+        if children.poses.shape[1:] != expected:
+            raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
+        dtype = self.weight.dtype
+        with torch.autocast(self.weight.device.type, enabled=False):
+            capsules = Capsules(children.poses.to(dtype), children.activations.to(dtype))
+            return self.routing.route_children(capsules, self.weight)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_children} x {self.child_dim}D -> {self.num_parents} x {self.parent_dim}D, "
+            f"weight {tuple(self.weight.shape)}"
+        )

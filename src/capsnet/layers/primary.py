@@ -1,0 +1,74 @@
+"""Primary capsules: the layer between feature maps and capsules.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 4.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.capsules import Capsules
+from capsnet.errors import UserError
+from capsnet.functional import squash
+
+
+class PrimaryCapsules(nn.Module):
+    """One convolution whose channels are read, eight at a time, as the poses of capsules, and squashed.
+
+    A capsule is `pose_dim` neighbouring channels of **one** place. Capsules are in the order row, column, type:
+    capsule `(y * width + x) * num_types + t` holds channels `t * pose_dim` to `(t + 1) * pose_dim` of place `(y, x)`.
+
+    Args:
+        in_channels: channels of the feature maps.
+        num_types: kinds of capsule at each place (32 in the paper).
+        pose_dim: dimension of a pose (8 in the paper).
+        kernel_size: side of the convolution's window.
+        stride: step of the window.
+        scale: factor on the convolution's output, before its bias. The authors' code has 1/32: there the layer is a
+            routing with one iteration, and a softmax over 32 types of zero logits is 1/32. The paper's text has none.
+
+    Shapes:
+        features `b channels h w`; poses `b i c` with `i = h' w' num_types`; activations `b i`, the lengths.
+
+    Raises:
+        UserError: a size below 1, or feature maps smaller than the window.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_types: int,
+        *,
+        pose_dim: int = 8,
+        kernel_size: int = 9,
+        stride: int = 2,
+        scale: float = 1.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("num_types", num_types), ("pose_dim", pose_dim)):
+            if value < 1:
+                raise UserError(f"{name} must be at least 1, got {value}")
+        self.num_types, self.pose_dim, self.scale = num_types, pose_dim, scale
+        self.conv = nn.Conv2d(in_channels, num_types * pose_dim, kernel_size, stride, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot's initialisation, zero bias: the paper does not state one."""
+        nn.init.xavier_uniform_(self.conv.weight)
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, features: Float[Tensor, "b channels h w"]) -> Capsules:
+        """Read feature maps as capsules."""
+        # the scale goes onto the weight: the bias is not scaled in the authors' code
+        weight = self.conv.weight if self.scale == 1.0 else self.conv.weight * self.scale
+        maps = nn.functional.conv2d(features, weight, self.conv.bias, self.conv.stride)
+        with torch.autocast(maps.device.type, enabled=False):
+            maps = maps.to(self.conv.weight.dtype).permute(0, 2, 3, 1)  # b h w channels
+            poses = squash(maps.reshape(len(maps), -1, self.pose_dim))
+            return Capsules(poses=poses, activations=poses.norm(dim=-1))
+
+    def extra_repr(self) -> str:
+        return f"num_types={self.num_types}, pose_dim={self.pose_dim}, scale={self.scale:g}"

@@ -1,0 +1,59 @@
+"""Margin loss. Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 4."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from capsnet.errors import UserError
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+def margin_loss(
+    lengths: Float[Tensor, "b n"],
+    targets: Shaped[Tensor, "b n"] | Shaped[Tensor, " b"],
+    positive: float = 0.9,
+    negative: float = 0.1,
+    downweight: float = 0.5,
+    reduction: Reduction = "mean",
+) -> Float[Tensor, ""] | Float[Tensor, " b"]:
+    r"""Ask for long capsules where a class is there, and short ones where it is not.
+
+    $$L_k = T_k \max(0, m^+ - \|v_k\|)^2 + \lambda (1 - T_k) \max(0, \|v_k\| - m^-)^2$$
+
+    summed over the classes k. The authors' code takes half of it and the mean over classes: a twentieth for ten classes.
+
+    Args:
+        lengths: lengths of the class capsules.
+        targets: class indices, or one row per sample with 1 for each class that is there (several may be).
+        positive: the margin m+.
+        negative: the margin m-.
+        downweight: λ, the weight of absent classes.
+        reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
+
+    Shapes:
+        lengths `b n`; targets `b` or `b n`; result: a scalar, or `b` for `"none"`.
+
+    Raises:
+        UserError: an unknown reduction.
+
+    Example:
+        >>> margin_loss(torch.tensor([[0.5, 0.2]]), torch.tensor([0]))  # 0.4 ** 2 + 0.5 * 0.1 ** 2
+        tensor(0.1650)
+    """
+    if targets.ndim == 1:
+        targets = torch.nn.functional.one_hot(targets.long(), lengths.shape[1])
+    present = targets.to(lengths.dtype)
+    missing_length = (positive - lengths).clamp(min=0).square()
+    excess_length = (lengths - negative).clamp(min=0).square()
+    loss = (present * missing_length + downweight * (1 - present) * excess_length).sum(dim=1)
+    return reduce(loss, reduction)
+
+
+def reduce(loss: Float[Tensor, " b"], reduction: Reduction) -> Float[Tensor, ""] | Float[Tensor, " b"]:
+    """Reduce a loss over the batch."""
+    if reduction not in ("mean", "sum", "none"):
+        raise UserError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss

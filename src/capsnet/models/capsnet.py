@@ -1,0 +1,188 @@
+"""CapsNet. Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Figs. 1 and 2."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+from capsnet.errors import UserError
+from capsnet.layers import Decoder, DenseCapsules, PrimaryCapsules
+from capsnet.models.factory import MODELS, Preset
+
+
+class CapsNet(nn.Module):
+    """Convolution, primary capsules, one capsule for each class, decoder.
+
+    With the default arguments it is the network of the paper's text for MNIST: 1,152 primary capsules, 6,804,224
+    parameters, 8,215,568 with the decoder. The authors' released code differs from the text in `primary_scale`,
+    `routing_bias` and `initialisation`; the preset `capsnet-authors` sets all three.
+
+    Args:
+        image_shape: channels, height and width.
+        num_classes: number of class capsules.
+        stem_channels: channels of the first convolution.
+        primary_types: kinds of primary capsule.
+        primary_dim: dimension of a primary capsule.
+        class_dim: dimension of a class capsule.
+        kernel_size: window side of both convolutions.
+        routing: name of the routing.
+        iterations: routing iterations.
+        routing_bias: learn a bias in the routing's sum (authors' code).
+        leaky: a primary capsule may also go to no class.
+        gradient: through `"full"` routing, or the `"last"` iteration only.
+        routing_options: arguments of a routing other than the dynamic one, in place of the four above.
+        primary_scale: factor before the primary squash (1/32 in the authors' code).
+        initialisation: `"glorot"`, or `"authors"`: truncated normal, 0.05 in the first convolution and 0.1 after it,
+            every bias 0.1. The paper does not state one.
+        decoder: reconstruct the image.
+        decoder_hidden: sizes of the decoder's hidden layers.
+
+    Shapes:
+        images `b c h w`, in [0, 1]; see `CapsNetOutput`.
+
+    Raises:
+        UserError: an image too small for the two convolutions, a size below 1, or an unknown option.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (1, 28, 28),
+        num_classes: int = 10,
+        *,
+        stem_channels: int = 256,
+        primary_types: int = 32,
+        primary_dim: int = 8,
+        class_dim: int = 16,
+        kernel_size: int = 9,
+        routing: str = "dynamic",
+        iterations: int = 3,
+        routing_bias: bool = False,
+        leaky: bool = False,
+        gradient: Literal["full", "last"] = "full",
+        routing_options: Mapping[str, object] | None = None,
+        primary_scale: float = 1.0,
+        initialisation: Literal["glorot", "authors"] = "glorot",
+        decoder: bool = True,
+        decoder_hidden: Sequence[int] = (512, 1024),
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if initialisation not in ("glorot", "authors"):
+            raise UserError(f"initialisation must be 'glorot' or 'authors', got {initialisation!r}")
+        for name, value in (("num_classes", num_classes), ("stem_channels", stem_channels)):
+            if value < 1:
+                raise UserError(f"{name} must be at least 1, got {value}")
+        channels, height, width = image_shape
+        self.input_shape = (channels, height, width)
+        self.class_names = tuple(str(k) for k in range(num_classes))
+        self.grid = _primary_grid(height, width, kernel_size)
+        self.stem = nn.Conv2d(channels, stem_channels, kernel_size, device=device, dtype=dtype)
+        self.primary_capsules = PrimaryCapsules(
+            stem_channels,
+            primary_types,
+            pose_dim=primary_dim,
+            kernel_size=kernel_size,
+            scale=primary_scale,
+            device=device,
+            dtype=dtype,
+        )
+        if routing_options is None and routing == "dynamic":
+            routing_options = {
+                "iterations": iterations,
+                "bias": routing_bias,
+                "leaky": leaky,
+                "gradient": gradient,
+            }
+        self.class_capsules = DenseCapsules(
+            self.grid[0] * self.grid[1] * primary_types,
+            num_classes,
+            child_dim=primary_dim,
+            parent_dim=class_dim,
+            routing=routing,
+            routing_options=routing_options,
+            device=device,
+            dtype=dtype,
+        )
+        self.decoder = (
+            Decoder(num_classes, class_dim, self.input_shape, hidden=decoder_hidden, device=device, dtype=dtype)
+            if decoder
+            else None
+        )
+        self.initialisation = initialisation
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, by the initialisation chosen."""
+        nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
+        assert self.stem.bias is not None
+        nn.init.zeros_(self.stem.bias)
+        if self.initialisation == "authors":
+            for name, parameter in self.named_parameters():
+                if name.endswith("bias"):
+                    nn.init.constant_(parameter, 0.1)
+                else:
+                    std = 0.05 if name == "stem.weight" else 0.1
+                    nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
+        """Find the class capsules of images."""
+        if images.shape[1:] != self.input_shape:
+            raise UserError(
+                f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
+                f"with image_shape={tuple(images.shape[1:])}"
+            )
+        primary: Capsules = self.primary_capsules(self.stem(images).relu())
+        classes: RoutingOutput = self.class_capsules(primary)
+        return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
+
+    def reconstruct(self, capsules: Capsules, labels: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b c h w"]:
+        """Draw the image that a class capsule describes.
+
+        Args:
+            capsules: class capsules, as in the model's output.
+            labels: the capsule to decode of each sample; None: the longest.
+
+        Raises:
+            UserError: the model was created without a decoder.
+        """
+        if self.decoder is None:
+            raise UserError("this model has no decoder; create it with decoder=True")
+        chosen = capsules.activations.argmax(dim=1) if labels is None else labels
+        image: Tensor = self.decoder(capsules.poses, chosen)
+        return image
+
+
+def _primary_grid(height: int, width: int, kernel_size: int) -> tuple[int, int]:
+    """Rows and columns of primary capsules: a window at stride 1, then one at stride 2, neither padded."""
+    smallest = 2 * kernel_size - 1
+    if min(height, width) < smallest:
+        raise UserError(
+            f"images must be at least {smallest}x{smallest} for two {kernel_size}x{kernel_size} convolutions, "
+            f"got {height}x{width}; use larger images or a smaller kernel_size"
+        )
+    rows, columns = ((side - smallest) // 2 + 1 for side in (height, width))
+    return rows, columns
+
+
+MODELS.add("capsnet", Preset(CapsNet, {}, "Sabour et al. 2017, the paper's text: 8,215,568 parameters"))
+MODELS.add(
+    "capsnet-authors",
+    Preset(
+        CapsNet,
+        {"primary_scale": 1 / 32, "routing_bias": True, "initialisation": "authors"},
+        "Sabour et al. 2017, the authors' released code: 1/32 before the primary squash, routing bias, their "
+        "initialisation",
+    ),
+)
+MODELS.add(
+    "capsnet-tiny",
+    Preset(
+        CapsNet,
+        {"stem_channels": 16, "primary_types": 4, "decoder_hidden": (64, 128)},
+        "the same network with few channels: for tests and first tries",
+    ),
+)

@@ -1,0 +1,130 @@
+"""Dynamic routing by agreement.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Procedure 1.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
+from capsnet.functional import squash
+from capsnet.routing.base import ROUTINGS, Routing
+
+Gradient = Literal["full", "last"]
+
+
+def dynamic_routing(
+    votes: Float[Tensor, "b i j d"],
+    iterations: int = 3,
+    *,
+    bias: Float[Tensor, "j d"] | None = None,
+    leaky: bool = False,
+    gradient: Gradient = "full",
+) -> RoutingOutput:
+    r"""Send each child's vote to the parents that agree with it.
+
+    From logits $b_{ij} = 0$, repeat: $c_{ij} = \mathrm{softmax}_j(b_{ij})$, over the **parents**;
+    $s_j = \sum_i c_{ij} \hat u_{j|i}$; $v_j = \mathrm{squash}(s_j)$; $b_{ij} \mathrel{+}= \hat u_{j|i} \cdot v_j$.
+    Logits belong to one sample: they are neither learned nor shared over the batch.
+
+    Args:
+        votes: what each child thinks each parent looks like, û_{j|i}.
+        iterations: the paper's r; 1 is no routing, every parent gets the same share of every child.
+        bias: added to s_j before each squash, as in the authors' code; the paper has none.
+        leaky: a child may also go to no parent: one more logit, always zero, stands in the softmax and its share is
+            dropped (the paper's "none-of-the-above" category for CIFAR-10; it is not one more class).
+        gradient: `"full"` through all iterations, as the authors do; `"last"` treats the coupling as a constant.
+
+    Shapes:
+        votes `b i j d`, bias `j d`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
+
+    Raises:
+        UserError: fewer than one iteration, or an unknown `gradient`.
+
+    Example:
+        >>> dynamic_routing(torch.randn(2, 1152, 10, 16)).poses.shape
+        torch.Size([2, 10, 16])
+    """
+    _check(iterations, gradient)
+    early_votes = votes.detach() if gradient == "last" else votes
+    early_bias = bias.detach() if gradient == "last" and bias is not None else bias
+    logits = votes.new_zeros(votes.shape[:3])  # b i j
+    # the logits are not updated after the last step: nobody would read them
+    for _ in range(iterations - 1):
+        poses = _parents(early_votes, _coupling(logits, leaky), early_bias)
+        logits = logits + torch.einsum("bijd,bjd->bij", early_votes, poses)
+    coupling = _coupling(logits, leaky)
+    poses = _parents(votes, coupling, bias)
+    return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
+
+
+def _coupling(logits: Float[Tensor, "b i j"], leaky: bool) -> Float[Tensor, "b i j"]:
+    if not leaky:
+        return logits.softmax(dim=-1)
+    return torch.cat([torch.zeros_like(logits[..., :1]), logits], dim=-1).softmax(dim=-1)[..., 1:]
+
+
+def _parents(
+    votes: Float[Tensor, "b i j d"], coupling: Float[Tensor, "b i j"], bias: Float[Tensor, "j d"] | None
+) -> Float[Tensor, "b j d"]:
+    total = torch.einsum("bij,bijd->bjd", coupling, votes)
+    return squash(total if bias is None else total + bias)
+
+
+def _check(iterations: int, gradient: str) -> None:
+    if iterations < 1:
+        raise UserError(f"iterations must be at least 1, got {iterations}")
+    if gradient not in ("full", "last"):
+        raise UserError(f"gradient must be 'full' or 'last', got {gradient!r}")
+
+
+@ROUTINGS.register("dynamic")
+class DynamicRouting(Routing):
+    """`dynamic_routing` as a module; with `bias=True` it learns the bias of the authors' code.
+
+    Args:
+        num_children: number of children.
+        num_parents: number of parents.
+        parent_dim: dimension of a parent's pose.
+        iterations: the paper's r.
+        bias: learn a bias for each parent, added before each squash; starts at zero.
+        leaky: let a child go to no parent.
+        gradient: `"full"` or `"last"`.
+
+    Raises:
+        UserError: fewer than one iteration, or an unknown `gradient`.
+    """
+
+    def __init__(
+        self,
+        num_children: int,
+        num_parents: int,
+        *,
+        parent_dim: int,
+        iterations: int = 3,
+        bias: bool = False,
+        leaky: bool = False,
+        gradient: Gradient = "full",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        _check(iterations, gradient)
+        self.iterations, self.leaky, self.gradient = iterations, leaky, gradient
+        self.bias: nn.Parameter | None = None
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(num_parents, parent_dim, device=device, dtype=dtype))
+
+    def forward(
+        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+    ) -> RoutingOutput:
+        """Route votes; the children's activations are not used, their length is in their votes."""
+        return dynamic_routing(votes, self.iterations, bias=self.bias, leaky=self.leaky, gradient=self.gradient)
+
+    def extra_repr(self) -> str:
+        learned = self.bias is not None
+        return f"iterations={self.iterations}, bias={learned}, leaky={self.leaky}, gradient={self.gradient!r}"
