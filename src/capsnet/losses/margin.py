@@ -23,7 +23,7 @@ def margin_loss(
 
     $$L_k = T_k \max(0, m^+ - \|v_k\|)^2 + \lambda (1 - T_k) \max(0, \|v_k\| - m^-)^2$$
 
-    summed over the classes k. The authors' code takes half of it and the mean over classes: a twentieth for ten classes.
+    summed over the classes k. The authors' code takes half of it and the mean over classes: 1/20 for ten classes.
 
     Args:
         lengths: lengths of the class capsules.

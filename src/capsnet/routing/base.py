@@ -20,7 +20,7 @@ class Routing(nn.Module):
         parent_dim: dimension `d` of a parent's pose.
 
     Attributes:
-        coupling_axis: the axis over which the coupling sums to one, `"j"` (parents) unless the algorithm says otherwise.
+        coupling_axis: the axis over which the coupling sums to one, `"j"` (parents) unless a routing differs.
         orders_children: True where the result depends on the order of children.
     """
 
