@@ -1,0 +1,135 @@
+"""What a data set is: uint8 images, labels and class names, kept whole in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from capsnet.errors import UserError
+from capsnet.registry import Registry
+
+Preparation = Literal["digit", "fit"]
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images with their labels.
+
+    Args:
+        images: pixels.
+        labels: indices into `class_names`.
+        class_names: a name for each class.
+
+    Shapes:
+        images `m c h w`, labels `m`.
+
+    Raises:
+        UserError: images and labels of different counts, no images, or a label without a class.
+    """
+
+    images: UInt8[Tensor, "m c h w"]
+    labels: Int[Tensor, " _"]
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise UserError(f"{len(self.images)} images but {len(self.labels)} labels; each image needs one label")
+        if len(self.images) == 0:
+            raise UserError("the data set holds no images")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.class_names):
+            raise UserError(f"labels must be 0 to {len(self.class_names) - 1}, got {low} to {high}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same data on another device."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def select(self, indices: Int[Tensor, " _"]) -> Self:
+        """The images at `indices`."""
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+    def counts(self) -> list[int]:
+        """Number of images of each class."""
+        return torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set by name.
+
+    Args:
+        name: how the user asked for it.
+        train: images that may be learned from; validation is split from these.
+        test: images that are looked at once, at the end.
+        preparation: how a person's own image file becomes an input: as MNIST was made (`"digit"`: light strokes on
+            black, 20x20, centred by mass), or fitted into the frame (`"fit"`).
+    """
+
+    name: str
+    train: ImageData
+    test: ImageData
+    preparation: Preparation = "fit"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a named data set comes from, and one line about it."""
+
+    load: Callable[[Path | None], Dataset]
+    summary: str
+
+
+DATASETS: Registry[Source] = Registry("data set")
+
+
+def hold_out(data: ImageData, share: float, *, seed: int) -> tuple[ImageData, ImageData | None]:
+    """Split images off for validation, the same ones for the same seed.
+
+    Args:
+        data: all training images.
+        share: share of the images (below 1), or their number (1 and more); 0 for none.
+        seed: of the shuffle.
+
+    Returns:
+        What is left to train on, and what was held out (None for a share of 0).
+
+    Raises:
+        UserError: a share that leaves nothing to train on.
+    """
+    count = round(len(data) * share) if share < 1 else int(share)
+    if share > 0:
+        count = max(count, 1)
+    if not 0 <= count < len(data):
+        raise UserError(f"validation must leave images to train on, got {share:g} of {len(data)}; use a smaller share")
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
+    if count == 0:
+        return data, None
+    return data.select(order[count:].sort().values), data.select(order[:count].sort().values)
+
+
+def split_by_class(labels: Int[Tensor, " m"], share: float, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of two parts, the second with `share` of each class but at least one image, and never all of a class."""
+    generator = torch.Generator().manual_seed(seed)
+    first, second = [], []
+    for label in range(int(labels.max()) + 1):
+        members = (labels == label).nonzero()[:, 0]
+        if len(members) == 0:
+            continue
+        members = members[torch.randperm(len(members), generator=generator)]
+        cut = min(max(round(len(members) * share), 1), len(members) - 1)
+        second.append(members[:cut])
+        first.append(members[cut:])
+    return torch.cat(first).sort().values, torch.cat(second).sort().values

@@ -1,0 +1,98 @@
+"""Where a data set's files are: the folder given, $CAPSNET_DATA_DIR, the user's cache, then a download."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from capsnet.errors import UserError
+
+
+def cache_dir() -> Path:
+    """The folder to which data sets are downloaded."""
+    import pooch
+
+    return Path(pooch.os_cache("capsnet"))
+
+
+def find_files(
+    name: str, checksums: Mapping[str, str], mirrors: Sequence[str], data_dir: Path | None = None
+) -> dict[str, Path]:
+    """Find the files of a data set, or download them to the user's cache.
+
+    A file may also be stored unpacked, without its `.gz`. A folder given by the user must hold all files: nothing is
+    downloaded in its place.
+
+    Args:
+        name: of the data set, and of its folder.
+        checksums: file names and their known `md5:...`.
+        mirrors: addresses that end with a slash, tried in order.
+        data_dir: folder that holds the data set's folder.
+
+    Returns:
+        File names and paths.
+
+    Raises:
+        UserError: files missing from the folder given, or a download that fails.
+    """
+    given = data_dir or (Path(value) if (value := os.environ.get("CAPSNET_DATA_DIR")) else None)
+    for root in filter(None, (given, cache_dir())):
+        found = {file: path for file in checksums if (path := _stored(root / name / file)) is not None}
+        if len(found) == len(checksums):
+            return found
+        if data_dir is not None:
+            missing = next(file for file in checksums if file not in found)
+            raise UserError(f"{root / name / missing}: no such file; --data-dir must hold {_layout(name, checksums)}")
+    return {file: _download(name, file, checksum, mirrors, checksums) for file, checksum in checksums.items()}
+
+
+def _stored(path: Path) -> Path | None:
+    unpacked = path.with_suffix("") if path.suffix == ".gz" else path
+    return next((candidate for candidate in (path, unpacked) if candidate.is_file()), None)
+
+
+def _layout(name: str, checksums: Mapping[str, str]) -> str:
+    return f"{name}/" + f", {name}/".join(checksums)
+
+
+def _download(name: str, file: str, checksum: str, mirrors: Sequence[str], checksums: Mapping[str, str]) -> Path:
+    import pooch
+    from requests.exceptions import RequestException
+
+    folder = cache_dir() / name
+    pooch.get_logger().setLevel("WARNING")
+    fault: Exception | None = None
+    for mirror in mirrors:
+        try:
+            return Path(
+                pooch.retrieve(mirror + file, checksum, fname=file, path=folder, progressbar=_DownloadBar(file))
+            )
+        except (RequestException, ValueError, OSError) as error:
+            fault = error
+    reason = "its checksum is wrong" if isinstance(fault, ValueError) else "no connection"
+    raise UserError(
+        f"cannot download {mirrors[-1] + file} ({reason}); fetch the files by hand into {folder} "
+        f"({', '.join(checksums)}), or name the folder that holds {name}/ with --data-dir"
+    ) from fault
+
+
+class _DownloadBar:
+    """A progress bar in the form that pooch asks for."""
+
+    def __init__(self, file: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        columns = (TextColumn(file), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True))
+        self._task = self._progress.add_task(file, total=None)
+        self._progress.start()
+        self.total = 0
+
+    def update(self, count: int) -> None:
+        self._progress.update(self._task, advance=count, total=self.total)
+
+    def reset(self) -> None:
+        self._progress.update(self._task, completed=0)
+
+    def close(self) -> None:
+        self._progress.stop()

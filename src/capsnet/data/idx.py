@@ -1,0 +1,76 @@
+"""Reader of IDX files, the format of MNIST: big-endian magic number, sizes, then the array in C order."""
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from capsnet.data.dataset import ImageData
+from capsnet.errors import UserError
+
+_UINT8 = 0x08
+
+
+def read_idx(path: Path, axes: int) -> Tensor:
+    """Read a uint8 IDX file, compressed (`.gz`) or plain.
+
+    Args:
+        path: the file.
+        axes: the number of axes that it must have: 3 for images, 1 for labels.
+
+    Raises:
+        UserError: a file that is missing or truncated, or fails a check; the message names file and check.
+    """
+    data = _read_bytes(path)
+    if len(data) < 4 or data[:2] != b"\0\0":
+        raise UserError(f"{path}: not an IDX file (magic number {data[:4].hex() or 'missing'}); fetch it again")
+    kind, stored = data[2], data[3]
+    if kind != _UINT8 or stored != axes:
+        raise UserError(
+            f"{path}: must hold uint8 values on {axes} axes (magic number 0000080{axes}), got {data[:4].hex()}; "
+            "are the images and labels files exchanged?"
+        )
+    header = 4 + 4 * axes
+    if len(data) < header:
+        raise UserError(f"{path}: truncated in the header, {len(data)} of {header} bytes; fetch it again")
+    shape = struct.unpack(f">{axes}I", data[4:header])
+    expected = header + int(np.prod(shape, dtype=np.int64))
+    if len(data) != expected:
+        trouble = "truncated" if len(data) < expected else "too long"
+        raise UserError(
+            f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {expected} bytes, "
+            f"got {len(data)}; fetch it again"
+        )
+    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy())
+
+
+def read_image_data(images: Path, labels: Path, class_names: tuple[str, ...]) -> ImageData:
+    """Read a pair of IDX files.
+
+    Raises:
+        UserError: a file that fails a check, or files of different counts.
+    """
+    pixels, classes = read_idx(images, 3)[:, None], read_idx(labels, 1).long()
+    if len(pixels) != len(classes):
+        raise UserError(f"{images} holds {len(pixels)} images but {labels} {len(classes)} labels; fetch both again")
+    if len(classes) and int(classes.max()) >= len(class_names):
+        raise UserError(f"{labels}: labels must be 0 to {len(class_names) - 1}, got {int(classes.max())}")
+    return ImageData(pixels, classes, class_names)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as file:
+                return file.read()
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
+        raise UserError(f"{path}: truncated or corrupt gzip data ({fault}); fetch it again") from None
+    except OSError as fault:
+        raise UserError(f"{path}: cannot be read ({fault.strerror or fault})") from None

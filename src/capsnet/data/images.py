@@ -1,0 +1,125 @@
+"""Image files: opened safely, and made into an input of a model."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from capsnet.data.dataset import Preparation
+from capsnet.errors import UserError
+
+MAX_PIXELS = 64_000_000
+_DIGIT_BOX = 20
+
+
+def open_image(path: Path, *, color: bool) -> Image.Image:
+    """Open an image file as 8-bit grey or colour, upright; transparent places become white.
+
+    Raises:
+        UserError: a file that is missing, is no image, is damaged, or has more than 64 million pixels.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UserError(f"{path}: {width}x{height} pixels are too many to decode safely; shrink it below 64 MP")
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+                upright = _to_eight_bits(upright)
+            if upright.has_transparency_data:
+                rgba = upright.convert("RGBA")
+                upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+            return upright.convert("RGB" if color else "L")
+    except UserError:
+        raise
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, not an image file") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: is not an image that can be read (PNG, JPEG, ...)") from None
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: has too many pixels to decode safely; shrink it below 64 MP") from None
+    except (OSError, SyntaxError, ValueError) as fault:
+        raise UserError(f"{path}: is a damaged image ({fault})") from None
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image, np.float32)
+    top = 65535.0 if values.max() > 255 else 255.0
+    return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8))
+
+
+def fit_image(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Scale an image into a frame, aspect kept; the rest is filled with its border's median colour."""
+    scaled = ImageOps.contain(image, (width, height), Image.Resampling.BILINEAR)
+    if scaled.size == (width, height):
+        return scaled
+    pixels = np.asarray(scaled)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    color = np.median(border.reshape(len(border), -1), axis=0).astype(int).tolist()
+    frame = Image.new(image.mode, (width, height), tuple(color) if len(color) > 1 else color[0])
+    frame.paste(scaled, ((width - scaled.width) // 2, (height - scaled.height) // 2))
+    return frame
+
+
+def digit_image(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Make a drawn or photographed digit look as MNIST's do.
+
+    Light strokes on black, whichever way it was drawn; cropped to its ink, scaled so that the longer side is 20 of 28
+    pixels, and set with its centre of mass into the middle of the frame (LeCun, Cortes, Burges).
+    """
+    ink = _ink(np.asarray(image.convert("L"), np.float32))
+    # ink fainter than a fifth of the darkest stroke is paper
+    rows, columns = np.nonzero(ink > 0.2 * ink.max()) if ink.max() > 0 else (np.array([]), np.array([]))
+    frame = Image.new("L", (width, height), 0)
+    if len(rows) == 0:
+        return frame
+    box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+    side = max(1, round(min(height, width) * _DIGIT_BOX / 28))
+    digit = Image.fromarray(ink.astype(np.uint8)).crop(box)
+    factor = side / max(digit.size)
+    size = (max(1, round(digit.width * factor)), max(1, round(digit.height * factor)))
+    digit = digit.resize(size, Image.Resampling.LANCZOS)
+    mass = np.asarray(digit, np.float32)
+    row = (mass.sum(axis=1) @ np.arange(len(mass)) + 0.0) / max(float(mass.sum()), 1.0)
+    column = (mass.sum(axis=0) @ np.arange(mass.shape[1]) + 0.0) / max(float(mass.sum()), 1.0)
+    left = min(max(round((width - 1) / 2 - column), 0), width - digit.width)
+    top = min(max(round((height - 1) / 2 - row), 0), height - digit.height)
+    frame.paste(digit, (left, top))
+    return frame
+
+
+def _ink(grey: np.ndarray) -> np.ndarray:
+    """How much ink is at each place, 0 to 255: the border tells which of dark and light is the paper."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    paper = float(np.median(border))
+    brighter, darker = float(grey.max()) - paper, paper - float(grey.min())
+    ink = (grey - paper if brighter > darker else paper - grey).clip(0, None)
+    return ink * (255 / ink.max()) if ink.max() > 0 else ink
+
+
+def prepare_image(path: Path, image_shape: tuple[int, int, int], preparation: Preparation) -> UInt8[Tensor, "c h w"]:
+    """Read an image file as the input of a model.
+
+    Args:
+        path: the file.
+        image_shape: channels (1 or 3), height and width.
+        preparation: `"digit"` as MNIST was made, `"fit"` scaled into the frame.
+
+    Shapes:
+        result `c h w`.
+
+    Raises:
+        UserError: a file that cannot be read as an image, or a model of neither 1 nor 3 channels.
+    """
+    channels, height, width = image_shape
+    if channels not in (1, 3):
+        raise UserError(f"{path}: an image file has 1 or 3 channels, the model wants {channels}")
+    image = open_image(path, color=channels == 3)
+    prepare = digit_image if preparation == "digit" and channels == 1 else fit_image
+    pixels = np.array(prepare(image, height, width))
+    return torch.from_numpy(pixels.reshape(height, width, channels)).permute(2, 0, 1)

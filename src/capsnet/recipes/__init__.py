@@ -1,0 +1,11 @@
+"""Recipes: runs as data, one file per paper, each with the number that its source reports."""
+
+# the modules below register their recipes
+from capsnet.recipes import capsnet_keras as _capsnet_keras  # noqa: F401
+from capsnet.recipes import capsnet_project as _capsnet_project  # noqa: F401
+from capsnet.recipes import quickstart as _quickstart  # noqa: F401
+from capsnet.recipes import sabour2017 as _sabour2017  # noqa: F401
+from capsnet.recipes.recipe import RECIPES as RECIPES
+from capsnet.recipes.recipe import Recipe as Recipe
+
+__all__ = ["RECIPES", "Recipe"]

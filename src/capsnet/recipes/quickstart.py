@@ -1,0 +1,21 @@
+"""The first run: the paper's network on the embedded digits, in minutes on a laptop."""
+
+from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.training.config import RunConfig
+
+add_recipe(
+    "quickstart",
+    Recipe(
+        RunConfig(
+            data="digits",
+            epochs=4,
+            batch_size=16,
+            lr_decay=0.5,
+            lr_decay_steps=0,
+            shift=1,
+        ),
+        summary="the paper's network on the embedded digits, minutes on a laptop, no download",
+        source="this package",
+        reported="at least 99 % of 359 held-out digits",
+    ),
+)

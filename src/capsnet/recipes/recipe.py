@@ -1,0 +1,33 @@
+"""What a recipe is."""
+
+from dataclasses import dataclass, replace
+
+from capsnet.registry import Registry
+from capsnet.training.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A run's configuration, where it comes from and what that source reports.
+
+    Args:
+        config: the run.
+        summary: one line.
+        source: the paper or repository.
+        reported: the source's own result, in words.
+        differs: how this run differs from the source's, in words.
+    """
+
+    config: RunConfig
+    summary: str
+    source: str
+    reported: str
+    differs: str = "nothing known"
+
+
+RECIPES: Registry[Recipe] = Registry("recipe")
+
+
+def add_recipe(name: str, recipe: Recipe) -> None:
+    """Register a recipe; its runs carry its name."""
+    RECIPES.add(name, replace(recipe, config=replace(recipe.config, recipe=name)))

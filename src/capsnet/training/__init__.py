@@ -1,0 +1,11 @@
+"""Training and evaluation, and the folder they leave."""
+
+from capsnet.training.config import RunConfig as RunConfig
+from capsnet.training.evaluation import Evaluation as Evaluation
+from capsnet.training.evaluation import evaluate as evaluate
+from capsnet.training.loop import Diverged as Diverged
+from capsnet.training.loop import train as train
+from capsnet.training.run import Run as Run
+from capsnet.training.run import load as load
+
+__all__ = ["Diverged", "Evaluation", "Run", "RunConfig", "evaluate", "load", "train"]

@@ -1,0 +1,131 @@
+"""What a run is, as data. Its fields are the options of `capsnet train`, its values recipes, its JSON `config.json`."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Self
+
+from capsnet.errors import UserError
+
+FORMAT_VERSION = 1
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "fp32", "bf16"]
+Option = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run computes.
+
+    Raises:
+        UserError: a value out of range.
+    """
+
+    recipe: str = "custom"
+    """The recipe that this run started from."""
+    data: str = "digits"
+    """Data set: a name (capsnet list data), or a folder with a folder of images for each class."""
+    data_dir: str | None = None
+    """Folder that holds named data sets; the default is $CAPSNET_DATA_DIR, then the cache, then a download."""
+    image_size: int = 32
+    """Side to which one's own images are scaled (data sets by name keep theirs)."""
+    model: str = "capsnet"
+    """Model (capsnet list models)."""
+    model_options: Mapping[str, Option] = field(default_factory=dict)
+    """More arguments of the model, for example primary_scale=0.03125 routing_bias=true."""
+    routing: str = "dynamic"
+    """Routing (capsnet list routings)."""
+    iterations: int = 3
+    """Routing iterations, the paper's r."""
+    epochs: int = 20
+    """Passes over the training images."""
+    steps: int = 0
+    """Stop after so many steps instead (0: epochs decide)."""
+    batch_size: int = 128
+    """Images in a step."""
+    lr: float = 1e-3
+    """Learning rate of Adam at the first step."""
+    lr_decay: float = 0.96
+    """Factor on the learning rate each lr-decay-steps steps, applied continuously."""
+    lr_decay_steps: int = 2000
+    """Steps of one decay; 0 decays once after each epoch, in a stair."""
+    recon_weight: float = 0.0005
+    """Weight of the sum of squared pixel errors (0.0005 is 0.392 x mean for 784 pixels); 0: no decoder."""
+    shift: int = 2
+    """Shift each training image by up to so many pixels, zeros come in."""
+    validation: float = 0.1
+    """Training images held out to choose the best weights: a share below 1, or a number; 0: the last are kept."""
+    limit: int = 0
+    """Use so many training images only (0: all)."""
+    seed: int = 0
+    """Of initialisation, order, shifts and the validation split."""
+    device: Device = "auto"
+    """Where to compute."""
+    precision: Precision = "auto"
+    """Of the convolutions; auto is bf16 where the hardware computes in it, else fp32. Routing is always fp32."""
+
+    def __post_init__(self) -> None:
+        for name, low in _AT_LEAST.items():
+            if getattr(self, name) < low:
+                raise UserError(f"{_flag(name)} must be at least {low}, got {getattr(self, name)}")
+        for name in ("lr", "lr_decay"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{_flag(name)} must be above 0, got {getattr(self, name)}")
+        if self.lr_decay > 1:
+            raise UserError(f"--lr-decay is a factor of at most 1, got {self.lr_decay}")
+        for name, choices in (("device", ("auto", "cpu", "cuda")), ("precision", ("auto", "fp32", "bf16"))):
+            if getattr(self, name) not in choices:
+                raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+
+    def learning_rate(self, step: int, steps_per_epoch: int) -> float:
+        """Learning rate of the step with this number, from 0; never below 1e-6 (the authors' floor)."""
+        decays = step / self.lr_decay_steps if self.lr_decay_steps else step // steps_per_epoch
+        return max(self.lr * self.lr_decay**decays, min(self.lr, 1e-6))
+
+    def to_json(self) -> str:
+        """The text of `config.json`."""
+        values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        return json.dumps(values, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read `config.json`.
+
+        Raises:
+            UserError: text that is no configuration, or one of a newer version.
+        """
+        values = json.loads(text)
+        version = values.pop("format_version", None) if isinstance(values, dict) else None
+        if not isinstance(version, int):
+            raise UserError("config.json is not that of a run (it has no format_version)")
+        if version > FORMAT_VERSION:
+            raise UserError(
+                f"the run is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION}); "
+                "upgrade capsnet"
+            )
+        known = {item.name for item in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise UserError(f"config.json has an unknown entry {unknown[0]!r}; upgrade capsnet")
+        return cls(**values)
+
+
+_AT_LEAST: Mapping[str, float] = {
+    "image_size": 1,
+    "iterations": 1,
+    "epochs": 1,
+    "steps": 0,
+    "batch_size": 1,
+    "lr_decay_steps": 0,
+    "recon_weight": 0,
+    "shift": 0,
+    "validation": 0,
+    "limit": 0,
+    "seed": 0,
+}
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

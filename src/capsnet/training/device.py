@@ -1,0 +1,127 @@
+"""What a run computes on: device, precision, memory, seed, and the record of it."""
+
+import os
+import platform
+import random
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from capsnet import __version__
+from capsnet.errors import UserError
+from capsnet.layers import DenseCapsules
+from capsnet.training.weights import count_parameters
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device meant by `auto`, `cpu` or `cuda`.
+
+    Raises:
+        UserError: cuda on a machine without one.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: this machine has no CUDA device that torch can use; use --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """`fp32` or `bf16`; `auto` is bf16 where the hardware itself multiplies in it."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    features = torch.cpu.get_capabilities()
+    return "bf16" if features.get("amx_bf16") or features.get("avx512_bf16") else "fp32"
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every global generator; only initialisation draws from one."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+def check_memory(model: nn.Module, batch_size: int, device: torch.device) -> None:
+    """Refuse a network that would not fit, before anything of it is allocated.
+
+    Args:
+        model: on the meta device.
+        batch_size: images in a step.
+        device: where it would be trained.
+
+    Raises:
+        UserError: it needs more than there is; the message names what makes it so large.
+    """
+    # weights, gradients and Adam's two moments
+    parameters = 16 * count_parameters(model)
+    layers = [layer for layer in model.modules() if isinstance(layer, DenseCapsules)]
+    # votes, and about as much again twice over for routing and its gradient
+    votes = 12 * batch_size * sum(layer.num_children * layer.num_parents * layer.parent_dim for layer in layers)
+    needed, available = parameters + votes, _available_memory(device)
+    if needed <= available:
+        return
+    largest = max(layers, key=lambda layer: layer.weight.numel())
+    sizes = f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes"
+    remedy = "use a smaller --batch-size" if votes > parameters else "use smaller images (--image-size)"
+    if parameters <= available < needed:
+        remedy = "use a smaller --batch-size or smaller images (--image-size)"
+    raise UserError(
+        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}, "
+        f"{parameters / 1e9:.1f} GB for parameters and {votes / 1e9:.1f} GB for the votes of {batch_size} images; "
+        f"{remedy}"
+    )
+
+
+def _available_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
+
+
+def describe_environment(device: torch.device, precision: str) -> dict[str, object]:
+    """What a number needs beside it: versions, machine, commit, command."""
+    return {
+        "capsnet": __version__,
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "precision": precision,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def _commit() -> str | None:
+    root = Path(__file__).parents[3]
+    # an installed package may lie inside another project's repository
+    if not (root / "src" / "capsnet").is_dir():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,62 @@
+"""Files that are whole or not there: written beside, then renamed."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from capsnet.errors import UserError
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that a kill at any instant leaves either the old or the new one.
+
+    Raises:
+        UserError: the disk is full or the folder may not be written to; the old file is untouched.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as fault:
+        beside.unlink(missing_ok=True)
+        if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and go on with "
+                "--resume: what was saved before is whole"
+            ) from None
+        raise UserError(f"{path}: cannot be written ({fault.strerror})") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` of UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """`write_bytes` of indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse to start what the disk cannot hold.
+
+    Args:
+        folder: where it would be written; it need not exist yet.
+        needed: bytes.
+
+    Raises:
+        UserError: less is free.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: no space left on the disk, {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; "
+            "free some, or give another --out"
+        )

@@ -1,0 +1,326 @@
+"""Training: one loop, read from top to bottom.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
+"""
+
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from capsnet.data import Dataset, ImageData, hold_out, load_data
+from capsnet.data.augment import draw_shifts, shift_images
+from capsnet.errors import UserError
+from capsnet.losses import margin_loss, reconstruction_loss
+from capsnet.training.checkpoint import State, load_checkpoint, save_checkpoint
+from capsnet.training.config import RunConfig
+from capsnet.training.device import (
+    check_memory,
+    describe_environment,
+    resolve_device,
+    resolve_precision,
+    seed_everything,
+)
+from capsnet.training.evaluation import Evaluation, evaluate_model
+from capsnet.training.files import check_space, write_json, write_text
+from capsnet.training.metrics import MetricsFile, open_tensorboard
+from capsnet.training.progress import Reporter
+from capsnet.training.run import Run, check_new, new_folder
+from capsnet.training.stop import StopRequest, stop_on_signal
+from capsnet.training.weights import ModelSpec, count_parameters, save_weights
+
+MEANS = ("loss", "margin_loss", "reconstruction_loss", "accuracy")
+_ROWS_PER_EPOCH = 20
+_CHECKPOINT_SECONDS = 300.0
+
+
+class Diverged(UserError):
+    """The loss is no longer a finite number."""
+
+
+def train(
+    config: RunConfig,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    tensorboard: bool = False,
+    skip_unreadable: bool = False,
+) -> Run:
+    """Train a model and test it once at the end.
+
+    Args:
+        config: what to compute.
+        out: the run's folder; the default is a new one in `runs/`.
+        resume: go on with the run in this folder, under `config`, in place of a new one.
+        tensorboard: write TensorBoard events too.
+        skip_unreadable: leave out files of a folder that are no images.
+
+    Returns:
+        The run, with its evaluation.
+
+    Raises:
+        UserError: something that the user can mend; nothing is lost.
+        Diverged: the loss is not finite any more; the last good state is kept.
+        KeyboardInterrupt: stopped by the user; the state is saved.
+
+    Example:
+        >>> run = train(RunConfig(data="digits", epochs=1))
+        >>> run.evaluation()["test"]["accuracy"]
+    """
+    folder = resume or out or new_folder(config.recipe)
+    if resume is None:
+        check_new(folder)
+    device = resolve_device(config.device)
+    precision = resolve_precision(config.precision, device)
+    dataset = load_data(
+        config.data,
+        data_dir=Path(config.data_dir) if config.data_dir else None,
+        image_size=config.image_size,
+        skip_unreadable=skip_unreadable,
+    )
+    training, validation = hold_out(dataset.train, config.validation, seed=config.seed)
+    if config.limit:
+        training = training.select(torch.arange(min(config.limit, len(training))))
+    spec = _specify(config, dataset)
+    with torch.device("meta"):
+        check_memory(spec.build(), min(config.batch_size, len(training)), device)
+    seed_everything(config.seed)
+    model = spec.build().to(device)
+    # best weights, the checkpoint (three times as large), and one more of it while it is being replaced
+    check_space(folder, 7 * 4 * count_parameters(model))
+
+    run = Run(folder, config) if resume else Run.create(folder, config)
+    job = Job(run, spec, model, training.to(device), validation, device, precision, tensorboard)
+    if resume:
+        job.restore()
+    else:
+        write_json(folder / "environment.json", describe_environment(device, precision))
+    job.train()
+    if job.trained or run.evaluation() is None:
+        _test(job, dataset)
+    return run
+
+
+class Job:
+    """A run in progress: what it trains, on what, and where it is.
+
+    Args:
+        run: its folder and configuration.
+        spec: what the weights file says of the model.
+        model: on `device`.
+        training: images to learn from, on `device`.
+        validation: images held out, or None.
+        device: what computes.
+        precision: of the convolutions, `"fp32"` or `"bf16"`.
+        tensorboard: write TensorBoard events too.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        spec: ModelSpec,
+        model: nn.Module,
+        training: ImageData,
+        validation: ImageData | None,
+        device: torch.device,
+        precision: str,
+        tensorboard: bool,
+    ) -> None:
+        self.run, self.config, self.spec = run, run.config, spec
+        self.model, self.device, self.precision = model, device, precision
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.config.lr, fused=True)
+        self.training, self.validation = training, validation
+        self.steps_per_epoch = -(-len(training) // self.config.batch_size)
+        self.total_steps = self.config.steps or self.config.epochs * self.steps_per_epoch
+        self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
+        self.state, self.trained = State(), False
+        # loss, margin loss, reconstruction loss, correct, images
+        self.totals = torch.zeros(5, device=device)
+        self.bad_step = torch.zeros((), dtype=torch.long, device=device)
+        self.metrics = MetricsFile(run.folder / "metrics.csv")
+        self.events = open_tensorboard(run.folder / "tensorboard") if tensorboard else None
+
+    def restore(self) -> None:
+        """Go on from the run's checkpoint, or from the start where it was killed before its first one."""
+        last = self.run.folder / "last"
+        if (last / "checkpoint.safetensors").exists():
+            self.state, totals = load_checkpoint(last, self.model, self.optimizer)
+            self.totals = totals.to(self.device)
+        self.metrics.drop_after(self.state.step)
+        write_text(self.run.folder / "config.json", self.config.to_json())
+
+    def train(self) -> None:
+        """Train to the last step."""
+        self.trained = self.state.step < self.total_steps
+        reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step)
+        try:
+            with stop_on_signal() as stop:
+                while self.state.step < self.total_steps:
+                    self._train_epoch(reporter, stop)
+        finally:
+            reporter.close()
+            if self.events is not None:
+                self.events.close()
+
+    def _train_epoch(self, reporter: Reporter, stop: StopRequest) -> None:
+        """Train from where the run is to the end of that epoch, or of the run; then validate and save."""
+        epoch, done = divmod(self.state.step, self.steps_per_epoch)
+        order, shifts = plan_epoch(self.config, epoch, len(self.training), self.device)
+        self.model.train()
+        saved = started = time.monotonic()
+        last_step = min((epoch + 1) * self.steps_per_epoch, self.total_steps)
+        for position in range(done, self.steps_per_epoch):
+            part = slice(position * self.config.batch_size, (position + 1) * self.config.batch_size)
+            self._step(order[part], shifts[part])
+            if self.state.step == last_step:
+                break
+            ends_row = self.state.step % self.row_steps == 0
+            due = stop.requested or time.monotonic() - saved > _CHECKPOINT_SECONDS
+            if ends_row or due:
+                # reading whether the loss is finite waits for the device, so the clock is honest from here
+                self._check_finite()
+                self.state.seconds += time.monotonic() - started
+                if ends_row:
+                    self._report(reporter, None)
+                if due:
+                    self._save()
+                    saved = time.monotonic()
+                if stop.requested:
+                    self._stop()
+                started = time.monotonic()
+        self._check_finite()
+        self.state.seconds += time.monotonic() - started
+        self._report(reporter, self._validate())
+        self._save()
+        if stop.requested and self.state.step < self.total_steps:
+            self._stop()
+
+    def _save(self) -> None:
+        save_checkpoint(self.run.folder / "last", self.model, self.optimizer, self.state, self.totals)
+
+    def _stop(self) -> None:
+        folder = self.run.folder
+        raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
+
+    def _step(self, indices: Tensor, shifts: Tensor) -> None:
+        rate = self.config.learning_rate(self.state.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        images, labels = self.training.images[indices], self.training.labels[indices]
+        if self.config.shift:
+            images = shift_images(images, shifts)
+        images = images.float() / 255
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        with autocast:
+            output = self.model(images)
+            margin = margin_loss(output.lengths, labels)
+            reconstruction = torch.zeros_like(margin)
+            if self.config.recon_weight:
+                # the true class is decoded in training, the longest capsule at test (section 4.1)
+                drawn = self.model.reconstruct(output.capsules, labels)  # type: ignore[operator]
+                reconstruction = reconstruction_loss(drawn, images)
+            loss = margin + self.config.recon_weight * reconstruction
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        with torch.no_grad():
+            correct = (output.lengths.argmax(dim=1) == labels).sum()
+            losses = torch.stack([loss, margin, reconstruction]) * len(images)
+            self.totals += torch.cat([losses, correct[None], torch.full_like(correct[None], len(images))])
+        self.state.step += 1
+        unheard = (self.bad_step == 0) & ~loss.detach().isfinite()
+        self.bad_step.masked_fill_(unheard, self.state.step)
+        self.state.images += len(images)
+
+    def _check_finite(self) -> None:
+        bad = int(self.bad_step)
+        if bad == 0:
+            return
+        folder = self.run.folder
+        kept = (folder / "last" / "checkpoint.safetensors").exists()
+        last_good = f"the last good state is kept in {folder}" if kept else "no epoch was finished before it"
+        raise Diverged(
+            f"the loss is not finite at step {bad}, where the learning rate is "
+            f"{self.config.learning_rate(bad - 1, self.steps_per_epoch):.2g}; most likely that is too high: start "
+            f"anew with a smaller --lr ({last_good})"
+        )
+
+    def _validate(self) -> Evaluation | None:
+        """Keep the weights that are best on validation; without validation, the last."""
+        result = None
+        if self.validation is not None:
+            result = evaluate_model(self.model, self.validation, name=self.config.data, split="validation")
+        accuracy, loss = (result.accuracy, result.margin_loss) if result else (0.0, -float(self.state.step))
+        if self.state.improves(accuracy, loss):
+            self.state.best_step, self.state.best_accuracy, self.state.best_loss = self.state.step, accuracy, loss
+            save_weights(self.run.weights_path, self.model, self.spec)
+        return result
+
+    def _report(self, reporter: Reporter, validation: Evaluation | None) -> None:
+        """Write a row of the means since the last one."""
+        *sums, count = self.totals.tolist()
+        self.totals.zero_()
+        row = {
+            "step": self.state.step,
+            "epoch": self.state.step / self.steps_per_epoch,
+            "learning_rate": self.config.learning_rate(self.state.step - 1, self.steps_per_epoch),
+            **dict(
+                zip(("loss", "margin_loss", "reconstruction_loss", "accuracy"), (s / count for s in sums), strict=True)
+            ),
+            "images_per_second": self.state.images / self.state.seconds,
+            "seconds": self.state.seconds,
+        }
+        if validation is not None:
+            row |= {"validation_loss": validation.margin_loss, "validation_accuracy": validation.accuracy}
+        self.metrics.append(row)
+        if self.events is not None:
+            for name, value in row.items():
+                self.events.add_scalar(name, value, self.state.step)
+        reporter.row(row)
+
+
+def plan_epoch(config: RunConfig, epoch: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Draw the order of the images and the shift of each, from the seed and the epoch's number alone.
+
+    Shapes:
+        order `count`, shifts `count 2`.
+    """
+    generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + epoch)
+    order = torch.randperm(count, generator=generator, device=device)
+    return order, draw_shifts(count, config.shift, generator)
+
+
+def _specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
+    classes = dataset.train.class_names
+    options = {
+        "image_shape": dataset.train.image_shape,
+        "num_classes": len(classes),
+        "routing": config.routing,
+        "iterations": config.iterations,
+        "decoder": config.recon_weight > 0,
+        **config.model_options,
+    }
+    return ModelSpec(config.model, options, classes, dataset.preparation, dataset.name)
+
+
+def _test(job: Job, dataset: Dataset) -> None:
+    """Look at the test split, once: with the weights that validation chose, and with the last."""
+    last = evaluate_model(job.model, dataset.test, name=dataset.name, split="test")
+    best = last
+    if job.state.best_step != job.state.step:
+        best = evaluate_model(job.run.load_model().to(job.device), dataset.test, name=dataset.name, split="test")
+    result: dict[str, object] = {"test": best.to_dict(), "test_last": last.to_dict()}
+    if job.validation is not None:
+        result["validation"] = {
+            "n": len(job.validation),
+            "accuracy": job.state.best_accuracy,
+            "margin_loss": job.state.best_loss,
+        }
+    result |= {
+        "best_step": job.state.best_step,
+        "step": job.state.step,
+        "seconds": job.state.seconds,
+        "images_per_second": job.state.images / max(job.state.seconds, 1e-9),
+    }
+    write_json(job.run.folder / "evaluation.json", result)

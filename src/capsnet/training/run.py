@@ -1,0 +1,150 @@
+"""A run is a folder: everything that a person looks at is made from it."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from torch import nn
+
+from capsnet.errors import UserError
+from capsnet.training.config import RunConfig
+from capsnet.training.files import write_text
+from capsnet.training.weights import load_weights
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and configuration.
+
+    Args:
+        folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`, `figures/`.
+        config: what it computes.
+    """
+
+    folder: Path
+    config: RunConfig
+
+    @classmethod
+    def create(cls, folder: Path, config: RunConfig) -> Self:
+        """Make the folder of a new run.
+
+        Raises:
+            UserError: the folder exists, or cannot be made.
+        """
+        check_new(folder)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as fault:
+            raise UserError(f"{folder}: cannot be made ({fault.strerror})") from None
+        write_text(folder / "config.json", config.to_json())
+        return cls(folder, config)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the folder of a run.
+
+        Raises:
+            UserError: no such folder, not a run's, or one from a newer version.
+        """
+        path = folder / "config.json"
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such run folder")
+        if not path.is_file():
+            raise UserError(f"{folder}: is not a run folder, it has no config.json")
+        try:
+            return cls(folder, RunConfig.from_json(path.read_text()))
+        except json.JSONDecodeError as fault:
+            raise UserError(f"{path}: is not JSON ({fault})") from None
+        except (UserError, TypeError) as fault:
+            raise UserError(f"{folder}: {fault}") from None
+
+    @property
+    def weights_path(self) -> Path:
+        """The best weights on validation."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def figures_folder(self) -> Path:
+        """Where figures go."""
+        return self.folder / "figures"
+
+    def load_model(self) -> nn.Module:
+        """The model with the run's best weights, in eval mode.
+
+        Raises:
+            UserError: the run has none yet.
+        """
+        if not self.weights_path.is_file():
+            raise UserError(f"{self.folder}: has no weights yet; go on with capsnet train --resume {self.folder}")
+        return load_weights(self.weights_path)
+
+    def metrics(self) -> list[dict[str, float]]:
+        """The rows of `metrics.csv`; a cell that is empty there is missing here, and so is a line cut off by a kill."""
+        path = self.folder / "metrics.csv"
+        if not path.is_file():
+            return []
+        text = path.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        return [
+            {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(io.StringIO(whole))
+        ]
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """What `evaluation.json` holds, or None before the end of the run."""
+        return self._read_json("evaluation.json")
+
+    def environment(self) -> dict[str, object] | None:
+        """What `environment.json` holds."""
+        return self._read_json("environment.json")
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        try:
+            values: dict[str, Any] = json.loads(path.read_text())
+            return values
+        except json.JSONDecodeError as fault:
+            raise UserError(f"{path}: is not JSON ({fault})") from None
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that exists: nothing is overwritten.
+
+    Raises:
+        UserError: it exists.
+    """
+    if folder.exists():
+        raise UserError(f"{folder}: exists; give another --out, or go on with --resume {folder}")
+
+
+def new_folder(name: str, root: Path = Path("runs")) -> Path:
+    """`runs/name`, or `runs/name-2` and so on where that exists."""
+    folder, number = root / name, 1
+    while folder.exists():
+        number += 1
+        folder = root / f"{name}-{number}"
+    return folder
+
+
+def load(source: Path | str) -> nn.Module:
+    """Load a trained model, in eval mode on the CPU.
+
+    Args:
+        source: a run folder, or a weights file.
+
+    Returns:
+        The model, with `.class_names` and `.input_shape`.
+
+    Raises:
+        UserError: neither of the two, or weights that do not fit.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return Run.open(path).load_model()
+    if path.is_file():
+        return load_weights(path)
+    raise UserError(f"{source}: no such run folder or weights file")

@@ -1,0 +1,111 @@
+"""Weights files: a model's tensors, and beside them what is needed to build it again. Safetensors: no code is run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from capsnet.data.dataset import Preparation
+from capsnet.errors import UserError
+from capsnet.models import create_model
+from capsnet.training.files import write_bytes
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a weights file says of its model.
+
+    Args:
+        model: name for `create_model`.
+        options: its overrides.
+        class_names: a name for each class.
+        preparation: how image files become inputs, `"digit"` or `"fit"`.
+        data: the data set that the model was trained on.
+    """
+
+    model: str
+    options: Mapping[str, object]
+    class_names: tuple[str, ...]
+    preparation: Preparation
+    data: str
+
+    def build(self) -> nn.Module:
+        """Create the model with fresh weights and its class names."""
+        model = create_model(self.model, **self.options)
+        model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data  # type: ignore[assignment]
+        return model
+
+
+def save_weights(path: Path, model: nn.Module, spec: ModelSpec) -> None:
+    """Write a model's weights with its specification."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    metadata = {"capsnet": json.dumps({"format_version": FORMAT_VERSION, **asdict(spec)})}
+    write_bytes(path, save(tensors, metadata))
+
+
+def load_weights(path: Path) -> nn.Module:
+    """Build the model of a weights file, in eval mode on the CPU.
+
+    Raises:
+        UserError: a file that is missing, no capsnet weights file, from a newer version, or does not fit its model.
+    """
+    tensors, metadata = read_tensors(path)
+    values = json.loads(metadata.get("capsnet", "{}"))
+    version = values.pop("format_version", None)
+    if version is None:
+        raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
+    if version > FORMAT_VERSION:
+        raise UserError(f"{path}: is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION})")
+    values["class_names"] = tuple(values["class_names"])
+    model = ModelSpec(**values).build()
+    fill_model(model, tensors, path)
+    return model.eval()
+
+
+def fill_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy tensors into a model.
+
+    Raises:
+        UserError: a tensor that is missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | tensors.keys()):
+        if name not in tensors:
+            raise UserError(f"{path}: the weights do not fit the model, {name!r} is missing")
+        if name not in own:
+            raise UserError(f"{path}: the weights do not fit the model, it has no {name!r}")
+        if tensors[name].shape != own[name].shape:
+            shapes = f"{tuple(tensors[name].shape)} in the file, {tuple(own[name].shape)} in the model"
+            raise UserError(f"{path}: the weights do not fit the model, {name!r} is {shapes}")
+    model.load_state_dict(dict(tensors))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file: its tensors and its metadata.
+
+    Raises:
+        UserError: no such file, or not a whole safetensors file.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as fault:
+        raise UserError(f"{path}: is not a whole safetensors file ({fault})") from None
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Tensors and metadata as the content of a safetensors file."""
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, dict(metadata))
