@@ -84,7 +84,9 @@ def _check(iterations: int, gradient: str) -> None:
 
 @ROUTINGS.register("dynamic")
 class DynamicRouting(Routing):
-    """`dynamic_routing` as a module; with `bias=True` it learns the bias of the authors' code.
+    """Routing by agreement (Sabour et al. 2017): each child goes to the parents that agree with its vote.
+
+    `dynamic_routing` as a module; with `bias=True` it learns the bias of the authors' code.
 
     Args:
         num_children: number of children.

@@ -1,9 +1,10 @@
 """Evaluation of a model on a split."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from math import sqrt
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -51,6 +52,11 @@ class Evaluation:
         centre = (error + z * z / (2 * self.n)) / (1 + z * z / self.n)
         half = z / (1 + z * z / self.n) * sqrt(error * (1 - error) / self.n + z * z / (4 * self.n**2))
         return 100 * max(centre - half, 0.0), 100 * min(centre + half, 1.0)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gives."""
+        return cls(**{item.name: values[item.name] for item in fields(cls)})
 
     def to_dict(self) -> dict[str, object]:
         """The object that `capsnet evaluate --json` prints."""

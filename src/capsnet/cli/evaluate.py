@@ -1,0 +1,68 @@
+"""`capsnet evaluate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from capsnet.cli.console import bar, print_json
+from capsnet.cli.parse import parse
+from capsnet.training import Evaluation, evaluate, load
+from capsnet.training.device import resolve_device
+from capsnet.training.evaluation import load_data_for
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Test a trained network on a data set.
+
+    Examples:
+      capsnet evaluate runs/quickstart
+      capsnet evaluate runs/quickstart/weights.safetensors --data mnist --json
+    """
+
+    model: tyro.conf.Positional[Path]
+    """A run folder or a weights file."""
+    data: str | None = None
+    """Data set or folder; default: the one it was trained on."""
+    split: Literal["test", "train"] = "test"
+    """Which part of the data."""
+    data_dir: Path | None = None
+    """Folder that holds named data sets."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+    skip_unreadable: bool = False
+    """Leave out files of an image folder that are no images."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(args: list[str]) -> None:
+    """Evaluate and print."""
+    options = parse(Evaluate, args)
+    model = load(options.model).to(resolve_device(options.device))
+    name = options.data or str(model.data)
+    dataset = load_data_for(model, name, data_dir=options.data_dir, skip_unreadable=options.skip_unreadable)
+    result = evaluate(model, dataset, options.split)
+    if options.json:
+        print_json(result.to_dict())
+    else:
+        _print(result, dataset.test.class_names if options.split == "test" else dataset.train.class_names)
+
+
+def _print(result: Evaluation, class_names: tuple[str, ...]) -> None:
+    low, high = result.error_interval
+    print(f"{result.data}, {result.split} split, {result.n:,} images")
+    print(f"error        {result.error_percent:.2f} %  (95 % interval {low:.2f} to {high:.2f} %)")
+    print(f"accuracy     {result.accuracy:.4f}")
+    print(f"margin loss  {result.margin_loss:.5f}")
+    if result.reconstruction_mse is not None:
+        print(f"pixel error  {result.reconstruction_mse:.5f}  (mean squared, longest capsule decoded)")
+    wrong = [(sum(row) - row[k], sum(row)) for k, row in enumerate(result.confusion)]
+    width = max(len(name) for name in class_names)
+    worst = max((errors / max(count, 1) for errors, count in wrong), default=0.0)
+    print("wrong in each class")
+    for name, (errors, count) in zip(class_names, wrong, strict=False):
+        share = errors / max(count, 1) / worst if worst else 0.0
+        print(f"  {name:{width}}  {errors:>5} of {count:<6,} {bar(share)}")

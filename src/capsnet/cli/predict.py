@@ -1,0 +1,91 @@
+"""`capsnet predict`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+
+from capsnet.cli.console import bar, print_json
+from capsnet.cli.parse import parse
+from capsnet.data.images import prepare_image
+from capsnet.errors import UserError
+from capsnet.training import load
+from capsnet.training.evaluation import input_shape
+from capsnet.training.files import write_bytes
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Say what is on image files.
+
+    A network that learned digits sees a file as MNIST's were made: light strokes on black whichever way they were
+    drawn, cropped, scaled to 20x20 and centred by mass. Other networks see the image fitted into their frame.
+
+    Examples:
+      capsnet predict runs/quickstart seven.png
+      capsnet predict runs/quickstart scans/*.png --json --figure seen.png
+    """
+
+    model: tyro.conf.Positional[Path]
+    """A run folder or a weights file."""
+    images: tyro.conf.Positional[tuple[Path, ...]]
+    """Image files, of any size."""
+    as_is: bool = False
+    """Only scale the image into the frame: neither invert, crop nor centre it."""
+    figure: Path | None = None
+    """Draw what the network saw, the lengths and the reconstruction into this file."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(args: list[str]) -> None:
+    """Predict and print."""
+    options = parse(Predict, args)
+    if not options.images:
+        raise UserError("no image files given: capsnet predict RUN IMAGE...")
+    if options.figure is not None and options.figure.exists():
+        raise UserError(f"{options.figure}: exists; give another --figure")
+    model = load(options.model)
+    preparation = "fit" if options.as_is else model.preparation
+    inputs = torch.stack([prepare_image(path, input_shape(model), preparation) for path in options.images])  # type: ignore[arg-type]
+    with torch.inference_mode():
+        output = model(inputs.float() / 255)
+        drawn = None if getattr(model, "decoder", None) is None else model.reconstruct(output.capsules)  # type: ignore[operator]
+    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+    if options.figure is not None:
+        from capsnet.figures.prediction import draw_prediction
+        from capsnet.figures.style import to_png
+
+        files = [str(path) for path in options.images]
+        figure = draw_prediction(inputs, output.lengths, drawn, names, files)
+        write_bytes(options.figure, to_png(figure))
+    rows = zip(options.images, output.lengths.tolist(), strict=True)
+    predictions = [_prediction(path, lengths, names) for path, lengths in rows]
+    if options.json:
+        print_json({"predictions": predictions})
+        return
+    for prediction in predictions:
+        _print(prediction, names)
+    if options.figure is not None:
+        print(f"figure: {options.figure}")
+
+
+def _prediction(path: Path, lengths: list[float], names: tuple[str, ...]) -> dict[str, object]:
+    label = max(range(len(lengths)), key=lengths.__getitem__)
+    return {
+        "file": str(path),
+        "label": label,
+        "class_name": names[label],
+        "length": lengths[label],
+        "lengths": lengths,
+    }
+
+
+def _print(prediction: dict[str, object], names: tuple[str, ...]) -> None:
+    lengths: list[float] = prediction["lengths"]  # type: ignore[assignment]
+    width = max(len(name) for name in names)
+    print(f"{prediction['file']}: {prediction['class_name']}  (length {prediction['length']:.3f})")
+    for name, length in zip(names, lengths, strict=True):
+        mark = "◂" if name == prediction["class_name"] else ""
+        print(f"  {name:{width}}  {length:.3f}  {bar(length)} {mark}".rstrip())

@@ -1,0 +1,88 @@
+"""`capsnet show`."""
+
+import dataclasses
+from dataclasses import dataclass
+from inspect import cleandoc
+from pathlib import Path
+
+import torch
+import tyro
+
+from capsnet.cli.parse import parse
+from capsnet.data import DATASETS
+from capsnet.errors import UserError
+from capsnet.models import MODELS, create_model
+from capsnet.recipes import RECIPES
+from capsnet.registry import did_you_mean
+from capsnet.routing import ROUTINGS
+from capsnet.training import Evaluation, Run
+from capsnet.training.weights import count_parameters
+
+
+@dataclass(frozen=True)
+class Show:
+    """Show a model, recipe, data set, routing or run.
+
+    Examples:
+      capsnet show sabour2017-mnist
+      capsnet show runs/quickstart
+    """
+
+    name: tyro.conf.Positional[str]
+    """A name from capsnet list, or a run folder."""
+
+
+def main(args: list[str]) -> None:
+    """Find out what the name is and print it."""
+    name = parse(Show, args).name
+    if name in MODELS:
+        _show_model(name)
+    elif name in RECIPES:
+        _show_recipe(name)
+    elif name in DATASETS:
+        print(f"{name}: {DATASETS.get(name).summary}\ncapsnet data {name} counts and shows its images")
+    elif name in ROUTINGS:
+        print(cleandoc(ROUTINGS.get(name).__doc__ or name))
+    elif Path(name).is_dir():
+        _show_run(Run.open(Path(name)))
+    else:
+        known = [*MODELS, *RECIPES, *DATASETS, *ROUTINGS]
+        raise UserError(f"unknown name {name!r};{did_you_mean(name, known)} See capsnet list, or name a run folder")
+
+
+def _show_model(name: str) -> None:
+    with torch.device("meta"):
+        model = create_model(name)
+    print(f"{name}: {MODELS.get(name).summary}\n\n{model}\n")
+    for part, module in model.named_children():
+        print(f"{part:20} {count_parameters(module):>12,} parameters")
+    print(f"{'total':20} {count_parameters(model):>12,} parameters")
+
+
+def _show_recipe(name: str) -> None:
+    recipe = RECIPES.get(name)
+    print(f"{name}: {recipe.summary}\n")
+    print(f"source    {recipe.source}\nreported  {recipe.reported}\ndiffers   {recipe.differs}\n")
+    _print_config(recipe.config)
+    print(f"\ncapsnet train {name}")
+
+
+def _print_config(config: object) -> None:
+    assert dataclasses.is_dataclass(config)
+    for item in dataclasses.fields(config):
+        print(f"  {item.name:16} {getattr(config, item.name)}")
+
+
+def _show_run(run: Run) -> None:
+    print(f"{run.folder}")
+    _print_config(run.config)
+    result = run.evaluation()
+    if result is None:
+        print(f"\nnot finished; go on with: capsnet train --resume {run.folder}")
+        return
+    for split in ("test", "test_last"):
+        part = Evaluation.from_dict(result[split])
+        low, high = part.error_interval
+        weights = "best weights" if split == "test" else "last step"
+        print(f"\n{weights}: test error {part.error_percent:.2f} % of {part.n:,} ({low:.2f} to {high:.2f} %)", end="")
+    print()

@@ -1,0 +1,137 @@
+"""`capsnet train`."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from capsnet.cli.console import print_json
+from capsnet.cli.parse import parse
+from capsnet.errors import UserError
+from capsnet.recipes import RECIPES
+from capsnet.training import Evaluation, Run, RunConfig, train
+from capsnet.training.config import Option
+
+# what may change when a run goes on: how long, and on what
+_FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir"))
+
+
+@dataclass(frozen=True)
+class Train(RunConfig):
+    """Train a network and test it once at the end.
+
+    A recipe gives all options their values; options given change it. Each run is a folder of its own.
+
+    Examples:
+      capsnet train sabour2017-mnist --epochs 1
+      capsnet train --data photos/ --image-size 48 --epochs 30 --out runs/photos
+    """
+
+    recipe: tyro.conf.Positional[str] = "quickstart"
+    """The recipe to start from (capsnet list recipes)."""
+    model_options: Annotated[Mapping[str, Option], tyro.conf.Suppress] = dataclasses.field(default_factory=dict)
+    option: tuple[str, ...] = ()
+    """More arguments of the model, KEY=VALUE: --option routing_bias=true primary_scale=0.03125."""
+    out: Path | None = None
+    """The run's folder; default: a new one in runs/."""
+    resume: Path | None = None
+    """Go on with the run in this folder; --epochs or --steps may make it longer."""
+    report: bool = False
+    """Draw the figures and write report.html at the end."""
+    tensorboard: bool = False
+    """Write TensorBoard events too (extra: tensorboard)."""
+    skip_unreadable: bool = False
+    """Leave out files of an image folder that are no images."""
+    json: bool = False
+    """Print one JSON object on standard output, and all else on standard error."""
+
+
+def main(args: list[str]) -> None:
+    """Train, then say how it went."""
+    named = args[0] if args and args[0] in RECIPES else "quickstart"
+    options = parse(Train, args, _defaults(RECIPES.get(named).config))
+    if options.resume is not None:
+        before = Run.open(options.resume).config
+        config = _config(parse(Train, args, _defaults(before)))
+        _check_resume(before, config, options)
+    else:
+        config = _config(parse(Train, args, _defaults(RECIPES.get(options.recipe).config)))
+    run = train(
+        config,
+        out=options.out,
+        resume=options.resume,
+        tensorboard=options.tensorboard,
+        skip_unreadable=options.skip_unreadable,
+    )
+    if options.report:
+        from capsnet.figures.report import write_report
+
+        write_report(run, overwrite=options.resume is not None)
+    if options.json:
+        print_json(_summary(run))
+    else:
+        _print_result(run, options.report)
+
+
+def _defaults(config: RunConfig) -> Train:
+    return Train(**{item.name: getattr(config, item.name) for item in dataclasses.fields(RunConfig)})
+
+
+def _config(options: Train) -> RunConfig:
+    values = {item.name: getattr(options, item.name) for item in dataclasses.fields(RunConfig)}
+    values["model_options"] = {**options.model_options, **dict(_key_and_value(word) for word in options.option)}
+    return RunConfig(**values)
+
+
+def _key_and_value(word: str) -> tuple[str, Option]:
+    key, sign, text = word.partition("=")
+    if not sign or not key:
+        raise UserError(f"--option must be KEY=VALUE, got {word!r}")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    if not isinstance(value, bool | int | float | str):
+        raise UserError(f"--option {key} must be a number, true, false or a word, got {text!r}")
+    return key, value
+
+
+def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
+    if options.out is not None:
+        raise UserError("--out and --resume exclude each other: a resumed run stays in its folder")
+    for item in dataclasses.fields(RunConfig):
+        old, new = getattr(before, item.name), getattr(after, item.name)
+        if old != new and item.name not in _FREE_ON_RESUME:
+            flag = item.name.replace("_", "-")
+            raise UserError(f"--{flag} cannot change on --resume: the run has {old!r}, got {new!r}; start a new run")
+
+
+def _summary(run: Run) -> dict[str, object]:
+    result = run.evaluation() or {}
+    return {
+        "run": str(run.folder),
+        "epochs": run.config.epochs,
+        "validation": result.get("validation"),
+        "test": result["test"],
+        "images_per_second": result["images_per_second"],
+        "seconds": result["seconds"],
+    }
+
+
+def _print_result(run: Run, reported: bool) -> None:
+    result = run.evaluation() or {}
+    test = Evaluation.from_dict(result["test"])
+    low, high = test.error_interval
+    print(f"\ntest error {test.error_percent:.2f} % of {test.n:,} images (95 % interval {low:.2f} to {high:.2f} %)")
+    print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
+    if run.config.recipe in RECIPES:
+        recipe = RECIPES.get(run.config.recipe)
+        print(f"its source reports: {recipe.reported} ({recipe.source})")
+    if reported:
+        print(f"report: {run.folder / 'report.html'}")
+    else:
+        print(f"next: capsnet report {run.folder}   capsnet predict {run.folder} IMAGE")
