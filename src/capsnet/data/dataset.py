@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Int, UInt8
@@ -53,11 +53,11 @@ class ImageData:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "ImageData":
         """The same data on another device."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
-    def select(self, indices: Int[Tensor, " _"]) -> Self:
+    def select(self, indices: Int[Tensor, " _"]) -> "ImageData":
         """The images at `indices`."""
         return replace(self, images=self.images[indices], labels=self.labels[indices])
 
@@ -95,7 +95,7 @@ class Source:
 DATASETS: Registry[Source] = Registry("data set")
 
 
-def hold_out(data: ImageData, share: float, *, seed: int) -> tuple[ImageData, ImageData | None]:
+def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageData, ImageData | None]:
     """Split images off for validation, the same ones for the same seed.
 
     Args:

@@ -4,6 +4,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 2 
 """
 
 from collections.abc import Mapping
+from math import sqrt
 
 import torch
 from torch import nn
@@ -79,8 +80,9 @@ class DenseCapsules(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal with standard deviation 0.1, as in the authors' code: the paper does not state one."""
-        nn.init.normal_(self.weight, std=0.1)
+        """Normal; at first the sum over all children is half as long as a child. The paper does not state one."""
+        std = 0.5 * self.num_parents / sqrt(self.num_children * self.parent_dim)
+        nn.init.normal_(self.weight, std=std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Find the parents of `children`."""

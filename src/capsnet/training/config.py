@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal
 
 from capsnet.errors import UserError
 
@@ -55,7 +55,7 @@ class RunConfig:
     """Weight of the sum of squared pixel errors (0.0005 is 0.392 x mean for 784 pixels); 0: no decoder."""
     shift: int = 2
     """Shift each training image by up to so many pixels, zeros come in."""
-    validation: float = 0.1
+    validation: int | float = 0.1
     """Training images held out to choose the best weights: a share below 1, or a number; 0: the last are kept."""
     limit: int = 0
     """Use so many training images only (0: all)."""
@@ -90,7 +90,7 @@ class RunConfig:
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str) -> "RunConfig":
         """Read `config.json`.
 
         Raises:

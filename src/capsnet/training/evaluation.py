@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import sqrt
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,7 +54,7 @@ class Evaluation:
         return 100 * max(centre - half, 0.0), 100 * min(centre + half, 1.0)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Mapping[str, Any]) -> "Evaluation":
         """Read what `to_dict` gives."""
         return cls(**{item.name: values[item.name] for item in fields(cls)})
 

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from capsnet.errors import UserError
 from capsnet.training.files import write_text
@@ -57,6 +57,7 @@ class MetricsFile:
         write_text(self.path, "".join(lines[:1] + kept))
 
 
+@runtime_checkable
 class Events(Protocol):
     """What the loop needs of a TensorBoard writer."""
 

@@ -5,7 +5,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from torch import nn
 
@@ -28,7 +28,7 @@ class Run:
     config: RunConfig
 
     @classmethod
-    def create(cls, folder: Path, config: RunConfig) -> Self:
+    def create(cls, folder: Path, config: RunConfig) -> "Run":
         """Make the folder of a new run.
 
         Raises:
@@ -43,7 +43,7 @@ class Run:
         return cls(folder, config)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path) -> "Run":
         """Open the folder of a run.
 
         Raises:

@@ -1,0 +1,61 @@
+"""What several test files share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from capsnet.training import Run, RunConfig, train
+
+TINY = RunConfig(
+    data="digits", model="capsnet-tiny", epochs=2, batch_size=32, limit=192, lr=3e-3, lr_decay=1.0, shift=1, seed=1
+)
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Without checks of annotations, which are there in tests only: a bad value reaches the code's own check."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the small model on a few embedded digits."""
+    return train(TINY, out=tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Colour photos of mixed sizes in three class folders: one colour dominates in each class."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for label, name in enumerate(("blue sky", "grass", "rose")):
+        (folder / name).mkdir()
+        for number in range(15):
+            height, width = random.integers(24, 60, size=2)
+            pixels = random.integers(0, 120, size=(height, width, 3))
+            pixels[..., 2 - label] += 130
+            suffix = "jpg" if number % 2 else "png"
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.{suffix}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real data sets; a test that needs one skips where there is none."""
+    value = os.environ.get("CAPSNET_DATA_DIR")
+    if not value or not (Path(value) / "mnist").is_dir():
+        pytest.skip("needs real MNIST: set CAPSNET_DATA_DIR to a folder that holds mnist/")
+    return Path(value)

@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from capsnet.data import ImageData, hold_out
+from capsnet.data.dataset import split_by_class
+from capsnet.errors import UserError
+
+
+def data(count=20, labels=None):
+    images = torch.arange(count, dtype=torch.uint8).view(count, 1, 1, 1)
+    return ImageData(images, torch.arange(count) % 2 if labels is None else labels, ("a", "b"))
+
+
+def test_different_counts_are_refused():
+    with pytest.raises(UserError, match="3 images but 2 labels"):
+        data(3, torch.zeros(2, dtype=torch.long))
+
+
+def test_no_images_are_refused():
+    with pytest.raises(UserError, match="no images"):
+        data(0)
+
+
+def test_label_without_a_class_is_refused():
+    with pytest.raises(UserError, match="labels must be 0 to 1, got 0 to 2"):
+        data(3, torch.tensor([0, 1, 2]))
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.25, 5), (3, 3), (0, 0), (0.001, 1)])
+def test_validation_is_held_out_of_training(share, count):
+    train, validation = hold_out(data(), share, seed=3)
+    held = set(validation.images.flatten().tolist()) if validation else set()
+    assert len(held) == count
+    assert held | set(train.images.flatten().tolist()) == set(range(20))
+    assert len(train) == 20 - count
+
+
+def test_same_seed_holds_out_the_same_images():
+    one, two, other = (hold_out(data(), 0.3, seed=seed)[1].images for seed in (1, 1, 2))
+    assert one.equal(two)
+    assert not one.equal(other)
+
+
+def test_validation_may_not_take_everything():
+    with pytest.raises(UserError, match="must leave images to train on"):
+        hold_out(data(), 20, seed=0)
+
+
+def test_split_by_class_takes_its_share_of_each_class():
+    labels = torch.tensor([0] * 10 + [1] * 5 + [2] * 2)
+    first, second = split_by_class(labels, 0.2, seed=0)
+    assert torch.bincount(labels[second]).tolist() == [2, 1, 1]
+    assert sorted(torch.cat([first, second]).tolist()) == list(range(17))

@@ -1,0 +1,70 @@
+import functools
+import hashlib
+import http.server
+import threading
+
+import pytest
+
+from capsnet.data.download import cache_dir, find_files
+from capsnet.errors import UserError
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.delenv("CAPSNET_DATA_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("capsnet.data.download.cache_dir", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A server on this machine, with one file."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "a.gz").write_bytes(b"content")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *words):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(tmp_path / "served"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def md5(data):
+    return f"md5:{hashlib.md5(data).hexdigest()}"
+
+
+def test_file_is_downloaded_once_into_the_cache(cache, mirror):
+    for mirrors in ([mirror], ["http://127.0.0.1:9/"]):
+        found = find_files("set", {"a.gz": md5(b"content")}, mirrors)
+        assert found == {"a.gz": cache / "set" / "a.gz"}
+        assert found["a.gz"].read_bytes() == b"content"
+
+
+def test_second_mirror_is_tried(cache, mirror):
+    find_files("set", {"a.gz": md5(b"content")}, ["http://127.0.0.1:9/", mirror])
+    assert (cache / "set" / "a.gz").exists()
+
+
+def test_wrong_checksum_is_refused_and_leaves_nothing(cache, mirror):
+    with pytest.raises(UserError, match="its checksum is wrong"):
+        find_files("set", {"a.gz": md5(b"other")}, [mirror])
+    assert not (cache / "set" / "a.gz").exists()
+
+
+def test_without_network_the_message_says_where_to_put_the_files(cache):
+    with pytest.raises(UserError, match="by hand into") as fault:
+        find_files("set", {"a.gz": md5(b""), "b.gz": md5(b"")}, ["http://127.0.0.1:9/"])
+    assert str(cache / "set") in str(fault.value)
+    assert "a.gz, b.gz" in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_cache_is_the_users():
+    assert cache_dir().name == "capsnet"

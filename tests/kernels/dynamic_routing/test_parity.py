@@ -1,0 +1,110 @@
+"""The fused routing is the plain one: values and each gradient, against float64, in memory filled with NaN."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from capsnet.functional import dense_votes
+from capsnet.kernels.dynamic_routing import dynamic_routing as fused
+from capsnet.routing import dynamic_routing as plain
+
+SIZES = [(1, 1, 1, 1, 1), (7, 63, 3, 5, 7), (16, 63, 8, 10, 16), (33, 7, 16, 2, 4)]  # b i c j d
+NAMES = ["poses", "activations", "coupling", "gradient of poses", "gradient of weight", "gradient of bias"]
+
+
+def make(size: tuple[int, ...], seed: int = 0) -> dict[str, Tensor]:
+    b, i, c, j, d = size
+    draw = torch.Generator().manual_seed(seed)
+    shapes = {"poses": (b, i, c), "weight": (i, c, j, d), "bias": (j, d)}
+    shapes |= {"to_poses": (b, j, d), "to_activations": (b, j), "to_coupling": (b, i, j)}
+    # large enough for the coupling to leave its uniform start
+    return {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+
+
+def run(kind, tensors, dtype, device, *, with_bias=True, coupling_counts=False, **options) -> list[Tensor]:
+    t = {name: tensor.to(device, dtype) for name, tensor in tensors.items()}
+    poses, weight, bias = (t[name].requires_grad_() for name in ("poses", "weight", "bias"))
+    options["bias"] = bias if with_bias else None
+    out = kind(poses, weight, **options)
+    outputs, towards = [out.poses, out.activations], [t["to_poses"], t["to_activations"]]
+    if coupling_counts:
+        outputs, towards = [*outputs, out.coupling], [*towards, t["to_coupling"]]
+    leaves = [poses, weight, bias] if with_bias else [poses, weight]
+    grads = torch.autograd.grad(outputs, leaves, towards)
+    return [x.detach().cpu() for x in (out.poses, out.activations, out.coupling, *grads)]
+
+
+def plain_children(poses, weight, *args, **options):
+    return plain(dense_votes(poses, weight), *args, **options)
+
+
+def assert_as_good(size, dtype, device, **options) -> None:
+    """The fused error is at most twice the plain one, each as root mean square against float64."""
+    tensors = make(size)
+    exact = run(plain_children, {k: v.to(dtype) for k, v in tensors.items()}, torch.float64, "cpu", **options)
+    theirs = run(plain_children, tensors, dtype, device, **options)
+    ours = run(fused, tensors, dtype, device, **options)
+    for name, truth, a, b in zip(NAMES, exact, theirs, ours, strict=False):
+        assert b.dtype == dtype
+        # the floor, one rounding of the result, is for a plain error that is zero by luck, as at size 1
+        floor = torch.finfo(dtype).eps * truth.square().mean().sqrt()
+        allowed = 2 * (a - truth).square().mean().sqrt() + floor
+        error = (b - truth).square().mean().sqrt()
+        assert error <= allowed, f"{name}: {error:.2e}, allowed {allowed:.2e}"
+
+
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("gradient", ["full", "last"])
+def test_fused_is_plain_at_odd_sizes(size, gradient, device):
+    assert_as_good(size, torch.float32, device, gradient=gradient)
+
+
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize("iterations", [1, 2, 4, 5])
+@pytest.mark.parametrize("gradient", ["full", "last"])
+def test_fused_is_plain_for_any_number_of_iterations(iterations, gradient, device):
+    assert_as_good((7, 9, 3, 5, 7), torch.float32, device, iterations=iterations, gradient=gradient)
+
+
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("leaky", [True, False])
+@pytest.mark.parametrize("gradient", ["full", "last"])
+def test_fused_is_plain_with_each_option(with_bias, leaky, gradient, device):
+    options = {"with_bias": with_bias, "leaky": leaky, "gradient": gradient}
+    assert_as_good((7, 13, 8, 10, 16), torch.float32, device, **options)
+
+
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize("leaky", [True, False])
+def test_fused_is_plain_when_a_loss_reads_the_coupling(leaky, device):
+    assert_as_good((7, 13, 3, 5, 7), torch.float32, device, leaky=leaky, coupling_counts=True)
+
+
+@pytest.mark.usefixtures("poison")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_fused_is_plain_in_other_types(dtype, device):
+    assert_as_good((7, 13, 8, 5, 16), dtype, device)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-8, 1e4])
+def test_fused_is_finite_for_extreme_poses(scale, device):
+    tensors = make((7, 13, 3, 5, 7))
+    tensors["poses"] *= scale
+    results = run(fused, tensors, torch.float32, device, with_bias=False)
+    assert all(result.isfinite().all() for result in results)
+
+
+def test_fused_takes_tensors_that_are_not_contiguous(device):
+    tensors = {k: v.to(device) for k, v in make((7, 13, 3, 5, 7)).items()}
+    poses = tensors["poses"].transpose(0, 1).contiguous().transpose(0, 1)
+    weight = tensors["weight"].permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)
+    torch.testing.assert_close(fused(poses, weight), fused(tensors["poses"], tensors["weight"]))
+
+
+def test_gradients_are_left_out_where_nothing_asks_for_them(device):
+    tensors = {k: v.to(device) for k, v in make((7, 13, 3, 5, 7)).items()}
+    assert not fused(tensors["poses"], tensors["weight"]).poses.requires_grad
+    out = fused(tensors["poses"], tensors["weight"].requires_grad_())
+    assert torch.autograd.grad(out.poses.sum(), tensors["weight"])[0].shape == (13, 3, 5, 7)

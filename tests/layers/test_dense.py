@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from capsnet.capsules import Capsules
+from capsnet.errors import UserError
+from capsnet.functional import dense_votes
+from capsnet.layers import DenseCapsules
+from capsnet.routing import DynamicRouting, dynamic_routing
+
+
+def children(number=6, dim=4):
+    poses = torch.randn(2, number, dim)
+    return Capsules(poses, poses.norm(dim=-1))
+
+
+def test_layer_is_votes_then_routing():
+    layer, capsules = DenseCapsules(6, 3, child_dim=4, parent_dim=5, routing_options={"iterations": 2}), children()
+    expected = dynamic_routing(dense_votes(capsules.poses, layer.weight), 2)
+    torch.testing.assert_close(layer(capsules).poses, expected.poses)
+
+
+def test_layers_stack():
+    first, second = DenseCapsules(6, 4, child_dim=4, parent_dim=5), DenseCapsules(4, 3, child_dim=5, parent_dim=7)
+    assert second(first(children())).poses.shape == (2, 3, 7)
+
+
+def test_routing_may_be_an_object():
+    routing = DynamicRouting(6, 3, parent_dim=5, bias=True)
+    layer = DenseCapsules(6, 3, child_dim=4, parent_dim=5, routing=routing)
+    assert layer.routing is routing
+    assert dict(layer.named_parameters())["routing.bias"].shape == (3, 5)
+
+
+def test_every_parameter_gets_a_gradient():
+    layer = DenseCapsules(6, 3, child_dim=4, parent_dim=5, routing_options={"bias": True})
+    layer(children()).activations.sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in layer.parameters())
+
+
+def test_routing_is_float32_under_autocast():
+    layer, capsules = DenseCapsules(6, 3, child_dim=4, parent_dim=5), children()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(capsules)
+    torch.testing.assert_close(out.poses, layer(capsules).poses, rtol=0, atol=0)
+
+
+def test_unknown_routing_is_refused_with_the_nearest_name():
+    with pytest.raises(UserError, match="unknown routing 'dinamic'; did you mean 'dynamic'"):
+        DenseCapsules(6, 3, routing="dinamic")
+
+
+def test_children_of_another_size_are_refused():
+    with pytest.raises(UserError, match=r"children must be b x \(6, 4\), got \(2, 5, 4\)"):
+        DenseCapsules(6, 3, child_dim=4)(children(number=5))
+
+
+def test_no_parents_are_refused():
+    with pytest.raises(UserError, match="num_parents must be at least 1, got 0"):
+        DenseCapsules(6, 0)
+
+
+@pytest.mark.parametrize(("number", "parents"), [(1152, 10), (64, 3), (500, 50)])
+def test_first_sum_is_half_as_long_as_a_child_at_any_size(number, parents):
+    layer = DenseCapsules(number, parents, child_dim=8, parent_dim=16)
+    poses = torch.nn.functional.normalize(torch.randn(8, number, 8), dim=-1)
+    sums = dense_votes(poses, layer.weight).sum(dim=1) / parents
+    assert abs(float(sums.detach().norm(dim=-1).mean()) - 0.5) < 0.1
