@@ -4,16 +4,25 @@ __version__ = "0.1.0"
 
 from capsnet import functional, layers, losses, routing
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+from capsnet.errors import UserError
 from capsnet.models import create_model, list_models
+from capsnet.training import Evaluation, Run, RunConfig, evaluate, load, train
 
 __all__ = [
     "CapsNetOutput",
     "Capsules",
+    "Evaluation",
     "RoutingOutput",
+    "Run",
+    "RunConfig",
+    "UserError",
     "create_model",
+    "evaluate",
     "functional",
     "layers",
     "list_models",
+    "load",
     "losses",
     "routing",
+    "train",
 ]

@@ -1,6 +1,7 @@
 """Facts of "Dynamic Routing Between Capsules" and of its authors' code."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -72,7 +73,7 @@ def test_a_lone_disagreeing_child_loses_coupling_with_each_iteration():
     votes[:, 0, 0] = -1.0
     shares = [float(dynamic_routing(votes, r).coupling[0, 0, 0]) for r in (1, 2, 3, 4)]
     assert shares[0] == 0.5
-    assert all(later < sooner for sooner, later in zip(shares, shares[1:], strict=False))
+    assert all(later < sooner for sooner, later in pairwise(shares))
 
 
 def test_leaky_coupling_drops_the_share_of_no_parent():

@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 2 a fault of the user's, 1 a fault of ours, 130 interrupted.
     """
-    verb, *args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    # not list(...): the verb of that name is a module here
+    verb, *args = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     if verb in ("-h", "--help", "help"):
         print(_help())
         return 0

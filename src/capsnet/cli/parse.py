@@ -43,16 +43,24 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
 
 
 def _one_line(box: str) -> str:
-    """The message in a box of text: what stands before its first rule, and the option it suggests."""
-    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    message, suggestion = [], ""
-    for line in lines:
-        if line.startswith("─"):
-            break
-        message.append(line)
-    for place, line in enumerate(lines):
-        if line.startswith("Perhaps you meant") and place + 1 < len(lines):
-            suggestion = f"; did you mean {lines[place + 1].split()[0]}?"
-    text = re.sub(r"\s+", " ", " ".join(message)) or "the command line cannot be read"
+    """The message in a box of text: its first part, and the option that a later part suggests.
+
+    Parts are divided by rules; where the box is drawn without line characters, its title is a part before the first.
+    """
+    parts: list[list[str]] = [[]]
+    for line in box.splitlines():
+        text = line.strip("│ ")
+        if re.fullmatch(r"[─-]+", text) or text.startswith(("╭", "╰")):
+            parts.append([])
+        else:
+            parts[-1].append(text)
+    parts = [part for part in parts if any(part)]
+    titled = not box.lstrip().startswith("╭")
+    if len(parts) <= titled:
+        return "the command line cannot be read"
+    message = re.sub(r"\s+", " ", " ".join(parts[titled])).strip()
     # a fault that a dataclass itself finds comes with its name
-    return re.sub(r"^Error parsing [A-Z]\w*: ", "", text) + suggestion
+    message = re.sub(r"^Error parsing [A-Z]\w*: ", "", message)
+    lines = [line for part in parts for line in part]
+    suggested = next((lines[k + 1] for k, line in enumerate(lines[:-1]) if line.startswith("Perhaps you meant")), "")
+    return message + (f"; did you mean {suggested.split()[0]}?" if suggested else "")

@@ -9,7 +9,6 @@ from capsnet.data.dataset import DATASETS as DATASETS
 from capsnet.data.dataset import Dataset as Dataset
 from capsnet.data.dataset import ImageData as ImageData
 from capsnet.data.dataset import hold_out as hold_out
-from capsnet.data.folder import load_folder
 from capsnet.errors import UserError
 
 
@@ -30,6 +29,8 @@ def load_data(
     if name in DATASETS:
         return DATASETS.get(name).load(data_dir)
     if Path(name).is_dir():
+        from capsnet.data.folder import load_folder
+
         return load_folder(Path(name), image_size=image_size, skip_unreadable=skip_unreadable)
     try:
         DATASETS.get(name)
@@ -38,4 +39,4 @@ def load_data(
     raise AssertionError("unreachable")
 
 
-__all__ = ["DATASETS", "Dataset", "ImageData", "hold_out", "load_data", "load_folder"]
+__all__ = ["DATASETS", "Dataset", "ImageData", "hold_out", "load_data"]

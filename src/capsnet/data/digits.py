@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source, split_by_class
 
@@ -20,6 +19,7 @@ def load_digits(data_dir: Path | None = None) -> Dataset:
 
     A fifth of each class is the test split, always the same one.
     """
+    from PIL import Image
     from sklearn.datasets import load_digits as load_bunch
 
     bunch = load_bunch()

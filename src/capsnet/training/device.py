@@ -67,9 +67,7 @@ def check_memory(model: nn.Module, batch_size: int, device: torch.device) -> Non
         return
     largest = max(layers, key=lambda layer: layer.weight.numel())
     sizes = f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes"
-    remedy = "use a smaller --batch-size" if votes > parameters else "use smaller images (--image-size)"
-    if parameters <= available < needed:
-        remedy = "use a smaller --batch-size or smaller images (--image-size)"
+    remedy = "use smaller images (--image-size)" if parameters > available else "use a smaller --batch-size"
     raise UserError(
         f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}, "
         f"{parameters / 1e9:.1f} GB for parameters and {votes / 1e9:.1f} GB for the votes of {batch_size} images; "

@@ -262,12 +262,10 @@ class Job:
         *sums, count = self.totals.tolist()
         self.totals.zero_()
         row = {
-            "step": self.state.step,
+            "step": float(self.state.step),
             "epoch": self.state.step / self.steps_per_epoch,
             "learning_rate": self.config.learning_rate(self.state.step - 1, self.steps_per_epoch),
-            **dict(
-                zip(("loss", "margin_loss", "reconstruction_loss", "accuracy"), (s / count for s in sums), strict=True)
-            ),
+            **{name: total / count for name, total in zip(MEANS, sums, strict=True)},
             "images_per_second": self.state.images / self.state.seconds,
             "seconds": self.state.seconds,
         }

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    pass
+
 
 Row = Mapping[str, float]
 _LOG_SECONDS = 10.0
@@ -20,6 +22,9 @@ class Reporter:
     """
 
     def __init__(self, total_steps: int, steps_per_epoch: int, step: int = 0) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._total, self._per_epoch = total_steps, steps_per_epoch
         self._epochs = -(-total_steps // steps_per_epoch)

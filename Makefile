@@ -1,0 +1,35 @@
+# make run    trains the quick start, prints the test error and where report.html is
+# make test   lint, types and the whole test suite
+# Python 3.11 or newer and make are all they need; PYTHON=python3.12 chooses another interpreter.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: run test lint clean
+
+run: .venv/installed
+	$(BIN)/capsnet train quickstart --report
+
+test: .venv/installed-dev lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("capsnet needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+# pip before 25.1 has no dependency groups, so the list is read from pyproject.toml
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"]))' > .venv/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement .venv/dev.txt
+	touch $@

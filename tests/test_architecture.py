@@ -1,0 +1,68 @@
+"""The rooms of the package, and what stays out of `import capsnet`."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import capsnet
+
+ROOT = Path(capsnet.__file__).parent
+LEVELS = {
+    "errors": 0,
+    "registry": 0,
+    "capsules": 0,
+    "functional": 1,
+    "kernels": 1,
+    "routing": 1,
+    "layers": 2,
+    "losses": 2,
+    "models": 3,
+    "data": 3,
+    "training": 4,
+    "recipes": 5,
+    "figures": 6,
+    "cli": 7,
+    "__main__": 7,
+}
+
+
+def room(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("capsnet."):
+            yield node.module.split(".")[1]
+        elif isinstance(node, ast.Import):
+            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("capsnet."))
+
+
+def test_rooms_import_only_from_their_own_level_or_below():
+    upward = [
+        f"{path.relative_to(ROOT)} imports {other}"
+        for path in ROOT.rglob("*.py")
+        if path != ROOT / "__init__.py"
+        for other in imports(path)
+        if LEVELS[other] > LEVELS[room(path)]
+    ]
+    assert not upward
+
+
+def test_kernels_never_import_routing():
+    assert not [path for path in (ROOT / "kernels").rglob("*.py") if "routing" in imports(path)]
+
+
+def test_import_loads_nothing_heavy():
+    script = "import sys, capsnet; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"matplotlib", "tyro", "rich", "pooch", "sklearn", "scipy", "PIL", "tensorboard"} & set(loaded)
+
+
+def test_library_files_are_short():
+    static = {"kernels"}
+    long = {
+        p.name: n for p in ROOT.rglob("*.py") if room(p) not in static and (n := len(p.read_text().splitlines())) > 400
+    }
+    assert not long

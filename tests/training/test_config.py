@@ -1,0 +1,59 @@
+import json
+
+import pytest
+
+from capsnet.errors import UserError
+from capsnet.recipes import RECIPES
+from capsnet.training import RunConfig
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_recipes_survive_json(name):
+    config = RECIPES.get(name).config
+    assert RunConfig.from_json(config.to_json()) == config
+    assert config.recipe == name
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"epochs": 0}, "--epochs must be at least 1, got 0"),
+        ({"batch_size": 0}, "--batch-size must be at least 1"),
+        ({"iterations": 0}, "--iterations must be at least 1"),
+        ({"shift": -1}, "--shift must be at least 0"),
+        ({"lr": 0.0}, "--lr must be above 0"),
+        ({"lr": float("nan")}, "--lr must be above 0"),
+        ({"lr_decay": 1.1}, "--lr-decay is a factor of at most 1"),
+        ({"recon_weight": -1.0}, "--recon-weight must be at least 0"),
+        ({"limit": -5}, "--limit must be at least 0"),
+    ],
+)
+def test_values_out_of_range_are_refused(values, words):
+    with pytest.raises(UserError, match=words):
+        RunConfig(**values)
+
+
+def test_rate_of_the_authors_falls_continuously_to_its_floor():
+    config = RECIPES.get("sabour2017-mnist-authors").config
+    assert config.learning_rate(0, 391) == pytest.approx(1e-3)
+    assert config.learning_rate(1000, 391) == pytest.approx(1e-3 * 0.96**0.5)
+    assert config.learning_rate(2000, 391) == pytest.approx(0.96e-3)
+    assert config.learning_rate(400_000, 391) == 1e-6
+
+
+def test_rate_of_capsnet_keras_falls_after_each_epoch():
+    config = RECIPES.get("capsnet-keras-mnist").config
+    rates = [config.learning_rate(step, 600) for step in (0, 599, 600, 1199, 1200)]
+    assert rates == pytest.approx([1e-3, 1e-3, 0.9e-3, 0.9e-3, 0.81e-3])
+
+
+def test_configuration_of_a_newer_version_is_refused():
+    values = json.loads(RunConfig().to_json()) | {"format_version": 99}
+    with pytest.raises(UserError, match="newer capsnet"):
+        RunConfig.from_json(json.dumps(values))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format_version": "x"}'])
+def test_json_that_is_no_configuration_is_refused(text):
+    with pytest.raises(UserError, match="not that of a run"):
+        RunConfig.from_json(text)

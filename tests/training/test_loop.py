@@ -1,0 +1,194 @@
+import os
+import signal
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.conftest import TINY
+
+from capsnet.data import load_data
+from capsnet.errors import UserError
+from capsnet.training import Diverged, Run, train
+from capsnet.training import loop as module
+from capsnet.training.loop import Job, plan_epoch
+
+
+def test_run_leaves_everything(tiny_run):
+    for name in ("config.json", "environment.json", "metrics.csv", "weights.safetensors", "evaluation.json"):
+        assert (tiny_run.folder / name).is_file()
+    assert (tiny_run.folder / "last" / "checkpoint.safetensors").is_file()
+    assert not list(tiny_run.folder.rglob("*.part"))
+
+
+def test_learning_happens(tiny_run):
+    rows = tiny_run.metrics()
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert tiny_run.evaluation()["test"]["accuracy"] > 0.3
+
+
+def test_each_epoch_ends_with_a_validated_row(tiny_run):
+    validated = [row["epoch"] for row in tiny_run.metrics() if "validation_accuracy" in row]
+    assert validated == [1.0, 2.0]
+    steps = [row["step"] for row in tiny_run.metrics()]
+    assert steps == sorted(set(steps))
+
+
+def test_best_weights_are_those_of_the_best_validation(tiny_run):
+    result = tiny_run.evaluation()
+    rows = [row for row in tiny_run.metrics() if "validation_accuracy" in row]
+    best = max(rows, key=lambda row: (row["validation_accuracy"], -row["validation_loss"]))
+    assert result["best_step"] == best["step"]
+    assert result["validation"]["accuracy"] == pytest.approx(best["validation_accuracy"])
+
+
+def stop_after(step, monkeypatch):
+    """Send this process a Ctrl-C while it is in the step with this number."""
+    whole = Job._step
+
+    def interrupted(job, *args):
+        whole(job, *args)
+        if job.state.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Job, "_step", interrupted)
+
+
+@pytest.mark.parametrize("step", [4, 6, 9])
+def test_resumed_run_equals_one_that_was_never_stopped_bit_for_bit(step, tiny_run, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_after(step, patch)
+        with pytest.raises(KeyboardInterrupt, match=f"stopped at step {step}; go on with: capsnet train --resume"):
+            train(TINY, out=folder)
+    run = train(TINY, resume=folder)
+    for name in ("weights.safetensors", "last/checkpoint.safetensors"):
+        expected, got = load_file(tiny_run.folder / name), load_file(folder / name)
+        assert expected.keys() == got.keys()
+        assert all(got[key].equal(expected[key]) for key in expected), name
+    times = ("seconds", "images_per_second")
+    rows = [[{k: v for k, v in row.items() if k not in times} for row in r.metrics()] for r in (run, tiny_run)]
+    assert rows[0] == rows[1]
+    assert run.evaluation()["test"] == tiny_run.evaluation()["test"]
+
+
+def test_run_killed_between_two_files_is_resumed_bit_for_bit(tiny_run, tmp_path, monkeypatch):
+    """The kill comes after rows were written and before the checkpoint that goes with them."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(job):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "_save", kill)
+        with pytest.raises(Killed):
+            train(TINY, out=tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open("a") as file:
+        file.write("7,1.1")
+    train(TINY, resume=tmp_path / "run")
+    got = (load_file(folder / "weights.safetensors") for folder in (tmp_path / "run", tiny_run.folder))
+    assert all(one.equal(two) for one, two in zip(*(tensors.values() for tensors in got), strict=True))
+
+
+def test_finished_run_is_left_alone_and_may_be_made_longer(tiny_run, tmp_path):
+    run = train(replace(TINY, epochs=1), out=tmp_path / "run")
+    before = (run.folder / "weights.safetensors").stat().st_mtime_ns
+    train(replace(TINY, epochs=1), resume=run.folder)
+    assert (run.folder / "weights.safetensors").stat().st_mtime_ns == before
+    train(TINY, resume=run.folder)
+    assert Run.open(run.folder).config.epochs == 2
+    assert run.evaluation()["test"] == tiny_run.evaluation()["test"]
+
+
+def test_loss_that_is_not_finite_stops_with_step_and_cause_and_keeps_the_last_good_state(tmp_path, monkeypatch):
+    whole = module.margin_loss
+    calls = []
+
+    def poisoned(lengths, targets, **options):
+        calls.append(1)
+        return whole(lengths, targets, **options) * (float("nan") if len(calls) == 8 else 1.0)
+
+    config = replace(TINY, validation=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "margin_loss", poisoned)
+        with pytest.raises(Diverged, match=r"not finite at step 8, .* smaller --lr \(the last good state is kept in"):
+            train(config, out=tmp_path / "run")
+    tensors = load_file(tmp_path / "run" / "last" / "checkpoint.safetensors")
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+    assert train(config, resume=tmp_path / "run").evaluation()["step"] == 12
+
+
+def test_without_validation_all_images_are_used_and_the_last_weights_kept(tmp_path):
+    run = train(replace(TINY, validation=0, limit=0, epochs=1, steps=3), out=tmp_path / "run")
+    assert "validation" not in run.evaluation()
+    assert run.evaluation()["best_step"] == run.evaluation()["step"] == 3
+
+
+def test_test_split_is_never_looked_at_before_the_end(tmp_path, monkeypatch):
+    test = load_data("digits").test.images
+    seen = []
+    whole = module.evaluate_model
+
+    def watched(model, data, **options):
+        seen.append((options["split"], data.images.shape == test.shape and bool(data.images.equal(test))))
+        return whole(model, data, **options)
+
+    monkeypatch.setattr(module, "evaluate_model", watched)
+    train(TINY, out=tmp_path / "run")
+    assert seen[:2] == [("validation", False), ("validation", False)]
+    assert all(entry == ("test", True) for entry in seen[2:])
+
+
+def test_order_and_shifts_depend_on_seed_and_epoch_alone():
+    cpu = torch.device("cpu")
+    one, again = plan_epoch(TINY, 3, 50, cpu), plan_epoch(TINY, 3, 50, cpu)
+    other, seeded = plan_epoch(TINY, 4, 50, cpu), plan_epoch(replace(TINY, seed=9), 3, 50, cpu)
+    assert all(a.equal(b) for a, b in zip(one, again, strict=True))
+    assert not one[0].equal(other[0])
+    assert not one[0].equal(seeded[0])
+    assert sorted(one[0].tolist()) == list(range(50))
+
+
+def test_training_works_outside_the_main_thread(tmp_path):
+    failures = []
+
+    def work():
+        try:
+            train(replace(TINY, steps=1), out=tmp_path / "run")
+        except BaseException as fault:
+            failures.append(fault)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert not failures
+
+
+def test_existing_folder_is_refused_before_any_work(tmp_path):
+    with pytest.raises(UserError, match="exists; give another --out, or go on with --resume"):
+        train(replace(TINY, data="no such data"), out=tmp_path)
+
+
+def test_network_that_would_not_fit_is_refused_before_it_is_allocated(photos, tmp_path):
+    config = replace(TINY, data=str(photos), image_size=700, model="capsnet", batch_size=128)
+    with pytest.raises(UserError, match=r"GB are free: .* capsules vote for 3 classes, .*--image-size"):
+        train(config, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_full_disk_is_refused_before_the_start_and_named_at_a_write(tmp_path, monkeypatch):
+    usage = os.statvfs(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+        with pytest.raises(UserError, match="no space left on the disk"):
+            train(TINY, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert usage.f_bsize
+
+
+def test_tensorboard_events_are_written_when_asked(tmp_path):
+    run = train(replace(TINY, steps=2), out=tmp_path / "run", tensorboard=True)
+    assert list((run.folder / "tensorboard").glob("events*"))
