@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test lint clean
+.PHONY: run test lint docs clean
 
 run: .venv/installed
 	$(BIN)/capsnet train quickstart --report
@@ -33,3 +33,7 @@ clean:
 	$(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"]))' > .venv/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement .venv/dev.txt
 	touch $@
+
+# write the numbers of docs/runs into the documents
+docs: .venv/installed
+	$(BIN)/python docs/fill.py
