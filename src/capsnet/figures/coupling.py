@@ -1,0 +1,196 @@
+"""Which primary capsules feed the winning class capsule: the routing's coupling over the image."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor, nn
+
+from capsnet.errors import UserError
+from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.figures.subject import Seen, Subject, add_figure
+from capsnet.figures.tiles import show, to_tiles
+
+_IMAGES = 6
+_SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
+
+
+class Grid(NamedTuple):
+    """Where the primary capsules look: rows and columns of places, pixels between two, and the first one's centre."""
+
+    rows: int
+    columns: int
+    step: float
+    first: float
+    window: int
+
+
+def find_grid(model: nn.Module) -> Grid:
+    """The places of a CapsNet's primary capsules.
+
+    Raises:
+        UserError: a model of another kind.
+    """
+    try:
+        rows, columns = model.grid  # type: ignore[misc]
+        stem: nn.Conv2d = model.stem  # type: ignore[assignment]
+        conv: nn.Conv2d = model.primary_capsules.conv  # type: ignore[union-attr, assignment]
+    except AttributeError:
+        raise UserError("the model has no grid of primary capsules over the image") from None
+    window = stem.kernel_size[0] + (conv.kernel_size[0] - 1) * stem.stride[0]
+    return Grid(rows, columns, float(conv.stride[0] * stem.stride[0]), window / 2, window)
+
+
+def coupling_shares(coupling: Float[Tensor, "b i n"], grid: Grid) -> Float[Tensor, "b n y x"]:
+    """Coupling summed over the types of capsule at each place, as a multiple of an even share (1/n for each)."""
+    types = coupling.shape[1] // (grid.rows * grid.columns)
+    # primary capsules are in the order row, column, type
+    places = coupling.reshape(len(coupling), grid.rows, grid.columns, types, -1).sum(dim=3)  # b y x n
+    even = coupling.mean(dim=(1, 2)) * types
+    shares: Tensor = places / even[:, None, None, None].clamp(min=1e-12)
+    return shares.permute(0, 3, 1, 2)
+
+
+@styled
+@torch.no_grad()
+def draw_coupling(model: nn.Module, seen: Seen) -> Figure:
+    """Draw, for a few images of different classes, the coupling to the longest capsule and to the second longest.
+
+    Raises:
+        UserError: the model has no grid of primary capsules, or its routing gives no coupling.
+    """
+    grid = find_grid(model)
+    sample = seen.pick(_different_classes(seen))
+    device = next(model.parameters()).device
+    output = model(sample.data.images.to(device).float() / 255)
+    if output.coupling is None:
+        raise UserError("the model's routing gives no coupling")
+    shares = coupling_shares(output.coupling.cpu(), grid)
+    winners = sample.capsules.activations.topk(min(2, shares.shape[1]), dim=1).indices  # b 2
+    chosen = shares.gather(1, winners[:, :, None, None].expand(-1, -1, grid.rows, grid.columns))
+    types = output.coupling.shape[1] // (grid.rows * grid.columns)
+    subtitle = (
+        f"Routing divides what each primary capsule says among the {shares.shape[1]} classes. Below each image, its "
+        f"framed part: {grid.rows}×{grid.columns} places of primary capsules, each at the centre of the "
+        f"{grid.window}×{grid.window} pixels that it sees, with the coupling summed over its {types} types. Orange: "
+        "more than an even share goes to this class; blue: less. Line: the image."
+    )
+    return _draw_table(sample, winners, chosen, grid, subtitle)
+
+
+def _different_classes(seen: Seen) -> Tensor:
+    """One image of each of a few classes spread over all; the first that is classified correctly, if any."""
+    present = torch.tensor(sorted(set(seen.data.labels.tolist())))
+    places = torch.linspace(0, len(present) - 1, min(_IMAGES, len(present))).round().long()
+    chosen = []
+    for label in present[places]:
+        members = (seen.data.labels == label).nonzero()[:, 0]
+        right = members[seen.correct[members]]
+        chosen.append(right[0] if len(right) else members[0])
+    return torch.stack(chosen)
+
+
+def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subtitle: str) -> Figure:
+    columns, rows = len(sample.data), 1 + winners.shape[1]
+    _, pixels_high, pixels_wide = sample.data.image_shape
+    left, step = 1.15, min(1.15, 6.6 / columns)
+    side = step - 0.1
+    tall = side * pixels_high / pixels_wide
+    body = rows * (tall + 0.3) + 0.75
+    figure = new_figure(8.0, body, "Which places feed the winner", subtitle)
+    total = figure.get_size_inches()[1]
+    spread = max(float((chosen - 1).abs().quantile(0.98)), 0.02)
+    norm = TwoSlopeNorm(1.0, max(0.0, 1 - spread), 1 + spread)
+    tiles = to_tiles(sample.data.images)
+    for row, text in enumerate(
+        ("test image", "to the longest\ncapsule\n(class, length)", "to the second\nlongest")[:rows]
+    ):
+        bottom = body - 0.28 - tall - row * (tall + 0.3)
+        figure.text(0.3 / 8.0, (bottom + tall / 2) / total, text, size=8.5, va="center", color=INK)
+        for column in range(columns):
+            axes = axes_at(figure, left + column * step, bottom, side, tall)
+            show(axes, tiles[column], frame=True)
+            _scale(axes, tiles.shape[1:3], (pixels_high, pixels_wide))
+            if row == 0:
+                _outline(axes, grid)
+                axes.set_title(plain(sample.data.class_names[int(sample.data.labels[column])], 12), size=8.5, pad=4)
+            else:
+                _overlay(axes, chosen[column, row - 1], grid, norm)
+                axes.set_title(_name(sample, column, int(winners[column, row - 1])), size=8, weight="normal", pad=3)
+    bar = figure.colorbar(
+        ScalarMappable(norm, _SHARES),
+        cax=axes_at(figure, left, 0.42, 2.6, 0.12),
+        orientation="horizontal",
+        extend="both",
+    )
+    bar.set_label("coupling, as a multiple of an even share", size=8.5)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _name(sample: Seen, image: int, label: int) -> str:
+    length = float(sample.capsules.activations[image, label])
+    return f"{plain(sample.data.class_names[label], 9)}, {length:.2f}"
+
+
+def _scale(axes: Axes, tile: tuple[int, ...], image: tuple[int, int]) -> None:
+    """Count in the image's pixels, where its tile is smaller."""
+    axes.images[0].set_extent((0.0, image[1], image[0], 0.0))
+    axes.set_xlim(0, image[1])
+    axes.set_ylim(image[0], 0)
+
+
+def _extent(grid: Grid) -> tuple[float, float, float, float]:
+    low = grid.first - grid.step / 2
+    return low, low + grid.columns * grid.step, low + grid.rows * grid.step, low
+
+
+def _outline(axes: Axes, grid: Grid) -> None:
+    left, right, bottom, top = _extent(grid)
+    axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=ORANGE, linewidth=1.2))
+
+
+def _overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normalize, colors: Colormap = _SHARES) -> None:
+    picture, (left, right, bottom, top) = axes.images[0], _extent(grid)
+    _outline_ink(axes, np.asarray(picture.get_array()), (axes.get_xlim(), axes.get_ylim()))
+    picture.remove()
+    axes.imshow(
+        shares.numpy(),
+        cmap=colors,
+        norm=norm,
+        extent=(left, right, bottom, top),
+        interpolation="nearest",
+        aspect="auto",
+    )
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+
+
+def _outline_ink(axes: Axes, pixels: np.ndarray, limits: tuple[tuple[float, float], tuple[float, float]]) -> None:
+    """The image as the line between its dark and light places."""
+    grey = pixels.mean(axis=-1)
+    if grey.min() == grey.max():
+        return
+    (left, right), (bottom, top) = limits
+    x = (np.arange(grey.shape[1]) + 0.5) * (right - left) / grey.shape[1]
+    y = (np.arange(grey.shape[0]) + 0.5) * (bottom - top) / grey.shape[0]
+    axes.contour(x, y, grey, levels=[(float(grey.min()) + float(grey.max())) / 2], colors=INK, linewidths=0.9)
+
+
+def _draw(subject: Subject) -> Figure:
+    return draw_coupling(subject.model, subject.seen)
+
+
+add_figure(
+    "coupling",
+    _draw,
+    caption="Routing by agreement at work: parts of the image whose votes agree send their output to the winning "
+    "capsule and take it away from the others.",
+    place=50,
+)

@@ -1,0 +1,178 @@
+"""Learning curves: losses and error over epochs."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from capsnet.errors import UserError
+from capsnet.figures.style import BLUE, GREEN, GREY, ORANGE, axes_at, new_figure, styled
+from capsnet.figures.subject import Subject, add_figure
+from capsnet.training.evaluation import Evaluation
+
+Row = Mapping[str, float]
+# with more rows than that, a single one is noise behind their running mean
+_MANY_ROWS = 40
+
+
+@styled
+def draw_curves(rows: Sequence[Row], *, best_step: int | None = None, test: Evaluation | None = None) -> Figure:
+    """Draw loss, margin loss, reconstruction loss and error, of training and validation.
+
+    Args:
+        rows: of `metrics.csv`.
+        best_step: step of the weights that were kept; None: the best validation row's.
+        test: the test result, shown beside the error.
+
+    Raises:
+        UserError: no rows.
+    """
+    if not rows:
+        raise UserError("metrics.csv has no rows yet")
+    best = _best_row(rows, best_step)
+    window = 1 if len(rows) <= _MANY_ROWS else 2 * (len(rows) // 60) + 3
+    validated = any("validation_accuracy" in row for row in rows)
+    subtitle = "On training images, as the network meets them"
+    subtitle += f" (bold: mean of {window} rows of metrics.csv)" if window > 1 else ""
+    subtitle += ", and on validation images, which it never learns from." if validated else "."
+    decoded = any(row["reconstruction_loss"] > 0 for row in rows)
+    height = 6.3 if decoded else 3.35
+    figure = new_figure(8.0, height, "Learning curves", subtitle)
+    bottom = height - 2.95
+    _panel(axes_at(figure, 0.75, bottom, 3.0, 2.15), rows, "margin_loss", "validation_loss", best, window)
+    error_axes = axes_at(figure, 4.65, bottom, 3.0, 2.15)
+    errors = [_with_errors(row) for row in rows]
+    _panel(error_axes, errors, "error", "validation_error", _with_errors(best) if best else None, window)
+    if test is not None:
+        _mark_test(error_axes, test)
+    _ticks(error_axes)
+    if decoded:
+        _panel(axes_at(figure, 0.75, 0.55, 3.0, 1.95), rows, "reconstruction_loss", "", best, window)
+        _panel(axes_at(figure, 4.65, 0.55, 3.0, 1.95), rows, "loss", "", best, window)
+    _legend(figure, height, validated, best, test)
+    return figure
+
+
+def _best_row(rows: Sequence[Row], best_step: int | None) -> Row | None:
+    validated = [row for row in rows if "validation_accuracy" in row]
+    if best_step is not None:
+        return next((row for row in validated if row["step"] == best_step), None)
+    return max(validated, key=lambda row: (row["validation_accuracy"], -row["validation_loss"]), default=None)
+
+
+def _with_errors(row: Row) -> Row:
+    pairs = (("accuracy", "error"), ("validation_accuracy", "validation_error"))
+    return {**row, **{error: 100 * (1 - row[name]) for name, error in pairs if name in row}}
+
+
+_TITLES = {
+    "loss": "Total loss (what training lowers)",
+    "margin_loss": "Margin loss",
+    "reconstruction_loss": "Reconstruction loss (sum of squares)",
+    "error": "Error, % of images",
+}
+
+
+def _panel(axes: Axes, rows: Sequence[Row], name: str, validation: str, best: Row | None, window: int) -> None:
+    epochs, values = np.array([[row["epoch"], row[name]] for row in rows]).T
+    if window > 1:
+        axes.plot(epochs, values, color=BLUE, linewidth=0.7, alpha=0.3, gid="row")
+        axes.plot(epochs, _running_mean(rows, values, window), color=BLUE, linewidth=1.8)
+    else:
+        marker = "o" if len(rows) <= 25 else ""
+        axes.plot(epochs, values, color=BLUE, linewidth=1.5, marker=marker, markersize=3)
+    points = [(row["epoch"], row[validation]) for row in rows if validation in row]
+    if points:
+        marker = "o" if len(points) <= 25 else ""
+        axes.plot(*np.array(points).T, color=ORANGE, linewidth=1.8, marker=marker, markersize=4)
+    if best is not None:
+        axes.axvline(best["epoch"], color=GREY, linewidth=0.9, linestyle=(0, (3, 3)), zorder=0, gid="best")
+        if validation in best:
+            axes.plot(best["epoch"], best[validation], "o", color="white", markeredgecolor=ORANGE, markersize=8)
+            axes.plot(best["epoch"], best[validation], "o", color=ORANGE, markersize=4)
+    axes.set_title(_TITLES[name], pad=8)
+    axes.set_xlim(0, max(float(epochs[-1]) * 1.03, 0.01))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=bool(epochs[-1] >= 3)))
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("epoch")
+    _ticks(axes)
+
+
+def _running_mean(rows: Sequence[Row], values: np.ndarray, window: int) -> np.ndarray:
+    """Mean over a window around each row, a row weighing as many steps as it stands for; narrower at the start."""
+    weights = np.diff([row["step"] for row in rows], prepend=0.0)
+    sums, totals = (np.concatenate([[0.0], np.cumsum(part)]) for part in (weights * values, weights))
+    places = np.arange(len(rows))
+    half = np.minimum(window // 2, places)
+    low, high = places - half, np.minimum(places + half + 1, len(rows))
+    means: np.ndarray = (sums[high] - sums[low]) / (totals[high] - totals[low])
+    return means
+
+
+def _ticks(axes: Axes) -> None:
+    """A logarithmic axis where the values span much, from 0 where one of them is 0."""
+    # single rows may leave the axis; the line of the best step is not in units of the data
+    lines = [line for line in axes.lines if line.get_gid() not in ("best", "row")]
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines])
+    positive = drawn[drawn > 0]
+    if len(positive) == 0 or positive.max() < 8 * positive.min():
+        axes.set_yscale("linear")
+        axes.set_ylim(bottom=0)
+        return
+    low, high = float(positive.min()), float(positive.max())
+    if (drawn <= 0).any():
+        axes.set_yscale("symlog", linthresh=low, linscale=0.4)
+        axes.set_ylim(0, high * 1.25)
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.25, high * 1.25)
+    axes.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    steps = (1, 2, 5) if high < 100 * low else (1, 3) if high < 1e4 * low else (1,)
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    return [0.0, *(tick for tick in ticks if tick >= 0.8 * low)]
+
+
+def _mark_test(axes: Axes, test: Evaluation) -> None:
+    """The test error with its interval, at the right end."""
+    place, (low, high) = axes.get_xlim()[1], test.error_interval
+    error = test.error_percent
+    axes.plot([place, place], [low, high], color=GREEN, linewidth=2, clip_on=False)
+    axes.plot([place], [error], "D", color=GREEN, markersize=6, clip_on=False)
+
+
+def _legend(figure: Figure, height: float, validated: bool, best: Row | None, test: Evaluation | None) -> None:
+    entries = [Line2D([], [], color=BLUE, linewidth=1.8, label="training")]
+    if validated:
+        entries.append(Line2D([], [], color=ORANGE, linewidth=1.8, marker="o", markersize=4, label="validation"))
+    if best is not None:
+        kept = f"weights kept (step {best['step']:,.0f})"
+        entries.append(Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (3, 3)), label=kept))
+    if test is not None:
+        label = f"test {test.error_percent:.2f} %, 95 % interval"
+        entries.append(Line2D([], [], color=GREEN, linewidth=2, marker="D", markersize=6, label=label))
+    top = (height - 0.02) / figure.get_size_inches()[1]
+    figure.legend(handles=entries, loc="upper left", bbox_to_anchor=(0.024, top), ncols=4, frameon=False, fontsize=8.5)
+
+
+def _draw(subject: Subject) -> Figure:
+    result = subject.run.evaluation()
+    test = Evaluation.from_dict(result["test"]) if result else None
+    return draw_curves(subject.run.metrics(), best_step=result["best_step"] if result else None, test=test)
+
+
+add_figure(
+    "curves",
+    _draw,
+    caption="How the network learned: a validation curve that turns up while training goes on down is overfitting.",
+    place=10,
+)

@@ -1,0 +1,125 @@
+"""Test images above what the decoder draws of them. Sabour et al., NeurIPS 2017, Fig. 3."""
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor, nn
+
+from capsnet.figures.style import INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.figures.subject import Seen, Subject, add_figure, first_of_each_class, reconstruct
+from capsnet.figures.tiles import montage, show, to_tiles
+
+_SHOWN, _MOST, _MISTAKES = 20, 60, 10
+_WIDTH, _GAP = 8.0, 2
+
+
+@styled
+def draw_reconstructions(model: nn.Module, seen: Seen) -> Figure:
+    """Draw originals above the reconstructions from their longest capsules, and then the mistakes among all seen.
+
+    Args:
+        model: with a decoder.
+        seen: test images with the model's outputs.
+
+    Raises:
+        UserError: the model has no decoder.
+    """
+    names = seen.data.class_names
+    count = min(max(_SHOWN, len(names)), _MOST)
+    sample = seen.pick(first_of_each_class(seen.data.labels, len(names), count)[:_MOST])
+    mistakes = (~seen.correct).nonzero()[:, 0]
+    if len(mistakes) > _MISTAKES:
+        # images are in the order of their classes: from all of them
+        mistakes = mistakes[torch.linspace(0, len(mistakes) - 1, _MISTAKES).round().long()]
+    blocks = [("", _by_rows(sample, len(names)))]
+    if len(mistakes):
+        blocks.append(("Mistakes: true class → prediction, drawn from the predicted capsule", seen.pick(mistakes)))
+    columns = min(10, len(sample.data))
+    wrong, total = int((~seen.correct).sum()), len(seen.data)
+    subtitle = (
+        "Above: test images. Below: what the decoder draws from the pose of the longest class capsule alone. "
+        f"{wrong:,} of the {total:,} test images looked at here are classified wrongly."
+    )
+    return _draw_blocks(model, blocks, columns, subtitle)
+
+
+def _draw_blocks(model: nn.Module, blocks: Sequence[tuple[str, Seen]], columns: int, subtitle: str) -> Figure:
+    _, height, width = blocks[0][1].data.image_shape
+    cell = min((_WIDTH - 0.6) / columns, 1.1)
+    pair = 2 * cell * height / width + 0.36
+    rows = [-(-len(part.data) // columns) for _, part in blocks]
+    figure = new_figure(_WIDTH, sum(rows) * pair + 0.4 * (len(blocks) - 1) + 0.1, "Reconstructions", subtitle)
+    top = sum(rows) * pair + 0.4 * (len(blocks) - 1) + 0.05
+    for (title, part), count in zip(blocks, rows, strict=True):
+        if title:
+            figure.text(0.3 / _WIDTH, (top - 0.12) / figure.get_size_inches()[1], title, weight="bold", va="top")
+            top -= 0.4
+        drawn = reconstruct(model, part.capsules)
+        for row in range(count):
+            places = slice(row * columns, (row + 1) * columns)
+            indices = torch.arange(len(part.data))[places]
+            wide = cell * len(indices)
+            axes = axes_at(figure, 0.3, top - pair + 0.36, wide, pair - 0.36)
+            _draw_pairs(axes, part.pick(indices), drawn[indices])
+            top -= pair
+    return figure
+
+
+def _draw_pairs(axes: Axes, part: Seen, drawn: Tensor) -> None:
+    originals, redrawn = to_tiles(part.data.images), to_tiles(drawn)
+    count, height, width, _ = originals.shape
+    sheet = montage(torch.cat([torch.from_numpy(originals), torch.from_numpy(redrawn)]).numpy(), count, _GAP)
+    show(axes, sheet)
+    names, letters = part.data.class_names, max(5, 110 // max(count, 6))
+    for column, (true, said) in enumerate(zip(part.data.labels.tolist(), part.predicted.tolist(), strict=True)):
+        left, right = column * (width + _GAP), 2 * height + _GAP
+        if true == said:
+            label, color = plain(names[true], letters), INK
+        else:
+            label, color = _mistake(names[true], names[said], letters), ORANGE
+            outline = Rectangle((left, 0), width, right, fill=False, edgecolor=ORANGE, linewidth=1.8, clip_on=False)
+            axes.add_patch(outline)
+        weight = "normal" if true == said else "bold"
+        axes.annotate(
+            label,
+            (left + width / 2, right),
+            (0, -3),
+            textcoords="offset points",
+            size=8.5 if len(label) < 9 else 7.2,
+            color=color,
+            weight=weight,
+            ha="center",
+            va="top",
+            linespacing=1.0,
+            annotation_clip=False,
+        )
+
+
+def _mistake(true: str, said: str, letters: int) -> str:
+    line = f"{plain(true, letters)} → {plain(said, letters)}"
+    return line if len(line) <= letters else f"{plain(true, letters)}\n→ {plain(said, letters - 2)}"
+
+
+def _by_rows(sample: Seen, classes: int) -> Seen:
+    """Two images of each of at most ten classes: one row of each class once, then the other."""
+    counts = sample.data.counts()
+    if classes > 10 or len(set(counts)) > 1:
+        return sample
+    order = torch.arange(len(sample.data)).view(classes, -1).T.flatten()
+    return sample.pick(order)
+
+
+def _draw(subject: Subject) -> Figure:
+    return draw_reconstructions(subject.model, subject.seen)
+
+
+add_figure(
+    "reconstructions",
+    _draw,
+    caption="What a class capsule knows: 16 numbers for one image are enough to draw it again. An orange frame marks "
+    "a wrong prediction, which is drawn as what it was taken for.",
+    place=20,
+)

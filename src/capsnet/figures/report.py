@@ -1,0 +1,250 @@
+"""A run as one file to read: `report.html`, which needs nothing else, no network and no scripts."""
+
+import base64
+import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from capsnet import __version__
+from capsnet.errors import UserError
+from capsnet.figures.draw import plan, render, write_figure
+from capsnet.figures.page import PAGE, STYLE
+from capsnet.figures.subject import FIGURES, Subject
+from capsnet.recipes import RECIPES
+from capsnet.training.config import RunConfig
+from capsnet.training.evaluation import Evaluation
+from capsnet.training.files import write_text
+from capsnet.training.run import Run
+
+
+def write_report(run: Run, *, overwrite: bool = False) -> Path:
+    """Draw a run's figures and write `report.html` around them.
+
+    Figures that lie in the run's folder already are kept there unless `overwrite`; the report's own are always drawn
+    anew.
+
+    Args:
+        run: finished or not.
+        overwrite: replace figures and report that are there.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        UserError: there is a report already, or the run holds nothing to show.
+
+    Example:
+        >>> write_report(Run.open(Path("runs/quickstart")))
+    """
+    path = run.folder / "report.html"
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: exists; write it anew with --overwrite")
+    pictures: dict[str, dict[str, bytes]] = {}
+    for kind, name, picture in render(plan(Subject(run))):
+        pictures.setdefault(kind, {})[name] = picture
+        target = run.figures_folder / f"{name}.png"
+        if overwrite or not target.exists():
+            write_figure(target, picture)
+    if not pictures and run.evaluation() is None:
+        raise UserError(f"{run.folder}: holds nothing to report; go on with capsnet train --resume {run.folder}")
+    write_text(path, build_page(run, pictures))
+    return path
+
+
+def build_page(run: Run, pictures: Mapping[str, Mapping[str, bytes]]) -> str:
+    """The HTML of a report.
+
+    Args:
+        run: the run.
+        pictures: PNG files by kind of figure and name.
+    """
+    sections = [
+        _headline(run),
+        _recipe(run),
+        *(_figures(kind, files) for kind, files in pictures.items()),
+        _section("Errors of each class", _class_errors(run)),
+        _section("How to reproduce it", f"<pre>{escape(command(run.config))}</pre>{_recorded(run)}"),
+        _section("Configuration", _table(_options(run.config))),
+        _section("Environment", _table(run.environment() or {})),
+    ]
+    title = f"{run.folder.resolve().name}: {run.config.model} on {Path(run.config.data).name}"
+    return PAGE.format(
+        title=escape(title), style=STYLE, body="\n".join(filter(None, sections)), version=escape(__version__)
+    )
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>" if content else ""
+
+
+def _headline(run: Run) -> str:
+    result = run.evaluation()
+    if result is None:
+        resume = escape(f"capsnet train --resume {shlex.quote(str(run.folder))}")
+        return f'<p class="notice">This run is not finished: there is no test result yet.</p><pre>{resume}</pre>'
+    test = Evaluation.from_dict(result["test"])
+    low, high = test.error_interval
+    numbers = {
+        "95 % interval (Wilson)": f"{low:.2f} to {high:.2f} %",
+        "accuracy": f"{100 * test.accuracy:.2f} %",
+        "test images": f"{test.n:,}",
+        "margin loss": f"{test.margin_loss:.4f}",
+    }
+    if test.reconstruction_mse is not None:
+        numbers["pixel error (mean squared)"] = f"{test.reconstruction_mse:.4f}"
+    cards = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in numbers.items())
+    return (
+        f'<section class="headline"><p class="number">{test.error_percent:.2f} %<span>test error</span></p>'
+        f"<dl>{cards}</dl>{_best_and_last(result)}</section>"
+    )
+
+
+def _best_and_last(result: Mapping[str, Any]) -> str:
+    rows = []
+    kept = [("kept", "test", result["best_step"]), ("last", "test_last", result["step"])]
+    if result["best_step"] == result["step"]:
+        kept = [("kept: the last", "test", result["step"])]
+    for name, key, step in kept:
+        part = Evaluation.from_dict(result[key])
+        low, high = part.error_interval
+        wrong = f"{round(part.n * (1 - part.accuracy)):,} of {part.n:,}"
+        rows.append([name, f"{step:,}", f"{part.error_percent:.2f} %", f"{low:.2f} to {high:.2f} %", wrong])
+    head = ["weights", "step", "test error", "95 % interval", "wrong images"]
+    how = "The last weights were kept: no images were held out."
+    if "validation" in result:
+        validation = result["validation"]
+        how = (
+            f"The weights kept are those that were best on {validation['n']:,} validation images held out of the "
+            f"training set ({100 * validation['accuracy']:.2f} % right). The test images chose nothing."
+        )
+    speed = f"Trained for {_duration(result['seconds'])} at {result['images_per_second']:,.0f} images a second."
+    return f"{_grid(head, rows)}<p>{how} {speed}</p>"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def _recipe(run: Run) -> str:
+    if run.config.recipe not in RECIPES:
+        return ""
+    recipe, result = RECIPES.get(run.config.recipe), run.evaluation()
+    ours = "not finished"
+    if result is not None:
+        test = Evaluation.from_dict(result["test"])
+        low, high = test.error_interval
+        ours = (
+            f"test error {test.error_percent:.2f} % ({low:.2f} to {high:.2f} %), accuracy {100 * test.accuracy:.2f} %"
+        )
+    rows = {"what": recipe.summary, "source": recipe.source, "it reports": recipe.reported, "this run (n = 1)": ours}
+    rows["known differences"] = recipe.differs
+    changed = _changes(recipe.config, run.config)
+    if changed:
+        rows["changed in this run"] = changed
+    return _section(f"Recipe {run.config.recipe}", _table(rows))
+
+
+def _changes(recipe: RunConfig, config: RunConfig) -> str:
+    """Options in which a run is not its recipe's."""
+    ours, theirs = dataclasses.asdict(config), dataclasses.asdict(recipe)
+    skipped = ("device", "precision", "data_dir")
+    changed = [name for name in ours if ours[name] != theirs[name] and name not in skipped]
+    return ", ".join(f"{name.replace('_', ' ')} {ours[name]} in place of {theirs[name]}" for name in changed)
+
+
+def _figures(kind: str, files: Mapping[str, bytes]) -> str:
+    caption = FIGURES.get(kind).caption
+    if list(files) == [kind]:
+        picture = f'<div class="picture">{_image(kind, files[kind])}</div>'
+        return f"<section><figure>{picture}<figcaption>{escape(caption)}</figcaption></figure></section>"
+    parts = "".join(
+        f"<details{' open' if index == 0 else ''}>"
+        f"<summary>{escape(name.removeprefix(kind + '-'))}</summary>"
+        f'<div class="picture">{_image(name, data)}</div></details>'
+        for index, (name, data) in enumerate(files.items())
+    )
+    return (
+        f"<section><h2>Each dimension of a capsule, moved</h2><p>{escape(caption)}</p>"
+        f'<div class="gallery">{parts}</div></section>'
+    )
+
+
+def _image(name: str, data: bytes) -> str:
+    text = base64.b64encode(data).decode()
+    return f'<img src="data:image/png;base64,{text}" alt="{escape(name)}">'
+
+
+def _class_errors(run: Run) -> str:
+    result = run.evaluation()
+    if result is None:
+        return ""
+    confusion: list[list[int]] = result["test"]["confusion"]
+    names = _class_names(run, len(confusion))
+    rows = []
+    for label, (name, row) in enumerate(zip(names, confusion, strict=True)):
+        images, wrong = sum(row), sum(row) - row[label]
+        others = sorted((k for k in range(len(row)) if k != label and row[k]), key=lambda k: -row[k])
+        taken = ", ".join(f"{names[k]} ({row[k]})" for k in others[:3]) + (", …" if len(others) > 3 else "")
+        share = f"{100 * wrong / images:.2f} %" if images else "none"
+        rows.append([name, f"{images:,}", f"{wrong:,}", share, taken])
+    return _grid(["class", "images", "wrong", "error", "taken for"], rows)
+
+
+def _class_names(run: Run, count: int) -> Sequence[str]:
+    try:
+        names: Sequence[str] = run.load_model().class_names  # type: ignore[assignment]
+    except UserError:
+        return [str(label) for label in range(count)]
+    return names
+
+
+def command(config: RunConfig) -> str:
+    """The command that makes this run again."""
+    # the command line starts from a recipe, from the quick start where none is named
+    recipe = config.recipe if config.recipe in RECIPES else "quickstart"
+    words, start = ["capsnet", "train", recipe], RECIPES.get(recipe).config
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if item.name in ("recipe", "model_options") or value == getattr(start, item.name):
+            continue
+        words += [f"--{item.name.replace('_', '-')}", shlex.quote(str(value))]
+    options = {key: value for key, value in config.model_options.items() if start.model_options.get(key) != value}
+    if options:
+        words += ["--option", *(shlex.quote(f"{key}={_plain(value)}") for key, value in options.items())]
+    return " ".join(words)
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _recorded(run: Run) -> str:
+    environment = run.environment() or {}
+    parts = [
+        f"{name} {environment[name]}" for name in ("capsnet", "commit", "torch", "python") if environment.get(name)
+    ]
+    return f"<p>Made with {escape(', '.join(parts))}.</p>" if parts else ""
+
+
+def _options(config: RunConfig) -> dict[str, object]:
+    values = {item.name.replace("_", " "): getattr(config, item.name) for item in dataclasses.fields(config)}
+    values["model options"] = ", ".join(f"{key}={value}" for key, value in config.model_options.items()) or "none"
+    return {name: "default" if value is None else value for name, value in values.items()}
+
+
+def _table(rows: Mapping[str, object]) -> str:
+    cells = "".join(
+        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items()
+    )
+    return f'<div class="scroll"><table class="pairs">{cells}</table></div>' if rows else ""
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

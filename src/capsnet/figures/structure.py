@@ -1,0 +1,234 @@
+"""The model as blocks from image to class capsules to decoder, with shapes and parameters found by running it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon, Rectangle
+from torch import Tensor, nn
+
+from capsnet.capsules import CapsNetOutput
+from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, bare, new_figure, styled
+from capsnet.figures.subject import Subject, add_figure
+from capsnet.layers import DenseCapsules, PrimaryCapsules
+from capsnet.training.weights import count_parameters
+
+_WIDTH, _ROW = 8.0, 2.75
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a model.
+
+    Args:
+        name: where it is in the model, in words.
+        what: what it does, one or two lines.
+        shape: of what comes out for one image: channels, height, width; capsules and their dimension; or numbers.
+        parameters: trainable ones.
+    """
+
+    name: str
+    what: str
+    shape: tuple[int, ...]
+    parameters: int
+
+    @property
+    def is_capsules(self) -> bool:
+        """Whether capsules come out."""
+        return len(self.shape) == 2
+
+
+@torch.no_grad()
+def find_blocks(model: nn.Module) -> tuple[list[Block], list[Block]]:
+    """Run a model on an empty image and note what comes out of each part.
+
+    Returns:
+        The blocks of the encoder, and those of the decoder (none without one).
+    """
+    shape: tuple[int, int, int] = model.input_shape  # type: ignore[assignment]
+    device = next(model.parameters()).device
+    shapes: dict[str, tuple[int, ...]] = {}
+    handles = [part.register_forward_hook(_note(shapes, name)) for name, part in _parts(model)]
+    try:
+        output: CapsNetOutput = model(torch.zeros(1, *shape, device=device))
+        encoder = [Block("image", "", shape, 0), *_blocks(model, shapes)]
+        if getattr(model, "decoder", None) is None:
+            return encoder, []
+        shapes.clear()
+        model.reconstruct(output.capsules)  # type: ignore[operator]
+        drawn = _blocks(model, shapes)
+    finally:
+        for handle in handles:
+            handle.remove()
+    masked = Block("masked capsules", "all but one\nset to 0", tuple(output.capsules.poses.shape[1:]), 0)
+    last = Block("reconstruction", drawn[-1].what.replace("ReLU", "sigmoid"), shape, drawn[-1].parameters)
+    return encoder, [masked, *drawn[:-1], last]
+
+
+def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The model's children; of a decoder, its layers."""
+    for name, part in model.named_children():
+        if name == "decoder":
+            layers = [
+                layer for layer in part.modules() if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
+            ]
+            yield from ((f"decoder {k + 1}", layer) for k, layer in enumerate(layers))
+        else:
+            yield name.replace("_", " "), part
+
+
+def _note(shapes: dict[str, tuple[int, ...]], name: str) -> Any:
+    def hook(part: nn.Module, inputs: object, output: Any) -> None:
+        tensor: Tensor = output if isinstance(output, Tensor) else output.poses
+        shapes[name] = tuple(tensor.shape[1:])
+
+    return hook
+
+
+def _blocks(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> list[Block]:
+    return [
+        Block(name, _describe(part), shapes[name], count_parameters(part))
+        for name, part in _parts(model)
+        if name in shapes
+    ]
+
+
+def _describe(part: nn.Module) -> str:
+    if isinstance(part, PrimaryCapsules):
+        return f"{_convolution(part.conv)}\n{part.num_types} types of capsule, squash"
+    if isinstance(part, DenseCapsules):
+        rounds = getattr(part.routing, "iterations", None)
+        kind = type(part.routing).__name__.removesuffix("Routing").lower() + " routing"
+        return f"{part.child_dim}×{part.parent_dim} matrix for each vote\n{kind}" + (
+            f", {rounds} iterations" if rounds else ""
+        )
+    if isinstance(part, nn.Conv2d):
+        return f"{_convolution(part)}\nReLU"
+    if isinstance(part, nn.Linear):
+        return "fully connected\nReLU"
+    return type(part).__name__
+
+
+def _convolution(conv: nn.Conv2d) -> str:
+    return f"{conv.kernel_size[0]}×{conv.kernel_size[1]} convolution, stride {conv.stride[0]}"
+
+
+@styled
+def draw_structure(model: nn.Module, name: str = "model") -> Figure:
+    """Draw a model's blocks with output shapes and numbers of parameters.
+
+    Args:
+        model: with `input_shape`; run once on an empty image.
+        name: for the title.
+    """
+    encoder, decoder = find_blocks(model)
+    rows = [row for row in (encoder, decoder) if row]
+    total, drawing = count_parameters(model), sum(block.parameters for block in decoder)
+    subtitle = f"{total:,} parameters"
+    if decoder:
+        subtitle += (
+            f": {total - drawing:,} to find the class capsules (top), {drawing:,} to draw the image again (bottom)"
+        )
+    figure = new_figure(_WIDTH, _ROW * len(rows) + 0.05, f"Structure of {name}", subtitle + ".")
+    for index, row in enumerate(rows):
+        axes = axes_at(figure, 0.1, (len(rows) - 1 - index) * _ROW + 0.05, _WIDTH - 0.2, _ROW)
+        bare(axes)
+        axes.set_xlim(0, _WIDTH - 0.2)
+        axes.set_ylim(0, _ROW)
+        _draw_row(axes, row)
+    return figure
+
+
+def _draw_row(axes: Axes, row: list[Block]) -> None:
+    step, start = (_WIDTH - 0.2) / len(row), 0.0
+    small = step < 1.75
+    for index, block in enumerate(row):
+        middle = (index + 0.5) * step
+        half = _draw_block(axes, block, middle, 1.85, min(step, 1.9))
+        axes.text(middle, 0.98, block.name, weight="bold", ha="center", va="top", size=9)
+        axes.text(middle, 0.79, _shape_text(block), ha="center", va="top", size=9, color=BLUE)
+        what = block.what.replace(", ", ",\n") if small else block.what
+        axes.text(middle, 0.60, what, ha="center", va="top", size=7.5, color=GREY, linespacing=1.25)
+        if block.parameters:
+            axes.text(
+                middle,
+                0.14,
+                f"{block.parameters:,} parameters",
+                ha="center",
+                va="center",
+                size=8.5,
+                color=INK,
+                gid="parameters",
+            )
+        if index:
+            end = middle - half - 0.08
+            axes.annotate("", (end, 1.85), (start, 1.85), arrowprops={"arrowstyle": "-|>", "color": GREY, "lw": 1.1})
+        start = middle + half + 0.08
+
+
+def _shape_text(block: Block) -> str:
+    if block.is_capsules:
+        return f"{block.shape[0]:,} capsules of {block.shape[1]} D"
+    return " × ".join(f"{side:,}" for side in block.shape)
+
+
+def _draw_block(axes: Axes, block: Block, x: float, y: float, room: float) -> float:
+    """Draw what comes out of a block around (x, y); returns half its width."""
+    if block.is_capsules:
+        return _draw_capsules(axes, block.shape, x, y)
+    if len(block.shape) == 3:
+        return _draw_volume(axes, block.shape, x, y, room)
+    high = 0.35 + 0.9 * min(1.0, (block.shape[0] / 1024) ** 0.5)
+    axes.add_patch(Rectangle((x - 0.09, y - high / 2), 0.18, high, facecolor=GREEN, edgecolor="white"))
+    return 0.09
+
+
+def _draw_volume(axes: Axes, shape: tuple[int, ...], x: float, y: float, room: float) -> float:
+    """Feature maps as a box: as wide as there are channels, its face as high as the image, in perspective."""
+    channels, height, width = shape
+    high = 0.9 * height / max(height, width)
+    deep = 0.42 * width / max(height, width)
+    wide = 0.06 if channels <= 4 else min(0.25 + 0.03 * channels**0.5, room - deep - 0.5)
+    left, bottom = x - (wide + deep) / 2, y - (high + deep * 0.7) / 2
+    rise = deep * 0.7
+    color = GREY if channels <= 4 else SKY
+    front = [(left, bottom), (left + wide, bottom), (left + wide, bottom + high), (left, bottom + high)]
+    above = [front[3], front[2], (left + wide + deep, bottom + high + rise), (left + deep, bottom + high + rise)]
+    beside = [front[1], (left + wide + deep, bottom + rise), above[2], front[2]]
+    for points, alpha in ((front, 0.9), (above, 0.55), (beside, 0.7)):
+        axes.add_patch(Polygon(points, facecolor=color, alpha=alpha, edgecolor="white", linewidth=0.8))
+    return (wide + deep) / 2
+
+
+def _draw_capsules(axes: Axes, shape: tuple[int, ...], x: float, y: float) -> float:
+    """Capsules as columns of cells, one cell for each dimension; many of them are thinned out."""
+    capsules, dims = shape
+    shown, cells = min(capsules, 12), min(dims, 16)
+    pitch, high = 0.085, 1.15 * cells / 16
+    left, bottom = x - shown * pitch / 2, y - high / 2
+    for column in range(shown):
+        if capsules > shown and column == shown - 3:
+            axes.text(left + (column + 0.5) * pitch, y, "…", ha="center", va="center", size=9, color=ORANGE)
+            continue
+        for cell in range(cells):
+            place = (left + column * pitch, bottom + cell * high / cells)
+            axes.add_patch(
+                Rectangle(place, pitch * 0.8, high / cells * 0.82, facecolor=ORANGE, alpha=0.55 + 0.4 * (cell % 2))
+            )
+    return shown * pitch / 2
+
+
+def _draw(subject: Subject) -> Figure:
+    return draw_structure(subject.model, subject.run.config.model)
+
+
+add_figure(
+    "structure",
+    _draw,
+    caption="The network: from pixels to feature maps, to many small capsules that vote, to one capsule for each "
+    "class, and back to pixels. Shapes are for one image.",
+    place=60,
+)

@@ -1,0 +1,141 @@
+"""How every figure looks: sizes, colours, text that the font can draw, and the way to PNG.
+
+Colours: Okabe, Ito, "Color Universal Design", 2008, told apart by colour-blind readers too. A figure is at most about
+8 inches wide with text of 8 points and more, so that it reads at 800 pixels.
+"""
+
+import functools
+import io
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+from PIL import Image
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BLUE, ORANGE, GREEN, SKY = "#0072B2", "#D55E00", "#009E73", "#56B4E9"
+INK, GREY, PALE, PAPER = "#222222", "#6B6B6B", "#D9D9D9", "#FFFFFF"
+DPI = 160
+MARGIN = 0.3
+MAX_BYTES = 400_000
+
+STYLE: dict[str, object] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "figure.facecolor": PAPER,
+    "grid.color": "#E8E8E8",
+    "grid.linewidth": 0.8,
+    "lines.solid_capstyle": "round",
+    "savefig.bbox": None,
+    "savefig.facecolor": "auto",
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 8.5,
+}
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run `draw` in this style, whatever style is set outside, and leave that one as it is."""
+
+    @functools.wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float, title: str, subtitle: str) -> Figure:
+    """An empty figure with a title, and under it what is to be seen, wrapped.
+
+    Args:
+        width: in inches.
+        height: of what comes below the title, in inches.
+        title: one line.
+        subtitle: one or two sentences.
+    """
+    lines = textwrap.wrap(subtitle, int((width - 2 * MARGIN) * 14.8))
+    total = height + 0.56 + 0.175 * len(lines)
+    # whole pixels: images are drawn without a seam
+    figure = Figure(figsize=(round(width * DPI) / DPI, round(total * DPI) / DPI), dpi=DPI)
+    figure.text(MARGIN / width, 1 - 0.22 / total, title, size=12.5, weight="bold", va="top")
+    figure.text(MARGIN / width, 1 - 0.49 / total, "\n".join(lines), size=9, color=GREY, va="top", linespacing=1.35)
+    return figure
+
+
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the lower left corner, set onto whole pixels."""
+    total_width, total_height = figure.get_size_inches()
+    left, bottom, width, height = (round(value * DPI) / DPI for value in (left, bottom, width, height))
+    return figure.add_axes((left / total_width, bottom / total_height, width / total_width, height / total_height))
+
+
+def bare(axes: Axes) -> None:
+    """Take ticks and frame away."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+@functools.cache
+def _font() -> FT2Font:
+    return FT2Font(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"))
+
+
+def plain(text: str, longest: int = 60) -> str:
+    """Text from outside as the font can draw it: unknown characters become `?`, a long text loses its end."""
+    known = "".join(char if char.isprintable() and _font().get_char_index(ord(char)) else "?" for char in text)
+    return known if len(known) <= longest else known[: longest - 1] + "…"
+
+
+def labels(names: Sequence[str], longest: int) -> list[str]:
+    """Names as `plain` gives them; with their number before them where cutting made two the same."""
+    short = [plain(name, longest) for name in names]
+    if len(set(short)) == len(short):
+        return short
+    return [plain(f"{number} {name}", longest) for number, name in enumerate(names)]
+
+
+@styled
+def to_png(figure: Figure) -> bytes:
+    """A figure as PNG of at most about 400 kB: photographs in it may be reduced to 256 colours."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(pixels[..., :3])
+    data = _compress(picture)
+    if len(data) > MAX_BYTES:
+        data = _compress(picture.quantize(256, dither=Image.Dither.NONE))
+    return data
+
+
+def _compress(picture: Image.Image) -> bytes:
+    target = io.BytesIO()
+    picture.save(target, format="PNG", optimize=True, dpi=(DPI, DPI))
+    return target.getvalue()

@@ -1,0 +1,178 @@
+"""What a run's figures are made from, and the registry of figures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from capsnet.capsules import Capsules
+from capsnet.data import Dataset, ImageData, load_data
+from capsnet.errors import UserError
+from capsnet.registry import Registry
+from capsnet.training.evaluation import Evaluation, match_classes, predict_batches
+from capsnet.training.run import Run
+
+LOOK_AT = 1000
+
+Drawing = Callable[[], Figure]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Test images with what the network says of them.
+
+    Args:
+        data: the images.
+        capsules: their class capsules.
+        predicted: the longest capsule of each.
+
+    Shapes:
+        capsules `m n d` and `m n`; predicted `m`.
+    """
+
+    data: ImageData
+    capsules: Capsules
+    predicted: Int[Tensor, " m"]
+
+    @property
+    def correct(self) -> Tensor:
+        """Which images are classified correctly."""
+        return self.predicted == self.data.labels
+
+    def pick(self, indices: Int[Tensor, " _"]) -> "Seen":
+        """The images at `indices`."""
+        poses, lengths = self.capsules
+        return Seen(self.data.select(indices), Capsules(poses[indices], lengths[indices]), self.predicted[indices])
+
+
+@torch.no_grad()
+def look_at(model: nn.Module, data: ImageData, count: int = LOOK_AT) -> Seen:
+    """Run a model over the first images of each class, `count` in all or a few more."""
+    part = data.select(first_of_each_class(data.labels, len(data.class_names), count))
+    outputs = [output for _, _, output in predict_batches(model, part, batch_size=64)]
+    poses = torch.cat([output.capsules.poses for output in outputs]).cpu()
+    lengths = torch.cat([output.lengths for output in outputs]).cpu()
+    return Seen(part, Capsules(poses, lengths), lengths.argmax(dim=1))
+
+
+def first_of_each_class(labels: Int[Tensor, " m"], classes: int, count: int) -> Int[Tensor, " _"]:
+    """Indices of about `count` images, as many of each class (at least one), in the order of the classes."""
+    each = max(1, -(-count // classes))
+    return torch.cat([(labels == label).nonzero()[:each, 0] for label in range(classes)])
+
+
+def reconstruct(
+    model: nn.Module, capsules: Capsules, labels: Int[Tensor, " b"] | None = None
+) -> Float[Tensor, "b c h w"]:
+    """Draw what class capsules describe.
+
+    Raises:
+        UserError: the model has no decoder.
+    """
+    if getattr(model, "decoder", None) is None:
+        raise UserError("the model has no decoder")
+    device = next(model.parameters()).device
+    on_device = Capsules(capsules.poses.to(device), capsules.activations.to(device))
+    with torch.no_grad():
+        images: Tensor = model.reconstruct(on_device, None if labels is None else labels.to(device))  # type: ignore[operator]
+    return images.cpu()
+
+
+class Subject:
+    """A run, with its model and test images loaded when a figure first asks for them.
+
+    Args:
+        run: the run.
+        dataset: its data set, where it is at hand; otherwise it is loaded with the run's settings.
+    """
+
+    def __init__(self, run: Run, dataset: Dataset | None = None) -> None:
+        self.run, self._dataset = run, dataset
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The run's best weights.
+
+        Raises:
+            UserError: it has none yet.
+        """
+        return self.run.load_model()
+
+    @property
+    def dataset(self) -> Dataset:
+        """The run's data set."""
+        return self.find_dataset()
+
+    def find_dataset(self) -> Dataset:
+        """Load the run's data set, once.
+
+        Raises:
+            UserError: it can no longer be found.
+        """
+        found = self._found
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+    @cached_property
+    def _found(self) -> Dataset | UserError:
+        # a failure is kept too: looking again may mean trying to download again
+        config = self.run.config
+        if self._dataset is not None:
+            return self._dataset
+        try:
+            folder = Path(config.data_dir) if config.data_dir else None
+            return load_data(config.data, data_dir=folder, image_size=config.image_size, skip_unreadable=True)
+        except UserError as fault:
+            return fault
+
+    @cached_property
+    def seen(self) -> Seen:
+        """Test images, some of each class, with what the model says of them."""
+        return look_at(self.model, match_classes(self.dataset.test, self.model, self.dataset.name))
+
+    @cached_property
+    def test(self) -> Evaluation:
+        """The run's test result.
+
+        Raises:
+            UserError: the run is not finished.
+        """
+        result = self.run.evaluation()
+        if result is None:
+            raise UserError("the run is not finished: it has no evaluation.json")
+        return Evaluation.from_dict(result["test"])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The model's class names."""
+        names: tuple[str, ...] = self.model.class_names  # type: ignore[assignment]
+        return names
+
+
+@dataclass(frozen=True)
+class FigureKind:
+    """One figure, or one for each class.
+
+    Args:
+        drawings: names of files (without .png) and how to draw each; raises UserError where it cannot be drawn.
+        caption: what it teaches, in a sentence or two.
+        place: its place in a report.
+    """
+
+    drawings: Callable[[Subject], Mapping[str, Drawing]]
+    caption: str
+    place: int
+
+
+FIGURES: Registry[FigureKind] = Registry("figure")
+
+
+def add_figure(name: str, draw: Callable[[Subject], Figure], *, caption: str, place: int) -> None:
+    """Register a figure that is one file."""
+    FIGURES.add(name, FigureKind(lambda subject: {name: lambda: draw(subject)}, caption, place))

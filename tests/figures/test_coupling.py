@@ -1,0 +1,58 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from capsnet.errors import UserError
+from capsnet.figures.coupling import Grid, coupling_shares, draw_coupling, find_grid
+from capsnet.figures.style import to_png
+from capsnet.models import create_model
+
+
+def test_a_place_collects_all_types_of_its_own(tiny_subject):
+    grid = Grid(rows=2, columns=3, step=2.0, first=8.5, window=17)
+    coupling = torch.full((1, 24, 2), 0.5)
+    # capsules are in the order row, column, type: row 1, column 2 holds the last four
+    coupling[0, 20:] = torch.tensor([0.9, 0.1])
+    shares = coupling_shares(coupling, grid)
+    assert shares.shape == (1, 2, 2, 3)
+    assert shares[0, :, 1, 2].tolist() == pytest.approx([1.8, 0.2])
+    assert shares[0, 0].flatten()[:5].tolist() == pytest.approx([1.0] * 5)
+
+
+def test_grid_of_the_paper():
+    grid = find_grid(create_model("capsnet"))
+    assert (grid.rows, grid.columns, grid.step, grid.window) == (6, 6, 2.0, 17)
+    # the first window begins at the edge, the last ends one pixel before the other
+    assert (grid.first - 8.5, grid.first + 5 * grid.step + 8.5) == (0, 27)
+
+
+def test_winner_and_runner_up_are_named(tiny_subject):
+    figure = draw_coupling(tiny_subject.model, tiny_subject.seen)
+    assert len(figure.axes) == 3 * 6 + 1
+    assert to_png(figure)
+
+
+def test_one_class_has_no_runner_up(colour_seen):
+    model, seen = colour_seen(classes=1, shape=(3, 30, 44))
+    assert len(draw_coupling(model, seen).axes) == 2 + 1
+
+
+def test_a_model_without_coupling_is_refused(tiny_subject):
+    class Silent(nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model, self.grid, self.stem = model, model.grid, model.stem
+            self.primary_capsules = model.primary_capsules
+
+        def forward(self, images):
+            return self.model(images)._replace(coupling=None)
+
+    with pytest.raises(UserError, match="gives no coupling"):
+        draw_coupling(Silent(tiny_subject.model), replace(tiny_subject.seen))
+
+
+def test_a_model_without_places_is_refused():
+    with pytest.raises(UserError, match="no grid"):
+        find_grid(nn.Linear(1, 1))

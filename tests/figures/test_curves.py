@@ -1,0 +1,55 @@
+from itertools import pairwise
+
+import pytest
+
+from capsnet.errors import UserError
+from capsnet.figures.curves import draw_curves
+from capsnet.figures.style import to_png
+
+
+def rows(epochs, *, validated=True, decoded=True):
+    made = []
+    for step in range(1, 20 * epochs + 1):
+        error = 0.0 if step % 7 == 0 else 0.9 * 0.95**step
+        row = {"step": float(step), "epoch": step / 20, "loss": error + 0.01, "margin_loss": error + 0.005}
+        row |= {"accuracy": 1 - error, "reconstruction_loss": (20.0 + 100 / step) if decoded else 0.0}
+        if validated and step % 20 == 0:
+            row |= {"validation_loss": 0.1, "validation_accuracy": 0.95 if step == 20 else 0.9}
+        made.append(row)
+    return made
+
+
+@pytest.mark.parametrize("epochs", [1, 50])
+def test_curves_draw_when_the_run_is_short_or_long(epochs):
+    figure = draw_curves(rows(epochs))
+    assert len(figure.axes) == 4
+    assert to_png(figure).startswith(b"\x89PNG")
+
+
+def test_curves_leave_out_reconstruction_without_decoder():
+    assert len(draw_curves(rows(1, validated=False, decoded=False)).axes) == 2
+
+
+def test_best_step_is_that_of_the_best_validation_row():
+    figure = draw_curves(rows(3))
+    (marked,) = [line for line in figure.axes[0].lines if line.get_gid() == "best"]
+    assert list(marked.get_xdata()) == [1.0, 1.0]
+    assert "weights kept (step 20)" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_test_error_stands_beside_the_curve(tiny_subject):
+    test = tiny_subject.test
+    figure = draw_curves(tiny_subject.run.metrics(), test=test)
+    assert figure.axes[1].lines[-1].get_ydata()[0] == pytest.approx(test.error_percent)
+
+
+def test_curves_of_no_rows_are_refused():
+    with pytest.raises(UserError, match="no rows"):
+        draw_curves([])
+
+
+def test_many_rows_are_shown_with_a_running_mean():
+    axes = draw_curves(rows(50)).axes[0]
+    thin, bold = axes.lines[:2]
+    roughness = [sum(abs(b - a) for a, b in pairwise(line.get_ydata()[100:])) for line in (thin, bold)]
+    assert roughness[1] < roughness[0] / 4

@@ -1,0 +1,80 @@
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from capsnet.cli import main
+from capsnet.errors import UserError
+from capsnet.figures.draw import plan
+from capsnet.figures.report import build_page, command, write_report
+from capsnet.recipes import RECIPES
+from capsnet.training import Run
+
+QUICKSTART = RECIPES.get("quickstart").config
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("last", "figures", "report.html"))
+    return Run.open(tmp_path / "run")
+
+
+def few(subject):
+    """Three of the figures: drawing all is tested beside `draw_figures`."""
+    planned = plan(subject)
+    dimensions = dict(list(planned["manipulate"].items())[:2])
+    return {"curves": planned["curves"], "manipulate": dimensions}
+
+
+def test_report_holds_everything_in_one_file(run, undrawn, monkeypatch):
+    monkeypatch.setattr("capsnet.figures.report.plan", few)
+    path = write_report(run)
+    text = path.read_text()
+    assert f"{run.evaluation()['test']['error_percent']:.2f} %" in text
+    assert text.count("data:image/png;base64,") == 3
+    assert not re.search(r"<script|https?://|url\(|<link", text)
+    assert "capsnet train quickstart --model capsnet-tiny" in text
+    with pytest.raises(UserError, match=r"report.html: exists; write it anew with --overwrite"):
+        write_report(run)
+    assert path.read_text() == text
+    assert sorted(child.name for child in run.folder.iterdir() if child.name.startswith(".")) == []
+
+
+@pytest.mark.parametrize(("verb", "file"), [("report", "report.html"), ("figures", "figures/curves.png")])
+def test_the_command_line_refuses_to_overwrite(run, capsys, verb, file):
+    (run.folder / file).parent.mkdir(exist_ok=True)
+    (run.folder / file).write_text("mine")
+    assert main([verb, str(run.folder)]) == 2
+    assert f"{file}: exists; " in capsys.readouterr().err
+    assert (run.folder / file).read_text() == "mine"
+
+
+def test_a_recipe_s_own_number_stands_beside_ours(run):
+    run = replace(run, config=replace(QUICKSTART, epochs=1))
+    text = build_page(run, {})
+    assert "at least 99 % of 359 held-out digits" in text
+    assert "epochs 1 in place of 4" in text
+
+
+def test_a_run_that_is_not_finished_says_so(run):
+    (run.folder / "evaluation.json").unlink()
+    assert "not finished" in build_page(run, {})
+
+
+def test_names_are_escaped(run):
+    run = replace(run, config=replace(run.config, data="<img src=x>"))
+    assert "<img src=x>" not in build_page(run, {})
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (RECIPES.get("sabour2017-mnist").config, "capsnet train sabour2017-mnist"),
+        (replace(QUICKSTART, epochs=9), "capsnet train quickstart --epochs 9"),
+        (replace(QUICKSTART, recipe="custom", data="my photos"), "capsnet train quickstart --data 'my photos'"),
+        (replace(QUICKSTART, model_options={"leaky": True}), "capsnet train quickstart --option leaky=true"),
+    ],
+)
+def test_the_command_names_what_differs_from_the_recipe(config, expected):
+    assert command(config) == expected

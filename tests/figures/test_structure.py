@@ -1,0 +1,30 @@
+from capsnet.figures.structure import draw_structure, find_blocks
+from capsnet.figures.style import to_png
+from capsnet.models import create_model
+
+
+def test_blocks_are_those_of_the_paper():
+    encoder, decoder = find_blocks(create_model("capsnet"))
+    assert [block.shape for block in encoder] == [(1, 28, 28), (256, 20, 20), (1152, 8), (10, 16)]
+    assert sum(block.parameters for block in encoder) == 6_804_224
+    assert [block.shape for block in decoder] == [(10, 16), (512,), (1024,), (1, 28, 28)]
+    assert sum(block.parameters for block in encoder + decoder) == 8_215_568
+
+
+def test_parameters_are_written_beside_each_block():
+    figure = draw_structure(create_model("capsnet-tiny"))
+    texts = [text.get_text() for axes in figure.axes for text in axes.texts if text.get_gid() == "parameters"]
+    assert texts[0] == "1,312 parameters"
+    assert len(texts) == 6
+
+
+def test_hooks_are_gone_afterwards():
+    model = create_model("capsnet-tiny")
+    find_blocks(model)
+    assert not any(part._forward_hooks for part in model.modules())
+
+
+def test_a_model_without_decoder_is_one_row():
+    figure = draw_structure(create_model("capsnet-tiny", image_shape=(3, 40, 20), num_classes=3, decoder=False))
+    assert len(figure.axes) == 1
+    assert to_png(figure)

@@ -1,0 +1,44 @@
+import matplotlib
+import numpy as np
+import torch
+from PIL import Image
+
+from capsnet.figures.style import MAX_BYTES, axes_at, labels, new_figure, plain, to_png
+from capsnet.figures.tiles import montage, show, to_tiles
+
+
+def test_text_from_outside_becomes_text_that_the_font_has():
+    assert plain("猫 $x_1$ é\n") == "? $x_1$ é?"
+    assert plain("a" * 50, 10) == "a" * 9 + "…"
+
+
+def test_names_that_look_the_same_when_cut_get_their_number():
+    assert labels(["traffic sign 1", "traffic sign 2"], 10) == ["0 traffic…", "1 traffic…"]
+
+
+def test_styles_set_outside_stay():
+    before = dict(matplotlib.rcParams)
+    to_png(new_figure(3.0, 1.0, "title", "subtitle"))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_file_stays_small_when_it_holds_noise():
+    figure = new_figure(4.0, 3.0, "noise", "")
+    show(axes_at(figure, 0.0, 0.0, 4.0, 3.0), np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8))
+    assert len(to_png(figure)) < MAX_BYTES
+
+
+def test_large_images_become_small_tiles():
+    assert to_tiles(torch.rand(2, 1, 256, 128)).shape == (2, 64, 32, 3)
+
+
+def test_pixels_of_images_are_whole_pixels_of_the_file(tmp_path):
+    tiles = to_tiles(torch.randint(0, 256, (6, 3, 10, 10), dtype=torch.uint8))
+    sheet = montage(tiles, 3, gap=2)
+    assert sheet.shape == (22, 34, 3)
+    figure = new_figure(4.0, 2.0, "", "")
+    show(axes_at(figure, 1.0, 0.5, 34 * 4 / 160, 22 * 4 / 160), sheet)
+    (tmp_path / "tiles.png").write_bytes(to_png(figure))
+    pixels = np.asarray(Image.open(tmp_path / "tiles.png"))
+    bottom = len(pixels) - 80
+    assert (pixels[bottom - 88 : bottom : 4, 160 : 160 + 136 : 4] == sheet).all()
