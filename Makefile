@@ -10,7 +10,7 @@ run: .venv/installed
 	$(BIN)/capsnet train quickstart --report
 
 test: .venv/installed-dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

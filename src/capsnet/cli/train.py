@@ -44,8 +44,6 @@ class Train(RunConfig):
     """Draw the figures and write report.html at the end."""
     tensorboard: bool = False
     """Write TensorBoard events too (extra: tensorboard)."""
-    skip_unreadable: bool = False
-    """Leave out files of an image folder that are no images."""
     json: bool = False
     """Print one JSON object on standard output, and all else on standard error."""
 
@@ -65,7 +63,6 @@ def main(args: list[str]) -> None:
         out=options.out,
         resume=options.resume,
         tensorboard=options.tensorboard,
-        skip_unreadable=options.skip_unreadable,
     )
     if options.report:
         from capsnet.figures.report import write_report

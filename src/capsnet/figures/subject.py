@@ -127,7 +127,9 @@ class Subject:
             return self._dataset
         try:
             folder = Path(config.data_dir) if config.data_dir else None
-            return load_data(config.data, data_dir=folder, image_size=config.image_size, skip_unreadable=True)
+            return load_data(
+                config.data, data_dir=folder, image_size=config.image_size, skip_unreadable=config.skip_unreadable
+            )
         except UserError as fault:
             return fault
 

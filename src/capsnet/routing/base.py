@@ -42,4 +42,13 @@ class Routing(nn.Module):
         return self(dense_votes(children.poses, weight), children.activations)  # type: ignore[no-any-return]
 
 
+def find_fused(name: str, *arguments: object, **options: object) -> Callable[..., RoutingOutput] | None:
+    """The kernel of a plain function for this call, or None; `kernels/` may be deleted whole."""
+    try:
+        from capsnet.kernels import fused
+    except ModuleNotFoundError:
+        return None
+    return fused(name, *arguments, **options)
+
+
 ROUTINGS: Registry[Callable[..., Routing]] = Registry("routing")

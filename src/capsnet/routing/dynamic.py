@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from capsnet.capsules import RoutingOutput
+from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import squash
-from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.base import ROUTINGS, Routing, find_fused
 
 Gradient = Literal["full", "last"]
 
@@ -126,6 +126,13 @@ class DynamicRouting(Routing):
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used, their length is in their votes."""
         return dynamic_routing(votes, self.iterations, bias=self.bias, leaky=self.leaky, gradient=self.gradient)
+
+    def route_children(self, children: Capsules, weight: Float[Tensor, "i c j d"]) -> RoutingOutput:
+        """Route children straight from their poses, by the fused kernel where it takes the call."""
+        arguments = (children.poses, weight, self.iterations)
+        options = {"bias": self.bias, "leaky": self.leaky, "gradient": self.gradient}
+        fused = find_fused("dynamic_routing", *arguments, **options)
+        return super().route_children(children, weight) if fused is None else fused(*arguments, **options)
 
     def extra_repr(self) -> str:
         learned = self.bias is not None

@@ -31,6 +31,8 @@ class RunConfig:
     """Folder that holds named data sets; the default is $CAPSNET_DATA_DIR, then the cache, then a download."""
     image_size: int = 32
     """Side to which one's own images are scaled (data sets by name keep theirs)."""
+    skip_unreadable: bool = False
+    """Leave out files of an image folder that are no images, in place of an error."""
     model: str = "capsnet"
     """Model (capsnet list models)."""
     model_options: Mapping[str, Option] = field(default_factory=dict)

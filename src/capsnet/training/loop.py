@@ -45,7 +45,6 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     tensorboard: bool = False,
-    skip_unreadable: bool = False,
 ) -> Run:
     """Train a model and test it once at the end.
 
@@ -54,7 +53,6 @@ def train(
         out: the run's folder; the default is a new one in `runs/`.
         resume: go on with the run in this folder, under `config`, in place of a new one.
         tensorboard: write TensorBoard events too.
-        skip_unreadable: leave out files of a folder that are no images.
 
     Returns:
         The run, with its evaluation.
@@ -77,7 +75,7 @@ def train(
         config.data,
         data_dir=Path(config.data_dir) if config.data_dir else None,
         image_size=config.image_size,
-        skip_unreadable=skip_unreadable,
+        skip_unreadable=config.skip_unreadable,
     )
     training, validation = hold_out(dataset.train, config.validation, seed=config.seed)
     if config.limit:

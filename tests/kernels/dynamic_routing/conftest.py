@@ -19,9 +19,10 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Choose an implementation; give the device whose tensors go to it."""
     if request.param == "cpu in pieces":
         monkeypatch.setattr(cpu, "_IMAGES", 5)
-        monkeypatch.setattr(cpu, "_NUMBERS", 2**9)
+        monkeypatch.setattr(cpu, "_NUMBERS", 2**12)
     if request.param == "interpreter":
         triton = pytest.importorskip("capsnet.kernels.dynamic_routing.triton", reason="Triton is not installed")
+        monkeypatch.setattr(triton, "_SAMPLES", 2)
         monkeypatch.setattr(op, "_implementation", lambda poses: triton)
     return "cuda" if request.param == "cuda" else "cpu"
 

@@ -1,5 +1,7 @@
 """The fused routing is the plain one: values and each gradient, against float64, in memory filled with NaN."""
 
+import os
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,13 +14,20 @@ SIZES = [(1, 1, 1, 1, 1), (7, 63, 3, 5, 7), (16, 63, 8, 10, 16), (33, 7, 16, 2, 
 NAMES = ["poses", "activations", "coupling", "gradient of poses", "gradient of weight", "gradient of bias"]
 
 
+# Triton's interpreter takes a millisecond for what a GPU does in a microsecond: small sizes, fewer draws
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DRAWS = 2 if INTERPRETED else 4
+
+
 def make(size: tuple[int, ...], seed: int = 0) -> dict[str, Tensor]:
-    b, i, c, j, d = size
+    b, i, c, j, d = map(min, size, (3, 3, 2, 3, 5)) if INTERPRETED else size
     draw = torch.Generator().manual_seed(seed)
     shapes = {"poses": (b, i, c), "weight": (i, c, j, d), "bias": (j, d)}
     shapes |= {"to_poses": (b, j, d), "to_activations": (b, j), "to_coupling": (b, i, j)}
-    # large enough for the coupling to leave its uniform start
-    return {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+    tensors = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+    # the coupling leaves its uniform start, but no single sample saturates and owns the error of all
+    tensors["weight"] *= c**-0.5
+    return tensors
 
 
 def run(kind, tensors, dtype, device, *, with_bias=True, coupling_counts=False, **options) -> list[Tensor]:
@@ -39,18 +48,21 @@ def plain_children(poses, weight, *args, **options):
 
 
 def assert_as_good(size, dtype, device, **options) -> None:
-    """The fused error is at most twice the plain one, each as root mean square against float64."""
-    tensors = make(size)
-    exact = run(plain_children, {k: v.to(dtype) for k, v in tensors.items()}, torch.float64, "cpu", **options)
-    theirs = run(plain_children, tensors, dtype, device, **options)
-    ours = run(fused, tensors, dtype, device, **options)
-    for name, truth, a, b in zip(NAMES, exact, theirs, ours, strict=False):
-        assert b.dtype == dtype
+    """The fused error is at most twice the plain one, each against float64, as root mean square over some draws."""
+    squares: dict[str, Tensor] = {}
+    for seed in range(DRAWS):
+        tensors = {name: tensor.to(dtype) for name, tensor in make(size, seed).items()}
+        exact = run(plain_children, tensors, torch.float64, "cpu", **options)
+        theirs = run(plain_children, tensors, dtype, device, **options)
+        ours = run(fused, tensors, dtype, device, **options)
+        for name, truth, a, b in zip(NAMES, exact, theirs, ours, strict=False):
+            assert b.dtype == dtype
+            errors = [x.double().square().mean() for x in (truth, a - truth, b - truth)]
+            squares[name] = squares.get(name, 0) + torch.stack(errors)
+    for name, square in squares.items():
+        truth, allowed, error = square.sqrt()
         # the floor, one rounding of the result, is for a plain error that is zero by luck, as at size 1
-        floor = torch.finfo(dtype).eps * truth.square().mean().sqrt()
-        allowed = 2 * (a - truth).square().mean().sqrt() + floor
-        error = (b - truth).square().mean().sqrt()
-        assert error <= allowed, f"{name}: {error:.2e}, allowed {allowed:.2e}"
+        assert error <= 2 * allowed + torch.finfo(dtype).eps * truth, f"{name}: {error:.2e}, plain {allowed:.2e}"
 
 
 @pytest.mark.usefixtures("poison")
@@ -61,7 +73,7 @@ def test_fused_is_plain_at_odd_sizes(size, gradient, device):
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("iterations", [1, 2, 4, 5])
+@pytest.mark.parametrize("iterations", [1, 2, 5])
 @pytest.mark.parametrize("gradient", ["full", "last"])
 def test_fused_is_plain_for_any_number_of_iterations(iterations, gradient, device):
     assert_as_good((7, 9, 3, 5, 7), torch.float32, device, iterations=iterations, gradient=gradient)
@@ -83,9 +95,16 @@ def test_fused_is_plain_when_a_loss_reads_the_coupling(leaky, device):
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
-def test_fused_is_plain_in_other_types(dtype, device):
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_fused_is_plain_in_half_precision(dtype, device):
     assert_as_good((7, 13, 8, 5, 16), dtype, device)
+
+
+@pytest.mark.usefixtures("poison")
+def test_fused_is_plain_in_double_precision(device):
+    tensors = make((7, 13, 8, 5, 16))
+    # nothing here is more exact than float64: torch's own tolerance for it
+    torch.testing.assert_close(*(run(kind, tensors, torch.float64, device) for kind in (fused, plain_children)))
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-8, 1e4])
@@ -106,5 +125,6 @@ def test_fused_takes_tensors_that_are_not_contiguous(device):
 def test_gradients_are_left_out_where_nothing_asks_for_them(device):
     tensors = {k: v.to(device) for k, v in make((7, 13, 3, 5, 7)).items()}
     assert not fused(tensors["poses"], tensors["weight"]).poses.requires_grad
-    out = fused(tensors["poses"], tensors["weight"].requires_grad_())
-    assert torch.autograd.grad(out.poses.sum(), tensors["weight"])[0].shape == (13, 3, 5, 7)
+    weight = tensors["weight"].requires_grad_()
+    (grad,) = torch.autograd.grad(fused(tensors["poses"], weight).poses.sum(), weight)
+    assert grad.shape == weight.shape

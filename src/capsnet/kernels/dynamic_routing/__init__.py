@@ -1,0 +1,125 @@
+"""Dynamic routing that never stores the votes: same function as `capsnet.routing.dynamic_routing` of `dense_votes`.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 2 and Procedure 1; the derivation of what
+is computed here, forward and backward, is in README.md of this folder.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
+from capsnet.kernels.dynamic_routing import op
+
+__all__ = ["dynamic_routing", "refuses"]
+
+# the images are the vector axis of the CPU implementation; measured where the two cross, see README.md
+_FEWEST = 16
+
+
+def dynamic_routing(
+    poses: Float[Tensor, "b i c"],
+    weight: Float[Tensor, "i c j d"],
+    iterations: int = 3,
+    *,
+    bias: Float[Tensor, "j d"] | None = None,
+    leaky: bool = False,
+    gradient: Literal["full", "last"] = "full",
+) -> RoutingOutput:
+    r"""Route children to parents straight from their poses: votes $\hat u_{j|i} = W_{ij} u_i$, then Procedure 1.
+
+    Poses, activations and coupling have the plain function's gradients to `poses`, `weight` and `bias`, once: there
+    are no second derivatives.
+
+    Args:
+        poses: children u_i.
+        weight: transformation matrices W_ij.
+        iterations: the paper's r.
+        bias: added to s_j before each squash.
+        leaky: a child may also go to no parent.
+        gradient: `"full"` through all iterations; `"last"` treats the coupling as a constant.
+
+    Shapes:
+        poses `b i c`, weight `i c j d`, bias `j d`; poses `b j d`, activations `b j`, coupling `b i j`.
+
+    Raises:
+        UserError: fewer than one iteration, an unknown `gradient`, or tensors that it cannot take.
+    """
+    if iterations < 1:
+        raise UserError(f"iterations must be at least 1, got {iterations}")
+    if gradient not in ("full", "last"):
+        raise UserError(f"gradient must be 'full' or 'last', got {gradient!r}")
+    reason = _cannot(poses, weight, bias)
+    if reason is not None:
+        raise UserError(f"fused dynamic routing cannot take this call: {reason}; use capsnet.routing.dynamic_routing")
+    parents, coupling, _ = op.forward(poses, weight, bias, iterations, leaky, gradient == "full")
+    return RoutingOutput(parents, parents.norm(dim=-1), coupling)
+
+
+def refuses(
+    poses: Float[Tensor, "b i c"],
+    weight: Float[Tensor, "i c j d"],
+    iterations: int = 3,
+    *,
+    bias: Float[Tensor, "j d"] | None = None,
+    leaky: bool = False,
+    gradient: Literal["full", "last"] = "full",
+) -> str | None:
+    """Say why a call is not for the fused implementation, or None where it is.
+
+    Args: those of `dynamic_routing`.
+    """
+    reason = _cannot(poses, weight, bias)
+    if reason is None and poses.device.type == "cpu" and len(poses) < _FEWEST:
+        reason = f"the plain implementation is faster for fewer than {_FEWEST} samples on a CPU"
+    return reason
+
+
+def _cannot(
+    poses: Float[Tensor, "b i c"], weight: Float[Tensor, "i c j d"], bias: Float[Tensor, "j d"] | None
+) -> str | None:
+    tensors = [poses, weight] if bias is None else [poses, weight, bias]
+    return _refuses_values(tensors) or _refuses_context(tensors) or _refuses_device(poses.device)
+
+
+def _refuses_values(tensors: list[Tensor]) -> str | None:
+    dtypes = {tensor.dtype for tensor in tensors}
+    devices = {tensor.device for tensor in tensors}
+    if len(devices) > 1:
+        return f"its tensors are on several devices: {', '.join(sorted(map(str, devices)))}"
+    if len(dtypes) > 1:
+        return f"its tensors have several types: {', '.join(sorted(map(str, dtypes)))}"
+    if not dtypes <= {torch.float16, torch.bfloat16, torch.float32, torch.float64}:
+        return f"it knows no {next(iter(dtypes))}"
+    if any(0 in tensor.shape for tensor in tensors):
+        return "a tensor is empty"
+    return None
+
+
+def _refuses_context(tensors: list[Tensor]) -> str | None:
+    if torch._C._get_tracing_state() is not None or torch.onnx.is_in_onnx_export():
+        return "TorchScript and ONNX know only torch's own operations"
+    if torch.compiler.is_compiling():
+        return None
+    if any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors):
+        return "it has no rule for the transforms of torch.func"
+    # outside a dual level the question for a tangent would be an error
+    if forward_ad._current_level >= 0 and any(map(_has_tangent, tensors)):
+        return "it has no forward-mode derivative"
+    return None
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+
+
+def _refuses_device(device: torch.device) -> str | None:
+    if device.type not in ("cpu", "cuda"):
+        return f"it has no implementation for {device.type}"
+    if device.type == "cuda" and not op.has_triton():
+        return "Triton is not installed"
+    return None

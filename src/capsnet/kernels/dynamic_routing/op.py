@@ -1,0 +1,127 @@
+"""The fused dynamic routing as torch operators: one node for torch.compile and torch.export, with its derivative.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Procedure 1.
+
+`totals` are the vectors s_j of every iteration, bias included, which the backward starts from: `r b j d`.
+"""
+
+import functools
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from capsnet.errors import UserError
+from capsnet.kernels.dynamic_routing import cpu
+
+
+@functools.cache
+def has_triton() -> bool:
+    """Tell whether Triton can be imported, without doing so."""
+    return importlib.util.find_spec("triton") is not None
+
+
+@torch.library.custom_op("capsnet::dynamic_routing", mutates_args=())
+def forward(
+    poses: Tensor, weight: Tensor, bias: Tensor | None, iterations: int, leaky: bool, full: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Find poses `b j d` of the parents, the coupling `b i j` of the last iteration, and `totals`."""
+    parents, coupling, totals = _new_outputs(poses, weight, iterations)
+    _implementation(poses).forward(poses, weight, bias, leaky, parents, coupling, totals)
+    return parents, coupling, totals
+
+
+@torch.library.custom_op("capsnet::dynamic_routing_backward", mutates_args=())
+def backward(
+    poses: Tensor,
+    weight: Tensor,
+    totals: Tensor,
+    grad_parents: Tensor,
+    grad_coupling: Tensor | None,
+    leaky: bool,
+    full: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the gradients of `poses`, `weight` and `bias`."""
+    grads = _new_grads(poses, weight)
+    _implementation(poses).backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full, grads)
+    return grads
+
+
+@forward.register_fake
+def _(
+    poses: Tensor, weight: Tensor, bias: Tensor | None, iterations: int, leaky: bool, full: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _new_outputs(poses, weight, iterations)
+
+
+@backward.register_fake
+def _(
+    poses: Tensor,
+    weight: Tensor,
+    totals: Tensor,
+    grad_parents: Tensor,
+    grad_coupling: Tensor | None,
+    leaky: bool,
+    full: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _new_grads(poses, weight)
+
+
+def _implementation(poses: Tensor) -> ModuleType:
+    # Triton is heavy, and not everywhere
+    return importlib.import_module("capsnet.kernels.dynamic_routing.triton") if poses.is_cuda else cpu
+
+
+def _new_outputs(poses: Tensor, weight: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
+    b, i, _ = poses.shape
+    _, _, j, d = weight.shape
+    wide = torch.promote_types(poses.dtype, torch.float32)
+    parents = poses.new_empty(b, j, d)
+    totals = poses.new_empty(iterations, b, j, d, dtype=wide)
+    if poses.is_cuda:
+        return parents, poses.new_empty(b, i, j), totals
+    # on a CPU images are the innermost axis, see README.md
+    return parents, poses.new_empty(j, i, b).permute(2, 1, 0), totals
+
+
+def _new_grads(poses: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return poses.new_empty(poses.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape[2:])
+
+
+def _setup(
+    ctx: Any,
+    inputs: tuple[Tensor, Tensor, Tensor | None, int, bool, bool],
+    output: tuple[Tensor, Tensor, Tensor],
+) -> None:
+    poses, weight, bias, iterations, leaky, full = inputs
+    ctx.leaky, ctx.full, ctx.has_bias = leaky, full, bias is not None
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(poses, weight, output[2])
+    constants = output[2:] if full and iterations > 1 else output[1:]
+    ctx.mark_non_differentiable(*constants)
+
+
+def _derivative(
+    ctx: Any, grad_parents: Tensor | None, grad_coupling: Tensor | None, _: Tensor | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None, None]:
+    poses, weight, totals = ctx.saved_tensors
+    if grad_parents is None and grad_coupling is None:
+        return None, None, None, None, None, None
+    if grad_parents is None:
+        grad_parents = torch.zeros_like(totals[0], dtype=poses.dtype)
+    grads = backward(poses, weight, totals, grad_parents, grad_coupling, ctx.leaky, ctx.full)
+    return grads[0], grads[1], grads[2] if ctx.has_bias else None, None, None, None
+
+
+def _no_second_derivative(ctx: object, *grads: Tensor | None) -> None:
+    raise UserError(
+        "fused dynamic routing has no second derivative: use capsnet.routing.dynamic_routing, "
+        "or put the forward pass in `with capsnet.kernels.use('plain')`"
+    )
+
+
+forward.register_autograd(_derivative, setup_context=_setup)
+backward.register_autograd(_no_second_derivative)

@@ -1,0 +1,82 @@
+"""When the fused routing says no, and in which words."""
+
+import pytest
+import torch
+from torch.autograd import forward_ad
+
+from capsnet.errors import UserError
+from capsnet.kernels.dynamic_routing import dynamic_routing, op, refuses
+
+POSES, WEIGHT = torch.zeros(16, 3, 2), torch.zeros(3, 2, 2, 4)
+
+
+def test_an_ordinary_call_is_taken():
+    assert refuses(POSES, WEIGHT, 3, bias=WEIGHT[0, 0], leaky=True, gradient="last") is None
+
+
+@pytest.mark.parametrize(
+    ("poses", "weight", "reason"),
+    [
+        (POSES.double(), WEIGHT, "several types: torch.float32, torch.float64"),
+        (POSES[:0], WEIGHT, "a tensor is empty"),
+        (POSES.to("meta"), WEIGHT, "several devices: cpu, meta"),
+        (POSES.to("meta"), WEIGHT.to("meta"), "no implementation for meta"),
+        (POSES[:3], WEIGHT, "faster for fewer than 16 samples on a CPU"),
+        (POSES.to(torch.float8_e5m2), WEIGHT.to(torch.float8_e5m2), "knows no torch.float8_e5m2"),
+    ],
+)
+def test_a_refusal_names_the_reason(poses, weight, reason):
+    assert reason in refuses(poses, weight)
+
+
+def test_a_missing_triton_is_a_reason_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(op, "has_triton", lambda: False)
+    with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True):
+        poses, weight = torch.empty(16, 3, 2, device="cuda"), torch.empty(3, 2, 2, 4, device="cuda")
+        assert refuses(poses, weight) == "Triton is not installed"
+
+
+def test_transforms_of_torch_func_are_left_to_the_plain_function():
+    reasons = []
+
+    def probe(poses):
+        reasons.append(refuses(poses, WEIGHT))
+        return poses.sum()
+
+    torch.func.vmap(probe)(POSES[None])
+    torch.func.grad(probe)(POSES)
+    assert all("torch.func" in reason for reason in reasons)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own forward mode
+def test_forward_mode_is_left_to_the_plain_function():
+    with forward_ad.dual_level():
+        assert refuses(POSES, WEIGHT) is None
+        dual = forward_ad.make_dual(POSES, torch.ones_like(POSES))
+        assert refuses(dual, WEIGHT) == "it has no forward-mode derivative"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_tracing_is_left_to_the_plain_function():
+    reasons = []
+
+    def probe(poses):
+        reasons.append(refuses(poses, WEIGHT))
+        return poses * 2
+
+    torch.jit.trace(probe, POSES, check_trace=False)
+    assert "TorchScript" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"iterations": 0}, "at least 1, got 0"), ({"gradient": "first"}, "'first'")],
+)
+def test_a_wrong_option_is_the_users_fault(options, message):
+    with pytest.raises(Exception, match=message):  # the type checker of the tests may come first
+        dynamic_routing(POSES, WEIGHT, **options)
+
+
+def test_a_forced_call_says_why_it_cannot_be():
+    with pytest.raises(UserError, match=r"several types.*capsnet\.routing\.dynamic_routing"):
+        dynamic_routing(POSES.double(), WEIGHT)

@@ -1,0 +1,212 @@
+import logging
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from capsnet import kernels
+from capsnet.errors import UserError
+from capsnet.kernels import strided_conv
+from capsnet.kernels.strided_conv import op
+
+# b, c, o, height, width, window, stride
+SIZES = [
+    pytest.param(12, 32, 48, 20, 20, (9, 9), (2, 2), id="paper"),
+    pytest.param(13, 7, 5, 28, 24, (9, 9), (2, 2), id="four-outputs-a-tile"),
+    pytest.param(12, 1, 3, 17, 23, (5, 4), (3, 2), id="odd"),
+    pytest.param(12, 5, 1, 14, 13, (3, 3), (1, 1), id="stride-one"),
+]
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "fast")
+    monkeypatch.delenv("CAPSNET_KERNELS", raising=False)
+    monkeypatch.setattr(strided_conv, "_choices", {})
+    threads = torch.get_num_threads()
+    # many short products: threads that wait for a busy processor would make up all of a test's time
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def tensors(b: int, c: int, o: int, h: int, w: int, window: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(b, c, h, w, generator=generator).relu()
+    weight = torch.randn(o, c, *window, generator=generator) * 0.01
+    return x, weight, torch.randn(o, generator=generator)
+
+
+def value_and_gradients(way: object, inputs: tuple[Tensor, ...], stride: tuple[int, int]) -> dict[str, Tensor]:
+    leaves = [tensor.detach().requires_grad_() for tensor in inputs]
+    output = way(*leaves, stride)  # type: ignore[operator]
+    direction = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.dtype)
+    gradients = torch.autograd.grad(output, leaves, direction)
+    return dict(zip(("value", "x", "weight", "bias"), (output.detach(), *gradients), strict=True))
+
+
+def error(got: Tensor, expected: Tensor) -> float:
+    return float((got - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize(("b", "c", "o", "h", "w", "window", "stride"), SIZES)
+def test_agrees_with_conv2d_in_value_and_every_gradient(
+    b: int, c: int, o: int, h: int, w: int, window: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    inputs = tensors(b, c, o, h, w, window)
+    exact = value_and_gradients(F.conv2d, tuple(tensor.double() for tensor in inputs), stride)
+    plain = value_and_gradients(F.conv2d, inputs, stride)
+    torch.use_deterministic_algorithms(True)  # new memory is filled with NaN
+    try:
+        got = value_and_gradients(strided_conv.conv2d, inputs, stride)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for name, expected in exact.items():
+        # the transforms' own rounding is 7 to 27 units of 2**-23 whatever the size, where a direct sum of few channels
+        # has one or two (README.md); a sum of 20736 terms has 15 as well: there the factor is 1.2
+        bound = max(2 * error(plain[name], expected), 40 * torch.finfo(torch.float32).eps)
+        assert error(got[name], expected) < bound, name
+
+
+def test_error_of_the_value_is_below_twice_that_of_conv2d_at_the_papers_size() -> None:
+    x, weight, _ = tensors(1, 256, 16, 20, 20, (9, 9))
+    exact = F.conv2d(x.double(), weight.double(), stride=2)
+    assert error(op.strided_conv2d(x, weight, None, [2, 2]), exact) < 2 * error(F.conv2d(x, weight, stride=2), exact)
+
+
+def test_gradients_and_their_gradients_are_right_in_float64() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 2, 8, 7, dtype=torch.float64, generator=generator, requires_grad=True)
+    weight = torch.randn(3, 2, 5, 3, dtype=torch.float64, generator=generator, requires_grad=True)
+    bias = torch.randn(3, dtype=torch.float64, generator=generator, requires_grad=True)
+
+    def conv(*inputs: Tensor) -> Tensor:
+        result: Tensor = op.strided_conv2d(*inputs, [2, 1])
+        return result
+
+    assert torch.autograd.gradcheck(conv, (x, weight, bias), fast_mode=True)
+    assert torch.autograd.gradgradcheck(conv, (x, weight, bias), fast_mode=True)
+
+
+def test_operators_are_registered_rightly() -> None:
+    x, weight, bias = (tensor.requires_grad_() for tensor in tensors(2, 2, 3, 9, 8, (5, 5)))
+    torch.library.opcheck(op.strided_conv2d, (x, weight, bias, [2, 2]))
+    gradient = torch.randn(2, 3, 3, 2, requires_grad=True)
+    torch.library.opcheck(op.input_gradient, (gradient, weight, [9, 8], [2, 2]))
+    torch.library.opcheck(op.weight_gradient, (gradient, x, [5, 5], [2, 2]))
+
+
+def test_parts_of_a_batch_and_blocks_of_memory_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = tensors(13, 4, 5, 20, 20, (9, 9))
+    whole = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
+    monkeypatch.setattr(op, "BLOCK_BYTES", 40_000)
+    parts = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
+    for name, expected in whole.items():
+        torch.testing.assert_close(parts[name], expected, msg=name, rtol=1e-4, atol=1e-4)
+
+
+def test_result_is_the_same_bit_for_bit_when_repeated() -> None:
+    inputs = tensors(12, 16, 16, 20, 20, (9, 9))
+    first = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
+    again = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_any_memory_order_of_the_input_is_read() -> None:
+    x, weight, bias = tensors(12, 4, 5, 20, 20, (9, 9))
+    expected = strided_conv.conv2d(x, weight, bias, 2)
+    last = strided_conv.conv2d(x.to(memory_format=torch.channels_last), weight.mT.contiguous().mT, bias, 2)
+    torch.testing.assert_close(last, expected)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_layer_that_is_compiled_gives_the_same() -> None:
+    x, weight, bias = tensors(12, 4, 5, 20, 20, (9, 9))
+    compiled = torch.compile(strided_conv.conv2d, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x, weight, bias, 2), strided_conv.conv2d(x, weight, bias, 2))
+
+
+X, WEIGHT = torch.zeros(12, 2, 20, 20), torch.zeros(3, 2, 9, 9)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "stride", "reason"),
+    [
+        (X.to("meta"), WEIGHT.to("meta"), 2, "runs on the CPU"),
+        (X.bfloat16(), WEIGHT.bfloat16(), 2, "float32 or float64"),
+        (X.double(), WEIGHT, 2, "float32 or float64"),
+        (X[:7], WEIGHT, 2, "from 12 images on"),
+        (X, WEIGHT[:, :1], 2, "with one c"),
+        (X[..., :8], WEIGHT, 2, "does not fit"),
+        (X, WEIGHT, 1, "needs more than 8 points"),
+        (X, WEIGHT[..., :1, :1], 1, "saves a factor of 1.00"),
+        (X, WEIGHT[..., :2, :2], 2, "saves a factor of 1.00"),
+    ],
+)
+def test_refuses_in_words(x: Tensor, weight: Tensor, stride: int, reason: str) -> None:
+    assert reason in (strided_conv.refuses(x, weight, stride) or "")
+    assert strided_conv.choose(x, weight, stride) == "plain"
+
+
+def test_refuses_under_autocast() -> None:
+    assert strided_conv.refuses(X, WEIGHT, 2) is None
+    with torch.autocast("cpu"):
+        assert "autocast" in (strided_conv.refuses(X, WEIGHT, 2) or "")
+
+
+def test_a_refused_call_is_torchs_own() -> None:
+    x, weight, bias = tensors(3, 2, 4, 20, 20, (9, 9))
+    assert torch.equal(strided_conv.conv2d(x, weight, bias, 2), F.conv2d(x, weight, bias, 2))
+
+
+def test_plain_kernels_are_torchs_own() -> None:
+    with kernels.use("plain"):
+        assert strided_conv.choose(X, WEIGHT, 2) == "plain"
+
+
+@pytest.mark.parametrize(("times", "way"), [((1.0, 0.5), "fast"), ((1.0, 0.95), "plain")])
+def test_choice_is_measured_once_and_must_be_clear(
+    times: tuple[float, float], way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "auto")
+    calls: list[object] = []
+    monkeypatch.setattr(strided_conv, "measure", lambda *sizes: calls.append(sizes) or times)
+    with caplog.at_level(logging.INFO, "capsnet"):
+        assert strided_conv.choose(X, WEIGHT, 2) == way
+    assert strided_conv.choose(X.repeat(2, 1, 1, 1), WEIGHT, (2, 2)) == way
+    assert len(calls) == 1
+    assert strided_conv.choices() == {"2x20x20 window 3x2x9x9 stride 2x2 float32": way}
+    assert "strided_conv: " + way in caplog.text
+
+
+def test_pinned_choice_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "auto")
+    monkeypatch.setattr(strided_conv, "measure", None)
+    strided_conv.pin({"2x20x20 window 3x2x9x9 stride 2x2 float32": "fast"})
+    assert strided_conv.choose(X, WEIGHT, 2) == "fast"
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_choice_is_measured_while_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "auto")
+    torch.compile(strided_conv.conv2d, backend="eager", fullgraph=True)(X, WEIGHT, None, 2)
+    assert len(strided_conv.choices()) == 1
+
+
+def test_measurement_runs_in_inference_mode_and_draws_no_random_number() -> None:
+    before = torch.get_rng_state()
+    with torch.inference_mode():
+        plain, fast = strided_conv.measure((2, 12, 12), (3, 2, 5, 5), (2, 2), images=2, rounds=1)
+    assert plain > 0
+    assert fast > 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_unknown_words_are_user_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "quick")
+    with pytest.raises(UserError, match="CAPSNET_STRIDED_CONV must be"):
+        strided_conv.choose(X, WEIGHT, 2)
+    with pytest.raises(UserError, match="must be 'fast' or 'plain'"):
+        strided_conv.pin({"some sizes": "quick"})
