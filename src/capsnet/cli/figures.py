@@ -14,9 +14,7 @@ class Figures:
     """Draw a run's figures into its folder: curves, reconstructions, dimensions, mistakes, coupling, structure.
 
     Examples:
-
       capsnet figures runs/quickstart
-
       capsnet figures runs/quickstart --overwrite
     """
 

@@ -14,9 +14,7 @@ class Report:
     """Draw a run's figures and write report.html: one file that holds everything, to read, print or send.
 
     Examples:
-
       capsnet report runs/quickstart
-
       capsnet report runs/quickstart --overwrite
     """
 

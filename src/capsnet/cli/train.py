@@ -108,7 +108,8 @@ def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
 
 
 def _summary(run: Run) -> dict[str, object]:
-    result = run.evaluation() or {}
+    result = run.evaluation()
+    assert result is not None
     return {
         "run": str(run.folder),
         "epochs": run.config.epochs,
@@ -120,7 +121,8 @@ def _summary(run: Run) -> dict[str, object]:
 
 
 def _print_result(run: Run, reported: bool) -> None:
-    result = run.evaluation() or {}
+    result = run.evaluation()
+    assert result is not None
     test = Evaluation.from_dict(result["test"])
     low, high = test.error_interval
     print(f"\ntest error {test.error_percent:.2f} % of {test.n:,} images (95 % interval {low:.2f} to {high:.2f} %)")

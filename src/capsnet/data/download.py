@@ -4,14 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from capsnet.cache import cache_dir
 from capsnet.errors import UserError
-
-
-def cache_dir() -> Path:
-    """The folder to which data sets are downloaded."""
-    import pooch
-
-    return Path(pooch.os_cache("capsnet"))
 
 
 def find_files(

@@ -1,10 +1,9 @@
 """Evaluation of a model on a split."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +12,7 @@ from capsnet.capsules import CapsNetOutput
 from capsnet.data import Dataset, ImageData, load_data
 from capsnet.errors import UserError
 from capsnet.losses import margin_loss, reconstruction_loss
-from capsnet.training.run import Run
+from capsnet.training.run import Run, SplitResult
 
 _BATCH = 128
 
@@ -54,11 +53,11 @@ class Evaluation:
         return 100 * max(centre - half, 0.0), 100 * min(centre + half, 1.0)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Evaluation":
+    def from_dict(cls, values: SplitResult) -> "Evaluation":
         """Read what `to_dict` gives."""
-        return cls(**{item.name: values[item.name] for item in fields(cls)})
+        return cls(**{name: value for name, value in values.items() if name != "error_percent"})  # type: ignore[arg-type]
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> SplitResult:
         """The object that `capsnet evaluate --json` prints."""
         return {
             "data": self.data,

@@ -26,7 +26,7 @@ from capsnet.training.evaluation import Evaluation, evaluate_model
 from capsnet.training.files import check_space, write_json, write_text
 from capsnet.training.metrics import MetricsFile, open_tensorboard
 from capsnet.training.progress import Reporter
-from capsnet.training.run import Run, check_new, new_folder
+from capsnet.training.run import Run, RunResult, check_new, new_folder
 from capsnet.training.stop import StopRequest, stop_on_signal
 from capsnet.training.weights import ModelSpec, count_parameters, save_weights
 
@@ -78,8 +78,9 @@ def train(
         skip_unreadable=config.skip_unreadable,
     )
     training, validation = hold_out(dataset.train, config.validation, seed=config.seed)
-    if config.limit:
-        training = training.select(torch.arange(min(config.limit, len(training))))
+    if 0 < config.limit < len(training):
+        _, training = hold_out(training, config.limit, seed=config.seed + 1)
+        assert training is not None
     spec = _specify(config, dataset)
     with torch.device("meta"):
         check_memory(spec.build(), min(config.batch_size, len(training)), device)
@@ -306,17 +307,18 @@ def _test(job: Job, dataset: Dataset) -> None:
     best = last
     if job.state.best_step != job.state.step:
         best = evaluate_model(job.run.load_model().to(job.device), dataset.test, name=dataset.name, split="test")
-    result: dict[str, object] = {"test": best.to_dict(), "test_last": last.to_dict()}
+    result: RunResult = {
+        "test": best.to_dict(),
+        "test_last": last.to_dict(),
+        "best_step": job.state.best_step,
+        "step": job.state.step,
+        "seconds": job.state.seconds,
+        "images_per_second": job.state.images / max(job.state.seconds, 1e-9),
+    }
     if job.validation is not None:
         result["validation"] = {
             "n": len(job.validation),
             "accuracy": job.state.best_accuracy,
             "margin_loss": job.state.best_loss,
         }
-    result |= {
-        "best_step": job.state.best_step,
-        "step": job.state.step,
-        "seconds": job.state.seconds,
-        "images_per_second": job.state.images / max(job.state.seconds, 1e-9),
-    }
     write_json(job.run.folder / "evaluation.json", result)

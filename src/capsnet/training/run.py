@@ -5,7 +5,7 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from torch import nn
 
@@ -13,6 +13,39 @@ from capsnet.errors import UserError
 from capsnet.training.config import RunConfig
 from capsnet.training.files import write_text
 from capsnet.training.weights import load_weights
+
+
+class SplitResult(TypedDict):
+    """How a model did on a split: what `capsnet evaluate --json` prints."""
+
+    data: str
+    split: str
+    n: int
+    accuracy: float
+    error_percent: float
+    margin_loss: float
+    reconstruction_mse: float | None
+    confusion: list[list[int]]
+
+
+class ValidationResult(TypedDict):
+    """How the best weights did on validation."""
+
+    n: int
+    accuracy: float
+    margin_loss: float
+
+
+class RunResult(TypedDict):
+    """What `evaluation.json` holds: the best weights and the last ones on the test split, and how it was trained."""
+
+    test: SplitResult
+    test_last: SplitResult
+    validation: NotRequired[ValidationResult]
+    best_step: int
+    step: int
+    seconds: float
+    images_per_second: float
 
 
 @dataclass(frozen=True)
@@ -92,23 +125,33 @@ class Run:
             {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(io.StringIO(whole))
         ]
 
-    def evaluation(self) -> dict[str, Any] | None:
+    def evaluation(self) -> RunResult | None:
         """What `evaluation.json` holds, or None before the end of the run."""
-        return self._read_json("evaluation.json")
+        text = self._read("evaluation.json")
+        if text is None:
+            return None
+        result: RunResult = json.loads(text)
+        return result
 
     def environment(self) -> dict[str, object] | None:
         """What `environment.json` holds."""
-        return self._read_json("environment.json")
+        text = self._read("environment.json")
+        if text is None:
+            return None
+        environment: dict[str, object] = json.loads(text)
+        return environment
 
-    def _read_json(self, name: str) -> dict[str, Any] | None:
+    def _read(self, name: str) -> str | None:
+        """The text of a JSON file of the run, or None where there is none."""
         path = self.folder / name
         if not path.is_file():
             return None
+        text = path.read_text()
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
-            return values
+            json.loads(text)
         except json.JSONDecodeError as fault:
             raise UserError(f"{path}: is not JSON ({fault})") from None
+        return text
 
 
 def check_new(folder: Path) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from capsnet.errors import UserError
+from capsnet.kernels.choices import remember
 from capsnet.kernels.strided_conv.bilinear import MAX_POINTS, axis, tile_size
 from capsnet.kernels.strided_conv.op import strided_conv2d
 
@@ -107,8 +108,9 @@ def choose(x: Tensor, weight: Tensor, stride: int | tuple[int, int]) -> Way:
     """Tell which way `conv2d` takes: `"fast"` or `"plain"`, which is torch's own convolution.
 
     In this order: `CAPSNET_KERNELS=plain`; the reasons of `refuses`; `CAPSNET_STRIDED_CONV` (`fast`, `plain`, or
-    `auto`, the default); what `pin` was given or this process has measured for these sizes, whatever the batch; a
-    measurement of about a second, forward and backward on 16 images, in which the fast way must win clearly.
+    `auto`, the default); what `pin` was given, or this machine has measured for these sizes, whatever the batch; a
+    measurement of about a second, forward and backward on 16 images, in which the fast way must win clearly. It is
+    written to the user's cache, so that all processes of a machine take the same way.
 
     Raises:
         UserError: `CAPSNET_STRIDED_CONV` holds another word.
@@ -158,10 +160,14 @@ def _decide(dtype: str, *sizes: int) -> Way:
     image, window, stride = sizes[:3], sizes[3:7], sizes[7:]
     key = f"{'x'.join(map(str, image))} window {'x'.join(map(str, window))} stride {stride[0]}x{stride[1]} {dtype}"
     if key not in _choices:
-        plain, fast = measure(image, window, (stride[0], stride[1]), getattr(torch, dtype))
-        _choices[key] = "fast" if fast * MARGIN < plain else "plain"
-        message = f"strided_conv: {_choices[key]} for {key}: {fast * 1e3:.0f} ms, torch's own {plain * 1e3:.0f} ms"
-        logging.getLogger("capsnet").info(message)
+
+        def decide() -> Way:
+            plain, fast = measure(image, window, (stride[0], stride[1]), getattr(torch, dtype))
+            times = f"{fast * 1e3:.0f} ms, torch's own {plain * 1e3:.0f} ms"
+            logging.getLogger("capsnet").info(f"strided_conv, {key}: {times}")
+            return "fast" if fast * MARGIN < plain else "plain"
+
+        _choices[key] = "fast" if remember(f"strided_conv {key}", ("fast", "plain"), decide) == "fast" else "plain"
     return _choices[key]
 
 
