@@ -79,8 +79,7 @@ def train(
     )
     training, validation = hold_out(dataset.train, config.validation, seed=config.seed)
     if 0 < config.limit < len(training):
-        _, training = hold_out(training, config.limit, seed=config.seed + 1)
-        assert training is not None
+        training, _ = hold_out(training, len(training) - config.limit, seed=config.seed + 1)
     spec = _specify(config, dataset)
     with torch.device("meta"):
         check_memory(spec.build(), min(config.batch_size, len(training)), device)
