@@ -60,8 +60,8 @@ def test_no_parents_are_refused():
 
 
 @pytest.mark.parametrize(("number", "parents"), [(1152, 10), (64, 3), (500, 50)])
-def test_first_sum_is_half_as_long_as_a_child_at_any_size(number, parents):
+def test_first_sum_is_as_long_as_a_child_at_any_size(number, parents):
     layer = DenseCapsules(number, parents, child_dim=8, parent_dim=16)
     poses = torch.nn.functional.normalize(torch.randn(8, number, 8), dim=-1)
     sums = dense_votes(poses, layer.weight).sum(dim=1) / parents
-    assert abs(float(sums.detach().norm(dim=-1).mean()) - 0.5) < 0.1
+    assert abs(float(sums.detach().norm(dim=-1).mean()) - 1) < 0.2

@@ -80,8 +80,8 @@ class DenseCapsules(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal; at first the sum over all children is half as long as a child. The paper does not state one."""
-        std = 0.5 * self.num_parents / sqrt(self.num_children * self.parent_dim)
+        """Normal; at first the sum over all children is as long as one child. The paper does not state one."""
+        std = self.num_parents / sqrt(self.num_children * self.parent_dim)
         nn.init.normal_(self.weight, std=std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:

@@ -8,11 +8,11 @@ add_recipe(
     Recipe(
         RunConfig(
             data="digits",
-            epochs=4,
+            epochs=6,
             batch_size=16,
-            lr_decay=0.5,
+            lr_decay=0.7,
             lr_decay_steps=0,
-            shift=1,
+            shift=2,
         ),
         summary="the paper's network on the embedded digits, minutes on a laptop, no download",
         source="this package",
