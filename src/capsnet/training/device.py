@@ -3,6 +3,7 @@
 import os
 import platform
 import random
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -88,18 +89,19 @@ def _available_memory(device: torch.device) -> int:
 
 def describe_environment(device: torch.device, precision: str) -> dict[str, object]:
     """What a number needs beside it: versions, machine, commit, command."""
+    program = Path(sys.argv[0]).name
     return {
         "capsnet": __version__,
         "commit": _commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": precision,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(["capsnet" if program == "__main__.py" else program, *sys.argv[1:]]),
     }
 
 

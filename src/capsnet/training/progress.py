@@ -54,10 +54,6 @@ class Reporter:
                 f"epoch {epoch}/{self._epochs}  step {step}/{self._total}  {numbers}  {self._left(step)}"
             )
 
-    def message(self, text: str) -> None:
-        """Say something."""
-        (self._bar.console if self._bar else self._console).print(text)
-
     def close(self) -> None:
         """Give the terminal back."""
         if self._bar is not None:
