@@ -1,6 +1,11 @@
-"""Write the table of results in README.md from the run folders in docs/runs: no number is typed by hand."""
+"""Write the table of results in README.md from the run folders in docs/runs, and take pictures from the last of them.
+
+No number is typed by hand. Weights and figures of a run are not kept in the repository, so pictures change only where
+`capsnet report docs/runs/NAME` was run before.
+"""
 
 import json
+import shutil
 from pathlib import Path
 
 from capsnet.recipes import RECIPES
@@ -8,6 +13,7 @@ from capsnet.training import Evaluation, Run
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- results: made by docs/fill.py from docs/runs -->", "<!-- end of results -->"
+PICTURES = ("curves", "reconstructions", "manipulate-5", "confusion", "coupling", "structure")
 HEAD = (
     "| run | test error, best on validation | last step | n | training | machine | commit |\n"
     "|---|---|---|---|---|---|---|"
@@ -28,7 +34,7 @@ def row(folder: Path) -> str:
     if run.config.recipe in RECIPES:
         reported = f"<br>source: {RECIPES.get(run.config.recipe).reported}"
     return (
-        f"| `{run.config.recipe}`, {epochs:g} epochs, 1 seed{reported} "
+        f"| `{run.config.recipe}`, {epochs:g} epoch{'' if epochs == 1 else 's'}, 1 seed{reported} "
         f"| {parts['test'].error_percent:.2f} % ({low:.2f} to {high:.2f}) | {parts['test_last'].error_percent:.2f} % "
         f"| {parts['test'].n:,} | {result['seconds'] / 60:.1f} min, {result['images_per_second']:,.0f} images/s "
         f"| {machine} | {environment['commit']} |"
@@ -50,6 +56,9 @@ def main() -> None:
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    for name in PICTURES:
+        if (picture := folders[-1] / "figures" / f"{name}.png").is_file():
+            shutil.copyfile(picture, ROOT / "docs" / "pictures" / picture.name)
     print(json.dumps([folder.name for folder in folders]))
 
 
