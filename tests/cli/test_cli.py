@@ -94,7 +94,8 @@ def test_predict_for_people_and_as_a_figure(capsys, tiny_run, drawings, tmp_path
     status, out, _ = call(capsys, "predict", tiny_run.folder, drawings[0], "--figure", tmp_path / "seen.png")
     assert status == 0
     assert "length" in out
-    assert Image.open(tmp_path / "seen.png").width > 300
+    with Image.open(tmp_path / "seen.png") as picture:
+        assert picture.width > 300
     status, _, err = call(capsys, "predict", tiny_run.folder, drawings[0], "--figure", tmp_path / "seen.png")
     assert status == 2
     assert "exists" in err
@@ -124,7 +125,8 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert status == 0
     assert "1,438 training and 359 test images" in out
     assert "█" in out
-    assert Image.open(tmp_path / "digits.png").width > 300
+    with Image.open(tmp_path / "digits.png") as picture:
+        assert picture.width > 300
     assert sum(json.loads(call(capsys, "data digits --json")[1])["test"]) == 359
 
 
