@@ -113,6 +113,15 @@ def test_photos_train_evaluate_and_predict_without_a_line_of_code(capsys, photos
     assert [entry["class_name"] for entry in json.loads(out)["predictions"]] == ["blue sky", "rose"]
 
 
+def test_a_folder_of_images_has_a_recipe_of_its_own(capsys, photos, tmp_path):
+    line = "train --model capsnet-tiny --steps 1 --image-size 20 --lr 0.01 --out"
+    assert call(capsys, line, tmp_path / "run", "--data", photos)[0] == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["recipe"] == "own-images"
+    assert config["lr_decay"] == 0.93
+    assert config["lr"] == 0.01
+
+
 def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "sabour2017-mnist-authors" in call(capsys, "list recipes")[1]
     assert "routings:" in call(capsys, "list")[1]

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ import tyro
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
+from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.training import Evaluation, Run, RunConfig, train
@@ -32,7 +33,7 @@ class Train(RunConfig):
     """
 
     recipe: tyro.conf.Positional[str] = "quickstart"
-    """The recipe to start from (capsnet list recipes)."""
+    """The recipe to start from (capsnet list recipes); for a folder of images own-images, where none is named."""
     model_options: Annotated[Mapping[str, Option], tyro.conf.Suppress] = dataclasses.field(default_factory=dict)
     option: tuple[str, ...] = ()
     """More arguments of the model, KEY=VALUE: --option routing_bias=true primary_scale=0.03125."""
@@ -52,12 +53,16 @@ def main(args: list[str]) -> None:
     """Train, then say how it went."""
     named = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Train, args, _defaults(RECIPES.get(named).config))
+    recipe = options.recipe
+    if "quickstart" not in args and recipe == "quickstart" and _is_folder(options.data):
+        recipe = "own-images"
     if options.resume is not None:
         before = Run.open(options.resume).config
         config = _config(parse(Train, args, _defaults(before)))
         _check_resume(before, config, options)
     else:
-        config = _config(parse(Train, args, _defaults(RECIPES.get(options.recipe).config)))
+        defaults = _defaults(RECIPES.get(recipe).config)
+        config = replace(_config(parse(Train, args, defaults)), recipe=recipe)
     run = train(
         config,
         out=options.out,
@@ -72,6 +77,10 @@ def main(args: list[str]) -> None:
         print_json(_summary(run))
     else:
         _print_result(run, options.report)
+
+
+def _is_folder(data: str) -> bool:
+    return data not in DATASETS and Path(data).is_dir()
 
 
 def _defaults(config: RunConfig) -> Train:
