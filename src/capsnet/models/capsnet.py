@@ -71,11 +71,7 @@ class CapsNet(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if initialisation not in ("glorot", "authors"):
-            raise UserError(f"initialisation must be 'glorot' or 'authors', got {initialisation!r}")
-        for name, value in (("num_classes", num_classes), ("stem_channels", stem_channels)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, got {value}")
+        _check(num_classes, stem_channels, initialisation)
         channels, height, width = image_shape
         self.input_shape = (channels, height, width)
         self.class_names = tuple(str(k) for k in range(num_classes))
@@ -91,12 +87,7 @@ class CapsNet(nn.Module):
             dtype=dtype,
         )
         if routing_options is None and routing == "dynamic":
-            routing_options = {
-                "iterations": iterations,
-                "bias": routing_bias,
-                "leaky": leaky,
-                "gradient": gradient,
-            }
+            routing_options = {"iterations": iterations, "bias": routing_bias, "leaky": leaky, "gradient": gradient}
         self.class_capsules = DenseCapsules(
             self.grid[0] * self.grid[1] * primary_types,
             num_classes,
@@ -154,6 +145,14 @@ class CapsNet(nn.Module):
         chosen = capsules.activations.argmax(dim=1) if labels is None else labels
         image: Tensor = self.decoder(capsules.poses, chosen)
         return image
+
+
+def _check(num_classes: int, stem_channels: int, initialisation: str) -> None:
+    if initialisation not in ("glorot", "authors"):
+        raise UserError(f"initialisation must be 'glorot' or 'authors', got {initialisation!r}")
+    for name, value in (("num_classes", num_classes), ("stem_channels", stem_channels)):
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, got {value}")
 
 
 def _primary_grid(height: int, width: int, kernel_size: int) -> tuple[int, int]:

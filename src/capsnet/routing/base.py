@@ -1,5 +1,6 @@
 """What every routing is: a module that turns votes into parents."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from capsnet.functional import dense_votes
 from capsnet.registry import Registry
 
 
-class Routing(nn.Module):
+class Routing(nn.Module, ABC):
     """Base of all routings: subclasses give `forward`, and hold the parameters that the algorithm itself learns.
 
     Args:
@@ -31,11 +32,11 @@ class Routing(nn.Module):
         super().__init__()
         self.num_children, self.num_parents, self.parent_dim = num_children, num_parents, parent_dim
 
+    @abstractmethod
     def forward(
         self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
     ) -> RoutingOutput:
         """Turn the children's votes and activations into parents."""
-        raise NotImplementedError(f"{type(self).__name__} is a Routing without forward()")
 
     def route_children(self, children: Capsules, weight: Float[Tensor, "i c j d"]) -> RoutingOutput:
         """Do `forward` on the votes of `children`; a fused implementation that never builds them may stand in."""
