@@ -136,8 +136,9 @@ def _print_result(run: Run, reported: bool) -> None:
     low, high = test.error_interval
     print(f"\ntest error {test.error_percent:.2f} % of {test.n:,} images (95 % interval {low:.2f} to {high:.2f} %)")
     print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
-    if run.config.recipe in RECIPES:
-        recipe = RECIPES.get(run.config.recipe)
+    recipe = RECIPES.get(run.config.recipe) if run.config.recipe in RECIPES else None
+    # on other data or with another network, the source's number says nothing about this run
+    if recipe and (run.config.data, run.config.model) == (recipe.config.data, recipe.config.model):
         print(f"its source reports: {recipe.reported} ({recipe.source})")
     if reported:
         print(f"report: {run.folder / 'report.html'}")
