@@ -17,6 +17,9 @@ from torch.autograd.function import FunctionCtx
 
 from capsnet.kernels.strided_conv.bilinear import axis
 
+# autocast would halve the products inside, in the middle of the algorithm
+in_their_own_type = torch.autocast("cpu", enabled=False)
+
 # malloc gives larger blocks back to the operating system: each call would pay their page faults again
 BLOCK_BYTES = 32 << 20
 
@@ -134,6 +137,7 @@ def _parts(b: int, algorithm: Algorithm, channels: int, itemsize: int) -> list[s
 
 
 @torch.library.custom_op("capsnet::strided_conv2d", mutates_args=())
+@in_their_own_type  # type: ignore[untyped-decorator]
 def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int]) -> Tensor:
     """`conv2d(x, weight, bias, stride)`, with its result in channels-last order."""
     algorithm = Algorithm([*x.shape[2:]], [*weight.shape[2:]], stride, x)
@@ -166,6 +170,7 @@ def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[
 
 
 @torch.library.custom_op("capsnet::strided_conv2d_input_gradient", mutates_args=())
+@in_their_own_type  # type: ignore[untyped-decorator]
 def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: list[int]) -> Tensor:
     """The gradient in the image, of `size`, from the gradient in the result."""
     algorithm = Algorithm(size, [*weight.shape[2:]], stride, weight)
@@ -187,6 +192,7 @@ def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: li
 
 
 @torch.library.custom_op("capsnet::strided_conv2d_weight_gradient", mutates_args=())
+@in_their_own_type  # type: ignore[untyped-decorator]
 def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list[int]) -> Tensor:
     """The gradient in the weight, whose window is of size `window`, from the gradient in the result."""
     algorithm = Algorithm([*x.shape[2:]], window, stride, x)
