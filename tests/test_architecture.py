@@ -61,6 +61,17 @@ def test_import_loads_nothing_heavy():
     assert not {"matplotlib", "tyro", "rich", "pooch", "sklearn", "scipy", "PIL", "tensorboard"} & set(loaded)
 
 
+def test_one_image_is_recognised_without_the_compiler():
+    script = (
+        "import sys, torch, capsnet; model = capsnet.create_model('capsnet-tiny').eval()\n"
+        "with torch.inference_mode(): model.reconstruct(model(torch.zeros(1, 1, 28, 28)).capsules)\n"
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    # each of them takes longer than the network
+    assert not {"torch._dynamo", "torch.onnx", "triton", "sympy"} & set(loaded)
+
+
 def test_library_files_are_short():
     static = {"kernels"}
     long = {

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from capsnet.errors import UserError
-from capsnet.kernels.choices import remember
+from capsnet.kernels.choices import constant, remember
 from capsnet.kernels.strided_conv.bilinear import MAX_POINTS, axis, tile_size
 from capsnet.kernels.strided_conv.op import strided_conv2d
 
@@ -102,7 +102,7 @@ def _halved() -> bool:
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant
 def _too_little(axes: tuple[tuple[int, int, int], ...]) -> str | None:
     saving = 1.0
     for size, taps, step in axes:
@@ -166,7 +166,7 @@ def pin(chosen: Mapping[str, str]) -> None:
     _choices.update({key: "fast" if way == "fast" else "plain" for key, way in chosen.items()})
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant
 def _decide(dtype: str, images: int, *sizes: int) -> Way:
     image, window, stride = sizes[:3], sizes[3:7], sizes[7:]
     shapes = (f"{images}x{'x'.join(map(str, image))}", f"window {'x'.join(map(str, window))}")
