@@ -1,5 +1,6 @@
 """Several runs at a time, each in a process of its own: one on each GPU, or each on its share of the cores."""
 
+import contextlib
 import json
 import os
 import signal
@@ -50,6 +51,7 @@ def run_pool(tasks: Sequence[Task], total: int, jobs: int, logs: Path, lock: int
             for slot, (task, process) in list(running.items()):
                 if process.poll() is not None:
                     del running[slot]
+                    _close(process)
                     if process.returncode != 0 and not stop.requested:
                         failures.append(f"{task.name}, see {logs / task.name}.log")
                     _report(task, process.returncode, total - len(waiting) - len(running), total)
@@ -85,10 +87,17 @@ def _start(task: Task, environment: dict[str, str], logs: Path, lock: int) -> "s
             pass_fds=(lock,),
         )
     assert process.stdin is not None
-    # stays open: its end tells the worker that this process is gone
-    process.stdin.write(json.dumps(order).encode() + b"\n")
-    process.stdin.flush()
+    # one that died at once has its log; the pipe stays open: its end tells the worker that this process is gone
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
     return process
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
 
 
 def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
@@ -96,6 +105,7 @@ def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
         process.send_signal(signal.SIGINT)
     for process in processes:
         process.wait()
+        _close(process)
 
 
 def _report(task: Task, status: int, number: int, total: int) -> None:

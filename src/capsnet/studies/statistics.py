@@ -39,7 +39,7 @@ def student_tail(t: float, freedom: float) -> float:
     With x = √ν tan θ the density becomes a power of the cosine: p = 2 c ∫ cos^{ν-1} θ dθ from atan(|t|/√ν) to π/2,
     c = Γ((ν+1)/2) / (√π Γ(ν/2)); with θ = π/2 - u² the integrand has no kink at the end where the cosine is zero.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(64)
+    nodes, weights = np.polynomial.legendre.leggauss(400)
     end = sqrt(pi / 2 - atan(abs(t) / sqrt(freedom)))
     u = end * (nodes + 1) / 2
     area = float(np.sum(weights * np.sin(u**2) ** (freedom - 1) * 2 * u)) * end / 2
