@@ -1,4 +1,5 @@
-"""Write the table of results in README.md from the run folders in docs/runs, and take pictures from the last of them.
+"""Write the table of results in README.md from the run folders in docs/runs, take pictures from the last of them, and
+write the pages of the studies in docs/studies.
 
 No number is typed by hand. Weights and figures of a run are not kept in the repository, so pictures change only where
 `capsnet report docs/runs/NAME` was run before.
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from capsnet.recipes import RECIPES
 from capsnet.training import Evaluation, Run
+from studies import write_pages
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- results: made by docs/fill.py from docs/runs -->", "<!-- end of results -->"
@@ -60,6 +62,7 @@ def main() -> None:
         if (picture := folders[-1] / "figures" / f"{name}.png").is_file():
             shutil.copyfile(picture, ROOT / "docs" / "pictures" / picture.name)
     print(json.dumps([folder.name for folder in folders]))
+    print(json.dumps([page.name for page in write_pages()]))
 
 
 if __name__ == "__main__":
