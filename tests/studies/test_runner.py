@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -192,3 +193,16 @@ def test_gpus_go_to_jobs_in_turn_and_cores_are_divided(monkeypatch):
 
 def test_shrunk_study_is_what_these_tests_think(study):
     assert STUDIES.get(study).budgets["quick"].changes == SHRUNK
+
+
+def test_interruption_of_jobs_is_passed_on_and_waited_for(study, tmp_path, monkeypatch):
+    worker = tmp_path / "worker"
+    worker.write_text(f"#!/bin/sh\ntrap 'echo saved >> {tmp_path}/said; exit 130' INT\nwhile :; do sleep 0.1; done\n")
+    worker.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(worker))
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+        reproduce(study, out=tmp_path / "study", jobs=2)
+    timer.join()
+    assert (tmp_path / "said").read_text() == "saved\nsaved\n"

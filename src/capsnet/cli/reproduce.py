@@ -10,6 +10,7 @@ from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.table import to_markdown
+from capsnet.training.config import Execution
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Reproduce:
     """Runs at a time: one on each GPU, or each on its share of the cores."""
     data_dir: Path | None = None
     """Folder that holds named data sets."""
+    execution: Execution = "eager"
+    """How a step is run: operation by operation, by torch.compile, or (the fastest on a GPU) as one CUDA graph."""
     small: bool = False
     """Drop the weights of finished runs: the table needs their numbers only."""
     change: tuple[str, ...] = ()
@@ -56,6 +59,7 @@ def main(args: list[str]) -> None:
         out=folder,
         jobs=options.jobs,
         data_dir=options.data_dir,
+        execution=options.execution,
         small=options.small,
         changes=dict(key_and_value("--change", word) for word in options.change),
     )

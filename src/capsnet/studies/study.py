@@ -8,7 +8,7 @@ from typing import Literal
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import Registry, did_you_mean
-from capsnet.training.config import RunConfig
+from capsnet.training.config import Execution, RunConfig
 
 Changes = Mapping[str, object]
 
@@ -165,7 +165,13 @@ def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes |
 
 
 def plan(
-    study: Study, budget: str, seeds: int, out: Path, changes: Changes | None = None, data_dir: str | None = None
+    study: Study,
+    budget: str,
+    seeds: int,
+    out: Path,
+    changes: Changes | None = None,
+    data_dir: str | None = None,
+    execution: Execution = "eager",
 ) -> list[Task]:
     """All runs of a study, seed by seed, so that a table of fewer seeds is there first.
 
@@ -176,6 +182,7 @@ def plan(
         out: the study's folder.
         changes: fields of `RunConfig` for every run, over everything else.
         data_dir: where named data sets lie.
+        execution: how a step is run.
 
     Raises:
         UserError: no seeds, an unknown budget or field.
@@ -187,7 +194,7 @@ def plan(
             row,
             seed,
             out / "runs" / f"{row.name}-seed{seed}",
-            replace(configure(study, row, budget, seed, changes), data_dir=data_dir),
+            replace(configure(study, row, budget, seed, changes), data_dir=data_dir, execution=execution),
         )
         for seed in range(seeds)
         for row in study.rows
