@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, new_figure, plain, styled
@@ -43,7 +43,7 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     curves = 3.35 if kind == "curves" else 0.0
     figure = new_figure(_WIDTH, points + curves, plain(table["title"]), _subtitle(table, kind))
     labels = max(0.75, 0.35 + _CHARACTER * max(len(row["label"]) for row in table["rows"]))
-    _points(axes_at(figure, labels, 0.85, _WIDTH - labels - 1.0, _ROW * len(table["rows"])), table)
+    _points(figure, labels, _WIDTH - labels - 1.0, table)
     _points_legend(figure, table)
     if kind == "curves":
         seen = [(row, _curves(row, folder)) for row in rows]
@@ -68,44 +68,40 @@ def _subtitle(table: Table, kind: str) -> str:
     return text
 
 
-def _points(axes: Axes, table: Table) -> None:
-    """One row of dots for each row of the table, from top to bottom."""
-    labels = []
-    for place, row in enumerate(table["rows"]):
-        labels.append(plain(row["label"], 46))
-        if place % 2 == 0:
-            axes.axhspan(place - 0.5, place + 0.5, color="#F6F6F6", linewidth=0, zorder=0)
-        _draw_row(axes, row, place)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_yticks(range(len(labels)), labels)
+def _points(figure: Figure, left: float, width: float, table: Table) -> None:
+    """One row of dots for each row of the table; the paper's on an axis of their own where they are far from ours."""
+    rows, height = table["rows"], _ROW * len(table["rows"])
+    ours = [value for row in rows for value in (*row["errors"], *(row["interval"] or ()))]
+    papers = [
+        row["paper"]["error"] + sign * (row["paper"]["std"] or 0) for row in rows if row["paper"] for sign in (-1, 1)
+    ]
+    if papers and min(ours) > 2 * max(papers):
+        share, gap = 0.3 * width, 0.3
+        other = axes_at(figure, left, 0.85, share, height)
+        axes = axes_at(figure, left + share + gap, 0.85, width - share - gap, height)
+        other.set_title("The paper", pad=6)
+        axes.set_title("Ours, with this budget", pad=6)
+        _lay_out(other, rows, [0.0, *papers])
+        _lay_out(axes, rows, ours)
+        axes.set_yticklabels([])
+    else:
+        other = axes = axes_at(figure, left, 0.85, width, height)
+        _lay_out(axes, rows, papers + ours)
+    for place, row in enumerate(rows):
+        _draw_paper(other, row, place)
+        _draw_ours(axes, row, place)
+
+
+def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> None:
+    """Rows with their labels; the axis logarithmic where the errors span much, and wide enough for all of them."""
+    for place in range(0, len(rows), 2):
+        axes.axhspan(place - 0.5, place + 0.5, color="#F6F6F6", linewidth=0, zorder=0)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [plain(row["label"], 46) for row in rows])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)
-    _error_axis(axes, table["rows"])
-
-
-def _draw_row(axes: Axes, row: RowEntry, place: int) -> None:
-    paper, interval, mean = row["paper"], row["interval"], row["mean"]
-    if paper is not None:
-        spread = paper["std"] or 0.0
-        axes.plot([paper["error"] - spread, paper["error"] + spread], [place, place], color=ORANGE, linewidth=1.8)
-        axes.plot(paper["error"], place, "D", color=ORANGE, markersize=5.5, gid="paper")
-    if mean is None or interval is None:
-        return
-    axes.plot(interval, [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
-    # a little lower, so that a seed near the mean is seen
-    axes.plot(row["errors"], [place + 0.24] * len(row["errors"]), "|", color=BLUE, markersize=6, markeredgewidth=1.2)
-    axes.plot(mean, place, "o", color=BLUE, markersize=6.5, markeredgecolor="white", markeredgewidth=0.8, gid="ours")
-    scatter = "" if row["std"] is None else f" ± {row['std']:.2f}"
-    where = axes.get_yaxis_transform()
-    axes.text(1.015, place, f"{mean:.2f}{scatter}", transform=where, va="center", ha="left", size=8.5, color=BLUE)
-
-
-def _error_axis(axes: Axes, rows: Sequence[RowEntry]) -> None:
-    """Logarithmic where the errors span much, else linear; wide enough for everything that is drawn."""
-    values = [value for row in rows for value in (*row["errors"], *(row["interval"] or ()))]
-    values += [row["paper"]["error"] + (row["paper"]["std"] or 0) for row in rows if row["paper"] is not None]
-    low, high = min((value for value in values if value > 0), default=0.1), max(values)
-    if high > 4 * low:
+    low, high = min(values), max(values)
+    if high > 4 * low > 0:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.3, high * 1.2)
         steps = (1, 2, 5) if high < 100 * low else (1,)
@@ -114,11 +110,34 @@ def _error_axis(axes: Axes, rows: Sequence[RowEntry]) -> None:
         axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low / 1.3 <= tick <= high * 1.2]))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.set_xlim(max(low - 0.25 * (high - low), 0), high + 0.25 * (high - low))
+        room = 0.25 * (high - low) or 0.25 * high
+        axes.set_xlim(max(low - room, 0), high + room)
+        axes.xaxis.set_major_locator(MaxNLocator(max(2, int(axes.get_position().width * 10))))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
     axes.grid(axis="x")
     axes.set_axisbelow(True)
-    axes.set_xlabel("test error, % of images")
+    axes.set_xlabel("test error, %")
+
+
+def _draw_paper(axes: Axes, row: RowEntry, place: int) -> None:
+    paper = row["paper"]
+    if paper is not None:
+        spread = paper["std"] or 0.0
+        axes.plot([paper["error"] - spread, paper["error"] + spread], [place, place], color=ORANGE, linewidth=1.8)
+        axes.plot(paper["error"], place, "D", color=ORANGE, markersize=5.5, gid="paper")
+
+
+def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
+    interval, mean = row["interval"], row["mean"]
+    if mean is None or interval is None:
+        return
+    axes.plot(interval, [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
+    # a little lower, so that a seed near the mean is seen
+    axes.plot(row["errors"], [place + 0.24] * len(row["errors"]), "|", color=BLUE, markersize=6, markeredgewidth=1.2)
+    axes.plot(mean, place, "o", color=BLUE, markersize=6, gid="ours")
+    scatter = "" if row["std"] is None else f" ± {row['std']:.2f}"
+    where = axes.get_yaxis_transform()
+    axes.text(1.0, place, f"  {mean:.2f}{scatter}", transform=where, va="center", ha="left", size=8.5, color=BLUE)
 
 
 def _points_legend(figure: Figure, table: Table) -> None:
