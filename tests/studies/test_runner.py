@@ -53,6 +53,17 @@ def test_finished_study_does_nothing_when_run_again(copied, study, monkeypatch):
     assert time.monotonic() - started < 2
 
 
+def test_command_prints_the_table_and_draws_it_once(copied, study, done, capsys):
+    line = ["reproduce", study, "--out", str(copied), "--json"]
+    assert main(line) == 0
+    assert json.loads(capsys.readouterr().out) == done[1]
+    before = times(copied)
+    assert copied / "figure.png" in before
+    assert main(line[:-1]) == 0
+    assert "# two-rows, quick budget" in capsys.readouterr().out
+    assert times(copied) == before
+
+
 def test_table_is_written_where_it_is_missing(copied, study, done):
     (copied / "table.json").unlink()
     (copied / "table.md").unlink()
