@@ -9,9 +9,10 @@ import json
 import shutil
 from pathlib import Path
 
+from study_pages import write_pages
+
 from capsnet.recipes import RECIPES
 from capsnet.training import Evaluation, Run
-from studies import write_pages
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- results: made by docs/fill.py from docs/runs -->", "<!-- end of results -->"

@@ -9,7 +9,7 @@ from capsnet.studies import STUDIES, make_table
 from capsnet.studies.table import to_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
-SPEC = importlib.util.spec_from_file_location("study_pages", DOCS / "studies.py")
+SPEC = importlib.util.spec_from_file_location("study_pages", DOCS / "study_pages.py")
 pages = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(pages)
 
