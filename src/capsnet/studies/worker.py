@@ -24,7 +24,7 @@ def main() -> int:
         print(f"capsnet: {fault}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        print(f"capsnet: {stop}", file=sys.stderr)
+        print(f"capsnet: {str(stop) or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
 
