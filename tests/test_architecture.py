@@ -23,9 +23,10 @@ LEVELS = {
     "training": 4,
     "recipes": 5,
     "bench": 5,
-    "figures": 6,
-    "cli": 7,
-    "__main__": 7,
+    "studies": 6,
+    "figures": 7,
+    "cli": 8,
+    "__main__": 8,
 }
 
 

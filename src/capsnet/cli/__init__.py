@@ -15,8 +15,9 @@ VERBS = {
     "predict": "say what is on image files",
     "figures": "draw a run's figures",
     "report": "write a run's report.html",
-    "list": "list models, routings, data, recipes",
-    "show": "show a model, recipe, data set, routing or run",
+    "reproduce": "fill a paper's table: a study of several runs",
+    "list": "list models, routings, data, recipes, studies",
+    "show": "show a model, recipe, study, data set, routing or run",
     "bench": "measure this machine: plain and fused paths, and its limits",
     "data": "count and show the images of a data set",
 }

@@ -66,11 +66,11 @@ def check_memory(model: nn.Module, batch_size: int, device: torch.device) -> Non
     needed, available = parameters + votes, _available_memory(device)
     if needed <= available:
         return
-    largest = max(layers, key=lambda layer: layer.weight.numel())
-    sizes = f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes"
+    largest = max(layers, key=lambda layer: layer.weight.numel(), default=None)
+    sizes = "" if largest is None else f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes, "
     remedy = "use smaller images (--image-size)" if parameters > available else "use a smaller --batch-size"
     raise UserError(
-        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}, "
+        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}"
         f"{parameters / 1e9:.1f} GB for parameters and {votes / 1e9:.1f} GB for the votes of {batch_size} images; "
         f"{remedy}"
     )

@@ -1,8 +1,9 @@
-"""What training lowers: the margin loss, and the reconstruction loss that keeps the poses honest.
+"""What training lowers: the loss of the classes, and the reconstruction loss that keeps the poses honest.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 and 4.1.
 """
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -12,9 +13,31 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput
 from capsnet.losses import margin_loss, reconstruction_loss
 
+ClassLoss = Callable[[CapsNetOutput, Int[Tensor, " b"]], Float[Tensor, " b"]]
+
+
+def _margin(output: CapsNetOutput, labels: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    return margin_loss(output.lengths, labels, reduction="none")
+
+
+def _cross_entropy(output: CapsNetOutput, labels: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """Of the softmax over the classes' logits, which are poses of one dimension."""
+    return nn.functional.cross_entropy(output.capsules.poses[..., 0], labels, reduction="none")
+
+
+CLASS_LOSSES: Mapping[str, ClassLoss] = {"margin": _margin, "cross-entropy": _cross_entropy}
+
+
+def class_loss(model: nn.Module, output: CapsNetOutput, labels: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """The loss that a model's class names in its attribute `loss`, the margin loss where it names none, of each image.
+
+    Columns and entries called `margin_loss` hold its mean, whichever it is.
+    """
+    return CLASS_LOSSES[getattr(model, "loss", "margin")](output, labels)
+
 
 class Losses(NamedTuple):
-    """Losses of a batch, each a mean over its images, and how many of them were right."""
+    """Losses of a batch, each a mean over its images, and how many of them were right; `margin` is the class loss."""
 
     total: Float[Tensor, ""]
     margin: Float[Tensor, ""]
@@ -34,7 +57,7 @@ def find_losses(
         recon_weight: weight of the reconstruction loss; 0 leaves it out.
     """
     output: CapsNetOutput = model(images)
-    margin = total = margin_loss(output.lengths, labels)
+    margin = total = class_loss(model, output, labels).mean()
     reconstruction = torch.zeros_like(margin)
     if recon_weight:
         # the true class is decoded in training, the longest capsule at test (section 4.1)
