@@ -1,5 +1,4 @@
-"""Write the table of results in README.md from the run folders in docs/runs, take pictures from the last of them, and
-write the pages of the studies in docs/studies.
+"""Write what is made of measurements: the tables of README.md, the pages of the studies, the pictures of the last run.
 
 No number is typed by hand. Weights and figures of a run are not kept in the repository, so pictures change only where
 `capsnet report docs/runs/NAME` was run before.
@@ -9,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import speed
 from study_pages import write_pages
 
 from capsnet.recipes import RECIPES
@@ -58,7 +58,7 @@ def main() -> None:
     table = "\n".join([HEAD, *(row(folder) for folder in folders)])
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    readme.write_text(speed.fill(f"{before}{BEGIN}\n{table}\n{END}{after}"))
     for name in PICTURES:
         if (picture := folders[-1] / "figures" / f"{name}.png").is_file():
             shutil.copyfile(picture, ROOT / "docs" / "pictures" / picture.name)

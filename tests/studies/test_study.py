@@ -20,7 +20,10 @@ def test_every_run_of_every_study_has_a_configuration_and_a_folder_of_its_own(na
     assert all(task.config.data == "mnist" for task in tasks)
 
 
-@pytest.mark.parametrize("name", STUDIES.names())
+PAPERS = ["paper-or-code", "routing-iterations", "sabour2017-table1"]
+
+
+@pytest.mark.parametrize("name", PAPERS)
 def test_full_budget_is_the_authors_schedule(name):
     for task in plan(STUDIES.get(name), "full", 1, Path("study")):
         config = task.config
@@ -28,13 +31,19 @@ def test_full_budget_is_the_authors_schedule(name):
         assert config.lr_decay == (1.0 if task.row.name == "constant-rate" else 0.96)
 
 
-@pytest.mark.parametrize("name", STUDIES.names())
+@pytest.mark.parametrize("name", PAPERS)
 def test_quick_budget_meets_each_image_once(name):
     for task in plan(STUDIES.get(name), "quick", 1, Path("study")):
         config = task.config
         assert config.epochs == 1
         assert config.limit == 8000
         assert config.learning_rate(249, 250) < (2e-5 if task.row.name != "constant-rate" else 1)
+
+
+def test_speed_run_is_its_recipe_with_five_seeds():
+    study = STUDIES.get("speedrun-mnist")
+    assert study.budget("full").seeds == 5
+    assert configure(study, study.rows[0], "full", 0) == RECIPES.get("speedrun-mnist").config
 
 
 def test_paper_or_code_changes_one_thing_at_a_time_and_ends_at_the_authors_recipe():

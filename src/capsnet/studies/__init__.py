@@ -4,6 +4,7 @@
 from capsnet.studies import paper_or_code as _paper_or_code  # noqa: F401
 from capsnet.studies import routing_iterations as _routing_iterations  # noqa: F401
 from capsnet.studies import sabour2017_table1 as _sabour2017_table1  # noqa: F401
+from capsnet.studies import speedrun as _speedrun  # noqa: F401
 from capsnet.studies.runner import reproduce as reproduce
 from capsnet.studies.study import STUDIES as STUDIES
 from capsnet.studies.study import Budget as Budget
