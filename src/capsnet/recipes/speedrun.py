@@ -1,4 +1,4 @@
-"""Time to accuracy: the faithful network to 99.5 % of MNIST's test split, in as little time as possible on one device."""
+"""Time to accuracy: the faithful network to 99.5 % of MNIST's test split, in as little time as one device allows."""
 
 from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.training.config import RunConfig

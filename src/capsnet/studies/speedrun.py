@@ -2,7 +2,10 @@
 
 from capsnet.studies.study import STUDIES, Budget, Row, Study
 
-_WORDS = "60,000 training images, 8 epochs in steps of 128; the rate rises to 0.002 and falls to zero; the last step is tested"
+_WORDS = (
+    "60,000 training images, 8 epochs in steps of 128; the rate rises to 0.002 and falls to zero; "
+    "the last step is tested"
+)
 
 STUDIES.add(
     "speedrun-mnist",
