@@ -44,6 +44,7 @@ def test_a_model_without_coupling_is_refused(tiny_subject):
         def __init__(self, model):
             super().__init__()
             self.model, self.grid, self.stem = model, model.grid, model.stem
+            self.input_shape = model.input_shape
             self.primary_capsules = model.primary_capsules
 
         def forward(self, images):

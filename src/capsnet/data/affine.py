@@ -26,11 +26,17 @@ def affine_images(
     height, width = images.shape[2:]
     steps = torch.arange(side, device=images.device, dtype=matrices.dtype) - (side - 1) / 2
     places = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1)  # s s 2
-    origins = torch.einsum("bxy,bhwy->bhwx", torch.linalg.inv(matrices), places - shifts[:, None, None, :])
+    x, y = torch.einsum("bxy,bhwy->xbhw", _inverse(matrices), places - shifts[:, None, None, :])
     # the sampler counts from -1 at the left edge of the first pixel to 1 at the right edge of the last
-    grid = origins * origins.new_tensor([2 / width, 2 / height])
+    grid = torch.stack([x * (2 / width), y * (2 / height)], dim=-1)
     drawn = functional.grid_sample(images.to(grid.dtype), grid, mode="bilinear", align_corners=False)
     return drawn.round().clamp(0, 255).to(torch.uint8) if images.dtype == torch.uint8 else drawn.to(images.dtype)
+
+
+def _inverse(matrices: Float[Tensor, "b 2 2"]) -> Float[Tensor, "b 2 2"]:
+    # written out: the library's own waits for the device to see whether it succeeded
+    (a, b), (c, d) = (row.unbind(-1) for row in matrices.unbind(1))
+    return torch.stack([d, -b, -c, a], dim=1).view(-1, 2, 2) / (a * d - b * c)[:, None, None]
 
 
 def rotations(degrees: Float[Tensor, " b"]) -> Float[Tensor, "b 2 2"]:

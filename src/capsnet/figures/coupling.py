@@ -16,6 +16,7 @@ from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, new_figure, plain, styled
 from capsnet.figures.subject import Seen, Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
+from capsnet.training.evaluation import find_inputs
 
 _IMAGES = 6
 _SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
@@ -44,7 +45,9 @@ def find_grid(model: nn.Module) -> Grid:
     except AttributeError:
         raise UserError("the model has no grid of primary capsules over the image") from None
     window = stem.kernel_size[0] + (conv.kernel_size[0] - 1) * stem.stride[0]
-    return Grid(rows, columns, float(conv.stride[0] * stem.stride[0]), window / 2, window)
+    # zeros around image and feature maps let the first window begin outside
+    outside = sum(margin[0] for margin in getattr(model, "margins", ()))
+    return Grid(rows, columns, float(conv.stride[0] * stem.stride[0]), window / 2 - outside, window)
 
 
 def coupling_shares(coupling: Float[Tensor, "b i n"], grid: Grid) -> Float[Tensor, "b n y x"]:
@@ -68,7 +71,7 @@ def draw_coupling(model: nn.Module, seen: Seen) -> Figure:
     grid = find_grid(model)
     sample = seen.pick(_different_classes(seen))
     device = next(model.parameters()).device
-    output = model(sample.data.images.to(device).float() / 255)
+    output = model(find_inputs(model).normalize(sample.data.images.to(device).float()))
     if output.coupling is None:
         raise UserError("the model's routing gives no coupling")
     shares = coupling_shares(output.coupling.cpu(), grid)
