@@ -56,3 +56,19 @@ def test_test_pairs_are_counted(capsys, tmp_path):
     line = f"data multimnist --data-dir {write_mnist(tmp_path)}"
     assert "pairs of 20 training digits" in call(capsys, line)[1]
     assert json.loads(call(capsys, f"{line} --json")[1])["test_pairs"] == 20
+
+
+def test_a_network_for_pairs_is_evaluated_and_names_two_digits(capsys, tmp_path):
+    data = write_mnist(tmp_path / "data")
+    line = f"train sabour2017-multimnist --data-dir {data} --model capsnet-tiny --steps 2 --batch-size 4 --out"
+    status, out, _ = call(capsys, line, tmp_path / "run")
+    assert status == 0
+    assert "of 20 pairs" in out
+    line = f"evaluate {tmp_path / 'run'} --data-dir {data} --pairs-per-digit 3"
+    assert "60 pairs" in call(capsys, line)[1]
+    values = json.loads(call(capsys, f"{line} --json")[1])
+    assert (values["n"], sum(map(sum, values["confusion"]))) == (60, 120)
+    Image.new("L", (36, 36), 40).save(tmp_path / "two.png")
+    line = f"predict {tmp_path / 'run'} {tmp_path / 'two.png'}"
+    assert " and " in call(capsys, line)[1]
+    assert len(json.loads(call(capsys, f"{line} --json")[1])["predictions"][0]["labels"]) == 2

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
@@ -34,12 +35,12 @@ class _Row(NamedTuple):
 
 
 def in_two_colors(first: Float[Tensor, "b 1 h w"], second: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Show one image in red and the other in green; where both are bright it is yellow.
+    """Show one image in magenta and the other in green; where both are bright it is white.
 
     Shapes:
         first and second `b 1 h w`, in [0, 1]; result `b 3 h w`.
     """
-    return torch.cat([first, second, torch.zeros_like(first)], dim=1)
+    return torch.cat([first, second, first], dim=1)
 
 
 @styled
@@ -75,8 +76,8 @@ def draw_pair_reconstructions(model: nn.Module, data: ImageData, pairing: Pairin
     share = 100 * float(right.float().mean())
     subtitle = (
         f"Test pairs of which both digits were found ({share:.1f} % of the {len(pairs)} looked at here), and of which "
-        "not. Red and green: one digit each, yellow: both. Below, the decoder draws each of the two digits named, from "
-        "its capsule alone."
+        "not. Magenta and green: one digit each, white: both. Below, the decoder draws each of the two digits named "
+        "from its capsule alone."
     )
     return _draw_blocks(blocks, data.class_names, subtitle)
 
@@ -99,14 +100,14 @@ def _draw_blocks(blocks: Sequence[tuple[str, _Row]], names: Sequence[str], subti
     return figure
 
 
-def _sheet(row: _Row) -> tuple[UInt8[Tensor, "y x 3"], int]:
+def _sheet(row: _Row) -> tuple[UInt8[np.ndarray, "y x 3"], int]:
     singles = row.pairs.singles.float() / 255
     rows = (
         row.pairs.images.float() / 255,
         in_two_colors(singles[:, 0], singles[:, 1]),
         in_two_colors(row.drawn[:, 0], row.drawn[:, 1]),
     )
-    tiles = torch.cat([torch.from_numpy(to_tiles(images)) for images in rows]).numpy()
+    tiles = np.concatenate([to_tiles(images) for images in rows])
     return montage(tiles, len(row.found), _GAP), tiles.shape[2]
 
 
