@@ -110,7 +110,9 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
     total = figure.get_size_inches()[1]
     spread = max(float((chosen - 1).abs().quantile(0.98)), 0.02)
     norm = TwoSlopeNorm(1.0, max(0.0, 1 - spread), 1 + spread)
-    tiles = to_tiles(sample.data.images)
+    # of a stereo pair one view, onto which the places can be laid
+    images = sample.data.images
+    tiles = to_tiles(images[:, :1] if images.shape[1] == 2 else images)
     for row, text in enumerate(
         ("test image", "to the longest\ncapsule\n(class, length)", "to the second\nlongest")[:rows]
     ):

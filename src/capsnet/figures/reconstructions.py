@@ -48,7 +48,7 @@ def draw_reconstructions(model: nn.Module, seen: Seen) -> Figure:
 
 
 def _draw_blocks(model: nn.Module, blocks: Sequence[tuple[str, Seen]], columns: int, subtitle: str) -> Figure:
-    _, height, width = blocks[0][1].data.image_shape
+    height, width = to_tiles(blocks[0][1].data.images[:1]).shape[1:3]
     cell = min((_WIDTH - 0.6) / columns, 1.1)
     pair = 2 * cell * height / width + 0.36
     rows = [-(-len(part.data) // columns) for _, part in blocks]
