@@ -72,3 +72,12 @@ def test_a_network_for_pairs_is_evaluated_and_names_two_digits(capsys, tmp_path)
     line = f"predict {tmp_path / 'run'} {tmp_path / 'two.png'}"
     assert " and " in call(capsys, line)[1]
     assert len(json.loads(call(capsys, f"{line} --json")[1])["predictions"][0]["labels"]) == 2
+
+
+@pytest.mark.parametrize("option", ["--flip", "--rotation 5", "--crop 30", "--standardize", "--brightness 9"])
+def test_pairs_can_be_shifted_only(capsys, tmp_path, option):
+    line = f"train sabour2017-multimnist --data-dir {write_mnist(tmp_path / 'data')} {option} --out"
+    status, _, err = call(capsys, line, tmp_path / "run")
+    assert status == 2
+    assert "data that are pairs can be shifted only" in err
+    assert not (tmp_path / "run").exists()

@@ -42,6 +42,11 @@ def test_a_patch_larger_than_the_image_is_refused(sides, words):
         Inputs((2, 12, 12), **sides)
 
 
+def test_images_that_are_not_square_are_not_shrunk_to_a_square():
+    with pytest.raises(UserError, match="for square images, these are 12x20"):
+        Inputs((1, 12, 20), shrink=6)
+
+
 def test_description_survives_json():
     inputs = Inputs((2, 12, 12), shrink=6, crop=4, standardize=True)
     assert Inputs.from_dict(json.loads(json.dumps(asdict(inputs)))) == inputs

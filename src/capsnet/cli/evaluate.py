@@ -66,7 +66,7 @@ def _with_pairs(dataset: Dataset, count: int) -> Dataset:
 def _print(result: Evaluation, class_names: tuple[str, ...]) -> None:
     low, high = result.error_interval
     pairs = result.digit_error_percent is not None
-    print(f"{result.data}, {result.split} split, {result.n:,} {'pairs' if pairs else 'images'}")
+    print(f"{result.data}, {result.split} split, {result.n:,} {result.noun}")
     print(f"error        {result.error_percent:.2f} %  (95 % interval {low:.2f} to {high:.2f} %)")
     if pairs:
         missed = result.digit_error_percent

@@ -134,8 +134,9 @@ def _print_result(run: Run, reported: bool) -> None:
     assert result is not None
     test = Evaluation.from_dict(result["test"])
     low, high = test.error_interval
-    noun = "images" if test.digit_error_percent is None else "pairs"
-    print(f"\ntest error {test.error_percent:.2f} % of {test.n:,} {noun} (95 % interval {low:.2f} to {high:.2f} %)")
+    print(
+        f"\ntest error {test.error_percent:.2f} % of {test.n:,} {test.noun} (95 % interval {low:.2f} to {high:.2f} %)"
+    )
     print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
     recipe = RECIPES.get(run.config.recipe) if run.config.recipe in RECIPES else None
     # on other data or with another network, the source's number says nothing about this run

@@ -40,6 +40,9 @@ class Inputs:
     standardize: bool = False
 
     def __post_init__(self) -> None:
+        _, height, width = self.image_shape
+        if self.shrink and height != width:
+            raise UserError(f"--shrink is for square images, these are {height}x{width}")
         room = min(self.image_shape[1:])
         for name in ("shrink", "crop"):
             side = getattr(self, name)
@@ -93,7 +96,7 @@ class Augmentation:
     Args:
         shift: moves by up to so many pixels in both directions.
         rotation: turns by up to so many degrees to both sides.
-        flip: mirrors every second image, left for right.
+        flip: mirrors each image with chance one half, left for right.
         brightness: adds up to so much to all pixels, or takes it away; white is 255.
         contrast: scales contrast by 1 - contrast to 1 + contrast.
         color_first: changes brightness and contrast of the whole image, before the patch is cut out of it (the

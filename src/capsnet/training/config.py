@@ -68,7 +68,7 @@ class RunConfig:
     crop: int = 0
     """Side of the patch that the network sees: at a random place in training, else the middle (0: whole images)."""
     flip: bool = False
-    """Mirror every second training image, left for right."""
+    """Mirror each training image with chance one half, left for right."""
     brightness: float = 0.0
     """Add up to so much to the pixels of a training image, or take it away; white is 255 (the authors: 63)."""
     contrast: float = 0.0
@@ -101,6 +101,8 @@ class RunConfig:
                 raise UserError(f"{_flag(name)} must be above 0, got {getattr(self, name)}")
         if self.lr_decay > 1:
             raise UserError(f"--lr-decay is a factor of at most 1, got {self.lr_decay}")
+        if self.contrast > 1:
+            raise UserError(f"--contrast is a share of at most 1, got {self.contrast}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")

@@ -55,6 +55,11 @@ class Evaluation:
         return 100 * (1 - self.accuracy)
 
     @property
+    def noun(self) -> str:
+        """What n counts: images or pairs."""
+        return "images" if self.digit_error_percent is None else "pairs"
+
+    @property
     def error_interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the error in percent."""
         z, error = 1.959964, 1 - self.accuracy

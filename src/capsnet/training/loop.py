@@ -299,8 +299,11 @@ def load_dataset(config: RunConfig) -> Dataset:
 def _specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     classes = dataset.train.class_names
     inputs = Inputs(dataset.input_shape, config.shrink, config.crop, config.standardize)
-    if dataset.pairing is not None and inputs != Inputs(dataset.input_shape):
-        raise UserError("--shrink, --crop and --standardize are not for pairs: both digits must be seen whole")
+    if dataset.pairing is not None:
+        _check_pairs(config, inputs)
+    _, height, width = inputs.image_shape
+    if config.rotation and height != width:
+        raise UserError(f"--rotation is for square images, those of {dataset.name} are {height}x{width}")
     options = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
@@ -312,6 +315,15 @@ def _specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     return ModelSpec(
         config.model, options, classes, dataset.preparation, dataset.name, inputs=inputs, pairing=dataset.pairing
     )
+
+
+def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
+    """Pairs are seen whole, and only shifted."""
+    if inputs != Inputs(inputs.image_shape) or _augmentation(config) != Augmentation(shift=config.shift):
+        raise UserError(
+            "data that are pairs can be shifted only: without --shrink, --crop, --standardize, --rotation, --flip, "
+            "--brightness and --contrast"
+        )
 
 
 def _augmentation(config: RunConfig) -> Augmentation:
