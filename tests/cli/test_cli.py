@@ -71,6 +71,16 @@ def test_evaluate(capsys, tiny_run):
     assert "wrong in each class" in out
 
 
+def test_networks_are_evaluated_together(capsys, tiny_run):
+    alone = json.loads(call(capsys, "evaluate --json", tiny_run.folder)[1])
+    together = json.loads(call(capsys, "evaluate --json", tiny_run.folder, tiny_run.weights_path)[1])
+    assert together.pop("reconstruction_mse") is None
+    del alone["reconstruction_mse"]
+    assert together["margin_loss"] == pytest.approx(alone.pop("margin_loss"), rel=1e-5)
+    del together["margin_loss"]
+    assert together == alone
+
+
 @pytest.fixture
 def drawings(tmp_path):
     for name, paper, ink in (("dark.png", 255, 0), ("light.png", 0, 255)):

@@ -10,6 +10,7 @@ from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
 from capsnet.data import Dataset
 from capsnet.errors import UserError
+from capsnet.models.ensemble import Ensemble
 from capsnet.training import Evaluation, evaluate, load
 from capsnet.training.device import resolve_device
 from capsnet.training.evaluation import load_data_for
@@ -17,15 +18,16 @@ from capsnet.training.evaluation import load_data_for
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Test a trained network on a data set.
+    """Test a trained network on a data set, or several together: the lengths of their capsules are added.
 
     Examples:
       capsnet evaluate runs/quickstart
       capsnet evaluate runs/quickstart/weights.safetensors --data mnist --json
+      capsnet evaluate runs/cifar10-1 runs/cifar10-2 runs/cifar10-3
     """
 
-    model: tyro.conf.Positional[Path]
-    """A run folder or a weights file."""
+    models: tyro.conf.Positional[tuple[Path, ...]]
+    """A run folder or a weights file; several are tested together, as one network."""
     data: str | None = None
     """Data set or folder; default: the one it was trained on."""
     split: Literal["test", "train"] = "test"
@@ -45,7 +47,10 @@ class Evaluate:
 def main(args: list[str]) -> None:
     """Evaluate and print."""
     options = parse(Evaluate, args)
-    model = load(options.model).to(resolve_device(options.device))
+    if not options.models:
+        raise UserError("no network given: capsnet evaluate takes a run folder or a weights file, or several")
+    members = [load(path) for path in options.models]
+    model = (members[0] if len(members) == 1 else Ensemble(members)).to(resolve_device(options.device))
     name = options.data or str(model.data)
     dataset = load_data_for(model, name, data_dir=options.data_dir, skip_unreadable=options.skip_unreadable)
     if options.pairs_per_digit:

@@ -70,8 +70,8 @@ add_recipe(
         summary="one of the paper's seven networks for CIFAR-10: 24x24 patches, 64 types, leaky, no decoder",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 7",
         reported="test error 10.6 % (7 networks together, 3 routing iterations)",
-        differs="one network, not seven; length, padded convolutions, colours, standardisation and the missing decoder "
-        "are the released code's, the text does not state them",
+        differs="one network (capsnet evaluate RUN RUN... tests several together); length, padded convolutions, "
+        "colours, standardisation and the missing decoder are the released code's, the text does not state them",
     ),
 )
 add_recipe(
