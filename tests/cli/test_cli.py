@@ -71,6 +71,16 @@ def test_evaluate(capsys, tiny_run):
     assert "wrong in each class" in out
 
 
+def test_networks_are_evaluated_together(capsys, tiny_run):
+    alone = json.loads(call(capsys, "evaluate --json", tiny_run.folder)[1])
+    together = json.loads(call(capsys, "evaluate --json", tiny_run.folder, tiny_run.weights_path)[1])
+    assert together.pop("reconstruction_mse") is None
+    del alone["reconstruction_mse"]
+    assert together["margin_loss"] == pytest.approx(alone.pop("margin_loss"), rel=1e-5)
+    del together["margin_loss"]
+    assert together == alone
+
+
 @pytest.fixture
 def drawings(tmp_path):
     for name, paper, ink in (("dark.png", 255, 0), ("light.png", 0, 255)):
@@ -170,6 +180,9 @@ BAD = {
     "train --option routing_bias": "--option must be KEY=VALUE",
     "train --option routing_bais=true": "did you mean 'routing_bias'",
     "train --resume /nothing/here": "no such run folder",
+    "train --image-size 8 --crop 9 --data PHOTOS": "--crop must be 0 to 8 for these images, got 9",
+    "train --contrast 1.2": "--contrast is a share of at most 1",
+    "evaluate RUN --pairs-per-digit 3": "is for data that are pairs, digits is single images",
     "train --image-size 8 --data PHOTOS": "at least 17x17",
     "trian": "did you mean 'train'",
     "evaluate /nothing": "no such run folder or weights file",

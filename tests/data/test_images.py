@@ -31,6 +31,11 @@ def test_digit_is_20_high_and_centred_by_mass(tmp_path):
     assert abs(float((image.sum(dim=0) * grid).sum() / image.sum()) - 13.5) <= 0.5
 
 
+def test_digit_is_20_high_in_a_larger_frame_too(tmp_path):
+    image = prepare_image(drawing(tmp_path / "one.png", paper=250, ink=20), (1, 40, 40), "digit")[0]
+    assert int((image.amax(dim=1) > 0).sum()) == 20
+
+
 def test_place_and_size_of_the_drawing_do_not_matter(tmp_path):
     one = Image.new("L", (400, 300), 255)
     ImageDraw.Draw(one).line([(300, 200), (300, 280)], fill=0, width=12)

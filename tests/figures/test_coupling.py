@@ -28,6 +28,18 @@ def test_grid_of_the_paper():
     assert (grid.first - 8.5, grid.first + 5 * grid.step + 8.5) == (0, 27)
 
 
+def test_grid_of_a_padded_network_begins_outside():
+    grid = find_grid(create_model("capsnet-tiny", image_shape=(3, 24, 24), padding="same"))
+    assert (grid.rows, grid.columns, grid.step, grid.window) == (12, 12, 2.0, 17)
+    # 4 zeros before the image and 3 before its features; 4 and 4 after them
+    assert (grid.first - 8.5, grid.first + 11 * grid.step + 8.5) == (-7, 32)
+
+
+def test_of_a_stereo_pair_one_view_is_shown(colour_seen):
+    axes = draw_coupling(*colour_seen(classes=3, shape=(2, 20, 20))).axes[0]
+    assert axes.images[0].get_array().shape[:2] == (20, 20)
+
+
 def test_winner_and_runner_up_are_named(tiny_subject):
     figure = draw_coupling(tiny_subject.model, tiny_subject.seen)
     assert len(figure.axes) == 3 * 6 + 1
@@ -44,6 +56,7 @@ def test_a_model_without_coupling_is_refused(tiny_subject):
         def __init__(self, model):
             super().__init__()
             self.model, self.grid, self.stem = model, model.grid, model.stem
+            self.input_shape = model.input_shape
             self.primary_capsules = model.primary_capsules
 
         def forward(self, images):

@@ -7,7 +7,10 @@ from capsnet.figures import FIGURES, draw_figures
 from capsnet.figures.style import MAX_BYTES
 from capsnet.training import Run
 
-KINDS = ["confusion", "coupling", "curves", "data", "manipulate", "reconstructions", "structure"]
+KINDS = ["confusion", "coupling", "curves", "data", "manipulate", "pairs", "reconstructions", "structure"]
+
+# of a run on single images
+DRAWN = {*KINDS, *(f"manipulate-{k}" for k in range(10))} - {"manipulate", "pairs"}
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def test_all_figures_are_registered():
 
 def test_every_figure_is_drawn_and_nothing_is_overwritten(run, capsys):
     written = draw_figures(run)
-    assert {path.stem for path in written} == {*KINDS, *(f"manipulate-{k}" for k in range(10))} - {"manipulate"}
+    assert {path.stem for path in written} == DRAWN
     assert sorted(run.figures_folder.iterdir()) == sorted(written)
     assert max(path.stat().st_size for path in written) < MAX_BYTES
     assert capsys.readouterr().err == ""

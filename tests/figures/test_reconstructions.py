@@ -43,6 +43,13 @@ def test_a_model_without_decoder_is_refused(tiny_subject):
         draw_reconstructions(model, tiny_subject.seen)
 
 
+def test_stereo_pairs_keep_their_shape(colour_seen):
+    axes = draw_reconstructions(*colour_seen(classes=3, shape=(2, 20, 20))).axes[0]
+    height, width = axes.images[0].get_array().shape[:2]
+    box = axes.get_window_extent()
+    assert box.width / box.height == pytest.approx(width / height, rel=0.03)
+
+
 def test_colour_images_of_many_classes_draw(colour_seen):
     model, seen = colour_seen(classes=12, shape=(3, 20, 36))
     assert to_png(draw_reconstructions(model, seen))

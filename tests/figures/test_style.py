@@ -32,6 +32,12 @@ def test_large_images_become_small_tiles():
     assert to_tiles(torch.rand(2, 1, 256, 128)).shape == (2, 64, 32, 3)
 
 
+def test_a_stereo_pair_stands_beside_each_other():
+    pair = torch.tensor([10, 200], dtype=torch.uint8).view(1, 2, 1, 1).expand(1, 2, 3, 3)
+    tile = to_tiles(pair)[0]
+    assert tile[..., 0].tolist() == [[10, 10, 10, 200, 200, 200]] * 3
+
+
 def test_pixels_of_images_are_whole_pixels_of_the_file(tmp_path):
     tiles = to_tiles(torch.randint(0, 256, (6, 3, 10, 10), dtype=torch.uint8))
     sheet = montage(tiles, 3, gap=2)

@@ -39,6 +39,26 @@ def test_authors_initialisation_is_theirs():
             assert abs(float(parameter.detach().std()) / std - 0.88) < 0.03, name
 
 
+def test_padded_network_keeps_the_image_size_then_halves_it():
+    model = create_model("capsnet-tiny", image_shape=(3, 24, 24), padding="same")
+    assert model.grid == (12, 12)
+    # an odd number of zeros: the smaller half comes first
+    assert model.margins == ((4, 4, 4, 4), (3, 4, 3, 4))
+    assert model(torch.rand(2, 3, 24, 24)).coupling.shape == (2, 12 * 12 * 4, 10)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5), (2, 7, 12), (3, 1, 1)])
+def test_padded_network_takes_images_of_any_size(shape):
+    model = create_model("capsnet-tiny", image_shape=shape, padding="same")
+    assert model(torch.rand(1, *shape)).lengths.shape == (1, 10)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_padding_is_refused():
+    with pytest.raises(UserError, match="padding must be 'valid' or 'same', got 'full'"):
+        create_model("capsnet-tiny", padding="full")
+
+
 @pytest.mark.parametrize("shape", [(1, 17, 17), (3, 20, 33), (2, 24, 18)])
 @pytest.mark.parametrize("classes", [1, 7])
 def test_any_image_size_channels_and_class_count(shape, classes):

@@ -4,7 +4,6 @@ import threading
 from dataclasses import replace
 
 import pytest
-import torch
 from safetensors.torch import load_file
 from tests.conftest import TINY
 
@@ -12,7 +11,7 @@ from capsnet.data import load_data
 from capsnet.errors import UserError
 from capsnet.training import Diverged, Run, objective, train
 from capsnet.training import loop as module
-from capsnet.training.loop import Job, plan_epoch
+from capsnet.training.loop import Job
 
 
 def test_run_leaves_everything(tiny_run):
@@ -130,26 +129,16 @@ def test_without_validation_all_images_are_used_and_the_last_weights_kept(tmp_pa
 def test_test_split_is_never_looked_at_before_the_end(tmp_path, monkeypatch):
     test = load_data("digits").test.images
     seen = []
-    whole = module.evaluate_model
+    whole = module.evaluate_part
 
-    def watched(model, data, **options):
+    def watched(model, data, pairing, **options):
         seen.append((options["split"], data.images.shape == test.shape and bool(data.images.equal(test))))
-        return whole(model, data, **options)
+        return whole(model, data, pairing, **options)
 
-    monkeypatch.setattr(module, "evaluate_model", watched)
+    monkeypatch.setattr(module, "evaluate_part", watched)
     train(TINY, out=tmp_path / "run")
     assert seen[:2] == [("validation", False), ("validation", False)]
     assert all(entry == ("test", True) for entry in seen[2:])
-
-
-def test_order_and_shifts_depend_on_seed_and_epoch_alone():
-    cpu = torch.device("cpu")
-    one, again = plan_epoch(TINY, 3, 50, cpu), plan_epoch(TINY, 3, 50, cpu)
-    other, seeded = plan_epoch(TINY, 4, 50, cpu), plan_epoch(replace(TINY, seed=9), 3, 50, cpu)
-    assert all(a.equal(b) for a, b in zip(one, again, strict=True))
-    assert not one[0].equal(other[0])
-    assert not one[0].equal(seeded[0])
-    assert sorted(one[0].tolist()) == list(range(50))
 
 
 def test_training_works_outside_the_main_thread(tmp_path):
@@ -169,7 +158,7 @@ def test_training_works_outside_the_main_thread(tmp_path):
 
 def test_limited_images_are_drawn_from_all_classes(photos, tmp_path, monkeypatch):
     counts = []
-    monkeypatch.setattr(Job, "train", lambda job: counts.append(job.training.counts()))
+    monkeypatch.setattr(Job, "train", lambda job: counts.append(job.batches.data.counts()))
     monkeypatch.setattr(module, "_test", lambda job, dataset: None)
     train(replace(TINY, data=str(photos), limit=18), out=tmp_path / "run")
     assert sum(counts[0]) == 18

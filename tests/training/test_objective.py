@@ -13,6 +13,7 @@ from capsnet.losses import margin_loss
 from capsnet.models.baseline_cnn import BaselineCNN
 from capsnet.models.factory import MODELS, Preset
 from capsnet.training import train
+from capsnet.training.batches import Batch
 from capsnet.training.evaluation import evaluate_model
 from capsnet.training.loop import Job
 from capsnet.training.objective import class_loss, find_losses
@@ -37,15 +38,23 @@ def test_cnn_is_trained_by_cross_entropy():
     model, labels = create_model("baseline-cnn", **SMALL).eval(), torch.tensor([3, 4])
     images = torch.rand(2, 1, 28, 28)
     expected = -model(images).lengths[torch.arange(2), labels].log().mean()
-    losses = find_losses(model, images, labels, 0.0)
+    losses = find_losses(model, Batch(images, labels, images), 0.0)
     torch.testing.assert_close(losses.total, expected)
     torch.testing.assert_close(losses.margin, expected)
+
+
+def test_cnn_is_asked_for_both_classes_of_a_pair():
+    model, labels = create_model("baseline-cnn", **SMALL).eval(), torch.tensor([[3, 4]])
+    output = model(torch.rand(1, 1, 28, 28))
+    expected = -output.lengths[0, 3:5].log().mean()
+    torch.testing.assert_close(class_loss(model, output, labels)[0], expected)
 
 
 def test_evaluation_reports_the_loss_that_was_trained():
     model, data = create_model("baseline-cnn", **SMALL).eval(), load_data("digits").test
     with torch.no_grad():
-        losses = find_losses(model, data.images.float() / 255, data.labels, 0.0)
+        images = data.images.float() / 255
+        losses = find_losses(model, Batch(images, data.labels, images), 0.0)
     result = evaluate_model(model, data, name="digits", split="test")
     assert result.margin_loss == pytest.approx(losses.total.item(), rel=1e-4)
     assert result.reconstruction_mse is None

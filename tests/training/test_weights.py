@@ -6,6 +6,7 @@ from safetensors.torch import load_file, save_file
 
 import capsnet
 from capsnet.errors import UserError
+from capsnet.training.evaluation import find_inputs
 
 
 def test_loaded_model_is_the_one_that_was_saved(tiny_run):
@@ -54,6 +55,17 @@ def test_weights_of_a_newer_version_are_refused(tiny_run, tmp_path):
     rewrite(tiny_run, tmp_path / "w.safetensors", lambda tensors: None, newer)
     with pytest.raises(UserError, match="newer capsnet"):
         capsnet.load(tmp_path / "w.safetensors")
+
+
+def test_weights_of_the_first_version_are_read(tiny_run, tmp_path):
+    def older(metadata):
+        values = json.loads(metadata["capsnet"])
+        del values["inputs"], values["pairing"]
+        return {"capsnet": json.dumps(values | {"format_version": 1})}
+
+    rewrite(tiny_run, tmp_path / "w.safetensors", lambda tensors: None, older)
+    images = torch.randint(0, 256, (2, 1, 28, 28), dtype=torch.uint8)
+    assert find_inputs(capsnet.load(tmp_path / "w.safetensors"))(images).equal(images.float() / 255)
 
 
 def test_files_that_are_no_weights_are_refused(tiny_run, tmp_path):

@@ -13,7 +13,9 @@ from capsnet.bench.bench import BENCHES, Bench, Job
 from capsnet.bench.measure import Work
 from capsnet.bench.memory import added_megabytes
 from capsnet.data import ImageData
+from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.models import create_model
+from capsnet.training.batches import Batch, Batches
 from capsnet.training.config import Execution, Precision, RunConfig
 from capsnet.training.device import resolve_precision
 from capsnet.training.objective import find_losses
@@ -48,13 +50,12 @@ def make_paths(device: torch.device, batch: int, side: int) -> dict[str, Work]:
 
 def _path(model: nn.Module, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:
     config = RunConfig(batch_size=len(data), execution=execution)
-    step = Step(model, data, config, precision)
-    device = data.images.device
-    indices, shifts = torch.arange(len(data), device=device), torch.ones(len(data), 2, dtype=torch.long, device=device)
+    step = Step(model, Batches(data, Inputs(data.image_shape), Augmentation(shift=2)), config, precision)
+    indices, draws = step.batches.plan_epoch(0, 0)
 
     def work() -> None:
         with kernels.use(mode):
-            step(indices, shifts, 1e-4)
+            step(indices, draws, 1e-4)
 
     if execution == "cuda-graph":
         # its first steps are not captured yet
@@ -67,7 +68,8 @@ def count_operations(side: int = 28) -> float:
     """Floating-point operations of the direct algorithm for one image, forward and backward; optimiser left out."""
     model, data = create_model("capsnet", image_shape=(1, side, side)), make_data(1, side, torch.device("cpu"))
     with kernels.use("plain"), FlopCounterMode(display=False) as counter:
-        find_losses(model, data.images.float() / 255, data.labels, 0.0005).total.backward()  # type: ignore[no-untyped-call]
+        images = data.images.float() / 255
+        find_losses(model, Batch(images, data.labels, images), 0.0005).total.backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops())
 
 

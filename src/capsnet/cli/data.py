@@ -8,7 +8,8 @@ import tyro
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
-from capsnet.data import Dataset, ImageData, load_data
+from capsnet.data import Dataset, load_data
+from capsnet.data.examples import example_images
 from capsnet.errors import UserError
 from capsnet.training.files import write_bytes
 
@@ -63,21 +64,20 @@ def main(args: list[str]) -> None:
 
 
 def _counts(dataset: Dataset) -> dict[str, object]:
-    return {
+    counts: dict[str, object] = {
         "data": dataset.name,
-        "image_shape": list(dataset.train.image_shape),
+        "image_shape": list(dataset.input_shape),
         "class_names": list(dataset.train.class_names),
         "train": dataset.train.counts(),
         "test": dataset.test.counts(),
     }
+    if dataset.pairing is not None:
+        counts["test_pairs"] = len(dataset.test) * dataset.pairing.pairs_per_digit
+    return counts
 
 
 def _print(dataset: Dataset) -> None:
-    shape = "x".join(map(str, dataset.train.image_shape))
-    print(
-        f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, {shape} "
-        "(channels x height x width)\n"
-    )
+    print(_describe(dataset) + "\n")
     rows = list(zip(dataset.train.class_names, dataset.train.counts(), dataset.test.counts(), strict=True))
     width = max(5, *(len(name) for name, _, _ in rows))
     most = max(train for _, train, _ in rows)
@@ -85,13 +85,26 @@ def _print(dataset: Dataset) -> None:
     for name, train, test in rows:
         print(f"{name:{width}}  {train:>7,}  {test:>7,}  {bar(train / most)}")
     print()
-    print(_samples(dataset.train))
+    print(_samples(dataset))
 
 
-def _samples(data: ImageData, count: int = 4) -> str:
+def _describe(dataset: Dataset) -> str:
+    shape = "x".join(map(str, dataset.input_shape))
+    sizes = f"{shape} (channels x height x width)"
+    if dataset.pairing is None:
+        return f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, {sizes}"
+    return (
+        f"{dataset.name}: pairs of {len(dataset.train):,} training digits, drawn anew for each batch, and "
+        f"{len(dataset.test) * dataset.pairing.pairs_per_digit:,} test pairs of {len(dataset.test):,} digits, {sizes}"
+    )
+
+
+def _samples(dataset: Dataset, count: int = 4) -> str:
     """A few images side by side in five shades, 18 characters wide and 9 lines high each."""
-    first = [int((data.labels == label).nonzero()[0]) for label in range(min(count, len(data.class_names)))]
-    images = data.images[first].float().mean(dim=1, keepdim=True)
-    small = torch.nn.functional.interpolate(images, (9, 18), mode="area")[:, 0] / 256 * len(_SHADES)
+    present = [label for label, number in enumerate(dataset.train.counts()) if number][:count]
+    images = torch.cat([example_images(dataset, label, 1) for label in present]).float()
+    # of a stereo pair one view: the mean of both would be blurred
+    grey = images[:, :1] if images.shape[1] == 2 else images.mean(dim=1, keepdim=True)
+    small = torch.nn.functional.interpolate(grey, (9, 18), mode="area")[:, 0] / 256 * len(_SHADES)
     pictures = [["".join(_SHADES[int(value)] for value in row) for row in image] for image in small]
     return "\n".join("  ".join(lines) for lines in zip(*pictures, strict=True))

@@ -1,6 +1,6 @@
 """`capsnet evaluate`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +8,9 @@ import tyro
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
+from capsnet.data import Dataset
+from capsnet.errors import UserError
+from capsnet.models.ensemble import Ensemble
 from capsnet.training import Evaluation, evaluate, load
 from capsnet.training.device import resolve_device
 from capsnet.training.evaluation import load_data_for
@@ -15,15 +18,16 @@ from capsnet.training.evaluation import load_data_for
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Test a trained network on a data set.
+    """Test a trained network on a data set, or several together: the lengths of their capsules are added.
 
     Examples:
       capsnet evaluate runs/quickstart
       capsnet evaluate runs/quickstart/weights.safetensors --data mnist --json
+      capsnet evaluate runs/cifar10-1 runs/cifar10-2 runs/cifar10-3
     """
 
-    model: tyro.conf.Positional[Path]
-    """A run folder or a weights file."""
+    models: tyro.conf.Positional[tuple[Path, ...]]
+    """A run folder or a weights file; several are tested together, as one network."""
     data: str | None = None
     """Data set or folder; default: the one it was trained on."""
     split: Literal["test", "train"] = "test"
@@ -34,6 +38,8 @@ class Evaluate:
     """Where to compute."""
     skip_unreadable: bool = False
     """Leave out files of an image folder that are no images."""
+    pairs_per_digit: int = 0
+    """Test pairs of each digit, of data that are pairs (0: as in training; the paper: 1000)."""
     json: bool = False
     """Print one JSON object."""
 
@@ -41,9 +47,14 @@ class Evaluate:
 def main(args: list[str]) -> None:
     """Evaluate and print."""
     options = parse(Evaluate, args)
-    model = load(options.model).to(resolve_device(options.device))
+    if not options.models:
+        raise UserError("no network given: capsnet evaluate takes a run folder or a weights file, or several")
+    members = [load(path) for path in options.models]
+    model = (members[0] if len(members) == 1 else Ensemble(members)).to(resolve_device(options.device))
     name = options.data or str(model.data)
     dataset = load_data_for(model, name, data_dir=options.data_dir, skip_unreadable=options.skip_unreadable)
+    if options.pairs_per_digit:
+        dataset = _with_pairs(dataset, options.pairs_per_digit)
     result = evaluate(model, dataset, options.split)
     if options.json:
         print_json(result.to_dict())
@@ -51,14 +62,25 @@ def main(args: list[str]) -> None:
         _print(result, dataset.test.class_names if options.split == "test" else dataset.train.class_names)
 
 
+def _with_pairs(dataset: Dataset, count: int) -> Dataset:
+    if dataset.pairing is None:
+        raise UserError(f"--pairs-per-digit is for data that are pairs, {dataset.name} is single images")
+    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=count))
+
+
 def _print(result: Evaluation, class_names: tuple[str, ...]) -> None:
     low, high = result.error_interval
-    print(f"{result.data}, {result.split} split, {result.n:,} images")
+    pairs = result.digit_error_percent is not None
+    print(f"{result.data}, {result.split} split, {result.n:,} {result.noun}")
     print(f"error        {result.error_percent:.2f} %  (95 % interval {low:.2f} to {high:.2f} %)")
+    if pairs:
+        missed = result.digit_error_percent
+        print(f"             a pair is right where both digits are found; single digits missed: {missed:.2f} %")
     print(f"accuracy     {result.accuracy:.4f}")
     print(f"margin loss  {result.margin_loss:.5f}")
     if result.reconstruction_mse is not None:
-        print(f"pixel error  {result.reconstruction_mse:.5f}  (mean squared, longest capsule decoded)")
+        decoded = "each digit's own" if pairs else "longest"
+        print(f"pixel error  {result.reconstruction_mse:.5f}  (mean squared, {decoded} capsule decoded)")
     wrong = [(sum(row) - row[k], sum(row)) for k, row in enumerate(result.confusion)]
     width = max(len(name) for name in class_names)
     worst = max((errors / max(count, 1) for errors, count in wrong), default=0.0)

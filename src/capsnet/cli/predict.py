@@ -11,7 +11,7 @@ from capsnet.cli.parse import parse
 from capsnet.data.images import prepare_image
 from capsnet.errors import UserError
 from capsnet.training import load
-from capsnet.training.evaluation import input_shape
+from capsnet.training.evaluation import find_inputs
 from capsnet.training.files import write_bytes
 
 
@@ -48,9 +48,10 @@ def main(args: list[str]) -> None:
         raise UserError(f"{options.figure}: exists; give another --figure")
     model = load(options.model)
     preparation = "fit" if options.as_is else model.preparation
-    inputs = torch.stack([prepare_image(path, input_shape(model), preparation) for path in options.images])  # type: ignore[arg-type]
+    inputs = find_inputs(model)
+    images = torch.stack([prepare_image(path, inputs.image_shape, preparation) for path in options.images])  # type: ignore[arg-type]
     with torch.inference_mode():
-        output = model(inputs.float() / 255)
+        output = model(inputs(images))
         drawn = None if getattr(model, "decoder", None) is None else model.reconstruct(output.capsules)  # type: ignore[operator]
     names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
     if options.figure is not None:
@@ -58,10 +59,11 @@ def main(args: list[str]) -> None:
         from capsnet.figures.style import to_png
 
         files = [str(path) for path in options.images]
-        figure = draw_prediction(inputs, output.lengths, drawn, names, files)
+        figure = draw_prediction(inputs.view(images).round().to(torch.uint8), output.lengths, drawn, names, files)
         write_bytes(options.figure, to_png(figure))
     rows = zip(options.images, output.lengths.tolist(), strict=True)
-    predictions = [_prediction(path, lengths, names) for path, lengths in rows]
+    count = 1 if getattr(model, "pairing", None) is None else 2
+    predictions = [_prediction(path, lengths, names, count) for path, lengths in rows]
     if options.json:
         print_json({"predictions": predictions})
         return
@@ -71,21 +73,27 @@ def main(args: list[str]) -> None:
         print(f"figure: {options.figure}")
 
 
-def _prediction(path: Path, lengths: list[float], names: tuple[str, ...]) -> dict[str, object]:
-    label = max(range(len(lengths)), key=lengths.__getitem__)
-    return {
+def _prediction(path: Path, lengths: list[float], names: tuple[str, ...], count: int) -> dict[str, object]:
+    """What is on an image; of a network that was trained on pairs, also the two longest capsules."""
+    found = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)[:count]
+    label = found[0]
+    prediction: dict[str, object] = {
         "file": str(path),
         "label": label,
         "class_name": names[label],
         "length": lengths[label],
         "lengths": lengths,
     }
+    if count > 1:
+        prediction |= {"labels": found, "class_names": [names[k] for k in found]}
+    return prediction
 
 
 def _print(prediction: dict[str, object], names: tuple[str, ...]) -> None:
     lengths: list[float] = prediction["lengths"]  # type: ignore[assignment]
     width = max(len(name) for name in names)
-    print(f"{prediction['file']}: {prediction['class_name']}  (length {prediction['length']:.3f})")
+    found: list[str] = prediction.get("class_names", [prediction["class_name"]])  # type: ignore[assignment]
+    print(f"{prediction['file']}: {' and '.join(found)}  (length {prediction['length']:.3f})")
     for name, length in zip(names, lengths, strict=True):
-        mark = "◂" if name == prediction["class_name"] else ""
+        mark = "◂" if name in found else ""
         print(f"  {name:{width}}  {length:.3f}  {bar(length)} {mark}".rstrip())

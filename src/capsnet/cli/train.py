@@ -123,7 +123,9 @@ def _print_result(run: Run, reported: bool) -> None:
     assert result is not None
     test = Evaluation.from_dict(result["test"])
     low, high = test.error_interval
-    print(f"\ntest error {test.error_percent:.2f} % of {test.n:,} images (95 % interval {low:.2f} to {high:.2f} %)")
+    print(
+        f"\ntest error {test.error_percent:.2f} % of {test.n:,} {test.noun} (95 % interval {low:.2f} to {high:.2f} %)"
+    )
     print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
     recipe = RECIPES.get(run.config.recipe) if run.config.recipe in RECIPES else None
     # on other data or with another network, the source's number says nothing about this run

@@ -3,8 +3,14 @@
 from pathlib import Path
 
 # the modules below register their data sets
+from capsnet.data import affnist as _affnist  # noqa: F401
+from capsnet.data import affnist_like as _affnist_like  # noqa: F401
+from capsnet.data import cifar10 as _cifar10  # noqa: F401
 from capsnet.data import digits as _digits  # noqa: F401
 from capsnet.data import mnist as _mnist  # noqa: F401
+from capsnet.data import multimnist as _multimnist  # noqa: F401
+from capsnet.data import smallnorb as _smallnorb  # noqa: F401
+from capsnet.data import svhn as _svhn  # noqa: F401
 from capsnet.data.dataset import DATASETS as DATASETS
 from capsnet.data.dataset import Dataset as Dataset
 from capsnet.data.dataset import ImageData as ImageData

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.registry import Registry
 
@@ -23,9 +24,10 @@ class ImageData:
         images: pixels.
         labels: indices into `class_names`.
         class_names: a name for each class.
+        info: more about each image, or None; what its columns are is the data set's to say.
 
     Shapes:
-        images `m c h w`, labels `m`.
+        images `m c h w`, labels `m`, info `m k`.
 
     Raises:
         UserError: images and labels of different counts, no images, or a label without a class.
@@ -34,10 +36,13 @@ class ImageData:
     images: UInt8[Tensor, "m c h w"]
     labels: Int[Tensor, " _"]
     class_names: tuple[str, ...]
+    info: Int[Tensor, "_ k"] | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
             raise UserError(f"{len(self.images)} images but {len(self.labels)} labels; each image needs one label")
+        if self.info is not None and len(self.info) != len(self.images):
+            raise UserError(f"{len(self.images)} images but {len(self.info)} rows of info; each image needs one row")
         if len(self.images) == 0:
             raise UserError("the data set holds no images")
         low, high = int(self.labels.min()), int(self.labels.max())
@@ -55,11 +60,13 @@ class ImageData:
 
     def to(self, device: torch.device | str) -> "ImageData":
         """The same data on another device."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        info = None if self.info is None else self.info.to(device)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device), info=info)
 
     def select(self, indices: Int[Tensor, " _"]) -> "ImageData":
         """The images at `indices`."""
-        return replace(self, images=self.images[indices], labels=self.labels[indices])
+        info = None if self.info is None else self.info[indices]
+        return replace(self, images=self.images[indices], labels=self.labels[indices], info=info)
 
     def counts(self) -> list[int]:
         """Number of images of each class."""
@@ -76,12 +83,24 @@ class Dataset:
         test: images that are looked at once, at the end.
         preparation: how a person's own image file becomes an input: as MNIST was made (`"digit"`: light strokes on
             black, 20x20, centred by mass), or fitted into the frame (`"fit"`).
+        pairing: how an input is made of two images, each of which shows a single thing (MultiMNIST); None: an input
+            is an image.
+        transformed_test: the test images are transformed in ways that the training images are not.
     """
 
     name: str
     train: ImageData
     test: ImageData
     preparation: Preparation = "fit"
+    pairing: Pairing | None = None
+    transformed_test: bool = False
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an input: that of an image, or of a pair."""
+        channels, height, width = self.train.image_shape
+        margin = 2 * self.pairing.padding if self.pairing else 0
+        return channels, height + margin, width + margin
 
 
 @dataclass(frozen=True)

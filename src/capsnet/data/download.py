@@ -28,15 +28,36 @@ def find_files(
     Raises:
         UserError: files missing from the folder given, or a download that fails.
     """
-    given = data_dir or (Path(value) if (value := os.environ.get("CAPSNET_DATA_DIR")) else None)
-    for root in filter(None, (given, cache_dir())):
-        found = {file: path for file in checksums if (path := _stored(root / name / file)) is not None}
-        if len(found) == len(checksums):
-            return found
-        if data_dir is not None:
-            missing = next(file for file in checksums if file not in found)
-            raise UserError(f"{root / name / missing}: no such file; --data-dir must hold {_layout(name, checksums)}")
+    found = find_stored(name, tuple(checksums), data_dir)
+    if found is not None:
+        return found
+    if data_dir is not None:
+        missing = next(file for file in checksums if _stored(data_dir / name / file) is None)
+        raise UserError(f"{data_dir / name / missing}: no such file; --data-dir must hold {_layout(name, checksums)}")
     return {file: _download(name, file, checksum, mirrors, checksums) for file, checksum in checksums.items()}
+
+
+def find_stored(name: str, files: Sequence[str], data_dir: Path | None = None) -> dict[str, Path] | None:
+    """Find files of a data set that lie in one place, all of them, or return None; nothing is downloaded.
+
+    Args:
+        name: of the data set, and of its folder.
+        files: names in that folder; one that ends in `.gz` may lie there unpacked.
+        data_dir: folder that holds the data set's folder.
+    """
+    for folder in data_folders(name, data_dir):
+        found = {file: path for file in files if (path := _stored(folder / file)) is not None}
+        if len(found) == len(files):
+            return found
+    return None
+
+
+def data_folders(name: str, data_dir: Path | None = None) -> list[Path]:
+    """Where a data set's folder may be: in the folder given and nowhere else, or in $CAPSNET_DATA_DIR and the cache."""
+    if data_dir is not None:
+        return [data_dir / name]
+    given = os.environ.get("CAPSNET_DATA_DIR")
+    return [Path(root) / name for root in (given, cache_dir()) if root]
 
 
 def _stored(path: Path) -> Path | None:

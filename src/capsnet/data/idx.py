@@ -1,8 +1,6 @@
 """Reader of IDX files, the format of MNIST: big-endian magic number, sizes, then the array in C order."""
 
-import gzip
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import torch
 from torch import Tensor
 
 from capsnet.data.dataset import ImageData
+from capsnet.data.files import read_bytes
 from capsnet.errors import UserError
 
 _UINT8 = 0x08
@@ -25,7 +24,7 @@ def read_idx(path: Path, axes: int) -> Tensor:
     Raises:
         UserError: a file that is missing or truncated, or fails a check; the message names file and check.
     """
-    data = _read_bytes(path)
+    data = read_bytes(path)
     if len(data) < 4 or data[:2] != b"\0\0":
         raise UserError(f"{path}: not an IDX file (magic number {data[:4].hex() or 'missing'}); fetch it again")
     kind, stored = data[2], data[3]
@@ -45,7 +44,7 @@ def read_idx(path: Path, axes: int) -> Tensor:
             f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {expected} bytes, "
             f"got {len(data)}; fetch it again"
         )
-    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy())
+    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape))
 
 
 def read_image_data(images: Path, labels: Path, class_names: tuple[str, ...]) -> ImageData:
@@ -60,17 +59,3 @@ def read_image_data(images: Path, labels: Path, class_names: tuple[str, ...]) ->
     if len(classes) and int(classes.max()) >= len(class_names):
         raise UserError(f"{labels}: labels must be 0 to {len(class_names) - 1}, got {int(classes.max())}")
     return ImageData(pixels, classes, class_names)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as file:
-                return file.read()
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
-        raise UserError(f"{path}: truncated or corrupt gzip data ({fault}); fetch it again") from None
-    except OSError as fault:
-        raise UserError(f"{path}: cannot be read ({fault.strerror or fault})") from None

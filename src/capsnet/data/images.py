@@ -69,8 +69,9 @@ def fit_image(image: Image.Image, height: int, width: int) -> Image.Image:
 def digit_image(image: Image.Image, height: int, width: int) -> Image.Image:
     """Make a drawn or photographed digit look as MNIST's do.
 
-    Light strokes on black, whichever way it was drawn; cropped to its ink, scaled so that the longer side is 20 of 28
-    pixels, and set with its centre of mass into the middle of the frame (LeCun, Cortes, Burges).
+    Light strokes on black, whichever way it was drawn; cropped to its ink, scaled so that the longer side is 20
+    pixels (in a frame below 28 the same share of it), and set with its centre of mass into the middle of the frame
+    (LeCun, Cortes, Burges).
     """
     ink = _ink(np.asarray(image.convert("L"), np.float32))
     # ink fainter than a fifth of the darkest stroke is paper
@@ -79,7 +80,7 @@ def digit_image(image: Image.Image, height: int, width: int) -> Image.Image:
     if len(rows) == 0:
         return frame
     box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-    side = max(1, round(min(height, width) * _DIGIT_BOX / 28))
+    side = max(1, min(_DIGIT_BOX, round(min(height, width) * _DIGIT_BOX / 28)))
     digit = Image.fromarray(ink.astype(np.uint8)).crop(box)
     factor = side / max(digit.size)
     size = (max(1, round(digit.width * factor)), max(1, round(digit.height * factor)))

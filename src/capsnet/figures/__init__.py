@@ -6,6 +6,7 @@ from capsnet.figures import coupling as _coupling  # noqa: F401
 from capsnet.figures import curves as _curves  # noqa: F401
 from capsnet.figures import data as _data  # noqa: F401
 from capsnet.figures import manipulation as _manipulation  # noqa: F401
+from capsnet.figures import pairs as _pairs  # noqa: F401
 from capsnet.figures import reconstructions as _reconstructions  # noqa: F401
 from capsnet.figures import structure as _structure  # noqa: F401
 from capsnet.figures.draw import draw_figures as draw_figures

@@ -16,12 +16,13 @@ _ANNOTATED = 40
 
 
 @styled
-def draw_confusion(confusion: Sequence[Sequence[int]], class_names: Sequence[str]) -> Figure:
+def draw_confusion(confusion: Sequence[Sequence[int]], class_names: Sequence[str], noun: str = "test images") -> Figure:
     """Draw counts of true classes (rows) and predicted ones (columns); colour tells mistakes only.
 
     Args:
         confusion: rows are true classes, columns predicted ones.
         class_names: a name for each class.
+        noun: what is counted.
     """
     counts = np.asarray(confusion)
     classes, total = len(counts), int(counts.sum())
@@ -35,9 +36,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], class_names: Sequence[str
     side, left = cell * classes, max(text + 0.55, 0.9)
     above = (text if upright else 0.15) + 0.35
     width = max(left + side + 1.2, 5.2)
-    subtitle = (
-        f"{wrong:,} of {total:,} test images are wrong. Rows: true class; columns: prediction. Mistakes are coloured."
-    )
+    subtitle = f"{wrong:,} of {total:,} {noun} are wrong. Rows: true class; columns: prediction. Mistakes are coloured."
     figure = new_figure(width, side + above + 0.35, "Confusion matrix", subtitle)
     axes = axes_at(figure, left, 0.3, side, side)
     size = max(4.5, min(10.0, cell * 72 * 0.36))
@@ -99,7 +98,8 @@ def _shares(axes: Axes, counts: np.ndarray, size: float) -> None:
 
 def _draw(subject: Subject) -> Figure:
     test = subject.test
-    return draw_confusion(test.confusion, subject.class_names)
+    noun = "test images" if test.digit_error_percent is None else "single digits of test pairs"
+    return draw_confusion(test.confusion, subject.class_names, noun)
 
 
 add_figure(

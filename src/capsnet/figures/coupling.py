@@ -16,6 +16,7 @@ from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, new_figure, plain, styled
 from capsnet.figures.subject import Seen, Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
+from capsnet.training.evaluation import find_inputs
 
 _IMAGES = 6
 _SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
@@ -44,7 +45,9 @@ def find_grid(model: nn.Module) -> Grid:
     except AttributeError:
         raise UserError("the model has no grid of primary capsules over the image") from None
     window = stem.kernel_size[0] + (conv.kernel_size[0] - 1) * stem.stride[0]
-    return Grid(rows, columns, float(conv.stride[0] * stem.stride[0]), window / 2, window)
+    # zeros around image and feature maps let the first window begin outside
+    outside = sum(margin[0] for margin in getattr(model, "margins", ()))
+    return Grid(rows, columns, float(conv.stride[0] * stem.stride[0]), window / 2 - outside, window)
 
 
 def coupling_shares(coupling: Float[Tensor, "b i n"], grid: Grid) -> Float[Tensor, "b n y x"]:
@@ -68,7 +71,7 @@ def draw_coupling(model: nn.Module, seen: Seen) -> Figure:
     grid = find_grid(model)
     sample = seen.pick(_different_classes(seen))
     device = next(model.parameters()).device
-    output = model(sample.data.images.to(device).float() / 255)
+    output = model(find_inputs(model).normalize(sample.data.images.to(device).float()))
     if output.coupling is None:
         raise UserError("the model's routing gives no coupling")
     shares = coupling_shares(output.coupling.cpu(), grid)
@@ -107,7 +110,9 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
     total = figure.get_size_inches()[1]
     spread = max(float((chosen - 1).abs().quantile(0.98)), 0.02)
     norm = TwoSlopeNorm(1.0, max(0.0, 1 - spread), 1 + spread)
-    tiles = to_tiles(sample.data.images)
+    # of a stereo pair one view, onto which the places can be laid
+    images = sample.data.images
+    tiles = to_tiles(images[:, :1] if images.shape[1] == 2 else images)
     for row, text in enumerate(
         ("test image", "to the longest\ncapsule\n(class, length)", "to the second\nlongest")[:rows]
     ):

@@ -3,11 +3,11 @@
 from pathlib import PurePath
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from capsnet.data import Dataset, ImageData
+from capsnet.data import Dataset
+from capsnet.data.examples import example_images
 from capsnet.figures.style import BLUE, GREY, SKY, axes_at, labels, new_figure, plain, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import montage, show, to_tiles
@@ -17,7 +17,10 @@ _MOST, _SAMPLES, _GAP = 40, 8, 2
 
 @styled
 def draw_data(dataset: Dataset) -> Figure:
-    """Draw a row for each class: its name, its number of training and test images, and the first training images.
+    """Draw a row for each class: its name, its number of training and test images, and some images.
+
+    The images are the first training images; of pairs, some whose base digit is of the class; where the test images
+    are transformed, training and test images in turn.
 
     Args:
         dataset: more than 40 classes are cut at 40.
@@ -25,12 +28,7 @@ def draw_data(dataset: Dataset) -> Figure:
     train, test = dataset.train, dataset.test
     names = train.class_names
     classes = min(len(names), _MOST)
-    channels, height, width = train.image_shape
-    kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
-    subtitle = (
-        f"{len(train):,} training and {len(test):,} test images, {kind}, {height}×{width} pixels, {len(names)} classes."
-        " Bars: images of each class."
-    )
+    subtitle = _subtitle(dataset)
     if len(names) > classes:
         subtitle += f" The first {classes} classes are shown."
     row = 0.46 if classes <= 20 else 0.32
@@ -38,16 +36,30 @@ def draw_data(dataset: Dataset) -> Figure:
     left = 0.4 + 0.078 * max(len(name) for name in shown)
     body = row * classes + 0.65
     figure = new_figure(8.0, body, f"Data set {plain(PurePath(dataset.name).name, 50)}", subtitle)
-    tile = to_tiles(train.images[:1]).shape[1:3]
-    high = min(row - 0.04, 4.0 * tile[0] / (_SAMPLES * (tile[1] + _GAP)))
-    strip = high * (_SAMPLES * (tile[1] + _GAP) - _GAP) / tile[0]
+    tile = to_tiles(example_images(dataset, int(train.labels[0]), 1)).shape[1:3]
+    # wide images, a stereo pair for instance, are shown at the same height, fewer of them
+    samples = _SAMPLES if tile[1] < 1.5 * tile[0] else _SAMPLES // 2
+    high = min(row - 0.04, 4.0 * tile[0] / (samples * (tile[1] + _GAP)))
+    strip = high * (samples * (tile[1] + _GAP) - _GAP) / tile[0]
     room = 8.0 - left - strip - 0.45
     bars = axes_at(figure, left, 0.2, room, row * classes)
     _draw_counts(bars, train.counts()[:classes], test.counts()[:classes], shown)
     for index in range(classes):
         bottom = 0.2 + (classes - 0.5 - index) * row - high / 2
-        _draw_samples(figure, train, index, (8.0 - 0.3 - strip, bottom, strip, high))
+        _draw_samples(figure, dataset, index, samples, (8.0 - 0.3 - strip, bottom, strip, high))
     return figure
+
+
+def _subtitle(dataset: Dataset) -> str:
+    channels, height, width = dataset.input_shape
+    kind = {1: "grey", 2: "stereo", 3: "colour"}.get(channels, f"{channels}-channel")
+    noun = "images" if dataset.pairing is None else "single digits, of which pairs are made"
+    counts = f"{len(dataset.train):,} training and {len(dataset.test):,} test {noun}"
+    text = f"{counts}, {kind}, {height}×{width} pixels, {len(dataset.train.class_names)} classes."
+    text += f" Bars: {'images' if dataset.pairing is None else 'digits'} of each class."
+    if dataset.transformed_test:
+        text += " Pictures: training and test images in turn."
+    return text
 
 
 def _draw_counts(axes: Axes, train: list[int], test: list[int], names: list[str]) -> None:
@@ -68,16 +80,18 @@ def _draw_counts(axes: Axes, train: list[int], test: list[int], names: list[str]
     )
 
 
-def _draw_samples(figure: Figure, data: ImageData, label: int, box: tuple[float, float, float, float]) -> None:
-    members = (data.labels == label).nonzero()[:_SAMPLES, 0]
+def _draw_samples(
+    figure: Figure, dataset: Dataset, label: int, count: int, box: tuple[float, float, float, float]
+) -> None:
+    images = example_images(dataset, label, count)
     left, bottom, width, height = box
-    if len(members) == 0:
+    if len(images) == 0:
         figure.text(left / 8.0, bottom / figure.get_size_inches()[1], "no training images", color=GREY)
         return
-    tiles = to_tiles(data.images[members])
-    blank = torch.full((_SAMPLES - len(tiles), *tiles.shape[1:]), 255, dtype=torch.uint8).numpy()
+    tiles = to_tiles(images)
+    blank = np.full((count - len(tiles), *tiles.shape[1:]), 255, np.uint8)
     axes = axes_at(figure, left, bottom, width, height)
-    show(axes, montage(np.concatenate([tiles, blank]), _SAMPLES, _GAP))
+    show(axes, montage(np.concatenate([tiles, blank]), count, _GAP))
 
 
 def _draw(subject: Subject) -> Figure:

@@ -1,6 +1,7 @@
 """Test images above what the decoder draws of them. Sabour et al., NeurIPS 2017, Fig. 3."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from capsnet.figures.style import INK, ORANGE, axes_at, new_figure, plain, styled
-from capsnet.figures.subject import Seen, Subject, add_figure, first_of_each_class, reconstruct
+from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, first_of_each_class, reconstruct
 from capsnet.figures.tiles import montage, show, to_tiles
 
 _SHOWN, _MOST, _MISTAKES = 20, 60, 10
@@ -47,7 +48,7 @@ def draw_reconstructions(model: nn.Module, seen: Seen) -> Figure:
 
 
 def _draw_blocks(model: nn.Module, blocks: Sequence[tuple[str, Seen]], columns: int, subtitle: str) -> Figure:
-    _, height, width = blocks[0][1].data.image_shape
+    height, width = to_tiles(blocks[0][1].data.images[:1]).shape[1:3]
     cell = min((_WIDTH - 0.6) / columns, 1.1)
     pair = 2 * cell * height / width + 0.36
     rows = [-(-len(part.data) // columns) for _, part in blocks]
@@ -116,10 +117,19 @@ def _draw(subject: Subject) -> Figure:
     return draw_reconstructions(subject.model, subject.seen)
 
 
-add_figure(
+def _drawings(subject: Subject) -> Mapping[str, Drawing]:
+    # of pairs, the figure of that name shows both reconstructions
+    if subject.run.weights_path.is_file() and getattr(subject.model, "pairing", None) is not None:
+        return {}
+    return {"reconstructions": partial(_draw, subject)}
+
+
+FIGURES.add(
     "reconstructions",
-    _draw,
-    caption="What a class capsule knows: 16 numbers for one image are enough to draw it again. An orange frame marks "
-    "a wrong prediction, which is drawn as what it was taken for.",
-    place=20,
+    FigureKind(
+        _drawings,
+        "What a class capsule knows: 16 numbers for one image are enough to draw it again. An orange frame marks "
+        "a wrong prediction, which is drawn as what it was taken for.",
+        20,
+    ),
 )

@@ -90,9 +90,11 @@ def _headline(run: Run) -> str:
     numbers = {
         "95 % interval (Wilson)": f"{low:.2f} to {high:.2f} %",
         "accuracy": f"{100 * test.accuracy:.2f} %",
-        "test images": f"{test.n:,}",
+        f"test {test.noun}": f"{test.n:,}",
         "margin loss": f"{test.margin_loss:.4f}",
     }
+    if test.digit_error_percent is not None:
+        numbers["single digits missed"] = f"{test.digit_error_percent:.2f} %"
     if test.reconstruction_mse is not None:
         numbers["pixel error (mean squared)"] = f"{test.reconstruction_mse:.4f}"
     cards = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in numbers.items())
@@ -112,7 +114,7 @@ def _best_and_last(result: Mapping[str, Any]) -> str:
         low, high = part.error_interval
         wrong = f"{round(part.n * (1 - part.accuracy)):,} of {part.n:,}"
         rows.append([name, f"{step:,}", f"{part.error_percent:.2f} %", f"{low:.2f} to {high:.2f} %", wrong])
-    head = ["weights", "step", "test error", "95 % interval", "wrong images"]
+    head = ["weights", "step", "test error", "95 % interval", f"wrong {part.noun}"]
     how = "The last weights were kept: no images were held out."
     if "validation" in result:
         validation = result["validation"]

@@ -1,7 +1,7 @@
 """What a run's figures are made from, and the registry of figures."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.data import Dataset, ImageData, load_data
+from capsnet.data.pairs import Pairing, draw_pairs
 from capsnet.errors import UserError
 from capsnet.registry import Registry
 from capsnet.training.evaluation import Evaluation, match_classes, predict_batches
+from capsnet.training.pair_metrics import find_pairs, match_found
 from capsnet.training.run import Run
 
 LOOK_AT = 1000
@@ -27,7 +29,7 @@ class Seen:
     """Test images with what the network says of them.
 
     Args:
-        data: the images.
+        data: the part of the images that the network sees.
         capsules: their class capsules.
         predicted: the longest capsule of each.
 
@@ -54,10 +56,25 @@ class Seen:
 def look_at(model: nn.Module, data: ImageData, count: int = LOOK_AT) -> Seen:
     """Run a model over the first images of each class, `count` in all or a few more."""
     part = data.select(first_of_each_class(data.labels, len(data.class_names), count))
-    outputs = [output for _, _, output in predict_batches(model, part, batch_size=64)]
+    batches = [(seen, output) for seen, _, output in predict_batches(model, part, batch_size=64)]
+    outputs = [output for _, output in batches]
+    images = torch.cat([(255 * seen).round().to(torch.uint8).cpu() for seen, _ in batches])
     poses = torch.cat([output.capsules.poses for output in outputs]).cpu()
     lengths = torch.cat([output.lengths for output in outputs]).cpu()
-    return Seen(part, Capsules(poses, lengths), lengths.argmax(dim=1))
+    return Seen(replace(part, images=images), Capsules(poses, lengths), lengths.argmax(dim=1))
+
+
+@torch.no_grad()
+def look_at_pairs(model: nn.Module, data: ImageData, pairing: Pairing, count: int = LOOK_AT) -> Seen:
+    """Run a model over pairs whose base digits are the first images of each class.
+
+    The class of a pair is that of its base digit; what was predicted is that digit where it is one of the two found.
+    """
+    chosen = first_of_each_class(data.labels, len(data.class_names), count)
+    pairs = draw_pairs(data.images, data.labels, chosen, pairing, torch.Generator().manual_seed(pairing.seed))
+    seen = look_at(model, ImageData(pairs.images, pairs.labels[:, 0], data.class_names), count)
+    found = match_found(find_pairs(seen.capsules.activations), pairs.labels)
+    return replace(seen, predicted=found[:, 0])
 
 
 def first_of_each_class(labels: Int[Tensor, " m"], classes: int, count: int) -> Int[Tensor, " _"]:
@@ -136,7 +153,11 @@ class Subject:
     @cached_property
     def seen(self) -> Seen:
         """Test images, some of each class, with what the model says of them."""
-        return look_at(self.model, match_classes(self.dataset.test, self.model, self.dataset.name))
+        dataset = self.dataset
+        part = match_classes(dataset.test, self.model, dataset.name, dataset.pairing)
+        if dataset.pairing is not None:
+            return look_at_pairs(self.model, part, dataset.pairing)
+        return look_at(self.model, part)
 
     @cached_property
     def test(self) -> Evaluation:

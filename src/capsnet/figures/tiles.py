@@ -12,20 +12,23 @@ _LARGEST = 64
 
 
 def to_tiles(images: Shaped[Tensor, "m c h w"]) -> UInt8[np.ndarray, "m y x 3"]:
-    """Colour tiles of at most 64 pixels a side, from bytes or from values in [0, 1].
+    """Colour tiles, each image at most 64 pixels a side, from bytes or from values in [0, 1].
 
-    One channel becomes grey, three are colours, the mean is taken of any other number.
+    One channel becomes grey, two are a stereo pair and stand beside each other, left eye first, three are colours; the
+    mean is taken of any other number.
     """
     pixels = images.detach().cpu().float()
     if images.dtype == torch.uint8:
         pixels = pixels / 255
-    if pixels.shape[1] not in (1, 3):
+    if pixels.shape[1] not in (1, 2, 3):
         pixels = pixels.mean(dim=1, keepdim=True)
     height, width = pixels.shape[2:]
     shrink = _LARGEST / max(height, width)
     if shrink < 1:
         size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
         pixels = torch.nn.functional.interpolate(pixels, size, mode="area")
+    if pixels.shape[1] == 2:
+        pixels = torch.cat([pixels[:, :1], pixels[:, 1:]], dim=3)
     pixels = pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
     tiles: np.ndarray = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
     return tiles

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
@@ -28,6 +29,8 @@ class CapsNet(nn.Module):
         primary_dim: dimension of a primary capsule.
         class_dim: dimension of a class capsule.
         kernel_size: window side of both convolutions.
+        padding: of both convolutions, `"valid"` or `"same"`: zeros around, so that the first keeps the image's size and
+            the second halves it, rounded up (the authors' code for CIFAR-10; odd ones go below and right).
         routing: name of the routing.
         iterations: routing iterations.
         routing_bias: learn a bias in the routing's sum (authors' code).
@@ -59,6 +62,7 @@ class CapsNet(nn.Module):
         primary_dim: int = 8,
         class_dim: int = 16,
         kernel_size: int = 9,
+        padding: Literal["valid", "same"] = "valid",
         routing: str = "dynamic",
         iterations: int = 3,
         routing_bias: bool = False,
@@ -73,11 +77,12 @@ class CapsNet(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        _check(num_classes, stem_channels, initialisation)
+        _check(num_classes, stem_channels, initialisation, padding)
         channels, height, width = image_shape
         self.input_shape = (channels, height, width)
         self.class_names = tuple(str(k) for k in range(num_classes))
-        self.grid = _primary_grid(height, width, kernel_size)
+        self.margins = _margins(height, width, kernel_size) if padding == "same" else ((0, 0, 0, 0), (0, 0, 0, 0))
+        self.grid = _primary_grid(height, width, kernel_size, padding)
         self.stem = nn.Conv2d(channels, stem_channels, kernel_size, device=device, dtype=dtype)
         self.primary_capsules = PrimaryCapsules(
             stem_channels,
@@ -128,7 +133,9 @@ class CapsNet(nn.Module):
                 f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
                 f"with image_shape={tuple(images.shape[1:])}"
             )
-        primary: Capsules = self.primary_capsules(self.stem(images).relu())
+        around_stem, around_primary = self.margins
+        features = self.stem(functional.pad(images, around_stem)).relu()
+        primary: Capsules = self.primary_capsules(functional.pad(features, around_primary))
         classes: RoutingOutput = self.class_capsules(primary)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
@@ -149,7 +156,9 @@ class CapsNet(nn.Module):
         return image
 
 
-def _check(num_classes: int, stem_channels: int, initialisation: str) -> None:
+def _check(num_classes: int, stem_channels: int, initialisation: str, padding: str) -> None:
+    if padding not in ("valid", "same"):
+        raise UserError(f"padding must be 'valid' or 'same', got {padding!r}")
     if initialisation not in ("glorot", "authors"):
         raise UserError(f"initialisation must be 'glorot' or 'authors', got {initialisation!r}")
     for name, value in (("num_classes", num_classes), ("stem_channels", stem_channels)):
@@ -157,8 +166,21 @@ def _check(num_classes: int, stem_channels: int, initialisation: str) -> None:
             raise UserError(f"{name} must be at least 1, got {value}")
 
 
-def _primary_grid(height: int, width: int, kernel_size: int) -> tuple[int, int]:
-    """Rows and columns of primary capsules: a window at stride 1, then one at stride 2, neither padded."""
+def _margins(height: int, width: int, kernel_size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Zeros left, right, above and below, around the image and around the first feature maps."""
+    total = kernel_size - 1
+    around_stem = (total // 2, total - total // 2) * 2
+    around_primary: list[int] = []
+    for side in (width, height):
+        short = max((-(-side // 2) - 1) * 2 + kernel_size - side, 0)
+        around_primary += [short // 2, short - short // 2]
+    return around_stem, tuple(around_primary)
+
+
+def _primary_grid(height: int, width: int, kernel_size: int, padding: str) -> tuple[int, int]:
+    """Rows and columns of primary capsules: a window at stride 1, then one at stride 2."""
+    if padding == "same":
+        return -(-height // 2), -(-width // 2)
     smallest = 2 * kernel_size - 1
     if min(height, width) < smallest:
         raise UserError(

@@ -60,7 +60,25 @@ class RunConfig:
     recon_weight: float = 0.0005
     """Weight of the sum of squared pixel errors (0.0005 is 0.392 x mean for 784 pixels); 0: no decoder."""
     shift: int = 2
-    """Shift each training image by up to so many pixels, zeros come in."""
+    """Shift each training image by up to so many pixels, zeros come in; of pairs, each of the two by its own."""
+    rotation: float = 0.0
+    """Turn each training image by up to so many degrees to both sides."""
+    shrink: int = 0
+    """Scale all images down to so many pixels a side first (0: they keep their size)."""
+    crop: int = 0
+    """Side of the patch that the network sees: at a random place in training, else the middle (0: whole images)."""
+    flip: bool = False
+    """Mirror each training image with chance one half, left for right."""
+    brightness: float = 0.0
+    """Add up to so much to the pixels of a training image, or take it away; white is 255 (the authors: 63)."""
+    contrast: float = 0.0
+    """Scale the contrast of a training image by 1 less so much to 1 and so much (the authors: 0.8)."""
+    color_first: bool = False
+    """Change brightness and contrast before the patch is cut out, not after."""
+    standardize: bool = False
+    """Give each input zero mean and unit variance, in place of pixels in [0, 1]."""
+    pairs_per_digit: int = 1
+    """Test pairs of each digit, of data that are pairs (the paper: 1000)."""
     validation: int | float = 0.1
     """Training images held out to choose the best weights: a share below 1, or a number; 0: the last are kept."""
     limit: int = 0
@@ -83,6 +101,8 @@ class RunConfig:
                 raise UserError(f"{_flag(name)} must be above 0, got {getattr(self, name)}")
         if self.lr_decay > 1:
             raise UserError(f"--lr-decay is a factor of at most 1, got {self.lr_decay}")
+        if self.contrast > 1:
+            raise UserError(f"--contrast is a share of at most 1, got {self.contrast}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
@@ -137,6 +157,12 @@ _AT_LEAST: Mapping[str, float] = {
     "lr_decay_steps": 0,
     "recon_weight": 0,
     "shift": 0,
+    "rotation": 0,
+    "shrink": 0,
+    "crop": 0,
+    "brightness": 0,
+    "contrast": 0,
+    "pairs_per_digit": 1,
     "validation": 0,
     "limit": 0,
     "seed": 0,

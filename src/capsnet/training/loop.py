@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from capsnet.data import Dataset, ImageData, hold_out, load_data
-from capsnet.data.augment import draw_shifts
+from capsnet.data.inputs import Augmentation, Draws, Inputs
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
+from capsnet.training.batches import Batches, take
 from capsnet.training.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.training.config import RunConfig
 from capsnet.training.device import (
@@ -23,7 +24,7 @@ from capsnet.training.device import (
     resolve_precision,
     seed_everything,
 )
-from capsnet.training.evaluation import evaluate_model
+from capsnet.training.evaluation import Evaluation, evaluate_part
 from capsnet.training.files import check_space, write_json, write_text
 from capsnet.training.metrics import MetricsFile, open_tensorboard
 from capsnet.training.progress import Reporter
@@ -78,12 +79,7 @@ def train(
         check_new(folder)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
-    dataset = load_data(
-        config.data,
-        data_dir=Path(config.data_dir) if config.data_dir else None,
-        image_size=config.image_size,
-        skip_unreadable=config.skip_unreadable,
-    )
+    dataset = load_dataset(config)
     training, validation = hold_out(dataset.train, config.validation, seed=config.seed)
     if 0 < config.limit < len(training):
         training, _ = hold_out(training, len(training) - config.limit, seed=config.seed + 1)
@@ -96,7 +92,9 @@ def train(
     check_space(folder, 7 * 4 * count_parameters(model))
 
     run = Run(folder, config) if resume else Run.create(folder, config)
-    job = Job(run, spec, model, training.to(device), validation, device, precision, tensorboard)
+    assert spec.inputs is not None
+    batches = Batches(training.to(device), spec.inputs, _augmentation(config), spec.pairing)
+    job = Job(run, spec, model, batches, validation, device, precision, tensorboard)
     if resume:
         job.restore()
     else:
@@ -114,7 +112,7 @@ class Job:
         run: its folder and configuration.
         spec: what the weights file says of the model.
         model: on `device`.
-        training: images to learn from, on `device`.
+        batches: images to learn from, on `device`.
         validation: images held out, or None.
         device: what computes.
         precision: of the convolutions, `"fp32"` or `"bf16"`.
@@ -126,7 +124,7 @@ class Job:
         run: Run,
         spec: ModelSpec,
         model: nn.Module,
-        training: ImageData,
+        batches: Batches,
         validation: ImageData | None,
         device: torch.device,
         precision: str,
@@ -134,9 +132,9 @@ class Job:
     ) -> None:
         self.run, self.config, self.spec = run, run.config, spec
         self.model, self.device = model, device
-        self.step = Step(model, training, self.config, precision)
-        self.training, self.validation = training, validation
-        self.steps_per_epoch = -(-len(training) // self.config.batch_size)
+        self.step = Step(model, batches, self.config, precision)
+        self.batches, self.validation = batches, validation
+        self.steps_per_epoch = -(-len(batches) // self.config.batch_size)
         self.total_steps = self.config.steps or self.config.epochs * self.steps_per_epoch
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
@@ -175,13 +173,13 @@ class Job:
     def _train_epoch(self, reporter: Reporter, stop: StopRequest) -> None:
         """Train from where the run is to the end of that epoch, or of the run; then validate and save."""
         epoch, done = divmod(self.state.step, self.steps_per_epoch)
-        order, shifts = plan_epoch(self.config, epoch, len(self.training), self.device)
+        order, draws = self.batches.plan_epoch(self.config.seed, epoch)
         self.model.train()
         saved = self.clock = time.monotonic()
         last_step = min((epoch + 1) * self.steps_per_epoch, self.total_steps)
         for position in range(done, self.steps_per_epoch):
             part = slice(position * self.config.batch_size, (position + 1) * self.config.batch_size)
-            self._step(order[part], shifts[part])
+            self._step(order[part], take(draws, part))
             if self.state.step == last_step:
                 break
             if self.state.step % self.row_steps == 0:
@@ -208,11 +206,11 @@ class Job:
         folder = self.run.folder
         raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
 
-    def _step(self, indices: Tensor, shifts: Tensor) -> None:
+    def _step(self, indices: Tensor, draws: Draws) -> None:
         if self.draws:
             # dropout draws from the global generator: seeded for each step, a resumed run draws the same
             torch.manual_seed(self.config.seed * 1_000_003 + 500_000 + self.state.step)
-        self.step(indices, shifts, self._rate(self.state.step))
+        self.step(indices, draws, self._rate(self.state.step))
         self.state.step += 1
         self.state.images += len(indices)
 
@@ -236,13 +234,17 @@ class Job:
         """Keep the weights that are best on validation; without validation, the last."""
         row, accuracy, loss = {}, 0.0, -float(self.state.step)
         if self.validation is not None:
-            result = evaluate_model(self.model, self.validation, name=self.config.data, split="validation")
+            result = self.evaluate(self.model, self.validation, "validation")
             accuracy, loss = result.accuracy, result.margin_loss
             row = {"validation_loss": loss, "validation_accuracy": accuracy}
         if self.state.improves(accuracy, loss):
             self.state.best_step, self.state.best_accuracy, self.state.best_loss = self.state.step, accuracy, loss
             save_weights(self.run.weights_path, self.model, self.spec)
         return row
+
+    def evaluate(self, model: nn.Module, data: ImageData, split: str) -> Evaluation:
+        """Evaluate a model on images, or on pairs of them."""
+        return evaluate_part(model, data, self.spec.pairing, name=self.spec.data, split=split)
 
     def _end_row(self) -> None:
         """End a row of metrics; its numbers stay on the device, which nobody waits for here."""
@@ -284,21 +286,33 @@ class Job:
             reporter.row(row)
 
 
-def plan_epoch(config: RunConfig, epoch: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Draw the order of the images and the shift of each, from the seed and the epoch's number alone.
+def load_dataset(config: RunConfig) -> Dataset:
+    """Load a run's data set.
 
-    Shapes:
-        order `count`, shifts `count 2`.
+    Raises:
+        UserError: it cannot be found, or fails a check.
     """
-    generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + epoch)
-    order = torch.randperm(count, generator=generator, device=device)
-    return order, draw_shifts(count, config.shift, generator)
+    dataset = load_data(
+        config.data,
+        data_dir=Path(config.data_dir) if config.data_dir else None,
+        image_size=config.image_size,
+        skip_unreadable=config.skip_unreadable,
+    )
+    if dataset.pairing is None:
+        return dataset
+    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=config.pairs_per_digit))
 
 
 def _specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     classes = dataset.train.class_names
+    inputs = Inputs(dataset.input_shape, config.shrink, config.crop, config.standardize)
+    if dataset.pairing is not None:
+        _check_pairs(config, inputs)
+    _, height, width = inputs.image_shape
+    if config.rotation and height != width:
+        raise UserError(f"--rotation is for square images, those of {dataset.name} are {height}x{width}")
     offered = {
-        "image_shape": dataset.train.image_shape,
+        "image_shape": inputs.shape,
         "num_classes": len(classes),
         "routing": config.routing,
         "iterations": config.iterations,
@@ -307,15 +321,32 @@ def _specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     # a CNN has neither routing nor decoder
     taken = model_options(config.model)
     options = {name: value for name, value in offered.items() if name in taken} | dict(config.model_options)
-    return ModelSpec(config.model, options, classes, dataset.preparation, dataset.name)
+    return ModelSpec(
+        config.model, options, classes, dataset.preparation, dataset.name, inputs=inputs, pairing=dataset.pairing
+    )
+
+
+def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
+    """Pairs are seen whole, and only shifted."""
+    if inputs != Inputs(inputs.image_shape) or _augmentation(config) != Augmentation(shift=config.shift):
+        raise UserError(
+            "data that are pairs can be shifted only: without --shrink, --crop, --standardize, --rotation, --flip, "
+            "--brightness and --contrast"
+        )
+
+
+def _augmentation(config: RunConfig) -> Augmentation:
+    return Augmentation(
+        config.shift, config.rotation, config.flip, config.brightness, config.contrast, config.color_first
+    )
 
 
 def _test(job: Job, dataset: Dataset) -> None:
     """Look at the test split, once: with the weights that validation chose, and with the last."""
-    last = evaluate_model(job.model, dataset.test, name=dataset.name, split="test")
+    last = job.evaluate(job.model, dataset.test, "test")
     best = last
     if job.state.best_step != job.state.step:
-        best = evaluate_model(job.run.load_model().to(job.device), dataset.test, name=dataset.name, split="test")
+        best = job.evaluate(job.run.load_model().to(job.device), dataset.test, "test")
     result: RunResult = {
         "test": best.to_dict(),
         "test_last": last.to_dict(),

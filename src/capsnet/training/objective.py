@@ -1,6 +1,6 @@
 """What training lowers: the loss of the classes, and the reconstruction loss that keeps the poses honest.
 
-Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 and 4.1.
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3, 4.1 and 6.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,23 +12,29 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput
 from capsnet.losses import margin_loss, reconstruction_loss
+from capsnet.training.batches import Batch
+from capsnet.training.pair_metrics import exact_pairs, find_pairs
 
-ClassLoss = Callable[[CapsNetOutput, Int[Tensor, " b"]], Float[Tensor, " b"]]
+Labels = Int[Tensor, " b"] | Int[Tensor, "b 2"]
+ClassLoss = Callable[[CapsNetOutput, Labels], Float[Tensor, " b"]]
 
 
-def _margin(output: CapsNetOutput, labels: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
-    return margin_loss(output.lengths, labels, reduction="none")
+def _margin(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
+    return margin_loss(output.lengths, mark_classes(labels, output.lengths.shape[1]), reduction="none")
 
 
-def _cross_entropy(output: CapsNetOutput, labels: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
-    """Of the softmax over the classes' logits, which are poses of one dimension."""
-    return nn.functional.cross_entropy(output.capsules.poses[..., 0], labels, reduction="none")
+def _cross_entropy(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
+    """Of the softmax over the classes' logits, which are poses of one dimension; of a pair each class is half of it."""
+    logits = output.capsules.poses[..., 0]
+    if labels.ndim == 1:
+        return nn.functional.cross_entropy(logits, labels, reduction="none")
+    return nn.functional.cross_entropy(logits, mark_classes(labels, logits.shape[1]) / 2, reduction="none")
 
 
 CLASS_LOSSES: Mapping[str, ClassLoss] = {"margin": _margin, "cross-entropy": _cross_entropy}
 
 
-def class_loss(model: nn.Module, output: CapsNetOutput, labels: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+def class_loss(model: nn.Module, output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
     """The loss that a model's class names in its attribute `loss`, the margin loss where it names none, of each image.
 
     Columns and entries called `margin_loss` hold its mean, whichever it is.
@@ -45,24 +51,50 @@ class Losses(NamedTuple):
     correct: Int[Tensor, ""]
 
 
-def find_losses(
-    model: nn.Module, images: Float[Tensor, "b c h w"], labels: Int[Tensor, " b"], recon_weight: float
-) -> Losses:
+def find_losses(model: nn.Module, batch: Batch, recon_weight: float) -> Losses:
     """Run a model forward and compare.
+
+    Of a pair both classes are asked for, and each digit is decoded from its own capsule: the reconstruction loss is
+    the sum of the two (section 6). A pair is correct where both are found.
 
     Args:
         model: with `reconstruct` where `recon_weight` is not zero.
-        images: in [0, 1].
-        labels: of their classes.
+        batch: single images or pairs.
         recon_weight: weight of the reconstruction loss; 0 leaves it out.
     """
-    output: CapsNetOutput = model(images)
-    margin = total = class_loss(model, output, labels).mean()
+    output: CapsNetOutput = model(batch.inputs)
+    margin = total = class_loss(model, output, batch.labels).mean()
     reconstruction = torch.zeros_like(margin)
     if recon_weight:
-        # the true class is decoded in training, the longest capsule at test (section 4.1)
-        drawn: Tensor = model.reconstruct(output.capsules, labels)  # type: ignore[operator]
-        reconstruction = reconstruction_loss(drawn, images)
+        for labels, targets in each_label(batch.labels, batch.targets):
+            # the true class is decoded in training, the longest capsule at test (section 4.1)
+            drawn: Tensor = model.reconstruct(output.capsules, labels)  # type: ignore[operator]
+            reconstruction = reconstruction + reconstruction_loss(drawn, targets)
         total = margin + recon_weight * reconstruction
-    correct = (output.lengths.detach().argmax(dim=1) == labels).sum()
-    return Losses(total, margin, reconstruction, correct)
+    lengths = output.lengths.detach()
+    if batch.labels.ndim == 2:
+        correct = exact_pairs(find_pairs(lengths), batch.labels)
+    else:
+        correct = lengths.argmax(dim=1) == batch.labels
+    return Losses(total, margin, reconstruction, correct.sum())
+
+
+def mark_classes(labels: Labels, classes: int) -> Int[Tensor, "b n"]:
+    """One row for each image, with 1 for each class that is there.
+
+    Shapes:
+        labels `b` or `b 2`, result `b n`.
+    """
+    marks = nn.functional.one_hot(labels, classes)
+    return marks if labels.ndim == 1 else marks.sum(dim=1)
+
+
+def each_label(labels: Tensor, targets: Tensor) -> list[tuple[Int[Tensor, " b"], Float[Tensor, "b c h w"]]]:
+    """The labels of images with what their capsules should draw; of pairs, first those of one digit, then the other's.
+
+    Shapes:
+        labels `b` or `b 2`; targets `b c h w` or `b 2 c h w`.
+    """
+    if labels.ndim == 1:
+        return [(labels, targets)]
+    return list(zip(labels.unbind(1), targets.unbind(1), strict=True))

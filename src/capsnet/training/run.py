@@ -26,6 +26,7 @@ class SplitResult(TypedDict):
     margin_loss: float
     reconstruction_mse: float | None
     confusion: list[list[int]]
+    digit_error_percent: NotRequired[float]
 
 
 class ValidationResult(TypedDict):

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from capsnet.data.dataset import Preparation
+from capsnet.data.inputs import Inputs
+from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import create_model
 from capsnet.training.files import write_bytes
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class ModelSpec:
         class_names: a name for each class.
         preparation: how image files become inputs, `"digit"` or `"fit"`.
         data: the data set that the model was trained on.
+        inputs: how an image becomes an input; None: whole, with pixels in [0, 1].
+        pairing: how pairs are made, of a model that was trained on pairs.
     """
 
     model: str
@@ -36,11 +40,14 @@ class ModelSpec:
     class_names: tuple[str, ...]
     preparation: Preparation
     data: str
+    inputs: Inputs | None = None
+    pairing: Pairing | None = None
 
     def build(self) -> nn.Module:
-        """Create the model with fresh weights and its class names."""
+        """Create the model with fresh weights, its class names, and how images become its inputs."""
         model = create_model(self.model, **self.options)
         model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data  # type: ignore[assignment]
+        model.inputs, model.pairing = self.inputs, self.pairing  # type: ignore[assignment]
         return model
 
 
@@ -84,6 +91,10 @@ def load_weights(path: Path) -> nn.Module:
     if version > FORMAT_VERSION:
         raise UserError(f"{path}: is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION})")
     values["class_names"] = tuple(values["class_names"])
+    if values.get("inputs"):
+        values["inputs"] = Inputs.from_dict(values["inputs"])
+    if values.get("pairing"):
+        values["pairing"] = Pairing(**values["pairing"])
     # drawing eight million numbers that are overwritten at once takes longer than reading them
     with _NoDraws():
         model = ModelSpec(**values).build()

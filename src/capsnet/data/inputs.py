@@ -1,0 +1,154 @@
+"""From stored pixels to what a model sees: the same at every use, and varied by training.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 5 and 7, and the released code.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from capsnet.data.affine import rotate_images
+from capsnet.data.augment import draw_shifts, shift_images
+from capsnet.data.color import adjust_brightness, adjust_contrast, draw_uniform, standardize_images
+from capsnet.data.frame import center_crop, crop_images, draw_crops, draw_flips, flip_images, shrink_images
+from capsnet.errors import UserError
+
+Draws = Mapping[str, Tensor]
+"""Random numbers of a batch by name, one row for each image."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How an image becomes an input. It is stored with a model's weights.
+
+    Args:
+        image_shape: channels, height and width of an image as the data set holds it.
+        shrink: side to which images are scaled down first; 0: they keep their size.
+        crop: side of the patch that the model sees, the middle one outside of training; 0: the whole image.
+        standardize: give each input zero mean and unit variance, in place of pixels in [0, 1].
+
+    Raises:
+        UserError: a side that does not fit into the image.
+    """
+
+    image_shape: tuple[int, int, int]
+    shrink: int = 0
+    crop: int = 0
+    standardize: bool = False
+
+    def __post_init__(self) -> None:
+        _, height, width = self.image_shape
+        if self.shrink and height != width:
+            raise UserError(f"--shrink is for square images, these are {height}x{width}")
+        room = min(self.image_shape[1:])
+        for name in ("shrink", "crop"):
+            side = getattr(self, name)
+            if not 0 <= side <= room:
+                raise UserError(f"--{name} must be 0 to {room} for these images, got {side}")
+            room = side or room
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> "Inputs":
+        """Read what `dataclasses.asdict` gives, also from JSON."""
+        shape: Sequence[int] = values["image_shape"]  # type: ignore[assignment]
+        return cls(**{**values, "image_shape": tuple(shape)})  # type: ignore[arg-type]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of what the model sees."""
+        channels, height, width = self.image_shape
+        side = self.crop or self.shrink
+        return (channels, side, side) if side else (channels, height, width)
+
+    def scale(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
+        """Whole images in their final scale, from 0 to 255."""
+        return shrink_images(images, self.shrink) if self.shrink else images.float()
+
+    def view(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
+        """The part of each image that the model sees, from 0 to 255.
+
+        Shapes:
+            images `b` + `image_shape`, result `b` + `shape`.
+        """
+        pixels = self.scale(images)
+        return center_crop(pixels, self.crop) if self.crop else pixels
+
+    def normalize(self, pixels: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
+        """Bring pixels from 0 to 255 into the units of the model."""
+        return standardize_images(pixels) if self.standardize else pixels / 255
+
+    def __call__(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
+        """What the model sees of images.
+
+        Shapes:
+            images `b` + `image_shape`, result `b` + `shape`.
+        """
+        return self.normalize(self.view(images))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training varies an image: moved, turned, scaled down, a patch cut out, mirrored, brightness, contrast.
+
+    Args:
+        shift: moves by up to so many pixels in both directions.
+        rotation: turns by up to so many degrees to both sides.
+        flip: mirrors each image with chance one half, left for right.
+        brightness: adds up to so much to all pixels, or takes it away; white is 255.
+        contrast: scales contrast by 1 - contrast to 1 + contrast.
+        color_first: changes brightness and contrast of the whole image, before the patch is cut out of it (the
+            authors' code for smallNORB), not of the patch (theirs for CIFAR-10).
+    """
+
+    shift: int = 0
+    rotation: float = 0.0
+    flip: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    color_first: bool = False
+
+    def draw(self, count: int, inputs: Inputs, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw the random numbers of so many images, on the generator's device: those that are needed."""
+        draws: dict[str, Tensor] = {}
+        if self.shift:
+            draws["shift"] = draw_shifts(count, self.shift, generator)
+        if self.rotation:
+            draws["angle"] = draw_uniform(count, -self.rotation, self.rotation, generator)
+        if inputs.crop:
+            height, width = (inputs.shrink or size for size in inputs.image_shape[1:])
+            draws["corner"] = draw_crops(count, (height - inputs.crop, width - inputs.crop), generator)
+        if self.flip:
+            draws["flip"] = draw_flips(count, generator)
+        if self.brightness:
+            draws["brightness"] = draw_uniform(count, -self.brightness, self.brightness, generator)
+        if self.contrast:
+            draws["contrast"] = draw_uniform(count, 1 - self.contrast, 1 + self.contrast, generator)
+        return draws
+
+    def vary(self, images: UInt8[Tensor, "b c h w"], draws: Draws, inputs: Inputs) -> Float[Tensor, "b c y x"]:
+        """The part of each image that the model shall see, varied by the image's own numbers, from 0 to 255.
+
+        Shapes:
+            images `b` + `inputs.image_shape`, draws `b` or `b 2` each, result `b` + `inputs.shape`.
+        """
+        if "shift" in draws:
+            images = shift_images(images, draws["shift"])
+        if "angle" in draws:
+            images = rotate_images(images, draws["angle"])
+        pixels = inputs.scale(images)
+        if self.color_first:
+            pixels = _color(pixels, draws)
+        if "corner" in draws:
+            pixels = crop_images(pixels, draws["corner"], inputs.crop)
+        if "flip" in draws:
+            pixels = flip_images(pixels, draws["flip"])
+        return pixels if self.color_first else _color(pixels, draws)
+
+
+def _color(pixels: Tensor, draws: Draws) -> Tensor:
+    if "brightness" in draws:
+        pixels = adjust_brightness(pixels, draws["brightness"])
+    return adjust_contrast(pixels, draws["contrast"]) if "contrast" in draws else pixels

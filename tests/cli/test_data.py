@@ -1,0 +1,83 @@
+"""`capsnet data` on every data set, from small files in the official formats."""
+
+import json
+
+import pytest
+from PIL import Image
+from tests.cli.test_cli import call
+from tests.official import write_affnist, write_cifar10, write_mnist, write_smallnorb, write_svhn
+
+SETS = {
+    "mnist": (write_mnist, [1, 28, 28], 20, 20),
+    "multimnist": (write_mnist, [1, 36, 36], 20, 20),
+    "affnist-like": (write_mnist, [1, 40, 40], 20, 20),
+    "affnist": (write_affnist, [1, 40, 40], 20, 10),
+    "cifar10": (write_cifar10, [3, 32, 32], 20, 4),
+    "smallnorb": (write_smallnorb, [2, 96, 96], 10, 10),
+    "svhn": (write_svhn, [3, 32, 32], 12, 12),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_is_counted_and_drawn(capsys, tmp_path, name):
+    write, shape, train, test = SETS[name]
+    line = f"data {name} --data-dir {write(tmp_path / 'data')}"
+    status, out, _ = call(capsys, line, "--figure", tmp_path / "data.png")
+    assert status == 0
+    assert out.startswith(f"{name}: ")
+    assert "x".join(map(str, shape)) in out
+    with Image.open(tmp_path / "data.png") as picture:
+        assert picture.width > 300
+    values = json.loads(call(capsys, f"{line} --json")[1])
+    assert values["image_shape"] == shape
+    assert (sum(values["train"]), sum(values["test"])) == (train, test)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("affnist", "test.mat.zip"),
+        ("cifar10", "data_batch_2.bin"),
+        ("smallnorb", "smallnorb-5x01235x9x18x6x2x96x96-testing-cat.mat.gz"),
+        ("svhn", "train_32x32.mat"),
+    ],
+)
+def test_a_cut_off_file_ends_with_status_2_and_its_name(capsys, tmp_path, name, file):
+    path = SETS[name][0](tmp_path) / name / file
+    path.write_bytes(path.read_bytes()[:-9])
+    status, out, err = call(capsys, f"data {name} --data-dir", tmp_path)
+    assert status == 2
+    assert str(path) in err
+    assert out == ""
+    assert err.count("\n") == 1
+
+
+def test_test_pairs_are_counted(capsys, tmp_path):
+    line = f"data multimnist --data-dir {write_mnist(tmp_path)}"
+    assert "pairs of 20 training digits" in call(capsys, line)[1]
+    assert json.loads(call(capsys, f"{line} --json")[1])["test_pairs"] == 20
+
+
+def test_a_network_for_pairs_is_evaluated_and_names_two_digits(capsys, tmp_path):
+    data = write_mnist(tmp_path / "data")
+    line = f"train sabour2017-multimnist --data-dir {data} --model capsnet-tiny --steps 2 --batch-size 4 --out"
+    status, out, _ = call(capsys, line, tmp_path / "run")
+    assert status == 0
+    assert "of 20 pairs" in out
+    line = f"evaluate {tmp_path / 'run'} --data-dir {data} --pairs-per-digit 3"
+    assert "60 pairs" in call(capsys, line)[1]
+    values = json.loads(call(capsys, f"{line} --json")[1])
+    assert (values["n"], sum(map(sum, values["confusion"]))) == (60, 120)
+    Image.new("L", (36, 36), 40).save(tmp_path / "two.png")
+    line = f"predict {tmp_path / 'run'} {tmp_path / 'two.png'}"
+    assert " and " in call(capsys, line)[1]
+    assert len(json.loads(call(capsys, f"{line} --json")[1])["predictions"][0]["labels"]) == 2
+
+
+@pytest.mark.parametrize("option", ["--flip", "--rotation 5", "--crop 30", "--standardize", "--brightness 9"])
+def test_pairs_can_be_shifted_only(capsys, tmp_path, option):
+    line = f"train sabour2017-multimnist --data-dir {write_mnist(tmp_path / 'data')} {option} --out"
+    status, _, err = call(capsys, line, tmp_path / "run")
+    assert status == 2
+    assert "data that are pairs can be shifted only" in err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from capsnet.data.affine import affine_images, rotate_images, rotations
+from capsnet.data.augment import shift_images
+from capsnet.data.frame import pad_images
+
+
+@pytest.fixture
+def images():
+    return torch.randint(0, 256, (3, 2, 6, 6), dtype=torch.uint8)
+
+
+def unit(count):
+    return torch.eye(2).repeat(count, 1, 1)
+
+
+def test_each_image_turns_anticlockwise_by_its_own_angle(images):
+    turned = rotate_images(images, torch.tensor([0.0, 90.0, 180.0]))
+    for index in range(3):
+        assert turned[index].equal(images[index].rot90(index, (1, 2)))
+    assert turned.dtype == torch.uint8
+
+
+def test_a_bar_leans_to_the_left_when_it_turns_anticlockwise():
+    bar = torch.zeros(1, 1, 21, 21)
+    bar[..., 2:11, 10] = 1
+    turned = rotate_images(bar, torch.tensor([20.0]))[0, 0]
+    mass = turned.sum(dim=0) @ torch.arange(21.0) / turned.sum()
+    # the bar's middle is 4 above the centre; sin 20° = 0.342
+    assert abs(float(mass) - (10 - 4 * 0.342)) < 0.05
+
+
+def test_whole_shifts_equal_those_of_augment(images):
+    shifts = torch.tensor([[1.0, 0.0], [0.0, -2.0], [-1.0, 2.0]])
+    moved = affine_images(images, unit(3), shifts, 6)
+    assert moved.equal(shift_images(images, shifts.flip(1).long()))
+
+
+def test_a_larger_frame_is_padded_with_zeros(images):
+    assert affine_images(images, unit(3), torch.zeros(3, 2), 10).equal(pad_images(images, 2))
+
+
+def test_twice_the_size_has_four_times_the_ink():
+    image = torch.zeros(1, 1, 7, 7)
+    image[..., 2:5, 2:5] = 1
+    drawn = affine_images(image, 2 * unit(1), torch.zeros(1, 2), 15)
+    torch.testing.assert_close(drawn.sum(), 4 * image.sum())
+
+
+def test_images_need_not_be_square():
+    image = torch.zeros(1, 1, 3, 5)
+    image[0, 0, 1, 4] = 1
+    # two to the right of the middle becomes two above it
+    turned = affine_images(image, rotations(torch.tensor([90.0])), torch.zeros(1, 2), 5)
+    torch.testing.assert_close(turned[0, 0, 0], torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]))

@@ -1,0 +1,72 @@
+import pytest
+import torch
+from tests.official import pixels
+
+from capsnet.data import ImageData
+from capsnet.data.color import standardize_images
+from capsnet.data.inputs import Augmentation, Inputs
+from capsnet.data.pairs import Pairing
+from capsnet.training.batches import Batches, take
+
+
+@pytest.fixture
+def data():
+    return ImageData(torch.from_numpy(pixels(50, 1, 8, 8)), torch.arange(50) % 5, tuple("abcde"))
+
+
+def batches(data, *, pairing=None, shift=2, **inputs):
+    shape = (1, 8, 8) if pairing is None else (1, 8 + 2 * pairing.padding, 8 + 2 * pairing.padding)
+    return Batches(data, Inputs(shape, **inputs), Augmentation(shift=shift), pairing)
+
+
+@pytest.mark.parametrize("pairing", [None, Pairing()])
+def test_order_and_draws_depend_on_seed_and_epoch_alone(data, pairing):
+    planner = batches(data, pairing=pairing)
+    (one, draws), (again, same) = planner.plan_epoch(7, 3), planner.plan_epoch(7, 3)
+    assert one.equal(again)
+    assert all(draws[name].equal(same[name]) for name in draws)
+    assert not one.equal(planner.plan_epoch(7, 4)[0])
+    assert not one.equal(planner.plan_epoch(8, 3)[0])
+    assert sorted(one.tolist()) == list(range(50))
+
+
+def test_images_are_moved_and_brought_to_one():
+    image = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
+    image[0, 0, 0, 0] = 255
+    maker = Batches(ImageData(image, torch.tensor([0]), ("a",)), Inputs((1, 3, 3)), Augmentation(shift=2))
+    batch = maker.make(torch.tensor([0]), {"shift": torch.tensor([[1, 2]])})
+    assert batch.inputs[0, 0, 1, 2] == batch.inputs.sum() == 1
+    assert batch.targets is batch.inputs
+
+
+def test_reconstructions_of_standardised_images_are_compared_with_pixels(data):
+    batch = batches(data, standardize=True, crop=4).make(torch.tensor([3]), {"corner": torch.tensor([[1, 2]])})
+    patch = data.images[3:4, :, 1:5, 2:6].float()
+    torch.testing.assert_close(batch.targets, patch / 255)
+    torch.testing.assert_close(batch.inputs, standardize_images(patch))
+
+
+def test_pairs_have_two_classes_and_two_targets(data):
+    maker = batches(data, pairing=Pairing(padding=3), shift=3)
+    order, draws = maker.plan_epoch(0, 0)
+    batch = maker.make(order[:10], take(draws, slice(10)))
+    assert batch.inputs.shape == (10, 1, 14, 14)
+    assert batch.labels[:, 0].equal(data.labels[order[:10]])
+    assert (batch.labels[:, 0] != batch.labels[:, 1]).all()
+    torch.testing.assert_close(batch.inputs, batch.targets.sum(dim=1).clamp(max=1))
+
+
+def test_pairs_of_an_epoch_are_new_in_the_next(data):
+    maker = batches(data, pairing=Pairing())
+    partners = []
+    for epoch in range(2):
+        order, draws = maker.plan_epoch(0, epoch)
+        partners.append(draws["partner"][order.argsort()])
+    assert (partners[0] != partners[1]).float().mean() > 0.8
+
+
+def test_what_training_sees_unvaried_is_what_the_model_sees_later(data):
+    inputs = Inputs((1, 8, 8), shrink=4, crop=2, standardize=True)
+    middle = {"corner": torch.ones(50, 2, dtype=torch.long)}
+    batch = Batches(data, inputs, Augmentation()).make(torch.arange(50), middle)
+    torch.testing.assert_close(batch.inputs, inputs(data.images))
