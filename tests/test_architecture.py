@@ -22,6 +22,7 @@ LEVELS = {
     "data": 3,
     "training": 4,
     "recipes": 5,
+    "analysis": 5,
     "figures": 6,
     "cli": 7,
     "__main__": 7,

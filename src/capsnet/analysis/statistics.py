@@ -1,0 +1,78 @@
+"""Statistics that several analyses share: intervals of a share, and how well a score tells two groups apart."""
+
+from math import sqrt
+from typing import TypedDict
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Z95 = 1.959964
+
+
+class Share(TypedDict):
+    """A share of images, with Wilson's 95 % interval."""
+
+    count: int
+    n: int
+    share: float
+    low: float
+    high: float
+
+
+class Histogram(TypedDict):
+    """Counts between neighbouring edges."""
+
+    edges: list[float]
+    counts: list[int]
+
+
+def wilson(count: int, n: int) -> Share:
+    r"""The share `count / n` and its interval.
+
+    $$\frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}$$
+
+    Args:
+        count: images for which something holds.
+        n: all images, at least one.
+    """
+    share, square = count / n, Z95 * Z95
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = Z95 / (1 + square / n) * sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return {
+        "count": count,
+        "n": n,
+        "share": share,
+        "low": min(max(centre - half, 0.0), share),
+        "high": max(min(centre + half, 1.0), share),
+    }
+
+
+def auroc(positives: Float[Tensor, " p"], negatives: Float[Tensor, " q"]) -> float:
+    """The chance that a positive scores higher than a negative, ties counting half (area under the ROC curve).
+
+    Args:
+        positives: scores of what should score high; at least one.
+        negatives: scores of the others; at least one.
+
+    Example:
+        >>> auroc(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0]))
+        1.0
+    """
+    ordered = negatives.double().sort().values
+    scores = positives.double().contiguous()
+    below = torch.searchsorted(ordered, scores)
+    not_above = torch.searchsorted(ordered, scores, right=True)
+    return float((below + not_above).double().mean() / (2 * len(negatives)))
+
+
+def histogram(values: Float[Tensor, " m"], edges: Float[Tensor, " e"]) -> Histogram:
+    """Count values between edges; those outside are counted in the first and the last bin."""
+    places = torch.searchsorted(edges[1:-1].contiguous(), values.to(edges.dtype).contiguous(), right=True)
+    counts = torch.bincount(places, minlength=len(edges) - 1)
+    return {"edges": rounded(edges), "counts": counts.tolist()}
+
+
+def rounded(values: Float[Tensor, " m"], digits: int = 6) -> list[float]:
+    """Values with so many significant digits, for JSON."""
+    return [float(f"{value:.{digits}g}") for value in values.tolist()]
