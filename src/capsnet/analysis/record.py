@@ -54,7 +54,14 @@ class Record(TypedDict):
 
 
 def analyse(
-    model: nn.Module, dataset: Dataset, name: str, *, limit: int = 0, seed: int = 0, quick: bool = False
+    model: nn.Module,
+    dataset: Dataset,
+    name: str,
+    *,
+    limit: int = 0,
+    seed: int = 0,
+    quick: bool = False,
+    weights: str = "",
 ) -> Record:
     """Do one analysis of a trained model.
 
@@ -65,6 +72,7 @@ def analyse(
         limit: how many images (0: as many as the analysis says).
         seed: of the choice of images and of everything drawn.
         quick: few images and coarser settings, for a report.
+        weights: what the record says of them; see `fingerprint`.
 
     Raises:
         UserError: an unknown analysis, or one that this model or data set does not allow.
@@ -89,7 +97,7 @@ def analyse(
         "seed": seed,
         "quick": quick,
         "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()},
-        "weights": "",
+        "weights": weights,
         "device": str(next(model.parameters()).device),
         "capsnet": __version__,
         "torch": torch.__version__,
@@ -154,11 +162,11 @@ def read_record(run: Run, name: str) -> Record | None:
 
 
 def write_record(run: Run, record: Record) -> Path:
-    """Keep an analysis of the run's present weights."""
+    """Keep an analysis in a run's folder."""
     path = analysis_path(run, record["analysis"])
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as fault:
         raise UserError(f"{path.parent}: cannot be made ({fault.strerror})") from None
-    write_json(path, {**record, "weights": fingerprint(run)})
+    write_json(path, {**record})
     return path

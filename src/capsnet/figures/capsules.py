@@ -24,8 +24,8 @@ def draw_capsules(found: CapsuleStatistics, n: int) -> Figure:
     subtitle = f"Over {n:,} images. "
     if below:
         subtitle += (
-            f"Left: each of the {found['children']:,} capsules below the classes, in the order of its largest length; one "
-            f"that never exceeds {found['threshold']:g} is called dead. Right: "
+            f"Left: each of the {found['children']:,} capsules below the classes, in the order of its largest length; "
+            f"one that never exceeds {found['threshold']:g} is called dead. Right: "
         )
     subtitle += "class capsules; the dashed lines are where the margin loss wants them."
     figure = new_figure(8.0, 2.9, "How long capsules get", subtitle)
@@ -61,7 +61,7 @@ def _draw_children(axes: Axes, found: CapsuleStatistics) -> None:
     axes.set_ylim(0, max(float(largest.max()) * 1.05, 2 * found["threshold"]))
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=8.5, loc="upper right", markerscale=3)
+    axes.legend(frameon=False, fontsize=8.5, loc="center right", markerscale=3)
     axes.set_title("Capsules below the classes", pad=8)
     axes.set_xlabel("capsule, by its largest length")
     axes.set_ylabel("length")
@@ -97,7 +97,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "capsules",
     _draw,
-    caption="Capsules that stay short on every image say nothing. Of the class capsules, the true one should be long and "
-    "all others short; where the two overlap, classes are mixed up.",
+    caption="Capsules that stay short on every image say nothing. Of the class capsules, the true one should be long "
+    "and all others short; where the two overlap, classes are mixed up.",
     place=56,
 )

@@ -24,8 +24,8 @@ def draw_iterations(found: IterationStatistics, n: int) -> Figure:
         f"The trained model's votes on {n:,} images, routed with other numbers of iterations; nothing is trained anew. "
         f"Dashed: the {found['own']} that it was trained with. Bands: 95 % intervals (Wilson)."
     )
-    figure = new_figure(8.0, 4.75, "What each routing iteration changes", subtitle)
-    panels = [axes_at(figure, left, bottom, 3.1, 1.6) for bottom in (2.75, 0.5) for left in (0.75, 4.6)]
+    figure = new_figure(8.0, 4.95, "What each routing iteration changes", subtitle)
+    panels = [axes_at(figure, left, bottom, 3.1, 1.6) for bottom in (2.95, 0.5) for left in (0.75, 4.6)]
     steps = found["steps"]
     _draw_shares(panels[0], steps, [step["accuracy"] for step in steps], "Right images, %")
     flips = [step["flipped_from_first"] for step in steps]
@@ -70,7 +70,7 @@ def _draw_shares(axes: Axes, steps: Sequence[IterationStep], shares: Sequence[Sh
     counts = [step["iterations"] for step in steps]
     low, high = ([100 * share[end] for share in shares] for end in ("low", "high"))
     axes.fill_between(counts, low, high, color=BLUE, alpha=0.18, linewidth=0)
-    axes.plot(counts, [100 * share["share"] for share in shares], color=BLUE, marker="o", markersize=4)
+    axes.plot(counts, [100 * share["share"] for share in shares], color=BLUE, marker="o", markersize=4, clip_on=False)
     axes.set_title(title, pad=8)
     lowest, highest = min(low), max(high)
     margin = max(0.15 * (highest - lowest), 0.5)

@@ -1,5 +1,6 @@
 """Accuracy over the strength of a turn, shift, scale or noise, with the images that the network saw."""
 
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from capsnet.figures.style import BLUE, GREY, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
 
-_WIDE, _TALL, _TILES = 3.15, 1.55, 7
+_WIDE, _TALL, _TILES = 3.15, 1.55, 8
 
 
 @styled
@@ -34,7 +35,7 @@ def draw_robustness(found: RobustnessCurves, image: Tensor, *, seed: int, shift:
     )
     subtitle += f"Training images were moved by up to {shift} pixels." if shift else "Training images were not moved."
     cell = _WIDE / _TILES
-    row = _TALL + cell * image.shape[2] / image.shape[3] + 1.15
+    row = _TALL + cell * image.shape[2] / image.shape[3] + 1.05
     rows = -(-len(curves) // 2)
     figure = new_figure(8.0, rows * row + 0.05, "Turned, moved, scaled and noisy images", subtitle)
     for place, curve in enumerate(curves):
@@ -56,6 +57,7 @@ def _draw_curve(axes: Axes, curve: Curve, chance: float) -> None:
     margin = 0.05 * (values[-1] - values[0]) or 0.5
     axes.set_xlim(values[0] - margin, values[-1] + margin)
     axes.set_yticks([0, 25, 50, 75, 100])
+    axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.set_title(f"{curve['name'].capitalize()}: right images, %", pad=8)
@@ -73,10 +75,10 @@ def _draw_tiles(
     changed = torch.cat([change_images(curve["name"], image, value, seed) for value in chosen])
     tall = cell * image.shape[2] / image.shape[3]
     centres = [left + (value - low) / (high - low) * _WIDE for value in chosen]
-    gap = min((right - one for one, right in zip(centres, centres[1:], strict=False)), default=cell)
+    gap = min((right - one for one, right in pairwise(centres)), default=cell)
     width = min(cell, gap * 0.94)
     for tile, centre in zip(to_tiles(changed), centres, strict=True):
-        small = axes_at(figure, centre - width / 2, bottom - 0.45 - tall, width, tall * width / cell)
+        small = axes_at(figure, centre - width / 2, bottom - 0.42 - tall * width / cell, width, tall * width / cell)
         show(small, tile, frame=True)
 
 
@@ -90,7 +92,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "robustness",
     _draw,
-    caption="Where a curve falls, the network no longer knows what it never saw in training. A capsule network is meant to "
-    "carry what it learned over to other poses; this is how far it does.",
+    caption="Where a curve falls, the network no longer knows what it never saw in training. A capsule network is "
+    "meant to carry what it learned over to other poses; this is how far it does.",
     place=60,
 )

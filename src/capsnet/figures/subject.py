@@ -171,14 +171,14 @@ class Subject:
         return found
 
     def _find_record(self, name: str) -> Record:
-        kept = read_record(self.run, name)
+        kept, weights = read_record(self.run, name), fingerprint(self.run)
         if kept is not None:
-            if kept["weights"] == fingerprint(self.run):
+            if kept["weights"] == weights:
                 return kept
             if not kept["quick"]:
                 path = analysis_path(self.run, name)
                 print(f"capsnet: {path} is of other weights; capsnet analyse --overwrite renews it", file=sys.stderr)
-        record = analyse(self.model, self.dataset, name, quick=True)
+        record = analyse(self.model, self.dataset, name, quick=True, weights=weights)
         if kept is None or kept["quick"]:
             write_record(self.run, record)
         return record
