@@ -318,7 +318,7 @@ def _check(found: _Attacked, plan: _Plan, chance: float) -> list[MaskingCheck]:
                 searched + 1 / n + 1e-9 >= iterated[place],
                 without_gradients=searched,
                 with_gradients=iterated[place],
-                queries=plan.queries,
+                queries=float(plan.queries),
             )
         )
     return checks
@@ -353,7 +353,7 @@ ANALYSES.add(
         "none is better. Where the margin loss does less than the cross-entropy, its gradient is zero at images inside "
         "their margins: the attack stands still there, the network is not robust.",
         images=100,
-        quick_images=24,
+        quick_images=20,
         settings={
             "epsilons": (0.03, 0.1, 0.2, 0.3, 0.5),
             "attacks": ("fgsm", "bim", "pgd"),

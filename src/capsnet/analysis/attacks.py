@@ -52,7 +52,7 @@ def iterate(
     model: nn.Module,
     images: Images,
     labels: Labels,
-    epsilon: float,
+    epsilon: float | Float[Tensor, "b 1 1 1"],
     loss: Loss = "margin",
     *,
     steps: int = 10,
@@ -65,17 +65,18 @@ def iterate(
         model: frozen.
         images: in [0, 1].
         labels: true classes.
-        epsilon: largest change of a pixel.
+        epsilon: largest change of a pixel; may differ between images.
         loss: what is raised.
         steps: how many.
         step_size: of one; default 2.5 epsilon / steps.
         start: where to begin; default at the images.
     """
     size = 2.5 * epsilon / steps if step_size is None else step_size
+    limit = torch.as_tensor(epsilon, dtype=images.dtype, device=images.device)
     moved = images if start is None else start
     for _ in range(steps):
         stepped = moved + size * loss_gradient(model, moved, labels, loss).sign()
-        moved = (images + (stepped - images).clamp(-epsilon, epsilon)).clamp(0, 1)
+        moved = (images + (stepped - images).clamp(-limit, limit)).clamp(0, 1)
     return moved
 
 

@@ -34,8 +34,10 @@ def draw_adversarial(found: AdversarialResults, model: nn.Module, data: ImageDat
         f"Right images of {clean['n']:,} when each pixel (0 to 1) may be changed by at most ε to raise the loss. Band: "
         "images that withstand all attacks, 95 % interval (Wilson). Right: signs that the attacks can be trusted."
     )
-    figure = new_figure(8.0, 4.65, "Under attack", subtitle)
+    figure = new_figure(8.0, 5.05, "Under attack", subtitle)
     _draw_curves(axes_at(figure, 0.75, 2.0, 3.35, 2.2), found)
+    top = 5.03 / figure.get_size_inches()[1]
+    figure.legend(loc="upper left", bbox_to_anchor=(0.024, top), ncols=4, frameon=False, fontsize=8.5, labelspacing=0.3)
     _draw_checks(axes_at(figure, 4.5, 2.0, 3.3, 2.2), found)
     _draw_images(figure, found, model, data)
     return figure
@@ -64,9 +66,11 @@ def _draw_curves(axes: Axes, found: AdversarialResults) -> None:
     axes.set_ylim(0, 104)
     axes.set_xlim(0, epsilons[-1] * 1.02)
     axes.set_yticks([0, 25, 50, 75, 100])
+    # the smallest ones would be written over zero
+    ticks = [0.0, *(epsilon for epsilon in found["epsilons"] if epsilon > 0.1 * epsilons[-1])]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=7.5, loc="center right", bbox_to_anchor=(1.02, 0.56), labelspacing=0.25)
     axes.set_title("Right images, % (dotted: chance)", pad=8)
     axes.set_xlabel("ε, the largest change of a pixel", labelpad=2)
 
@@ -104,17 +108,18 @@ def _draw_images(figure: Figure, found: AdversarialResults, model: nn.Module, da
         right = (model(images).lengths.argmax(dim=1) == labels).nonzero()[:, 0]
         chosen = right[:1] if len(right) else torch.zeros(1, dtype=torch.long, device=device)
         image, label = images[chosen], labels[chosen]
-        moved = [
-            image if epsilon == 0 else iterate(model, image, label, epsilon, "cross-entropy", steps=_STEPS)
-            for epsilon in epsilons
-        ]
-        longest = model(torch.cat(moved)).lengths.max(dim=1)
-    side = 0.88
+        # one batch: a batch of one image costs nearly as much
+        strengths = torch.tensor(epsilons, device=device)[:, None, None, None]
+        repeated, truths = image.expand(len(epsilons), -1, -1, -1), label.expand(len(epsilons))
+        moved = iterate(model, repeated, truths, strengths, "cross-entropy", steps=_STEPS)
+        longest = model(moved).lengths.max(dim=1)
+    step = min(1.2, 7.2 / len(epsilons))
+    side = min(0.88, step - 0.1)
     tall = side * image.shape[2] / image.shape[3]
     scale = min(1.0, 0.88 / tall)
-    tiles = to_tiles(torch.cat(moved).cpu())
+    tiles = to_tiles(moved.cpu())
     for place, epsilon in enumerate(epsilons):
-        axes = axes_at(figure, 0.75 + place * 1.2, 0.42, side * scale, tall * scale)
+        axes = axes_at(figure, 0.75 + place * step, 0.42, side * scale, tall * scale)
         show(axes, tiles[place], frame=True)
         axes.set_title(f"ε = {epsilon:g}" if epsilon else "no attack", size=8.5, weight="normal", pad=4)
         said = int(longest.indices[place])

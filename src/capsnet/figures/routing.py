@@ -30,7 +30,7 @@ def draw_routing(found: RoutingStatistics, n: int) -> Figure:
     )
     figure = new_figure(8.0, 2.75, "How sharply capsules are routed", subtitle)
     scores = np.maximum(found["t_scores"], _LOWEST)
-    low = 10 ** np.floor(np.log10(scores.min()))
+    low = min(10 ** np.floor(np.log10(scores.min())), 0.1)
     panels = 3 if found["activations"] else 2
     gap = 0.78
     width = (8.0 - 0.7 - 0.3 - (panels - 1) * gap) / panels
