@@ -47,9 +47,8 @@ def _last_dense(model: nn.Module) -> DenseCapsules | None:
     return next((module for module in reversed(list(model.modules())) if isinstance(module, DenseCapsules)), None)
 
 
-@torch.no_grad()
 def watch(model: nn.Module, data: ImageData, *, batch_size: int = 32) -> Iterator[Watched]:
-    """Run a model over images and catch what its last dense capsule layer is given."""
+    """Run a model over images and catch what its last dense capsule layer is given; call it under `torch.no_grad`."""
     caught: list[Capsules] = []
 
     def catch(_: nn.Module, arguments: tuple[Capsules | RoutingOutput, ...]) -> None:
