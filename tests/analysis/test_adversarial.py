@@ -60,5 +60,7 @@ def test_impossible_settings_are_refused(make_subject):
     model, data = make_subject()
     with pytest.raises(UserError, match="steps_epsilon must be one of"):
         measure_adversarial(model, data, epsilons=(0.2,))
+    with pytest.raises(UserError, match="unknown attack 'cw'"):
+        measure_adversarial(model, data, attacks=("fgsm", "cw"))
     with pytest.raises(UserError, match="single class"):
         measure_adversarial(*make_subject(classes=1))

@@ -1,11 +1,6 @@
-"""Accuracy under attack, and whether the attacks can be trusted.
-
-Checks: Athalye, Carlini, Wagner, "Obfuscated Gradients Give a False Sense of Security", ICML 2018, section 3.1;
-Carlini et al., "On Evaluating Adversarial Robustness", 2019.
-"""
+"""Accuracy under attack, and whether the attacks can be trusted."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple, TypedDict
 
 import torch
@@ -20,12 +15,15 @@ from capsnet.analysis.attacks import (
     random_signs,
     random_squares,
 )
+from capsnet.analysis.masking import Evidence, MaskingCheck, check_gradients
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Share, wilson
 from capsnet.analysis.watch import frozen
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 
+ATTACKS = ("fgsm", "bim", "pgd")
+LOSSES: tuple[Loss, ...] = ("margin", "cross-entropy")
 _BATCH = 32
 
 
@@ -35,20 +33,6 @@ class AttackCurve(TypedDict):
     attack: str
     loss: str
     accuracy: list[Share]
-
-
-class MaskingCheck(TypedDict):
-    """One sign that gradients hide weakness, if it fails.
-
-    Args:
-        name: what holds for gradients that show the way.
-        passed: whether it holds here.
-        numbers: what was compared.
-    """
-
-    name: str
-    passed: bool
-    numbers: dict[str, float]
 
 
 class AdversarialResults(TypedDict):
@@ -93,7 +77,7 @@ def measure_adversarial(
     data: ImageData,
     *,
     epsilons: Sequence[float] = (0.03, 0.1, 0.2, 0.3, 0.5),
-    attacks: Sequence[str] = ("fgsm", "bim", "pgd"),
+    attacks: Sequence[str] = ATTACKS,
     steps: int = 10,
     step_counts: Sequence[int] = (1, 2, 5, 10, 20),
     steps_epsilon: float = 0.1,
@@ -106,7 +90,7 @@ def measure_adversarial(
         model: its parameters and mode are as before afterwards.
         data: images.
         epsilons: largest changes of a pixel, rising.
-        attacks: any of `"fgsm"`, `"bim"` and `"pgd"`.
+        attacks: some of `ATTACKS`.
         steps: of BIM and PGD.
         step_counts: numbers of steps after which one BIM at `steps_epsilon` is looked at, rising.
         steps_epsilon: one of `epsilons`.
@@ -114,8 +98,11 @@ def measure_adversarial(
         seed: of random starts, signs and squares.
 
     Raises:
-        UserError: `steps_epsilon` is none of `epsilons`, or a model with a single class.
+        UserError: an unknown attack, `steps_epsilon` is none of `epsilons`, or a model with a single class.
     """
+    unknown = sorted(set(attacks) - set(ATTACKS))
+    if unknown:
+        raise UserError(f"unknown attack {unknown[0]!r}; known: {', '.join(ATTACKS)}")
     if steps_epsilon not in epsilons:
         raise UserError(f"steps_epsilon must be one of {tuple(epsilons)}, got {steps_epsilon}")
     if len(data.class_names) < 2:
@@ -139,9 +126,6 @@ class _Plan(NamedTuple):
     queries: int
 
 
-LOSSES: tuple[Loss, ...] = ("margin", "cross-entropy")
-
-
 def _attack(model: nn.Module, images: Tensor, labels: Tensor, plan: _Plan, generator: torch.Generator) -> _Attacked:
     """Do every attack on one batch."""
 
@@ -153,19 +137,17 @@ def _attack(model: nn.Module, images: Tensor, labels: Tensor, plan: _Plan, gener
     found: dict[tuple[str, str], list[Tensor]] = {}
     slopes = {loss: loss_gradient(model, images, labels, loss) for loss in LOSSES}
     for loss in LOSSES:
-        # one gradient serves FGSM at every epsilon
-        single = [(images + epsilon * slopes[loss].sign()).clamp(0, 1) for epsilon in plan.epsilons]
-        if "fgsm" in plan.attacks:
-            found["fgsm", loss] = [right(moved) for moved in single]
-        makers: dict[str, Callable[[float], Tensor]] = {
-            "bim": lambda epsilon, loss=loss: iterate(model, images, labels, epsilon, loss, steps=plan.steps),  # type: ignore[misc]
-            "pgd": lambda epsilon, loss=loss: pgd(  # type: ignore[misc]
-                model, images, labels, epsilon, loss, steps=plan.steps, generator=generator
-            ),
-        }
-        for name, make in makers.items():
-            if name in plan.attacks:
-                found[name, loss] = [right(make(epsilon)) for epsilon in plan.epsilons]
+        for name in plan.attacks:
+            found[name, loss] = []
+            for epsilon in plan.epsilons:
+                if name == "fgsm":
+                    # one gradient serves every epsilon
+                    moved = (images + epsilon * slopes[loss].sign()).clamp(0, 1)
+                elif name == "bim":
+                    moved = iterate(model, images, labels, epsilon, loss, steps=plan.steps)
+                else:
+                    moved = pgd(model, images, labels, epsilon, loss, steps=plan.steps, generator=generator)
+                found[name, loss].append(right(moved))
     found["random", ""] = [right(random_signs(images, epsilon, generator)) for epsilon in plan.epsilons]
     squares = None
     if plan.queries:
@@ -250,82 +232,31 @@ def _finish(found: _Attacked, plan: _Plan, chance: float) -> AdversarialResults:
         "steps": list(plan.step_counts),
         "step_accuracy": [_share(right) for right in found.steps],
         "steps_epsilon": plan.steps_epsilon,
-        "checks": _check(found, plan, chance),
+        "checks": _weigh(found, plan, chance),
     }
 
 
-def _check(found: _Attacked, plan: _Plan, chance: float) -> list[MaskingCheck]:
-    accuracy = {key: [float(right.double().mean()) for right in values] for key, values in found.right.items()}
-    place, n = plan.epsilons.index(plan.steps_epsilon), len(found.clean)
-    zero = {loss: float(values.double().mean()) for loss, values in found.zero.items()}
+def _weigh(found: _Attacked, plan: _Plan, chance: float) -> list[MaskingCheck]:
+    """Check the gradients by what was found."""
     before, along, random = found.rise.mean(dim=0).tolist()
-    walked = [float(right.double().mean()) for right in found.steps]
-    noise = accuracy["random", ""][place]
-    checks = [
-        _outcome(
-            "the cross-entropy has a gradient at every image",
-            zero["cross-entropy"] == 0,
-            zero_gradient_share=zero["cross-entropy"],
-            zero_gradient_share_of_margin_loss=zero["margin"],
-        ),
-        _outcome(
-            "the loss rises more along the gradient than in random directions",
-            along - before > random - before,
-            epsilon=plan.epsilons[0],
-            rise_along_gradient=along - before,
-            rise_at_random=random - before,
-        ),
-        _outcome(
-            "more steps never help the defender",
-            all(later <= earlier + 1 / n + 1e-9 for earlier, later in pairwise(walked)),
-            **{f"accuracy_after_{count}": value for count, value in zip(plan.step_counts, walked, strict=True)},
-        ),
-    ]
-    strong = next((name for name in ("pgd", "bim") if name in plan.attacks), None)
-    if strong is None:
-        return checks
-    iterated = accuracy[strong, "cross-entropy"]
-    if "fgsm" in plan.attacks:
-        single = accuracy["fgsm", "cross-entropy"][place]
-        checks.append(
-            _outcome(
-                "many steps do at least as much as one",
-                iterated[place] <= single + 1 / n + 1e-9,
-                one_step=single,
-                many_steps=iterated[place],
-            )
+    return check_gradients(
+        Evidence(
+            n=len(found.clean),
+            chance=chance,
+            epsilons=plan.epsilons,
+            place=plan.epsilons.index(plan.steps_epsilon),
+            accuracy={key: [_mean(right) for right in values] for key, values in found.right.items()},
+            zero={loss: _mean(values) for loss, values in found.zero.items()},
+            rise=(before, along, random),
+            walked={count: _mean(right) for count, right in zip(plan.step_counts, found.steps, strict=True)},
+            searched=None if found.squares is None else _mean(found.squares),
+            queries=plan.queries,
         )
-    by_margin = accuracy[strong, "margin"][place]
-    checks += [
-        _outcome(
-            "random signs do less than the attack", noise >= iterated[place], random=noise, attack=iterated[place]
-        ),
-        _outcome(
-            "the margin loss attacks as well as the cross-entropy",
-            by_margin <= wilson(round(iterated[place] * n), n)["high"],
-            by_margin_loss=by_margin,
-            by_cross_entropy=iterated[place],
-        ),
-    ]
-    if plan.epsilons[-1] >= 0.5:
-        limit = wilson(round(iterated[-1] * n), n)["low"]
-        checks.append(_outcome("a large change reaches chance", limit <= chance, accuracy=iterated[-1], chance=chance))
-    if found.squares is not None:
-        searched = float(found.squares.double().mean())
-        checks.append(
-            _outcome(
-                "a search without gradients does not find more",
-                searched + 1 / n + 1e-9 >= iterated[place],
-                without_gradients=searched,
-                with_gradients=iterated[place],
-                queries=float(plan.queries),
-            )
-        )
-    return checks
+    )
 
 
-def _outcome(name: str, passed: bool, **numbers: float) -> MaskingCheck:
-    return {"name": name, "passed": bool(passed), "numbers": numbers}
+def _mean(which: Tensor) -> float:
+    return float(which.double().mean())
 
 
 def say_adversarial(found: AdversarialResults) -> str:
@@ -356,7 +287,7 @@ ANALYSES.add(
         quick_images=20,
         settings={
             "epsilons": (0.03, 0.1, 0.2, 0.3, 0.5),
-            "attacks": ("fgsm", "bim", "pgd"),
+            "attacks": ATTACKS,
             "steps": 10,
             "step_counts": (1, 2, 5, 10, 20),
             "steps_epsilon": 0.1,
