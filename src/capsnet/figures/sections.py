@@ -25,7 +25,7 @@ def analysis_section(record: Record, picture: str) -> str:
         )
     return (
         f"<section>\n<h2>{title}</h2>\n<p>{says}</p>\n{picture}\n"
-        f'<p class="caution"><strong>What this does not show.</strong> {escape(analysis.caution)}</p>\n'
+        f'<p class="caution"><strong>How far this goes.</strong> {escape(analysis.caution)}</p>\n'
         f'<p class="source">{escape(source)}.</p>\n</section>'
     )
 
