@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from capsnet.analysis.watch import find_class_layer, find_lengths, to_unit, watch
+from capsnet.analysis.watch import find_class_layer, find_lengths, view, watch
 from capsnet.errors import UserError
 
 
@@ -12,7 +12,7 @@ def test_watch_catches_the_children_and_leaves_no_hook(make_subject):
         batches = list(watch(model, data, batch_size=3))
     assert [len(batch.labels) for batch in batches] == [3, 3, 2]
     children = torch.cat([batch.children.poses for batch in batches])
-    expected = model.primary_capsules(model.stem(to_unit(data)).relu()).poses
+    expected = model.primary_capsules(model.stem(view(model, data)).relu()).poses
     assert torch.allclose(children, expected, atol=1e-5)
     assert not find_class_layer(model)._forward_pre_hooks
 
@@ -37,5 +37,5 @@ def test_a_model_of_another_kind_shows_no_children(make_subject):
 
 def test_lengths_are_those_of_the_model_whatever_the_batch(make_subject):
     model, data = make_subject()
-    images = to_unit(data)
+    images = view(model, data)
     assert torch.allclose(find_lengths(model, images, batch_size=3), model(images).lengths, atol=1e-6)

@@ -18,7 +18,7 @@ from capsnet.analysis.attacks import (
 from capsnet.analysis.masking import Evidence, MaskingCheck, check_gradients
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Share, wilson
-from capsnet.analysis.watch import frozen
+from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 
@@ -112,8 +112,10 @@ def measure_adversarial(
     device = next(model.parameters()).device
     parts = []
     with frozen(model):
-        for pixels, labels in zip(torch.split(data.images, _BATCH), torch.split(data.labels, _BATCH), strict=True):
-            parts.append(_attack(model, pixels.to(device).float() / 255, labels.to(device), plan, generator))
+        for images, labels in zip(
+            torch.split(view(model, data), _BATCH), torch.split(data.labels, _BATCH), strict=True
+        ):
+            parts.append(_attack(model, images.to(device), labels.to(device), plan, generator))
     return _finish(_join(parts), plan, 1 / len(data.class_names))
 
 
@@ -131,8 +133,7 @@ def _attack(model: nn.Module, images: Tensor, labels: Tensor, plan: _Plan, gener
 
     @torch.no_grad()
     def right(moved: Tensor) -> Tensor:
-        lengths: Tensor = model(moved).lengths
-        return (lengths.argmax(dim=1) == labels).cpu()
+        return (read(model, moved).lengths.argmax(dim=1) == labels).cpu()
 
     found: dict[tuple[str, str], list[Tensor]] = {}
     slopes = {loss: loss_gradient(model, images, labels, loss) for loss in LOSSES}
@@ -195,7 +196,9 @@ def _rise(
         result `b 3`.
     """
     places = [images, (images + epsilon * slope.sign()).clamp(0, 1), random_signs(images, epsilon, generator)]
-    return torch.stack([attack_loss(model(place).lengths, labels, "cross-entropy") for place in places], dim=1).cpu()
+    return torch.stack(
+        [attack_loss(read(model, place).lengths, labels, "cross-entropy") for place in places], dim=1
+    ).cpu()
 
 
 def _join(parts: Sequence[_Attacked]) -> _Attacked:

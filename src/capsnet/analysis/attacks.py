@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from capsnet.analysis.watch import read
 from capsnet.losses import margin_loss
 
 Loss = Literal["margin", "cross-entropy"]
@@ -38,7 +39,7 @@ def loss_gradient(model: nn.Module, images: Images, labels: Labels, loss: Loss) 
     """Gradient of each image's loss by its own pixels."""
     with torch.enable_grad():
         moved = images.detach().requires_grad_()
-        total = attack_loss(model(moved).lengths, labels, loss).sum()
+        total = attack_loss(read(model, moved).lengths, labels, loss).sum()
         (gradient,) = torch.autograd.grad(total, moved)
     return gradient
 
@@ -114,7 +115,7 @@ def random_squares(
     batch, channels, height, width = images.shape
     stripes = torch.randint(0, 2, (batch, channels, 1, width), generator=generator).to(images) * 2 - 1
     best = (images + epsilon * stripes).clamp(0, 1)
-    highest = attack_loss(model(best).lengths, labels, "cross-entropy")
+    highest = attack_loss(read(model, best).lengths, labels, "cross-entropy")
     for query in range(queries):
         side = max(1, round(min(height, width) * 0.5 * (1 - query / queries)))
         tops = torch.randint(0, height - side + 1, (batch,), generator=generator)
@@ -124,7 +125,7 @@ def random_squares(
         inside = ((rows >= tops[:, None]) & (rows < tops[:, None] + side))[:, None, :, None]
         inside = inside & ((columns >= lefts[:, None]) & (columns < lefts[:, None] + side))[:, None, None, :]
         tried = torch.where(inside.to(images.device), (images + epsilon * signs).clamp(0, 1), best)
-        value = attack_loss(model(tried).lengths, labels, "cross-entropy")
+        value = attack_loss(read(model, tried).lengths, labels, "cross-entropy")
         better = value > highest
         best = torch.where(better[:, None, None, None], tried, best)
         highest = torch.where(better, value, highest)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from capsnet.analysis.attacks import fgsm, pgd
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Histogram, Share, auroc, histogram, wilson
-from capsnet.analysis.watch import frozen, to_unit
+from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 
@@ -82,7 +82,7 @@ def _look(model: nn.Module, images: Tensor) -> _Seen:
     """Error of the reconstruction from the longest capsule (sum of squares), its length and class."""
     device, parts = next(model.parameters()).device, []
     for part in torch.split(images, _BATCH):
-        output = model(part.to(device))
+        output = read(model, part.to(device))
         drawn = model.reconstruct(output.capsules).cpu()  # type: ignore[operator]
         error = (drawn - part).square().flatten(1).sum(dim=1)
         longest = output.lengths.max(dim=1)
@@ -108,12 +108,12 @@ def measure_detection(
     """
     if getattr(model, "decoder", None) is None:
         raise UserError("the model has no decoder")
-    images, generator = to_unit(data), torch.Generator().manual_seed(seed)
+    images, generator = view(model, data), torch.Generator().manual_seed(seed)
     with frozen(model):
         clean = _look(model, images)
         right = clean["predicted"] == data.labels
         kinds = {"inverted": invert(images), "shuffled pixels": shuffle(images, generator)}
-        kinds |= _attack(model, data, epsilon, steps, generator)
+        kinds |= _attack(model, images, data.labels, epsilon, steps, generator)
         seen = {name: _look(model, changed) for name, changed in kinds.items()}
     for name, values in seen.items():
         if name in ("FGSM", "PGD"):
@@ -145,12 +145,12 @@ def measure_detection(
 
 
 def _attack(
-    model: nn.Module, data: ImageData, epsilon: float, steps: int, generator: torch.Generator
+    model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, steps: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
     device = next(model.parameters()).device
     moved: dict[str, list[Tensor]] = {name: [] for name in (("FGSM", "PGD") if steps else ("FGSM",))}
-    for pixels, labels in zip(torch.split(data.images, _BATCH), torch.split(data.labels, _BATCH), strict=True):
-        part, targets = pixels.to(device).float() / 255, labels.to(device)
+    for pixels, classes in zip(torch.split(images, _BATCH), torch.split(labels, _BATCH), strict=True):
+        part, targets = pixels.to(device), classes.to(device)
         moved["FGSM"].append(fgsm(model, part, targets, epsilon, "cross-entropy").cpu())
         if steps:
             attacked = pgd(model, part, targets, epsilon, "cross-entropy", steps=steps, generator=generator)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Share, auroc, rounded, wilson
-from capsnet.analysis.watch import find_lengths, to_unit
+from capsnet.analysis.watch import find_lengths, view
 from capsnet.data import ImageData
 
 
@@ -105,7 +105,7 @@ def measure_errors(model: nn.Module, data: ImageData, *, most: int = 100) -> Err
         data: images.
         most: how many wrong and doubtful images are listed.
     """
-    return find_errors(find_lengths(model, to_unit(data)), data.labels, most=most)
+    return find_errors(find_lengths(model, view(model, data)), data.labels, most=most)
 
 
 def say_errors(found: ErrorResults) -> str:

@@ -14,7 +14,7 @@ from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.routing import is_leaky, t_score
 from capsnet.analysis.statistics import Share, wilson
 from capsnet.analysis.watch import find_class_layer, watch
-from capsnet.capsules import RoutingOutput
+from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 from capsnet.functional import dense_votes, squash
@@ -62,6 +62,11 @@ class IterationStatistics(TypedDict):
     own: int
     steps: list[IterationStep]
     random: RandomCoupling | None
+
+
+def make_votes(layer: DenseCapsules, children: Capsules) -> Float[Tensor, "b i j d"]:
+    """The votes of a layer's children, which it may never build itself."""
+    return dense_votes(children.poses.to(layer.weight.dtype), layer.weight)
 
 
 def route(routing: Routing, votes: Float[Tensor, "b i j d"], activations: Tensor, iterations: int) -> RoutingOutput:
@@ -117,7 +122,7 @@ def measure_iterations(
     generator = torch.Generator().manual_seed(seed)
     for batch in watch(model, data, batch_size=_batch_size(layer)):
         assert batch.children is not None
-        votes = dense_votes(batch.children.poses.to(layer.weight.dtype), layer.weight)
+        votes = make_votes(layer, batch.children)
         outputs = {count: route(layer.routing, votes, batch.children.activations, count) for count in counts}
         for count in counts:
             before = outputs.get(count - 1)

@@ -83,7 +83,7 @@ def analyse(
     analysis = ANALYSES.get(name)
     settings = {**analysis.settings, **(analysis.quick_settings if quick else {})}
     part = dataset.test if analysis.split == "test" else dataset.train
-    if part.labels.ndim != 1:
+    if part.labels.ndim != 1 or getattr(dataset, "pairing", None) is not None:
         raise UserError(f"{dataset.name}: has several classes in an image; the analysis needs one")
     data = choose(match_classes(part, model, dataset.name), limit or _images(analysis, quick), seed=seed)
     drawn = {"seed": seed} if analysis.draws else {}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Share, wilson
 from capsnet.analysis.transforms import disturb, rotate, scale, shift
-from capsnet.analysis.watch import find_lengths, to_unit
+from capsnet.analysis.watch import find_lengths, view
 from capsnet.data import ImageData
 
 
@@ -97,8 +97,8 @@ def measure_robustness(
         noise: standard deviations.
         seed: of directions and noise.
     """
-    images, n = to_unit(data), len(data)
-    step = max(1, round(min(data.image_shape[1:]) / 28))
+    images, n = view(model, data), len(data)
+    step = max(1, round(min(images.shape[2:]) / 28))
     asked = {"rotation": rotation, "shift": [step * pixels for pixels in shift], "scale": scale, "noise": noise}
 
     def count(changed: Tensor) -> Share:

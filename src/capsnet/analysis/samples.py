@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Share, rounded, wilson
+from capsnet.analysis.watch import read
 from capsnet.capsules import Capsules
 from capsnet.data import ImageData
 from capsnet.errors import UserError
@@ -110,7 +111,7 @@ def measure_samples(model: nn.Module, data: ImageData, *, samples: int = 50, see
             continue
         mean, covariance = fit_gaussian(members)
         images = decode(model, sample_gaussian(mean, covariance, samples, generator), label, classes)
-        read = model(images.to(device)).lengths.argmax(dim=1)
+        predicted = read(model, images.to(device)).lengths.argmax(dim=1)
         found.append(
             {
                 "label": label,
@@ -118,7 +119,7 @@ def measure_samples(model: nn.Module, data: ImageData, *, samples: int = 50, see
                 "mean": rounded(mean),
                 "covariance": [rounded(row) for row in covariance],
                 "dimensions": _dimensions(covariance),
-                "recognised": wilson(int((read == label).sum()), samples),
+                "recognised": wilson(int((predicted == label).sum()), samples),
             }
         )
     if not found:

@@ -69,12 +69,19 @@ def watch(model: nn.Module, data: ImageData, *, batch_size: int = 32) -> Iterato
 def find_lengths(model: nn.Module, images: Float[Tensor, "b c h w"], *, batch_size: int = 64) -> Float[Tensor, "b n"]:
     """Lengths of the class capsules of images in [0, 1]; images are moved to the model's device."""
     device = next(model.parameters()).device
-    return torch.cat([model(part.to(device)).lengths.cpu() for part in torch.split(images, batch_size)])
+    return torch.cat([read(model, part.to(device)).lengths.cpu() for part in torch.split(images, batch_size)])
 
 
-def to_unit(data: ImageData) -> Float[Tensor, "m c h w"]:
-    """Images in [0, 1]."""
+def view(model: nn.Module, data: ImageData) -> Float[Tensor, "m c h w"]:
+    """What a model sees of images, in [0, 1]: where attacks and changes are made."""
+    del model  # every model sees them whole
     return data.images.float() / 255
+
+
+def read(model: nn.Module, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
+    """What a model says of what it sees, as `view` gives it; differentiable."""
+    output: CapsNetOutput = model(images)
+    return output
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from torch import nn
 
 from capsnet.analysis.adversarial import AdversarialResults
 from capsnet.analysis.attacks import iterate
-from capsnet.analysis.watch import frozen, to_unit
+from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
 from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, new_figure, plain, styled
 from capsnet.figures.subject import Subject, add_figure
@@ -102,17 +102,17 @@ def _wrapped(text: str) -> str:
 def _draw_images(figure: Figure, found: AdversarialResults, model: nn.Module, data: ImageData) -> None:
     """One image attacked with each epsilon, and what the network takes it for."""
     device = next(model.parameters()).device
-    images, labels = to_unit(data).to(device), data.labels.to(device)
+    images, labels = view(model, data).to(device), data.labels.to(device)
     epsilons = [0.0, *found["epsilons"]]
     with frozen(model), torch.no_grad():
-        right = (model(images).lengths.argmax(dim=1) == labels).nonzero()[:, 0]
+        right = (read(model, images).lengths.argmax(dim=1) == labels).nonzero()[:, 0]
         chosen = right[:1] if len(right) else torch.zeros(1, dtype=torch.long, device=device)
         image, label = images[chosen], labels[chosen]
         # one batch: a batch of one image costs nearly as much
         strengths = torch.tensor(epsilons, device=device)[:, None, None, None]
         repeated, truths = image.expand(len(epsilons), -1, -1, -1), label.expand(len(epsilons))
         moved = iterate(model, repeated, truths, strengths, "cross-entropy", steps=_STEPS)
-        longest = model(moved).lengths.max(dim=1)
+        longest = read(model, moved).lengths.max(dim=1)
     step = min(1.2, 7.2 / len(epsilons))
     side = min(0.88, step - 0.1)
     tall = side * image.shape[2] / image.shape[3]

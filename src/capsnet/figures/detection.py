@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from capsnet.analysis.attacks import fgsm
 from capsnet.analysis.detection import DetectionResults, invert, shuffle
 from capsnet.analysis.statistics import Histogram
-from capsnet.analysis.watch import frozen, to_unit
+from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
 from capsnet.figures.style import BLUE, GREY, ORANGE, PALE, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
@@ -108,13 +108,13 @@ def _draw_scores(axes: Axes, found: DetectionResults) -> None:
 def _draw_images(figure: Figure, model: nn.Module, data: ImageData, epsilon: float, seed: int) -> None:
     """One image as it is and changed, above what the decoder makes of it."""
     device = next(model.parameters()).device
-    image, label = to_unit(data)[:1], data.labels[:1]
+    image, label = view(model, data)[:1], data.labels[:1]
     with frozen(model), torch.no_grad():
         attacked = fgsm(model, image.to(device), label.to(device), epsilon, "cross-entropy").cpu()
         shuffled = shuffle(image, torch.Generator().manual_seed(seed))
         shown = {"clean": image, "inverted": invert(image), "shuffled pixels": shuffled, "FGSM": attacked}
         images = torch.cat(list(shown.values()))
-        output = model(images.to(device))
+        output = read(model, images.to(device))
         drawn: Tensor = model.reconstruct(output.capsules).cpu()  # type: ignore[operator]
     errors = (drawn - images).square().flatten(1).sum(dim=1).tolist()
     above, below = to_tiles(images), to_tiles(drawn)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from capsnet.analysis.errors import ErrorResults, Mistake
-from capsnet.analysis.watch import to_unit
+from capsnet.analysis.watch import read, view
 from capsnet.data import ImageData
 from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, new_figure, plain, styled
 from capsnet.figures.subject import Subject, add_figure
@@ -67,7 +67,7 @@ def _decode_both(model: nn.Module, data: ImageData, items: Sequence[Mistake]) ->
     """
     device = next(model.parameters()).device
     indices = torch.tensor([item["index"] for item in items])
-    capsules = model(to_unit(data.select(indices)).to(device)).capsules
+    capsules = read(model, view(model, data.select(indices)).to(device)).capsules
     drawn = []
     for said in (data.labels[indices], torch.tensor([item["predicted"] for item in items])):
         drawn.append(model.reconstruct(capsules, said.to(device)).cpu())  # type: ignore[operator]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from capsnet.analysis.robustness import Curve, RobustnessCurves, change_images
-from capsnet.analysis.watch import to_unit
+from capsnet.analysis.watch import view
 from capsnet.figures.style import BLUE, GREY, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
@@ -84,7 +84,7 @@ def _draw_tiles(
 
 def _draw(subject: Subject) -> Figure:
     record = subject.record("robustness")
-    image = to_unit(subject.images_of(record).select(torch.tensor([0])))
+    image = view(subject.model, subject.images_of(record).select(torch.tensor([0])))
     shift = subject.run.config.shift
     return draw_robustness(cast(RobustnessCurves, record["results"]), image, seed=record["seed"], shift=shift)
 
