@@ -1,6 +1,8 @@
 """How sharply children are routed to classes, and how much that differs from image to image.
 
-T-score: Renzulli, Tartaglione, Grangetto, "REM: Routing Entropy Minimization for Capsule Networks", 2022.
+T-score: Peer, Stabinger, Rodríguez-Sánchez, "Increasing the adversarial robustness and explainability of capsule
+networks with γ-capsules", 2018; entropy of routing: Renzulli, Tartaglione, Grangetto, "REM: Routing Entropy
+Minimization for Capsule Networks", 2022.
 Deviation over images: Mitterreiter, Koch, Giesen, Laue, "Why Capsule Neural Networks Do Not Scale: Challenging the
 Dynamic Parse-Tree Assumption", AAAI 2023.
 """
