@@ -1,4 +1,5 @@
-"""Write the table of results in README.md from the run folders in docs/runs, and take pictures from the last of them.
+"""Write the table of results in README.md from the run folders in docs/runs, take pictures from the last of them, and
+write the pages of the studies in docs/studies.
 
 No number is typed by hand. Weights and figures of a run are not kept in the repository, so pictures change only where
 `capsnet report docs/runs/NAME` was run before.
@@ -7,6 +8,8 @@ No number is typed by hand. Weights and figures of a run are not kept in the rep
 import json
 import shutil
 from pathlib import Path
+
+from study_pages import write_pages
 
 from capsnet.recipes import RECIPES
 from capsnet.training import Evaluation, Run
@@ -60,6 +63,7 @@ def main() -> None:
         if (picture := folders[-1] / "figures" / f"{name}.png").is_file():
             shutil.copyfile(picture, ROOT / "docs" / "pictures" / picture.name)
     print(json.dumps([folder.name for folder in folders]))
+    print(json.dumps([page.name for page in write_pages()]))
 
 
 if __name__ == "__main__":

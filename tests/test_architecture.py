@@ -23,9 +23,11 @@ LEVELS = {
     "training": 4,
     "recipes": 5,
     "analysis": 5,
-    "figures": 6,
-    "cli": 7,
-    "__main__": 7,
+    "bench": 5,
+    "studies": 6,
+    "figures": 7,
+    "cli": 8,
+    "__main__": 8,
 }
 
 
@@ -60,6 +62,17 @@ def test_import_loads_nothing_heavy():
     script = "import sys, capsnet; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "tyro", "rich", "pooch", "sklearn", "scipy", "PIL", "tensorboard"} & set(loaded)
+
+
+def test_one_image_is_recognised_without_the_compiler():
+    script = (
+        "import sys, torch, capsnet; model = capsnet.create_model('capsnet-tiny').eval()\n"
+        "with torch.inference_mode(): model.reconstruct(model(torch.zeros(1, 1, 28, 28)).capsules)\n"
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    # each of them takes longer than the network
+    assert not {"torch._dynamo", "torch.onnx", "triton", "sympy"} & set(loaded)
 
 
 def test_library_files_are_short():

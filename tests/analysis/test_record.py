@@ -7,8 +7,9 @@ import torch
 
 from capsnet.analysis import ANALYSES, analyse
 from capsnet.analysis.record import choose, choose_indices, fingerprint, read_record, write_record
-from capsnet.data import Dataset, load_data
+from capsnet.data import Dataset, ImageData, load_data
 from capsnet.errors import UserError
+from capsnet.models import create_model
 from capsnet.training import Run, load
 
 
@@ -70,3 +71,21 @@ def test_an_unknown_analysis_is_refused(make_subject):
     model, data = make_subject()
     with pytest.raises(UserError, match="did you mean 'routing'"):
         analyse(model, Dataset("x", data, data), "routin")
+
+
+def test_a_network_without_capsules_gives_what_it_can():
+    sizes = {"channels": (4,), "kernel_sizes": (5,), "hidden": (8,)}
+    model = create_model("baseline-cnn", image_shape=(1, 12, 12), num_classes=3, **sizes).eval()
+    data = ImageData(torch.randint(0, 256, (6, 1, 12, 12), dtype=torch.uint8), torch.arange(6) % 3, model.class_names)
+    reasons = {}
+    for name in ANALYSES.names():
+        try:
+            analyse(model, Dataset("x", data, data), name, quick=True)
+        except UserError as fault:
+            reasons[name] = str(fault)
+    assert reasons == {
+        "detection": "the model has no decoder",
+        "iterations": "the model has no layer in which every capsule votes for every class",
+        "routing": "the model's routing gives no coupling",
+        "samples": "the model has no decoder",
+    }

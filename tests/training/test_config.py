@@ -47,6 +47,15 @@ def test_rate_of_capsnet_keras_falls_after_each_epoch():
     assert rates == pytest.approx([1e-3, 1e-3, 0.9e-3, 0.9e-3, 0.81e-3])
 
 
+def test_rate_of_one_cycle_rises_for_a_fifth_of_the_run_and_falls_to_nothing():
+    config = RunConfig(schedule="one-cycle", lr=2e-3, epochs=2)
+    rates = [config.learning_rate(step, 50) for step in range(100)]
+    assert rates[0] == pytest.approx(2e-3 / 20)
+    assert max(rates) == rates[19] == pytest.approx(2e-3)
+    assert rates[99] == pytest.approx(2e-3 / 81)
+    assert rates == sorted(rates[:20]) + sorted(rates[20:], reverse=True)
+
+
 def test_configuration_of_a_newer_version_is_refused():
     values = json.loads(RunConfig().to_json()) | {"format_version": 99}
     with pytest.raises(UserError, match="newer capsnet"):

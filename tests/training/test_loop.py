@@ -10,7 +10,7 @@ from tests.conftest import TINY
 
 from capsnet.data import load_data
 from capsnet.errors import UserError
-from capsnet.training import Diverged, Run, train
+from capsnet.training import Diverged, Run, objective, train
 from capsnet.training import loop as module
 from capsnet.training.loop import Job, plan_epoch
 
@@ -104,7 +104,7 @@ def test_finished_run_is_left_alone_and_may_be_made_longer(tiny_run, tmp_path):
 
 
 def test_loss_that_is_not_finite_stops_with_step_and_cause_and_keeps_the_last_good_state(tmp_path, monkeypatch):
-    whole = module.margin_loss
+    whole = objective.margin_loss
     calls = []
 
     def poisoned(lengths, targets, **options):
@@ -113,7 +113,7 @@ def test_loss_that_is_not_finite_stops_with_step_and_cause_and_keeps_the_last_go
 
     config = replace(TINY, validation=0)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "margin_loss", poisoned)
+        patch.setattr(objective, "margin_loss", poisoned)
         with pytest.raises(Diverged, match=r"not finite at step 8, .* smaller --lr \(the last good state is kept in"):
             train(config, out=tmp_path / "run")
     tensors = load_file(tmp_path / "run" / "last" / "checkpoint.safetensors")

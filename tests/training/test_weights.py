@@ -18,6 +18,12 @@ def test_loaded_model_is_the_one_that_was_saved(tiny_run):
     assert model(images).lengths.equal(again(images).lengths)
 
 
+def test_loading_draws_no_random_number(tiny_run):
+    before = torch.get_rng_state()
+    capsnet.load(tiny_run.folder)
+    assert torch.get_rng_state().equal(before)
+
+
 def rewrite(tiny_run, path, change, metadata=None):
     source = tiny_run.folder / "weights.safetensors"
     tensors = load_file(source)

@@ -1,13 +1,12 @@
 """Statistics that several analyses share: intervals of a share, and how well a score tells two groups apart."""
 
-from math import sqrt
 from typing import TypedDict
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Z95 = 1.959964
+from capsnet.training.evaluation import wilson_interval
 
 
 class Share(TypedDict):
@@ -28,24 +27,15 @@ class Histogram(TypedDict):
 
 
 def wilson(count: int, n: int) -> Share:
-    r"""The share `count / n` and its interval.
-
-    $$\frac{p + z^2/2n \pm z \sqrt{p(1-p)/n + z^2/4n^2}}{1 + z^2/n}$$
+    """The share `count / n` of images and its interval.
 
     Args:
         count: images for which something holds.
         n: all images, at least one.
     """
-    share, square = count / n, Z95 * Z95
-    centre = (share + square / (2 * n)) / (1 + square / n)
-    half = Z95 / (1 + square / n) * sqrt(share * (1 - share) / n + square / (4 * n * n))
-    return {
-        "count": count,
-        "n": n,
-        "share": share,
-        "low": min(max(centre - half, 0.0), share),
-        "high": max(min(centre + half, 1.0), share),
-    }
+    share = count / n
+    low, high = (end / 100 for end in wilson_interval(share, n))
+    return {"count": count, "n": n, "share": share, "low": min(low, share), "high": max(high, share)}
 
 
 def auroc(positives: Float[Tensor, " p"], negatives: Float[Tensor, " q"]) -> float:

@@ -11,10 +11,22 @@ import platform
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from capsnet.cache import cache_dir
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def constant(function: F) -> F:
+    """Tell torch.compile not to look into a function, but to call it while compiling and keep its result.
+
+    `torch.compiler.assume_constant_result` sets the same mark, but imports the compiler, which takes two seconds.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 def remember(key: str, words: tuple[str, ...], decide: Callable[[], str]) -> str:

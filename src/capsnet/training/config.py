@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from capsnet.errors import UserError
 
@@ -12,6 +12,8 @@ FORMAT_VERSION = 1
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
+Execution = Literal["eager", "compile", "cuda-graph"]
+Schedule = Literal["exponential", "one-cycle"]
 Option = bool | int | float | str
 
 
@@ -48,7 +50,9 @@ class RunConfig:
     batch_size: int = 128
     """Images in a step."""
     lr: float = 1e-3
-    """Learning rate of Adam at the first step."""
+    """Learning rate of Adam: at the first step, or at the peak of one-cycle."""
+    schedule: Schedule = "exponential"
+    """How the rate goes on: it decays, or (one-cycle) rises for a fifth of the run, then falls in a line to zero."""
     lr_decay: float = 0.96
     """Factor on the learning rate each lr-decay-steps steps, applied continuously."""
     lr_decay_steps: int = 2000
@@ -67,6 +71,8 @@ class RunConfig:
     """Where to compute."""
     precision: Precision = "auto"
     """Of the convolutions; auto is bf16 where the hardware computes in it, else fp32. Routing is always fp32."""
+    execution: Execution = "eager"
+    """How a step is run: operation by operation, by torch.compile, or as one CUDA graph."""
 
     def __post_init__(self) -> None:
         for name, low in _AT_LEAST.items():
@@ -77,12 +83,20 @@ class RunConfig:
                 raise UserError(f"{_flag(name)} must be above 0, got {getattr(self, name)}")
         if self.lr_decay > 1:
             raise UserError(f"--lr-decay is a factor of at most 1, got {self.lr_decay}")
-        for name, choices in (("device", ("auto", "cpu", "cuda")), ("precision", ("auto", "fp32", "bf16"))):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
-        """Learning rate of the step with this number, from 0; never below 1e-6 (the authors' floor)."""
+        """Learning rate of the step with this number, from 0.
+
+        Exponential: never below 1e-6 (the authors' floor). One-cycle: Smith, "A disciplined approach to neural network
+        hyper-parameters", 2018, with straight lines.
+        """
+        if self.schedule == "one-cycle":
+            total = self.steps or self.epochs * steps_per_epoch
+            peak = max(1, round(_RISE * total))
+            return self.lr * min((step + 1) / peak, (total - step) / (total - peak + 1))
         decays = step / self.lr_decay_steps if self.lr_decay_steps else step // steps_per_epoch
         return max(self.lr * self.lr_decay**decays, min(self.lr, 1e-6))
 
@@ -127,6 +141,18 @@ _AT_LEAST: Mapping[str, float] = {
     "limit": 0,
     "seed": 0,
 }
+
+_CHOICES = {
+    name: get_args(literal)
+    for name, literal in (
+        ("device", Device),
+        ("precision", Precision),
+        ("execution", Execution),
+        ("schedule", Schedule),
+    )
+}
+# share of the run in which the rate of one-cycle rises
+_RISE = 0.2
 
 
 def _flag(name: str) -> str:

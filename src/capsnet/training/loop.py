@@ -4,15 +4,16 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from capsnet.data import Dataset, ImageData, hold_out, load_data
-from capsnet.data.augment import draw_shifts, shift_images
+from capsnet.data.augment import draw_shifts
 from capsnet.errors import UserError
-from capsnet.losses import margin_loss, reconstruction_loss
+from capsnet.models.factory import model_options
 from capsnet.training.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.training.config import RunConfig
 from capsnet.training.device import (
@@ -22,17 +23,21 @@ from capsnet.training.device import (
     resolve_precision,
     seed_everything,
 )
-from capsnet.training.evaluation import Evaluation, evaluate_model
+from capsnet.training.evaluation import evaluate_model
 from capsnet.training.files import check_space, write_json, write_text
 from capsnet.training.metrics import MetricsFile, open_tensorboard
 from capsnet.training.progress import Reporter
 from capsnet.training.run import Run, RunResult, check_new, new_folder
+from capsnet.training.step import Step
 from capsnet.training.stop import StopRequest, stop_on_signal
 from capsnet.training.weights import ModelSpec, count_parameters, save_weights
 
+# in the order of `Step.totals`
 MEANS = ("loss", "margin_loss", "reconstruction_loss", "accuracy")
 _ROWS_PER_EPOCH = 20
 _CHECKPOINT_SECONDS = 300.0
+# a look at the numbers waits for the device
+_LOOK_SECONDS = 1.0
 
 
 class Diverged(UserError):
@@ -66,6 +71,8 @@ def train(
         >>> run = train(RunConfig(data="digits", epochs=1))
         >>> run.evaluation()["test"]["accuracy"]
     """
+    if "decoder" not in model_options(config.model):
+        config = replace(config, recon_weight=0.0)
     folder = resume or out or new_folder(config.recipe)
     if resume is None:
         check_new(folder)
@@ -126,16 +133,18 @@ class Job:
         tensorboard: bool,
     ) -> None:
         self.run, self.config, self.spec = run, run.config, spec
-        self.model, self.device, self.precision = model, device, precision
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=self.config.lr, fused=True)
+        self.model, self.device = model, device
+        self.step = Step(model, training, self.config, precision)
         self.training, self.validation = training, validation
         self.steps_per_epoch = -(-len(training) // self.config.batch_size)
         self.total_steps = self.config.steps or self.config.epochs * self.steps_per_epoch
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
-        # loss, margin loss, reconstruction loss, correct, images
-        self.totals = torch.zeros(5, device=device)
-        self.bad_step = torch.zeros((), dtype=torch.long, device=device)
+        self.draws = any(isinstance(part, nn.Dropout) for part in model.modules())
+        # rows of metrics whose numbers are still on the device: step, images, sums
+        self.rows: list[tuple[int, int, Tensor]] = []
+        # images trained on, and the time, when the device was waited for
+        self.seen_images, self.clock = 0, 0.0
         self.metrics = MetricsFile(run.folder / "metrics.csv")
         self.events = open_tensorboard(run.folder / "tensorboard") if tensorboard else None
 
@@ -143,8 +152,10 @@ class Job:
         """Go on from the run's checkpoint, or from the start where it was killed before its first one."""
         last = self.run.folder / "last"
         if (last / "checkpoint.safetensors").exists():
-            self.state, totals = load_checkpoint(last, self.model, self.optimizer)
-            self.totals = totals.to(self.device)
+            self.state, totals = load_checkpoint(last, self.model, self.step.optimizer)
+            self.step.totals.copy_(totals)
+            self.step.done.fill_(self.state.step)
+            self.seen_images = self.state.images
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 
@@ -166,73 +177,50 @@ class Job:
         epoch, done = divmod(self.state.step, self.steps_per_epoch)
         order, shifts = plan_epoch(self.config, epoch, len(self.training), self.device)
         self.model.train()
-        saved = started = time.monotonic()
+        saved = self.clock = time.monotonic()
         last_step = min((epoch + 1) * self.steps_per_epoch, self.total_steps)
         for position in range(done, self.steps_per_epoch):
             part = slice(position * self.config.batch_size, (position + 1) * self.config.batch_size)
             self._step(order[part], shifts[part])
             if self.state.step == last_step:
                 break
-            ends_row = self.state.step % self.row_steps == 0
+            if self.state.step % self.row_steps == 0:
+                self._end_row()
             due = stop.requested or time.monotonic() - saved > _CHECKPOINT_SECONDS
-            if ends_row or due:
-                # reading whether the loss is finite waits for the device, so the clock is honest from here
-                self._check_finite()
-                self.state.seconds += time.monotonic() - started
-                if ends_row:
-                    self._report(reporter, None)
-                if due:
-                    self._save()
-                    saved = time.monotonic()
-                if stop.requested:
-                    self._stop()
-                started = time.monotonic()
-        self._check_finite()
-        self.state.seconds += time.monotonic() - started
-        self._report(reporter, self._validate())
+            if due or time.monotonic() - self.clock > _LOOK_SECONDS:
+                self._look(reporter)
+            if due:
+                self._save()
+                saved = self.clock = time.monotonic()
+            if stop.requested:
+                self._stop()
+        self._end_row()
+        *before, last = self._read_rows()
+        self._report(reporter, *before, {**last, **self._validate()})
         self._save()
         if stop.requested and self.state.step < self.total_steps:
             self._stop()
 
     def _save(self) -> None:
-        save_checkpoint(self.run.folder / "last", self.model, self.optimizer, self.state, self.totals)
+        save_checkpoint(self.run.folder / "last", self.model, self.step.optimizer, self.state, self.step.totals)
 
     def _stop(self) -> None:
         folder = self.run.folder
         raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
 
     def _step(self, indices: Tensor, shifts: Tensor) -> None:
-        rate = self.config.learning_rate(self.state.step, self.steps_per_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        images, labels = self.training.images[indices], self.training.labels[indices]
-        if self.config.shift:
-            images = shift_images(images, shifts)
-        images = images.float() / 255
-        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
-        with autocast:
-            output = self.model(images)
-            margin = margin_loss(output.lengths, labels)
-            reconstruction = torch.zeros_like(margin)
-            if self.config.recon_weight:
-                # the true class is decoded in training, the longest capsule at test (section 4.1)
-                drawn = self.model.reconstruct(output.capsules, labels)  # type: ignore[operator]
-                reconstruction = reconstruction_loss(drawn, images)
-            loss = margin + self.config.recon_weight * reconstruction
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        with torch.no_grad():
-            correct = (output.lengths.argmax(dim=1) == labels).sum()
-            losses = torch.stack([loss, margin, reconstruction]) * len(images)
-            self.totals += torch.cat([losses, correct[None], torch.full_like(correct[None], len(images))])
+        if self.draws:
+            # dropout draws from the global generator: seeded for each step, a resumed run draws the same
+            torch.manual_seed(self.config.seed * 1_000_003 + 500_000 + self.state.step)
+        self.step(indices, shifts, self._rate(self.state.step))
         self.state.step += 1
-        unheard = (self.bad_step == 0) & ~loss.detach().isfinite()
-        self.bad_step.masked_fill_(unheard, self.state.step)
-        self.state.images += len(images)
+        self.state.images += len(indices)
+
+    def _rate(self, step: int) -> float:
+        return self.config.learning_rate(step, self.steps_per_epoch)
 
     def _check_finite(self) -> None:
-        bad = int(self.bad_step)
+        bad = int(self.step.bad_step)
         if bad == 0:
             return
         folder = self.run.folder
@@ -240,40 +228,60 @@ class Job:
         last_good = f"the last good state is kept in {folder}" if kept else "no epoch was finished before it"
         raise Diverged(
             f"the loss is not finite at step {bad}, where the learning rate is "
-            f"{self.config.learning_rate(bad - 1, self.steps_per_epoch):.2g}; most likely that is too high: start "
+            f"{self._rate(bad - 1):.2g}; most likely that is too high: start "
             f"anew with a smaller --lr ({last_good})"
         )
 
-    def _validate(self) -> Evaluation | None:
+    def _validate(self) -> dict[str, float]:
         """Keep the weights that are best on validation; without validation, the last."""
-        result = None
+        row, accuracy, loss = {}, 0.0, -float(self.state.step)
         if self.validation is not None:
             result = evaluate_model(self.model, self.validation, name=self.config.data, split="validation")
-        accuracy, loss = (result.accuracy, result.margin_loss) if result else (0.0, -float(self.state.step))
+            accuracy, loss = result.accuracy, result.margin_loss
+            row = {"validation_loss": loss, "validation_accuracy": accuracy}
         if self.state.improves(accuracy, loss):
             self.state.best_step, self.state.best_accuracy, self.state.best_loss = self.state.step, accuracy, loss
             save_weights(self.run.weights_path, self.model, self.spec)
-        return result
+        return row
 
-    def _report(self, reporter: Reporter, validation: Evaluation | None) -> None:
-        """Write a row of the means since the last one."""
-        *sums, count = self.totals.tolist()
-        self.totals.zero_()
-        row = {
-            "step": float(self.state.step),
-            "epoch": self.state.step / self.steps_per_epoch,
-            "learning_rate": self.config.learning_rate(self.state.step - 1, self.steps_per_epoch),
-            **{name: total / count for name, total in zip(MEANS, sums, strict=True)},
-            "images_per_second": self.state.images / self.state.seconds,
-            "seconds": self.state.seconds,
-        }
-        if validation is not None:
-            row |= {"validation_loss": validation.margin_loss, "validation_accuracy": validation.accuracy}
-        self.metrics.append(row)
-        if self.events is not None:
-            for name, value in row.items():
-                self.events.add_scalar(name, value, self.state.step)
-        reporter.row(row)
+    def _end_row(self) -> None:
+        """End a row of metrics; its numbers stay on the device, which nobody waits for here."""
+        self.rows.append((self.state.step, self.state.images, self.step.totals.clone()))
+        self.step.totals.zero_()
+
+    def _look(self, reporter: Reporter) -> None:
+        self._report(reporter, *self._read_rows())
+        self.clock = time.monotonic()
+
+    def _read_rows(self) -> list[dict[str, float]]:
+        """Wait for the device, and read the rows that ended since this was done before.
+
+        Raises:
+            Diverged: a loss among them was not finite.
+        """
+        self._check_finite()
+        before, seconds = self.seen_images, time.monotonic() - self.clock
+        rows = []
+        for step, images, totals in self.rows:
+            *sums, count = totals.tolist()
+            # nothing was measured in between: each row gets the share of the time that its images are of all
+            elapsed = self.state.seconds + seconds * (images - before) / (self.state.images - before)
+            means = {name: total / count for name, total in zip(MEANS, sums, strict=True)}
+            epoch, rate = step / self.steps_per_epoch, self._rate(step - 1)
+            row = {"step": float(step), "epoch": epoch, "learning_rate": rate, **means}
+            rows.append({**row, "images_per_second": images / elapsed, "seconds": elapsed})
+        self.state.seconds += seconds
+        self.seen_images = self.state.images
+        self.rows.clear()
+        return rows
+
+    def _report(self, reporter: Reporter, *rows: dict[str, float]) -> None:
+        for row in rows:
+            self.metrics.append(row)
+            if self.events is not None:
+                for name, value in row.items():
+                    self.events.add_scalar(name, value, int(row["step"]))
+            reporter.row(row)
 
 
 def plan_epoch(config: RunConfig, epoch: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -289,14 +297,16 @@ def plan_epoch(config: RunConfig, epoch: int, count: int, device: torch.device) 
 
 def _specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     classes = dataset.train.class_names
-    options = {
+    offered = {
         "image_shape": dataset.train.image_shape,
         "num_classes": len(classes),
         "routing": config.routing,
         "iterations": config.iterations,
         "decoder": config.recon_weight > 0,
-        **config.model_options,
     }
+    # a CNN has neither routing nor decoder
+    taken = model_options(config.model)
+    options = {name: value for name, value in offered.items() if name in taken} | dict(config.model_options)
     return ModelSpec(config.model, options, classes, dataset.preparation, dataset.name)
 
 
@@ -311,6 +321,7 @@ def _test(job: Job, dataset: Dataset) -> None:
         "test_last": last.to_dict(),
         "best_step": job.state.best_step,
         "step": job.state.step,
+        "parameters": count_parameters(job.model),
         "seconds": job.state.seconds,
         "images_per_second": job.state.images / max(job.state.seconds, 1e-9),
     }

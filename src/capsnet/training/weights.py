@@ -1,13 +1,15 @@
 """Weights files: a model's tensors, and beside them what is needed to build it again. Safetensors: no code is run."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from capsnet.data.dataset import Preparation
 from capsnet.errors import UserError
@@ -42,6 +44,25 @@ class ModelSpec:
         return model
 
 
+class _NoDraws(TorchFunctionMode):
+    """Leaves memory as it is where an initialisation would fill it with random numbers."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
+        options = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        # some of torch's initialisations come here whole, with their tensor by name
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return options["tensor"]
+        return func(*args, **options)
+
+
 def save_weights(path: Path, model: nn.Module, spec: ModelSpec) -> None:
     """Write a model's weights with its specification."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
@@ -63,7 +84,9 @@ def load_weights(path: Path) -> nn.Module:
     if version > FORMAT_VERSION:
         raise UserError(f"{path}: is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION})")
     values["class_names"] = tuple(values["class_names"])
-    model = ModelSpec(**values).build()
+    # drawing eight million numbers that are overwritten at once takes longer than reading them
+    with _NoDraws():
+        model = ModelSpec(**values).build()
     fill_model(model, tensors, path)
     return model.eval()
 

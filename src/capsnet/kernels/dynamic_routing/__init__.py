@@ -4,6 +4,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 2 
 is computed here, forward and backward, is in README.md of this folder.
 """
 
+import sys
 from typing import Literal
 
 import torch
@@ -101,7 +102,7 @@ def _refuses_values(tensors: list[Tensor]) -> str | None:
 
 
 def _refuses_context(tensors: list[Tensor]) -> str | None:
-    if torch._C._get_tracing_state() is not None or torch.onnx.is_in_onnx_export():
+    if torch._C._get_tracing_state() is not None or _exports_onnx():
         return "TorchScript and ONNX know only torch's own operations"
     if torch.compiler.is_compiling():
         return None
@@ -111,6 +112,11 @@ def _refuses_context(tensors: list[Tensor]) -> str | None:
     if forward_ad._current_level >= 0 and any(map(_has_tangent, tensors)):
         return "it has no forward-mode derivative"
     return None
+
+
+def _exports_onnx() -> bool:
+    # nobody exports to ONNX before torch.onnx is imported, which takes a quarter of a second
+    return (torch.compiler.is_compiling() or "torch.onnx" in sys.modules) and torch.onnx.is_in_onnx_export()
 
 
 def _has_tangent(tensor: Tensor) -> bool:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from capsnet.errors import UserError
-from capsnet.kernels.choices import remember
+from capsnet.kernels.choices import constant, remember
 from capsnet.kernels.strided_conv.bilinear import MAX_POINTS, axis, tile_size
 from capsnet.kernels.strided_conv.op import strided_conv2d
 
@@ -31,6 +31,8 @@ MIN_BATCH = 12
 """With fewer images the window's transformation, which every call pays once, costs more than it saves."""
 MIN_SAVING = 1.5
 """With fewer multiplications saved than this factor there is nothing to gain, and nothing is measured."""
+MEASURED = (16, 64)
+"""Numbers of images for which the two ways are compared; a batch goes by the largest that it reaches."""
 PATIENCE = 2.0
 """Seconds after which a measurement starts no further round."""
 MARGIN = 1.1
@@ -51,6 +53,9 @@ def conv2d(
     The result is the same but for rounding. Where the fast way is taken, it lies in channels-last order, as capsules
     read it. It is differentiable in all three tensors, any number of times.
 
+    Under autocast to bfloat16, torch's way multiplies in bfloat16 and the fast way in float32, the only type in which
+    its transforms are exact enough: there it is the more exact one of the two.
+
     Args:
         x: feature maps.
         weight: windows.
@@ -64,7 +69,7 @@ def conv2d(
 
 
 def _fast(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    result: Tensor = strided_conv2d(x, weight, bias, list(stride))
+    result: Tensor = strided_conv2d(x.to(weight.dtype), weight, bias, list(stride))
     return result
 
 
@@ -73,10 +78,11 @@ def refuses(x: Tensor, weight: Tensor, stride: int | tuple[int, int]) -> str | N
     steps = (stride, stride) if isinstance(stride, int) else stride
     if x.device.type != "cpu" or weight.device.type != "cpu":
         return f"it runs on the CPU, and the tensors are on {x.device} and {weight.device}"
-    if x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64):
+    halved = _halved() and x.dtype in (torch.bfloat16, torch.float32) and weight.dtype == torch.float32
+    if not halved and (x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64)):
         return f"it needs float32 or float64 throughout, and the tensors are {x.dtype} and {weight.dtype}"
-    if torch.is_autocast_enabled("cpu"):
-        return "autocast asks for a lower precision"
+    if torch.is_autocast_enabled("cpu") and not halved:
+        return "autocast asks for a type that it does not know"
     if torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
         return "an exported program keeps the standard operator"
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
@@ -92,7 +98,11 @@ def refuses(x: Tensor, weight: Tensor, stride: int | tuple[int, int]) -> str | N
     return reason
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _halved() -> bool:
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+
+
+@constant
 def _too_little(axes: tuple[tuple[int, int, int], ...]) -> str | None:
     saving = 1.0
     for size, taps, step in axes:
@@ -108,9 +118,9 @@ def choose(x: Tensor, weight: Tensor, stride: int | tuple[int, int]) -> Way:
     """Tell which way `conv2d` takes: `"fast"` or `"plain"`, which is torch's own convolution.
 
     In this order: `CAPSNET_KERNELS=plain`; the reasons of `refuses`; `CAPSNET_STRIDED_CONV` (`fast`, `plain`, or
-    `auto`, the default); what `pin` was given, or this machine has measured for these sizes, whatever the batch; a
-    measurement of about a second, forward and backward on 16 images, in which the fast way must win clearly. It is
-    written to the user's cache, so that all processes of a machine take the same way.
+    `auto`, the default); what `pin` was given, or this machine has measured for these sizes and about as many images;
+    a measurement of a second or two, forward and backward, in which the fast way must win clearly. It is written to the
+    user's cache, so that all processes of a machine take the same way.
 
     Raises:
         UserError: `CAPSNET_STRIDED_CONV` holds another word.
@@ -132,9 +142,10 @@ def choose(x: Tensor, weight: Tensor, stride: int | tuple[int, int]) -> Way:
         return "plain"
     if asked == "fast":
         return "fast"
-    # inside a compiled graph a size may be a symbol: the choice fixes all but the batch
+    # inside a compiled graph a size may be a symbol: the choice fixes it
     sizes = [operator.index(size) for size in (*x.shape[1:], *weight.shape, *steps)]
-    way: Way = _decide(str(x.dtype).removeprefix("torch."), *sizes)
+    images = next(count for count in reversed(MEASURED) if count <= max(x.shape[0], MEASURED[0]))
+    way: Way = _decide("bfloat16" if _halved() else str(weight.dtype).removeprefix("torch."), images, *sizes)
     return way
 
 
@@ -155,14 +166,15 @@ def pin(chosen: Mapping[str, str]) -> None:
     _choices.update({key: "fast" if way == "fast" else "plain" for key, way in chosen.items()})
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _decide(dtype: str, *sizes: int) -> Way:
+@constant
+def _decide(dtype: str, images: int, *sizes: int) -> Way:
     image, window, stride = sizes[:3], sizes[3:7], sizes[7:]
-    key = f"{'x'.join(map(str, image))} window {'x'.join(map(str, window))} stride {stride[0]}x{stride[1]} {dtype}"
+    shapes = (f"{images}x{'x'.join(map(str, image))}", f"window {'x'.join(map(str, window))}")
+    key = " ".join((*shapes, f"stride {stride[0]}x{stride[1]} {dtype}"))
     if key not in _choices:
 
         def decide() -> Way:
-            plain, fast = measure(image, window, (stride[0], stride[1]), getattr(torch, dtype))
+            plain, fast = measure(image, window, (stride[0], stride[1]), getattr(torch, dtype), images=images)
             times = f"{fast * 1e3:.0f} ms, torch's own {plain * 1e3:.0f} ms"
             logging.getLogger("capsnet").info(f"strided_conv, {key}: {times}")
             return "fast" if fast * MARGIN < plain else "plain"
@@ -186,7 +198,7 @@ def measure(
         image: channels, height and width.
         window: output channels, channels, height and width.
         stride: vertical and horizontal step.
-        dtype: of all tensors.
+        dtype: of all tensors; for bfloat16, what autocast makes of a float32 window.
         images: size of the batch.
         rounds: how often each is timed, after one round that is not; fewer once `PATIENCE` is over.
     """
@@ -194,7 +206,8 @@ def measure(
     with torch.inference_mode(False), torch.enable_grad():
         # the values do not matter, and the global generator must stay as it is
         x = torch.linspace(-1, 1, images, dtype=dtype).view(-1, 1, 1, 1).repeat(1, *image).requires_grad_()
-        weight = torch.full(window, 0.01, dtype=dtype, requires_grad=True)
+        wide = torch.float32 if dtype == torch.bfloat16 else dtype
+        weight = torch.full(window, 0.01, dtype=wide, requires_grad=True)
         begin = time.perf_counter()
         for done in range(rounds + 1):
             # on a busy machine one round may take seconds
@@ -202,7 +215,7 @@ def measure(
                 break
             for way, taken in enumerate(times):
                 start = time.perf_counter()
-                output = _fast(x, weight, None, stride) if way else F.conv2d(x, weight, None, stride)
+                output = _fast(x, weight, None, stride) if way else F.conv2d(x, weight.to(dtype), None, stride)
                 torch.autograd.grad(output, (x, weight), torch.ones_like(output))
                 taken.append(time.perf_counter() - start)
     # the first round pays for new memory, and counts only where there is no other

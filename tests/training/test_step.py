@@ -1,0 +1,76 @@
+"""A step is the gradient step it says it is."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.conftest import TINY
+
+from capsnet import create_model
+from capsnet.data import load_data
+from capsnet.errors import UserError
+from capsnet.losses import margin_loss, reconstruction_loss
+from capsnet.training.step import Step, prepare_images
+
+SHIFTS = torch.zeros(4, 2, dtype=torch.long)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return create_model(TINY.model, image_shape=(1, 28, 28))
+
+
+def test_step_moves_the_weights_along_the_gradient_of_both_losses(model):
+    data = load_data("digits").train
+    images, labels = data.images[:4].float() / 255, data.labels[:4]
+    output = model(images)
+    drawn = model.reconstruct(output.capsules, labels)
+    loss = margin_loss(output.lengths, labels) + 0.0005 * reconstruction_loss(drawn, images)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    grads = dict(zip(before, torch.autograd.grad(loss, list(model.parameters())), strict=True))
+    step = Step(model, data, replace(TINY, shift=0), "fp32")
+    step(torch.arange(4), SHIFTS, 0.01)
+    for name, parameter in model.named_parameters():
+        # the first step of Adam is the rate times the sign of the gradient, where its 1e-8 is small beside it
+        large = grads[name].abs() > 1e-5
+        moved = (parameter - before[name])[large]
+        torch.testing.assert_close(moved, -0.01 * grads[name][large].sign(), rtol=2e-3, atol=0, msg=name)
+    assert step.totals[0] / 4 == pytest.approx(loss.item(), rel=1e-5)
+    assert step.totals[4] == 4
+
+
+def test_step_with_no_weight_on_reconstruction_leaves_the_decoder_alone(model):
+    data = load_data("digits").train
+    before = [p.detach().clone() for p in model.decoder.parameters()]
+    Step(model, data, replace(TINY, recon_weight=0.0), "fp32")(torch.arange(4), SHIFTS, 0.01)
+    assert all(p.equal(q) for p, q in zip(model.decoder.parameters(), before, strict=True))
+
+
+def test_pixels_are_shifted_and_brought_to_one():
+    images = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
+    images[0, 0, 0, 0] = 255
+    moved = prepare_images(images, torch.tensor([[1, 2]]))
+    assert moved[0, 0, 1, 2] == moved.sum() == 1
+
+
+def test_cuda_graph_without_a_gpu_is_refused(model):
+    with pytest.raises(UserError, match="needs a CUDA device"):
+        Step(model, load_data("digits").train, replace(TINY, execution="cuda-graph"), "fp32")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_captured_steps_are_the_eager_ones():
+    data = load_data("digits").train.to("cuda")
+    config = replace(TINY, batch_size=16)
+    sums, weights = [], []
+    for execution in ("eager", "cuda-graph"):
+        torch.manual_seed(0)
+        model = create_model(TINY.model, image_shape=(1, 28, 28)).cuda()
+        step = Step(model, data, replace(config, execution=execution), "fp32")
+        for k in range(8):
+            step(torch.arange(16, device="cuda") + 16 * k, SHIFTS[:1].expand(16, 2).cuda(), 1e-3 * (k + 1))
+        sums.append(step.totals)
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    torch.testing.assert_close(sums[1], sums[0])
+    torch.testing.assert_close(weights[1], weights[0])
