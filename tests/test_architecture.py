@@ -22,6 +22,7 @@ LEVELS = {
     "data": 3,
     "training": 4,
     "recipes": 5,
+    "analysis": 5,
     "bench": 5,
     "studies": 6,
     "figures": 7,

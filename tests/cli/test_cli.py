@@ -152,7 +152,9 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert sum(json.loads(call(capsys, "data digits --json")[1])["test"]) == 359
 
 
-def test_figures_and_report(capsys, tiny_run, tmp_path):
+def test_figures_and_report(capsys, tiny_run, tmp_path, monkeypatch):
+    # pixels take most of the time, and are made beside `draw_figures`
+    monkeypatch.setattr("capsnet.figures.draw.to_png", lambda figure: b"pixels")
     run = shutil.copytree(tiny_run.folder, tmp_path / "run")
     assert call(capsys, "figures", run)[0] == 0
     for name in ("curves", "reconstructions", "manipulate-3", "confusion", "coupling", "structure"):
@@ -163,6 +165,23 @@ def test_figures_and_report(capsys, tiny_run, tmp_path):
     status, _, err = call(capsys, "report", run)
     assert status == 2
     assert "exists" in err
+
+
+def test_analyse_writes_numbers_and_figures_that_the_report_shows(capsys, tiny_run, tmp_path):
+    left = shutil.ignore_patterns("last", "figures", "analysis", "report.html")
+    run = shutil.copytree(tiny_run.folder, tmp_path / "run", ignore=left)
+    status, out, err = call(capsys, "analyse --only routing errors --limit 25 --json", run)
+    assert status == 0
+    values = json.loads(out)
+    assert list(values) == ["run", "analyses", "left_out"]
+    assert values["analyses"]["routing"]["n"] == 25
+    assert json.loads((run / "analysis" / "errors.json").read_text()) == values["analyses"]["errors"]
+    assert (run / "figures" / "routing.png").is_file()
+    assert "routing ..." in err
+    status, out, _ = call(capsys, "analyse --only routing --overwrite --limit 20", run)
+    assert status == 0
+    assert "Mean T-score" in out
+    assert str(run / "figures" / "routing.png") in out
 
 
 BAD = {
@@ -202,6 +221,9 @@ BAD = {
     "reproduce paper-or-code --change limit": "--change must be KEY=VALUE",
     "reproduce paper-or-code --data-dir /nothing": "/nothing",
     "figures PHOTOS": "is not a run folder",
+    "analyse PHOTOS": "is not a run folder",
+    "analyse RUN --only routin": "did you mean 'routing'",
+    "analyse RUN --limit -1": "--limit must be at least 0, got -1",
     "report /nothing": "no such run folder",
 }
 

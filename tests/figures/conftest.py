@@ -1,9 +1,12 @@
 """A tiny run with its model and test images in memory."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from capsnet.data import ImageData
+from capsnet.analysis import analyse
+from capsnet.data import Dataset, ImageData
 from capsnet.figures.subject import Subject, look_at
 from capsnet.models import create_model
 
@@ -30,3 +33,30 @@ def colour_seen():
         return model, look_at(model, ImageData(images, torch.arange(2 * classes) % classes, model.class_names))
 
     return make
+
+
+@pytest.fixture
+def photos_seen(colour_seen):
+    """An untrained model and wide colour images, all classified correctly."""
+    model, seen = colour_seen(classes=3, shape=(3, 30, 44))
+    return model, replace(seen.data, labels=seen.predicted)
+
+
+@pytest.fixture
+def quick_results():
+    """Does an analysis with the few images of a report; gives its numbers."""
+
+    def measure(name, model, data):
+        return analyse(model, Dataset("photos", data, data), name, quick=True)["results"]
+
+    return measure
+
+
+@pytest.fixture
+def texts():
+    """Gives all that is written into a figure's axes."""
+
+    def read(figure):
+        return [text.get_text() for axes in figure.axes for text in (*axes.texts, axes.title, axes.xaxis.label)]
+
+    return read

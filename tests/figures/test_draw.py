@@ -2,13 +2,14 @@ import shutil
 
 import pytest
 
+from capsnet.analysis import ANALYSES
 from capsnet.errors import UserError
 from capsnet.figures import FIGURES, draw_figures
 from capsnet.figures.style import MAX_BYTES
 from capsnet.training import Run
 
-KINDS = ["confusion", "coupling", "curves", "data", "manipulate", "pairs", "reconstructions", "structure"]
-
+PLAIN = ["confusion", "coupling", "curves", "data", "manipulate", "pairs", "reconstructions", "structure"]
+KINDS = sorted([*PLAIN, *ANALYSES])
 # of a run on single images
 DRAWN = {*KINDS, *(f"manipulate-{k}" for k in range(10))} - {"manipulate", "pairs"}
 
@@ -16,7 +17,9 @@ DRAWN = {*KINDS, *(f"manipulate-{k}" for k in range(10))} - {"manipulate", "pair
 @pytest.fixture
 def run(tiny_run, tmp_path):
     """A copy of the tiny run, without the checkpoint."""
-    shutil.copytree(tiny_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("last", "figures", "report.html"))
+    shutil.copytree(
+        tiny_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("last", "figures", "analysis", "report.html")
+    )
     return Run.open(tmp_path / "run")
 
 
@@ -42,7 +45,7 @@ def test_figures_that_need_no_data_are_drawn_when_it_is_gone(run, capsys, undraw
     written = draw_figures(Run.open(run.folder))
     assert {path.stem for path in written} == {"curves", "confusion", "structure"}
     notices = capsys.readouterr().err.splitlines()
-    assert [line.split()[2] for line in notices] == ["manipulate", "reconstructions", "coupling", "data"]
+    assert {line.split()[2] for line in notices} == {"manipulate", "reconstructions", "coupling", "data", *ANALYSES}
     assert all("gone/photos" in line for line in notices)
 
 

@@ -1,9 +1,12 @@
 import re
 import shutil
 from dataclasses import replace
+from html import escape
 
 import pytest
 
+from capsnet.analysis import ANALYSES
+from capsnet.analysis.record import read_record
 from capsnet.cli import main
 from capsnet.errors import UserError
 from capsnet.figures.draw import plan
@@ -16,7 +19,9 @@ QUICKSTART = RECIPES.get("quickstart").config
 
 @pytest.fixture
 def run(tiny_run, tmp_path):
-    shutil.copytree(tiny_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("last", "figures", "report.html"))
+    shutil.copytree(
+        tiny_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("last", "figures", "analysis", "report.html")
+    )
     return Run.open(tmp_path / "run")
 
 
@@ -48,6 +53,25 @@ def test_the_command_line_refuses_to_overwrite(run, capsys, verb, file):
     assert main([verb, str(run.folder)]) == 2
     assert f"{file}: exists; " in capsys.readouterr().err
     assert (run.folder / file).read_text() == "mine"
+
+
+def test_each_analysis_is_a_section_with_number_figure_and_caution(run, undrawn, monkeypatch):
+    monkeypatch.setattr("capsnet.figures.report.plan", lambda subject: {name: plan(subject)[name] for name in ANALYSES})
+    text = write_report(run).read_text()
+    for name in ANALYSES.names():
+        record, analysis = read_record(run, name), ANALYSES.get(name)
+        assert f"<h2>{analysis.title}</h2>" in text
+        assert escape(analysis.say(record["results"])) in text
+        assert escape(analysis.caution) in text
+        assert f"analysis/{name}.json. Few images" in text
+    assert text.count("data:image/png;base64,") == len(ANALYSES.names())
+    assert "Not analysed" not in text
+
+
+def test_an_analysis_that_is_left_out_says_why(run):
+    text = build_page(run, {}, {}, {"samples": "the model has no <decoder>"})
+    assert "Not analysed" in text
+    assert "the model has no &lt;decoder&gt;" in text
 
 
 def test_a_recipe_s_own_number_stands_beside_ours(run):

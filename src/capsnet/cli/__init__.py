@@ -13,6 +13,7 @@ VERBS = {
     "train": "train a network by a recipe, or on a folder of your own images",
     "evaluate": "test a trained network on a data set",
     "predict": "say what is on image files",
+    "analyse": "measure how a run routes, what breaks it, and where it errs",
     "figures": "draw a run's figures",
     "report": "write a run's report.html",
     "reproduce": "fill a paper's table: a study of several runs",

@@ -13,6 +13,9 @@ from capsnet.training import Run
 class Report:
     """Draw a run's figures and write report.html: one file that holds everything, to read, print or send.
 
+    Analyses are taken from the run's folder; those that are not there are made of few images (capsnet analyse uses
+    many).
+
     Examples:
       capsnet report runs/quickstart
       capsnet report runs/quickstart --overwrite

@@ -36,6 +36,8 @@ summary { cursor: pointer; padding: .45rem .2rem; font-weight: 600; overflow-wra
 details .picture { margin: .3rem 0 1rem; }
 figure { margin: 0; }
 figcaption { color: var(--soft); font-size: .92rem; margin-top: .5rem; }
+.caution { border-left: 4px solid var(--line); padding: .1rem .8rem; margin: .8rem 0; }
+.source { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
 .picture { overflow-x: auto; }
 footer { color: var(--soft); font-size: .85rem; }
 @media screen and (max-width: 40rem) { .picture img { width: 40rem; max-width: none; } }

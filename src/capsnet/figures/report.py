@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from capsnet import __version__
+from capsnet.analysis import Record
 from capsnet.errors import UserError
+from capsnet.figures.analyses import in_order
 from capsnet.figures.draw import plan, render, write_figure
 from capsnet.figures.page import PAGE, STYLE
+from capsnet.figures.sections import analysis_section, left_out_section
 from capsnet.figures.subject import FIGURES, Subject
 from capsnet.recipes import RECIPES
 from capsnet.training.config import RunConfig
@@ -42,29 +45,54 @@ def write_report(run: Run, *, overwrite: bool = False) -> Path:
     path = run.folder / "report.html"
     if path.exists() and not overwrite:
         raise UserError(f"{path}: exists; write it anew with --overwrite")
+    subject = Subject(run)
     pictures: dict[str, dict[str, bytes]] = {}
-    for kind, name, picture in render(plan(Subject(run))):
+    for kind, name, picture in render(plan(subject)):
         pictures.setdefault(kind, {})[name] = picture
         target = run.figures_folder / f"{name}.png"
         if overwrite or not target.exists():
             write_figure(target, picture)
     if not pictures and run.evaluation() is None:
         raise UserError(f"{run.folder}: holds nothing to report; go on with capsnet train --resume {run.folder}")
-    write_text(path, build_page(run, pictures))
+    write_text(path, build_page(run, pictures, *_records(subject)))
     return path
 
 
-def build_page(run: Run, pictures: Mapping[str, Mapping[str, bytes]]) -> str:
+def _records(subject: Subject) -> tuple[dict[str, Record], dict[str, str]]:
+    """The analyses that the figures were drawn from, and why others are missing."""
+    records, left_out = {}, {}
+    # a run without weights has nothing to analyse yet, which its headline says
+    for name in in_order() if subject.run.weights_path.is_file() else ():
+        try:
+            records[name] = subject.record(name)
+        except UserError as fault:
+            left_out[name] = str(fault)
+    return records, left_out
+
+
+def build_page(
+    run: Run,
+    pictures: Mapping[str, Mapping[str, bytes]],
+    records: Mapping[str, Record] | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> str:
     """The HTML of a report.
 
     Args:
         run: the run.
         pictures: PNG files by kind of figure and name.
+        records: analyses by name; each becomes a section with its figure.
+        left_out: analyses that this run does not allow, and why.
     """
+    records = records or {}
     sections = [
         _headline(run),
         _recipe(run),
-        *(_figures(kind, files) for kind, files in pictures.items()),
+        *(
+            analysis_section(records[kind], _figure(kind, files)) if kind in records else _figures(kind, files)
+            for kind, files in pictures.items()
+        ),
+        left_out_section(left_out or {}),
         _section("Errors of each class", _class_errors(run)),
         _section("How to reproduce it", f"<pre>{escape(command(run.config))}</pre>{_recorded(run)}"),
         _section("Configuration", _table(_options(run.config))),
@@ -162,8 +190,7 @@ def _changes(recipe: RunConfig, config: RunConfig) -> str:
 def _figures(kind: str, files: Mapping[str, bytes]) -> str:
     caption = FIGURES.get(kind).caption
     if list(files) == [kind]:
-        picture = f'<div class="picture">{_image(kind, files[kind])}</div>'
-        return f"<section><figure>{picture}<figcaption>{escape(caption)}</figcaption></figure></section>"
+        return f"<section>{_figure(kind, files)}</section>"
     parts = "".join(
         f"<details{' open' if index == 0 else ''}>"
         f"<summary>{escape(name.removeprefix(kind + '-'))}</summary>"
@@ -174,6 +201,12 @@ def _figures(kind: str, files: Mapping[str, bytes]) -> str:
         f"<section><h2>Each dimension of a capsule, moved</h2><p>{escape(caption)}</p>"
         f'<div class="gallery">{parts}</div></section>'
     )
+
+
+def _figure(kind: str, files: Mapping[str, bytes]) -> str:
+    caption = escape(FIGURES.get(kind).caption)
+    picture = f'<div class="picture">{_image(kind, files[kind])}</div>'
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
 def _image(name: str, data: bytes) -> str:

@@ -1,5 +1,6 @@
 """What a run's figures are made from, and the registry of figures."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,6 +11,8 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from capsnet.analysis import Record, analyse
+from capsnet.analysis.record import analysis_path, choose, fingerprint, read_record, write_record
 from capsnet.capsules import Capsules
 from capsnet.data import Dataset, ImageData, load_data
 from capsnet.data.pairs import Pairing, draw_pairs
@@ -110,6 +113,7 @@ class Subject:
 
     def __init__(self, run: Run, dataset: Dataset | None = None) -> None:
         self.run, self._dataset = run, dataset
+        self._records: dict[str, Record | UserError] = {}
 
     @cached_property
     def model(self) -> nn.Module:
@@ -170,6 +174,40 @@ class Subject:
         if result is None:
             raise UserError("the run is not finished: it has no evaluation.json")
         return Evaluation.from_dict(result["test"])
+
+    def record(self, name: str) -> Record:
+        """An analysis of the run: the one kept in its folder, or one done now with few images, which is kept then.
+
+        Raises:
+            UserError: this run does not allow it.
+        """
+        if name not in self._records:
+            try:
+                self._records[name] = self._find_record(name)
+            except UserError as fault:
+                self._records[name] = fault
+        found = self._records[name]
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+    def _find_record(self, name: str) -> Record:
+        kept, weights = read_record(self.run, name), fingerprint(self.run)
+        if kept is not None:
+            if kept["weights"] == weights:
+                return kept
+            if not kept["quick"]:
+                path = analysis_path(self.run, name)
+                print(f"capsnet: {path} is of other weights; capsnet analyse --overwrite renews it", file=sys.stderr)
+        record = analyse(self.model, self.dataset, name, quick=True, weights=weights)
+        if kept is None or kept["quick"]:
+            write_record(self.run, record)
+        return record
+
+    def images_of(self, record: Record) -> ImageData:
+        """The images that an analysis looked at, in its order."""
+        part = self.dataset.test if record["split"] == "test" else self.dataset.train
+        return choose(match_classes(part, self.model, self.dataset.name), record["n"], seed=record["seed"])
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -1,0 +1,307 @@
+"""Accuracy under attack, and whether the attacks can be trusted."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from capsnet.analysis.attacks import (
+    Loss,
+    attack_loss,
+    iterate,
+    loss_gradient,
+    pgd,
+    random_signs,
+    random_squares,
+)
+from capsnet.analysis.masking import Evidence, MaskingCheck, check_gradients
+from capsnet.analysis.registry import ANALYSES, Analysis
+from capsnet.analysis.statistics import Share, wilson
+from capsnet.analysis.watch import frozen, read, view
+from capsnet.data import ImageData
+from capsnet.errors import UserError
+
+ATTACKS = ("fgsm", "bim", "pgd")
+LOSSES: tuple[Loss, ...] = ("margin", "cross-entropy")
+_BATCH = 32
+
+
+class AttackCurve(TypedDict):
+    """Accuracy under one attack at each epsilon; `loss` is empty for random changes."""
+
+    attack: str
+    loss: str
+    accuracy: list[Share]
+
+
+class AdversarialResults(TypedDict):
+    """All attacks over the same images.
+
+    Args:
+        clean: accuracy without attack.
+        chance: one over the number of classes.
+        epsilons: largest changes of a pixel, pixels going from 0 to 1.
+        curves: for each attack.
+        worst: images that withstand every attack of the same epsilon.
+        steps: numbers of steps of one attack at `steps_epsilon`.
+        step_accuracy: after each.
+        steps_epsilon: the epsilon of the steps, and of the search without gradients.
+        checks: of gradient masking.
+    """
+
+    clean: Share
+    chance: float
+    epsilons: list[float]
+    curves: list[AttackCurve]
+    worst: list[Share]
+    steps: list[int]
+    step_accuracy: list[Share]
+    steps_epsilon: float
+    checks: list[MaskingCheck]
+
+
+class _Attacked(NamedTuple):
+    """Which images are right, `m` for each; by attack and loss a list over epsilons."""
+
+    clean: Tensor
+    right: dict[tuple[str, str], list[Tensor]]
+    steps: list[Tensor]
+    squares: Tensor | None
+    zero: dict[Loss, Tensor]
+    rise: Tensor
+
+
+def measure_adversarial(
+    model: nn.Module,
+    data: ImageData,
+    *,
+    epsilons: Sequence[float] = (0.03, 0.1, 0.2, 0.3, 0.5),
+    attacks: Sequence[str] = ATTACKS,
+    steps: int = 10,
+    step_counts: Sequence[int] = (1, 2, 5, 10, 20),
+    steps_epsilon: float = 0.1,
+    queries: int = 100,
+    seed: int = 0,
+) -> AdversarialResults:
+    """Attack a model with growing strength, by two losses, and check that the gradients are no mask.
+
+    Args:
+        model: its parameters and mode are as before afterwards.
+        data: images.
+        epsilons: largest changes of a pixel, rising.
+        attacks: some of `ATTACKS`.
+        steps: of BIM and PGD.
+        step_counts: numbers of steps after which one BIM at `steps_epsilon` is looked at, rising.
+        steps_epsilon: one of `epsilons`.
+        queries: of the search without gradients; 0 leaves it out.
+        seed: of random starts, signs and squares.
+
+    Raises:
+        UserError: an unknown attack, `steps_epsilon` is none of `epsilons`, or a model with a single class.
+    """
+    unknown = sorted(set(attacks) - set(ATTACKS))
+    if unknown:
+        raise UserError(f"unknown attack {unknown[0]!r}; known: {', '.join(ATTACKS)}")
+    if steps_epsilon not in epsilons:
+        raise UserError(f"steps_epsilon must be one of {tuple(epsilons)}, got {steps_epsilon}")
+    if len(data.class_names) < 2:
+        raise UserError("with a single class no image can be taken for another")
+    plan = _Plan(tuple(epsilons), tuple(attacks), steps, tuple(step_counts), steps_epsilon, queries)
+    generator = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    parts = []
+    with frozen(model):
+        for images, labels in zip(
+            torch.split(view(model, data), _BATCH), torch.split(data.labels, _BATCH), strict=True
+        ):
+            parts.append(_attack(model, images.to(device), labels.to(device), plan, generator))
+    return _finish(_join(parts), plan, 1 / len(data.class_names))
+
+
+class _Plan(NamedTuple):
+    epsilons: tuple[float, ...]
+    attacks: tuple[str, ...]
+    steps: int
+    step_counts: tuple[int, ...]
+    steps_epsilon: float
+    queries: int
+
+
+def _attack(model: nn.Module, images: Tensor, labels: Tensor, plan: _Plan, generator: torch.Generator) -> _Attacked:
+    """Do every attack on one batch."""
+
+    @torch.no_grad()
+    def right(moved: Tensor) -> Tensor:
+        return (read(model, moved).lengths.argmax(dim=1) == labels).cpu()
+
+    found: dict[tuple[str, str], list[Tensor]] = {}
+    slopes = {loss: loss_gradient(model, images, labels, loss) for loss in LOSSES}
+    for loss in LOSSES:
+        for name in plan.attacks:
+            found[name, loss] = []
+            for epsilon in plan.epsilons:
+                if name == "fgsm":
+                    # one gradient serves every epsilon
+                    moved = (images + epsilon * slopes[loss].sign()).clamp(0, 1)
+                elif name == "bim":
+                    moved = iterate(model, images, labels, epsilon, loss, steps=plan.steps)
+                else:
+                    moved = pgd(model, images, labels, epsilon, loss, steps=plan.steps, generator=generator)
+                found[name, loss].append(right(moved))
+    found["random", ""] = [right(random_signs(images, epsilon, generator)) for epsilon in plan.epsilons]
+    squares = None
+    if plan.queries:
+        moved = random_squares(model, images, labels, plan.steps_epsilon, queries=plan.queries, generator=generator)
+        squares = right(moved)
+    return _Attacked(
+        clean=right(images),
+        right=found,
+        steps=_step_by_step(model, images, labels, plan, right),
+        squares=squares,
+        zero={loss: (slope.flatten(1) == 0).all(dim=1).cpu() for loss, slope in slopes.items()},
+        rise=_rise(model, images, labels, slopes["cross-entropy"], plan.epsilons[0], generator),
+    )
+
+
+def _step_by_step(
+    model: nn.Module, images: Tensor, labels: Tensor, plan: _Plan, right: Callable[[Tensor], Tensor]
+) -> list[Tensor]:
+    """One BIM by steps of a quarter of epsilon, looked at after each number of steps."""
+    moved, done, seen = images, 0, []
+    for count in plan.step_counts:
+        # the way goes on from where it is, but is bounded about the image itself
+        moved = iterate(
+            model,
+            images,
+            labels,
+            plan.steps_epsilon,
+            "cross-entropy",
+            steps=count - done,
+            step_size=plan.steps_epsilon / 4,
+            start=moved,
+        )
+        done = count
+        seen.append(right(moved))
+    return seen
+
+
+@torch.no_grad()
+def _rise(
+    model: nn.Module, images: Tensor, labels: Tensor, slope: Tensor, epsilon: float, generator: torch.Generator
+) -> Tensor:
+    """Cross-entropy at the image, a step along the gradient's sign, and one of the same size in random directions.
+
+    Shapes:
+        result `b 3`.
+    """
+    places = [images, (images + epsilon * slope.sign()).clamp(0, 1), random_signs(images, epsilon, generator)]
+    return torch.stack(
+        [attack_loss(read(model, place).lengths, labels, "cross-entropy") for place in places], dim=1
+    ).cpu()
+
+
+def _join(parts: Sequence[_Attacked]) -> _Attacked:
+    first = parts[0]
+    squares = [part.squares for part in parts if part.squares is not None]
+    return _Attacked(
+        clean=torch.cat([part.clean for part in parts]),
+        right={
+            key: [torch.cat([part.right[key][k] for part in parts]) for k in range(len(values))]
+            for key, values in first.right.items()
+        },
+        steps=[torch.cat([part.steps[k] for part in parts]) for k in range(len(first.steps))],
+        squares=torch.cat(squares) if squares else None,
+        zero={loss: torch.cat([part.zero[loss] for part in parts]) for loss in first.zero},
+        rise=torch.cat([part.rise for part in parts]),
+    )
+
+
+def _share(right: Tensor) -> Share:
+    return wilson(int(right.sum()), len(right))
+
+
+def _finish(found: _Attacked, plan: _Plan, chance: float) -> AdversarialResults:
+    by_epsilon = [torch.stack([values[k] for values in found.right.values()]) for k in range(len(plan.epsilons))]
+    return {
+        "clean": _share(found.clean),
+        "chance": chance,
+        "epsilons": [float(epsilon) for epsilon in plan.epsilons],
+        "curves": [
+            {"attack": attack, "loss": loss, "accuracy": [_share(right) for right in values]}
+            for (attack, loss), values in found.right.items()
+        ],
+        "worst": [_share(right.all(dim=0) & found.clean) for right in by_epsilon],
+        "steps": list(plan.step_counts),
+        "step_accuracy": [_share(right) for right in found.steps],
+        "steps_epsilon": plan.steps_epsilon,
+        "checks": _weigh(found, plan, chance),
+    }
+
+
+def _weigh(found: _Attacked, plan: _Plan, chance: float) -> list[MaskingCheck]:
+    """Check the gradients by what was found."""
+    before, along, random = found.rise.mean(dim=0).tolist()
+    return check_gradients(
+        Evidence(
+            n=len(found.clean),
+            chance=chance,
+            epsilons=plan.epsilons,
+            place=plan.epsilons.index(plan.steps_epsilon),
+            accuracy={key: [_mean(right) for right in values] for key, values in found.right.items()},
+            zero={loss: _mean(values) for loss, values in found.zero.items()},
+            rise=(before, along, random),
+            walked={count: _mean(right) for count, right in zip(plan.step_counts, found.steps, strict=True)},
+            searched=None if found.squares is None else _mean(found.squares),
+            queries=plan.queries,
+        )
+    )
+
+
+def _mean(which: Tensor) -> float:
+    return float(which.double().mean())
+
+
+def say_adversarial(found: AdversarialResults) -> str:
+    """The numbers in words."""
+    place = found["epsilons"].index(found["steps_epsilon"])
+    worst, failed = found["worst"][place], [check["name"] for check in found["checks"] if not check["passed"]]
+    passed = len(found["checks"]) - len(failed)
+    names = {curve["attack"].upper(): None for curve in found["curves"] if curve["loss"]}
+    text = (
+        f"Of {worst['n']:,} images {100 * found['clean']['share']:.0f} % are right as they are; "
+        f"{100 * worst['share']:.0f} % withstand {', '.join(names)} with no pixel changed by more than "
+        f"{found['steps_epsilon']:g} (95 % interval {100 * worst['low']:.0f} to {100 * worst['high']:.0f} %). "
+        f"{passed} of {len(found['checks'])} checks of gradient masking pass"
+    )
+    return text + ("." if not failed else f"; these do not: {'; '.join(failed)}.")
+
+
+ANALYSES.add(
+    "adversarial",
+    Analysis(
+        "Under attack",
+        measure_adversarial,
+        say_adversarial,
+        "Accuracy under attack is an upper bound: a better attack may find more, and passing checks do not prove that "
+        "none is better. Where the margin loss does less than the cross-entropy, its gradient is zero at images inside "
+        "their margins: the attack stands still there, the network is not robust.",
+        images=100,
+        quick_images=20,
+        settings={
+            "epsilons": (0.03, 0.1, 0.2, 0.3, 0.5),
+            "attacks": ATTACKS,
+            "steps": 10,
+            "step_counts": (1, 2, 5, 10, 20),
+            "steps_epsilon": 0.1,
+            "queries": 100,
+        },
+        quick_settings={
+            "epsilons": (0.05, 0.1, 0.2),
+            "attacks": ("fgsm",),
+            "step_counts": (1, 4),
+            "queries": 0,
+        },
+        draws=True,
+    ),
+)

@@ -1,0 +1,124 @@
+"""How long capsules are: which are never active, and how well lengths tell present classes from absent ones.
+
+Dead capsules: Mitterreiter, Koch, Giesen, Laue, "Why Capsule Neural Networks Do Not Scale: Challenging the Dynamic
+Parse-Tree Assumption", AAAI 2023.
+"""
+
+from typing import TypedDict
+
+import torch
+from torch import nn
+
+from capsnet.analysis.registry import ANALYSES, Analysis
+from capsnet.analysis.statistics import Histogram, Share, histogram, rounded, wilson
+from capsnet.analysis.watch import watch
+from capsnet.data import ImageData
+
+_BINS = 40
+
+
+class CapsuleStatistics(TypedDict):
+    """Lengths of capsules over images.
+
+    Args:
+        threshold: a capsule that is never longer is called dead.
+        children: capsules below the classes; 0 where the model does not show them.
+        dead: how many of them are dead.
+        largest: largest activation over the images, of each.
+        means: mean activation over the images, of each.
+        dead_classes: names of class capsules that are dead.
+        present: lengths of the capsules of true classes.
+        absent: lengths of all other class capsules.
+        present_mean: mean of the former.
+        absent_mean: mean of the latter; None for a single class.
+        short: images whose true class is shorter than the margin loss asks (0.9).
+        long: images in which another class is longer than it allows (0.1).
+    """
+
+    threshold: float
+    children: int
+    dead: int
+    largest: list[float]
+    means: list[float]
+    dead_classes: list[str]
+    present: Histogram
+    absent: Histogram
+    present_mean: float
+    absent_mean: float | None
+    short: Share
+    long: Share
+
+
+@torch.no_grad()
+def measure_capsules(model: nn.Module, data: ImageData, *, threshold: float = 0.01) -> CapsuleStatistics:
+    """Measure the lengths of a model's class capsules and of the children below them.
+
+    Args:
+        model: a capsule network.
+        data: images.
+        threshold: a capsule that is never longer is called dead.
+    """
+    all_lengths, largest, total = [], None, None
+    for batch in watch(model, data):
+        all_lengths.append(batch.output.lengths.cpu())
+        if batch.children is not None:
+            activations = batch.children.activations
+            most, summed = activations.amax(dim=0), activations.double().sum(dim=0)
+            largest = most if largest is None else torch.maximum(largest, most)
+            total = summed if total is None else total + summed
+    lengths = torch.cat(all_lengths)
+    present = torch.nn.functional.one_hot(data.labels, lengths.shape[1]).bool()
+    edges = torch.linspace(0, 1, _BINS + 1)
+    absent_lengths = lengths[~present]
+    dead_classes = (lengths.amax(dim=0) < threshold).nonzero()[:, 0].tolist()
+    long = (lengths.masked_fill(present, 0.0) > 0.1).any(dim=1)
+    return {
+        "threshold": threshold,
+        "children": 0 if largest is None else len(largest),
+        "dead": 0 if largest is None else int((largest < threshold).sum()),
+        "largest": [] if largest is None else rounded(largest),
+        "means": [] if total is None else rounded(total / len(data)),
+        "dead_classes": [data.class_names[label] for label in dead_classes],
+        "present": histogram(lengths[present], edges),
+        "absent": histogram(absent_lengths, edges),
+        "present_mean": float(lengths[present].mean()),
+        "absent_mean": float(absent_lengths.mean()) if len(absent_lengths) else None,
+        "short": wilson(int((lengths[present] < 0.9).sum()), len(data)),
+        "long": wilson(int(long.sum()), len(data)),
+    }
+
+
+def say_capsules(found: CapsuleStatistics) -> str:
+    """The numbers in words."""
+    text = ""
+    if found["children"]:
+        text = (
+            f"{found['dead']:,} of {found['children']:,} capsules below the classes never get longer than "
+            f"{found['threshold']:g} ({100 * found['dead'] / found['children']:.1f} % dead). "
+        )
+    text += f"The capsule of the true class is {found['present_mean']:.2f} long on average"
+    if found["absent_mean"] is not None:
+        text += f", the others {found['absent_mean']:.2f}"
+    text += (
+        f"; {100 * found['short']['share']:.0f} % of the images stay below the 0.9 that the margin loss asks of the "
+        f"true class, in {100 * found['long']['share']:.0f} % another class exceeds 0.1."
+    )
+    if found["dead_classes"]:
+        text += f" Class capsules that are never active: {', '.join(found['dead_classes'])}."
+    return text
+
+
+ANALYSES.add(
+    "capsules",
+    Analysis(
+        "How long capsules get",
+        measure_capsules,
+        say_capsules,
+        "Dead means: never active on these images; with few images more look dead than are, and a small length can "
+        "still carry weight, as the transformation matrices may enlarge it. Lengths are trained towards 0.9 and 0.1; "
+        "they are no calibrated probabilities.",
+        images=1000,
+        quick_images=128,
+        settings={"threshold": 0.01},
+    ),
+)

@@ -1,0 +1,190 @@
+"""Whether a large reconstruction error gives away images that should not be trusted.
+
+Frosst, Sabour, Hinton, "DARCCC: Detecting Adversaries by Reconstruction from Class Conditional Capsules", 2018.
+"""
+
+from typing import TypedDict
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.analysis.attacks import fgsm, pgd
+from capsnet.analysis.registry import ANALYSES, Analysis
+from capsnet.analysis.statistics import Histogram, Share, auroc, histogram, wilson
+from capsnet.analysis.watch import frozen, read, view
+from capsnet.data import ImageData
+from capsnet.errors import UserError
+
+_BINS, _BATCH = 40, 32
+
+
+class Suspects(TypedDict):
+    """One kind of image that should be noticed.
+
+    Args:
+        name: which.
+        n: how many; of attacked images those that were right before and are wrong now.
+        auroc: by the reconstruction error.
+        auroc_length: by the length of the longest capsule, the shorter the more suspect, for comparison.
+        noticed: those above the threshold.
+        errors: their reconstruction errors.
+        mean: of the errors.
+    """
+
+    name: str
+    n: int
+    auroc: float
+    auroc_length: float
+    noticed: Share
+    errors: Histogram
+    mean: float
+
+
+class DetectionResults(TypedDict):
+    """Reconstruction errors of clean images and of suspects.
+
+    Args:
+        threshold: error above which an image is noticed: 95 of 100 clean images stay below.
+        clean: errors of the clean images.
+        clean_mean: of them.
+        suspects: kinds of which there was an image.
+        missing: kinds of which there was none: no attack succeeded.
+    """
+
+    threshold: float
+    clean: Histogram
+    clean_mean: float
+    suspects: list[Suspects]
+    missing: list[str]
+
+
+class _Seen(TypedDict):
+    errors: Tensor
+    lengths: Tensor
+    predicted: Tensor
+
+
+def invert(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Dark for light."""
+    return 1 - images
+
+
+def shuffle(images: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
+    """The same pixels at places drawn anew for each image."""
+    height, width = images.shape[2:]
+    order = torch.rand(len(images), height * width, generator=generator).argsort(dim=1).to(images.device)
+    return images.flatten(2).gather(2, order[:, None].expand(-1, images.shape[1], -1)).reshape(images.shape)
+
+
+@torch.no_grad()
+def _look(model: nn.Module, images: Tensor) -> _Seen:
+    """Error of the reconstruction from the longest capsule (sum of squares), its length and class."""
+    device, parts = next(model.parameters()).device, []
+    for part in torch.split(images, _BATCH):
+        output = read(model, part.to(device))
+        drawn = model.reconstruct(output.capsules).cpu()  # type: ignore[operator]
+        error = (drawn - part).square().flatten(1).sum(dim=1)
+        longest = output.lengths.max(dim=1)
+        parts.append((error, longest.values.cpu(), longest.indices.cpu()))
+    errors, lengths, predicted = (torch.cat(values) for values in zip(*parts, strict=True))
+    return {"errors": errors, "lengths": lengths, "predicted": predicted}
+
+
+def measure_detection(
+    model: nn.Module, data: ImageData, *, epsilon: float = 0.1, steps: int = 10, seed: int = 0
+) -> DetectionResults:
+    """Compare reconstruction errors of clean, attacked and out-of-distribution images.
+
+    Args:
+        model: with a decoder.
+        data: clean images.
+        epsilon: of FGSM and PGD, by the cross-entropy.
+        steps: of PGD; 0 leaves it out.
+        seed: of random starts and shuffled pixels.
+
+    Raises:
+        UserError: the model has no decoder.
+    """
+    if getattr(model, "decoder", None) is None:
+        raise UserError("the model has no decoder")
+    images, generator = view(model, data), torch.Generator().manual_seed(seed)
+    with frozen(model):
+        clean = _look(model, images)
+        right = clean["predicted"] == data.labels
+        kinds = {"inverted": invert(images), "shuffled pixels": shuffle(images, generator)}
+        kinds |= _attack(model, images, data.labels, epsilon, steps, generator)
+        seen = {name: _look(model, changed) for name, changed in kinds.items()}
+    for name, values in seen.items():
+        if name in ("FGSM", "PGD"):
+            fooled = right & (values["predicted"] != data.labels)
+            seen[name] = {"errors": values["errors"][fooled], "lengths": values["lengths"][fooled], "predicted": fooled}
+    threshold = float(clean["errors"].double().quantile(0.95))
+    everything = torch.cat([clean["errors"], *(values["errors"] for values in seen.values())]).clamp(min=1e-3)
+    low, high = float(everything.min().log10()), float(everything.max().log10())
+    edges = torch.logspace(low, max(high, low + 0.1), _BINS + 1)
+    return {
+        "threshold": threshold,
+        "clean": histogram(clean["errors"], edges),
+        "clean_mean": float(clean["errors"].mean()),
+        "suspects": [
+            {
+                "name": name,
+                "n": len(values["errors"]),
+                "auroc": auroc(values["errors"], clean["errors"]),
+                "auroc_length": auroc(-values["lengths"], -clean["lengths"]),
+                "noticed": wilson(int((values["errors"] > threshold).sum()), len(values["errors"])),
+                "errors": histogram(values["errors"], edges),
+                "mean": float(values["errors"].mean()),
+            }
+            for name, values in seen.items()
+            if len(values["errors"])
+        ],
+        "missing": [name for name, values in seen.items() if not len(values["errors"])],
+    }
+
+
+def _attack(
+    model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, steps: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    device = next(model.parameters()).device
+    moved: dict[str, list[Tensor]] = {name: [] for name in (("FGSM", "PGD") if steps else ("FGSM",))}
+    for pixels, classes in zip(torch.split(images, _BATCH), torch.split(labels, _BATCH), strict=True):
+        part, targets = pixels.to(device), classes.to(device)
+        moved["FGSM"].append(fgsm(model, part, targets, epsilon, "cross-entropy").cpu())
+        if steps:
+            attacked = pgd(model, part, targets, epsilon, "cross-entropy", steps=steps, generator=generator)
+            moved["PGD"].append(attacked.cpu())
+    return {name: torch.cat(parts) for name, parts in moved.items()}
+
+
+def say_detection(found: DetectionResults) -> str:
+    """The numbers in words."""
+    parts = [
+        f"{kind['name']} {kind['auroc']:.3f} (n = {kind['n']:,}, {100 * kind['noticed']['share']:.0f} % noticed; by "
+        f"the length alone {kind['auroc_length']:.3f})"
+        for kind in found["suspects"]
+    ]
+    text = (
+        "Area under the ROC curve of the reconstruction error against clean images (0.5: no better than a coin, 1: "
+        f"perfect): {', '.join(parts)}. Noticed: above an error that 5 % of the clean images exceed."
+    )
+    return text + (f" No image was fooled by {' or '.join(found['missing'])}." if found["missing"] else "")
+
+
+ANALYSES.add(
+    "detection",
+    Analysis(
+        "Images given away by their reconstruction",
+        measure_detection,
+        say_detection,
+        "The attacks do not know of the detector; one that also keeps the reconstruction close would be noticed less. "
+        "The threshold comes from the same clean images that it is compared with. Inverted and shuffled images are "
+        "easy; telling a similar data set apart is harder.",
+        images=300,
+        quick_images=40,
+        settings={"epsilon": 0.1, "steps": 10},
+        quick_settings={"epsilon": 0.3, "steps": 0},
+        draws=True,
+    ),
+)

@@ -1,0 +1,226 @@
+"""What routing iterations change: coupling, class and loss, on the trained model's own votes.
+
+Paik, Kwak, Kim, "Capsule Networks Need an Improved Routing Algorithm", ACML 2019.
+"""
+
+import copy
+from typing import TypedDict
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.analysis.registry import ANALYSES, Analysis
+from capsnet.analysis.routing import is_leaky, t_score
+from capsnet.analysis.statistics import Share, wilson
+from capsnet.analysis.watch import find_class_layer, watch
+from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.data import ImageData
+from capsnet.errors import UserError
+from capsnet.functional import dense_votes, squash
+from capsnet.layers import DenseCapsules
+from capsnet.losses import margin_loss
+from capsnet.routing import DynamicRouting, Routing
+
+# numbers in the votes of a batch
+_MOST_VOTES = 2**23
+
+
+class IterationStep(TypedDict):
+    """The model with so many routing iterations and nothing else changed.
+
+    Args:
+        iterations: how many.
+        accuracy: right images.
+        flipped_from_first: images whose class is not that of one iteration (uniform coupling, for dynamic routing).
+        flipped_from_own: images whose class is not that of the number the model was trained with.
+        t_score: mean over children and images.
+        coupling_change: share of a child that has moved to other classes since one iteration less; None for the first.
+        margin_loss: mean over images.
+    """
+
+    iterations: int
+    accuracy: Share
+    flipped_from_first: Share
+    flipped_from_own: Share
+    t_score: float
+    coupling_change: float | None
+    margin_loss: float
+
+
+class RandomCoupling(TypedDict):
+    """The model with shares drawn at random in place of routing."""
+
+    accuracy: Share
+    flipped_from_own: Share
+
+
+class IterationStatistics(TypedDict):
+    """Steps in rising order; `own` is the number that the model was trained with."""
+
+    routing: str
+    own: int
+    steps: list[IterationStep]
+    random: RandomCoupling | None
+
+
+def make_votes(layer: DenseCapsules, children: Capsules) -> Float[Tensor, "b i j d"]:
+    """The votes of a layer's children, which it may never build itself."""
+    return dense_votes(children.poses.to(layer.weight.dtype), layer.weight)
+
+
+def route(routing: Routing, votes: Float[Tensor, "b i j d"], activations: Tensor, iterations: int) -> RoutingOutput:
+    """Do a routing's plain version with another number of iterations; the routing itself stays as it is.
+
+    Raises:
+        UserError: it has no iterations.
+    """
+    if not isinstance(getattr(routing, "iterations", None), int):
+        raise UserError(f"{type(routing).__name__} has no iterations")
+    other = copy.copy(routing)
+    other.iterations = iterations  # type: ignore[assignment]
+    output: RoutingOutput = other(votes, activations)
+    return output
+
+
+def route_at_random(routing: DynamicRouting, votes: Float[Tensor, "b i j d"], generator: torch.Generator) -> Tensor:
+    """Lengths of the parents where every child is divided at random: shares uniform over all divisions.
+
+    Shapes:
+        votes `b i j d`, result `b j`.
+    """
+    # shares of exponential numbers are uniform on the simplex
+    drawn = torch.empty(votes.shape[:3]).exponential_(generator=generator).to(votes)
+    total = torch.einsum("bij,bijd->bjd", drawn / drawn.sum(dim=-1, keepdim=True), votes)
+    lengths: Tensor = squash(total if routing.bias is None else total + routing.bias).norm(dim=-1)
+    return lengths
+
+
+@torch.no_grad()
+def measure_iterations(
+    model: nn.Module, data: ImageData, *, beyond: int = 3, more: tuple[int, ...] = (5, 10), seed: int = 0
+) -> IterationStatistics:
+    """Route a model's own votes with other numbers of iterations.
+
+    Args:
+        model: its last capsule layer has a routing with iterations.
+        data: images.
+        beyond: from one iteration to so many more than the model has.
+        more: further numbers of iterations.
+        seed: of the random coupling.
+
+    Raises:
+        UserError: the model has no such layer or routing, or its routing gives no coupling.
+    """
+    layer = find_class_layer(model)
+    own = getattr(layer.routing, "iterations", None)
+    if not isinstance(own, int):
+        raise UserError(f"{type(layer.routing).__name__} has no iterations")
+    counts = sorted({*range(1, own + beyond + 1), *more})
+    totals = {count: _Total() for count in counts}
+    random, dynamic = _Total(), isinstance(layer.routing, DynamicRouting)
+    generator = torch.Generator().manual_seed(seed)
+    for batch in watch(model, data, batch_size=_batch_size(layer)):
+        assert batch.children is not None
+        votes = make_votes(layer, batch.children)
+        outputs = {count: route(layer.routing, votes, batch.children.activations, count) for count in counts}
+        for count in counts:
+            before = outputs.get(count - 1)
+            totals[count].add(outputs[count], batch.labels, before)
+        if isinstance(layer.routing, DynamicRouting):
+            random.add_lengths(route_at_random(layer.routing, votes, generator), batch.labels)
+    first, kept = totals[1].classes, totals[own].classes
+    return {
+        "routing": type(layer.routing).__name__,
+        "own": own,
+        "steps": [totals[count].finish(count, first, kept) for count in counts],
+        "random": {
+            "accuracy": wilson(random.right, len(data)),
+            "flipped_from_own": wilson(_differing(random.classes, kept), len(data)),
+        }
+        if dynamic
+        else None,
+    }
+
+
+class _Total:
+    """Sums over batches of one number of iterations."""
+
+    def __init__(self) -> None:
+        self.right, self.score, self.change, self.loss, self.changes = 0, 0.0, 0.0, 0.0, False
+        self.classes: list[int] = []
+
+    def add_lengths(self, lengths: Tensor, labels: Tensor) -> None:
+        predicted = lengths.argmax(dim=1)
+        self.right += int((predicted == labels).sum())
+        self.classes += predicted.tolist()
+        self.loss += float(margin_loss(lengths, labels, reduction="sum"))
+
+    def add(self, output: RoutingOutput, labels: Tensor, before: RoutingOutput | None) -> None:
+        self.add_lengths(output.activations, labels)
+        if output.coupling is None:
+            raise UserError("the model's routing gives no coupling")
+        leaky = is_leaky(output.coupling)
+        self.score += float(t_score(output.coupling, leaky=leaky).mean(dim=1).sum())
+        if before is not None and before.coupling is not None:
+            moved = (output.coupling - before.coupling).abs().sum(dim=-1) / 2
+            self.change += float(moved.mean(dim=1).sum())
+            self.changes = True
+
+    def finish(self, count: int, first: list[int], own: list[int]) -> IterationStep:
+        n = len(self.classes)
+        return {
+            "iterations": count,
+            "accuracy": wilson(self.right, n),
+            "flipped_from_first": wilson(_differing(self.classes, first), n),
+            "flipped_from_own": wilson(_differing(self.classes, own), n),
+            "t_score": self.score / n,
+            "coupling_change": self.change / n if self.changes else None,
+            "margin_loss": self.loss / n,
+        }
+
+
+def _differing(ours: list[int], theirs: list[int]) -> int:
+    return sum(one != other for one, other in zip(ours, theirs, strict=True))
+
+
+def _batch_size(layer: DenseCapsules) -> int:
+    return max(1, min(32, _MOST_VOTES // (layer.num_children * layer.num_parents * layer.parent_dim)))
+
+
+def say_iterations(found: IterationStatistics) -> str:
+    """The numbers in words."""
+    steps = {step["iterations"]: step for step in found["steps"]}
+    own, first = steps[found["own"]], steps[1]
+    flips = own["flipped_from_first"]
+    text = (
+        f"{flips['count']:,} of {flips['n']:,} images change their class between one iteration "
+        f"{'(uniform coupling) ' if found['random'] is not None else ''}and the {found['own']} of this model "
+        f"({100 * flips['share']:.1f} %, 95 % interval {100 * flips['low']:.1f} to {100 * flips['high']:.1f} %); "
+        f"{100 * first['accuracy']['share']:.1f} % are right with one, {100 * own['accuracy']['share']:.1f} % with "
+        f"{found['own']}, {100 * found['steps'][-1]['accuracy']['share']:.1f} % with "
+        f"{found['steps'][-1]['iterations']}."
+    )
+    if own["coupling_change"] is not None:
+        text += f" The last iteration moves {100 * own['coupling_change']:.1f} % of a capsule to other classes."
+    if found["random"] is not None:
+        text += f" With random shares {100 * found['random']['accuracy']['share']:.1f} % are right."
+    return text
+
+
+ANALYSES.add(
+    "iterations",
+    Analysis(
+        "What each routing iteration changes",
+        measure_iterations,
+        say_iterations,
+        "The number of iterations is changed after training only; the model was trained with its own. Few flips mean "
+        "that routing decides little in this trained network, not that one trained without it would do as well: for "
+        "that, train with --iterations 1 and compare several seeds.",
+        images=250,
+        quick_images=48,
+        settings={"beyond": 3, "more": (5, 10)},
+        quick_settings={"beyond": 1},
+        draws=True,
+    ),
+)

@@ -1,0 +1,172 @@
+"""An analysis done: its numbers with everything that they need beside them, and the file that keeps them."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+import torch
+from torch import nn
+
+from capsnet import __version__
+from capsnet.analysis.registry import ANALYSES, Analysis
+from capsnet.data import Dataset, ImageData
+from capsnet.errors import UserError
+from capsnet.training.evaluation import match_classes
+from capsnet.training.files import write_json
+from capsnet.training.run import Run
+
+
+class Record(TypedDict):
+    """What `analysis/NAME.json` holds.
+
+    Args:
+        analysis: its name.
+        data: name of the data set.
+        split: whose images.
+        n: how many.
+        seed: of the choice of images and of everything drawn.
+        quick: made for a report, of few images; `capsnet analyse` may replace it.
+        settings: of the analysis.
+        weights: the start of the SHA-256 of the weights file.
+        device: what computed.
+        capsnet: version.
+        torch: version.
+        seconds: how long it took.
+        results: the numbers; each analysis has its own names.
+    """
+
+    analysis: str
+    data: str
+    split: str
+    n: int
+    seed: int
+    quick: bool
+    settings: Mapping[str, object]
+    weights: str
+    device: str
+    capsnet: str
+    torch: str
+    seconds: float
+    results: Mapping[str, object]
+
+
+def analyse(
+    model: nn.Module,
+    dataset: Dataset,
+    name: str,
+    *,
+    limit: int = 0,
+    seed: int = 0,
+    quick: bool = False,
+    weights: str = "",
+) -> Record:
+    """Do one analysis of a trained model.
+
+    Args:
+        model: in eval mode, with `class_names` and `input_shape`.
+        dataset: images of the model's size, channels and classes.
+        name: one of `ANALYSES`.
+        limit: how many images (0: as many as the analysis says).
+        seed: of the choice of images and of everything drawn.
+        quick: few images and coarser settings, for a report.
+        weights: what the record says of them; see `fingerprint`.
+
+    Raises:
+        UserError: an unknown analysis, or one that this model or data set does not allow.
+
+    Example:
+        >>> analyse(capsnet.load("runs/quickstart"), load_data("digits"), "routing")["results"]["t_score"]
+    """
+    analysis = ANALYSES.get(name)
+    settings = {**analysis.settings, **(analysis.quick_settings if quick else {})}
+    part = dataset.test if analysis.split == "test" else dataset.train
+    if part.labels.ndim != 1 or getattr(dataset, "pairing", None) is not None:
+        raise UserError(f"{dataset.name}: has several classes in an image; the analysis needs one")
+    data = choose(match_classes(part, model, dataset.name), limit or _images(analysis, quick), seed=seed)
+    drawn = {"seed": seed} if analysis.draws else {}
+    started = time.monotonic()
+    results = analysis.measure(model, data, **settings, **drawn)
+    return {
+        "analysis": name,
+        "data": dataset.name,
+        "split": analysis.split,
+        "n": len(data),
+        "seed": seed,
+        "quick": quick,
+        "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()},
+        "weights": weights,
+        "device": str(next(model.parameters()).device),
+        "capsnet": __version__,
+        "torch": torch.__version__,
+        "seconds": round(time.monotonic() - started, 3),
+        "results": results,
+    }
+
+
+def _images(analysis: Analysis, quick: bool) -> int:
+    return analysis.quick_images if quick else analysis.images
+
+
+def choose(data: ImageData, count: int, *, seed: int) -> ImageData:
+    """So many images drawn from all without replacement, in their own order; all of them where there are no more.
+
+    Those for a smaller count are among those for a larger one.
+    """
+    if count >= len(data):
+        return data
+    return data.select(choose_indices(len(data), count, seed=seed))
+
+
+def choose_indices(total: int, count: int, *, seed: int) -> torch.Tensor:
+    """Which images `choose` takes.
+
+    Shapes:
+        result `count`, or `total` where that is less.
+    """
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    return order[:count].sort().values
+
+
+def analysis_path(run: Run, name: str) -> Path:
+    """The file of an analysis."""
+    return run.folder / "analysis" / f"{name}.json"
+
+
+def fingerprint(run: Run) -> str:
+    """The start of the SHA-256 of a run's weights file: numbers of other weights are not this run's any more."""
+    if not run.weights_path.is_file():
+        raise UserError(f"{run.folder}: has no weights yet; go on with capsnet train --resume {run.folder}")
+    with run.weights_path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def read_record(run: Run, name: str) -> Record | None:
+    """What was kept of an analysis, or None.
+
+    Raises:
+        UserError: a file that is no record.
+    """
+    path = analysis_path(run, name)
+    if not path.is_file():
+        return None
+    try:
+        record: Record = json.loads(path.read_text())
+    except json.JSONDecodeError as fault:
+        raise UserError(f"{path}: is not JSON ({fault})") from None
+    if not isinstance(record, dict) or not Record.__required_keys__ <= set(record):
+        raise UserError(f"{path}: is no analysis of this version of capsnet; make it anew with capsnet analyse")
+    return record
+
+
+def write_record(run: Run, record: Record) -> Path:
+    """Keep an analysis in a run's folder."""
+    path = analysis_path(run, record["analysis"])
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"{path.parent}: cannot be made ({fault.strerror})") from None
+    write_json(path, {**record})
+    return path

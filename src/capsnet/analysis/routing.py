@@ -1,0 +1,170 @@
+"""How sharply children are routed to classes, and how much that differs from image to image.
+
+T-score: Peer, Stabinger, Rodríguez-Sánchez, "Increasing the adversarial robustness and explainability of capsule
+networks with γ-capsules", 2018; entropy of routing: Renzulli, Tartaglione, Grangetto, "REM: Routing Entropy
+Minimization for Capsule Networks", 2022.
+Deviation over images: Mitterreiter, Koch, Giesen, Laue, "Why Capsule Neural Networks Do Not Scale: Challenging the
+Dynamic Parse-Tree Assumption", AAAI 2023.
+"""
+
+from math import log
+from typing import TypedDict
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.analysis.registry import ANALYSES, Analysis
+from capsnet.analysis.statistics import rounded
+from capsnet.analysis.watch import watch
+from capsnet.data import ImageData
+from capsnet.errors import UserError
+
+
+class RoutingStatistics(TypedDict):
+    """How a model routes.
+
+    Args:
+        children: capsules that are routed.
+        classes: parents.
+        leaky: a child may also go to no parent, which counts as one more outcome.
+        entropy: mean over children and images, in nats.
+        even_entropy: of uniform coupling: its largest value.
+        t_score: mean of 1 - entropy / even_entropy.
+        weighted_t_score: the same, each child weighing as much as it is long.
+        winner_coupling: mean coupling of a child to the longest class capsule.
+        coupling_std: standard deviation of a coupling over images, mean over children and classes.
+        t_scores: mean over images, of each child.
+        activations: mean over images, of each child; empty where the model does not show its children.
+        coupling_stds: mean over classes, of each child.
+    """
+
+    children: int
+    classes: int
+    leaky: bool
+    entropy: float
+    even_entropy: float
+    t_score: float
+    weighted_t_score: float | None
+    winner_coupling: float
+    coupling_std: float
+    t_scores: list[float]
+    activations: list[float]
+    coupling_stds: list[float]
+
+
+def coupling_entropy(coupling: Float[Tensor, "b i j"], *, leaky: bool = False) -> Float[Tensor, "b i"]:
+    r"""Entropy of where a child goes, $H_i = -\sum_j c_{ij} \ln c_{ij}$, in nats and float64.
+
+    Args:
+        coupling: shares of each child.
+        leaky: what is missing to one went to no parent, and counts as one more outcome.
+    """
+    if leaky:
+        coupling = torch.cat([coupling, (1 - coupling.sum(dim=-1, keepdim=True)).clamp(min=0)], dim=-1)
+    entropy: Tensor = torch.special.entr(coupling.double()).sum(dim=-1)
+    return entropy
+
+
+def t_score(coupling: Float[Tensor, "b i j"], *, leaky: bool = False) -> Float[Tensor, "b i"]:
+    r"""How sharply a child is routed: $T_i = 1 - H_i / \ln J$; 0 for uniform coupling, 1 for all to one parent.
+
+    Raises:
+        UserError: a single outcome, over which nothing can be spread.
+    """
+    outcomes = coupling.shape[-1] + leaky
+    if outcomes < 2:
+        raise UserError("with a single class there is nothing to route between")
+    return 1 - coupling_entropy(coupling, leaky=leaky) / log(outcomes)
+
+
+def is_leaky(coupling: Float[Tensor, "b i j"]) -> bool:
+    """Whether children keep a part for no parent.
+
+    Raises:
+        UserError: the coupling of a child is no division of one whole.
+    """
+    sums = coupling.sum(dim=-1)
+    if bool((sums > 1 + 1e-3).any()) or bool((coupling < -1e-6).any()):
+        raise UserError("the coupling of a child does not sum to one over the classes, so it has no T-score")
+    return bool((sums < 1 - 1e-3).any())
+
+
+@torch.no_grad()
+def measure_routing(model: nn.Module, data: ImageData) -> RoutingStatistics:
+    """Measure entropy, T-score and deviation over images of a model's last coupling.
+
+    Raises:
+        UserError: the model gives no coupling, or one that is no division among classes.
+    """
+    scores, lengths, firsts, squares = [], [], [], []
+    to_winner, leaky = 0.0, None
+    for batch in watch(model, data):
+        coupling = batch.output.coupling
+        if coupling is None:
+            raise UserError("the model's routing gives no coupling")
+        if leaky is None:
+            leaky = is_leaky(coupling)
+        scores.append(t_score(coupling, leaky=leaky).double().sum(dim=0))
+        if batch.children is not None:
+            lengths.append(batch.children.activations.double().sum(dim=0))
+        firsts.append(coupling.double().sum(dim=0))
+        squares.append(coupling.double().square().sum(dim=0))
+        winner = batch.output.lengths.argmax(dim=1)
+        chosen = coupling.gather(2, winner[:, None, None].expand(-1, coupling.shape[1], 1))
+        to_winner += float(chosen.double().mean(dim=1).sum())
+    count = len(data)
+    per_child = (torch.stack(scores).sum(dim=0) / count).cpu()
+    first, second = (torch.stack(part).sum(dim=0).cpu() / count for part in (firsts, squares))
+    deviations = (second - first.square()).clamp(min=0).sqrt().mean(dim=1)
+    activations = (torch.stack(lengths).sum(dim=0) / count).cpu() if lengths else None
+    children, classes = first.shape
+    even = log(classes + bool(leaky))
+    mean = float(per_child.mean())
+    weighted = None
+    if activations is not None and float(activations.sum()) > 0:
+        weighted = float((per_child * activations).sum() / activations.sum())
+    return {
+        "children": children,
+        "classes": classes,
+        "leaky": bool(leaky),
+        "entropy": (1 - mean) * even,
+        "even_entropy": even,
+        "t_score": mean,
+        "weighted_t_score": weighted,
+        "winner_coupling": to_winner / count,
+        "coupling_std": float(deviations.mean()),
+        "t_scores": rounded(per_child),
+        "activations": [] if activations is None else rounded(activations),
+        "coupling_stds": rounded(deviations),
+    }
+
+
+def say_routing(found: RoutingStatistics) -> str:
+    """The numbers in words."""
+    text = (
+        f"Mean T-score {found['t_score']:.2g} (0: every class gets the same share; 1: everything goes to one), entropy "
+        f"{found['entropy']:.4f} of at most {found['even_entropy']:.4f} nats. "
+    )
+    if found["weighted_t_score"] is not None:
+        text += f"Weighted by the length of the capsules the T-score is {found['weighted_t_score']:.2g}. "
+    return text + (
+        f"The longest class gets {100 * found['winner_coupling']:.1f} % of a capsule where an even share is "
+        f"{100 / found['classes']:.1f} %; from image to image a coupling deviates by {found['coupling_std']:.4f} "
+        "(standard deviation)."
+    )
+
+
+ANALYSES.add(
+    "routing",
+    Analysis(
+        "How sharply capsules are routed",
+        measure_routing,
+        say_routing,
+        "A T-score near 0 and a small deviation mean that this routing is close to uniform, static coupling: then do "
+        "not read a parse tree into it. A high T-score does not show that the parts found are meaningful, nor that "
+        "routing helped the accuracy.",
+        images=500,
+        quick_images=96,
+    ),
+)

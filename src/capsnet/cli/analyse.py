@@ -1,0 +1,63 @@
+"""`capsnet analyse`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from capsnet.cli.console import print_json
+from capsnet.cli.parse import parse
+from capsnet.training import Run
+
+
+@dataclass(frozen=True)
+class Analyse:
+    """Measure what a trained network does: routing, capsules, robustness, attacks, mistakes, samples.
+
+    Each analysis writes analysis/NAME.json and figures/NAME.png into the run's folder, from where the report takes
+    them. All of them take minutes: adversarial and detection attack each image many times.
+
+    Examples:
+      capsnet analyse runs/quickstart
+      capsnet analyse runs/quickstart --only routing robustness --limit 200 --json
+    """
+
+    run: tyro.conf.Positional[Path]
+    """The run's folder."""
+    only: tuple[str, ...] = ()
+    """Which: adversarial capsules detection errors iterations robustness routing samples."""
+    limit: int = 0
+    """How many images each looks at (0: as many as it needs, 100 to 10,000)."""
+    seed: int = 0
+    """Of the choice of images and of everything drawn."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute."""
+    overwrite: bool = False
+    """Make those anew that are there."""
+    json: bool = False
+    """Print one JSON object with all numbers."""
+
+
+def main(args: list[str]) -> None:
+    """Analyse, and print the numbers in words."""
+    options = parse(Analyse, args)
+    run = Run.open(options.run)
+    from capsnet.analysis import ANALYSES
+    from capsnet.figures.analyses import write_analyses
+
+    done = write_analyses(
+        run,
+        options.only,
+        limit=options.limit,
+        seed=options.seed,
+        device=options.device,
+        overwrite=options.overwrite,
+    )
+    if options.json:
+        print_json({"run": str(run.folder), "analyses": done.records, "left_out": done.left_out})
+        return
+    for name, record in done.records.items():
+        print(f"{name} ({record['n']:,} images)\n  {ANALYSES.get(name).say(record['results'])}")
+    for path in done.files:
+        print(path)

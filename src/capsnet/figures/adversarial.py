@@ -1,0 +1,148 @@
+"""Accuracy under attack over the largest change of a pixel, the checks of the attacks, and attacked images."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from capsnet.analysis.adversarial import AdversarialResults
+from capsnet.analysis.attacks import iterate
+from capsnet.analysis.watch import frozen, read, view
+from capsnet.data import ImageData
+from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, new_figure, plain, styled
+from capsnet.figures.subject import Subject, add_figure
+from capsnet.figures.tiles import show, to_tiles
+
+_COLORS: Mapping[str, str] = {"fgsm": SKY, "bim": GREEN, "pgd": BLUE, "random": GREY}
+_STEPS = 10
+
+
+@styled
+def draw_adversarial(found: AdversarialResults, model: nn.Module, data: ImageData) -> Figure:
+    """Draw accuracy under each attack, the checks, and one image under attack.
+
+    Args:
+        found: the numbers.
+        model: what was attacked.
+        data: images; the first one that is right is shown.
+    """
+    clean = found["clean"]
+    subtitle = (
+        f"Right images of {clean['n']:,} when each pixel (0 to 1) may be changed by at most ε to raise the loss. Band: "
+        "images that withstand all attacks, 95 % interval (Wilson). Right: signs that the attacks can be trusted."
+    )
+    figure = new_figure(8.0, 5.05, "Under attack", subtitle)
+    _draw_curves(axes_at(figure, 0.75, 2.0, 3.35, 2.2), found)
+    top = 5.03 / figure.get_size_inches()[1]
+    figure.legend(loc="upper left", bbox_to_anchor=(0.024, top), ncols=4, frameon=False, fontsize=8.5, labelspacing=0.3)
+    _draw_checks(axes_at(figure, 4.5, 2.0, 3.3, 2.2), found)
+    _draw_images(figure, found, model, data)
+    return figure
+
+
+def _draw_curves(axes: Axes, found: AdversarialResults) -> None:
+    epsilons = [0.0, *found["epsilons"]]
+    clean = 100 * found["clean"]["share"]
+    worst = [found["clean"], *found["worst"]]
+    low, high = ([100 * share[end] for share in worst] for end in ("low", "high"))
+    axes.fill_between(epsilons, low, high, color=ORANGE, alpha=0.2, linewidth=0)
+    for curve in found["curves"]:
+        name = "random signs" if curve["attack"] == "random" else f"{curve['attack'].upper()}, {curve['loss']}"
+        axes.plot(
+            epsilons,
+            [clean, *(100 * share["share"] for share in curve["accuracy"])],
+            color=_COLORS[curve["attack"]],
+            linestyle=(0, (4, 2)) if curve["loss"] == "margin" else "-",
+            marker="o",
+            markersize=3,
+            linewidth=1.5,
+            label=name,
+        )
+    axes.plot(epsilons, [100 * share["share"] for share in worst], color=ORANGE, linewidth=2, label="all attacks")
+    axes.axhline(100 * found["chance"], color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0)
+    axes.set_ylim(0, 104)
+    axes.set_xlim(0, epsilons[-1] * 1.02)
+    axes.set_yticks([0, 25, 50, 75, 100])
+    # the smallest ones would be written over zero
+    ticks = [0.0, *(epsilon for epsilon in found["epsilons"] if epsilon > 0.1 * epsilons[-1])]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.set_title("Right images, % (dotted: chance)", pad=8)
+    axes.set_xlabel("ε, the largest change of a pixel", labelpad=2)
+
+
+def _draw_checks(axes: Axes, found: AdversarialResults) -> None:
+    axes.set_axis_off()
+    axes.set_title("Gradients that show the way", pad=8)
+    checks = found["checks"]
+    step = 1 / max(len(checks), 8)
+    for place, check in enumerate(checks):
+        height = 1 - (place + 0.5) * step
+        color = GREEN if check["passed"] else ORANGE
+        axes.text(
+            0.0, height, "✓" if check["passed"] else "✗", size=10, color=color, weight="bold", va="center",
+            transform=axes.transAxes,
+        )  # fmt: skip
+        name = _wrapped(check["name"])
+        axes.text(0.06, height, name, size=8, color=INK, va="center", transform=axes.transAxes, linespacing=1.1)
+
+
+def _wrapped(text: str) -> str:
+    """In two lines where it is long."""
+    if len(text) <= 52:
+        return text
+    cut = text.rfind(" ", 0, 52)
+    return f"{text[:cut]}\n{text[cut + 1 :]}"
+
+
+def _draw_images(figure: Figure, found: AdversarialResults, model: nn.Module, data: ImageData) -> None:
+    """One image attacked with each epsilon, and what the network takes it for."""
+    device = next(model.parameters()).device
+    images, labels = view(model, data).to(device), data.labels.to(device)
+    epsilons = [0.0, *found["epsilons"]]
+    with frozen(model), torch.no_grad():
+        right = (read(model, images).lengths.argmax(dim=1) == labels).nonzero()[:, 0]
+        chosen = right[:1] if len(right) else torch.zeros(1, dtype=torch.long, device=device)
+        image, label = images[chosen], labels[chosen]
+        # one batch: a batch of one image costs nearly as much
+        strengths = torch.tensor(epsilons, device=device)[:, None, None, None]
+        repeated, truths = image.expand(len(epsilons), -1, -1, -1), label.expand(len(epsilons))
+        moved = iterate(model, repeated, truths, strengths, "cross-entropy", steps=_STEPS)
+        longest = read(model, moved).lengths.max(dim=1)
+    step = min(1.2, 7.2 / len(epsilons))
+    side = min(0.88, step - 0.1)
+    tall = side * image.shape[2] / image.shape[3]
+    scale = min(1.0, 0.88 / tall)
+    tiles = to_tiles(moved.cpu())
+    for place, epsilon in enumerate(epsilons):
+        axes = axes_at(figure, 0.75 + place * step, 0.42, side * scale, tall * scale)
+        show(axes, tiles[place], frame=True)
+        axes.set_title(f"ε = {epsilon:g}" if epsilon else "no attack", size=8.5, weight="normal", pad=4)
+        said = int(longest.indices[place])
+        name = f"{plain(data.class_names[said], 10)}, {float(longest.values[place]):.2f}"
+        wrong = said != int(label)
+        axes.set_xlabel(
+            name, size=8.5, labelpad=4, color=ORANGE if wrong else INK, weight="bold" if wrong else "normal"
+        )
+    total = figure.get_size_inches()[1]
+    text = f"One image under BIM ({_STEPS} steps, cross-entropy); below it what the network sees in it, and how long."
+    figure.text(0.3 / 8.0, 0.06 / total, text, size=8.5, color=GREY, va="bottom")
+
+
+def _draw(subject: Subject) -> Figure:
+    record = subject.record("adversarial")
+    few = subject.images_of(record).select(torch.arange(min(8, record["n"])))
+    return draw_adversarial(cast(AdversarialResults, record["results"]), subject.model, few)
+
+
+add_figure(
+    "adversarial",
+    _draw,
+    caption="How far an attacker gets who knows the network. Dashed: by the margin loss; solid: by the cross-entropy "
+    "of the lengths. Grey: the same change without aim.",
+    place=62,
+)

@@ -1,0 +1,149 @@
+"""Reconstruction errors of clean and of suspect images, and how well they tell the two apart."""
+
+from typing import cast
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from torch import Tensor, nn
+
+from capsnet.analysis.attacks import fgsm
+from capsnet.analysis.detection import DetectionResults, invert, shuffle
+from capsnet.analysis.statistics import Histogram
+from capsnet.analysis.watch import frozen, read, view
+from capsnet.data import ImageData
+from capsnet.figures.style import BLUE, GREY, ORANGE, PALE, axes_at, new_figure, styled
+from capsnet.figures.subject import Subject, add_figure
+from capsnet.figures.tiles import show, to_tiles
+
+_ROW = 0.5
+
+
+@styled
+def draw_detection(found: DetectionResults, model: nn.Module, data: ImageData, *, epsilon: float, seed: int) -> Figure:
+    """Draw the errors of each kind of image, how well they are told from clean ones, and one image of each kind.
+
+    Args:
+        found: the numbers.
+        model: with a decoder.
+        data: images; the first is shown.
+        epsilon: of the attacks.
+        seed: of the shuffled pixels.
+    """
+    kinds = found["suspects"]
+    subtitle = (
+        "How far an image is from what the decoder draws of its longest capsule (sum of squared differences of pixels, "
+        "on a logarithmic axis). Line: an error that 5 % of the clean images exceed. Attacks change a pixel by at most "
+        f"{epsilon:g}; only images that they turned from right to wrong count."
+    )
+    rows = 1 + len(kinds)
+    body = rows * _ROW
+    figure = new_figure(8.0, body + 2.75, "Images given away by their reconstruction", subtitle)
+    _draw_errors(axes_at(figure, 1.45, 2.2, 3.3, body), found)
+    _draw_scores(axes_at(figure, 5.05, 2.2, 2.5, body), found)
+    _draw_images(figure, model, data, epsilon, seed)
+    return figure
+
+
+def _draw_errors(axes: Axes, found: DetectionResults) -> None:
+    """One row of bars for each kind of image, clean ones at the top."""
+    rows: list[tuple[str, Histogram, str]] = [("clean", found["clean"], BLUE)]
+    rows += [(f"{kind['name']}\nn = {kind['n']:,}", kind["errors"], ORANGE) for kind in found["suspects"]]
+    for place, (_, counts, color) in enumerate(rows):
+        heights = np.asarray(counts["counts"]) / max(counts["counts"])
+        base = len(rows) - 1 - place
+        axes.stairs(base + 0.85 * heights, counts["edges"], baseline=base, fill=True, color=color, alpha=0.85)
+        axes.axhline(base, color=PALE, linewidth=0.8, zorder=0)
+    edges = found["clean"]["edges"]
+    axes.set_xscale("log")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.axvline(found["threshold"], color=GREY, linewidth=0.9, linestyle=(0, (3, 3)))
+    axes.set_ylim(0, len(rows))
+    axes.set_yticks([len(rows) - 0.65 - k for k in range(len(rows))], [name for name, _, _ in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    decades = range(int(np.floor(np.log10(edges[0]))), int(np.ceil(np.log10(edges[-1]))) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in (1, 3)]
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if edges[0] <= tick <= edges[-1]]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+    axes.set_title("Reconstruction error", pad=8)
+
+
+def _draw_scores(axes: Axes, found: DetectionResults) -> None:
+    """Area under the ROC curve of each kind, by the error and by the length."""
+    kinds = found["suspects"]
+    places = [len(kinds) - 0.65 - k for k in range(len(kinds))]
+    for place, kind in zip(places, kinds, strict=True):
+        axes.plot([kind["auroc_length"], kind["auroc"]], [place, place], color=PALE, linewidth=2, zorder=1)
+    axes.plot([kind["auroc_length"] for kind in kinds], places, "D", color=GREY, markersize=5, label="length", zorder=2)
+    axes.plot(
+        [kind["auroc"] for kind in kinds], places, "o", color=ORANGE, markersize=7, label="reconstruction", zorder=3
+    )
+    for place, kind in zip(places, kinds, strict=True):
+        axes.annotate(
+            f"{kind['auroc']:.2f}",
+            (kind["auroc"], place),
+            (0, 6),
+            textcoords="offset points",
+            ha="center",
+            size=8.5,
+            color=ORANGE,
+            weight="bold",
+        )
+    axes.axvline(0.5, color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0)
+    scores = [kind[key] for kind in kinds for key in ("auroc", "auroc_length")]
+    axes.set_xlim(min(0.45, *scores) - 0.03, 1.03)
+    axes.set_ylim(0, len(kinds) + 1)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=8.5, loc="upper left", ncols=2, bbox_to_anchor=(-0.03, 1.02), columnspacing=1.0)
+    axes.set_title("Told from clean images (AUROC)", pad=8)
+
+
+def _draw_images(figure: Figure, model: nn.Module, data: ImageData, epsilon: float, seed: int) -> None:
+    """One image as it is and changed, above what the decoder makes of it."""
+    device = next(model.parameters()).device
+    image, label = view(model, data)[:1], data.labels[:1]
+    with frozen(model), torch.no_grad():
+        attacked = fgsm(model, image.to(device), label.to(device), epsilon, "cross-entropy").cpu()
+        shuffled = shuffle(image, torch.Generator().manual_seed(seed))
+        shown = {"clean": image, "inverted": invert(image), "shuffled pixels": shuffled, "FGSM": attacked}
+        images = torch.cat(list(shown.values()))
+        output = read(model, images.to(device))
+        drawn: Tensor = model.reconstruct(output.capsules).cpu()  # type: ignore[operator]
+    errors = (drawn - images).square().flatten(1).sum(dim=1).tolist()
+    above, below = to_tiles(images), to_tiles(drawn)
+    tall = 0.72
+    side = tall * image.shape[3] / image.shape[2]
+    for place, name in enumerate(shown):
+        left = 1.45 + place * 1.55
+        for row, tiles in enumerate((above, below)):
+            axes = axes_at(figure, left, 0.95 - row * (tall + 0.06), side, tall)
+            show(axes, tiles[place], frame=True)
+            if row == 0:
+                axes.set_title(f"{name}: {errors[place]:.0f}", size=8.5, weight="normal", pad=4)
+    total = figure.get_size_inches()[1]
+    for row, text in enumerate(("image", "reconstruction")):
+        figure.text(0.3 / 8.0, (1.31 - row * (tall + 0.06)) / total, text, size=8.5, va="center")
+
+
+def _draw(subject: Subject) -> Figure:
+    record = subject.record("detection")
+    few = subject.images_of(record).select(torch.tensor([0]))
+    epsilon = float(cast(float, record["settings"]["epsilon"]))
+    results = cast(DetectionResults, record["results"])
+    return draw_detection(results, subject.model, few, epsilon=epsilon, seed=record["seed"])
+
+
+add_figure(
+    "detection",
+    _draw,
+    caption="The decoder draws what the winning capsule claims. Where that is far from the image, the claim should not "
+    "be trusted. Grey: what the length of the longest capsule says without any decoder.",
+    place=64,
+)

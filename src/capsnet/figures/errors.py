@@ -1,0 +1,127 @@
+"""The surest mistakes and the closest calls, with the two capsules in question and what they draw."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from capsnet.analysis.errors import ErrorResults, Mistake
+from capsnet.analysis.watch import read, view
+from capsnet.data import ImageData
+from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.figures.subject import Subject, add_figure
+from capsnet.figures.tiles import show, to_tiles
+
+_COLUMNS, _WRONG, _DOUBTFUL = 6, 12, 6
+_STEP, _TALL = 1.23, 0.5
+
+
+@styled
+def draw_errors(found: ErrorResults, model: nn.Module, data: ImageData) -> Figure:
+    """Draw mistakes, and then right images that were nearly wrong.
+
+    Args:
+        found: the numbers.
+        model: decodes the two capsules, where it has a decoder.
+        data: the images that were looked at, in their order.
+    """
+    wrong, decoded = found["wrong"], getattr(model, "decoder", None) is not None
+    blocks: list[tuple[str, Sequence[Mistake]]] = [
+        ("Wrong, the surest first: true → predicted", found["mistakes"][:_WRONG]),
+        ("Right, but closest: true, nearly taken for", found["doubtful"][:_DOUBTFUL]),
+    ]
+    blocks = [(title, items) for title, items in blocks if items]
+    subtitle = f"{wrong['count']:,} of {wrong['n']:,} test images are wrong. "
+    if decoded:
+        subtitle += (
+            "Small pictures: what the decoder draws from the capsule of the true class (left) and the other (right). "
+        )
+    subtitle += "Bars: the lengths of the two capsules; blue: the true class."
+    cell = 0.72 * min(1.0, data.image_shape[1] / data.image_shape[2])
+    row = cell + (_TALL if decoded else 0.0) + 0.7
+    rows = [-(-len(items) // _COLUMNS) for _, items in blocks]
+    height = sum(rows) * row + 0.35 * len(blocks) + 0.1
+    figure = new_figure(8.0, height, "What goes wrong", subtitle)
+    top, total = height - 0.05, figure.get_size_inches()[1]
+    for (title, items), count in zip(blocks, rows, strict=True):
+        figure.text(0.3 / 8.0, top / total, title, weight="bold", va="top")
+        top -= 0.35
+        pictures = _decode_both(model, data, items) if decoded else None
+        for place, item in enumerate(items):
+            left = 0.35 + _STEP * (place % _COLUMNS)
+            bottom = top - row * (place // _COLUMNS) - cell - 0.05
+            _draw_one(figure, item, data, (left, bottom, cell), None if pictures is None else pictures[place])
+        top -= count * row
+    return figure
+
+
+@torch.no_grad()
+def _decode_both(model: nn.Module, data: ImageData, items: Sequence[Mistake]) -> Tensor:
+    """What the capsules of the true and of the other class draw.
+
+    Shapes:
+        result `m 2 c h w`.
+    """
+    device = next(model.parameters()).device
+    indices = torch.tensor([item["index"] for item in items])
+    capsules = read(model, view(model, data.select(indices)).to(device)).capsules
+    drawn = []
+    for said in (data.labels[indices], torch.tensor([item["predicted"] for item in items])):
+        drawn.append(model.reconstruct(capsules, said.to(device)).cpu())  # type: ignore[operator]
+    return torch.stack(drawn, dim=1)
+
+
+def _draw_one(
+    figure: Figure, item: Mistake, data: ImageData, place: tuple[float, float, float], drawn: Tensor | None
+) -> None:
+    left, bottom, cell = place
+    image = data.images[item["index"]][None]
+    wide = cell * image.shape[3] / image.shape[2]
+    axes = axes_at(figure, left + (_STEP - 0.15 - wide) / 2, bottom, wide, cell)
+    show(axes, to_tiles(image)[0], frame=True)
+    true, other = (plain(data.class_names[item[key]], 8) for key in ("label", "predicted"))
+    wrong = item["longest"] >= item["length"]
+    axes.set_title(
+        f"{true} → {other}" if wrong else f"{true}, {other}?",
+        size=8.5,
+        pad=4,
+        loc="center",
+        color=ORANGE if wrong else INK,
+        weight="bold" if wrong else "normal",
+    )
+    if drawn is not None:
+        small = _TALL * image.shape[3] / image.shape[2]
+        middle = left + (_STEP - 0.15) / 2
+        for tile, start in zip(to_tiles(drawn), (middle - small - 0.02, middle + 0.02), strict=True):
+            show(axes_at(figure, start, bottom - _TALL - 0.05, small, _TALL), tile, frame=True)
+        bottom -= _TALL + 0.05
+    _draw_lengths(axes_at(figure, left, bottom - 0.32, _STEP - 0.15, 0.26), item)
+
+
+def _draw_lengths(axes: Axes, item: Mistake) -> None:
+    axes.barh([1, 0], [item["length"], item["longest"]], height=0.7, color=[BLUE, GREY])
+    for place, value in ((1, item["length"]), (0, item["longest"])):
+        axes.text(value + 0.03, place, f"{value:.2f}", size=7, va="center", color=GREY)
+    axes.set_xlim(0, 1.3)
+    axes.set_ylim(-0.5, 1.5)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in ("bottom", "left"):
+        axes.spines[side].set_visible(side == "left")
+
+
+def _draw(subject: Subject) -> Figure:
+    record = subject.record("errors")
+    return draw_errors(cast(ErrorResults, record["results"]), subject.model, subject.images_of(record))
+
+
+add_figure(
+    "errors",
+    _draw,
+    caption="An orange title is a mistake. Where the capsule of the true class draws the image well and was still "
+    "shorter, the network saw the right thing and believed the other.",
+    place=42,
+)

@@ -1,0 +1,94 @@
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from capsnet.analysis import ANALYSES
+from capsnet.analysis.record import analysis_path, read_record
+from capsnet.errors import UserError
+from capsnet.figures.analyses import in_order, write_analyses
+from capsnet.figures.subject import Subject
+from capsnet.training import Run
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A copy of the tiny run, without the checkpoint."""
+    left = shutil.ignore_patterns("last", "figures", "analysis", "report.html")
+    shutil.copytree(tiny_run.folder, tmp_path / "run", ignore=left)
+    return Run.open(tmp_path / "run")
+
+
+def test_each_analysis_writes_its_numbers_and_its_figure(run, undrawn):
+    done = write_analyses(run, ["routing", "errors", "routing"], limit=30, seed=4)
+    assert list(done.records) == ["routing", "errors"]
+    assert [path.relative_to(run.folder).as_posix() for path in done.files] == [
+        "analysis/routing.json",
+        "figures/routing.png",
+        "analysis/errors.json",
+        "figures/errors.png",
+    ]
+    record = json.loads(done.files[0].read_text())
+    assert (record["n"], record["seed"], record["quick"]) == (30, 4, False)
+    assert record == done.records["routing"]
+
+
+def test_results_are_not_overwritten_but_those_of_a_report_are(run, undrawn):
+    assert Subject(run).record("errors")["quick"]
+    write_analyses(run, ["errors"], limit=30)
+    assert read_record(run, "errors")["quick"] is False
+    before = analysis_path(run, "errors").read_bytes()
+    with pytest.raises(UserError, match=r"errors.json: exists; --overwrite"):
+        write_analyses(run, ["capsules", "errors"], limit=20)
+    assert analysis_path(run, "errors").read_bytes() == before
+    assert read_record(run, "capsules") is None
+    assert write_analyses(run, ["errors"], limit=20, overwrite=True).records["errors"]["n"] == 20
+
+
+def test_a_picture_of_unknown_origin_is_kept(run):
+    run.figures_folder.mkdir()
+    (run.figures_folder / "errors.png").write_text("mine")
+    with pytest.raises(UserError, match=r"errors.png: exists"):
+        write_analyses(run, ["errors"], limit=5)
+    assert (run.figures_folder / "errors.png").read_text() == "mine"
+
+
+def test_a_report_takes_kept_results_of_the_same_weights_only(run, undrawn, capsys):
+    write_analyses(run, ["errors"], limit=30)
+    assert Subject(run).record("errors")["n"] == 30
+    record = read_record(run, "errors")
+    analysis_path(run, "errors").write_text(json.dumps({**record, "weights": "0" * 16}))
+    capsys.readouterr()
+    assert Subject(run).record("errors")["quick"]
+    assert "is of other weights; capsnet analyse --overwrite renews it" in capsys.readouterr().err
+    assert read_record(run, "errors")["weights"] == "0" * 16
+
+
+def test_what_a_model_does_not_allow_is_left_out_with_its_reason(run, undrawn, capsys, monkeypatch):
+    load_model = Run.load_model
+
+    def without_decoder(self):
+        model = load_model(self)
+        model.decoder = None
+        return model
+
+    monkeypatch.setattr(Run, "load_model", without_decoder)
+    done = write_analyses(run, ["samples", "errors"], limit=20)
+    assert done.left_out == {"samples": "the model has no decoder"}
+    assert list(done.records) == ["errors"]
+    assert "samples is left out: the model has no decoder" in capsys.readouterr().err
+    with pytest.raises(UserError, match="nothing can be analysed"):
+        write_analyses(run, ["samples"])
+
+
+def test_a_run_without_weights_is_refused(run):
+    run.weights_path.unlink()
+    with pytest.raises(UserError, match="has no weights yet"):
+        write_analyses(run, ["errors"])
+    with pytest.raises(UserError, match="has no weights yet"):
+        Subject(replace(run)).record("errors")
+
+
+def test_every_analysis_has_a_place_in_the_report():
+    assert sorted(in_order()) == ANALYSES.names()
