@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test lint docs clean
+.PHONY: run test lint docs bench bench-gpu clean
 
 run: .venv/installed
 	$(BIN)/capsnet train quickstart --report
@@ -37,3 +37,10 @@ clean:
 # write the numbers of docs/runs into the documents
 docs: .venv/installed
 	$(BIN)/python docs/fill.py
+
+# has a path lost speed on this machine? (its results are in benchmarks/results; bench-gpu and capsnet bench write them)
+bench: .venv/installed
+	$(BIN)/capsnet bench convolution routing step --quick --against benchmarks/results
+
+bench-gpu: .venv/installed
+	$(BIN)/capsnet bench --device cuda --out benchmarks/results

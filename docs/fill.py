@@ -1,4 +1,4 @@
-"""Write the table of results in README.md from the run folders in docs/runs, and take pictures from the last of them.
+"""Write what is made of measurements: the tables of README.md, the pages of the studies, the pictures of the last run.
 
 No number is typed by hand. Weights and figures of a run are not kept in the repository, so pictures change only where
 `capsnet report docs/runs/NAME` was run before.
@@ -7,6 +7,9 @@ No number is typed by hand. Weights and figures of a run are not kept in the rep
 import json
 import shutil
 from pathlib import Path
+
+import speed
+from study_pages import write_pages
 
 from capsnet.recipes import RECIPES
 from capsnet.training import Evaluation, Run
@@ -55,11 +58,12 @@ def main() -> None:
     table = "\n".join([HEAD, *(row(folder) for folder in folders)])
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    readme.write_text(speed.fill(f"{before}{BEGIN}\n{table}\n{END}{after}"))
     for name in PICTURES:
         if (picture := folders[-1] / "figures" / f"{name}.png").is_file():
             shutil.copyfile(picture, ROOT / "docs" / "pictures" / picture.name)
     print(json.dumps([folder.name for folder in folders]))
+    print(json.dumps([page.name for page in write_pages()]))
 
 
 if __name__ == "__main__":

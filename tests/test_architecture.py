@@ -22,9 +22,11 @@ LEVELS = {
     "data": 3,
     "training": 4,
     "recipes": 5,
-    "figures": 6,
-    "cli": 7,
-    "__main__": 7,
+    "bench": 5,
+    "studies": 6,
+    "figures": 7,
+    "cli": 8,
+    "__main__": 8,
 }
 
 

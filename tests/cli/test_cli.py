@@ -138,6 +138,8 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "routings:" in call(capsys, "list")[1]
     assert "8,215,568" in call(capsys, "show capsnet")[1]
     assert "0.25 ± 0.005" in call(capsys, "show sabour2017-mnist")[1]
+    assert "paper-or-code" in call(capsys, "list studies")[1]
+    assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
     assert "Procedure" not in call(capsys, "show digits")[1]
     assert "agree" in call(capsys, "show dynamic")[1]
     assert "test error" in call(capsys, "show", tiny_run.folder)[1]
@@ -192,6 +194,13 @@ BAD = {
     "list model": "did you mean 'models'",
     "show capsnett": "did you mean 'capsnet'",
     "data PHOTOS/rose": "holds no class folders",
+    "reproduce sabour2017-tabel1": "did you mean 'sabour2017-table1'",
+    "reproduce paper-or-code --budget ful": "ful",
+    "reproduce paper-or-code --seeds 0": "--seeds must be at least 1, got 0",
+    "reproduce paper-or-code --jobs 0": "--jobs must be at least 1, got 0",
+    "reproduce paper-or-code --change limt=5": "did you mean 'limit'",
+    "reproduce paper-or-code --change limit": "--change must be KEY=VALUE",
+    "reproduce paper-or-code --data-dir /nothing": "/nothing",
     "figures PHOTOS": "is not a run folder",
     "report /nothing": "no such run folder",
 }

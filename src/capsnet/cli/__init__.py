@@ -15,8 +15,10 @@ VERBS = {
     "predict": "say what is on image files",
     "figures": "draw a run's figures",
     "report": "write a run's report.html",
-    "list": "list models, routings, data, recipes",
-    "show": "show a model, recipe, data set, routing or run",
+    "reproduce": "fill a paper's table: a study of several runs",
+    "list": "list models, routings, data, recipes, studies",
+    "show": "show a model, recipe, study, data set, routing or run",
+    "bench": "measure this machine: plain and fused paths, and its limits",
     "data": "count and show the images of a data set",
 }
 
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb not in VERBS:
             hint = did_you_mean(verb, VERBS)
             raise UserError(f"unknown command {verb!r};{hint} Known: {', '.join(VERBS)}")
-        importlib.import_module(f"capsnet.cli.{verb}").main(args)
+        return importlib.import_module(f"capsnet.cli.{verb}").main(args) or 0
     except UserError as fault:
         print(f"capsnet: {fault}", file=sys.stderr)
         return 2
@@ -54,7 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("capsnet: this is a fault of capsnet's, not yours; please report the lines above", file=sys.stderr)
         return 1
-    return 0
 
 
 def _help() -> str:

@@ -11,6 +11,7 @@ from capsnet.models import MODELS
 from capsnet.recipes import RECIPES
 from capsnet.registry import Registry
 from capsnet.routing import ROUTINGS
+from capsnet.studies import STUDIES
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class List:
     """
 
     kind: tyro.conf.Positional[str] = "all"
-    """models, routings, data, recipes, or all."""
+    """models, routings, data, recipes, studies, or all."""
 
 
 def main(args: list[str]) -> None:
@@ -44,6 +45,7 @@ KINDS.add("models", lambda: {name: MODELS.get(name).summary for name in MODELS})
 KINDS.add("routings", lambda: {name: first_line(ROUTINGS.get(name).__doc__) for name in ROUTINGS})
 KINDS.add("data", lambda: {name: DATASETS.get(name).summary for name in DATASETS})
 KINDS.add("recipes", lambda: {name: RECIPES.get(name).summary for name in RECIPES})
+KINDS.add("studies", lambda: {name: STUDIES.get(name).summary for name in STUDIES})
 
 
 def first_line(text: str | None) -> str:

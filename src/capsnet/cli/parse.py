@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 from collections.abc import Sequence
 from inspect import cleandoc
@@ -10,6 +11,7 @@ from typing import TypeVar
 import tyro
 
 from capsnet.errors import UserError
+from capsnet.training.config import Option
 
 T = TypeVar("T")
 
@@ -40,6 +42,24 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
         if not stop.code:
             raise
         raise UserError(f"{_one_line(said.getvalue())} (capsnet {verb} --help)") from None
+
+
+def key_and_value(flag: str, word: str) -> tuple[str, Option]:
+    """Read KEY=VALUE, where the value is a number, true, false or a word.
+
+    Raises:
+        UserError: something else; `flag` is named.
+    """
+    key, sign, text = word.partition("=")
+    if not sign or not key:
+        raise UserError(f"{flag} must be KEY=VALUE, got {word!r}")
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    if not isinstance(value, bool | int | float | str):
+        raise UserError(f"{flag} {key} must be a number, true, false or a word, got {text!r}")
+    return key, value
 
 
 def _one_line(box: str) -> str:

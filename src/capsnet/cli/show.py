@@ -15,13 +15,14 @@ from capsnet.models import MODELS, create_model
 from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
+from capsnet.studies import STUDIES
 from capsnet.training import Evaluation, Run
 from capsnet.training.weights import count_parameters
 
 
 @dataclass(frozen=True)
 class Show:
-    """Show a model, recipe, data set, routing or run.
+    """Show a model, recipe, study, data set, routing or run.
 
     Examples:
       capsnet show sabour2017-mnist
@@ -39,6 +40,8 @@ def main(args: list[str]) -> None:
         _show_model(name)
     elif name in RECIPES:
         _show_recipe(name)
+    elif name in STUDIES:
+        _show_study(name)
     elif name in DATASETS:
         print(f"{name}: {DATASETS.get(name).summary}\ncapsnet data {name} counts and shows its images")
     elif name in ROUTINGS:
@@ -46,7 +49,7 @@ def main(args: list[str]) -> None:
     elif Path(name).is_dir():
         _show_run(Run.open(Path(name)))
     else:
-        known = [*MODELS, *RECIPES, *DATASETS, *ROUTINGS]
+        known = [*MODELS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS]
         raise UserError(f"unknown name {name!r};{did_you_mean(name, known)} See capsnet list, or name a run folder")
 
 
@@ -65,6 +68,19 @@ def _show_recipe(name: str) -> None:
     print(f"source    {recipe.source}\nreported  {recipe.reported}\ndiffers   {recipe.differs}\n")
     _print_config(recipe.config)
     print(f"\ncapsnet train {name}")
+
+
+def _show_study(name: str) -> None:
+    study = STUDIES.get(name)
+    print(f"{name}: {study.summary}\nsource    {study.source}\n")
+    width = max(len(row.label) for row in study.rows)
+    for row in study.rows:
+        changes = ", ".join(f"{key} {value}" for key, value in row.changes.items())
+        reported = f"   paper: {row.reported}" if row.reported else ""
+        print(f"  {row.label:{width}}  {row.recipe}{', ' if changes else ''}{changes}{reported}")
+    for budget, content in study.budgets.items():
+        print(f"\n{budget}: {content.seeds} seeds a row; {content.summary}")
+        print(f"capsnet reproduce {name} --budget {budget}")
 
 
 def _print_config(config: object) -> None:

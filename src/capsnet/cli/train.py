@@ -1,7 +1,6 @@
 """`capsnet train`."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from capsnet.cli.console import print_json
-from capsnet.cli.parse import parse
+from capsnet.cli.parse import key_and_value, parse
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
@@ -89,21 +88,11 @@ def _defaults(config: RunConfig) -> Train:
 
 def _config(options: Train) -> RunConfig:
     values = {item.name: getattr(options, item.name) for item in dataclasses.fields(RunConfig)}
-    values["model_options"] = {**options.model_options, **dict(_key_and_value(word) for word in options.option)}
+    values["model_options"] = {
+        **options.model_options,
+        **dict(key_and_value("--option", word) for word in options.option),
+    }
     return RunConfig(**values)
-
-
-def _key_and_value(word: str) -> tuple[str, Option]:
-    key, sign, text = word.partition("=")
-    if not sign or not key:
-        raise UserError(f"--option must be KEY=VALUE, got {word!r}")
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = text
-    if not isinstance(value, bool | int | float | str):
-        raise UserError(f"--option {key} must be a number, true, false or a word, got {text!r}")
-    return key, value
 
 
 def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:

@@ -50,6 +50,8 @@ class CapsNet(nn.Module):
         UserError: an image too small for the two convolutions, a size below 1, or an unknown option.
     """
 
+    loss: Literal["margin"] = "margin"
+
     def __init__(
         self,
         image_shape: Sequence[int] = (1, 28, 28),

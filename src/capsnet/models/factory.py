@@ -36,13 +36,18 @@ def create_model(name: str, **overrides: object) -> nn.Module:
         >>> model = create_model("capsnet", image_shape=(3, 32, 32), num_classes=5)
     """
     preset = MODELS.get(name)
-    known = inspect.signature(preset.build).parameters
+    known = model_options(name)
     for option in overrides:
         if option not in known:
             raise UserError(
                 f"model {name!r} has no option {option!r};{did_you_mean(option, known)} Known: {', '.join(known)}"
             )
     return preset.build(**{**preset.options, **overrides})
+
+
+def model_options(name: str) -> tuple[str, ...]:
+    """Names of the arguments that a model takes."""
+    return tuple(inspect.signature(MODELS.get(name).build).parameters)
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -66,11 +66,11 @@ def check_memory(model: nn.Module, batch_size: int, device: torch.device) -> Non
     needed, available = parameters + votes, _available_memory(device)
     if needed <= available:
         return
-    largest = max(layers, key=lambda layer: layer.weight.numel())
-    sizes = f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes"
+    largest = max(layers, key=lambda layer: layer.weight.numel(), default=None)
+    sizes = "" if largest is None else f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes, "
     remedy = "use smaller images (--image-size)" if parameters > available else "use a smaller --batch-size"
     raise UserError(
-        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}, "
+        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}"
         f"{parameters / 1e9:.1f} GB for parameters and {votes / 1e9:.1f} GB for the votes of {batch_size} images; "
         f"{remedy}"
     )
@@ -92,11 +92,11 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, obje
     program = Path(sys.argv[0]).name
     return {
         "capsnet": __version__,
-        "commit": _commit(),
+        "commit": find_commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": find_processor(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": precision,
@@ -105,7 +105,8 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, obje
     }
 
 
-def _commit() -> str | None:
+def find_commit() -> str | None:
+    """The commit of a checkout that this package runs from, with `-dirty` where files differ; None elsewhere."""
     root = Path(__file__).parents[3]
     # an installed package may lie inside another project's repository
     if not (root / "src" / "capsnet").is_dir():
@@ -118,7 +119,8 @@ def _commit() -> str | None:
     return answer.stdout.strip()
 
 
-def _processor() -> str:
+def find_processor() -> str:
+    """The processor's name."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

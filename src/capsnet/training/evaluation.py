@@ -13,8 +13,8 @@ from capsnet.data import Dataset, ImageData, load_data
 from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing, fixed_pairs
 from capsnet.errors import UserError
-from capsnet.losses import margin_loss, reconstruction_loss
-from capsnet.training.objective import each_label, mark_classes
+from capsnet.losses import reconstruction_loss
+from capsnet.training.objective import class_loss, each_label
 from capsnet.training.pair_metrics import exact_pairs, find_pairs, match_found
 from capsnet.training.run import Run, SplitResult
 
@@ -30,7 +30,7 @@ class Evaluation:
         split: `"train"` or `"test"` or `"validation"`.
         n: number of images.
         accuracy: share of images whose longest capsule is that of their class.
-        margin_loss: mean over the images.
+        margin_loss: mean over the images; of a model trained by another loss, that loss.
         reconstruction_mse: mean squared error of a pixel, decoded from the longest capsule; None without a decoder.
         confusion: rows are true classes, columns predicted ones.
         digit_error_percent: of pairs only: share of single digits that were not found, in percent.
@@ -62,10 +62,7 @@ class Evaluation:
     @property
     def error_interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the error in percent."""
-        z, error = 1.959964, 1 - self.accuracy
-        centre = (error + z * z / (2 * self.n)) / (1 + z * z / self.n)
-        half = z / (1 + z * z / self.n) * sqrt(error * (1 - error) / self.n + z * z / (4 * self.n**2))
-        return 100 * max(centre - half, 0.0), 100 * min(centre + half, 1.0)
+        return wilson_interval(1 - self.accuracy, self.n)
 
     @classmethod
     def from_dict(cls, values: SplitResult) -> "Evaluation":
@@ -89,6 +86,17 @@ class Evaluation:
         return values
 
 
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval, in percent, of a share that was found among n.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    """
+    z = 1.959964
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n**2))
+    return 100 * max(centre - half, 0.0), 100 * min(centre + half, 1.0)
+
+
 def predict_batches(
     model: nn.Module, data: ImageData, *, batch_size: int = _BATCH
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, CapsNetOutput]]:
@@ -109,7 +117,7 @@ def evaluate_model(model: nn.Module, data: ImageData, *, name: str, split: str) 
     confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
     has_decoder = getattr(model, "decoder", None) is not None
     for images, labels, output in predict_batches(model, data):
-        margin += margin_loss(output.lengths, labels, reduction="sum")
+        margin += class_loss(model, output, labels).sum()
         if has_decoder:
             error += reconstruction_loss(model.reconstruct(output.capsules), images, reduction="sum")  # type: ignore[operator]
         confusion += torch.bincount(labels * classes + output.lengths.argmax(dim=1), minlength=classes * classes)
@@ -138,7 +146,7 @@ def evaluate_pairs(model: nn.Module, data: ImageData, pairing: Pairing, *, name:
     has_decoder = getattr(model, "decoder", None) is not None
     for pairs in fixed_pairs(data.images.to(device), data.labels.to(device), pairing, _BATCH):
         output = model(pairs.images.float() / 255)
-        margin += margin_loss(output.lengths, mark_classes(pairs.labels, classes), reduction="sum")
+        margin += class_loss(model, output, pairs.labels).sum()
         if has_decoder:
             for labels, targets in each_label(pairs.labels, pairs.singles.float() / 255):
                 drawn = model.reconstruct(output.capsules, labels)  # type: ignore[operator]

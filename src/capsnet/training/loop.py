@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from capsnet.data import Dataset, ImageData, hold_out, load_data
 from capsnet.data.inputs import Augmentation, Draws, Inputs
 from capsnet.errors import UserError
+from capsnet.models.factory import model_options
 from capsnet.training.batches import Batches, take
 from capsnet.training.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.training.config import RunConfig
@@ -71,6 +72,8 @@ def train(
         >>> run = train(RunConfig(data="digits", epochs=1))
         >>> run.evaluation()["test"]["accuracy"]
     """
+    if "decoder" not in model_options(config.model):
+        config = replace(config, recon_weight=0.0)
     folder = resume or out or new_folder(config.recipe)
     if resume is None:
         check_new(folder)
@@ -135,6 +138,7 @@ class Job:
         self.total_steps = self.config.steps or self.config.epochs * self.steps_per_epoch
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
+        self.has_dropout = any(isinstance(part, nn.Dropout) for part in model.modules())
         # rows of metrics whose numbers are still on the device: step, images, sums
         self.rows: list[tuple[int, int, Tensor]] = []
         # images trained on, and the time, when the device was waited for
@@ -203,6 +207,9 @@ class Job:
         raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
 
     def _step(self, indices: Tensor, draws: Draws) -> None:
+        if self.has_dropout:
+            # dropout draws from the global generator: seeded for each step, a resumed run draws the same
+            torch.manual_seed(self.config.seed * 1_000_003 + 500_000 + self.state.step)
         self.step(indices, draws, self._rate(self.state.step))
         self.state.step += 1
         self.state.images += len(indices)
@@ -304,14 +311,16 @@ def _specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     _, height, width = inputs.image_shape
     if config.rotation and height != width:
         raise UserError(f"--rotation is for square images, those of {dataset.name} are {height}x{width}")
-    options = {
+    offered = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
         "routing": config.routing,
         "iterations": config.iterations,
         "decoder": config.recon_weight > 0,
-        **config.model_options,
     }
+    # a CNN has neither routing nor decoder
+    taken = model_options(config.model)
+    options = {name: value for name, value in offered.items() if name in taken} | dict(config.model_options)
     return ModelSpec(
         config.model, options, classes, dataset.preparation, dataset.name, inputs=inputs, pairing=dataset.pairing
     )
@@ -343,6 +352,7 @@ def _test(job: Job, dataset: Dataset) -> None:
         "test_last": last.to_dict(),
         "best_step": job.state.best_step,
         "step": job.state.step,
+        "parameters": count_parameters(job.model),
         "seconds": job.state.seconds,
         "images_per_second": job.state.images / max(job.state.seconds, 1e-9),
     }

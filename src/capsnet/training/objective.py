@@ -1,8 +1,9 @@
-"""What training lowers: the margin loss, and the reconstruction loss that keeps the poses honest.
+"""What training lowers: the loss of the classes, and the reconstruction loss that keeps the poses honest.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3, 4.1 and 6.
 """
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -14,9 +15,36 @@ from capsnet.losses import margin_loss, reconstruction_loss
 from capsnet.training.batches import Batch
 from capsnet.training.pair_metrics import exact_pairs, find_pairs
 
+Labels = Int[Tensor, " b"] | Int[Tensor, "b 2"]
+ClassLoss = Callable[[CapsNetOutput, Labels], Float[Tensor, " b"]]
+
+
+def _margin(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
+    return margin_loss(output.lengths, mark_classes(labels, output.lengths.shape[1]), reduction="none")
+
+
+def _cross_entropy(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
+    """Of the softmax over the classes' logits, which are poses of one dimension; of a pair, half for each class."""
+    logits = output.capsules.poses[..., 0]
+    if labels.ndim == 1:
+        return nn.functional.cross_entropy(logits, labels, reduction="none")
+    marks = mark_classes(labels, logits.shape[1]).to(logits.dtype)
+    return nn.functional.cross_entropy(logits, marks / 2, reduction="none")
+
+
+CLASS_LOSSES: Mapping[str, ClassLoss] = {"margin": _margin, "cross-entropy": _cross_entropy}
+
+
+def class_loss(model: nn.Module, output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
+    """The loss that a model's class names in its attribute `loss`, the margin loss where it names none, of each image.
+
+    Columns and entries called `margin_loss` hold its mean, whichever it is.
+    """
+    return CLASS_LOSSES[getattr(model, "loss", "margin")](output, labels)
+
 
 class Losses(NamedTuple):
-    """Losses of a batch, each a mean over its images, and how many of them were right."""
+    """Losses of a batch, each a mean over its images, and how many of them were right; `margin` is the class loss."""
 
     total: Float[Tensor, ""]
     margin: Float[Tensor, ""]
@@ -36,7 +64,7 @@ def find_losses(model: nn.Module, batch: Batch, recon_weight: float) -> Losses:
         recon_weight: weight of the reconstruction loss; 0 leaves it out.
     """
     output: CapsNetOutput = model(batch.inputs)
-    margin = total = margin_loss(output.lengths, mark_classes(batch.labels, output.lengths.shape[1]))
+    margin = total = class_loss(model, output, batch.labels).mean()
     reconstruction = torch.zeros_like(margin)
     if recon_weight:
         for labels, targets in each_label(batch.labels, batch.targets):

@@ -45,6 +45,7 @@ class RunResult(TypedDict):
     validation: NotRequired[ValidationResult]
     best_step: int
     step: int
+    parameters: NotRequired[int]
     seconds: float
     images_per_second: float
 

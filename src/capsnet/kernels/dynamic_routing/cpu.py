@@ -9,9 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.functional import squash
+from capsnet.kernels.threads import in_parts
 
 # images of one piece: enough for wide vectors, few enough to leave room in the cache for several children
 _IMAGES = 128
+# images that a thread must have: they are what its vectors run over
+_FEWEST_IMAGES = 16
 # numbers of one array `j i c b`; the backward works on four of them, 8 MB in float32
 _NUMBERS = 2**19
 _SOFTMAX_GRADIENT = torch.ops.aten._softmax_backward_data.out
@@ -27,21 +30,36 @@ def forward(
     totals: Float[Tensor, "r b j d"],
 ) -> None:
     """Fill `parents`, `coupling` and `totals` from the other arguments."""
-    pieces = _slices(len(poses), _IMAGES)
-    pairs = _Pairs(weight.to(totals.dtype), leaky, images=pieces[0].stop, arrays=1)
+
+    def fill(part: slice) -> None:
+        pieces = _slices(part, _IMAGES)
+        pairs = _Pairs(weight.to(totals.dtype), leaky, images=_length(pieces[0]), arrays=1)
+        for piece in pieces:
+            _forward(poses[piece], bias, pairs, parents[piece], coupling[piece], totals[:, piece])
+
+    in_parts(len(poses), fill, at_least=_FEWEST_IMAGES)
+
+
+def _forward(
+    poses: Float[Tensor, "b i c"],
+    bias: Float[Tensor, "j d"] | None,
+    pairs: "_Pairs",
+    parents: Float[Tensor, "b j d"],
+    coupling: Float[Tensor, "b i j"],
+    totals: Float[Tensor, "r b j d"],
+) -> None:
+    children = _images_innermost(poses.to(totals.dtype))
+    reached = children.new_zeros(pairs.j, pairs.d, children.shape[-1])
     last = len(totals) - 1
-    for piece in pieces:
-        children = _images_innermost(poses[piece].to(totals.dtype))
-        reached = children.new_zeros(pairs.j, pairs.d, children.shape[-1])
-        for step in range(last + 1):
-            keep = coupling[piece].permute(2, 1, 0) if step == last else None
-            total = pairs.uniform_total(children, keep) if step == 0 else pairs.total(children, reached, keep)
-            if bias is not None:
-                total += bias[..., None]
-            totals[step, piece] = total.permute(2, 0, 1)
-            pose = squash(total, dim=1)
-            reached += pose
-        parents[piece] = pose.permute(2, 0, 1)
+    for step in range(last + 1):
+        keep = coupling.permute(2, 1, 0) if step == last else None
+        total = pairs.uniform_total(children, keep) if step == 0 else pairs.total(children, reached, keep)
+        if bias is not None:
+            total += bias[..., None]
+        totals[step] = total.permute(2, 0, 1)
+        pose = squash(total, dim=1)
+        reached += pose
+    parents.copy_(pose.permute(2, 0, 1))
 
 
 def backward(
@@ -56,31 +74,54 @@ def backward(
 ) -> None:
     """Fill `grads`, those of `poses`, `weight` and `bias`, from the other arguments."""
     grad_poses, grad_weight, grad_bias = grads
-    pieces = _slices(len(poses), _IMAGES)
-    pairs = _Pairs(weight.to(totals.dtype), leaky, images=pieces[0].stop, arrays=4)
-    bias_sum = totals.new_zeros(pairs.j, pairs.d)
-    last = len(totals) - 1
-    for piece in pieces:
-        children = _images_innermost(poses[piece].to(totals.dtype))
-        total = [_images_innermost(totals[step, piece]) for step in range(last + 1)]
-        reached = [torch.zeros_like(total[0])]
-        for step in range(last):
-            reached.append(reached[step] + squash(total[step], dim=1))
-        direct = None if grad_coupling is None else grad_coupling[piece].permute(2, 1, 0)
-        grad_pose = _images_innermost(grad_parents[piece].to(totals.dtype))
-        agreed = torch.zeros_like(grad_pose)
-        grad_children = torch.zeros_like(children)
-        for step in range(last, -1 if full else last - 1, -1):
-            grad_total = squash_gradient(total[step], grad_pose, dim=1)
-            bias_sum += grad_total.sum(-1)
-            if step == 0:
-                pairs.add_uniform_gradients(children, grad_total, grad_children)
-            else:
-                pairs.add_gradients(children, reached[step], grad_total, direct, full, agreed, grad_children)
-            grad_pose, direct = agreed, None
-        grad_poses[piece] = grad_children.permute(2, 0, 1)
-    pairs.store_grad_weight(grad_weight)
-    grad_bias.copy_(bias_sum)
+
+    def fill(part: slice) -> tuple[Tensor, Tensor]:
+        pieces = _slices(part, _IMAGES)
+        pairs = _Pairs(weight.to(totals.dtype), leaky, images=_length(pieces[0]), arrays=4)
+        bias_sum = totals.new_zeros(pairs.j, pairs.d)
+        for piece in pieces:
+            direct = None if grad_coupling is None else grad_coupling[piece].permute(2, 1, 0)
+            into = grad_poses[piece]
+            _backward(poses[piece], totals[:, piece], grad_parents[piece], direct, full, pairs, bias_sum, into)
+        return pairs.grad_weight(), bias_sum
+
+    first, *others = in_parts(len(poses), fill, at_least=_FEWEST_IMAGES)
+    for weight_sum, bias_sum in others:
+        first[0].add_(weight_sum)
+        first[1].add_(bias_sum)
+    grad_weight.copy_(first[0])
+    grad_bias.copy_(first[1])
+
+
+def _backward(
+    poses: Float[Tensor, "b i c"],
+    totals: Float[Tensor, "r b j d"],
+    grad_parents: Float[Tensor, "b j d"],
+    direct: Float[Tensor, "j i b"] | None,
+    full: bool,
+    pairs: "_Pairs",
+    bias_sum: Float[Tensor, "j d"],
+    grad_poses: Float[Tensor, "b i c"],
+) -> None:
+    """Fill `grad_poses`, and add to `bias_sum` and to the sums of `pairs`."""
+    children = _images_innermost(poses.to(totals.dtype))
+    total = [_images_innermost(one) for one in totals]
+    last = len(total) - 1
+    reached = [torch.zeros_like(total[0])]
+    for step in range(last):
+        reached.append(reached[step] + squash(total[step], dim=1))
+    grad_pose = _images_innermost(grad_parents.to(totals.dtype))
+    agreed = torch.zeros_like(grad_pose)
+    grad_children = torch.zeros_like(children)
+    for step in range(last, -1 if full else last - 1, -1):
+        grad_total = squash_gradient(total[step], grad_pose, dim=1)
+        bias_sum += grad_total.sum(-1)
+        if step == 0:
+            pairs.add_uniform_gradients(children, grad_total, grad_children)
+        else:
+            pairs.add_gradients(children, reached[step], grad_total, direct, full, agreed, grad_children)
+        grad_pose, direct = agreed, None
+    grad_poses.copy_(grad_children.permute(2, 0, 1))
 
 
 class _Pairs:
@@ -97,7 +138,7 @@ class _Pairs:
         self.i, self.c, self.j, self.d = weight.shape
         self.leaky, self.share = leaky, 1 / (self.j + leaky)
         self.flat = weight.reshape(self.i * self.c, self.j * self.d)
-        self.some = _slices(self.i, max(1, _NUMBERS // (self.j * self.c * images)))
+        self.some = _slices(slice(0, self.i), max(1, _NUMBERS // (self.j * self.c * images)))
         self.room = weight.new_empty(arrays, self.j * self.some[0].stop * self.c * images)
         # j (i c) d, a view: one matrix product for each parent serves all children of a piece
         self.matrices = [weight[some].reshape(-1, self.j, self.d).transpose(0, 1) for some in self.some]
@@ -175,11 +216,12 @@ class _Pairs:
         grad_children.flatten(0, 1).addmm_(self.flat, grad_vote)
         self.grad_flat.addmm_(children.flatten(0, 1), grad_vote.t())
 
-    def store_grad_weight(self, grad_weight: Float[Tensor, "i c j d"]) -> None:
-        """Write the sum of all shares in the weight's gradient."""
-        grad_weight.copy_(self.grad_flat.view(grad_weight.shape))
+    def grad_weight(self) -> Float[Tensor, "i c j d"]:
+        """Sum all shares in the weight's gradient."""
+        total = self.grad_flat.view(self.i, self.c, self.j, self.d)
         for some, grad_matrices in zip(self.some, self.grad_matrices, strict=True):
-            grad_weight[some] += grad_matrices.transpose(0, 1).reshape(-1, *grad_weight.shape[1:])
+            total[some] += grad_matrices.transpose(0, 1).reshape(-1, self.c, self.j, self.d)
+        return total
 
     def _arrays(self, first: int, count: int, children: Float[Tensor, "i c b"]) -> Float[Tensor, "{count} j i c b"]:
         """Take uninitialised room for some children."""
@@ -187,10 +229,16 @@ class _Pairs:
         return room.view(count, self.j, *children.shape)
 
 
-def _slices(length: int, most: int) -> list[slice]:
-    """Cut `length` into pieces of nearly the same size, none above `most`, the largest first."""
+def _slices(whole: slice, most: int) -> list[slice]:
+    """Cut a slice into pieces of nearly the same size, none above `most`, the largest first."""
+    length = _length(whole)
     size = -(-length // -(-length // most))
-    return [slice(start, min(start + size, length)) for start in range(0, length, size)]
+    return [slice(start, min(start + size, whole.stop)) for start in range(whole.start, whole.stop, size)]
+
+
+def _length(whole: slice) -> int:
+    length: int = whole.stop - whole.start
+    return length
 
 
 def _images_innermost(x: Float[Tensor, "b rows columns"]) -> Float[Tensor, "rows columns b"]:

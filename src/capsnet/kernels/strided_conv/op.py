@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from capsnet.kernels.strided_conv.bilinear import axis
+from capsnet.kernels.threads import in_parts
 
 # autocast would halve the products inside, in the middle of the algorithm
 in_their_own_type = torch.autocast("cpu", enabled=False)
@@ -128,12 +129,16 @@ class _Adjoint:
             self.target.flatten(1).copy_(self.narrow.flatten(0, 1).t())
 
 
-def _parts(b: int, algorithm: Algorithm, channels: int, itemsize: int) -> list[slice]:
-    """Equal parts of a batch whose points of one pair (q, g) fit a block of memory."""
+# images that a thread must have: each transforms all windows anew
+FEWEST_IMAGES = 8
+
+
+def _parts(images: slice, algorithm: Algorithm, channels: int, itemsize: int) -> list[slice]:
+    """Equal parts of some images whose points of one pair (q, g) fit a block of memory."""
+    count = images.stop - images.start
     each = 2 * len(algorithm.image_rows) * algorithm.tiles * channels * itemsize
-    parts = max(1, -(-b * each // BLOCK_BYTES))
-    step = -(-b // parts)
-    return [slice(first, first + step) for first in range(0, b, step)]
+    step = -(-count // max(1, -(-count * each // BLOCK_BYTES)))
+    return [slice(first, min(first + step, images.stop)) for first in range(images.start, images.stop, step)]
 
 
 @torch.library.custom_op("capsnet::strided_conv2d", mutates_args=())
@@ -141,32 +146,44 @@ def _parts(b: int, algorithm: Algorithm, channels: int, itemsize: int) -> list[s
 def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int]) -> Tensor:
     """`conv2d(x, weight, bias, stride)`, with its result in channels-last order."""
     algorithm = Algorithm([*x.shape[2:]], [*weight.shape[2:]], stride, x)
-    b, o = len(x), len(weight)
-    rows, columns = algorithm.rows, algorithm.columns
-    result = x.new_empty(b, rows.outputs, columns.outputs, o)
-    for part in _parts(b, algorithm, max(o, x.shape[1]), x.element_size()):
-        images, target = x[part], result[part]
-        n = len(images)
-        products = x.new_empty(rows.points[0], rows.tiles * columns.tiles * n, o)
-        strips = x.new_empty(columns.points[0], columns.tiles, rows.outputs, n * o)
-        windows = algorithm.window_points(weight)
-        pairs = zip(algorithm.order, algorithm.image_points(images), windows, strict=True)
-        for (q, g), image_points, window_points in pairs:
-            phases = zip(algorithm.phases(image_points), algorithm.phases(window_points), strict=True)
-            for f, (image, window) in enumerate(phases):
-                if f == g == 0:
-                    torch.bmm(image, window.mT, out=products)
-                else:
-                    products[: len(image)].baddbmm_(image, window.mT)
-            if (q, g + 1) not in algorithm.order:
-                by_tile = products.view(-1, columns.tiles, n * o)
-                for s in range(columns.tiles):
-                    torch.mm(algorithm.result_rows.t(), by_tile[:, s], out=strips[q, s])
-        total = torch.mm(algorithm.result_columns.t(), strips.view(len(algorithm.result_columns), -1))
-        target.copy_(total.view(columns.outputs, rows.outputs, n, o).permute(2, 1, 0, 3))
+    o = len(weight)
+    result = x.new_empty(len(x), algorithm.rows.outputs, algorithm.columns.outputs, o)
+
+    def fill(images: slice) -> None:
+        for part in _parts(images, algorithm, max(o, x.shape[1]), x.element_size()):
+            _correlate(algorithm, x[part], weight, result[part])
+
+    in_parts(len(x), fill, at_least=FEWEST_IMAGES)
     if bias is not None:
         result += bias
     return result.permute(0, 3, 1, 2)
+
+
+def _correlate(
+    algorithm: Algorithm,
+    images: Float[Tensor, "b c h w"],
+    weight: Float[Tensor, "o c kh kw"],
+    result: Float[Tensor, "b h2 w2 o"],
+) -> None:
+    n, o = len(images), len(weight)
+    rows, columns = algorithm.rows, algorithm.columns
+    products = images.new_empty(rows.points[0], rows.tiles * columns.tiles * n, o)
+    strips = images.new_empty(columns.points[0], columns.tiles, rows.outputs, n * o)
+    windows = algorithm.window_points(weight)
+    pairs = zip(algorithm.order, algorithm.image_points(images), windows, strict=True)
+    for (q, g), image_points, window_points in pairs:
+        phases = zip(algorithm.phases(image_points), algorithm.phases(window_points), strict=True)
+        for f, (image, window) in enumerate(phases):
+            if f == g == 0:
+                torch.bmm(image, window.mT, out=products)
+            else:
+                products[: len(image)].baddbmm_(image, window.mT)
+        if (q, g + 1) not in algorithm.order:
+            by_tile = products.view(-1, columns.tiles, n * o)
+            for s in range(columns.tiles):
+                torch.mm(algorithm.result_rows.t(), by_tile[:, s], out=strips[q, s])
+    total = torch.mm(algorithm.result_columns.t(), strips.view(len(algorithm.result_columns), -1))
+    result.copy_(total.view(columns.outputs, rows.outputs, n, o).permute(2, 1, 0, 3))
 
 
 @torch.library.custom_op("capsnet::strided_conv2d_input_gradient", mutates_args=())
@@ -174,20 +191,23 @@ def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[
 def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: list[int]) -> Tensor:
     """The gradient in the image, of `size`, from the gradient in the result."""
     algorithm = Algorithm(size, [*weight.shape[2:]], stride, weight)
-    b, (o, c) = len(gradient), weight.shape[:2]
-    result = weight.new_empty(b, c, *size)
-    for part in _parts(b, algorithm, max(o, c), weight.element_size()):
-        target = result[part]
-        n = len(target)
-        points = weight.new_empty(len(algorithm.image_rows), algorithm.tiles, n * c)
-        adjoint = _Adjoint(algorithm.image_rows, algorithm.image_columns, algorithm.tiles, target.flatten(0, 1))
-        pairs = zip(algorithm.gradient_points(gradient[part]), algorithm.window_points(weight), strict=True)
-        for products, window_points in pairs:
-            outputs = algorithm.phases(points.view(len(window_points), -1, c))
-            for output, window in zip(outputs, algorithm.phases(window_points), strict=True):
-                torch.bmm(products[: len(window)], window, out=output)
-            adjoint.add(points)
-        adjoint.finish()
+    o, c = weight.shape[:2]
+    result = weight.new_empty(len(gradient), c, *size)
+
+    def fill(images: slice) -> None:
+        for part in _parts(images, algorithm, max(o, c), weight.element_size()):
+            target = result[part]
+            points = weight.new_empty(len(algorithm.image_rows), algorithm.tiles, len(target) * c)
+            adjoint = _Adjoint(algorithm.image_rows, algorithm.image_columns, algorithm.tiles, target.flatten(0, 1))
+            pairs = zip(algorithm.gradient_points(gradient[part]), algorithm.window_points(weight), strict=True)
+            for products, window_points in pairs:
+                outputs = algorithm.phases(points.view(len(window_points), -1, c))
+                for output, window in zip(outputs, algorithm.phases(window_points), strict=True):
+                    torch.bmm(products[: len(window)], window, out=output)
+                adjoint.add(points)
+            adjoint.finish()
+
+    in_parts(len(gradient), fill, at_least=FEWEST_IMAGES)
     return result
 
 
@@ -197,17 +217,24 @@ def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list
     """The gradient in the weight, whose window is of size `window`, from the gradient in the result."""
     algorithm = Algorithm([*x.shape[2:]], window, stride, x)
     o, c = gradient.shape[1], x.shape[1]
-    result = x.new_empty(o, c, *window)
-    points = x.new_empty(len(algorithm.window_rows), o, c)
-    adjoint = _Adjoint(algorithm.window_rows, algorithm.window_columns, 1, result.flatten(0, 1))
-    for part in _parts(len(x), algorithm, max(o, c), x.element_size()):
-        pairs = zip(algorithm.gradient_points(gradient[part]), algorithm.image_points(x[part]), strict=True)
-        for products, image_points in pairs:
-            for output, image in zip(algorithm.phases(points), algorithm.phases(image_points), strict=True):
-                torch.bmm(products[: len(image)].mT, image, out=output)
-            adjoint.add(points.view(len(points), 1, -1))
-    adjoint.finish()
-    return result
+
+    def find(images: slice) -> Tensor:
+        result = x.new_empty(o, c, *window)
+        points = x.new_empty(len(algorithm.window_rows), o, c)
+        adjoint = _Adjoint(algorithm.window_rows, algorithm.window_columns, 1, result.flatten(0, 1))
+        for part in _parts(images, algorithm, max(o, c), x.element_size()):
+            pairs = zip(algorithm.gradient_points(gradient[part]), algorithm.image_points(x[part]), strict=True)
+            for products, image_points in pairs:
+                for output, image in zip(algorithm.phases(points), algorithm.phases(image_points), strict=True):
+                    torch.bmm(products[: len(image)].mT, image, out=output)
+                adjoint.add(points.view(len(points), 1, -1))
+        adjoint.finish()
+        return result
+
+    total, *others = in_parts(len(x), find, at_least=FEWEST_IMAGES)
+    for other in others:
+        total += other
+    return total
 
 
 # while a program is traced, sizes may be symbols

@@ -1,0 +1,71 @@
+"""The table of speeds in README.md, from benchmarks/results and from what others publish of theirs."""
+
+import json
+from pathlib import Path
+
+from capsnet.bench import Results, Row
+
+ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- speed: made by docs/fill.py from benchmarks -->", "<!-- end of speed -->"
+HEAD = "| implementation | hardware | epoch of 60,000 | step of 128 | memory of a step |\n|---|---|---|---|---|"
+IMAGES, BATCH = 60_000, 128
+NAMES = {
+    "plain": "plain path (einsum, torch's convolution), fp32",
+    "fused": "**capsnet**, fp32",
+    "fused bf16": "**capsnet**, bf16",
+    "fused bf16 graph": "**capsnet**, bf16, CUDA graph",
+}
+
+
+def table(results: list[Results], published: list[dict[str, object]]) -> str:
+    """Rows of this package on each machine measured, then those of others, the fastest first.
+
+    Args:
+        results: of `capsnet bench`.
+        published: seconds per epoch that others report.
+    """
+    lines = [HEAD]
+    for one in results:
+        step = next((row for row in one["rows"] if row["bench"] == "step" and row["case"]["batch"] == BATCH), None)
+        if step is not None:
+            lines += _of_machine(one, step)
+    for other in sorted(published, key=lambda entry: entry["seconds_per_epoch"]):  # type: ignore[arg-type,return-value]
+        link = f"[{other['implementation']}](https://github.com/{other['repository']})"
+        lines.append(f"| {link} | {other['hardware']} | {other['seconds_per_epoch']:g} s | | |")
+    return "\n".join(lines)
+
+
+def _of_machine(results: Results, step: Row) -> list[str]:
+    machine = results["machine"]
+    hardware = str(machine["device"])
+    if not hardware.startswith("NVIDIA"):
+        hardware += f", {machine['threads']} cores, {machine['instructions']}"
+    lines = []
+    for path, time in step["times"].items():
+        memory = step["megabytes"][path]
+        lines.append(_line(NAMES[path], hardware, time["median"], f"{memory:,.0f} MB", step["ratio"][path]))
+    lines.append(
+        _line(
+            "*limit of the direct algorithm at the speed of this machine's fp32 products*",
+            hardware,
+            step["limit"],
+            "",
+            0,
+        )
+    )
+    return lines
+
+
+def _line(name: str, hardware: str, milliseconds: float, memory: str, ratio: float) -> str:
+    seconds = milliseconds / 1e3 / BATCH * IMAGES
+    gain = f" ({ratio:.1f} x)" if ratio not in (0, 1) else ""
+    return f"| {name} | {hardware} | {seconds:,.3g} s | {milliseconds:,.4g} ms{gain} | {memory} |"
+
+
+def fill(text: str) -> str:
+    """Put the table into a document that has its marks."""
+    results = [json.loads(path.read_text()) for path in sorted((ROOT / "benchmarks" / "results").glob("*.json"))]
+    published = json.loads((ROOT / "benchmarks" / "published.json").read_text())
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{table(results, published)}\n{END}{after}"

@@ -1,0 +1,63 @@
+"""Write a page for each study of which docs/studies/NAME holds a table: docs/studies/NAME.md.
+
+The prose is in docs/studies/pages; every number in it comes from table.json.
+"""
+
+import json
+from pathlib import Path
+
+from capsnet.studies import STUDIES, Table
+
+STUDY_FOLDER = Path(__file__).parent / "studies"
+
+
+def write_pages(folder: Path = STUDY_FOLDER) -> list[Path]:
+    """Write all pages; returns those written."""
+    pages = []
+    for path in sorted(folder.glob("*/table.json")):
+        name = path.parent.name
+        page = folder / f"{name}.md"
+        page.write_text(fill(json.loads(path.read_text()), (folder / "pages" / f"{name}.md").read_text(), path.parent))
+        pages.append(page)
+    return pages
+
+
+def fill(table: Table, prose: str, folder: Path) -> str:
+    """The prose of a study with its table, figure and numbers."""
+    means = [row["mean"] for row in table["rows"] if row["mean"] is not None]
+    full = STUDIES.get(table["study"]).budget("full").summary
+    quarter = "quarter" in table["rows"][0]["label"]
+    # the table's own title becomes a heading of the page
+    text = (folder / "table.md").read_text().removeprefix("# ")
+    return prose.format(
+        table=f"## {text}".rstrip(),
+        figure=f"{folder.name}/figure.png",
+        schedule=table["schedule"].split(";")[0],
+        full_schedule=full.split(";")[0] if table["budget"] != "full" else "the same schedule",
+        lowest=f"{min(means):.2f}",
+        highest=f"{max(means):.2f}",
+        seeds=max(row["n"] for row in table["rows"]),
+        verdicts="\n".join(verdicts(table)),
+        cnn="The CNN of this table is not the paper's but one of a quarter of its channels. " if quarter else "",
+    )
+
+
+def verdicts(table: Table) -> list[str]:
+    """A line for each comparison: what was shown, or that nothing was."""
+    labels = {row["name"]: row["label"] for row in table["rows"]}
+    lines = []
+    for entry in table["comparisons"]:
+        pair, points = (labels[entry["row"]], labels[entry["other"]]), abs(entry["difference"])
+        if entry["p"] is None:
+            said = f"{pair[0]} and {pair[1]}: {points:.2f} points apart; with one seed, or none that differs, untested."
+        elif not entry["differs"]:
+            said = f"{pair[0]} and {pair[1]}: {points:.2f} points apart, p = {entry['p']:.2g}: no difference is shown."
+        else:
+            word = "less" if entry["difference"] < 0 else "more"
+            said = f"{pair[0]} makes {points:.2f} points {word} error than {pair[1]}, p = {entry['p']:.2g}."
+        lines.append(f"- {said}")
+    return lines
+
+
+if __name__ == "__main__":
+    print(*write_pages(), sep="\n")

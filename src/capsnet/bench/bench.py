@@ -1,0 +1,130 @@
+"""What a benchmark is, and how all of them are run."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NotRequired, TypedDict
+
+import torch
+
+from capsnet.bench.machine import Ceilings, describe, find_ceilings
+from capsnet.bench.measure import Spread, Work, interleave
+from capsnet.registry import Registry
+
+Case = Mapping[str, int | str]
+
+
+class Row(TypedDict):
+    """One case of one benchmark.
+
+    `times` are milliseconds of each path, the first of which is the one that `ratio` compares with: how many times as
+    fast each of the others is. `limit` is the least time that this machine could take for the direct algorithm, by its
+    matrix product or its copy, and `of_limit` the share of its time that a path would need at that rate: above 1 where
+    it has fewer operations to do than the direct algorithm. `megabytes` is memory added at the peak.
+    """
+
+    bench: str
+    case: dict[str, int | str]
+    times: dict[str, Spread]
+    ratio: dict[str, float]
+    limit: NotRequired[float]
+    of_limit: NotRequired[dict[str, float]]
+    megabytes: NotRequired[dict[str, float]]
+
+
+class Results(TypedDict):
+    """What `benchmarks/results` holds of one machine."""
+
+    machine: dict[str, object]
+    ceilings: Ceilings
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One case, ready to be measured.
+
+    Args:
+        case: its sizes.
+        works: one step of each path; the first is the one to compare with.
+        operations: floating-point operations of the direct algorithm; 0 for no limit.
+        moved: bytes that any algorithm must read and write once.
+        memory: measures what a path adds at its peak, in megabytes.
+    """
+
+    case: Case
+    works: Mapping[str, Work]
+    operations: float = 0.0
+    moved: float = 0.0
+    memory: Callable[[str], float] | None = None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A benchmark.
+
+    Args:
+        jobs: gives its cases, one at a time, fewer where it is told to be quick.
+        summary: one line.
+        rounds: how often each path is timed.
+    """
+
+    jobs: Callable[[torch.device, bool], Iterator[Job]]
+    summary: str
+    rounds: int = 9
+
+
+BENCHES: Registry[Bench] = Registry("benchmark")
+
+
+def run(
+    names: Sequence[str],
+    device: torch.device,
+    *,
+    quick: bool = False,
+    rounds: int = 0,
+    show: Callable[[Row, Ceilings], None] | None = None,
+) -> Results:
+    """Run benchmarks.
+
+    Args:
+        names: of `BENCHES`; none: all.
+        device: what is measured.
+        quick: the paper's sizes only.
+        rounds: how often each path is timed; 0: as each benchmark has it.
+        show: is given each row when it is done.
+    """
+    ceilings, rows = find_ceilings(device), []
+    for name in names or BENCHES.names():
+        bench = BENCHES.get(name)
+        for job in bench.jobs(device, quick):
+            rows.append(measure(name, job, device, ceilings, rounds or bench.rounds))
+            if show is not None:
+                show(rows[-1], ceilings)
+    return {"machine": describe(device), "ceilings": ceilings, "rows": rows}
+
+
+def measure(name: str, job: Job, device: torch.device, ceilings: Ceilings, rounds: int) -> Row:
+    """Measure one case."""
+    times = interleave(job.works, rounds=rounds, device=device)
+    medians = {path: one["median"] for path, one in times.items()}
+    first = next(iter(medians.values()))
+    ratio = {path: round(first / median, 2) for path, median in medians.items()}
+    row: Row = {"bench": name, "case": dict(job.case), "times": times, "ratio": ratio}
+    if job.operations:
+        row["limit"] = round(limit(job, ceilings), 3)
+        row["of_limit"] = {path: round(limit(job, ceilings) / median, 2) for path, median in medians.items()}
+    if job.memory is not None:
+        row["megabytes"] = {path: round(job.memory(path), 1) for path in job.works}
+    return row
+
+
+def limit(job: Job, ceilings: Ceilings) -> float:
+    """The least milliseconds for a job on this machine, in float32."""
+    return max(job.operations / ceilings["fp32_gflops"], job.moved / ceilings["copy_gb_s"]) / 1e6
+
+
+def fell_behind(row: Row, before: Row, *, by: float = 0.2) -> list[str]:
+    """Paths that are slower against the first one than they were, by more than a share."""
+    return [
+        path for path, old in before["ratio"].items() if path in row["ratio"] and row["ratio"][path] < (1 - by) * old
+    ]

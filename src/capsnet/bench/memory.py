@@ -1,0 +1,64 @@
+"""Memory that a piece of work adds at its peak: on a CPU in a process of its own, which then has no older peak."""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+
+def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) -> float:
+    """Peak of one step of a benchmark's path above what its inputs take.
+
+    Args:
+        bench: `"routing"` or `"step"`.
+        path: one of its paths.
+        device: where it runs.
+        sizes: of the case.
+    """
+    command = [sys.executable, "-m", "capsnet.bench.memory", bench, path, device.type, *map(str, sizes)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def peak_of(work: Callable[[], object], device: torch.device) -> float:
+    """Megabytes that `work` adds at its peak to what is allocated now."""
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        work()
+        torch.cuda.synchronize(device)
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    peak = _resident_peak()
+    work()
+    return _resident_peak() - peak
+
+
+def _resident_peak() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():
+        # not ru_maxrss, which on Linux begins with the parent's
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
+    """Measure one path and print it."""
+    from capsnet.bench import routing, step
+
+    device, numbers = torch.device(device_name), [int(size) for size in sizes]
+    if bench == "routing":
+        tiny = dict(zip(routing.PAPER, (16, 8, 2, 2, 4, 3), strict=True))
+        # libraries take memory of their own when they are first used
+        routing.train(path, tiny, routing.make(tiny, device))
+        case = dict(zip(routing.PAPER, numbers, strict=True))
+        tensors = routing.make(case, device)
+        print(peak_of(lambda: routing.train(path, case, tensors), device))
+    else:
+        work = step.make_paths(device, *numbers)[path]
+        print(peak_of(work, device))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

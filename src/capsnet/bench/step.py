@@ -1,0 +1,101 @@
+"""A whole training step of the paper's network: pixels to new weights, augmentation and optimiser included."""
+
+import copy
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from capsnet import kernels
+from capsnet.bench.bench import BENCHES, Bench, Job
+from capsnet.bench.measure import Work
+from capsnet.bench.memory import added_megabytes
+from capsnet.data import ImageData
+from capsnet.data.inputs import Augmentation, Inputs
+from capsnet.models import create_model
+from capsnet.training.batches import Batch, Batches
+from capsnet.training.config import Execution, Precision, RunConfig
+from capsnet.training.device import resolve_precision
+from capsnet.training.objective import find_losses
+from capsnet.training.step import Step
+
+CLASSES = tuple("0123456789")
+SIDES = (28, 32, 48, 64, 96)
+
+
+def make_data(count: int, side: int, device: torch.device) -> ImageData:
+    """Random images: what a step costs does not depend on what they show."""
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 1, side, side), dtype=torch.uint8, generator=draw)
+    return ImageData(images, torch.randint(10, (count,), generator=draw), CLASSES).to(device)
+
+
+def make_paths(device: torch.device, batch: int, side: int) -> dict[str, Work]:
+    """One training step each: plain and fused in float32, fused in bfloat16, and that as one CUDA graph."""
+    torch.manual_seed(0)
+    model = create_model("capsnet", image_shape=(1, side, side))
+    kinds: dict[str, tuple[kernels.Mode, Precision, Execution]] = {
+        "plain": ("plain", "fp32", "eager"),
+        "fused": ("auto", "fp32", "eager"),
+    }
+    if resolve_precision("auto", device) == "bf16":
+        kinds["fused bf16"] = ("auto", "bf16", "eager")
+        if device.type == "cuda":
+            kinds["fused bf16 graph"] = ("auto", "bf16", "cuda-graph")
+    data = make_data(batch, side, device)
+    return {name: _path(copy.deepcopy(model).to(device), data, *kind) for name, kind in kinds.items()}
+
+
+def _path(model: nn.Module, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:
+    config = RunConfig(batch_size=len(data), execution=execution)
+    step = Step(model, Batches(data, Inputs(data.image_shape), Augmentation(shift=config.shift)), config, precision)
+    device = data.images.device
+    indices = torch.arange(len(data), device=device)
+    draws = {"shift": torch.ones(len(data), 2, dtype=torch.long, device=device)}
+
+    def work() -> None:
+        with kernels.use(mode):
+            step(indices, draws, 1e-4)
+
+    if execution == "cuda-graph":
+        # its first steps are not captured yet
+        for _ in range(4):
+            work()
+    return work
+
+
+def count_operations(side: int = 28) -> float:
+    """Floating-point operations of the direct algorithm for one image, forward and backward; optimiser left out."""
+    model, data = create_model("capsnet", image_shape=(1, side, side)), make_data(1, side, torch.device("cpu"))
+    images = data.images.float() / 255
+    with kernels.use("plain"), FlopCounterMode(display=False) as counter:
+        find_losses(model, Batch(images, data.labels, images), 0.0005).total.backward()  # type: ignore[no-untyped-call]
+    return float(counter.get_total_flops())
+
+
+def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
+    """The batch of the authors, and on a GPU a large one."""
+    operations = count_operations()
+    for batch in (128, 1024) if device.type == "cuda" else (128,) if quick else (16, 128):
+        yield Job(
+            {"batch": batch, "image": 28},
+            make_paths(device, batch, 28),
+            operations * batch,
+            memory=partial(_memory, device, batch),
+        )
+
+
+def _memory(device: torch.device, batch: int, path: str) -> float:
+    return added_megabytes("step", path, device, batch, 28)
+
+
+def sides(device: torch.device, quick: bool) -> Iterator[Job]:
+    """How a step grows with the image."""
+    for side in SIDES[-1:] if quick else SIDES:
+        yield Job({"batch": 16, "image": side}, make_paths(device, 16, side), 16 * count_operations(side))
+
+
+BENCHES.add("step", Bench(jobs, "a training step of the paper's network: time and memory"))
+BENCHES.add("image-size", Bench(sides, "a training step of 16 images as they grow", rounds=3))

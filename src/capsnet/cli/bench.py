@@ -1,0 +1,129 @@
+"""`capsnet bench`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from capsnet.bench import BENCHES, Results, Row, run
+from capsnet.bench.bench import fell_behind
+from capsnet.bench.machine import Ceilings, describe, label
+from capsnet.cli.console import print_json
+from capsnet.cli.parse import parse
+from capsnet.errors import UserError
+from capsnet.training.device import resolve_device
+from capsnet.training.files import write_text
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure this machine: the plain implementation beside the fused one, in turn, and the machine's own limits.
+
+    Times are medians in milliseconds, with the quartiles. "x" says how many times as fast as the first a path is. "of
+    limit" is the least time for the direct algorithm, by the machine's matrix product or copy, as a share of the time
+    taken. Let nothing else run meanwhile.
+
+    Examples:
+      capsnet bench
+      capsnet bench step routing --quick --against benchmarks/results
+    """
+
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """What to measure: convolution, growth, image-size, inference, routing, startup, step; none: all."""
+    quick: bool = False
+    """The paper's sizes only: some minutes on a laptop."""
+    rounds: int = 0
+    """How often each path is timed (0: as each benchmark has it)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """What to measure."""
+    out: Path | None = None
+    """Write the results here: a JSON file, or a folder in which it is named after the machine."""
+    against: Path | None = None
+    """Earlier results, a file or a folder of them: where a path gained less, by a fifth, exit status 1."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(args: list[str]) -> int:
+    """Measure and print; exit status 1 where a path fell behind."""
+    options = parse(Bench, args)
+    for name in options.names:
+        BENCHES.get(name)
+    if options.rounds < 0:
+        raise UserError(f"--rounds must be at least 0, got {options.rounds}")
+    device = resolve_device(options.device)
+    before = None if options.against is None else _read(options.against, label(describe(device)))
+    show = None if options.json else _Table().row
+    results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=show)
+    if options.out is not None:
+        folder = options.out.is_dir() or not options.out.suffix
+        path = options.out / f"{label(results['machine'])}.json" if folder else options.out
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(results, indent=1) + "\n")
+    behind = [] if before is None else _compare(results, before)
+    if options.json:
+        print_json({**results, "fell_behind": behind})
+    else:
+        print(*(behind or (["no path fell behind"] if before else [])), sep="\n")
+        if options.out is not None:
+            print(f"results: {path}")
+    return 1 if behind else 0
+
+
+def _read(path: Path, machine: str) -> Results:
+    file = path / f"{machine}.json" if path.is_dir() else path
+    try:
+        results: Results = json.loads(file.read_text())
+        results["rows"]
+    except FileNotFoundError:
+        raise UserError(f"{file}: no results of this machine; make them with capsnet bench --out {path}") from None
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise UserError(f"{file}: holds no results of capsnet bench") from None
+    return results
+
+
+def _compare(results: Results, before: Results) -> list[str]:
+    old = {_key(row): row for row in before["rows"]}
+    lines = []
+    for row in results["rows"]:
+        earlier = old.get(_key(row))
+        for path in fell_behind(row, earlier) if earlier else []:
+            assert earlier is not None
+            now, then = row["ratio"][path], earlier["ratio"][path]
+            lines.append(f"fell behind: {_key(row)}: {path} is {now:.2f} times as fast as the first, it was {then:.2f}")
+    return lines
+
+
+def _key(row: Row) -> str:
+    return " ".join([row["bench"], *(f"{name}={value}" for name, value in row["case"].items())])
+
+
+class _Table:
+    """Prints rows as they come, with a head for each benchmark."""
+
+    def __init__(self) -> None:
+        self.bench = ""
+
+    def row(self, row: Row, ceilings: Ceilings) -> None:
+        if not self.bench:
+            half = ceilings["bf16_gflops"]
+            print(
+                f"this machine: matrix product {ceilings['fp32_gflops']:,.0f} GFLOP/s in fp32"
+                + (f", {half:,.0f} in bf16" if half else "")
+                + f"; copy {ceilings['copy_gb_s']:.0f} GB/s"
+            )
+        if row["bench"] != self.bench:
+            self.bench = row["bench"]
+            print(f"\n{self.bench}: {BENCHES.get(self.bench).summary}")
+        print("  " + ", ".join(f"{name} {value}" for name, value in row["case"].items()))
+        limits, memory = row.get("of_limit", {}), row.get("megabytes", {})
+        for path, time in row["times"].items():
+            line = f"    {path:16} {time['median']:10.2f} ms ({time['low']:.2f} to {time['high']:.2f})"
+            line += f"  {row['ratio'][path]:6.2f} x"
+            if path in limits:
+                line += f"  {limits[path]:5.2f} of limit"
+            if path in memory:
+                line += f"  {memory[path]:7.0f} MB"
+            print(line, flush=True)

@@ -1,0 +1,78 @@
+"""`capsnet reproduce`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from capsnet.cli.console import print_json
+from capsnet.cli.parse import key_and_value, parse
+from capsnet.studies import STUDIES, reproduce
+from capsnet.studies.table import to_markdown
+from capsnet.training.config import Execution
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Fill a paper's table: run what is missing, go on with what was stopped, write table.md, table.json, figure.png.
+
+    The same command again goes on where it was; when all is finished it does nothing.
+
+    Examples:
+      capsnet reproduce sabour2017-table1
+      capsnet reproduce routing-iterations --budget full --seeds 5 --jobs 4 --out studies/iterations
+    """
+
+    study: tyro.conf.Positional[str]
+    """The study (capsnet list studies)."""
+    seeds: int | None = None
+    """Runs of each row; default: the budget's."""
+    budget: Literal["quick", "full"] = "quick"
+    """quick: a reduced schedule for two CPU cores; full: the paper's."""
+    out: Path | None = None
+    """The study's folder; default: studies/STUDY-BUDGET."""
+    jobs: int = 1
+    """Runs at a time: one on each GPU, or each on its share of the cores."""
+    data_dir: Path | None = None
+    """Folder that holds named data sets."""
+    execution: Execution = "eager"
+    """How a step is run: operation by operation, by torch.compile, or (the fastest on a GPU) as one CUDA graph."""
+    small: bool = False
+    """Drop the weights of finished runs: the table needs their numbers only."""
+    change: tuple[str, ...] = ()
+    """For a trial, change all runs, KEY=VALUE: --change limit=640 batch_size=16. The table says so."""
+    json: bool = False
+    """Print table.json on standard output, and all else on standard error."""
+
+
+def main(args: list[str]) -> None:
+    """Reproduce, draw, and print the table."""
+    options = parse(Reproduce, args)
+    # before any work: a name that is not there
+    study = STUDIES.get(options.study)
+    folder = options.out or Path("studies") / f"{options.study}-{options.budget}"
+    table = reproduce(
+        options.study,
+        budget=options.budget,
+        seeds=options.seeds,
+        out=folder,
+        jobs=options.jobs,
+        data_dir=options.data_dir,
+        execution=options.execution,
+        small=options.small,
+        changes=dict(key_and_value("--change", word) for word in options.change),
+    )
+    figure = folder / "figure.png"
+    newest = (folder / "table.json").stat().st_mtime
+    if not figure.is_file() or figure.stat().st_mtime < newest:
+        from capsnet.figures.study import draw_study
+        from capsnet.figures.style import to_png
+        from capsnet.training.files import write_bytes
+
+        write_bytes(figure, to_png(draw_study(table, folder, study.figure)))
+    if options.json:
+        print_json({**table})
+    else:
+        print(to_markdown(table))
+        print(f"written: {folder / 'table.md'}, table.json, figure.png")

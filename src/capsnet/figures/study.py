@@ -1,0 +1,202 @@
+"""A study's table as a picture: each row's errors beside the paper's, and learning curves with a band over seeds."""
+
+from collections.abc import Sequence
+from math import ceil, floor, log10
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from capsnet.errors import UserError
+from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.studies.table import RowEntry, Table
+from capsnet.training.run import Run
+
+_WIDTH, _ROW = 8.0, 0.36
+# inches a character of a label takes
+_CHARACTER = 0.071
+# from few to many in one hue: their order is seen
+_ORDERED = ("#B5D3E7", "#7FB6DA", "#4896C8", "#1F70AD", "#134F86", "#0A2F57")
+
+
+@styled
+def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "points") -> Figure:
+    """Draw a study.
+
+    Args:
+        table: what its runs give.
+        folder: the study's, with `runs/`.
+        kind: `"points"`, or `"curves"` for learning curves above them.
+
+    Raises:
+        UserError: no run is finished.
+    """
+    rows = [row for row in table["rows"] if row["mean"] is not None]
+    if not rows:
+        raise UserError(f"{table['study']}: no run is finished")
+    points = _ROW * len(table["rows"]) + 1.15
+    curves = 3.35 if kind == "curves" else 0.0
+    figure = new_figure(_WIDTH, points + curves, plain(table["title"]), _subtitle(table, kind))
+    labels = max(0.75, 0.35 + _CHARACTER * max(len(row["label"]) for row in table["rows"]))
+    _points(figure, labels, _WIDTH - labels - 1.0, table)
+    _points_legend(figure, table)
+    if kind == "curves":
+        seen = [(row, _curves(row, folder)) for row in rows]
+        left = axes_at(figure, 0.75, points + 0.55, 2.75, 2.25)
+        right = axes_at(figure, 4.25, points + 0.55, 2.75, 2.25)
+        _band_panel(left, seen, 0, "Margin loss in training")
+        _band_panel(right, seen, 1, "Training error, % of images")
+        handles = [Line2D([], [], color=_colour(k, len(seen)), linewidth=2) for k in range(len(seen))]
+        height = figure.get_size_inches()[1]
+        names = [plain(row["label"], 12) for row, _ in seen]
+        place = (7.12 / _WIDTH, (points + 2.8) / height)
+        figure.legend(handles, names, loc="upper left", bbox_to_anchor=place, frameon=False, fontsize=8.5)
+    return figure
+
+
+def _subtitle(table: Table, kind: str) -> str:
+    text = table["schedule"] + "."
+    if table["changes"]:
+        text += " Changed: " + ", ".join(f"{name} = {value}" for name, value in table["changes"].items()) + "."
+    if kind == "curves":
+        text += " Curves: mean over seeds, the band is from the lowest to the highest seed."
+    return text
+
+
+def _points(figure: Figure, left: float, width: float, table: Table) -> None:
+    """One row of dots for each row of the table; the paper's on an axis of their own where they are far from ours."""
+    rows, height = table["rows"], _ROW * len(table["rows"])
+    ours = [value for row in rows for value in (*row["errors"], *(row["interval"] or ()))]
+    papers = [
+        row["paper"]["error"] + sign * (row["paper"]["std"] or 0) for row in rows if row["paper"] for sign in (-1, 1)
+    ]
+    if papers and min(ours) > 2 * max(papers):
+        share, gap = 0.3 * width, 0.3
+        other = axes_at(figure, left, 0.85, share, height)
+        axes = axes_at(figure, left + share + gap, 0.85, width - share - gap, height)
+        other.set_title("The paper", pad=6)
+        axes.set_title("Ours, with this budget", pad=6)
+        _lay_out(other, rows, [0.0, *papers])
+        _lay_out(axes, rows, ours)
+        axes.set_yticklabels([])
+    else:
+        other = axes = axes_at(figure, left, 0.85, width, height)
+        _lay_out(axes, rows, papers + ours)
+    for place, row in enumerate(rows):
+        _draw_paper(other, row, place)
+        _draw_ours(axes, row, place)
+
+
+def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> None:
+    """Rows with their labels; the axis logarithmic where the errors span much, and wide enough for all of them."""
+    for place in range(0, len(rows), 2):
+        axes.axhspan(place - 0.5, place + 0.5, color="#F6F6F6", linewidth=0, zorder=0)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [plain(row["label"], 46) for row in rows])
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.spines["left"].set_visible(False)
+    low, high = min(values), max(values)
+    if high > 4 * low > 0:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.3, high * 1.2)
+        steps = (1, 2, 5) if high < 100 * low else (1,)
+        decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low / 1.3 <= tick <= high * 1.2]))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        room = 0.25 * (high - low) or 0.25 * high
+        axes.set_xlim(max(low - room, 0), high + room)
+        axes.xaxis.set_major_locator(MaxNLocator(max(2, int(axes.get_position().width * 10))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.set_xlabel("test error, %")
+
+
+def _draw_paper(axes: Axes, row: RowEntry, place: int) -> None:
+    paper = row["paper"]
+    if paper is not None:
+        spread = paper["std"] or 0.0
+        axes.plot([paper["error"] - spread, paper["error"] + spread], [place, place], color=ORANGE, linewidth=1.8)
+        axes.plot(paper["error"], place, "D", color=ORANGE, markersize=5.5, gid="paper")
+
+
+def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
+    interval, mean = row["interval"], row["mean"]
+    if mean is None or interval is None:
+        return
+    axes.plot(interval, [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
+    # a little lower, so that a seed near the mean is seen
+    axes.plot(row["errors"], [place + 0.24] * len(row["errors"]), "|", color=BLUE, markersize=6, markeredgewidth=1.2)
+    axes.plot(mean, place, "o", color=BLUE, markersize=6, gid="ours")
+    scatter = "" if row["std"] is None else f" ± {row['std']:.2f}"
+    where = axes.get_yaxis_transform()
+    axes.text(1.0, place, f"  {mean:.2f}{scatter}", transform=where, va="center", ha="left", size=8.5, color=BLUE)
+
+
+def _points_legend(figure: Figure, table: Table) -> None:
+    seeds = max(row["n"] for row in table["rows"])
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=BLUE, marker="o", linewidth=1.8, label="ours: mean, 95 % interval of the pooled tests"),
+        Line2D([], [], color=BLUE, marker="|", linewidth=0, label="each seed" if seeds > 1 else "the seed"),
+    ]
+    if any(row["paper"] is not None for row in table["rows"]):
+        handles.append(
+            Line2D([], [], color=ORANGE, marker="D", linewidth=1.8, markersize=5.5, label="paper: mean ± std")
+        )
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.03, 0.0),
+        ncols=3,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=GREY,
+    )
+
+
+Curves = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _curves(row: RowEntry, folder: Path) -> Curves:
+    """Steps, and for each seed the loss and the error in percent of the rows of metrics."""
+    runs = [Run.open(folder / "runs" / f"{row['name']}-seed{seed}").metrics() for seed in range(row["n"])]
+    length = min(len(metrics) for metrics in runs)
+    steps = np.array([line["step"] for line in runs[0][:length]])
+    losses = np.array([[line["margin_loss"] for line in metrics[:length]] for metrics in runs])
+    errors = np.array([[100 * (1 - line["accuracy"]) for line in metrics[:length]] for metrics in runs])
+    return steps, losses, errors
+
+
+def _colour(index: int, count: int) -> str:
+    return _ORDERED[round(index * (len(_ORDERED) - 1) / max(count - 1, 1))]
+
+
+def _band_panel(axes: Axes, seen: Sequence[tuple[RowEntry, Curves]], which: int, title: str) -> None:
+    lowest, highest = float("inf"), 0.0
+    for index, (_, (steps, *values)) in enumerate(seen):
+        chosen, colour = values[which], _colour(index, len(seen))
+        mean = chosen.mean(axis=0)
+        if len(chosen) > 1:
+            axes.fill_between(steps, chosen.min(axis=0), chosen.max(axis=0), color=colour, alpha=0.22, linewidth=0)
+        axes.plot(steps, mean, color=colour, linewidth=1.7)
+        lowest = min(lowest, float(mean[mean > 0].min(initial=np.inf)))
+        highest = max(highest, float(mean.max()))
+    axes.set_yscale("log")
+    axes.set_ylim(lowest / 1.4, highest * 1.3)
+    decades = range(floor(log10(lowest)) - 1, ceil(log10(highest)) + 1)
+    steps_of = (1, 2, 5) if highest < 100 * lowest else (1,)
+    axes.yaxis.set_major_locator(FixedLocator([step * 10.0**decade for decade in decades for step in steps_of]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+    axes.set_xlim(left=0)
+    axes.set_title(title, pad=8)
+    axes.set_xlabel("step")
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)

@@ -1,0 +1,15 @@
+"""Time to accuracy: the faithful network to 99.5 % of MNIST's test split, in as little time as one device allows."""
+
+from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.training.config import RunConfig
+
+add_recipe(
+    "speedrun-mnist",
+    Recipe(
+        RunConfig(data="mnist", epochs=8, batch_size=128, schedule="one-cycle", lr=2e-3, validation=0),
+        summary="MNIST as fast as possible: the paper's network, one cycle of the rate over 8 epochs",
+        source="Sabour, Frosst, Hinton, NeurIPS 2017 (network and losses)",
+        reported="test error 0.25 ± 0.005 % after 300,000 steps (n = 3)",
+        differs="3,752 steps in place of 300,000, whose rate rises to 0.002 and falls to zero; nothing else",
+    ),
+)

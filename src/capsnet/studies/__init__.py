@@ -1,0 +1,32 @@
+"""Studies: the papers' tables as data, one file each, and what fills them."""
+
+# the modules below register their studies
+from capsnet.studies import paper_or_code as _paper_or_code  # noqa: F401
+from capsnet.studies import routing_iterations as _routing_iterations  # noqa: F401
+from capsnet.studies import sabour2017_table1 as _sabour2017_table1  # noqa: F401
+from capsnet.studies import speedrun as _speedrun  # noqa: F401
+from capsnet.studies.runner import reproduce as reproduce
+from capsnet.studies.study import STUDIES as STUDIES
+from capsnet.studies.study import Budget as Budget
+from capsnet.studies.study import Comparison as Comparison
+from capsnet.studies.study import Reported as Reported
+from capsnet.studies.study import Row as Row
+from capsnet.studies.study import Study as Study
+from capsnet.studies.study import Task as Task
+from capsnet.studies.study import plan as plan
+from capsnet.studies.table import Table as Table
+from capsnet.studies.table import make_table as make_table
+
+__all__ = [
+    "STUDIES",
+    "Budget",
+    "Comparison",
+    "Reported",
+    "Row",
+    "Study",
+    "Table",
+    "Task",
+    "make_table",
+    "plan",
+    "reproduce",
+]

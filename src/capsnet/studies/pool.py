@@ -1,0 +1,116 @@
+"""Several runs at a time, each in a process of its own: one on each GPU, or each on its share of the cores."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from capsnet.studies.study import Task
+from capsnet.training.run import Run
+from capsnet.training.stop import StopRequest, stop_on_signal
+
+_LOOK_SECONDS = 0.1
+
+
+def run_pool(tasks: Sequence[Task], total: int, jobs: int, logs: Path, lock: int) -> list[str]:
+    """Run tasks, at most `jobs` at a time.
+
+    Args:
+        tasks: in order.
+        total: runs of the whole study, for what is said.
+        jobs: processes.
+        logs: folder for what each process says.
+        lock: descriptor that the processes keep open as long as they live.
+
+    Returns:
+        What failed, each with its log.
+
+    Raises:
+        KeyboardInterrupt: the user stopped it; all processes have saved their state and ended.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    waiting, slots = list(tasks), devices(jobs)
+    running: dict[int, tuple[Task, subprocess.Popen[bytes]]] = {}
+    failures: list[str] = []
+    with stop_on_signal() as stop:
+        while waiting or running:
+            if stop.requested:
+                _stop([process for _, process in running.values()])
+                raise KeyboardInterrupt("stopped; the same command goes on where it was")
+            for slot, environment in enumerate(slots):
+                if slot not in running and waiting:
+                    task = waiting.pop(0)
+                    running[slot] = (task, _start(task, environment, logs, lock))
+            for slot, (task, process) in list(running.items()):
+                if process.poll() is not None:
+                    del running[slot]
+                    _close(process)
+                    if process.returncode != 0 and not stop.requested:
+                        failures.append(f"{task.name}, see {logs / task.name}.log")
+                    _report(task, process.returncode, total - len(waiting) - len(running), total)
+            _wait(stop)
+    return failures
+
+
+def _wait(stop: StopRequest) -> None:
+    if not stop.requested:
+        time.sleep(_LOOK_SECONDS)
+
+
+def devices(jobs: int) -> list[dict[str, str]]:
+    """Environment variables of each process: a GPU in turn, or threads."""
+    if not torch.cuda.is_available():
+        return [{"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // jobs))}] * jobs
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = named.split(",") if named else [str(index) for index in range(torch.cuda.device_count())]
+    return [{"CUDA_VISIBLE_DEVICES": names[job % len(names)]} for job in range(jobs)]
+
+
+def _start(task: Task, environment: dict[str, str], logs: Path, lock: int) -> "subprocess.Popen[bytes]":
+    order = {"folder": str(task.folder), "config": task.config.to_json(), "command": sys.argv}
+    with (logs / f"{task.name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "capsnet.studies.worker"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **environment},
+            # Ctrl-C reaches this process only, which passes it on once
+            start_new_session=True,
+            pass_fds=(lock,),
+        )
+    assert process.stdin is not None
+    # one that died at once has its log; the pipe stays open: its end tells the worker that this process is gone
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+    return process
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+
+
+def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    for process in processes:
+        process.wait()
+        _close(process)
+
+
+def _report(task: Task, status: int, number: int, total: int) -> None:
+    result = Run.open(task.folder).evaluation() if task.finished else None
+    said = f"failed with status {status}"
+    if result is not None:
+        said = f"test error {result['test']['error_percent']:.2f} %, trained {result['seconds']:.0f} s"
+    print(f"[{number}/{total}] {task.name}: {said}", file=sys.stderr, flush=True)

@@ -1,0 +1,33 @@
+"""The reduced schedule that the quick budgets share: minutes on two CPU cores for a whole table.
+
+Each training image is met once, so that the training error of a batch is one of images never learned from.
+"""
+
+from collections.abc import Mapping
+
+from capsnet.studies.study import Budget, Changes
+
+QUICK_IMAGES, QUICK_BATCH = 8_000, 32
+QUICK: Changes = {
+    "epochs": 1,
+    "limit": QUICK_IMAGES,
+    "batch_size": QUICK_BATCH,
+    "schedule": "one-cycle",
+    "lr": 1e-3,
+    "validation": 0,
+}
+QUICK_WORDS = (
+    f"{QUICK_IMAGES:,} training images, each met once, in {QUICK_IMAGES // QUICK_BATCH} steps of {QUICK_BATCH}; "
+    "Adam, the rate rises to 0.001 in a fifth of the steps and falls to zero; the last step is tested"
+)
+FULL_WORDS = (
+    "60,000 training images, 640 epochs in steps of 128 (300,160 steps); Adam at 0.001 × 0.96 each 2,000 steps; "
+    "the last step is tested"
+)
+
+
+def quick(
+    seeds: int, rows: Mapping[str, Changes] | None = None, labels: Mapping[str, str] | None = None, words: str = ""
+) -> Budget:
+    """A quick budget with its number of seeds, and what is particular to some rows."""
+    return Budget(QUICK_WORDS + words, seeds, QUICK, rows or {}, labels or {})

@@ -1,0 +1,192 @@
+"""Filling a study's table: what is missing is run, what was stopped goes on, what is finished stays as it is."""
+
+import contextlib
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from capsnet.data import load_data
+from capsnet.errors import UserError
+from capsnet.studies.pool import run_pool
+from capsnet.studies.study import STUDIES, Changes, Study, Task, plan
+from capsnet.studies.table import Table, make_table, to_markdown
+from capsnet.training import Run, train
+from capsnet.training.config import Execution, RunConfig
+from capsnet.training.files import write_text
+
+# where and how a run computes and where its data lies do not make it another run
+_FREE = ("device", "execution", "data_dir")
+
+
+def reproduce(
+    name: str,
+    *,
+    budget: str = "quick",
+    seeds: int | None = None,
+    out: Path | None = None,
+    jobs: int = 1,
+    data_dir: Path | None = None,
+    execution: Execution = "eager",
+    small: bool = False,
+    changes: Changes | None = None,
+) -> Table:
+    """Run what a study lacks, and write `table.json` and `table.md` where they are not those of its runs.
+
+    Args:
+        name: of the study.
+        budget: `"quick"` or `"full"`.
+        seeds: runs of each row; the default is the budget's.
+        out: the study's folder, `runs/`, `logs/` and tables in it; the default is `studies/NAME-BUDGET`.
+        jobs: runs at a time, each a process: on a GPU of its own where there are some, else on its share of the cores.
+        data_dir: where named data sets lie.
+        execution: how a step is run; `"cuda-graph"` is the fastest on a GPU.
+        small: drop the weights of finished runs.
+        changes: fields of `RunConfig` for every run, over the study's: for a trial; the table says so.
+
+    Returns:
+        The table.
+
+    Raises:
+        UserError: something that the user can mend; finished runs are kept.
+        KeyboardInterrupt: stopped by the user; the same call goes on.
+
+    Example:
+        >>> reproduce("routing-iterations", seeds=1, changes={"limit": 640})
+    """
+    study = STUDIES.get(name)
+    chosen = study.budget(budget)
+    count = chosen.seeds if seeds is None else seeds
+    folder = out or Path("studies") / f"{name}-{budget}"
+    tasks = plan(study, budget, count, folder, changes, None if data_dir is None else str(data_dir), execution)
+    if jobs < 1:
+        raise UserError(f"--jobs must be at least 1, got {jobs}")
+    for task in tasks:
+        _check(task)
+    missing = [task for task in tasks if not task.finished]
+    failures: list[str] = []
+    if missing:
+        _find_data(missing)
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder) as lock:
+            if jobs == 1:
+                failures = _run_here(missing, len(tasks))
+            else:
+                failures = run_pool(missing, len(tasks), jobs, folder / "logs", lock)
+    for task in tasks:
+        if task.finished:
+            _tidy(task, small)
+    if not any(task.finished for task in tasks):
+        raise UserError(f"{folder}: no run was finished; {'; '.join(failures)}")
+    table = make_table(name, budget, tasks, _command(study, name, budget, count, changes), changes)
+    _write_if_other(folder / "table.json", json.dumps(table, indent=2) + "\n")
+    _write_if_other(folder / "table.md", to_markdown(table))
+    if failures:
+        raise UserError(
+            f"{len(failures)} of {len(tasks)} runs failed, the table is without them: {'; '.join(failures)}"
+        )
+    return table
+
+
+def _check(task: Task) -> None:
+    """Refuse a run folder that holds another run; clear one that was killed before it had a configuration."""
+    if not task.folder.exists():
+        return
+    if not (task.folder / "config.json").exists():
+        for part in task.folder.glob(".*.part"):
+            part.unlink()
+        try:
+            task.folder.rmdir()
+        except OSError:
+            raise UserError(f"{task.folder}: is not a run folder, it has no config.json; give another --out") from None
+        return
+    before = Run.open(task.folder).config
+    if replace(before, **_free(task.config)) != task.config:
+        differing = [
+            key for key, value in vars(task.config).items() if key not in _FREE and getattr(before, key) != value
+        ]
+        raise UserError(
+            f"{task.folder}: holds a run with another {differing[0].replace('_', ' ')} "
+            f"({getattr(before, differing[0])!r}, the study has {getattr(task.config, differing[0])!r}); "
+            "give another --out"
+        )
+
+
+def _free(config: RunConfig) -> dict[str, Any]:
+    return {key: getattr(config, key) for key in _FREE}
+
+
+def _find_data(tasks: Sequence[Task]) -> None:
+    """Find and check the data before anything is trained: one fault in place of one for each run."""
+    wanted = {(task.config.data, task.config.data_dir, task.config.image_size) for task in tasks}
+    for data, data_dir, size in wanted:
+        load_data(data, data_dir=Path(data_dir) if data_dir else None, image_size=size)
+
+
+def run_task(folder: Path, config: RunConfig) -> Run:
+    """Train a new run, or go on with one that was stopped."""
+    return train(config, resume=folder) if folder.exists() else train(config, out=folder)
+
+
+def _run_here(tasks: Sequence[Task], total: int) -> list[str]:
+    """Run one after the other in this process; returns what failed."""
+    failures = []
+    for number, task in enumerate(tasks, total - len(tasks) + 1):
+        _say(f"[{number}/{total}] {task.name}")
+        try:
+            run_task(task.folder, task.config)
+        except UserError as fault:
+            failures.append(f"{task.name}: {fault}")
+            _say(f"capsnet: {failures[-1]}")
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped in {task.name}; the same command goes on where it was") from None
+    return failures
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Hold the study's lock, which its processes inherit: two commands never write to one run.
+
+    Raises:
+        UserError: another command is at work there.
+    """
+    import fcntl
+
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"{folder}: another capsnet reproduce is at work there; wait, or give another --out"
+            ) from None
+        yield file.fileno()
+
+
+def _tidy(task: Task, small: bool) -> None:
+    """Drop what only resume needs, and the weights where they are not wanted."""
+    if (task.folder / "last").exists():
+        shutil.rmtree(task.folder / "last")
+    if small:
+        (task.folder / "weights.safetensors").unlink(missing_ok=True)
+
+
+def _command(study: Study, name: str, budget: str, seeds: int, changes: Mapping[str, object] | None) -> str:
+    words = ["capsnet", "reproduce", name, "--budget", budget]
+    if seeds != study.budget(budget).seeds:
+        words += ["--seeds", str(seeds)]
+    if changes:
+        words += ["--change", *(f"{key}={value}" for key, value in changes.items())]
+    return shlex.join(words)
+
+
+def _write_if_other(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text() != text:
+        write_text(path, text)

@@ -1,0 +1,201 @@
+"""What a study is: rows of a table, each a recipe with changes, trained with several seeds within a budget."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Literal
+
+from capsnet.errors import UserError
+from capsnet.recipes import RECIPES
+from capsnet.registry import Registry, did_you_mean
+from capsnet.training.config import Execution, RunConfig
+
+Changes = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What a paper reports for a row.
+
+    Args:
+        error: mean test error in percent.
+        std: standard deviation over its runs, where it gives one.
+        n: its runs, where it says how many.
+    """
+
+    error: float
+    std: float | None = None
+    n: int | None = None
+
+    def __str__(self) -> str:
+        spread = "" if self.std is None else f" ± {self.std:g}"
+        return f"{self.error:.2f}{spread} %" + (f" (n = {self.n})" if self.n else "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a study's table.
+
+    Args:
+        name: of its run folders.
+        label: in the table.
+        recipe: where its configuration comes from.
+        changes: fields of `RunConfig` that are not the recipe's.
+        reported: the paper's number.
+    """
+
+    name: str
+    label: str
+    recipe: str
+    changes: Changes = field(default_factory=dict)
+    reported: Reported | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is spent on a study.
+
+    Args:
+        summary: the schedule in words, for the table's title.
+        seeds: runs of each row, unless the user asks for another number.
+        changes: fields of `RunConfig` that all rows share; a row's own changes go over them.
+        rows: for some rows, by name: changes over everything else.
+        labels: for some rows, by name: what is added to the label, where the budget changes what they are.
+    """
+
+    summary: str
+    seeds: int
+    changes: Changes = field(default_factory=dict)
+    rows: Mapping[str, Changes] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two rows that the study compares, by name; the question is whether their mean errors differ."""
+
+    row: str
+    other: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A table as data.
+
+    Args:
+        summary: one line.
+        source: whose table it is.
+        rows: in order.
+        comparisons: what is tested.
+        budgets: by name: `"quick"` fits two CPU cores, `"full"` is the paper's.
+        figure: `"points"`, or `"curves"` for learning curves above the points.
+
+    Raises:
+        UserError: two rows of one name, or a comparison of a row that is not there.
+    """
+
+    summary: str
+    source: str
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    budgets: Mapping[str, Budget]
+    figure: Literal["points", "curves"] = "points"
+
+    def __post_init__(self) -> None:
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            raise UserError(f"rows of a study must have names of their own, got {', '.join(names)}")
+        for name in (name for pair in self.comparisons for name in (pair.row, pair.other)):
+            if name not in names:
+                raise UserError(f"no row {name!r} to compare;{did_you_mean(name, names)} Known: {', '.join(names)}")
+
+    def budget(self, name: str) -> Budget:
+        """Return the budget of this name.
+
+        Raises:
+            UserError: the study has none of it.
+        """
+        if name not in self.budgets:
+            raise UserError(
+                f"unknown budget {name!r};{did_you_mean(name, self.budgets)} Known: {', '.join(self.budgets)}"
+            )
+        return self.budgets[name]
+
+    def label(self, row: Row, budget: str) -> str:
+        """What a row is called in the table of a budget."""
+        return row.label + self.budget(budget).labels.get(row.name, "")
+
+
+STUDIES: Registry[Study] = Registry("study")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of a study: row, seed, folder and configuration."""
+
+    row: Row
+    seed: int
+    folder: Path
+    config: RunConfig
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        return self.folder.name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has its test result."""
+        return (self.folder / "evaluation.json").is_file()
+
+
+def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes | None = None) -> RunConfig:
+    """A run's configuration: the recipe's, changed by the budget, by the row, by the budget for this row, by the user.
+
+    Raises:
+        UserError: a field that `RunConfig` does not have, or a value out of range.
+    """
+    chosen = study.budget(budget)
+    together = {**chosen.changes, **row.changes, **chosen.rows.get(row.name, {}), **(changes or {}), "seed": seed}
+    known = [item.name for item in fields(RunConfig)]
+    for name in together:
+        if name not in known:
+            raise UserError(f"a run has no option {name!r};{did_you_mean(name, known)} Known: {', '.join(known)}")
+    return replace(RECIPES.get(row.recipe).config, **together)  # type: ignore[arg-type]
+
+
+def plan(
+    study: Study,
+    budget: str,
+    seeds: int,
+    out: Path,
+    changes: Changes | None = None,
+    data_dir: str | None = None,
+    execution: Execution = "eager",
+) -> list[Task]:
+    """All runs of a study, seed by seed, so that a table of fewer seeds is there first.
+
+    Args:
+        study: what to fill.
+        budget: `"quick"` or `"full"`.
+        seeds: runs of each row: seeds 0 to `seeds - 1`.
+        out: the study's folder.
+        changes: fields of `RunConfig` for every run, over everything else.
+        data_dir: where named data sets lie.
+        execution: how a step is run.
+
+    Raises:
+        UserError: no seeds, an unknown budget or field.
+    """
+    if seeds < 1:
+        raise UserError(f"--seeds must be at least 1, got {seeds}")
+    return [
+        Task(
+            row,
+            seed,
+            out / "runs" / f"{row.name}-seed{seed}",
+            replace(configure(study, row, budget, seed, changes), data_dir=data_dir, execution=execution),
+        )
+        for seed in range(seeds)
+        for row in study.rows
+    ]

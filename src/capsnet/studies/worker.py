@@ -1,0 +1,42 @@
+"""One run of a study in a process of its own: `python -m capsnet.studies.worker`, told what to do on standard input."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from capsnet.errors import UserError
+from capsnet.studies.runner import run_task
+from capsnet.training.config import RunConfig
+
+
+def main() -> int:
+    """Do what one line of JSON says; exit status as that of the command line."""
+    order = json.loads(sys.stdin.readline())
+    # the run's record names the command that the user gave
+    sys.argv = order["command"]
+    threading.Thread(target=_watch_parent, daemon=True).start()
+    try:
+        run_task(Path(order["folder"]), RunConfig.from_json(order["config"]))
+    except UserError as fault:
+        print(f"capsnet: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(f"capsnet: {str(stop) or 'interrupted'}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _watch_parent() -> None:
+    """Stop, with the state saved, when the process that asked is gone: nobody would take the result."""
+    os.read(sys.stdin.fileno(), 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # the watching thread sits in a read that nothing ends
+    os._exit(status)

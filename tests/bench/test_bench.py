@@ -1,0 +1,111 @@
+"""Benchmarks measure what they say, and a path that gained less is found."""
+
+import json
+
+import pytest
+import torch
+
+from capsnet.bench import BENCHES, run
+from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
+from capsnet.bench.measure import interleave, spread
+from capsnet.bench.step import count_operations
+from capsnet.cli import main
+
+CPU = torch.device("cpu")
+CEILINGS = {"fp32_gflops": 100.0, "bf16_gflops": None, "copy_gb_s": 10.0}
+
+
+def row(**ratio):
+    times = {path: {"median": 1.0, "low": 1.0, "high": 1.0} for path in ratio}
+    return {"bench": "x", "case": {"batch": 2}, "times": times, "ratio": ratio}
+
+
+def test_paths_take_turns_and_the_first_round_does_not_count():
+    calls = []
+    works = {name: (lambda name=name: calls.append(name)) for name in ("plain", "fused")}
+    interleave(works, rounds=2, device=CPU)
+    assert calls == ["plain", "fused"] * 3
+
+
+def test_spread_is_median_and_quartiles():
+    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == {"median": 3.0, "low": 1.5, "high": 4.5}
+    assert spread([7.0]) == {"median": 7.0, "low": 7.0, "high": 7.0}
+
+
+def test_limit_is_that_of_arithmetic_or_of_memory_whichever_takes_longer():
+    assert limit(Job({}, {}, operations=2e9, moved=1e6), CEILINGS) == pytest.approx(20.0)
+    assert limit(Job({}, {}, operations=2e6, moved=1e9), CEILINGS) == pytest.approx(100.0)
+
+
+def test_row_compares_with_the_first_path():
+    sleeps = {"plain": lambda: torch.randn(400, 400) @ torch.randn(400, 400), "none": lambda: None}
+    found = measure("x", Job({"batch": 2}, sleeps, operations=1e6), CPU, CEILINGS, 5)
+    assert found["ratio"]["plain"] == 1.0
+    assert found["ratio"]["none"] > 1.0
+
+
+def test_operations_are_those_of_the_paper():
+    # algorithms.md: 203.2 million products forward; backward twice as many, less the first convolution's input gradient
+    forward = 2 * (8_294_400 + 191_102_976 + 1_474_560 + 921_600 + 1_411_344 - 1_872)
+    assert count_operations() == pytest.approx(3 * forward - 2 * 8_294_400, rel=0.01)
+
+
+def test_path_that_gained_less_by_a_fifth_is_found():
+    assert fell_behind(row(plain=1.0, fused=3.1), row(plain=1.0, fused=4.0)) == ["fused"]
+    assert fell_behind(row(plain=1.0, fused=3.3), row(plain=1.0, fused=4.0)) == []
+    assert fell_behind(row(plain=1.0), row(plain=1.0, fused=4.0)) == []
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """One benchmark of two paths that take no time."""
+    monkeypatch.setattr(BENCHES, "_values", {})
+    monkeypatch.setattr("capsnet.bench.bench.find_ceilings", lambda device: CEILINGS)
+    works = {"plain": lambda: torch.ones(300, 300) @ torch.ones(300, 300), "fused": lambda: None}
+
+    def jobs(device, quick):
+        yield Job({"batch": 1 if quick else 2}, works, operations=1e6)
+
+    BENCHES.add("tiny", Bench(jobs, "a test", rounds=3))
+
+
+@pytest.mark.usefixtures("tiny")
+def test_results_are_printed_written_and_compared(tmp_path, capsys):
+    assert main(["bench", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "matrix product 100 GFLOP/s" in said
+    assert "batch 2" in said
+    (path,) = tmp_path.glob("*.json")
+    results = json.loads(path.read_text())
+    assert results["rows"][0]["bench"] == "tiny"
+    assert {"device", "torch", "commit", "threads"} <= results["machine"].keys()
+    results["rows"][0]["ratio"]["fused"] = 1e9
+    path.write_text(json.dumps(results))
+    assert main(["bench", "--against", str(tmp_path)]) == 1
+    assert "fell behind: tiny batch=2: fused is" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("tiny")
+def test_json_is_one_object(capsys):
+    assert main(["bench", "--quick", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["case"] == {"batch": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["stepp"], "unknown benchmark 'stepp'; did you mean 'step'"),
+        (["step", "--rounds", "-1"], "--rounds must be at least 0"),
+        (["step", "--against", "nowhere.json"], "no results of this machine"),
+    ],
+)
+def test_faults_of_the_users_are_one_line(words, fault, capsys):
+    assert main(["bench", *words]) == 2
+    assert fault in capsys.readouterr().err
+
+
+def test_routing_is_measured_with_its_memory(monkeypatch):
+    monkeypatch.setattr("capsnet.bench.bench.find_ceilings", lambda device: CEILINGS)
+    rows = run(["routing"], CPU, quick=True, rounds=1)["rows"]
+    assert all(path["median"] > 0 for found in rows for path in found["times"].values())
+    assert rows[1]["megabytes"]["fused"] < rows[1]["megabytes"]["plain"] / 5

@@ -1,0 +1,68 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from capsnet.errors import UserError
+from capsnet.figures.study import draw_study
+from capsnet.figures.style import to_png
+from capsnet.studies.table import Table
+
+
+def row(name, errors, paper=None):
+    mean = float(np.mean(errors)) if errors else None
+    return {
+        "name": name,
+        "label": f"row {name}",
+        "paper": paper,
+        "n": len(errors),
+        "errors": errors,
+        "mean": mean,
+        "std": 0.1 if len(errors) > 1 else None,
+        "wrong": 100,
+        "images": 10_000,
+        "interval": [mean * 0.9, mean * 1.1] if mean else None,
+        "last_mean": mean,
+        "last_std": None,
+        "parameters": 8,
+        "seconds": 1.0,
+    }
+
+
+def table(rows) -> Table:
+    words = dict.fromkeys(("study", "budget", "title", "schedule", "source", "command"), "words")
+    lists = {"machines": [], "commits": [], "versions": [], "comparisons": [], "changes": {}}
+    return {**words, **lists, "validated": False, "seconds": 1.0, "rows": rows}
+
+
+PAPER = {"error": 0.25, "std": 0.005, "n": 3}
+
+
+@pytest.mark.parametrize("errors", [[2.0, 2.2, 1.9], [0.25], []])
+def test_points_stand_at_the_means_and_the_papers_numbers(tmp_path, errors):
+    figure = draw_study(table([row("a", errors, PAPER), row("b", [3.0])]), tmp_path)
+    lines = [line for axes in figure.axes for line in axes.lines]
+    marked = {gid: [line.get_xdata()[0] for line in lines if line.get_gid() == gid] for gid in ("ours", "paper")}
+    assert marked["ours"] == [*([np.mean(errors)] if errors else []), 3.0]
+    assert marked["paper"] == [0.25]
+    assert to_png(figure).startswith(b"\x89PNG")
+
+
+def test_curves_have_a_band_over_seeds(tiny_run, tmp_path):
+    for name in ("a-seed0", "a-seed1", "b-seed0"):
+        shutil.copytree(tiny_run.folder, tmp_path / "runs" / name)
+    figure = draw_study(table([row("a", [2.0, 2.2]), row("b", [3.0])]), tmp_path, "curves")
+    loss, error = figure.axes[-2:]
+    assert len(loss.lines) == len(error.lines) == 2
+    assert len(loss.collections) == 1
+    assert list(loss.lines[0].get_ydata()) == [line["margin_loss"] for line in tiny_run.metrics()]
+
+
+def test_study_without_a_finished_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no run is finished"):
+        draw_study(table([row("a", [])]), tmp_path)
+
+
+@pytest.mark.parametrize(("error", "axes"), [(0.3, 1), (3.0, 2)])
+def test_paper_gets_an_axis_of_its_own_where_it_is_far_away(tmp_path, error, axes):
+    assert len(draw_study(table([row("a", [error], PAPER), row("b", [error])]), tmp_path).axes) == axes

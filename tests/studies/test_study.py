@@ -1,0 +1,79 @@
+"""Studies are data."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from capsnet.errors import UserError
+from capsnet.recipes import RECIPES
+from capsnet.studies import STUDIES, Comparison, plan
+from capsnet.studies.study import configure
+
+
+@pytest.mark.parametrize("name", STUDIES.names())
+@pytest.mark.parametrize("budget", ["quick", "full"])
+def test_every_run_of_every_study_has_a_configuration_and_a_folder_of_its_own(name, budget, tmp_path):
+    tasks = plan(STUDIES.get(name), budget, 2, tmp_path)
+    assert len({task.folder for task in tasks}) == len(tasks) == 2 * len(STUDIES.get(name).rows)
+    assert len({repr(task.config) for task in tasks}) == len(tasks)
+    assert all(task.config.data == "mnist" for task in tasks)
+
+
+PAPERS = ["paper-or-code", "routing-iterations", "sabour2017-table1"]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_full_budget_is_the_authors_schedule(name):
+    for task in plan(STUDIES.get(name), "full", 1, Path("study")):
+        config = task.config
+        assert (config.batch_size, config.epochs, config.limit, config.schedule) == (128, 640, 0, "exponential")
+        assert config.lr_decay == (1.0 if task.row.name == "constant-rate" else 0.96)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_quick_budget_meets_each_image_once(name):
+    for task in plan(STUDIES.get(name), "quick", 1, Path("study")):
+        config = task.config
+        assert config.epochs == 1
+        assert config.limit == 8000
+        assert config.learning_rate(249, 250) < (2e-5 if task.row.name != "constant-rate" else 1)
+
+
+def test_speed_run_is_its_recipe_with_five_seeds():
+    study = STUDIES.get("speedrun-mnist")
+    assert study.budget("full").seeds == 5
+    assert configure(study, study.rows[0], "full", 0) == RECIPES.get("speedrun-mnist").config
+
+
+def test_paper_or_code_changes_one_thing_at_a_time_and_ends_at_the_authors_recipe():
+    study = STUDIES.get("paper-or-code")
+    base = configure(study, study.rows[0], "full", 0)
+    assert base == RECIPES.get("sabour2017-mnist").config
+    for row in study.rows[1:-1]:
+        changed = configure(study, row, "full", 0)
+        differing = [name for name, value in vars(changed).items() if getattr(base, name) != value]
+        assert len(differing) == 1, row.name
+        assert len(changed.model_options) <= 1
+    assert configure(study, study.rows[-1], "full", 0) == RECIPES.get("sabour2017-mnist-authors").config
+
+
+def test_users_changes_go_over_everything_else(study):
+    found = STUDIES.get(study)
+    assert configure(found, found.rows[0], "quick", 5, {"limit": 7}).limit == 7
+    assert configure(found, found.rows[0], "quick", 5).seed == 5
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda study: plan(study, "quik", 1, Path()), "unknown budget 'quik'; did you mean 'quick'"),
+        (lambda study: plan(study, "quick", 0, Path()), "--seeds must be at least 1, got 0"),
+        (lambda study: configure(study, study.rows[0], "quick", 0, {"limt": 3}), "did you mean 'limit'"),
+        (lambda study: replace(study, rows=study.rows * 2), "names of their own"),
+        (lambda study: replace(study, comparisons=(Comparison("r1", "plane"),)), "did you mean 'plain'"),
+    ],
+)
+def test_what_a_study_cannot_be_is_refused(study, call, message):
+    with pytest.raises(UserError, match=message):
+        call(STUDIES.get(study))

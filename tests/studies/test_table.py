@@ -1,0 +1,66 @@
+"""A table says what its run folders say."""
+
+import json
+from math import sqrt
+
+import pytest
+
+from capsnet.studies.statistics import welch_test
+from capsnet.studies.table import to_markdown
+from capsnet.training.evaluation import wilson_interval
+
+
+def results(folder, row):
+    paths = sorted((folder / "runs").glob(f"{row}-seed*/evaluation.json"))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_numbers_are_those_by_hand_from_the_runs(done, place):
+    folder, table = done
+    row = table["rows"][place]
+    one, two = results(folder, row["name"])
+    errors = [100 * (1 - result["test"]["accuracy"]) for result in (one, two)]
+    assert row["errors"] == pytest.approx(errors)
+    assert row["mean"] == pytest.approx(sum(errors) / 2)
+    assert row["std"] == pytest.approx(abs(errors[0] - errors[1]) / sqrt(2), abs=1e-6)
+    wrong = sum(359 - sum(line[k] for k, line in enumerate(result["test"]["confusion"])) for result in (one, two))
+    assert (row["wrong"], row["images"]) == (wrong, 718)
+    assert row["interval"] == pytest.approx(wilson_interval(wrong / 718, 718), abs=1e-4)
+    assert row["last_mean"] == pytest.approx(sum(100 * (1 - r["test_last"]["accuracy"]) for r in (one, two)) / 2)
+    assert row["seconds"] == pytest.approx((one["seconds"] + two["seconds"]) / 2, abs=0.06)
+
+
+def test_comparison_is_welchs(done):
+    _, table = done
+    (entry,) = table["comparisons"]
+    r1, plain = table["rows"]
+    assert entry["difference"] == pytest.approx(plain["mean"] - r1["mean"])
+    assert entry["p"] == pytest.approx(welch_test(plain["errors"], r1["errors"]), rel=1e-3)
+    assert entry["differs"] == (entry["p"] < 0.01)
+
+
+def test_row_without_reconstruction_has_fewer_parameters(done):
+    r1, plain = done[1]["rows"]
+    assert r1["parameters"] > plain["parameters"]
+
+
+def test_markdown_holds_all_that_a_number_needs(done):
+    folder, table = done
+    text = (folder / "table.md").read_text()
+    assert text == to_markdown(table)
+    assert json.loads((folder / "table.json").read_text()) == table
+    assert text.startswith("# two-rows, quick budget\n\ntwo epochs of 96 digits.")
+    assert "| one iteration | 0.29 ± 0.011 % |" in text
+    assert f"{table['rows'][0]['parameters']:,}" in text
+    assert "last step" in text
+    assert "Welch" in text
+    assert "With 2 seeds a row only" in text
+    assert "    capsnet reproduce two-rows --budget quick\n" in text
+
+
+def test_one_seed_is_said_to_show_nothing(done):
+    rows = [{**row, "n": 1, "errors": row["errors"][:1], "std": None} for row in done[1]["rows"]]
+    text = to_markdown({**done[1], "rows": rows, "comparisons": [{**done[1]["comparisons"][0], "p": None}]})
+    assert "nothing can be tested" in text
+    assert "cannot be tested" in text
