@@ -7,6 +7,7 @@ import torch
 from tests.conftest import TINY
 
 from capsnet import create_model
+from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.data import load_data
 from capsnet.figures import draw_figures
 from capsnet.losses import margin_loss
@@ -88,3 +89,11 @@ def test_dropout_of_a_resumed_run_is_that_of_one_never_stopped(small_cnn, tmp_pa
     resumed = train(small_cnn, resume=tmp_path / "stopped")
     for one, other in zip(whole.load_model().parameters(), resumed.load_model().parameters(), strict=True):
         assert one.equal(other)
+
+
+def test_cross_entropy_of_a_pair_is_shared_by_its_two_classes():
+    logits = torch.tensor([[2.0, 0.0, 1.0, -1.0]])
+    output = CapsNetOutput(Capsules(logits[..., None], logits.softmax(1)), logits.softmax(1), None)
+    model = create_model("baseline-cnn", image_shape=(1, 8, 8), **SMALL)
+    loss = class_loss(model, output, torch.tensor([[2, 0]]))
+    torch.testing.assert_close(loss, -logits.log_softmax(1)[:, [0, 2]].mean(1))

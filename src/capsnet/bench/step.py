@@ -50,8 +50,10 @@ def make_paths(device: torch.device, batch: int, side: int) -> dict[str, Work]:
 
 def _path(model: nn.Module, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:
     config = RunConfig(batch_size=len(data), execution=execution)
-    step = Step(model, Batches(data, Inputs(data.image_shape), Augmentation(shift=2)), config, precision)
-    indices, draws = step.batches.plan_epoch(0, 0)
+    step = Step(model, Batches(data, Inputs(data.image_shape), Augmentation(shift=config.shift)), config, precision)
+    device = data.images.device
+    indices = torch.arange(len(data), device=device)
+    draws = {"shift": torch.ones(len(data), 2, dtype=torch.long, device=device)}
 
     def work() -> None:
         with kernels.use(mode):
@@ -67,8 +69,8 @@ def _path(model: nn.Module, data: ImageData, mode: kernels.Mode, precision: Prec
 def count_operations(side: int = 28) -> float:
     """Floating-point operations of the direct algorithm for one image, forward and backward; optimiser left out."""
     model, data = create_model("capsnet", image_shape=(1, side, side)), make_data(1, side, torch.device("cpu"))
+    images = data.images.float() / 255
     with kernels.use("plain"), FlopCounterMode(display=False) as counter:
-        images = data.images.float() / 255
         find_losses(model, Batch(images, data.labels, images), 0.0005).total.backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops())
 

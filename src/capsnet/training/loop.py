@@ -138,7 +138,7 @@ class Job:
         self.total_steps = self.config.steps or self.config.epochs * self.steps_per_epoch
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
-        self.draws = any(isinstance(part, nn.Dropout) for part in model.modules())
+        self.has_dropout = any(isinstance(part, nn.Dropout) for part in model.modules())
         # rows of metrics whose numbers are still on the device: step, images, sums
         self.rows: list[tuple[int, int, Tensor]] = []
         # images trained on, and the time, when the device was waited for
@@ -207,7 +207,7 @@ class Job:
         raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
 
     def _step(self, indices: Tensor, draws: Draws) -> None:
-        if self.draws:
+        if self.has_dropout:
             # dropout draws from the global generator: seeded for each step, a resumed run draws the same
             torch.manual_seed(self.config.seed * 1_000_003 + 500_000 + self.state.step)
         self.step(indices, draws, self._rate(self.state.step))

@@ -24,11 +24,12 @@ def _margin(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
 
 
 def _cross_entropy(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
-    """Of the softmax over the classes' logits, which are poses of one dimension; of a pair each class is half of it."""
+    """Of the softmax over the classes' logits, which are poses of one dimension; of a pair, half for each class."""
     logits = output.capsules.poses[..., 0]
     if labels.ndim == 1:
         return nn.functional.cross_entropy(logits, labels, reduction="none")
-    return nn.functional.cross_entropy(logits, mark_classes(labels, logits.shape[1]) / 2, reduction="none")
+    marks = mark_classes(labels, logits.shape[1]).to(logits.dtype)
+    return nn.functional.cross_entropy(logits, marks / 2, reduction="none")
 
 
 CLASS_LOSSES: Mapping[str, ClassLoss] = {"margin": _margin, "cross-entropy": _cross_entropy}
