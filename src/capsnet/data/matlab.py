@@ -22,7 +22,7 @@ def read_matlab(data: bytes | bytearray, name: str, variable: str | tuple[str, .
     Raises:
         UserError: a file that is truncated or no MATLAB 5 file, or one without such a variable.
     """
-    from scipy.io import loadmat  # type: ignore[import-untyped]
+    from scipy.io import loadmat
 
     wanted = (variable,) if isinstance(variable, str) else variable
     try:
