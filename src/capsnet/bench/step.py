@@ -17,7 +17,7 @@ from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.models import create_model
 from capsnet.training.batches import Batch, Batches
 from capsnet.training.config import Execution, Precision, RunConfig
-from capsnet.training.device import resolve_precision
+from capsnet.training.device import place_model, resolve_precision
 from capsnet.training.objective import find_losses
 from capsnet.training.step import Step
 
@@ -45,7 +45,7 @@ def make_paths(device: torch.device, batch: int, side: int) -> dict[str, Work]:
         if device.type == "cuda":
             kinds["fused bf16 graph"] = ("auto", "bf16", "cuda-graph")
     data = make_data(batch, side, device)
-    return {name: _path(copy.deepcopy(model).to(device), data, *kind) for name, kind in kinds.items()}
+    return {name: _path(place_model(copy.deepcopy(model), device), data, *kind) for name, kind in kinds.items()}
 
 
 def _path(model: nn.Module, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:

@@ -40,6 +40,16 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return "bf16" if features.get("amx_bf16") or features.get("avx512_bf16") else "fp32"
 
 
+def place_model(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a model; on a GPU its convolutions lie channels last, as their tensor-core kernels and the capsules read."""
+    if device.type == "cuda":
+        for module in model.modules():
+            # not the model as a whole: the matrices of a capsule layer have four axes, too
+            if isinstance(module, nn.Conv2d):
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.to(device)
+
+
 def seed_everything(seed: int) -> None:
     """Seed every global generator; only initialisation draws from one."""
     random.seed(seed)

@@ -20,6 +20,7 @@ from capsnet.training.config import RunConfig
 from capsnet.training.device import (
     check_memory,
     describe_environment,
+    place_model,
     resolve_device,
     resolve_precision,
     seed_everything,
@@ -87,7 +88,7 @@ def train(
     with torch.device("meta"):
         check_memory(spec.build(), min(config.batch_size, len(training)), device)
     seed_everything(config.seed)
-    model = spec.build().to(device)
+    model = place_model(spec.build(), device)
     # best weights, the checkpoint (three times as large), and one more of it while it is being replaced
     check_space(folder, 7 * 4 * count_parameters(model))
 
