@@ -11,7 +11,7 @@ from torch import nn
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.routing import ROUTINGS, Routing
+from capsnet.routing import Routing, make_routing
 
 
 class DenseCapsules(nn.Module):
@@ -66,17 +66,16 @@ class DenseCapsules(nn.Module):
         self.weight = nn.Parameter(
             torch.empty(num_children, child_dim, num_parents, parent_dim, device=device, dtype=dtype)
         )
-        if isinstance(routing, str):
-            self.routing = ROUTINGS.get(routing)(
-                num_children,
-                num_parents,
-                parent_dim=parent_dim,
-                device=device,
-                dtype=dtype,
-                **(routing_options or {}),
-            )
-        else:
-            self.routing = routing
+        self.routing = make_routing(
+            routing,
+            num_children,
+            num_parents,
+            child_dim=child_dim,
+            parent_dim=parent_dim,
+            options=routing_options,
+            device=device,
+            dtype=dtype,
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -44,7 +44,8 @@ class CapsNet(nn.Module):
         images `b c h w`, in [0, 1]; see `CapsNetOutput`.
 
     Raises:
-        UserError: an image too small for the two convolutions, a size below 1, or an unknown option.
+        UserError: an image too small for the two convolutions, a size below 1, an unknown option, or a routing that
+            gives capsules no activation.
     """
 
     def __init__(
@@ -98,6 +99,11 @@ class CapsNet(nn.Module):
             device=device,
             dtype=dtype,
         )
+        if not self.class_capsules.routing.activates:
+            raise UserError(
+                f"routing {routing!r} gives capsules no activation, so that no length tells a class; use another "
+                "routing, or a model made for this one"
+            )
         self.decoder = (
             Decoder(num_classes, class_dim, self.input_shape, hidden=decoder_hidden, device=device, dtype=dtype)
             if decoder
