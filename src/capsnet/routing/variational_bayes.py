@@ -35,8 +35,8 @@ def variational_bayes_routing(
 
     M-step: $\alpha_j = \alpha_0 + R_j$; $\kappa_j = \kappa_0 + R_j$; $\nu_j = \nu_0 + R_j$;
     $\mu_j = \sum_i R_{ij} V_{ij} / R_j$; $m_j = R_j \mu_j / \kappa_j$;
-    $\Psi_j^{-1} = \Psi_0^{-1} + \sum_i R_{ij} (V_{ij} - \mu_j)^2 + (\kappa_0 R_j / \kappa_j) \mu_j^2$, a diagonal, which is
-    the same as $\Psi_0^{-1} + \sum_i R_{ij} (V_{ij} - m_j)^2 + \kappa_0 m_j^2$.
+    $\Psi_j^{-1} = \Psi_0^{-1} + \sum_i R_{ij} (V_{ij} - \mu_j)^2 + (\kappa_0 R_j / \kappa_j) \mu_j^2$, a diagonal,
+    which is the same as $\Psi_0^{-1} + \sum_i R_{ij} (V_{ij} - m_j)^2 + \kappa_0 m_j^2$.
 
     E-step: $\log r_{ij} = E[\ln \pi_j] + \frac12 E[\ln |\Lambda_j|] - \frac D2 \ln 2\pi
     - \frac12 (D / \kappa_j + \nu_j \sum_h (V_{ijh} - m_{jh})^2 \Psi_{jh})$, normalised over all parents that receive
