@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from math import sqrt
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
+from capsnet.functional import dense_votes
 from capsnet.routing import Routing, make_routing
 
 
@@ -91,13 +93,24 @@ class DenseCapsules(nn.Module):
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Find the parents of `children`."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return self.routing.route_children(self.gather(children), self.matrices())
+
+    def gather(self, children: Capsules | RoutingOutput) -> Capsules:
+        """The children in the layer's own type."""
         expected = (self.num_children, self.child_dim)
         if children.poses.shape[1:] != expected:
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
         dtype = self.weight.dtype
-        with torch.autocast(self.weight.device.type, enabled=False):
-            capsules = Capsules(children.poses.to(dtype), children.activations.to(dtype))
-            return self.routing.route_children(capsules, self.weight.expand(self.num_children, -1, -1, -1))
+        return Capsules(children.poses.to(dtype), children.activations.to(dtype))
+
+    def matrices(self) -> Float[Tensor, "i c j d"]:
+        """A transformation matrix for each child."""
+        return self.weight.expand(self.num_children, -1, -1, -1)
+
+    def votes(self, inside: Capsules) -> Float[Tensor, "b i j d"]:
+        """The votes of children that `gather` gave."""
+        return dense_votes(inside.poses, self.matrices())
 
     def extra_repr(self) -> str:
         return (

@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import Decoder, DenseCapsules, PrimaryCapsules
 from capsnet.models.factory import MODELS, Preset
+from capsnet.models.model import CapsuleModel
+from capsnet.routing import takes_iterations
 
 
-class CapsNet(nn.Module):
+class CapsNet(CapsuleModel):
     """Convolution, primary capsules, one capsule for each class, decoder.
 
     With the default arguments it is the network of the paper's text for MNIST: 1,152 primary capsules, 6,804,224
@@ -33,7 +35,8 @@ class CapsNet(nn.Module):
         routing_bias: learn a bias in the routing's sum (authors' code).
         leaky: a primary capsule may also go to no class.
         gradient: through `"full"` routing, or the `"last"` iteration only.
-        routing_options: arguments of a routing other than the dynamic one, in place of the four above.
+        routing_options: arguments of a routing other than the dynamic one, in place of the four above; without them it
+            gets `iterations` where it has any.
         primary_scale: factor before the primary squash (1/32 in the authors' code).
         initialisation: `"glorot"`, or `"authors"`: truncated normal, 0.05 in the first convolution and 0.1 after it,
             every bias 0.1. The paper does not state one.
@@ -71,11 +74,9 @@ class CapsNet(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        _check(num_classes, stem_channels, initialisation)
+        super().__init__(image_shape, num_classes)
+        _check(stem_channels, initialisation)
         channels, height, width = image_shape
-        self.input_shape = (channels, height, width)
-        self.class_names = tuple(str(k) for k in range(num_classes))
         self.grid = _primary_grid(height, width, kernel_size)
         self.stem = nn.Conv2d(channels, stem_channels, kernel_size, device=device, dtype=dtype)
         self.primary_capsules = PrimaryCapsules(
@@ -89,6 +90,8 @@ class CapsNet(nn.Module):
         )
         if routing_options is None and routing == "dynamic":
             routing_options = {"iterations": iterations, "bias": routing_bias, "leaky": leaky, "gradient": gradient}
+        elif routing_options is None and takes_iterations(routing):
+            routing_options = {"iterations": iterations}
         self.class_capsules = DenseCapsules(
             self.grid[0] * self.grid[1] * primary_types,
             num_classes,
@@ -127,38 +130,17 @@ class CapsNet(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Find the class capsules of images."""
-        if images.shape[1:] != self.input_shape:
-            raise UserError(
-                f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
-                f"with image_shape={tuple(images.shape[1:])}"
-            )
+        self.check_images(images)
         primary: Capsules = self.primary_capsules(self.stem(images).relu())
         classes: RoutingOutput = self.class_capsules(primary)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
-    def reconstruct(self, capsules: Capsules, labels: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b c h w"]:
-        """Draw the image that a class capsule describes.
 
-        Args:
-            capsules: class capsules, as in the model's output.
-            labels: the capsule to decode of each sample; None: the longest.
-
-        Raises:
-            UserError: the model was created without a decoder.
-        """
-        if self.decoder is None:
-            raise UserError("this model has no decoder; create it with decoder=True")
-        chosen = capsules.activations.argmax(dim=1) if labels is None else labels
-        image: Tensor = self.decoder(capsules.poses, chosen)
-        return image
-
-
-def _check(num_classes: int, stem_channels: int, initialisation: str) -> None:
+def _check(stem_channels: int, initialisation: str) -> None:
     if initialisation not in ("glorot", "authors"):
         raise UserError(f"initialisation must be 'glorot' or 'authors', got {initialisation!r}")
-    for name, value in (("num_classes", num_classes), ("stem_channels", stem_channels)):
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, got {value}")
+    if stem_channels < 1:
+        raise UserError(f"stem_channels must be at least 1, got {stem_channels}")
 
 
 def _primary_grid(height: int, width: int, kernel_size: int) -> tuple[int, int]:

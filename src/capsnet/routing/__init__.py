@@ -3,6 +3,7 @@
 from capsnet.routing.base import ROUTINGS as ROUTINGS
 from capsnet.routing.base import Routing as Routing
 from capsnet.routing.base import make_routing as make_routing
+from capsnet.routing.base import takes_iterations as takes_iterations
 from capsnet.routing.dynamic import DynamicRouting as DynamicRouting
 from capsnet.routing.dynamic import dynamic_routing as dynamic_routing
 from capsnet.routing.em import EMRouting as EMRouting
@@ -38,6 +39,7 @@ __all__ = [
     "max_min_routing",
     "self_attention_routing",
     "self_routing",
+    "takes_iterations",
     "uniform_routing",
     "variational_bayes_routing",
 ]

@@ -1,5 +1,6 @@
 """What every routing is: a module that turns votes into parents."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
@@ -106,3 +107,8 @@ def make_routing(
     return build(
         num_children, num_parents, parent_dim=parent_dim, device=device, dtype=dtype, **more, **(options or {})
     )
+
+
+def takes_iterations(name: str) -> bool:
+    """Whether the routing of this name does iterations, and so has them as an option."""
+    return "iterations" in inspect.signature(ROUTINGS.get(name)).parameters
