@@ -59,6 +59,12 @@ def test_no_parents_are_refused():
         DenseCapsules(6, 0)
 
 
+@pytest.mark.parametrize(("name", "gain"), [("max_min", 1 / 4), ("self_attention", 1 / 2), ("uniform", 1.0)])
+def test_transformations_start_with_the_gain_of_the_routing(name, gain):
+    layer = DenseCapsules(500, 4, child_dim=8, parent_dim=16, routing=name)
+    assert abs(float(layer.weight.detach().std()) / (gain * 4 / (500 * 16) ** 0.5) - 1) < 0.02
+
+
 @pytest.mark.parametrize(("number", "parents"), [(1152, 10), (64, 3), (500, 50)])
 def test_first_sum_is_as_long_as_a_child_at_any_size(number, parents):
     layer = DenseCapsules(number, parents, child_dim=8, parent_dim=16)

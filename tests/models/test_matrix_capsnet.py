@@ -38,6 +38,13 @@ def test_authors_initialisation_is_theirs():
         assert abs(float(module.weight.detach().std()) / std - 0.88) < 0.04
 
 
+def test_glorots_initialisation_counts_all_numbers_of_a_pose():
+    model = create_model("vb-capsnet")
+    for layer, fans in zip([*model.conv_capsules, model.class_capsules], (9 * 24, 9 * 32, 21), strict=True):
+        bound = (6 / (16 * fans)) ** 0.5
+        assert 0.95 * bound < layer.weight.abs().max() <= bound
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [({"sizes": (4, 3, 3)}, "four numbers"), ({"routing": "inverted_dot_product"}, "gives capsules no activation")],

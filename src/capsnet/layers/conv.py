@@ -136,9 +136,12 @@ class ConvCapsules(nn.Module):
         return everywhere.flatten(0, 1)[self.members // self.child_types][:, :, None]
 
     def reset_parameters(self) -> None:
-        """Normal; at first the sum over a window is as long as one child. The papers each state another one."""
-        children = self.members.shape[1]
-        nn.init.normal_(self.weight, std=self.parent_types / sqrt(children * self.weight.shape[3]))
+        """Normal; at first the mean share of a window is as long as one child, times `initial_gain` of the routing.
+
+        The papers each state another one.
+        """
+        std = self.parent_types / sqrt(self.members.shape[1] * self.weight.shape[3])
+        nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Find the parents of `children`."""

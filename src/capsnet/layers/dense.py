@@ -87,9 +87,12 @@ class DenseCapsules(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal; at first the sum over all children is as long as one child. The paper does not state one."""
+        """Normal; at first the mean share of all children is as long as one child, times `initial_gain` of the routing.
+
+        The paper does not state one.
+        """
         std = self.num_parents / sqrt(self.num_children * self.weight.shape[3])
-        nn.init.normal_(self.weight, std=std)
+        nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Find the parents of `children`."""

@@ -5,6 +5,7 @@ normalisation and their routing.
 """
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import Literal
 
 import torch
@@ -39,8 +40,9 @@ class MatrixCapsNet(CapsuleModel):
         coordinates: what the class layer adds to two entries of the votes of a place: `"centre"`, the middle of what
             the place sees, in pixels / 100, to the first two; `"index"`, (k + 1) / (10 F) for row and column k of F,
             to the last entries of the first two rows (Ribeiro et al. 2020); or `"none"`.
-        initialisation: `"scaled"`: the sum over a window's votes is as long as one child; or `"authors"`: truncated
-            normals of 0.05, 0.5 (poses), 3 (activations), 0.3, 0.3 and 0.01. The paper does not state one.
+        initialisation: `"scaled"`: that of the layers; `"authors"`: truncated normals of 0.05, 0.5 (poses), 3
+            (activations), 0.3, 0.3 and 0.01, as in the code of Hinton et al.; or `"glorot"`: uniform, as in the code
+            of Ribeiro et al., who count all 16 numbers of a pose. The papers do not state one.
         loss: what to train it by.
         decoder: reconstruct the image; the papers do not.
 
@@ -63,7 +65,7 @@ class MatrixCapsNet(CapsuleModel):
         routing_options: Mapping[str, object] | None = None,
         norm: bool = False,
         coordinates: Literal["centre", "index", "none"] = "centre",
-        initialisation: Literal["scaled", "authors"] = "scaled",
+        initialisation: Literal["scaled", "authors", "glorot"] = "scaled",
         loss: str = "spread",
         decoder: bool = False,
         device: torch.device | str | None = None,
@@ -128,19 +130,29 @@ class MatrixCapsNet(CapsuleModel):
         if self.stem.bias is not None:
             nn.init.zeros_(self.stem.bias)
         if self.initialisation == "authors":
-            first, second = self.conv_capsules
-            scores = self.primary_capsules.activations
-            assert scores is not None
-            for module, std in (
-                (self.stem, 0.05),
-                (self.primary_capsules.poses, 0.5),
-                (scores, 3.0),
-                (first, 0.3),
-                (second, 0.3),
-                (self.class_capsules, 0.01),
-            ):
-                assert isinstance(module.weight, Tensor)
-                truncated_normal(module.weight, std)
+            self._draw_as_hinton()
+        elif self.initialisation == "glorot":
+            for layer in (*self.conv_capsules, self.class_capsules):
+                assert isinstance(layer, ConvCapsules)
+                # their class layer has a window of one place
+                places = 1 if layer.shared else layer.kernel_size[0] * layer.kernel_size[1]
+                fans = places * layer.child_dim * (layer.child_types + layer.parent_types)
+                nn.init.uniform_(layer.weight, -sqrt(6 / fans), sqrt(6 / fans))
+
+    def _draw_as_hinton(self) -> None:
+        first, second = self.conv_capsules
+        scores = self.primary_capsules.activations
+        assert scores is not None
+        for module, std in (
+            (self.stem, 0.05),
+            (self.primary_capsules.poses, 0.5),
+            (scores, 3.0),
+            (first, 0.3),
+            (second, 0.3),
+            (self.class_capsules, 0.01),
+        ):
+            assert isinstance(module.weight, Tensor)
+            truncated_normal(module.weight, std)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Find the class capsules of images."""
@@ -174,8 +186,8 @@ def _check(sizes: Sequence[int], coordinates: str, initialisation: str) -> None:
         raise UserError(f"sizes must be four numbers of at least 1, got {tuple(sizes)}")
     if coordinates not in ("centre", "index", "none"):
         raise UserError(f"coordinates must be 'centre', 'index' or 'none', got {coordinates!r}")
-    if initialisation not in ("scaled", "authors"):
-        raise UserError(f"initialisation must be 'scaled' or 'authors', got {initialisation!r}")
+    if initialisation not in ("scaled", "authors", "glorot"):
+        raise UserError(f"initialisation must be 'scaled', 'authors' or 'glorot', got {initialisation!r}")
 
 
 MODELS.add("em-capsnet", Preset(MatrixCapsNet, {}, "Hinton et al. 2018: EM routing, 316,650 parameters for smallNORB"))
@@ -192,6 +204,7 @@ MODELS.add(
             "routing": "variational_bayes",
             "norm": True,
             "coordinates": "index",
+            "initialisation": "glorot",
             "loss": "cross-entropy",
         },
         "Ribeiro et al. 2020: variational Bayes routing, 68,714 parameters for smallNORB",

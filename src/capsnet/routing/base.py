@@ -52,6 +52,13 @@ class Routing(nn.Module, ABC):
     ) -> RoutingOutput:
         """Turn the children's votes and activations into parents."""
 
+    def initial_gain(self) -> float:
+        """Factor on a layer's first transformations, which otherwise make a parent's mean share as long as a child.
+
+        For routings whose sum is another one, or that start too sharp with votes so long to learn.
+        """
+        return 1.0
+
     def route_votes(
         self, votes: Float[Tensor, "b i j d"], children: Capsules, windows: Windows | None = None
     ) -> RoutingOutput:

@@ -94,6 +94,10 @@ class MaxMinRouting(Routing):
         _check(iterations)
         self.iterations = iterations
 
+    def initial_gain(self) -> float:
+        """The first sum is not divided by the number of parents."""
+        return 1 / self.num_parents
+
     def forward(
         self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
     ) -> RoutingOutput:

@@ -73,6 +73,10 @@ class SelfAttentionRouting(Routing):
         if prior:
             self.prior = nn.Parameter(torch.zeros(num_children, num_parents, device=device, dtype=dtype))
 
+    def initial_gain(self) -> float:
+        """Logits grow with the square of the votes' length: longer ones start with a softmax that is all or nothing."""
+        return 1 / sqrt(self.num_parents)
+
     def forward(
         self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
     ) -> RoutingOutput:
