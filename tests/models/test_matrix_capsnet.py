@@ -38,6 +38,17 @@ def test_authors_initialisation_is_theirs():
         assert abs(float(module.weight.detach().std()) / std - 0.88) < 0.04
 
 
+def test_constants_are_those_of_the_authors_code_unless_the_papers_are_asked_for():
+    model = create_model("em-capsnet-small")
+    first, last = model.conv_capsules[0].routing, model.class_capsules.routing
+    assert (first.form, first.inverse_temperature, last.inverse_temperature) == ("authors", 0.01, 0.0025)
+    assert first.beta_use.eq(0.5).all()
+    assert last.beta_use.eq(2).all()
+    assert last.beta_activate.eq(1).all()
+    plain = create_model("em-capsnet-small", em_form="paper").class_capsules.routing
+    assert (plain.form, plain.inverse_temperature) == ("paper", 0.01)
+
+
 def test_glorots_initialisation_counts_all_numbers_of_a_pose():
     model = create_model("vb-capsnet")
     for layer, fans in zip([*model.conv_capsules, model.class_capsules], (9 * 24, 9 * 32, 21), strict=True):

@@ -8,7 +8,7 @@ import torch
 
 from capsnet.errors import UserError
 from capsnet.functional import Windows, window_children
-from capsnet.routing import EMRouting, em_routing
+from capsnet.routing import ROUTINGS, EMRouting, em_routing
 
 
 def literal_routing(votes, activations, beta_use, beta_activate, iterations, form, parents_of):
@@ -146,3 +146,25 @@ def test_a_parent_with_one_child_and_one_with_none_stay_finite():
 def test_unknown_options_are_refused(options, words):
     with pytest.raises(UserError, match=words):
         EMRouting(5, 3, parent_dim=4, **options)
+
+
+@pytest.mark.parametrize("name", ["em", "variational_bayes"])
+def test_recomputing_gives_the_same_gradient_and_stores_the_votes_about_once(name):
+    stored, gradients = [], []
+    for recompute in (False, True):
+        routing = ROUTINGS.get(name)(32, 4, parent_dim=8, recompute=recompute)
+        votes, activations = torch.linspace(-1, 1, 8 * 32 * 4 * 8).sin().reshape(8, 32, 4, 8), torch.ones(8, 32)
+        votes.requires_grad_()
+        kept = {}
+
+        def keep(tensor, kept=kept):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            out = routing(votes, activations)
+        (out.poses.square().sum() + out.activations.sum()).backward()
+        gradients.append(votes.grad)
+        stored.append(sum(kept.values()) / (4 * votes.numel()))
+    torch.testing.assert_close(*gradients)
+    assert stored[1] < 2 < stored[0]

@@ -21,6 +21,8 @@ from capsnet.routing import takes_iterations
 
 # side and step of the windows between the image and the class capsules
 _WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
+_AUTHORS_CONV = {"beta_use": 0.5, "beta_activate": 0.5, "inverse_temperature": 0.01}
+_AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025}
 
 
 class MatrixCapsNet(CapsuleModel):
@@ -35,7 +37,9 @@ class MatrixCapsNet(CapsuleModel):
         pose_side: side of a pose matrix.
         routing: name of the routing.
         iterations: of routing, where it has any.
-        routing_options: its other arguments.
+        routing_options: its other arguments; without them EM routing gets those of `em_form`.
+        em_form: of EM routing: `"authors"`, the constants and the start of β of the authors' code, or `"paper"`, whose
+            text leaves them open (`em_routing`); with small λ the latter learns slowly.
         norm: batch normalisation of the convolution and of the primary capsules (Ribeiro et al. 2020).
         coordinates: what the class layer adds to two entries of the votes of a place: `"centre"`, the middle of what
             the place sees, in pixels / 100, to the first two; `"index"`, (k + 1) / (10 F) for row and column k of F,
@@ -63,6 +67,7 @@ class MatrixCapsNet(CapsuleModel):
         routing: str = "em",
         iterations: int = 3,
         routing_options: Mapping[str, object] | None = None,
+        em_form: Literal["authors", "paper"] = "authors",
         norm: bool = False,
         coordinates: Literal["centre", "index", "none"] = "centre",
         initialisation: Literal["scaled", "authors", "glorot"] = "scaled",
@@ -78,7 +83,14 @@ class MatrixCapsNet(CapsuleModel):
         grid = conv_grid(self.input_shape[1:], _WINDOWS[:1])
         channels, *types = sizes
         dim = pose_side**2
-        options = {**({"iterations": iterations} if takes_iterations(routing) else {}), **(routing_options or {})}
+        options: dict[str, object] = {"iterations": iterations} if takes_iterations(routing) else {}
+        if routing == "em" and routing_options is None:
+            options["form"] = em_form
+        options |= routing_options or {}
+        # where β starts, and λ
+        authors = options.get("form") == "authors" and routing_options is None
+        conv_options = {**options, **(_AUTHORS_CONV if authors else {})}
+        class_options = {**options, **(_AUTHORS_CLASS if authors else {})}
         self.stem = nn.Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
         self.primary_capsules = PosePrimaryCapsules(
@@ -100,7 +112,7 @@ class MatrixCapsNet(CapsuleModel):
                 parent_dim=dim,
                 pose_rows=pose_side,
                 routing=routing,
-                routing_options=options,
+                routing_options=class_options if number == 2 else conv_options,
                 device=device,
                 dtype=dtype,
                 **more,  # type: ignore[arg-type]
@@ -190,10 +202,19 @@ def _check(sizes: Sequence[int], coordinates: str, initialisation: str) -> None:
         raise UserError(f"initialisation must be 'scaled', 'authors' or 'glorot', got {initialisation!r}")
 
 
-MODELS.add("em-capsnet", Preset(MatrixCapsNet, {}, "Hinton et al. 2018: EM routing, 316,650 parameters for smallNORB"))
+MODELS.add(
+    "em-capsnet",
+    Preset(
+        MatrixCapsNet, {"initialisation": "authors"}, "Hinton et al. 2018: EM routing, 316,650 parameters for smallNORB"
+    ),
+)
 MODELS.add(
     "em-capsnet-small",
-    Preset(MatrixCapsNet, {"sizes": (64, 8, 16, 16)}, "Hinton et al. 2018, the small one: 68,618 parameters"),
+    Preset(
+        MatrixCapsNet,
+        {"sizes": (64, 8, 16, 16), "initialisation": "authors"},
+        "Hinton et al. 2018, the small one: 68,618 parameters",
+    ),
 )
 MODELS.add(
     "vb-capsnet",

@@ -3,16 +3,19 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes
 from capsnet.registry import Registry
+
+R = TypeVar("R")
 
 
 class Routing(nn.Module, ABC):
@@ -119,3 +122,10 @@ def make_routing(
 def takes_iterations(name: str) -> bool:
     """Whether the routing of this name does iterations, and so has them as an option."""
     return "iterations" in inspect.signature(ROUTINGS.get(name)).parameters
+
+
+def call(function: Callable[..., R], *arguments: object, recompute: bool) -> R:
+    """Call a function; with `recompute`, autograd keeps its arguments only, and calls it again in the backward pass."""
+    if not recompute:
+        return function(*arguments)
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

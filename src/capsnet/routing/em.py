@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
-from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.base import ROUTINGS, Routing, call
 
 Form = Literal["paper", "authors"]
 Competition = Literal["layer", "window"]
@@ -30,6 +30,7 @@ def em_routing(
     inverse_temperature: float = 0.01,
     form: Form = "paper",
     windows: Windows | None = None,
+    recompute: bool = False,
 ) -> RoutingOutput:
     r"""Explain the votes by one Gaussian for each parent, found by expectation and maximisation.
 
@@ -58,6 +59,8 @@ def em_routing(
             kept, 5e-4 is added to the variance, $cost_{jh} = (\beta_{u,j} (1 + \log 2\pi) + \log \sigma^2_{jh}) R_j$,
             and -5000 β_a stands in the place of β_a, which so learns 5000 times as fast.
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
+        recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass:
+            the votes are then stored once, and not several times for each iteration.
 
     Shapes:
         votes `b i j d`, activations `b i`, betas `j`; poses `b j d`, activations `b j`, coupling r `b i j`.
@@ -80,22 +83,41 @@ def em_routing(
     logits = wide.new_zeros(wide.shape[:3])  # b i j
     means = wide.new_zeros(len(wide), *wide.shape[2:])  # b j d
     for step in range(iterations):
-        coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
-        mass = coupling * children[..., None]  # b i j
-        received = mass.sum(dim=1) + _MASS  # b j
-        share = mass / received[:, None]
-        found = torch.einsum("bij,bijd->bjd", share, wide)
-        means = torch.lerp(found, means, _MOMENTUM[form])
-        # kept for the E-step: the one tensor of the votes' size that an iteration stores
-        squares = (wide - means[:, None]).square()  # b i j d
-        variances = torch.einsum("bij,bijd->bjd", share, squares) + _VARIANCE[form]
         temperature = inverse_temperature * (1 - 0.95 ** (step + 1))
-        active = temperature * _evidence(received, variances, use, activate, form)  # b j
-        if step < iterations - 1:
-            fit = (squares * variances.reciprocal()[:, None]).sum(dim=3)
-            density = (2 * pi * variances).log().sum(dim=2)[:, None] + fit
-            logits = nn.functional.logsigmoid(active)[:, None] - density / 2
+        last = step == iterations - 1
+        arguments = (wide, children, logits, means, use, activate, temperature, form, windows, last)
+        means, active, coupling, logits = call(_iterate, *arguments, recompute=recompute)
     return RoutingOutput(*(x.to(votes.dtype) for x in (means, active.sigmoid(), coupling)))
+
+
+def _iterate(
+    votes: Float[Tensor, "b i j d"],
+    children: Float[Tensor, "b i"],
+    logits: Float[Tensor, "b i j"],
+    means: Float[Tensor, "b j d"],
+    use: Float[Tensor, " j"],
+    activate: Float[Tensor, " j"],
+    temperature: float,
+    form: Form,
+    windows: Windows | None,
+    last: bool,
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
+    """One iteration: means, logits of the activations, coupling, and the logits of the next coupling."""
+    coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
+    mass = coupling * children[..., None]  # b i j
+    received = mass.sum(dim=1) + _MASS  # b j
+    share = mass / received[:, None]
+    found = torch.einsum("bij,bijd->bjd", share, votes)
+    means = torch.lerp(found, means, _MOMENTUM[form])
+    squares = (votes - means[:, None]).square()  # b i j d
+    variances = torch.einsum("bij,bijd->bjd", share, squares) + _VARIANCE[form]
+    active = temperature * _evidence(received, variances, use, activate, form)  # b j
+    if last:
+        return means, active, coupling, logits
+    # a product and a sum: as one einsum, its backward cannot be compiled
+    fit = (squares * variances.reciprocal()[:, None]).sum(dim=3)
+    density = (2 * pi * variances).log().sum(dim=2)[:, None] + fit
+    return means, active, coupling, nn.functional.logsigmoid(active)[:, None] - density / 2
 
 
 def _evidence(
@@ -132,6 +154,7 @@ class EMRouting(Routing):
         form: `"paper"`, or the constants of the authors' code: `"authors"`.
         competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
             between those of one `"window"`.
+        recompute: save memory in training, at the price of computing each iteration twice.
         beta_use: where β_u starts; the paper does not state it (authors' code: 0.5, in the class layer 2).
         beta_activate: where β_a starts; the paper does not state it (authors' code: 0.5, in the class layer 1).
 
@@ -151,6 +174,7 @@ class EMRouting(Routing):
         inverse_temperature: float = 0.01,
         form: Form = "paper",
         competition: Competition = "layer",
+        recompute: bool = False,
         beta_use: float = 0.0,
         beta_activate: float = 0.0,
         device: torch.device | str | None = None,
@@ -160,7 +184,7 @@ class EMRouting(Routing):
         _check(iterations, form)
         check_competition(competition)
         self.iterations, self.inverse_temperature = iterations, inverse_temperature
-        self.form, self.competition = form, competition
+        self.form, self.competition, self.recompute = form, competition, recompute
         self.beta_use = nn.Parameter(torch.full((num_parents,), beta_use, device=device, dtype=dtype))
         self.beta_activate = nn.Parameter(torch.full((num_parents,), beta_activate, device=device, dtype=dtype))
 
@@ -181,6 +205,7 @@ class EMRouting(Routing):
             inverse_temperature=self.inverse_temperature,
             form=self.form,
             windows=windows if self.competition == "layer" else None,
+            recompute=self.recompute,
         )
 
     def extra_repr(self) -> str:

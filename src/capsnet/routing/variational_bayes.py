@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
-from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.base import ROUTINGS, Routing, call
 from capsnet.routing.em import Competition, check_competition
 
 # the paper's priors: a flat Dirichlet over parents, a Gaussian at 0 over means, a Wishart with identity scale over
@@ -28,6 +28,7 @@ def variational_bayes_routing(
     iterations: int = 3,
     *,
     windows: Windows | None = None,
+    recompute: bool = False,
 ) -> RoutingOutput:
     r"""Explain the votes by a mixture of one Gaussian for each parent, with priors over all of its parameters.
 
@@ -54,6 +55,7 @@ def variational_bayes_routing(
         beta_activate: β_a.
         iterations: of variational EM.
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
+        recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass.
 
     Shapes:
         votes `b i j d`, activations `b i`, betas `j`; poses m `b j d`, activations `b j`, coupling r `b i j`.
@@ -71,7 +73,7 @@ def variational_bayes_routing(
         >>> variational_bayes_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
         torch.Size([2, 5, 16])
     """
-    means, evidence, coupling = _infer(votes, activations, beta_use, beta_activate, iterations, windows)
+    means, evidence, coupling = _infer(votes, activations, beta_use, beta_activate, iterations, windows, recompute)
     return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
 
 
@@ -82,30 +84,46 @@ def _infer(
     beta_activate: Float[Tensor, " j"],
     iterations: int,
     windows: Windows | None,
+    recompute: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
     """Poses, logits of the activations, and coupling, none in less than float32."""
     _check(iterations)
-    wide, children, use, activate = (widen(x) for x in (votes, activations, beta_use, beta_activate))
-    dim = wide.shape[3]
+    wide, children = widen(votes), widen(activations)
     logits = wide.new_zeros(wide.shape[:3])  # b i j
     for step in range(iterations):
-        coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
-        mass = coupling * children[..., None]  # b i j
-        received = mass.sum(dim=1)  # b j
-        alpha, kappa, nu = _ALPHA + received, _KAPPA + received, dim + 1 + received
-        means = torch.einsum("bij,bijd->bjd", mass, wide) / kappa[..., None]
-        # measured from m, the spread serves the E-step too: the votes' size is stored once
-        squares = (wide - means[:, None]).square()  # b i j d
-        inverse_psi = 1 / _PSI + torch.einsum("bij,bijd->bjd", mass, squares) + _KAPPA * means.square()  # b j d
-        log_pi = alpha.digamma() - alpha.sum(dim=1, keepdim=True).digamma()  # b j
-        freedom = (nu[..., None] - torch.arange(dim, device=wide.device, dtype=wide.dtype)) / 2
-        log_precision = (freedom.digamma() - inverse_psi.log()).sum(dim=2) + dim * log(2)  # b j
-        if step < iterations - 1:
-            fit = (squares * inverse_psi.reciprocal()[:, None]).sum(dim=3)
-            constant = log_pi + (log_precision - dim * log(2 * pi) - dim / kappa) / 2
-            logits = constant[:, None] - nu[:, None] * fit / 2
-    entropy = (dim * log(2 * pi * e) - log_precision) / 2
-    return means, activate - (log_pi.exp() * entropy + use), coupling
+        means, negative_entropy, coupling, logits = call(
+            _iterate, wide, children, logits, windows, step == iterations - 1, recompute=recompute
+        )
+    return means, widen(beta_activate) + negative_entropy - widen(beta_use), coupling
+
+
+def _iterate(
+    votes: Float[Tensor, "b i j d"],
+    children: Float[Tensor, "b i"],
+    logits: Float[Tensor, "b i j"],
+    windows: Windows | None,
+    last: bool,
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
+    """One iteration: means, weighed negative entropy, coupling, and the logits of the next coupling."""
+    dim = votes.shape[3]
+    coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
+    mass = coupling * children[..., None]  # b i j
+    received = mass.sum(dim=1)  # b j
+    alpha, kappa, nu = _ALPHA + received, _KAPPA + received, dim + 1 + received
+    means = torch.einsum("bij,bijd->bjd", mass, votes) / kappa[..., None]
+    # measured from m, the spread serves the E-step too
+    squares = (votes - means[:, None]).square()  # b i j d
+    inverse_psi = 1 / _PSI + torch.einsum("bij,bijd->bjd", mass, squares) + _KAPPA * means.square()  # b j d
+    log_pi = alpha.digamma() - alpha.sum(dim=1, keepdim=True).digamma()  # b j
+    freedom = (nu[..., None] - torch.arange(dim, device=votes.device, dtype=votes.dtype)) / 2
+    log_precision = (freedom.digamma() - inverse_psi.log()).sum(dim=2) + dim * log(2)  # b j
+    evidence = -log_pi.exp() * (dim * log(2 * pi * e) - log_precision) / 2
+    if last:
+        return means, evidence, coupling, logits
+    # a product and a sum: as one einsum, its backward cannot be compiled
+    fit = (squares * inverse_psi.reciprocal()[:, None]).sum(dim=3)
+    constant = log_pi + (log_precision - dim * log(2 * pi) - dim / kappa) / 2
+    return means, evidence, coupling, constant[:, None] - nu[:, None] * fit / 2
 
 
 def _check(iterations: int) -> None:
@@ -150,6 +168,7 @@ class VariationalBayesRouting(Routing):
         batch_norm: normalise poses and activations over the batch.
         competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
             between those of one `"window"`.
+        recompute: save memory in training, at the price of computing each iteration twice.
 
     Raises:
         UserError: fewer than one iteration, or an unknown option.
@@ -167,13 +186,14 @@ class VariationalBayesRouting(Routing):
         iterations: int = 3,
         batch_norm: bool = True,
         competition: Competition = "layer",
+        recompute: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
         _check(iterations)
         check_competition(competition)
-        self.iterations, self.competition = iterations, competition
+        self.iterations, self.competition, self.recompute = iterations, competition, recompute
         self.beta_use = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
         self.beta_activate = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
         self.norms = nn.ModuleList(_BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
@@ -193,6 +213,7 @@ class VariationalBayesRouting(Routing):
             self.beta_activate,
             self.iterations,
             windows if self.competition == "layer" else None,
+            self.recompute,
         )
         if self.norms is not None:
             poses, evidence = self.norms[0](poses), self.norms[1](evidence)
