@@ -47,6 +47,12 @@ def test_constants_are_those_of_the_authors_code_unless_the_papers_are_asked_for
     assert last.beta_activate.eq(1).all()
     plain = create_model("em-capsnet-small", em_form="paper").class_capsules.routing
     assert (plain.form, plain.inverse_temperature) == ("paper", 0.01)
+    other = create_model(
+        "em-capsnet-small", routing_options={"beta_use": 0.1, "recompute": True}
+    ).class_capsules.routing
+    assert other.beta_use.eq(0.1).all()
+    assert (other.form, other.recompute) == ("authors", True)
+    assert other.beta_activate.eq(1).all()
 
 
 def test_glorots_initialisation_counts_all_numbers_of_a_pose():

@@ -37,9 +37,9 @@ class MatrixCapsNet(CapsuleModel):
         pose_side: side of a pose matrix.
         routing: name of the routing.
         iterations: of routing, where it has any.
-        routing_options: its other arguments; without them EM routing gets those of `em_form`.
+        routing_options: its other arguments.
         em_form: of EM routing: `"authors"`, the constants and the start of β of the authors' code, or `"paper"`, whose
-            text leaves them open (`em_routing`); with small λ the latter learns slowly.
+            text leaves them open (`em_routing`): with so small a λ, β_a hardly learns.
         norm: batch normalisation of the convolution and of the primary capsules (Ribeiro et al. 2020).
         coordinates: what the class layer adds to two entries of the votes of a place: `"centre"`, the middle of what
             the place sees, in pixels / 100, to the first two; `"index"`, (k + 1) / (10 F) for row and column k of F,
@@ -84,13 +84,13 @@ class MatrixCapsNet(CapsuleModel):
         channels, *types = sizes
         dim = pose_side**2
         options: dict[str, object] = {"iterations": iterations} if takes_iterations(routing) else {}
-        if routing == "em" and routing_options is None:
+        if routing == "em":
             options["form"] = em_form
         options |= routing_options or {}
-        # where β starts, and λ
-        authors = options.get("form") == "authors" and routing_options is None
-        conv_options = {**options, **(_AUTHORS_CONV if authors else {})}
-        class_options = {**options, **(_AUTHORS_CLASS if authors else {})}
+        # where β starts, and λ, unless they are given
+        authors = options.get("form") == "authors"
+        conv_options = {**(_AUTHORS_CONV if authors else {}), **options}
+        class_options = {**(_AUTHORS_CLASS if authors else {}), **options}
         self.stem = nn.Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
         self.primary_capsules = PosePrimaryCapsules(
