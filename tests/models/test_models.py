@@ -10,6 +10,8 @@ from capsnet.training.weights import count_parameters
 
 # the same networks with few channels, for the CPU
 SMALL = {
+    "baseline-cnn": {"channels": (4, 4), "kernel_sizes": (3, 5), "hidden": (6, 5)},
+    "baseline-cnn-multimnist": {"channels": (4, 4), "hidden": (6,)},
     "capsnet": {"stem_channels": 8, "primary_types": 2},
     "capsnet-authors": {"stem_channels": 8, "primary_types": 2},
     "em-capsnet": {"sizes": (4, 3, 3, 3)},
@@ -34,6 +36,8 @@ def count(name, **options):
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
+        ("baseline-cnn", 35_445_522),
+        ("baseline-cnn-multimnist", 24_563_978),
         ("efficient-capsnet", 161_824),
         ("efficient-capsnet-smallnorb", 151_664),
         ("efficient-capsnet-multimnist", 154_656),

@@ -1,6 +1,7 @@
 """Models, one file per paper."""
 
 from capsnet.models.attention_capsnet import AttentionCapsNet as AttentionCapsNet
+from capsnet.models.baseline_cnn import BaselineCNN as BaselineCNN
 from capsnet.models.capsnet import CapsNet as CapsNet
 from capsnet.models.efficient_capsnet import EfficientCapsNet as EfficientCapsNet
 from capsnet.models.factory import MODELS as MODELS
@@ -12,6 +13,7 @@ from capsnet.models.self_routing_capsnet import SelfRoutingCapsNet as SelfRoutin
 
 __all__ = [
     "AttentionCapsNet",
+    "BaselineCNN",
     "CapsNet",
     "CapsuleModel",
     "EfficientCapsNet",
