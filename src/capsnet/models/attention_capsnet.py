@@ -5,6 +5,7 @@ and 4, and the authors' code.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import sqrt
 from typing import Literal
 
@@ -83,6 +84,25 @@ class AttentionCapsNet(CapsuleModel):
         self.primary_capsules = PosePrimaryCapsules(
             stages[-1][0], types[0], pose_dim=dim, norm="layer", activations=False, device=device, dtype=dtype
         )
+        self.capsule_layers = nn.ModuleList(self._layers(types, grid, (*hidden, num_classes), pose_side, device, dtype))
+        self.read = nn.Linear(dim, 1, device=device, dtype=dtype)
+        if decoder:
+            self.decoder = Decoder(num_classes, dim, self.input_shape, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def _layers(
+        self,
+        types: Sequence[int],
+        grid: tuple[int, int],
+        dense: Sequence[int],
+        pose_side: int,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> list[nn.Module]:
+        """Two convolutional layers, and dense ones up to the classes."""
+        # in the concurrent schedule a layer does one iteration at a time
+        iterations = self.iterations if self.schedule == "sequential" else 1
+        dim = pose_side**2
         layers: list[nn.Module] = []
         for below, above, (side, step) in zip(types[:-1], types[1:], _WINDOWS, strict=True):
             layer = ConvCapsules(
@@ -95,36 +115,26 @@ class AttentionCapsNet(CapsuleModel):
                 parent_dim=dim,
                 pose_rows=pose_side,
                 routing="inverted_dot_product",
-                routing_options={"iterations": self._iterations()},
+                routing_options={"iterations": iterations},
                 device=device,
                 dtype=dtype,
             )
             layers.append(layer)
             grid = layer.out_grid
-        children = grid[0] * grid[1] * types[-1]
-        for parents in (*hidden, num_classes):
-            layers.append(
-                DenseCapsules(
-                    children,
-                    parents,
-                    child_dim=dim,
-                    parent_dim=dim,
-                    pose_rows=pose_side,
-                    routing="inverted_dot_product",
-                    routing_options={"iterations": self._iterations()},
-                    device=device,
-                    dtype=dtype,
-                )
+        for children, parents in pairwise([grid[0] * grid[1] * types[-1], *dense]):
+            top = DenseCapsules(
+                children,
+                parents,
+                child_dim=dim,
+                parent_dim=dim,
+                pose_rows=pose_side,
+                routing="inverted_dot_product",
+                routing_options={"iterations": iterations},
+                device=device,
+                dtype=dtype,
             )
-            children = parents
-        self.capsule_layers = nn.ModuleList(layers)
-        self.read = nn.Linear(dim, 1, device=device, dtype=dtype)
-        if decoder:
-            self.decoder = Decoder(num_classes, dim, self.input_shape, device=device, dtype=dtype)
-        self.reset_parameters()
-
-    def _iterations(self) -> int:
-        return self.iterations if self.schedule == "sequential" else 1
+            layers.append(top)
+        return layers
 
     def reset_parameters(self) -> None:
         """Normal transformations with variance J / (side i), for i children of J parents: the authors' code."""

@@ -21,6 +21,7 @@ from capsnet.routing import takes_iterations
 
 # side and step of the windows between the image and the class capsules
 _WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
+# where β starts in the authors' code, and λ
 _AUTHORS_CONV = {"beta_use": 0.5, "beta_activate": 0.5, "inverse_temperature": 0.01}
 _AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025}
 
@@ -83,14 +84,7 @@ class MatrixCapsNet(CapsuleModel):
         grid = conv_grid(self.input_shape[1:], _WINDOWS[:1])
         channels, *types = sizes
         dim = pose_side**2
-        options: dict[str, object] = {"iterations": iterations} if takes_iterations(routing) else {}
-        if routing == "em":
-            options["form"] = em_form
-        options |= routing_options or {}
-        # where β starts, and λ, unless they are given
-        authors = options.get("form") == "authors"
-        conv_options = {**(_AUTHORS_CONV if authors else {}), **options}
-        class_options = {**(_AUTHORS_CLASS if authors else {}), **options}
+        options = [_routing_options(routing, iterations, routing_options, em_form, top) for top in (False, True)]
         self.stem = nn.Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
         self.primary_capsules = PosePrimaryCapsules(
@@ -112,7 +106,7 @@ class MatrixCapsNet(CapsuleModel):
                 parent_dim=dim,
                 pose_rows=pose_side,
                 routing=routing,
-                routing_options=class_options if number == 2 else conv_options,
+                routing_options=options[number == 2],
                 device=device,
                 dtype=dtype,
                 **more,  # type: ignore[arg-type]
@@ -177,6 +171,19 @@ class MatrixCapsNet(CapsuleModel):
             capsules = layer(capsules)
         classes = self.class_capsules(capsules)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
+
+
+def _routing_options(
+    routing: str, iterations: int, given: Mapping[str, object] | None, em_form: str, top: bool
+) -> dict[str, object]:
+    """The arguments of the routing of a layer, the class layer or one below it; what the user gives stands."""
+    options: dict[str, object] = {"iterations": iterations} if takes_iterations(routing) else {}
+    if routing == "em":
+        options["form"] = em_form
+    options |= given or {}
+    if options.get("form") == "authors":
+        return {**(_AUTHORS_CLASS if top else _AUTHORS_CONV), **options}
+    return options
 
 
 def _coordinates(kind: str, grid: tuple[int, int]) -> Float[Tensor, "h w 2"] | None:

@@ -75,8 +75,7 @@ class SelfRoutingCapsNet(CapsuleModel):
             device=device,
             dtype=dtype,
         )
-        layers: list[nn.Module] = []
-        norms: list[nn.Module] = []
+        self.conv_capsules, self.pose_norms = nn.ModuleList(), nn.ModuleList()
         for number in range(depth - 1):
             layer = ConvCapsules(
                 types,
@@ -92,27 +91,9 @@ class SelfRoutingCapsNet(CapsuleModel):
                 dtype=dtype,
             )
             grid = layer.out_grid
-            layers.append(layer)
-            norms.append(nn.BatchNorm1d(types * pose_dim, device=device, dtype=dtype))
-        self.conv_capsules, self.pose_norms = nn.ModuleList(layers), nn.ModuleList(norms)
-        self.class_capsules: ConvCapsules | SelfRouting
-        if class_dim:
-            self.class_capsules = ConvCapsules(
-                types,
-                num_classes,
-                grid=grid,
-                kernel_size=None,
-                child_dim=pose_dim,
-                parent_dim=class_dim,
-                routing="self_routing",
-                device=device,
-                dtype=dtype,
-            )
-        else:
-            children = grid[0] * grid[1] * types
-            self.class_capsules = SelfRouting(
-                children, num_classes, child_dim=pose_dim, parent_dim=0, device=device, dtype=dtype
-            )
+            self.conv_capsules.append(layer)
+            self.pose_norms.append(nn.BatchNorm1d(types * pose_dim, device=device, dtype=dtype))
+        self.class_capsules = _class_layer(types, num_classes, grid, pose_dim, class_dim, device, dtype)
         if decoder:
             self.decoder = Decoder(num_classes, class_dim, self.input_shape, device=device, dtype=dtype)
 
@@ -134,6 +115,32 @@ class SelfRoutingCapsNet(CapsuleModel):
         with torch.autocast(poses.device.type, enabled=False):
             none = poses.new_zeros(*poses.shape[:2], self.class_capsules.num_parents, 0)
             return self.class_capsules(none, activations, poses=poses)  # type: ignore[no-any-return]
+
+
+def _class_layer(
+    types: int,
+    num_classes: int,
+    grid: tuple[int, int],
+    pose_dim: int,
+    class_dim: int,
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> ConvCapsules | SelfRouting:
+    """All capsules of the grid vote; without class poses there is no vote, and routing is all."""
+    if class_dim == 0:
+        children = grid[0] * grid[1] * types
+        return SelfRouting(children, num_classes, child_dim=pose_dim, parent_dim=0, device=device, dtype=dtype)
+    return ConvCapsules(
+        types,
+        num_classes,
+        grid=grid,
+        kernel_size=None,
+        child_dim=pose_dim,
+        parent_dim=class_dim,
+        routing="self_routing",
+        device=device,
+        dtype=dtype,
+    )
 
 
 MODELS.add(
