@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from capsnet.errors import UserError
 from capsnet.functional import dense_votes
 
 
@@ -8,3 +10,15 @@ def test_vote_is_the_child_times_its_matrix_for_the_parent():
     votes = dense_votes(poses, weight)
     assert votes.shape == (2, 3, 5, 6)
     torch.testing.assert_close(votes[1, 2, 3], poses[1, 2] @ weight[2, :, 3])
+
+
+def test_vote_of_a_matrix_is_the_matrix_product():
+    poses, weight = torch.randn(2, 3, 12), torch.randn(3, 4, 5, 6)
+    votes = dense_votes(poses, weight)
+    assert votes.shape == (2, 3, 5, 18)
+    torch.testing.assert_close(votes[1, 2, 3].reshape(3, 6), poses[1, 2].reshape(3, 4) @ weight[2, :, 3])
+
+
+def test_poses_that_are_no_whole_rows_are_refused():
+    with pytest.raises(UserError, match="whole rows of 4 numbers, got 10"):
+        dense_votes(torch.randn(2, 3, 10), torch.randn(3, 4, 5, 6))

@@ -3,6 +3,7 @@ import torch
 
 from capsnet import create_model, list_models
 from capsnet.errors import UserError
+from capsnet.routing import ROUTINGS
 from capsnet.training.weights import count_parameters
 
 
@@ -73,6 +74,17 @@ def test_any_image_size_channels_and_class_count(shape, classes):
 def test_too_small_an_image_is_refused_with_the_smallest_that_works():
     with pytest.raises(UserError, match="at least 17x17"):
         create_model("capsnet", image_shape=(1, 16, 28))
+
+
+@pytest.mark.parametrize("name", ROUTINGS.names())
+def test_any_routing_that_activates_may_be_chosen_by_name(name):
+    options = {"image_shape": (1, 17, 17), "num_classes": 3, "routing": name}
+    if not ROUTINGS.get(name).activates:
+        with pytest.raises(UserError, match="gives capsules no activation"):
+            create_model("capsnet-tiny", **options)
+        return
+    out = create_model("capsnet-tiny", **options)(torch.rand(2, 1, 17, 17))
+    assert out.lengths.shape == (2, 3)
 
 
 def test_images_of_another_shape_are_refused():

@@ -17,7 +17,7 @@ from capsnet.analysis.watch import find_class_layer, watch
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.data import ImageData
 from capsnet.errors import UserError
-from capsnet.functional import dense_votes, squash
+from capsnet.functional import squash
 from capsnet.layers import DenseCapsules
 from capsnet.losses import margin_loss
 from capsnet.routing import DynamicRouting, Routing
@@ -66,7 +66,8 @@ class IterationStatistics(TypedDict):
 
 def make_votes(layer: DenseCapsules, children: Capsules) -> Float[Tensor, "b i j d"]:
     """The votes of a layer's children, which it may never build itself."""
-    return dense_votes(children.poses.to(layer.weight.dtype), layer.weight)
+    votes: Tensor = layer.votes(layer.gather(children))
+    return votes
 
 
 def route(routing: Routing, votes: Float[Tensor, "b i j d"], activations: Tensor, iterations: int) -> RoutingOutput:

@@ -1,7 +1,10 @@
-"""Layers of capsules, and the decoder."""
+"""Layers of capsules, and the decoders."""
 
+from capsnet.layers.conv import ConvCapsules as ConvCapsules
 from capsnet.layers.decoder import Decoder as Decoder
+from capsnet.layers.decoder import UpsamplingDecoder as UpsamplingDecoder
 from capsnet.layers.dense import DenseCapsules as DenseCapsules
+from capsnet.layers.pose_primary import PosePrimaryCapsules as PosePrimaryCapsules
 from capsnet.layers.primary import PrimaryCapsules as PrimaryCapsules
 
-__all__ = ["Decoder", "DenseCapsules", "PrimaryCapsules"]
+__all__ = ["ConvCapsules", "Decoder", "DenseCapsules", "PosePrimaryCapsules", "PrimaryCapsules", "UpsamplingDecoder"]

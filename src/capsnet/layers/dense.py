@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from math import sqrt
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.routing import ROUTINGS, Routing
+from capsnet.functional import dense_votes
+from capsnet.routing import Routing, make_routing
 
 
 class DenseCapsules(nn.Module):
@@ -24,6 +26,9 @@ class DenseCapsules(nn.Module):
         num_parents: number of parent capsules `j`.
         child_dim: dimension `c` of a child's pose.
         parent_dim: dimension `d` of a parent's pose.
+        pose_rows: rows of a pose: 1 for vectors, 4 for 4x4 matrices, whose votes are matrix products.
+        shared: one matrix for all children (Gu, Tresp, "Improving the Robustness of Capsule Networks to Image Affine
+            Transformations", CVPR 2020).
         routing: a name in `capsnet.routing.ROUTINGS`, or a `Routing` of the same sizes.
         routing_options: arguments of a routing given by name, for example `{"iterations": 2}`.
 
@@ -31,7 +36,8 @@ class DenseCapsules(nn.Module):
         children `b i c` and `b i`; poses `b j d`, activations `b j`, coupling `b i j`.
 
     Raises:
-        UserError: a size below 1, an unknown routing, or children of another number or dimension.
+        UserError: a size below 1, poses that are no whole number of rows, an unknown routing, or children of another
+            number or dimension.
 
     Example:
         >>> layer = DenseCapsules(1152, 10, child_dim=8, parent_dim=16, routing="dynamic")
@@ -46,56 +52,86 @@ class DenseCapsules(nn.Module):
         *,
         child_dim: int = 8,
         parent_dim: int = 16,
+        pose_rows: int = 1,
+        shared: bool = False,
         routing: str | Routing = "dynamic",
         routing_options: Mapping[str, object] | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        sizes = {
-            "num_children": num_children,
-            "num_parents": num_parents,
-            "child_dim": child_dim,
-            "parent_dim": parent_dim,
-        }
-        for name, size in sizes.items():
-            if size < 1:
-                raise UserError(f"{name} must be at least 1, got {size}")
+        check_sizes(num_children=num_children, num_parents=num_parents)
+        check_rows(pose_rows, child_dim=child_dim, parent_dim=parent_dim)
         self.num_children, self.num_parents = num_children, num_parents
-        self.child_dim, self.parent_dim = child_dim, parent_dim
+        self.child_dim, self.parent_dim, self.pose_rows, self.shared = child_dim, parent_dim, pose_rows, shared
         self.weight = nn.Parameter(
-            torch.empty(num_children, child_dim, num_parents, parent_dim, device=device, dtype=dtype)
-        )
-        if isinstance(routing, str):
-            self.routing = ROUTINGS.get(routing)(
-                num_children,
+            torch.empty(
+                1 if shared else num_children,
+                child_dim // pose_rows,
                 num_parents,
-                parent_dim=parent_dim,
+                parent_dim // pose_rows,
                 device=device,
                 dtype=dtype,
-                **(routing_options or {}),
             )
-        else:
-            self.routing = routing
+        )
+        self.routing = make_routing(
+            routing,
+            num_children,
+            num_parents,
+            child_dim=child_dim,
+            parent_dim=parent_dim,
+            options=routing_options,
+            device=device,
+            dtype=dtype,
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal; at first the sum over all children is as long as one child. The paper does not state one."""
-        std = self.num_parents / sqrt(self.num_children * self.parent_dim)
-        nn.init.normal_(self.weight, std=std)
+        """Normal; at first the mean share of all children is as long as one child, times `initial_gain` of the routing.
+
+        The paper does not state one.
+        """
+        std = self.num_parents / sqrt(self.num_children * self.weight.shape[3])
+        nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Find the parents of `children`."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return self.routing.route_children(self.gather(children), self.matrices())
+
+    def gather(self, children: Capsules | RoutingOutput) -> Capsules:
+        """The children in the layer's own type."""
         expected = (self.num_children, self.child_dim)
         if children.poses.shape[1:] != expected:
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
         dtype = self.weight.dtype
-        with torch.autocast(self.weight.device.type, enabled=False):
-            capsules = Capsules(children.poses.to(dtype), children.activations.to(dtype))
-            return self.routing.route_children(capsules, self.weight)
+        return Capsules(children.poses.to(dtype), children.activations.to(dtype))
+
+    def matrices(self) -> Float[Tensor, "i c j d"]:
+        """A transformation matrix for each child."""
+        return self.weight.expand(self.num_children, -1, -1, -1)
+
+    def votes(self, inside: Capsules) -> Float[Tensor, "b i j d"]:
+        """The votes of children that `gather` gave."""
+        return dense_votes(inside.poses, self.matrices())
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_children} x {self.child_dim}D -> {self.num_parents} x {self.parent_dim}D, "
             f"weight {tuple(self.weight.shape)}"
         )
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse a size below 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"{name} must be at least 1, got {size}")
+
+
+def check_rows(pose_rows: int, **dims: int) -> None:
+    """Refuse poses that are no whole number of rows."""
+    check_sizes(pose_rows=pose_rows, **dims)
+    for name, dim in dims.items():
+        if dim % pose_rows:
+            raise UserError(f"{name} must be a multiple of pose_rows, {pose_rows}, got {dim}")

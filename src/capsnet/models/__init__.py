@@ -1,9 +1,25 @@
 """Models, one file per paper."""
 
+from capsnet.models.attention_capsnet import AttentionCapsNet as AttentionCapsNet
 from capsnet.models.baseline_cnn import BaselineCNN as BaselineCNN
 from capsnet.models.capsnet import CapsNet as CapsNet
+from capsnet.models.efficient_capsnet import EfficientCapsNet as EfficientCapsNet
 from capsnet.models.factory import MODELS as MODELS
 from capsnet.models.factory import create_model as create_model
 from capsnet.models.factory import list_models as list_models
+from capsnet.models.matrix_capsnet import MatrixCapsNet as MatrixCapsNet
+from capsnet.models.model import CapsuleModel as CapsuleModel
+from capsnet.models.self_routing_capsnet import SelfRoutingCapsNet as SelfRoutingCapsNet
 
-__all__ = ["MODELS", "BaselineCNN", "CapsNet", "create_model", "list_models"]
+__all__ = [
+    "AttentionCapsNet",
+    "BaselineCNN",
+    "CapsNet",
+    "CapsuleModel",
+    "EfficientCapsNet",
+    "MODELS",
+    "MatrixCapsNet",
+    "SelfRoutingCapsNet",
+    "create_model",
+    "list_models",
+]

@@ -5,7 +5,6 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.errors import UserError
 from capsnet.models.factory import MODELS, Preset
+from capsnet.models.model import CapsuleModel
 
 
-class BaselineCNN(nn.Module):
+class BaselineCNN(CapsuleModel):
     """Convolutions with ReLU, fully connected layers, dropout, softmax.
 
     With the default arguments it is the paper's baseline for MNIST: three 5x5 convolutions of 256, 256 and 128
@@ -41,7 +41,7 @@ class BaselineCNN(nn.Module):
         UserError: sizes that do not fit together.
     """
 
-    loss: Literal["cross-entropy"] = "cross-entropy"
+    loss = "cross-entropy"
 
     def __init__(
         self,
@@ -56,11 +56,9 @@ class BaselineCNN(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        _check(image_shape, num_classes, channels, kernel_sizes, pool, dropout)
+        super().__init__(image_shape, num_classes)
+        _check(image_shape, channels, kernel_sizes, pool, dropout)
         depth, height, width = image_shape
-        self.input_shape = (depth, height, width)
-        self.class_names = tuple(str(k) for k in range(num_classes))
         sizes = pairwise((depth, *channels))
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, side, padding=side // 2, device=device, dtype=dtype)
@@ -88,11 +86,7 @@ class BaselineCNN(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Find the classes of images."""
-        if images.shape[1:] != self.input_shape:
-            raise UserError(
-                f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
-                f"with image_shape={tuple(images.shape[1:])}"
-            )
+        self.check_images(images)
         features = images
         for convolution in self.convolutions:
             features = self.pool(convolution(features).relu())
@@ -106,14 +100,11 @@ class BaselineCNN(nn.Module):
 
 def _check(
     image_shape: Sequence[int],
-    num_classes: int,
     channels: Sequence[int],
     kernel_sizes: Sequence[int],
     pool: bool,
     dropout: float,
 ) -> None:
-    if num_classes < 1:
-        raise UserError(f"num_classes must be at least 1, got {num_classes}")
     if len(channels) != len(kernel_sizes):
         raise UserError(f"channels and kernel_sizes must be as many, got {len(channels)} and {len(kernel_sizes)}")
     for side in kernel_sizes:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -12,9 +12,11 @@ from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import Decoder, DenseCapsules, PrimaryCapsules
 from capsnet.models.factory import MODELS, Preset
+from capsnet.models.model import CapsuleModel
+from capsnet.routing import takes_iterations
 
 
-class CapsNet(nn.Module):
+class CapsNet(CapsuleModel):
     """Convolution, primary capsules, one capsule for each class, decoder.
 
     With the default arguments it is the network of the paper's text for MNIST: 1,152 primary capsules, 6,804,224
@@ -36,7 +38,8 @@ class CapsNet(nn.Module):
         routing_bias: learn a bias in the routing's sum (authors' code).
         leaky: a primary capsule may also go to no class.
         gradient: through `"full"` routing, or the `"last"` iteration only.
-        routing_options: arguments of a routing other than the dynamic one, in place of the four above.
+        routing_options: arguments of a routing other than the dynamic one, in place of the four above; without them it
+            gets `iterations` where it has any.
         primary_scale: factor before the primary squash (1/32 in the authors' code).
         initialisation: `"glorot"`, or `"authors"`: truncated normal, 0.05 in the first convolution and 0.1 after it,
             every bias 0.1. The paper does not state one.
@@ -47,10 +50,9 @@ class CapsNet(nn.Module):
         images `b c h w`, in [0, 1]; see `CapsNetOutput`.
 
     Raises:
-        UserError: an image too small for the two convolutions, a size below 1, or an unknown option.
+        UserError: an image too small for the two convolutions, a size below 1, an unknown option, or a routing that
+            gives capsules no activation.
     """
-
-    loss: Literal["margin"] = "margin"
 
     def __init__(
         self,
@@ -76,11 +78,9 @@ class CapsNet(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        _check(num_classes, stem_channels, initialisation, padding)
+        super().__init__(image_shape, num_classes)
+        _check(stem_channels, initialisation, padding)
         channels, height, width = image_shape
-        self.input_shape = (channels, height, width)
-        self.class_names = tuple(str(k) for k in range(num_classes))
         self.margins = _margins(height, width, kernel_size) if padding == "same" else ((0, 0, 0, 0), (0, 0, 0, 0))
         self.grid = _primary_grid(height, width, kernel_size, padding)
         self.stem = nn.Conv2d(channels, stem_channels, kernel_size, device=device, dtype=dtype)
@@ -95,6 +95,8 @@ class CapsNet(nn.Module):
         )
         if routing_options is None and routing == "dynamic":
             routing_options = {"iterations": iterations, "bias": routing_bias, "leaky": leaky, "gradient": gradient}
+        elif routing_options is None and takes_iterations(routing):
+            routing_options = {"iterations": iterations}
         self.class_capsules = DenseCapsules(
             self.grid[0] * self.grid[1] * primary_types,
             num_classes,
@@ -105,6 +107,11 @@ class CapsNet(nn.Module):
             device=device,
             dtype=dtype,
         )
+        if not self.class_capsules.routing.activates:
+            raise UserError(
+                f"routing {routing!r} gives capsules no activation, so that no length tells a class; use another "
+                "routing, or a model made for this one"
+            )
         self.decoder = (
             Decoder(num_classes, class_dim, self.input_shape, hidden=decoder_hidden, device=device, dtype=dtype)
             if decoder
@@ -128,42 +135,21 @@ class CapsNet(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Find the class capsules of images."""
-        if images.shape[1:] != self.input_shape:
-            raise UserError(
-                f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
-                f"with image_shape={tuple(images.shape[1:])}"
-            )
+        self.check_images(images)
         around_stem, around_primary = self.margins
         features = self.stem(functional.pad(images, around_stem)).relu()
         primary: Capsules = self.primary_capsules(functional.pad(features, around_primary))
         classes: RoutingOutput = self.class_capsules(primary)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
-    def reconstruct(self, capsules: Capsules, labels: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b c h w"]:
-        """Draw the image that a class capsule describes.
 
-        Args:
-            capsules: class capsules, as in the model's output.
-            labels: the capsule to decode of each sample; None: the longest.
-
-        Raises:
-            UserError: the model was created without a decoder.
-        """
-        if self.decoder is None:
-            raise UserError("this model has no decoder; create it with decoder=True")
-        chosen = capsules.activations.argmax(dim=1) if labels is None else labels
-        image: Tensor = self.decoder(capsules.poses, chosen)
-        return image
-
-
-def _check(num_classes: int, stem_channels: int, initialisation: str, padding: str) -> None:
+def _check(stem_channels: int, initialisation: str, padding: str) -> None:
     if padding not in ("valid", "same"):
         raise UserError(f"padding must be 'valid' or 'same', got {padding!r}")
     if initialisation not in ("glorot", "authors"):
         raise UserError(f"initialisation must be 'glorot' or 'authors', got {initialisation!r}")
-    for name, value in (("num_classes", num_classes), ("stem_channels", stem_channels)):
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, got {value}")
+    if stem_channels < 1:
+        raise UserError(f"stem_channels must be at least 1, got {stem_channels}")
 
 
 def _margins(height: int, width: int, kernel_size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

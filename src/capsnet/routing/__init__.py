@@ -2,7 +2,44 @@
 
 from capsnet.routing.base import ROUTINGS as ROUTINGS
 from capsnet.routing.base import Routing as Routing
+from capsnet.routing.base import make_routing as make_routing
+from capsnet.routing.base import takes_iterations as takes_iterations
 from capsnet.routing.dynamic import DynamicRouting as DynamicRouting
 from capsnet.routing.dynamic import dynamic_routing as dynamic_routing
+from capsnet.routing.em import EMRouting as EMRouting
+from capsnet.routing.em import em_routing as em_routing
+from capsnet.routing.inverted_dot_product import InvertedDotProductRouting as InvertedDotProductRouting
+from capsnet.routing.inverted_dot_product import inverted_dot_product_routing as inverted_dot_product_routing
+from capsnet.routing.max_min import MaxMinRouting as MaxMinRouting
+from capsnet.routing.max_min import max_min_routing as max_min_routing
+from capsnet.routing.self_attention import SelfAttentionRouting as SelfAttentionRouting
+from capsnet.routing.self_attention import self_attention_routing as self_attention_routing
+from capsnet.routing.self_routing import SelfRouting as SelfRouting
+from capsnet.routing.self_routing import self_routing as self_routing
+from capsnet.routing.uniform import UniformRouting as UniformRouting
+from capsnet.routing.uniform import uniform_routing as uniform_routing
+from capsnet.routing.variational_bayes import VariationalBayesRouting as VariationalBayesRouting
+from capsnet.routing.variational_bayes import variational_bayes_routing as variational_bayes_routing
 
-__all__ = ["ROUTINGS", "DynamicRouting", "Routing", "dynamic_routing"]
+__all__ = [
+    "DynamicRouting",
+    "EMRouting",
+    "InvertedDotProductRouting",
+    "MaxMinRouting",
+    "ROUTINGS",
+    "Routing",
+    "SelfAttentionRouting",
+    "SelfRouting",
+    "UniformRouting",
+    "VariationalBayesRouting",
+    "dynamic_routing",
+    "em_routing",
+    "inverted_dot_product_routing",
+    "make_routing",
+    "max_min_routing",
+    "self_attention_routing",
+    "self_routing",
+    "takes_iterations",
+    "uniform_routing",
+    "variational_bayes_routing",
+]

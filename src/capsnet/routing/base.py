@@ -1,32 +1,49 @@
 """What every routing is: a module that turns votes into parents."""
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from capsnet.capsules import Capsules, RoutingOutput
-from capsnet.functional import dense_votes
+from capsnet.errors import UserError
+from capsnet.functional import Windows, dense_votes
 from capsnet.registry import Registry
+
+R = TypeVar("R")
 
 
 class Routing(nn.Module, ABC):
     """Base of all routings: subclasses give `forward`, and hold the parameters that the algorithm itself learns.
 
     Args:
-        num_children: number of children `i`.
-        num_parents: number of parents `j`.
+        num_children: number of children `i`; in a convolutional layer those of one window.
+        num_parents: number of parents `j`; in a convolutional layer those of one place.
         parent_dim: dimension `d` of a parent's pose.
 
     Attributes:
-        coupling_axis: the axis over which the coupling sums to one, `"j"` (parents) unless a routing differs.
+        coupling_axis: the axis over which the coupling sums to one, `"j"` (parents), or None where it is no
+            distribution.
         orders_children: True where the result depends on the order of children.
+        mixes_samples: True where training normalises over the batch, so that a sample's result depends on the others;
+            in eval mode it never does.
+        activates: False where the algorithm gives parents no activation: all are 1, and a model reads the poses.
+        uses_poses: True where `forward` also takes the children's `poses`, and the constructor their `child_dim`.
+        uses_windows: True where `forward` also takes the `windows` of a convolutional layer: their parents compete
+            for a child.
     """
 
     coupling_axis: ClassVar[str | None] = "j"
     orders_children: ClassVar[bool] = False
+    mixes_samples: ClassVar[bool] = False
+    activates: ClassVar[bool] = True
+    uses_poses: ClassVar[bool] = False
+    uses_windows: ClassVar[bool] = False
 
     def __init__(self, num_children: int, num_parents: int, *, parent_dim: int) -> None:
         super().__init__()
@@ -38,9 +55,27 @@ class Routing(nn.Module, ABC):
     ) -> RoutingOutput:
         """Turn the children's votes and activations into parents."""
 
+    def initial_gain(self) -> float:
+        """Factor on a layer's first transformations, which otherwise make a parent's mean share as long as a child.
+
+        For routings whose sum is another one, or that start too sharp with votes so long to learn.
+        """
+        return 1.0
+
+    def route_votes(
+        self, votes: Float[Tensor, "b i j d"], children: Capsules, windows: Windows | None = None
+    ) -> RoutingOutput:
+        """Do `forward`, with whatever else of the children this routing declares that it uses."""
+        more: dict[str, object] = {}
+        if self.uses_poses:
+            more["poses"] = children.poses
+        if self.uses_windows:
+            more["windows"] = windows
+        return self(votes, children.activations, **more)  # type: ignore[no-any-return]
+
     def route_children(self, children: Capsules, weight: Float[Tensor, "i c j d"]) -> RoutingOutput:
         """Do `forward` on the votes of `children`; a fused implementation that never builds them may stand in."""
-        return self(dense_votes(children.poses, weight), children.activations)  # type: ignore[no-any-return]
+        return self.route_votes(dense_votes(children.poses, weight), children)
 
 
 def find_fused(name: str, *arguments: object, **options: object) -> Callable[..., RoutingOutput] | None:
@@ -53,3 +88,44 @@ def find_fused(name: str, *arguments: object, **options: object) -> Callable[...
 
 
 ROUTINGS: Registry[Callable[..., Routing]] = Registry("routing")
+
+
+def make_routing(
+    routing: str | Routing,
+    num_children: int,
+    num_parents: int,
+    *,
+    child_dim: int,
+    parent_dim: int,
+    options: Mapping[str, object] | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Routing:
+    """Create the routing of a layer by its name, or check that one given as an object fits.
+
+    Raises:
+        UserError: an unknown name, or an object of other sizes.
+    """
+    if isinstance(routing, Routing):
+        expected = (num_children, num_parents, parent_dim)
+        got = (routing.num_children, routing.num_parents, routing.parent_dim)
+        if got != expected:
+            raise UserError(f"routing must have (num_children, num_parents, parent_dim) {expected}, got {got}")
+        return routing
+    build = ROUTINGS.get(routing)
+    more = {"child_dim": child_dim} if getattr(build, "uses_poses", False) else {}
+    return build(
+        num_children, num_parents, parent_dim=parent_dim, device=device, dtype=dtype, **more, **(options or {})
+    )
+
+
+def takes_iterations(name: str) -> bool:
+    """Whether the routing of this name does iterations, and so has them as an option."""
+    return "iterations" in inspect.signature(ROUTINGS.get(name)).parameters
+
+
+def call(function: Callable[..., R], *arguments: object, recompute: bool) -> R:
+    """Call a function; with `recompute`, autograd keeps its arguments only, and calls it again in the backward pass."""
+    if not recompute:
+        return function(*arguments)
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

@@ -131,7 +131,9 @@ class DynamicRouting(Routing):
         """Route children straight from their poses, by the fused kernel where it takes the call."""
         arguments = (children.poses, weight, self.iterations)
         options = {"bias": self.bias, "leaky": self.leaky, "gradient": self.gradient}
-        fused = find_fused("dynamic_routing", *arguments, **options)
+        # the kernel knows vectors only
+        vectors = children.poses.shape[2] == weight.shape[1]
+        fused = find_fused("dynamic_routing", *arguments, **options) if vectors else None
         return super().route_children(children, weight) if fused is None else fused(*arguments, **options)
 
     def extra_repr(self) -> str:

@@ -11,19 +11,27 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput
-from capsnet.losses import margin_loss, reconstruction_loss
+from capsnet.errors import UserError
+from capsnet.losses import (
+    activation_nll_loss,
+    cross_entropy_loss,
+    margin_loss,
+    reconstruction_loss,
+    spread_loss,
+    spread_margin,
+)
 from capsnet.training.batches import Batch
 from capsnet.training.pair_metrics import exact_pairs, find_pairs
 
 Labels = Int[Tensor, " b"] | Int[Tensor, "b 2"]
-ClassLoss = Callable[[CapsNetOutput, Labels], Float[Tensor, " b"]]
+ClassLoss = Callable[[CapsNetOutput, Labels, Tensor | None], Float[Tensor, " b"]]
 
 
-def _margin(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
+def _margin(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
     return margin_loss(output.lengths, mark_classes(labels, output.lengths.shape[1]), reduction="none")
 
 
-def _cross_entropy(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
+def _cross_entropy(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
     """Of the softmax over the classes' logits, which are poses of one dimension; of a pair, half for each class."""
     logits = output.capsules.poses[..., 0]
     if labels.ndim == 1:
@@ -32,15 +40,49 @@ def _cross_entropy(output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]
     return nn.functional.cross_entropy(logits, marks / 2, reduction="none")
 
 
-CLASS_LOSSES: Mapping[str, ClassLoss] = {"margin": _margin, "cross-entropy": _cross_entropy}
+def _spread(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
+    """With the margin of the step, and outside of training that of the paper's end."""
+    margin = 0.9 if step is None else spread_margin(step)
+    return spread_loss(output.lengths, labels, margin, reduction="none")
 
 
-def class_loss(model: nn.Module, output: CapsNetOutput, labels: Labels) -> Float[Tensor, " b"]:
-    """The loss that a model's class names in its attribute `loss`, the margin loss where it names none, of each image.
+def _likelihood(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
+    return activation_nll_loss(output.lengths, labels, reduction="none")
+
+
+def _cross_entropy_of_lengths(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
+    return cross_entropy_loss(output.lengths, labels, reduction="none")
+
+
+CLASS_LOSSES: Mapping[str, ClassLoss] = {
+    "margin": _margin,
+    "cross-entropy": _cross_entropy,
+    "spread": _spread,
+    "likelihood": _likelihood,
+    "length-cross-entropy": _cross_entropy_of_lengths,
+}
+
+
+def class_loss(
+    model: nn.Module, output: CapsNetOutput, labels: Labels, step: Tensor | None = None
+) -> Float[Tensor, " b"]:
+    """The loss that a model names in its attribute `loss`, the margin loss where it names none, of each image.
 
     Columns and entries called `margin_loss` hold its mean, whichever it is.
+
+    Args:
+        model: what said it.
+        output: of the model.
+        labels: true classes.
+        step: steps done, for a loss that changes in training.
+
+    Raises:
+        UserError: labels of pairs, for a loss that knows one class only.
     """
-    return CLASS_LOSSES[getattr(model, "loss", "margin")](output, labels)
+    name = getattr(model, "loss", "margin")
+    if labels.ndim == 2 and name not in ("margin", "cross-entropy"):
+        raise UserError(f"the {name} loss knows one class for each image; train pairs by the margin loss")
+    return CLASS_LOSSES[name](output, labels, step)
 
 
 class Losses(NamedTuple):
@@ -52,7 +94,7 @@ class Losses(NamedTuple):
     correct: Int[Tensor, ""]
 
 
-def find_losses(model: nn.Module, batch: Batch, recon_weight: float) -> Losses:
+def find_losses(model: nn.Module, batch: Batch, recon_weight: float, step: Tensor | None = None) -> Losses:
     """Run a model forward and compare.
 
     Of a pair both classes are asked for, and each digit is decoded from its own capsule: the reconstruction loss is
@@ -62,9 +104,10 @@ def find_losses(model: nn.Module, batch: Batch, recon_weight: float) -> Losses:
         model: with `reconstruct` where `recon_weight` is not zero.
         batch: single images or pairs.
         recon_weight: weight of the reconstruction loss; 0 leaves it out.
+        step: steps done, for a loss that changes in training.
     """
     output: CapsNetOutput = model(batch.inputs)
-    margin = total = class_loss(model, output, batch.labels).mean()
+    margin = total = class_loss(model, output, batch.labels, step).mean()
     reconstruction = torch.zeros_like(margin)
     if recon_weight:
         for labels, targets in each_label(batch.labels, batch.targets):

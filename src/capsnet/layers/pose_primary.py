@@ -1,0 +1,117 @@
+"""Primary capsules whose pose and activation are computed apart, as all routings with activations have them.
+
+Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, section 4.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.capsules import Capsules
+from capsnet.errors import UserError
+from capsnet.layers.dense import check_sizes
+
+Norm = Literal["none", "type", "channel", "layer"]
+
+
+class PosePrimaryCapsules(nn.Module):
+    """Two convolutions read feature maps as poses and as activations (a sigmoid); neither has a bias.
+
+    Capsules are in the order row, column, type: capsule `(y * width + x) * num_types + t` holds channels
+    `t * pose_dim` to `(t + 1) * pose_dim` of place `(y, x)`.
+
+    Args:
+        in_channels: channels of the feature maps.
+        num_types: kinds of capsule at each place.
+        pose_dim: numbers of a pose: 16 for a 4x4 matrix.
+        kernel_size: side of the convolutions' window.
+        stride: step of the window.
+        padding: zeros around the feature maps.
+        norm: `"none"` (Hinton et al. 2018); batch normalisation of poses and of activations before their sigmoid, by
+            `"type"`, with one gain for all numbers of a pose (Ribeiro et al. 2020), or by `"channel"` (Hahn et al.
+            2019); or `"layer"`: each pose is normalised by itself (Tsai et al. 2020).
+        activations: False: the algorithm has none, and all are 1.
+        offset: added before the sigmoid (-1 in the code of Hinton et al.).
+
+    Shapes:
+        features `b channels h w`; poses `b (h' w' num_types) pose_dim`; activations `b (h' w' num_types)`.
+
+    Raises:
+        UserError: a size below 1, or an unknown norm.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_types: int,
+        *,
+        pose_dim: int = 16,
+        kernel_size: int = 1,
+        stride: int = 1,
+        padding: int = 0,
+        norm: Norm = "none",
+        activations: bool = True,
+        offset: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(num_types=num_types, pose_dim=pose_dim)
+        if norm not in ("none", "type", "channel", "layer"):
+            raise UserError(f"norm must be 'none', 'type', 'channel' or 'layer', got {norm!r}")
+        self.num_types, self.pose_dim, self.norm, self.offset = num_types, pose_dim, norm, offset
+
+        def conv(channels: int) -> nn.Conv2d:
+            return nn.Conv2d(
+                in_channels, channels, kernel_size, stride, padding, bias=False, device=device, dtype=dtype
+            )
+
+        self.poses = conv(num_types * pose_dim)
+        self.activations = conv(num_types) if activations else None
+        self.pose_norm = _pose_norm(norm, num_types, pose_dim, device, dtype)
+        batch = activations and norm in ("type", "channel")
+        self.activation_norm = nn.BatchNorm2d(num_types, device=device, dtype=dtype) if batch else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot's initialisation; the papers each state another one."""
+        nn.init.xavier_uniform_(self.poses.weight)
+        if self.activations is not None:
+            nn.init.xavier_uniform_(self.activations.weight)
+
+    def forward(self, features: Float[Tensor, "b channels h w"]) -> Capsules:
+        """Read feature maps as capsules."""
+        dtype = self.poses.weight.dtype
+        maps = self.poses(features)
+        scores = None if self.activations is None else self.activations(features)
+        with torch.autocast(maps.device.type, enabled=False):
+            poses = self._poses(maps.to(dtype))
+            if scores is None:
+                return Capsules(poses, poses.new_ones(poses.shape[:2]))
+            scores = scores.to(dtype)
+            if self.activation_norm is not None:
+                scores = self.activation_norm(scores)
+            return Capsules(poses, (scores + self.offset).permute(0, 2, 3, 1).flatten(1).sigmoid())
+
+    def _poses(self, maps: Float[Tensor, "b channels h w"]) -> Float[Tensor, "b i c"]:
+        if self.norm == "channel":
+            maps = self.pose_norm(maps)
+        elif self.norm == "type":
+            maps = self.pose_norm(maps.reshape(len(maps), self.num_types, -1)).reshape(maps.shape)
+        poses = maps.permute(0, 2, 3, 1).reshape(len(maps), -1, self.pose_dim)
+        return self.pose_norm(poses) if self.norm == "layer" else poses
+
+    def extra_repr(self) -> str:
+        return f"num_types={self.num_types}, pose_dim={self.pose_dim}, norm={self.norm!r}, offset={self.offset:g}"
+
+
+def _pose_norm(
+    norm: Norm, num_types: int, pose_dim: int, device: torch.device | str | None, dtype: torch.dtype | None
+) -> nn.Module:
+    if norm == "type":
+        return nn.BatchNorm1d(num_types, device=device, dtype=dtype)
+    if norm == "channel":
+        return nn.BatchNorm2d(num_types * pose_dim, device=device, dtype=dtype)
+    return nn.LayerNorm(pose_dim, device=device, dtype=dtype) if norm == "layer" else nn.Identity()

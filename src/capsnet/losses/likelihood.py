@@ -1,0 +1,60 @@
+"""Losses that read a distribution over classes from class capsules.
+
+Hahn, Pyeon, Kim, "Self-Routing Capsule Networks", NeurIPS 2019 (negative log-likelihood of activations); Tsai et al.,
+"Capsules with Inverted Dot-Product Attention Routing", ICLR 2020 (cross-entropy of logits).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from capsnet.losses.margin import Reduction, reduce
+
+
+def activation_nll_loss(
+    activations: Float[Tensor, "b n"], labels: Int[Tensor, " b"], reduction: Reduction = "mean"
+) -> Float[Tensor, ""] | Float[Tensor, " b"]:
+    r"""Negative log-likelihood of the true class, where activations are probabilities: $-\log (a_t / \sum_i a_i)$.
+
+    The activations of self-routing sum to one; those of other routings are divided by their sum. Of a softmax it is the
+    cross-entropy.
+
+    Args:
+        activations: of the class capsules, not negative.
+        labels: class indices, t.
+        reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
+
+    Shapes:
+        activations `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
+
+    Raises:
+        UserError: an unknown reduction.
+
+    Differs from the paper:
+        1e-30 is added to each activation: the logarithm of zero has no gradient.
+
+    Example:
+        >>> activation_nll_loss(torch.tensor([[0.25, 0.75]]), torch.tensor([0]))  # log 4
+        tensor(1.3863)
+    """
+    logits = (activations.float() + 1e-30).log()
+    return reduce(torch.nn.functional.cross_entropy(logits, labels, reduction="none"), reduction)
+
+
+def cross_entropy_loss(
+    logits: Float[Tensor, "b n"], labels: Int[Tensor, " b"], reduction: Reduction = "mean"
+) -> Float[Tensor, ""] | Float[Tensor, " b"]:
+    r"""Cross-entropy of the softmax of any scores of the classes: $-\log \mathrm{softmax}(x)_t$.
+
+    Args:
+        logits: scores of the classes: logits, or activations where the paper takes those (Ribeiro et al. 2020).
+        labels: class indices, t.
+        reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
+
+    Shapes:
+        logits `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
+
+    Raises:
+        UserError: an unknown reduction.
+    """
+    return reduce(torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none"), reduction)

@@ -1,0 +1,56 @@
+"""Spread loss. Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, Eq. 3."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from capsnet.losses.margin import Reduction, reduce
+
+
+def spread_loss(
+    activations: Float[Tensor, "b n"],
+    labels: Int[Tensor, " b"],
+    margin: float | Tensor = 0.9,
+    reduction: Reduction = "mean",
+) -> Float[Tensor, ""] | Float[Tensor, " b"]:
+    r"""Ask for a gap between the activation of the true class and that of each other class.
+
+    $$L = \sum_{i \ne t} \max(0, m - (a_t - a_i))^2$$
+
+    Args:
+        activations: of the class capsules.
+        labels: class indices, t.
+        margin: m; the paper raises it from 0.2 to 0.9 in training (`spread_margin`).
+        reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
+
+    Shapes:
+        activations `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
+
+    Raises:
+        UserError: an unknown reduction.
+
+    The authors' code divides it by the number of classes.
+
+    Example:
+        >>> spread_loss(torch.tensor([[0.9, 0.2, 0.6]]), torch.tensor([0]), margin=0.5)  # only the gap of 0.3 is short
+        tensor(0.0400)
+    """
+    true = activations.gather(1, labels[:, None])
+    others = torch.ones_like(activations).scatter(1, labels[:, None], 0)
+    loss = (others * (margin - (true - activations)).clamp(min=0).square()).sum(dim=1)
+    return reduce(loss, reduction)
+
+
+def spread_margin(step: int | Tensor) -> Tensor:
+    r"""The margin at a training step: $m = 0.2 + 0.79\,\mathrm{sigmoid}(\min(10, step / 50000 - 4))$.
+
+    0.21 at first, 0.6 at step 200,000, 0.99 from step 500,000 on: the authors' code; the paper says from 0.2 to 0.9.
+
+    Args:
+        step: steps done; a tensor stays on its device.
+
+    Example:
+        >>> spread_margin(200_000)
+        tensor(0.5950)
+    """
+    return 0.2 + 0.79 * (torch.as_tensor(step) / 50_000 - 4).clamp(max=10.0).sigmoid()

@@ -1,0 +1,240 @@
+"""Matrix capsules. Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, Fig. 1 and the authors' code.
+
+The network of Ribeiro, Leontidis, Kollias, "Capsule Routing via Variational Bayes", AAAI 2020, is this one with batch
+normalisation and their routing.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+from capsnet.errors import UserError
+from capsnet.layers import ConvCapsules, Decoder, PosePrimaryCapsules
+from capsnet.models.factory import MODELS, Preset
+from capsnet.models.model import CapsuleModel, conv_grid, truncated_normal
+from capsnet.routing import takes_iterations
+
+# side and step of the windows between the image and the class capsules
+_WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
+# where β starts in the authors' code, and λ
+_AUTHORS_CONV = {"beta_use": 0.5, "beta_activate": 0.5, "inverse_temperature": 0.01}
+_AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025}
+
+
+class MatrixCapsNet(CapsuleModel):
+    """A convolution, primary capsules, two convolutional capsule layers, class capsules; 4x4 matrices as poses.
+
+    316,650 parameters for 32x32 smallNORB with the paper's sizes.
+
+    Args:
+        image_shape: channels, height and width.
+        num_classes: number of class capsules.
+        sizes: A, B, C and D: channels of the convolution, types of primary capsule and of the two capsule layers.
+        pose_side: side of a pose matrix.
+        routing: name of the routing.
+        iterations: of routing, where it has any.
+        routing_options: its other arguments.
+        em_form: of EM routing: `"authors"`, the constants and the start of β of the authors' code, or `"paper"`, whose
+            text leaves them open (`em_routing`): with so small a λ, β_a hardly learns.
+        norm: batch normalisation of the convolution and of the primary capsules (Ribeiro et al. 2020).
+        coordinates: what the class layer adds to two entries of the votes of a place: `"centre"`, the middle of what
+            the place sees, in pixels / 100, to the first two; `"index"`, (k + 1) / (10 F) for row and column k of F,
+            to the last entries of the first two rows (Ribeiro et al. 2020); or `"none"`.
+        initialisation: `"scaled"`: that of the layers; `"authors"`: truncated normals of 0.05, 0.5 (poses), 3
+            (activations), 0.3, 0.3 and 0.01, as in the code of Hinton et al.; or `"glorot"`: uniform, as in the code
+            of Ribeiro et al., who count all 16 numbers of a pose. The papers do not state one.
+        loss: what to train it by.
+        decoder: reconstruct the image; the papers do not.
+
+    Shapes:
+        images `b c h w`; see `CapsNetOutput`: lengths are the activations.
+
+    Raises:
+        UserError: an image smaller than 17x17, sizes below 1, or an unknown option.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (2, 32, 32),
+        num_classes: int = 5,
+        *,
+        sizes: Sequence[int] = (32, 32, 32, 32),
+        pose_side: int = 4,
+        routing: str = "em",
+        iterations: int = 3,
+        routing_options: Mapping[str, object] | None = None,
+        em_form: Literal["authors", "paper"] = "authors",
+        norm: bool = False,
+        coordinates: Literal["centre", "index", "none"] = "centre",
+        initialisation: Literal["scaled", "authors", "glorot"] = "scaled",
+        loss: str = "spread",
+        decoder: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(image_shape, num_classes)
+        _check(sizes, coordinates, initialisation)
+        self.loss, self.initialisation = loss, initialisation
+        conv_grid(self.input_shape[1:], _WINDOWS)
+        grid = conv_grid(self.input_shape[1:], _WINDOWS[:1])
+        channels, *types = sizes
+        dim = pose_side**2
+        options = [_routing_options(routing, iterations, routing_options, em_form, top) for top in (False, True)]
+        self.stem = nn.Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
+        self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
+        self.primary_capsules = PosePrimaryCapsules(
+            channels,
+            types[0],
+            pose_dim=dim,
+            norm="type" if norm else "none",
+            offset=0.0 if norm else -1.0,
+            device=device,
+            dtype=dtype,
+        )
+
+        def layer(number: int, grid: tuple[int, int], parents: int, **more: object) -> ConvCapsules:
+            return ConvCapsules(
+                types[number],
+                parents,
+                grid=grid,
+                child_dim=dim,
+                parent_dim=dim,
+                pose_rows=pose_side,
+                routing=routing,
+                routing_options=options[number == 2],
+                device=device,
+                dtype=dtype,
+                **more,  # type: ignore[arg-type]
+            )
+
+        first = layer(0, grid, types[1], kernel_size=3, stride=2)
+        second = layer(1, first.out_grid, types[2], kernel_size=3)
+        self.conv_capsules = nn.ModuleList([first, second])
+        self.class_capsules = layer(
+            2,
+            second.out_grid,
+            num_classes,
+            kernel_size=None,
+            shared=True,
+            coordinates=_coordinates(coordinates, second.out_grid),
+            coordinate_entries=(pose_side - 1, 2 * pose_side - 1) if coordinates == "index" else (0, 1),
+        )
+        if not self.class_capsules.routing.activates:
+            raise UserError(f"routing {routing!r} gives capsules no activation; use another one")
+        if decoder:
+            self.decoder = Decoder(num_classes, dim, self.input_shape, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the convolution and the transformations anew, by the initialisation chosen."""
+        nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
+        if self.stem.bias is not None:
+            nn.init.zeros_(self.stem.bias)
+        if self.initialisation == "authors":
+            self._draw_as_hinton()
+        elif self.initialisation == "glorot":
+            for layer in (*self.conv_capsules, self.class_capsules):
+                assert isinstance(layer, ConvCapsules)
+                # their class layer has a window of one place
+                places = 1 if layer.shared else layer.kernel_size[0] * layer.kernel_size[1]
+                fans = places * layer.child_dim * (layer.child_types + layer.parent_types)
+                nn.init.uniform_(layer.weight, -sqrt(6 / fans), sqrt(6 / fans))
+
+    def _draw_as_hinton(self) -> None:
+        first, second = self.conv_capsules
+        scores = self.primary_capsules.activations
+        assert scores is not None
+        for module, std in (
+            (self.stem, 0.05),
+            (self.primary_capsules.poses, 0.5),
+            (scores, 3.0),
+            (first, 0.3),
+            (second, 0.3),
+            (self.class_capsules, 0.01),
+        ):
+            assert isinstance(module.weight, Tensor)
+            truncated_normal(module.weight, std)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
+        """Find the class capsules of images."""
+        self.check_images(images)
+        features = self.stem(images)
+        if self.stem_norm is not None:
+            features = self.stem_norm(features)
+        capsules: Capsules | RoutingOutput = self.primary_capsules(features.relu())
+        for layer in self.conv_capsules:
+            capsules = layer(capsules)
+        classes = self.class_capsules(capsules)
+        return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
+
+
+def _routing_options(
+    routing: str, iterations: int, given: Mapping[str, object] | None, em_form: str, top: bool
+) -> dict[str, object]:
+    """The arguments of the routing of a layer, the class layer or one below it; what the user gives stands."""
+    options: dict[str, object] = {"iterations": iterations} if takes_iterations(routing) else {}
+    if routing == "em":
+        options["form"] = em_form
+    options |= given or {}
+    if options.get("form") == "authors":
+        return {**(_AUTHORS_CLASS if top else _AUTHORS_CONV), **options}
+    return options
+
+
+def _coordinates(kind: str, grid: tuple[int, int]) -> Float[Tensor, "h w 2"] | None:
+    if kind == "none":
+        return None
+    if kind == "index":
+        rows, columns = ((torch.arange(side) + 1) / (10 * side) for side in grid)
+    else:
+        # the middle of the first window, and how far the next one is: each window adds its half in steps so far
+        middle, step = 0.0, 1
+        for side, stride in _WINDOWS:
+            middle, step = middle + (side - 1) / 2 * step, step * stride
+        rows, columns = ((middle + step * torch.arange(side)) / 100 for side in grid)
+    return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=2)
+
+
+def _check(sizes: Sequence[int], coordinates: str, initialisation: str) -> None:
+    if len(sizes) != 4 or min(sizes) < 1:
+        raise UserError(f"sizes must be four numbers of at least 1, got {tuple(sizes)}")
+    if coordinates not in ("centre", "index", "none"):
+        raise UserError(f"coordinates must be 'centre', 'index' or 'none', got {coordinates!r}")
+    if initialisation not in ("scaled", "authors", "glorot"):
+        raise UserError(f"initialisation must be 'scaled', 'authors' or 'glorot', got {initialisation!r}")
+
+
+MODELS.add(
+    "em-capsnet",
+    Preset(
+        MatrixCapsNet, {"initialisation": "authors"}, "Hinton et al. 2018: EM routing, 316,650 parameters for smallNORB"
+    ),
+)
+MODELS.add(
+    "em-capsnet-small",
+    Preset(
+        MatrixCapsNet,
+        {"sizes": (64, 8, 16, 16), "initialisation": "authors"},
+        "Hinton et al. 2018, the small one: 68,618 parameters",
+    ),
+)
+MODELS.add(
+    "vb-capsnet",
+    Preset(
+        MatrixCapsNet,
+        {
+            "sizes": (64, 8, 16, 16),
+            "routing": "variational_bayes",
+            "norm": True,
+            "coordinates": "index",
+            "initialisation": "glorot",
+            "loss": "length-cross-entropy",
+        },
+        "Ribeiro et al. 2020: variational Bayes routing, 68,714 parameters for smallNORB",
+    ),
+)

@@ -1,0 +1,221 @@
+"""EM routing. Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, Procedure 1."""
+
+from math import log, pi
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
+from capsnet.functional import Windows, widen
+from capsnet.routing.base import ROUTINGS, Routing, call
+
+Form = Literal["paper", "authors"]
+Competition = Literal["layer", "window"]
+
+_MASS = 1e-7
+_VARIANCE = {"paper": 1e-4, "authors": 5e-4}
+_MOMENTUM = {"paper": 0.0, "authors": 0.1}
+
+
+def em_routing(
+    votes: Float[Tensor, "b i j d"],
+    activations: Float[Tensor, "b i"],
+    beta_use: Float[Tensor, " j"],
+    beta_activate: Float[Tensor, " j"],
+    iterations: int = 3,
+    *,
+    inverse_temperature: float = 0.01,
+    form: Form = "paper",
+    windows: Windows | None = None,
+    recompute: bool = False,
+) -> RoutingOutput:
+    r"""Explain the votes by one Gaussian for each parent, found by expectation and maximisation.
+
+    Each child is a data point of weight a_i, which every parent sees through its own vote. From a uniform
+    $r_{ij}$, repeat with $R_{ij} = r_{ij} a_i$ and $R_j = \sum_i R_{ij}$:
+
+    M-step, for each entry h of a pose:
+    $\mu_{jh} = \sum_i R_{ij} V_{ijh} / R_j$; $\sigma^2_{jh} = \sum_i R_{ij} (V_{ijh} - \mu_{jh})^2 / R_j$;
+    $cost_{jh} = (\beta_{u,j} + \log \sigma_{jh}) R_j$;
+    $a_j = \mathrm{sigmoid}(\lambda_t (\beta_{a,j} - \sum_h cost_{jh}))$.
+
+    E-step: $r_{ij} \propto a_j \prod_h N(V_{ijh}; \mu_{jh}, \sigma^2_{jh})$, normalised over all parents that receive
+    from child i: with `windows` over types and places, without over j. All of it in logarithms.
+
+    $\lambda_t = \lambda (1 - 0.95^t)$ in iteration t = 1, 2, ...: the paper names a schedule without numbers, this is
+    that of the authors' code, which has λ = 0.01 in convolutional layers and a quarter of it in the class layer.
+
+    Args:
+        votes: the votes V_ij, matrices as rows of numbers.
+        activations: of the children, a_i.
+        beta_use: β_u, what a parent pays for each child that it explains.
+        beta_activate: β_a, what it costs not to activate a parent.
+        iterations: of EM.
+        inverse_temperature: λ.
+        form: `"paper"`; or `"authors"`, the constants of the authors' code: 0.1 of the mean of the last iteration is
+            kept, 5e-4 is added to the variance, $cost_{jh} = (\beta_{u,j} (1 + \log 2\pi) + \log \sigma^2_{jh}) R_j$,
+            and -5000 β_a stands in the place of β_a, which so learns 5000 times as fast.
+        windows: of a convolutional layer; None: the parents of a window compete among themselves only.
+        recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass:
+            the votes are then stored once, and not several times for each iteration.
+
+    Shapes:
+        votes `b i j d`, activations `b i`, betas `j`; poses `b j d`, activations `b j`, coupling r `b i j`.
+
+    Raises:
+        UserError: fewer than one iteration, or an unknown `form`.
+
+    Differs from the paper:
+        1e-4 is added to the variance and 1e-7 to R_j: identical votes have no variance, and a logarithm of it. In the
+        authors' code convolutional parents compete across places within one type only; here across types, too, as in
+        the paper.
+
+    Example:
+        >>> beta = torch.zeros(5)
+        >>> em_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
+        torch.Size([2, 5, 16])
+    """
+    _check(iterations, form)
+    wide, children, use, activate = (widen(x) for x in (votes, activations, beta_use, beta_activate))
+    logits = wide.new_zeros(wide.shape[:3])  # b i j
+    means = wide.new_zeros(len(wide), *wide.shape[2:])  # b j d
+    for step in range(iterations):
+        temperature = inverse_temperature * (1 - 0.95 ** (step + 1))
+        last = step == iterations - 1
+        arguments = (wide, children, logits, means, use, activate, temperature, form, windows, last)
+        means, active, coupling, logits = call(_iterate, *arguments, recompute=recompute)
+    return RoutingOutput(*(x.to(votes.dtype) for x in (means, active.sigmoid(), coupling)))
+
+
+def _iterate(
+    votes: Float[Tensor, "b i j d"],
+    children: Float[Tensor, "b i"],
+    logits: Float[Tensor, "b i j"],
+    means: Float[Tensor, "b j d"],
+    use: Float[Tensor, " j"],
+    activate: Float[Tensor, " j"],
+    temperature: float,
+    form: Form,
+    windows: Windows | None,
+    last: bool,
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
+    """One iteration: means, logits of the activations, coupling, and the logits of the next coupling."""
+    coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
+    mass = coupling * children[..., None]  # b i j
+    received = mass.sum(dim=1) + _MASS  # b j
+    share = mass / received[:, None]
+    found = torch.einsum("bij,bijd->bjd", share, votes)
+    means = torch.lerp(found, means, _MOMENTUM[form])
+    squares = (votes - means[:, None]).square()  # b i j d
+    variances = torch.einsum("bij,bijd->bjd", share, squares) + _VARIANCE[form]
+    active = temperature * _evidence(received, variances, use, activate, form)  # b j
+    if last:
+        return means, active, coupling, logits
+    # a product and a sum: as one einsum, its backward cannot be compiled
+    fit = (squares * variances.reciprocal()[:, None]).sum(dim=3)
+    density = (2 * pi * variances).log().sum(dim=2)[:, None] + fit
+    return means, active, coupling, nn.functional.logsigmoid(active)[:, None] - density / 2
+
+
+def _evidence(
+    received: Float[Tensor, "b j"],
+    variances: Float[Tensor, "b j d"],
+    use: Float[Tensor, " j"],
+    activate: Float[Tensor, " j"],
+    form: Form,
+) -> Float[Tensor, "b j"]:
+    if form == "paper":
+        return activate - received * (use[:, None] + variances.log() / 2).sum(dim=2)
+    return -received * (use[:, None] * (1 + log(2 * pi)) + variances.log()).sum(dim=2) - 5000 * activate
+
+
+def _check(iterations: int, form: str) -> None:
+    if iterations < 1:
+        raise UserError(f"iterations must be at least 1, got {iterations}")
+    if form not in ("paper", "authors"):
+        raise UserError(f"form must be 'paper' or 'authors', got {form!r}")
+
+
+@ROUTINGS.register("em")
+class EMRouting(Routing):
+    """EM routing (Hinton et al. 2018): each parent is a Gaussian over the votes of the children that it explains.
+
+    `em_routing` as a module; it learns β_u and β_a for each parent.
+
+    Args:
+        num_children: number of children.
+        num_parents: number of parents.
+        parent_dim: dimension of a parent's pose.
+        iterations: of EM.
+        inverse_temperature: λ at the end of its schedule.
+        form: `"paper"`, or the constants of the authors' code: `"authors"`.
+        competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
+            between those of one `"window"`.
+        recompute: save memory in training, at the price of computing each iteration twice.
+        beta_use: where β_u starts; the paper does not state it (authors' code: 0.5, in the class layer 2).
+        beta_activate: where β_a starts; the paper does not state it (authors' code: 0.5, in the class layer 1).
+
+    Raises:
+        UserError: fewer than one iteration, or an unknown option.
+    """
+
+    uses_windows = True
+
+    def __init__(
+        self,
+        num_children: int,
+        num_parents: int,
+        *,
+        parent_dim: int,
+        iterations: int = 3,
+        inverse_temperature: float = 0.01,
+        form: Form = "paper",
+        competition: Competition = "layer",
+        recompute: bool = False,
+        beta_use: float = 0.0,
+        beta_activate: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        _check(iterations, form)
+        check_competition(competition)
+        self.iterations, self.inverse_temperature = iterations, inverse_temperature
+        self.form, self.competition, self.recompute = form, competition, recompute
+        self.beta_use = nn.Parameter(torch.full((num_parents,), beta_use, device=device, dtype=dtype))
+        self.beta_activate = nn.Parameter(torch.full((num_parents,), beta_activate, device=device, dtype=dtype))
+
+    def forward(
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
+        """Route votes; without activations every child counts the same."""
+        return em_routing(
+            votes,
+            votes.new_ones(votes.shape[:2]) if activations is None else activations,
+            self.beta_use,
+            self.beta_activate,
+            self.iterations,
+            inverse_temperature=self.inverse_temperature,
+            form=self.form,
+            windows=windows if self.competition == "layer" else None,
+            recompute=self.recompute,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"iterations={self.iterations}, inverse_temperature={self.inverse_temperature:g}, form={self.form!r}, "
+            f"competition={self.competition!r}"
+        )
+
+
+def check_competition(competition: str) -> None:
+    """Refuse a competition that is neither of the layer nor of a window."""
+    if competition not in ("layer", "window"):
+        raise UserError(f"competition must be 'layer' or 'window', got {competition!r}")

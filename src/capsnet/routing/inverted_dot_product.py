@@ -1,0 +1,122 @@
+"""Inverted dot-product attention routing.
+
+Tsai, Srivastava, Goh, Salakhutdinov, "Capsules with Inverted Dot-Product Attention Routing", ICLR 2020, Algorithm 1.
+"""
+
+from math import sqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
+from capsnet.routing.base import ROUTINGS, Routing
+
+
+def inverted_dot_product_routing(
+    votes: Float[Tensor, "b i j d"],
+    iterations: int = 2,
+    *,
+    parents: Float[Tensor, "b j d"] | None = None,
+    gain: Float[Tensor, " d"] | None = None,
+    bias: Float[Tensor, " d"] | None = None,
+) -> RoutingOutput:
+    r"""Let parents compete for a child's vote by attention: the softmax is over parents, not over children.
+
+    At first $p_j = \mathrm{LN}(\sum_i \hat u_{j|i} / J)$; then, for each further iteration,
+
+    $$c_{ij} = \mathrm{softmax}_j(p_j \cdot \hat u_{j|i} / \sqrt d) \qquad
+      p_j = \mathrm{LN}\Big(\sum_i c_{ij} \hat u_{j|i}\Big)$$
+
+    with layer normalisation in the place of a squash. There are no activations: all are 1.
+
+    Args:
+        votes: what each child thinks each parent looks like.
+        iterations: the first is the uniform one; the paper's best is 2.
+        parents: poses p_j to start from, in place of the uniform iteration: with one iteration this is one step of
+            the concurrent schedule, in which a stack of layers is updated all at once.
+        gain: of the layer normalisation.
+        bias: of the layer normalisation.
+
+    Shapes:
+        votes `b i j d`, parents `b j d`, gain and bias `d`; poses `b j d`, activations `b j`, coupling `b i j`.
+
+    Raises:
+        UserError: fewer than one iteration.
+
+    Example:
+        >>> inverted_dot_product_routing(torch.randn(2, 800, 10, 16)).poses.shape
+        torch.Size([2, 10, 16])
+    """
+    _check(iterations)
+    dim = votes.shape[3]
+    poses, coupling = parents, votes.new_full(votes.shape[:3], 1 / votes.shape[2])
+    for _ in range(iterations):
+        if poses is not None:
+            coupling = (torch.einsum("bjd,bijd->bij", poses, votes) / sqrt(dim)).softmax(dim=-1)
+        poses = nn.functional.layer_norm(torch.einsum("bij,bijd->bjd", coupling, votes), (dim,), gain, bias)
+    assert poses is not None
+    return RoutingOutput(poses=poses, activations=torch.ones_like(poses[..., 0]), coupling=coupling)
+
+
+def _check(iterations: int) -> None:
+    if iterations < 1:
+        raise UserError(f"iterations must be at least 1, got {iterations}")
+
+
+@ROUTINGS.register("inverted_dot_product")
+class InvertedDotProductRouting(Routing):
+    """Inverted dot-product attention (Tsai et al. 2020): parents compete for votes; normalised poses, no activations.
+
+    `inverted_dot_product_routing` as a module; it learns gain and bias of the layer normalisation, which all parents
+    share.
+
+    Args:
+        num_children: number of children.
+        num_parents: number of parents.
+        parent_dim: dimension of a parent's pose.
+        iterations: the first is the uniform one.
+
+    Raises:
+        UserError: fewer than one iteration.
+    """
+
+    activates = False
+
+    def __init__(
+        self,
+        num_children: int,
+        num_parents: int,
+        *,
+        parent_dim: int,
+        iterations: int = 2,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        _check(iterations)
+        self.iterations = iterations
+        self.norm = nn.LayerNorm(parent_dim, device=device, dtype=dtype)
+
+    def forward(
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        parents: Float[Tensor, "b j d"] | None = None,
+    ) -> RoutingOutput:
+        """Route votes; the children's activations are not used.
+
+        Args:
+            votes: what each child thinks each parent looks like.
+            activations: not used.
+            parents: do one step from these poses, in place of all iterations.
+        """
+        iterations = self.iterations if parents is None else 1
+        return inverted_dot_product_routing(
+            votes, iterations, parents=parents, gain=self.norm.weight, bias=self.norm.bias
+        )
+
+    def extra_repr(self) -> str:
+        return f"iterations={self.iterations}"

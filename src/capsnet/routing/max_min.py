@@ -1,0 +1,108 @@
+"""Max-min routing: dynamic routing with another normalisation of its logits.
+
+Zhao, Kleinhans, Sandhu, Patel, Unnikrishnan, "Capsule Networks with Max-Min Normalization", 2019.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
+from capsnet.functional import squash
+from capsnet.routing.base import ROUTINGS, Routing
+
+_EPS = 1e-12
+
+
+def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> RoutingOutput:
+    r"""Send each child's vote to the parents that agree with it; its best parent gets all of it, its worst nothing.
+
+    Dynamic routing in which each child's logits are scaled to the range from 0 to 1, in place of the softmax:
+
+    $$c_{ij} = \frac{b_{ij} - \min_k b_{ik}}{\max_k b_{ik} - \min_k b_{ik}}$$
+
+    The coupling of a child is no distribution: several parents may get nearly all of it. Equal logits, those of the
+    first iteration among them, give every parent 1.
+
+    Args:
+        votes: what each child thinks each parent looks like.
+        iterations: of routing; 1 adds up the votes as they are.
+
+    Shapes:
+        votes `b i j d`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
+
+    Raises:
+        UserError: fewer than one iteration.
+
+    Differs from the paper:
+        1e-12 is added above and below the line, for 0/0.
+
+    Example:
+        >>> max_min_routing(torch.randn(2, 1152, 10, 16)).poses.shape
+        torch.Size([2, 10, 16])
+    """
+    _check(iterations)
+    logits = votes.new_zeros(votes.shape[:3])  # b i j
+    for step in range(iterations):
+        coupling = _coupling(logits)
+        poses = squash(torch.einsum("bij,bijd->bjd", coupling, votes))
+        if step < iterations - 1:
+            logits = logits + torch.einsum("bijd,bjd->bij", votes, poses)
+    return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
+
+
+def _coupling(logits: Float[Tensor, "b i j"]) -> Float[Tensor, "b i j"]:
+    lowest, highest = logits.aminmax(dim=-1, keepdim=True)
+    return (logits - lowest + _EPS) / (highest - lowest + _EPS)
+
+
+def _check(iterations: int) -> None:
+    if iterations < 1:
+        raise UserError(f"iterations must be at least 1, got {iterations}")
+
+
+@ROUTINGS.register("max_min")
+class MaxMinRouting(Routing):
+    """Dynamic routing whose coupling is scaled from 0 to 1 for each child (Zhao et al. 2019).
+
+    `max_min_routing` as a module; it learns nothing.
+
+    Args:
+        num_children: number of children.
+        num_parents: number of parents.
+        parent_dim: dimension of a parent's pose.
+        iterations: of routing.
+
+    Raises:
+        UserError: fewer than one iteration.
+    """
+
+    coupling_axis = None
+
+    def __init__(
+        self,
+        num_children: int,
+        num_parents: int,
+        *,
+        parent_dim: int,
+        iterations: int = 3,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        _check(iterations)
+        self.iterations = iterations
+
+    def initial_gain(self) -> float:
+        """The first sum is not divided by the number of parents."""
+        return 1 / self.num_parents
+
+    def forward(
+        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+    ) -> RoutingOutput:
+        """Route votes; the children's activations are not used, their length is in their votes."""
+        return max_min_routing(votes, self.iterations)
+
+    def extra_repr(self) -> str:
+        return f"iterations={self.iterations}"

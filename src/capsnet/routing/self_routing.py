@@ -1,0 +1,105 @@
+"""Self-routing.
+
+Hahn, Pyeon, Kim, "Self-Routing Capsule Networks", NeurIPS 2019, section 3.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.capsules import RoutingOutput
+from capsnet.functional import widen
+from capsnet.routing.base import ROUTINGS, Routing
+
+_EPS = 1e-12
+
+
+def self_routing(
+    votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"], logits: Float[Tensor, "b i j"]
+) -> RoutingOutput:
+    r"""Let each child choose its parents by itself, as the experts of a mixture do; there is no agreement.
+
+    $$c_{ij} = \mathrm{softmax}_j(W^{route}_i u_i + b_i)_j \qquad
+      a_j = \frac{\sum_i c_{ij} a_i}{\sum_i a_i} \qquad
+      v_j = \frac{\sum_i c_{ij} a_i \hat u_{j|i}}{\sum_i c_{ij} a_i}$$
+
+    The activations of all parents of a sample sum to one.
+
+    Args:
+        votes: what each child thinks each parent looks like.
+        activations: of the children, a_i.
+        logits: each child's preference, computed from its own pose.
+
+    Shapes:
+        votes `b i j d`, activations `b i`, logits `b i j`; poses `b j d`, activations `b j`, coupling `b i j`.
+
+    Differs from the paper:
+        1e-12 is added below the lines, for samples in which no child is active.
+
+    Example:
+        >>> self_routing(torch.randn(2, 8, 10, 16), torch.rand(2, 8), torch.randn(2, 8, 10)).activations.sum(dim=1)
+        tensor([1.0000, 1.0000])
+    """
+    coupling = widen(logits).softmax(dim=-1)
+    mass = coupling * widen(activations)[..., None]  # b i j
+    received = mass.sum(dim=1)  # b j
+    poses = torch.einsum("bij,bijd->bjd", mass, widen(votes)) / (received + _EPS)[..., None]
+    share = received / (widen(activations).sum(dim=1, keepdim=True) + _EPS)
+    return RoutingOutput(*(x.to(votes.dtype) for x in (poses, share, coupling)))
+
+
+@ROUTINGS.register("self_routing")
+class SelfRouting(Routing):
+    """Self-routing (Hahn et al. 2019): each child chooses its parents from its own pose, without agreement.
+
+    `self_routing` as a module; it learns for each child a matrix and a bias that give its preference.
+
+    Args:
+        num_children: number of children.
+        num_parents: number of parents.
+        child_dim: dimension of a child's pose.
+        parent_dim: dimension of a parent's pose.
+    """
+
+    uses_poses = True
+
+    def __init__(
+        self,
+        num_children: int,
+        num_parents: int,
+        *,
+        child_dim: int,
+        parent_dim: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        self.weight = nn.Parameter(torch.empty(num_children, child_dim, num_parents, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(num_children, num_parents, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Zero, as in the authors' code: at first every parent gets the same share."""
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+    ) -> RoutingOutput:
+        """Route votes by the children's poses; without activations every child counts the same.
+
+        Args:
+            votes: what each child thinks each parent looks like.
+            activations: of the children.
+            poses: of the children; without them only the biases decide.
+        """
+        if activations is None:
+            activations = votes.new_ones(votes.shape[:2])
+        logits = self.bias.expand(len(votes), -1, -1)
+        if poses is not None:
+            logits = logits + torch.einsum("bic,icj->bij", poses, self.weight)
+        return self_routing(votes, activations, logits)

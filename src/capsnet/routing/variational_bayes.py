@@ -1,0 +1,223 @@
+"""Variational Bayes routing.
+
+Ribeiro, Leontidis, Kollias, "Capsule Routing via Variational Bayes", AAAI 2020, section 3 and Algorithm 1.
+"""
+
+from math import e, log, pi
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
+from capsnet.functional import Windows, widen
+from capsnet.routing.base import ROUTINGS, Routing, call
+from capsnet.routing.em import Competition, check_competition
+
+# the paper's priors: a flat Dirichlet over parents, a Gaussian at 0 over means, a Wishart with identity scale over
+# precisions, whose degrees of freedom are one more than a pose has entries
+_ALPHA, _KAPPA, _PSI = 1.0, 1.0, 1.0
+
+
+def variational_bayes_routing(
+    votes: Float[Tensor, "b i j d"],
+    activations: Float[Tensor, "b i"],
+    beta_use: Float[Tensor, " j"],
+    beta_activate: Float[Tensor, " j"],
+    iterations: int = 3,
+    *,
+    windows: Windows | None = None,
+    recompute: bool = False,
+) -> RoutingOutput:
+    r"""Explain the votes by a mixture of one Gaussian for each parent, with priors over all of its parameters.
+
+    From a uniform $r_{ij}$, repeat with $R_{ij} = r_{ij} a_i$, $R_j = \sum_i R_{ij}$ and D entries of a pose:
+
+    M-step: $\alpha_j = \alpha_0 + R_j$; $\kappa_j = \kappa_0 + R_j$; $\nu_j = \nu_0 + R_j$;
+    $\mu_j = \sum_i R_{ij} V_{ij} / R_j$; $m_j = R_j \mu_j / \kappa_j$;
+    $\Psi_j^{-1} = \Psi_0^{-1} + \sum_i R_{ij} (V_{ij} - \mu_j)^2 + (\kappa_0 R_j / \kappa_j) \mu_j^2$, a diagonal,
+    which is the same as $\Psi_0^{-1} + \sum_i R_{ij} (V_{ij} - m_j)^2 + \kappa_0 m_j^2$.
+
+    E-step: $\log r_{ij} = E[\ln \pi_j] + \frac12 E[\ln |\Lambda_j|] - \frac D2 \ln 2\pi
+    - \frac12 (D / \kappa_j + \nu_j \sum_h (V_{ijh} - m_{jh})^2 \Psi_{jh})$, normalised over all parents that receive
+    from child i: with `windows` over types and places, without over j; where
+    $E[\ln \pi_j] = \psi(\alpha_j) - \psi(\sum_k \alpha_k)$ and
+    $E[\ln |\Lambda_j|] = \sum_{d=0}^{D-1} \psi((\nu_j - d) / 2) + D \ln 2 + \ln |\Psi_j|$.
+
+    At the end $a_j = \mathrm{sigmoid}(\beta_{a,j} - (e^{E[\ln \pi_j]} H_j + \beta_{u,j}))$ with the entropy
+    $H_j = \frac D2 \ln 2 \pi e - \frac12 E[\ln |\Lambda_j|]$; the module normalises over the batch before the sigmoid.
+
+    Args:
+        votes: the votes V_ij, matrices as rows of numbers.
+        activations: of the children, a_i.
+        beta_use: β_u.
+        beta_activate: β_a.
+        iterations: of variational EM.
+        windows: of a convolutional layer; None: the parents of a window compete among themselves only.
+        recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass.
+
+    Shapes:
+        votes `b i j d`, activations `b i`, betas `j`; poses m `b j d`, activations `b j`, coupling r `b i j`.
+
+    Raises:
+        UserError: fewer than one iteration.
+
+    Differs from the paper:
+        The sum of α_k is over the types of one place, as in the authors' code. That code starts with 1 / J, this with
+        a share that sums to one over all parents that receive from a child; and it leaves E[ln π_j] out of the
+        numerator of the E-step.
+
+    Example:
+        >>> beta = torch.zeros(5)
+        >>> variational_bayes_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
+        torch.Size([2, 5, 16])
+    """
+    means, evidence, coupling = _infer(votes, activations, beta_use, beta_activate, iterations, windows, recompute)
+    return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
+
+
+def _infer(
+    votes: Float[Tensor, "b i j d"],
+    activations: Float[Tensor, "b i"],
+    beta_use: Float[Tensor, " j"],
+    beta_activate: Float[Tensor, " j"],
+    iterations: int,
+    windows: Windows | None,
+    recompute: bool,
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
+    """Poses, logits of the activations, and coupling, none in less than float32."""
+    _check(iterations)
+    wide, children = widen(votes), widen(activations)
+    logits = wide.new_zeros(wide.shape[:3])  # b i j
+    for step in range(iterations):
+        means, negative_entropy, coupling, logits = call(
+            _iterate, wide, children, logits, windows, step == iterations - 1, recompute=recompute
+        )
+    return means, widen(beta_activate) + negative_entropy - widen(beta_use), coupling
+
+
+def _iterate(
+    votes: Float[Tensor, "b i j d"],
+    children: Float[Tensor, "b i"],
+    logits: Float[Tensor, "b i j"],
+    windows: Windows | None,
+    last: bool,
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
+    """One iteration: means, weighed negative entropy, coupling, and the logits of the next coupling."""
+    dim = votes.shape[3]
+    coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
+    mass = coupling * children[..., None]  # b i j
+    received = mass.sum(dim=1)  # b j
+    alpha, kappa, nu = _ALPHA + received, _KAPPA + received, dim + 1 + received
+    means = torch.einsum("bij,bijd->bjd", mass, votes) / kappa[..., None]
+    # measured from m, the spread serves the E-step too
+    squares = (votes - means[:, None]).square()  # b i j d
+    inverse_psi = 1 / _PSI + torch.einsum("bij,bijd->bjd", mass, squares) + _KAPPA * means.square()  # b j d
+    log_pi = alpha.digamma() - alpha.sum(dim=1, keepdim=True).digamma()  # b j
+    freedom = (nu[..., None] - torch.arange(dim, device=votes.device, dtype=votes.dtype)) / 2
+    log_precision = (freedom.digamma() - inverse_psi.log()).sum(dim=2) + dim * log(2)  # b j
+    evidence = -log_pi.exp() * (dim * log(2 * pi * e) - log_precision) / 2
+    if last:
+        return means, evidence, coupling, logits
+    # a product and a sum: as one einsum, its backward cannot be compiled
+    fit = (squares * inverse_psi.reciprocal()[:, None]).sum(dim=3)
+    constant = log_pi + (log_precision - dim * log(2 * pi) - dim / kappa) / 2
+    return means, evidence, coupling, constant[:, None] - nu[:, None] * fit / 2
+
+
+def _check(iterations: int) -> None:
+    if iterations < 1:
+        raise UserError(f"iterations must be at least 1, got {iterations}")
+
+
+class _BatchNorm(nn.Module):
+    """Batch normalisation of each parent without gain and bias, in float32 at least, for a batch of one too."""
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, num_parents: int, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_parents, device=device, dtype=dtype))
+        self.register_buffer("variance", torch.ones(num_parents, device=device, dtype=dtype))
+
+    def forward(self, x: Float[Tensor, "b j *d"]) -> Float[Tensor, "b j *d"]:
+        # one number has no variance: it is measured by those of the past
+        if self.training and x.numel() > x.shape[1]:
+            with torch.no_grad():
+                axes = [axis for axis in range(x.ndim) if axis != 1]
+                self.mean.lerp_(x.mean(dim=axes).to(self.mean.dtype), 0.1)
+                self.variance.lerp_(x.var(dim=axes).to(self.mean.dtype), 0.1)
+            return nn.functional.batch_norm(x, None, None, training=True)
+        return nn.functional.batch_norm(x, self.mean.to(x.dtype), self.variance.to(x.dtype))
+
+
+@ROUTINGS.register("variational_bayes")
+class VariationalBayesRouting(Routing):
+    """Variational Bayes routing (Ribeiro et al. 2020): EM routing with priors, which keep Gaussians from collapsing.
+
+    `variational_bayes_routing` as a module. It learns β_u and β_a for each parent, and normalises the poses, and the
+    activations before their sigmoid, over the batch as in the paper: β_u and β_a are then without effect in training.
+
+    Args:
+        num_children: number of children.
+        num_parents: number of parents.
+        parent_dim: dimension of a parent's pose.
+        iterations: of variational EM.
+        batch_norm: normalise poses and activations over the batch.
+        competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
+            between those of one `"window"`.
+        recompute: save memory in training, at the price of computing each iteration twice.
+
+    Raises:
+        UserError: fewer than one iteration, or an unknown option.
+    """
+
+    mixes_samples = True
+    uses_windows = True
+
+    def __init__(
+        self,
+        num_children: int,
+        num_parents: int,
+        *,
+        parent_dim: int,
+        iterations: int = 3,
+        batch_norm: bool = True,
+        competition: Competition = "layer",
+        recompute: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        _check(iterations)
+        check_competition(competition)
+        self.iterations, self.competition, self.recompute = iterations, competition, recompute
+        self.beta_use = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
+        self.beta_activate = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
+        self.norms = nn.ModuleList(_BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
+
+    def forward(
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
+        """Route votes; without activations every child counts the same."""
+        poses, evidence, coupling = _infer(
+            votes,
+            votes.new_ones(votes.shape[:2]) if activations is None else activations,
+            self.beta_use,
+            self.beta_activate,
+            self.iterations,
+            windows if self.competition == "layer" else None,
+            self.recompute,
+        )
+        if self.norms is not None:
+            poses, evidence = self.norms[0](poses), self.norms[1](evidence)
+        return RoutingOutput(*(x.to(votes.dtype) for x in (poses, evidence.sigmoid(), coupling)))
+
+    def extra_repr(self) -> str:
+        return f"iterations={self.iterations}, batch_norm={self.norms is not None}, competition={self.competition!r}"

@@ -1,0 +1,111 @@
+import pytest
+import torch
+
+from capsnet.capsules import Capsules
+from capsnet.errors import UserError
+from capsnet.layers import ConvCapsules, DenseCapsules
+from capsnet.routing import ROUTINGS, dynamic_routing
+
+
+def grid_of(rows, columns, types, dim, batch=2):
+    number = rows * columns * types
+    return Capsules(torch.randn(batch, number, dim), torch.rand(batch, number))
+
+
+def test_a_parent_is_routed_from_the_children_of_its_window():
+    layer = ConvCapsules(2, 3, grid=(5, 4), kernel_size=3, stride=2, child_dim=4, parent_dim=6, routing="dynamic")
+    capsules = grid_of(5, 4, 2, 4)
+    out = layer(capsules)
+    assert layer.out_grid == (2, 1)
+    assert out.poses.shape == (2, 2 * 1 * 3, 6)
+    window = capsules.poses.reshape(2, 5, 4, 2, 4)[:, 2:5, 0:3].reshape(2, 18, 4)
+    votes = torch.einsum("bic,icjd->bijd", window, layer.weight)
+    torch.testing.assert_close(out.poses.reshape(2, 2, 3, 6)[:, 1], dynamic_routing(votes).poses)
+
+
+@pytest.mark.parametrize("name", ROUTINGS.names())
+@pytest.mark.parametrize("rows", [1, 2])
+def test_any_routing_routes_vectors_and_matrices(name, rows):
+    layer = ConvCapsules(2, 3, grid=(4, 5), child_dim=4, parent_dim=6, pose_rows=rows, routing=name)
+    out = layer(grid_of(4, 5, 2, 4))
+    assert out.poses.shape == (2, 2 * 3 * 3, 6)
+    assert out.activations.shape == (2, 18)
+    assert out.coupling is None
+    out.poses.square().sum().backward()
+    assert layer.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ROUTINGS.names())
+def test_one_window_is_a_dense_layer(name):
+    sizes = {"child_dim": 4, "parent_dim": 6, "pose_rows": 2, "routing": name}
+    conv, dense = ConvCapsules(2, 3, grid=(2, 3), kernel_size=None, **sizes), DenseCapsules(12, 3, **sizes)
+    dense.load_state_dict(conv.state_dict())
+    capsules = grid_of(2, 3, 2, 4)
+    for got, wanted in zip(conv.eval()(capsules), dense.eval()(capsules), strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+def test_a_shared_matrix_is_the_same_at_all_places():
+    layer = ConvCapsules(2, 3, grid=(3, 3), kernel_size=2, child_dim=4, shared=True, routing="uniform")
+    assert layer.weight.shape == (2, 4, 3, 16)
+    matrices = layer.matrices()
+    for place in range(4):
+        torch.testing.assert_close(matrices[2 * place : 2 * place + 2], layer.weight)
+
+
+def test_coordinates_are_added_to_two_entries_of_the_votes():
+    coordinates = torch.stack(torch.meshgrid(torch.arange(3.0), 10 * torch.arange(4.0), indexing="ij"), dim=2)
+    options = {"grid": (3, 4), "kernel_size": 2, "child_dim": 4, "parent_dim": 6, "routing": "em"}
+    layer = ConvCapsules(2, 3, coordinates=coordinates, coordinate_entries=(1, 4), **options)
+    plain = ConvCapsules(2, 3, **options)
+    plain.load_state_dict(layer.state_dict())
+    inside = layer.gather(grid_of(3, 4, 2, 4))
+    added = (layer.votes(inside) - plain.votes(inside)).reshape(2, 6, 2, 2, 2, 3, 6)  # b p y x type j d
+    # window 4 starts at row 1, column 1; its lower right place is row 2, column 2
+    expected = torch.tensor([0.0, 2.0, 0.0, 0.0, 20.0, 0.0])
+    torch.testing.assert_close(added[1, 4, 1, 1, 1, 2], expected, atol=1e-5, rtol=0)
+
+
+def test_padding_adds_capsules_that_are_not_there():
+    layer = ConvCapsules(2, 3, grid=(3, 3), padding=1, child_dim=4, parent_dim=5, routing="self_routing")
+    assert layer.out_grid == (3, 3)
+    inside = layer.gather(grid_of(3, 3, 2, 4))
+    corner = inside.activations.reshape(2, 9, 3, 3, 2)[:, 0]
+    assert corner[:, 0].eq(0).all()
+    assert corner[:, :, 0].eq(0).all()
+    assert corner[:, 1:, 1:].gt(0).all()
+
+
+def test_layers_stack():
+    first = ConvCapsules(2, 3, grid=(7, 7), kernel_size=3, stride=2, child_dim=4, parent_dim=6, routing="em")
+    second = ConvCapsules(3, 5, grid=first.out_grid, kernel_size=None, child_dim=6, parent_dim=8, routing="em")
+    out = second(first(grid_of(7, 7, 2, 4)))
+    assert out.poses.shape == (2, 5, 8)
+    assert out.coupling.shape == (2, 27, 5)
+
+
+def test_routing_is_float32_under_autocast():
+    layer, capsules = ConvCapsules(2, 3, grid=(4, 4), pose_rows=4), grid_of(4, 4, 2, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(capsules)
+    torch.testing.assert_close(out.poses, layer(capsules).poses, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kernel_size": 6}, r"must fit into the grid \(4, 5\), got \(6, 6\)"),
+        ({"pose_rows": 3}, "child_dim must be a multiple of pose_rows, 3, got 16"),
+        ({"stride": 0}, "stride must be at least 1"),
+        ({"coordinates": torch.zeros(5, 4, 2)}, r"coordinates must be \(4, 5\) x 2"),
+        ({"coordinates": torch.zeros(4, 5, 2), "coordinate_entries": (0, 16)}, "below parent_dim, 16"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(options, words):
+    with pytest.raises(UserError, match=words):
+        ConvCapsules(2, 3, grid=(4, 5), **options)
+
+
+def test_children_of_another_grid_are_refused():
+    with pytest.raises(UserError, match=r"children must be b x \(40, 16\), got \(2, 32, 16\)"):
+        ConvCapsules(2, 3, grid=(4, 5))(grid_of(4, 4, 2, 16))

@@ -1,0 +1,155 @@
+"""What the contract asks of any routing, registered or not."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+
+from capsnet.capsules import Capsules
+from capsnet.functional import dense_votes
+from capsnet.routing import Routing
+
+B, I, J, C, D = 2, 5, 3, 4, 6  # noqa: E741
+Build = Callable[..., Routing]
+
+
+def make(build: Build, dtype=torch.float32, children=I, parents=J, dim=D) -> Routing:
+    """A routing whose own parameters are not at their start, so that no symmetry is left in them."""
+    torch.manual_seed(1)
+    more = {"child_dim": C} if getattr(build, "uses_poses", False) else {}
+    routing = build(children, parents, parent_dim=dim, dtype=dtype, **more)
+    with torch.no_grad():
+        for parameter in routing.parameters():
+            parameter += torch.randn_like(parameter) / 4
+    return routing
+
+
+def sample(batch=B, children=I, parents=J, dim=D, dtype=torch.float32, scale=1.0):
+    votes = torch.randn(batch, children, parents, dim, dtype=dtype) * scale
+    return votes, Capsules(torch.randn(batch, children, C, dtype=dtype), torch.rand(batch, children, dtype=dtype))
+
+
+def permute(routing: Routing, size: int, order: torch.Tensor) -> Routing:
+    """The same routing with its own parameters for the children or parents in another order: the axes of `size`."""
+    moved = copy.deepcopy(routing)
+    for tensor in [*moved.parameters(), *moved.buffers()]:
+        for axis, length in enumerate(tensor.shape):
+            if length == size:
+                tensor.data = tensor.data.index_select(axis, order)
+    return moved
+
+
+def check_shapes(build: Build) -> None:
+    out = make(build).route_votes(*sample())
+    assert out.poses.shape == (B, J, D)
+    assert out.activations.shape == (B, J)
+    assert out.coupling is not None
+    assert out.coupling.shape == (B, I, J)
+    assert out.activations.min() >= 0
+    assert out.activations.max() <= 1
+
+
+def check_finite(build: Build, scale: float) -> None:
+    routing, (votes, children) = make(build), sample(scale=scale)
+    votes.requires_grad_()
+    out = routing.route_votes(votes, children)
+    (out.poses.sum() + out.activations.sum()).backward()
+    gradients = [parameter.grad for parameter in routing.parameters() if parameter.grad is not None]
+    for tensor in (*out, votes.grad, *gradients):
+        assert tensor.isfinite().all()
+
+
+def check_gradient(build: Build) -> None:
+    routing = make(build, torch.float64, children=3, parents=2, dim=4)
+    votes, (poses, activations) = sample(2, 3, 2, 4, torch.float64)
+    inputs = [x.requires_grad_() for x in (votes, poses, activations)]
+    assert torch.autograd.gradcheck(lambda v, p, a: routing.route_votes(v, Capsules(p, a))[:2], inputs)
+
+
+def check_coupling(build: Build) -> None:
+    routing = make(build)
+    routing_at_start = build(I, J, parent_dim=D, **({"child_dim": C} if routing.uses_poses else {}))
+    votes, children = sample(scale=3.0)
+    total = routing_at_start.route_votes(votes, children).coupling.sum(dim=2)
+    if routing.coupling_axis == "j":
+        torch.testing.assert_close(total, torch.ones(B, I))
+    else:
+        assert routing.coupling_axis is None
+        assert not torch.allclose(total, torch.ones(B, I)), "it declares that its coupling is no distribution"
+
+
+def check_order(build: Build, axis: str) -> None:
+    """The result follows the order of parents, and does not depend on that of children unless that is declared."""
+    routing, (votes, children) = make(build).eval(), sample()
+    expected = routing.route_votes(votes, children)
+    if axis == "parents":
+        order = torch.tensor([2, 0, 1])
+        got = permute(routing, J, order).route_votes(votes[:, :, order], children)
+        torch.testing.assert_close(got.poses, expected.poses[:, order])
+        torch.testing.assert_close(got.activations, expected.activations[:, order])
+        return
+    order = torch.tensor([3, 0, 4, 1, 2])
+    moved = Capsules(children.poses[:, order], children.activations[:, order])
+    got = permute(routing, I, order).route_votes(votes[:, order], moved)
+    assert torch.allclose(got.poses, expected.poses, atol=1e-5, rtol=1e-5) != routing.orders_children
+
+
+def check_samples(build: Build) -> None:
+    routing, (votes, children) = make(build), sample(4)
+
+    def alone():
+        rows = [slice(k, k + 1) for k in range(4)]
+        parts = [routing.route_votes(votes[k], Capsules(*(x[k] for x in children))).poses for k in rows]
+        return torch.cat(parts)
+
+    if routing.mixes_samples:
+        assert not torch.allclose(routing.route_votes(votes, children).poses, alone()), "it declares that it mixes them"
+        routing.eval()
+    torch.testing.assert_close(routing.route_votes(votes, children).poses, alone())
+
+
+def check_children(build: Build) -> None:
+    routing, weight, (_, children) = make(build).eval(), torch.randn(I, C, J, D), sample()
+    expected = routing.route_votes(dense_votes(children.poses, weight), children)
+    for got, wanted in zip(routing.route_children(children, weight), expected, strict=True):
+        torch.testing.assert_close(got, wanted)
+
+
+def check_saved(build: Build) -> None:
+    routing, other = make(build).eval(), make(build).eval()
+    with torch.no_grad():
+        for parameter in routing.parameters():
+            parameter.normal_()
+    other.load_state_dict(copy.deepcopy(routing.state_dict()))
+    votes, children = sample()
+    expected = routing.route_votes(votes, children).poses
+    torch.testing.assert_close(other.route_votes(votes, children).poses, expected, rtol=0, atol=0)
+
+
+def check_bf16(build: Build) -> None:
+    # what both precisions can represent: the routing's own error is the question, not the input's
+    routing, (votes, children) = make(build).bfloat16(), sample()
+    votes, children = votes.bfloat16(), Capsules(*(x.bfloat16() for x in children))
+    narrow = routing.route_votes(votes, children)
+    wide = routing.float().route_votes(votes.float(), Capsules(*(x.float() for x in children)))
+    assert narrow.poses.dtype == torch.bfloat16
+    # a bf16 number has 8 bits, and a routing adds up a handful of rounded sums
+    assert (narrow.poses.float() - wide.poses).abs().max() < 8 * 2**-8
+    assert (narrow.activations.float() - wide.activations).abs().max() < 8 * 2**-8
+
+
+CHECKS = {
+    "shapes": check_shapes,
+    "finite at zero": lambda build: check_finite(build, 0.0),
+    "finite at 1e-8": lambda build: check_finite(build, 1e-8),
+    "finite at 1": lambda build: check_finite(build, 1.0),
+    "finite at 1e4": lambda build: check_finite(build, 1e4),
+    "gradient": check_gradient,
+    "coupling": check_coupling,
+    "order of parents": lambda build: check_order(build, "parents"),
+    "order of children": lambda build: check_order(build, "children"),
+    "samples are independent": check_samples,
+    "children then votes": check_children,
+    "saved equals loaded": check_saved,
+    "bf16 near float32": check_bf16,
+}
