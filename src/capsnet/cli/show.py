@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
 
-import torch
 import tyro
 
 from capsnet.cli.parse import parse
@@ -17,7 +16,7 @@ from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.studies import STUDIES
 from capsnet.training import Evaluation, Run
-from capsnet.training.weights import count_parameters
+from capsnet.training.weights import count_parameters, on_meta
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def main(args: list[str]) -> None:
 
 
 def _show_model(name: str) -> None:
-    with torch.device("meta"):
+    with on_meta():
         model = create_model(name)
     print(f"{name}: {MODELS.get(name).summary}\n\n{model}\n")
     for part, module in model.named_children():
