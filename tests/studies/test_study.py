@@ -17,7 +17,7 @@ def test_every_run_of_every_study_has_a_configuration_and_a_folder_of_its_own(na
     tasks = plan(STUDIES.get(name), budget, 2, tmp_path)
     assert len({task.folder for task in tasks}) == len(tasks) == 2 * len(STUDIES.get(name).rows)
     assert len({repr(task.config) for task in tasks}) == len(tasks)
-    assert all(task.config.data == "mnist" for task in tasks)
+    assert all(task.config.recipe == task.row.recipe for task in tasks)
 
 
 PAPERS = ["paper-or-code", "routing-iterations", "sabour2017-table1"]

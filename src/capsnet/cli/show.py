@@ -37,10 +37,12 @@ def main(args: list[str]) -> None:
     name = parse(Show, args).name
     if name in MODELS:
         _show_model(name)
-    elif name in RECIPES:
-        _show_recipe(name)
-    elif name in STUDIES:
-        _show_study(name)
+    elif name in RECIPES or name in STUDIES:
+        # a study may have the name of the recipe that it trains
+        if name in RECIPES:
+            _show_recipe(name)
+        if name in STUDIES:
+            _show_study(name)
     elif name in DATASETS:
         print(f"{name}: {DATASETS.get(name).summary}\ncapsnet data {name} counts and shows its images")
     elif name in ROUTINGS:
@@ -71,12 +73,17 @@ def _show_recipe(name: str) -> None:
 
 def _show_study(name: str) -> None:
     study = STUDIES.get(name)
-    print(f"{name}: {study.summary}\nsource    {study.source}\n")
+    print(f"\nstudy {name}: {study.summary}\nsource    {study.source}\n")
     width = max(len(row.label) for row in study.rows)
     for row in study.rows:
         changes = ", ".join(f"{key} {value}" for key, value in row.changes.items())
         reported = f"   paper: {row.reported}" if row.reported else ""
         print(f"  {row.label:{width}}  {row.recipe}{', ' if changes else ''}{changes}{reported}")
+    if study.together is not None:
+        reported = f"   paper: {study.together.reported}" if study.together.reported else ""
+        print(f"  {study.together.label}{reported}")
+    if study.stand_in is not None:
+        print(f"  on {study.stand_in.other} where the files of {study.stand_in.data} are not at hand")
     for budget, content in study.budgets.items():
         print(f"\n{budget}: {content.seeds} seeds a row; {content.summary}")
         print(f"capsnet reproduce {name} --budget {budget}")
