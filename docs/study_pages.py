@@ -52,11 +52,9 @@ def clean(table: Table) -> str:
         return ""
     said = " and ".join(f"{row['clean_mean']:.2f} % ({row['label']})" for row in rows)
     short = sum(row["n"] - row["reached"] for row in rows)
-    end = (
-        f"{short} runs did not come to the level, so this is no comparison at one accuracy"
-        if short
-        else "each came so far"
-    )
+    end = "each came so far"
+    if short:
+        end = f"{short} of the runs did not come to the level, so this is no comparison at one accuracy"
     return f"Their clean errors are {said}: {end}."
 
 

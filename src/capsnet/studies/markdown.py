@@ -128,9 +128,9 @@ def _clean(table: Table) -> str:
         return ""
     level, count = rows[0]["stop_at"], rows[0]["held_out"]
     text = (
-        f"A run ended after the first epoch that found {100 * level:.4g} % of {count:,} training images held out and "
-        "moved as those learned from: that is the clean accuracy, which the table gives as an error. It chose where "
-        "training ends, so it is a little too good, for every row alike."
+        f"A run ended after the first epoch that found at least {100 * level:.4g} % of {count:,} training images held "
+        "out and moved as those learned from: that is the clean accuracy, which the table gives as an error. It chose "
+        "where training ends, so it is a little too good, for every row alike."
     )
     short = [
         f"{row['n'] - row['reached']} of {row['n']} runs of {row['label']}" for row in rows if row["reached"] < row["n"]
@@ -154,6 +154,6 @@ def _together(table: Table) -> str:
     if not rows:
         return ""
     return (
-        f"{rows[0]['label']}: the lengths of each class are added over the networks of the other row, the best weights "
+        f"{rows[0]['label']}: the lengths of each class are added over the networks of the other row, the kept weights "
         "of each, and the longest sum is the answer. It is one test: its interval knows of chance in images only."
     )

@@ -142,7 +142,7 @@ def _data(study: Study, tasks: Sequence[Task], changes: Changes | None) -> tuple
     if pair is None or not tasks or "data" in (changes or {}):
         return "", ""
     used = tasks[0].config.data
-    return (f", on {used} in place of {pair.data}", pair.words) if used == pair.other else (f", on {used}", "")
+    return f", on {used}", pair.words if used == pair.other else ""
 
 
 def _row(study: Study, budget: str, row: Row, found: Sequence[tuple[Task, RunResult]]) -> RowEntry:
