@@ -7,7 +7,7 @@ import pytest
 
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
-from capsnet.studies import STUDIES, Comparison, plan
+from capsnet.studies import STUDIES, Comparison, Together, plan
 from capsnet.studies.study import configure
 
 
@@ -72,6 +72,7 @@ def test_users_changes_go_over_everything_else(study):
         (lambda study: configure(study, study.rows[0], "quick", 0, {"limt": 3}), "did you mean 'limit'"),
         (lambda study: replace(study, rows=study.rows * 2), "names of their own"),
         (lambda study: replace(study, comparisons=(Comparison("r1", "plane"),)), "did you mean 'plain'"),
+        (lambda study: replace(study, together=Together("plane", "together")), "no row 'plane' of networks"),
     ],
 )
 def test_what_a_study_cannot_be_is_refused(study, call, message):

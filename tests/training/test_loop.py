@@ -93,6 +93,18 @@ def test_run_ends_after_the_epoch_that_reaches_an_accuracy_however_often_it_is_s
     assert not train(config, resume=whole.folder).weights_path.stat().st_mtime_ns > before
 
 
+def test_run_killed_between_its_accuracy_and_its_test_is_only_tested(tmp_path, monkeypatch):
+    config = replace(TINY, epochs=4, stop_at=0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_test", lambda job, dataset: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(config, out=tmp_path / "run")
+    monkeypatch.setattr(Job, "_step", lambda *args: 1 / 0)
+    result = train(config, resume=tmp_path / "run").evaluation()
+    assert result["step"] == result["best_step"] == 6
+    assert result["test"] == result["test_last"]
+
+
 def test_run_that_never_reaches_the_accuracy_ends_at_its_length_and_says_so(tiny_run, tmp_path, capsys):
     run = train(replace(TINY, stop_at=1.0), out=tmp_path / "run")
     assert run.evaluation()["step"] == 12
