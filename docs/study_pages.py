@@ -38,8 +38,40 @@ def fill(table: Table, prose: str, folder: Path) -> str:
         highest=f"{max(means):.2f}",
         seeds=max(row["n"] for row in table["rows"]),
         verdicts="\n".join(verdicts(table)),
+        clean=clean(table),
+        together=together(table),
+        data=data(table),
         cnn="The CNN of this table is not the paper's but one of a quarter of its channels. " if quarter else "",
     )
+
+
+def clean(table: Table) -> str:
+    """How far the clean accuracies of runs that were to end at one lie apart."""
+    rows = [row for row in table["rows"] if "clean_mean" in row]
+    if not rows:
+        return ""
+    said = " and ".join(f"{row['clean_mean']:.2f} % ({row['label']})" for row in rows)
+    short = sum(row["n"] - row["reached"] for row in rows)
+    end = "each came so far"
+    if short:
+        end = f"{short} of the runs did not come to the level, so this is no comparison at one accuracy"
+    return f"Their clean errors are {said}: {end}."
+
+
+def together(table: Table) -> str:
+    """What networks together have over one alone."""
+    for row in table["rows"]:
+        if "networks" in row and row["mean"] is not None and table["rows"][0]["mean"] is not None:
+            points = table["rows"][0]["mean"] - row["mean"]
+            return (
+                f"Together they make {abs(points):.2f} points {'less' if points > 0 else 'more'} error than their mean."
+            )
+    return ""
+
+
+def data(table: Table) -> str:
+    """The data that the networks were tested on, where another set may stand in for the paper's."""
+    return f"{table['stand_in']}." if "stand_in" in table else "The test images are affNIST's own."
 
 
 def verdicts(table: Table) -> list[str]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jaxtyping
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from capsnet.models import MODELS
 from capsnet.training import Run, RunConfig, train
 
 TINY = RunConfig(
@@ -34,6 +36,15 @@ def unchecked() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def small_cnns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The baselines by their names, with few channels."""
+    small = {"channels": (4, 2), "kernel_sizes": (5, 5), "hidden": (8,)}
+    for name in ("baseline-cnn-quarter", "baseline-cnn-multimnist"):
+        preset = MODELS.get(name)
+        monkeypatch.setitem(MODELS._values, name, replace(preset, options={**preset.options, **small}))
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,18 @@ def test_one_image_is_recognised_without_the_compiler():
     assert not {"torch._dynamo", "torch.onnx", "triton", "sympy"} & set(loaded)
 
 
+def test_sizes_of_a_model_are_found_without_the_compiler():
+    script = (
+        "import sys; from capsnet.cli import main\n"
+        "main(['show', 'capsnet']), main(['show', 'baseline-cnn'])\n"
+        "print(*sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "8,215,568 parameters" in said
+    assert "35,445,522 parameters" in said
+    assert not {"torch._dynamo", "sympy", "torch._inductor"} & set(said.splitlines()[-1].split())
+
+
 def test_library_files_are_short():
     static = {"kernels"}
     long = {

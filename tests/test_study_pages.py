@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from capsnet.studies import STUDIES, make_table
-from capsnet.studies.table import to_markdown
+from capsnet.studies.markdown import to_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
 SPEC = importlib.util.spec_from_file_location("study_pages", DOCS / "study_pages.py")
@@ -41,3 +41,20 @@ def test_page_of_every_study_is_filled(name, p, said, tmp_path):
     assert f"## {name}, quick budget" in text
     assert f"({name}/figure.png)" in text
     assert "1.60 to 1.60 %" in text
+
+
+def test_page_says_where_runs_ended_and_on_which_data():
+    made = table("sabour2017-affnist", [1.5, 1.7], 0.2)
+    ends = {"clean_mean": 9.5, "stop_at": 0.9, "held_out": 1000}
+    made["rows"] = [{**row, **ends, "reached": reached} for row, reached in zip(made["rows"], (2, 1), strict=True)]
+    assert "Their clean errors are 9.50 % (CNN) and 9.50 % (CapsNet" in pages.clean(made)
+    assert "1 of the runs did not come to the level" in pages.clean(made)
+    assert pages.data(made) == "The test images are affNIST's own."
+    words = STUDIES.get("sabour2017-affnist").stand_in.words
+    assert pages.data({**made, "stand_in": words}).startswith("affNIST's own file was not at hand.")
+
+
+def test_page_says_what_networks_together_gain():
+    made = table("sabour2017-cifar10", [30.0, 32.0], None)
+    made["rows"][1] = {**made["rows"][1], "mean": 28.5}
+    assert pages.together(made) == "Together they make 2.50 points less error than their mean."

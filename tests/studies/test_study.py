@@ -7,7 +7,7 @@ import pytest
 
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
-from capsnet.studies import STUDIES, Comparison, plan
+from capsnet.studies import STUDIES, Comparison, Together, plan
 from capsnet.studies.study import configure
 
 
@@ -17,7 +17,7 @@ def test_every_run_of_every_study_has_a_configuration_and_a_folder_of_its_own(na
     tasks = plan(STUDIES.get(name), budget, 2, tmp_path)
     assert len({task.folder for task in tasks}) == len(tasks) == 2 * len(STUDIES.get(name).rows)
     assert len({repr(task.config) for task in tasks}) == len(tasks)
-    assert all(task.config.data == "mnist" for task in tasks)
+    assert all(task.config.recipe == task.row.recipe for task in tasks)
 
 
 PAPERS = ["paper-or-code", "routing-iterations", "sabour2017-table1"]
@@ -72,6 +72,7 @@ def test_users_changes_go_over_everything_else(study):
         (lambda study: configure(study, study.rows[0], "quick", 0, {"limt": 3}), "did you mean 'limit'"),
         (lambda study: replace(study, rows=study.rows * 2), "names of their own"),
         (lambda study: replace(study, comparisons=(Comparison("r1", "plane"),)), "did you mean 'plain'"),
+        (lambda study: replace(study, together=Together("plane", "together")), "no row 'plane' of networks"),
     ],
 )
 def test_what_a_study_cannot_be_is_refused(study, call, message):

@@ -5,8 +5,8 @@ from math import sqrt
 
 import pytest
 
+from capsnet.studies.markdown import to_markdown
 from capsnet.studies.statistics import welch_test
-from capsnet.studies.table import to_markdown
 from capsnet.training.evaluation import wilson_interval
 
 

@@ -26,6 +26,8 @@ def test_recipes_survive_json(name):
         ({"lr_decay": 1.1}, "--lr-decay is a factor of at most 1"),
         ({"recon_weight": -1.0}, "--recon-weight must be at least 0"),
         ({"limit": -5}, "--limit must be at least 0"),
+        ({"stop_at": 99.2}, "--stop-at is an accuracy from 0 to 1, got 99.2"),
+        ({"stop_at": 0.9, "validation": 0}, "--stop-at needs images held out"),
     ],
 )
 def test_values_out_of_range_are_refused(values, words):

@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import load_file
 from tests.conftest import TINY
 
+from capsnet.cli.train import _print_result
 from capsnet.data import load_data
 from capsnet.errors import UserError
 from capsnet.training import Diverged, Run, objective, train
@@ -70,6 +71,46 @@ def test_resumed_run_equals_one_that_was_never_stopped_bit_for_bit(step, tiny_ru
     rows = [[{k: v for k, v in row.items() if k not in times} for row in r.metrics()] for r in (run, tiny_run)]
     assert rows[0] == rows[1]
     assert run.evaluation()["test"] == tiny_run.evaluation()["test"]
+
+
+def test_run_ends_after_the_epoch_that_reaches_an_accuracy_however_often_it_is_stopped(tmp_path, monkeypatch):
+    one_epoch = train(replace(TINY, epochs=1), out=tmp_path / "one")
+    config = replace(TINY, epochs=4, stop_at=one_epoch.evaluation()["validation"]["accuracy"])
+    whole = train(config, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_after(4, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out=tmp_path / "run")
+    resumed = train(config, resume=tmp_path / "run")
+    for run in (whole, resumed):
+        result = run.evaluation()
+        assert result["step"] == result["best_step"] == 6
+        assert result["validation"]["accuracy"] == config.stop_at
+        assert result["test"] == result["test_last"] == one_epoch.evaluation()["test"]
+    weights = (load_file(run.weights_path) for run in (whole, resumed))
+    assert all(one.equal(two) for one, two in zip(*(tensors.values() for tensors in weights), strict=True))
+    before = whole.weights_path.stat().st_mtime_ns
+    assert not train(config, resume=whole.folder).weights_path.stat().st_mtime_ns > before
+
+
+def test_run_killed_between_its_accuracy_and_its_test_is_only_tested(tmp_path, monkeypatch):
+    config = replace(TINY, epochs=4, stop_at=0.01)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_test", lambda job, dataset: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(config, out=tmp_path / "run")
+    monkeypatch.setattr(Job, "_step", lambda *args: 1 / 0)
+    result = train(config, resume=tmp_path / "run").evaluation()
+    assert result["step"] == result["best_step"] == 6
+    assert result["test"] == result["test_last"]
+
+
+def test_run_that_never_reaches_the_accuracy_ends_at_its_length_and_says_so(tiny_run, tmp_path, capsys):
+    run = train(replace(TINY, stop_at=1.0), out=tmp_path / "run")
+    assert run.evaluation()["step"] == 12
+    assert run.evaluation()["test"] == tiny_run.evaluation()["test"]
+    _print_result(run, reported=False)
+    assert "--stop-at 1 was not reached" in capsys.readouterr().out
 
 
 def test_run_killed_between_two_files_is_resumed_bit_for_bit(tiny_run, tmp_path, monkeypatch):

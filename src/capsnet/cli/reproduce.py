@@ -9,7 +9,7 @@ import tyro
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
 from capsnet.studies import STUDIES, reproduce
-from capsnet.studies.table import to_markdown
+from capsnet.studies.markdown import to_markdown
 from capsnet.training.config import Execution
 
 

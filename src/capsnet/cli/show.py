@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
 
-import torch
 import tyro
 
 from capsnet.cli.parse import parse
@@ -17,7 +16,7 @@ from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.studies import STUDIES
 from capsnet.training import Evaluation, Run
-from capsnet.training.weights import count_parameters
+from capsnet.training.weights import count_parameters, on_meta
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,12 @@ def main(args: list[str]) -> None:
     name = parse(Show, args).name
     if name in MODELS:
         _show_model(name)
-    elif name in RECIPES:
-        _show_recipe(name)
-    elif name in STUDIES:
-        _show_study(name)
+    elif name in RECIPES or name in STUDIES:
+        # a study may have the name of the recipe that it trains
+        if name in RECIPES:
+            _show_recipe(name)
+        if name in STUDIES:
+            _show_study(name)
     elif name in DATASETS:
         print(f"{name}: {DATASETS.get(name).summary}\ncapsnet data {name} counts and shows its images")
     elif name in ROUTINGS:
@@ -54,7 +55,7 @@ def main(args: list[str]) -> None:
 
 
 def _show_model(name: str) -> None:
-    with torch.device("meta"):
+    with on_meta():
         model = create_model(name)
     print(f"{name}: {MODELS.get(name).summary}\n\n{model}\n")
     for part, module in model.named_children():
@@ -72,12 +73,17 @@ def _show_recipe(name: str) -> None:
 
 def _show_study(name: str) -> None:
     study = STUDIES.get(name)
-    print(f"{name}: {study.summary}\nsource    {study.source}\n")
+    print(f"\nstudy {name}: {study.summary}\nsource    {study.source}\n")
     width = max(len(row.label) for row in study.rows)
     for row in study.rows:
         changes = ", ".join(f"{key} {value}" for key, value in row.changes.items())
         reported = f"   paper: {row.reported}" if row.reported else ""
         print(f"  {row.label:{width}}  {row.recipe}{', ' if changes else ''}{changes}{reported}")
+    if study.together is not None:
+        reported = f"   paper: {study.together.reported}" if study.together.reported else ""
+        print(f"  {study.together.label}{reported}")
+    if study.stand_in is not None:
+        print(f"  on {study.stand_in.other} where the files of {study.stand_in.data} are not at hand")
     for budget, content in study.budgets.items():
         print(f"\n{budget}: {content.seeds} seeds a row; {content.summary}")
         print(f"capsnet reproduce {name} --budget {budget}")

@@ -126,6 +126,9 @@ def _print_result(run: Run, reported: bool) -> None:
     print(
         f"\ntest error {test.error_percent:.2f} % of {test.n:,} {test.noun} (95 % interval {low:.2f} to {high:.2f} %)"
     )
+    level, validation = run.config.stop_at, result.get("validation")
+    if validation is not None and validation["accuracy"] < level:
+        print(f"--stop-at {level:g} was not reached: {validation['accuracy']:.4f} at best, whose weights are kept")
     print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
     recipe = RECIPES.get(run.config.recipe) if run.config.recipe in RECIPES else None
     # on other data or with another network, the source's number says nothing about this run

@@ -34,7 +34,13 @@ def load_affnist(data_dir: Path | None = None) -> Dataset:
     Raises:
         UserError: files that are missing or fail a check.
     """
-    source = _find(data_dir)
+    source = find_test_set(data_dir)
+    if source is None:
+        raise UserError(
+            f"{data_folders('affnist', data_dir)[0]}: holds no affNIST test set; fetch {_ADDRESS}test.mat.zip into "
+            "that folder by hand (it is not downloaded: no checksum of it is published), or use affnist-like, made "
+            "from MNIST"
+        )
     return Dataset("affnist", padded_mnist(data_dir).train, _read(source), "digit", transformed_test=True)
 
 
@@ -75,7 +81,8 @@ def read_mat(data: bytes | bytearray, name: str) -> ImageData:
     return ImageData(columns.mT.contiguous(), torch.from_numpy(labels.astype(np.int64)), tuple("0123456789"))
 
 
-def _find(data_dir: Path | None) -> Path:
+def find_test_set(data_dir: Path | None = None) -> Path | None:
+    """Where affNIST's test set lies, or None; nothing is read."""
     folders = data_folders("affnist", data_dir)
     for folder in [place for root in folders for place in (root, root / "transformed")]:
         for path in [folder / name for name in _WHOLE]:
@@ -83,10 +90,7 @@ def _find(data_dir: Path | None) -> Path:
                 return path
         if (folder / _BATCHES).is_dir():
             return folder / _BATCHES
-    raise UserError(
-        f"{folders[0]}: holds no affNIST test set; fetch {_ADDRESS}test.mat.zip into that folder by hand "
-        "(it is not downloaded: no checksum of it is published), or use affnist-like, made from MNIST"
-    )
+    return None
 
 
 def _read(source: Path) -> ImageData:

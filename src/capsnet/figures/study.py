@@ -41,7 +41,7 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
         raise UserError(f"{table['study']}: no run is finished")
     points = _ROW * len(table["rows"]) + 1.15
     curves = 3.35 if kind == "curves" else 0.0
-    figure = new_figure(_WIDTH, points + curves, plain(table["title"]), _subtitle(table, kind))
+    figure = new_figure(_WIDTH, points + curves, plain(table["title"], 72), _subtitle(table, kind))
     labels = max(0.75, 0.35 + _CHARACTER * max(len(row["label"]) for row in table["rows"]))
     _points(figure, labels, _WIDTH - labels - 1.0, table)
     _points_legend(figure, table)
@@ -116,7 +116,8 @@ def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> N
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
     axes.grid(axis="x")
     axes.set_axisbelow(True)
-    axes.set_xlabel("test error, %")
+    pairs = any("digit_mean" in row for row in rows)
+    axes.set_xlabel("error of exact pairs, %" if pairs else "test error, %")
 
 
 def _draw_paper(axes: Axes, row: RowEntry, place: int) -> None:

@@ -16,14 +16,21 @@ QUICK: Changes = {
     "lr": 1e-3,
     "validation": 0,
 }
-QUICK_WORDS = (
-    f"{QUICK_IMAGES:,} training images, each met once, in {QUICK_IMAGES // QUICK_BATCH} steps of {QUICK_BATCH}; "
-    "Adam, the rate rises to 0.001 in a fifth of the steps and falls to zero; the last step is tested"
-)
 FULL_WORDS = (
     "60,000 training images, 640 epochs in steps of 128 (300,160 steps); Adam at 0.001 × 0.96 each 2,000 steps; "
     "the last step is tested"
 )
+
+
+def quick_words(images: int, what: str = "training images") -> str:
+    """The schedule in words, with its number of images."""
+    return (
+        f"{images:,} {what}, each met once, in {-(-images // QUICK_BATCH)} steps of {QUICK_BATCH}; "
+        "Adam, the rate rises to 0.001 in a fifth of the steps and falls to zero; the last step is tested"
+    )
+
+
+QUICK_WORDS = quick_words(QUICK_IMAGES)
 
 
 def quick(
@@ -31,3 +38,8 @@ def quick(
 ) -> Budget:
     """A quick budget with its number of seeds, and what is particular to some rows."""
     return Budget(QUICK_WORDS + words, seeds, QUICK, rows or {}, labels or {})
+
+
+def quick_of(images: int, seeds: int, what: str = "training images") -> Budget:
+    """A quick budget of so many images, for recipes whose length is a number of steps."""
+    return Budget(quick_words(images, what), seeds, {**QUICK, "steps": 0, "limit": images})

@@ -12,9 +12,11 @@ from typing import Any
 
 from capsnet.data import load_data
 from capsnet.errors import UserError
+from capsnet.studies.markdown import to_markdown
 from capsnet.studies.pool import run_pool
 from capsnet.studies.study import STUDIES, Changes, Study, Task, plan
-from capsnet.studies.table import Table, make_table, to_markdown
+from capsnet.studies.table import Table, make_table
+from capsnet.studies.together import TogetherResult, evaluate_together, find_members, read_together
 from capsnet.training import Run, train
 from capsnet.training.config import Execution, RunConfig
 from capsnet.training.files import write_text
@@ -62,7 +64,8 @@ def reproduce(
     chosen = study.budget(budget)
     count = chosen.seeds if seeds is None else seeds
     folder = out or Path("studies") / f"{name}-{budget}"
-    tasks = plan(study, budget, count, folder, changes, None if data_dir is None else str(data_dir), execution)
+    all_changes = {**_stand_in(study, folder, changes, data_dir), **(changes or {})}
+    tasks = plan(study, budget, count, folder, all_changes, None if data_dir is None else str(data_dir), execution)
     if jobs < 1:
         raise UserError(f"--jobs must be at least 1, got {jobs}")
     for task in tasks:
@@ -77,12 +80,13 @@ def reproduce(
                 failures = _run_here(missing, len(tasks))
             else:
                 failures = run_pool(missing, len(tasks), jobs, folder / "logs", lock)
+    together = _find_together(study, tasks, folder)
     for task in tasks:
         if task.finished:
             _tidy(task, small)
     if not any(task.finished for task in tasks):
         raise UserError(f"{folder}: no run was finished; {'; '.join(failures)}")
-    table = make_table(name, budget, tasks, _command(study, name, budget, count, changes), changes)
+    table = make_table(name, budget, tasks, _command(study, name, budget, count, changes), changes, together)
     _write_if_other(folder / "table.json", json.dumps(table, indent=2) + "\n")
     _write_if_other(folder / "table.md", to_markdown(table))
     if failures:
@@ -118,6 +122,35 @@ def _check(task: Task) -> None:
 
 def _free(config: RunConfig) -> dict[str, Any]:
     return {key: getattr(config, key) for key in _FREE}
+
+
+def _stand_in(study: Study, folder: Path, changes: Changes | None, data_dir: Path | None) -> Changes:
+    """Another data set where the study's own is not at hand; runs that have begun decide, whatever is there now."""
+    pair = study.stand_in
+    if pair is None or "data" in (changes or {}):
+        return {}
+    begun = {Run.open(path.parent).config.data for path in (folder / "runs").glob("*/config.json")}
+    if pair.other in begun or not (begun or pair.is_there(data_dir)):
+        _say(f"on {pair.other} in place of {pair.data}")
+        return {"data": pair.other}
+    return {}
+
+
+def _find_together(study: Study, tasks: Sequence[Task], folder: Path) -> TogetherResult | None:
+    """The test of networks together, of a study that has one: it is made once, when the last of them is finished."""
+    members = find_members(study.together, tasks) if study.together is not None else []
+    if not members:
+        return None
+    result = read_together(folder, members)
+    if result is not None:
+        return result
+    gone = [task.name for task in members if not (task.folder / "weights.safetensors").is_file()]
+    if gone:
+        _say(f"networks are not tested together: the weights of {', '.join(gone)} were dropped (--small)")
+        return None
+    _say(f"{len(members)} networks together")
+    with _alone(folder):
+        return evaluate_together(folder, members)
 
 
 def _find_data(tasks: Sequence[Task]) -> None:

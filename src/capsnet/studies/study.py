@@ -1,6 +1,6 @@
 """What a study is: rows of a table, each a recipe with changes, trained with several seeds within a budget."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -79,6 +79,40 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """A data set that takes the place of another whose files are not at hand when a study begins.
+
+    Args:
+        data: what the study's recipes name.
+        other: what takes its place.
+        is_there: whether the files of `data` are found, in the folder that the user gives or elsewhere.
+        words: what the table says of it.
+    """
+
+    data: str
+    other: str
+    is_there: Callable[[Path | None], bool]
+    words: str
+
+
+@dataclass(frozen=True)
+class Together:
+    """A row more: the networks of another row tested together, by the sum of the lengths of their class capsules.
+
+    Args:
+        row: whose networks, one for each seed.
+        label: in the table, after the number of networks.
+        reported: the paper's number.
+        name: of the row.
+    """
+
+    row: str
+    label: str
+    reported: Reported | None = None
+    name: str = "together"
+
+
+@dataclass(frozen=True)
 class Study:
     """A table as data.
 
@@ -89,6 +123,8 @@ class Study:
         comparisons: what is tested.
         budgets: by name: `"quick"` fits two CPU cores, `"full"` is the paper's.
         figure: `"points"`, or `"curves"` for learning curves above the points.
+        stand_in: for data whose files may be absent.
+        together: a row of networks tested together.
 
     Raises:
         UserError: two rows of one name, or a comparison of a row that is not there.
@@ -100,9 +136,13 @@ class Study:
     comparisons: tuple[Comparison, ...]
     budgets: Mapping[str, Budget]
     figure: Literal["points", "curves"] = "points"
+    stand_in: StandIn | None = None
+    together: Together | None = None
 
     def __post_init__(self) -> None:
         names = [row.name for row in self.rows]
+        if self.together is not None and self.together.row not in names:
+            raise UserError(f"no row {self.together.row!r} of networks to test together. Known: {', '.join(names)}")
         if len(set(names)) < len(names):
             raise UserError(f"rows of a study must have names of their own, got {', '.join(names)}")
         for name in (name for pair in self.comparisons for name in (pair.row, pair.other)):

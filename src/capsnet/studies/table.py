@@ -1,10 +1,11 @@
-"""A study's table, from its run folders alone: as data, and as Markdown."""
+"""A study's table, from its run folders alone, as data."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from capsnet.studies.statistics import SIGNIFICANT, mean_and_std, welch_test
-from capsnet.studies.study import STUDIES, Changes, Row, Study, Task
+from capsnet.studies.study import STUDIES, Changes, Reported, Row, Study, Task
+from capsnet.studies.together import TogetherResult
 from capsnet.training.evaluation import wilson_interval
 from capsnet.training.run import Run, RunResult
 
@@ -23,6 +24,10 @@ class RowEntry(TypedDict):
     `errors` are those of the weights that validation chose, or of the last step where nothing was held out; `last_*`
     those of the last step. `wrong` and `images` are pooled over the seeds, `interval` is Wilson's of them. `seconds`
     is the mean time of training.
+
+    Of pairs, errors are those of exact pairs, `digit_*` those of single digits. Of runs that end at an accuracy
+    (`stop_at`, a share), `clean_*` are errors on the images held out, of which `held_out` are as many, and `reached` is
+    how many runs came so far. Of networks tested together, `networks` is their number: they have one error.
     """
 
     name: str
@@ -39,6 +44,16 @@ class RowEntry(TypedDict):
     last_std: float | None
     parameters: int | None
     seconds: float | None
+    digit_errors: NotRequired[list[float]]
+    digit_mean: NotRequired[float]
+    digit_std: NotRequired[float | None]
+    stop_at: NotRequired[float]
+    held_out: NotRequired[int]
+    clean_errors: NotRequired[list[float]]
+    clean_mean: NotRequired[float]
+    clean_std: NotRequired[float | None]
+    reached: NotRequired[int]
+    networks: NotRequired[int]
 
 
 class ComparisonEntry(TypedDict):
@@ -52,7 +67,7 @@ class ComparisonEntry(TypedDict):
 
 
 class Table(TypedDict):
-    """What `table.json` holds."""
+    """What `table.json` holds; `stand_in` is said where another data set takes the place of the paper's."""
 
     study: str
     budget: str
@@ -68,9 +83,17 @@ class Table(TypedDict):
     machines: list[str]
     commits: list[str]
     versions: list[str]
+    stand_in: NotRequired[str]
 
 
-def make_table(name: str, budget: str, tasks: Sequence[Task], command: str, changes: Changes | None = None) -> Table:
+def make_table(
+    name: str,
+    budget: str,
+    tasks: Sequence[Task],
+    command: str,
+    changes: Changes | None = None,
+    together: TogetherResult | None = None,
+) -> Table:
     """Collect the finished runs of a study.
 
     Args:
@@ -79,19 +102,23 @@ def make_table(name: str, budget: str, tasks: Sequence[Task], command: str, chan
         tasks: the runs; those that are not finished are left out.
         command: that makes them.
         changes: that the user made to every run.
+        together: the result of networks tested together, of a study that has them.
     """
     study = STUDIES.get(name)
     runs = [(task, Run.open(task.folder)) for task in tasks if task.finished]
     results = [(task, result) for task, run in runs if (result := run.evaluation()) is not None]
-    rows = [_row(study, budget, row, [found for task, found in results if task.row == row]) for row in study.rows]
+    rows = [_row(study, budget, row, [found for found in results if found[0].row == row]) for row in study.rows]
+    if study.together is not None:
+        rows.append(_together_row(study, together, study.budget(budget).seeds))
+    on, words = _data(study, tasks, changes)
     # on other data or with another network, the paper's number says nothing about these runs
-    if {"data", "model"} & set(changes or {}):
+    if words or {"data", "model"} & set(changes or {}):
         rows = [{**row, "paper": None} for row in rows]
     environments = [run.environment() or {} for _, run in runs]
-    return {
+    table: Table = {
         "study": name,
         "budget": budget,
-        "title": f"{name}, {budget} budget" + (", changed" if changes else ""),
+        "title": f"{name}, {budget} budget{on}" + (", changed" if changes else ""),
         "schedule": study.budget(budget).summary,
         "changes": dict(changes or {}),
         "source": study.source,
@@ -106,31 +133,98 @@ def make_table(name: str, budget: str, tasks: Sequence[Task], command: str, chan
             {f"capsnet {environment.get('capsnet')}, torch {environment.get('torch')}" for environment in environments}
         ),
     }
+    return {**table, "stand_in": words} if words else table
 
 
-def _row(study: Study, budget: str, row: Row, results: Sequence[RunResult]) -> RowEntry:
+def _data(study: Study, tasks: Sequence[Task], changes: Changes | None) -> tuple[str, str]:
+    """What the title says of the data, where the paper's may be absent, and what is to be said where it is."""
+    pair = study.stand_in
+    if pair is None or not tasks or "data" in (changes or {}):
+        return "", ""
+    used = tasks[0].config.data
+    return f", on {used}", pair.words if used == pair.other else ""
+
+
+def _row(study: Study, budget: str, row: Row, found: Sequence[tuple[Task, RunResult]]) -> RowEntry:
+    results = [result for _, result in found]
     errors, last = ([result[key]["error_percent"] for result in results] for key in ("test", "test_last"))
     images = sum(result["test"]["n"] for result in results)
     wrong = sum(round(result["test"]["n"] * (1 - result["test"]["accuracy"])) for result in results)
     mean, std = mean_and_std(errors) if errors else (None, None)
     last_mean, last_std = mean_and_std(last) if last else (None, None)
-    paper = row.reported
-    return {
+    entry: RowEntry = {
         "name": row.name,
         "label": study.label(row, budget),
-        "paper": None if paper is None else {"error": paper.error, "std": paper.std, "n": paper.n},
+        "paper": _paper(row.reported),
         "n": len(errors),
         "errors": errors,
         "mean": _rounded(mean),
         "std": _rounded(std),
         "wrong": wrong,
         "images": images,
-        "interval": [round(end, 4) for end in wilson_interval(wrong / images, images)] if images else None,
+        "interval": _interval(wrong, images),
         "last_mean": _rounded(last_mean),
         "last_std": _rounded(last_std),
         "parameters": results[0].get("parameters") if results else None,
         "seconds": round(sum(result["seconds"] for result in results) / len(results), 1) if results else None,
     }
+    _add_digits(entry, results)
+    _add_clean(entry, found)
+    return entry
+
+
+def _add_digits(entry: RowEntry, results: Sequence[RunResult]) -> None:
+    """Of pairs: how many single digits were missed."""
+    missed = [result["test"]["digit_error_percent"] for result in results if "digit_error_percent" in result["test"]]
+    if missed:
+        mean, std = mean_and_std(missed)
+        entry["digit_errors"], entry["digit_mean"], entry["digit_std"] = missed, round(mean, 6), _rounded(std)
+
+
+def _add_clean(entry: RowEntry, found: Sequence[tuple[Task, RunResult]]) -> None:
+    """Of runs that end at an accuracy: where they ended."""
+    levels = [task.config.stop_at for task, _ in found if task.config.stop_at]
+    held_out = [result["validation"] for _, result in found if "validation" in result]
+    if not levels or not held_out:
+        return
+    errors = [round(100 * (1 - part["accuracy"]), 6) for part in held_out]
+    mean, std = mean_and_std(errors)
+    entry["stop_at"], entry["held_out"] = levels[0], held_out[0]["n"]
+    entry["clean_errors"], entry["clean_mean"], entry["clean_std"] = errors, round(mean, 6), _rounded(std)
+    entry["reached"] = sum(part["accuracy"] >= levels[0] for part in held_out)
+
+
+def _together_row(study: Study, result: TogetherResult | None, seeds: int) -> RowEntry:
+    """Networks tested together: one error, and no scatter."""
+    assert study.together is not None
+    test, count = (result["test"], len(result["runs"])) if result is not None else (None, seeds)
+    images = 0 if test is None else test["n"]
+    wrong = 0 if test is None else round(test["n"] * (1 - test["accuracy"]))
+    return {
+        "name": study.together.name,
+        "label": f"{count} {study.together.label}",
+        "paper": _paper(study.together.reported),
+        "n": 0 if test is None else 1,
+        "errors": [] if test is None else [test["error_percent"]],
+        "mean": None if test is None else test["error_percent"],
+        "std": None,
+        "wrong": wrong,
+        "images": images,
+        "interval": _interval(wrong, images),
+        "last_mean": None,
+        "last_std": None,
+        "parameters": None if result is None else result["parameters"],
+        "seconds": None,
+        "networks": count,
+    }
+
+
+def _paper(reported: Reported | None) -> PaperEntry | None:
+    return None if reported is None else {"error": reported.error, "std": reported.std, "n": reported.n}
+
+
+def _interval(wrong: int, images: int) -> list[float] | None:
+    return [round(end, 4) for end in wilson_interval(wrong / images, images)] if images else None
 
 
 def _rounded(value: float | None) -> float | None:
@@ -161,90 +255,3 @@ def _machine(environment: dict[str, object]) -> str:
     where = environment.get("device")
     processor = environment.get("processor") if where == "cpu" else where
     return f"{processor}, {environment.get('threads')} threads, {environment.get('precision')}"
-
-
-def to_markdown(table: Table) -> str:
-    """`table.md`: the rows, the comparisons, and all that a number needs beside it."""
-    head = ["row", "paper, test error", "ours, mean ± std", "seeds", "95 % interval, pooled"]
-    head += ["last step"] if table["validated"] else []
-    head += ["parameters", "training"]
-    lines = [_line(head), _line(["---"] * len(head))]
-    lines += [_line(_cells(row, table["validated"])) for row in table["rows"]]
-    labels = {row["name"]: row["label"] for row in table["rows"]}
-    compared = [_line(_comparison(entry, labels)) for entry in table["comparisons"]]
-    changed = ", ".join(f"{name} = {value}" for name, value in table["changes"].items())
-    parts = [
-        f"# {table['title']}",
-        f"{table['schedule']}." + (f" Changed for this table: {changed}." if changed else ""),
-        "\n".join(lines),
-        _reading(table),
-    ]
-    if compared:
-        columns = ["compared", "difference of mean errors", "p", "conclusion"]
-        parts.append("\n".join([_line(columns), _line(["---"] * len(columns)), *compared]))
-    parts.append(_testing(table))
-    parts.append(
-        f"Source of the paper's numbers: {table['source']}. Machine: {'; '.join(table['machines']) or 'none yet'}. "
-        f"Commit {', '.join(table['commits']) or 'none yet'}; {'; '.join(table['versions']) or 'no runs yet'}. "
-        f"Training took {table['seconds'] / 60:.1f} minutes in all.\n\n    {table['command']}"
-    )
-    return "\n\n".join(parts) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _cells(row: RowEntry, validated: bool) -> list[str]:
-    paper = row["paper"]
-    reported = "" if paper is None else _percent(paper["error"], paper["std"], digits=3)
-    if row["mean"] is None or row["interval"] is None:
-        return [row["label"], reported, "no run finished", "0", *[""] * (4 if validated else 3)]
-    low, high = row["interval"]
-    cells = [row["label"], reported, _percent(row["mean"], row["std"]), str(row["n"]), f"{low:.2f} to {high:.2f} %"]
-    if validated and row["last_mean"] is not None:
-        cells.append(_percent(row["last_mean"], row["last_std"]))
-    parameters = "" if row["parameters"] is None else f"{row['parameters']:,}"
-    return [*cells, parameters, f"{row['seconds']:,.0f} s"]
-
-
-def _percent(mean: float, std: float | None, digits: int = 2) -> str:
-    return f"{mean:.2f} %" if std is None else f"{mean:.2f} ± {std:.{digits}f} %"
-
-
-def _comparison(entry: ComparisonEntry, labels: dict[str, str]) -> list[str]:
-    pair = f"{labels[entry['row']]} against {labels[entry['other']]}"
-    difference = f"{entry['difference']:+.2f} points"
-    if entry["p"] is None:
-        return [pair, difference, "", "cannot be tested"]
-    verdict = (
-        ("lower error" if entry["difference"] < 0 else "higher error") if entry["differs"] else "no difference shown"
-    )
-    return [pair, difference, f"{entry['p']:.2g}", verdict]
-
-
-def _reading(table: Table) -> str:
-    chosen = (
-        "weights best on validation images; the last step stands beside them" if table["validated"] else "last step"
-    )
-    return (
-        f"Test error of the {chosen}; the test split was read once, at the end, and chose nothing. Std is over seeds "
-        "(n - 1); the interval is Wilson's of all test decisions of a row's seeds: it knows of chance in test images, "
-        "not in seeds. Training is the mean time of a run without its tests."
-    )
-
-
-def _testing(table: Table) -> str:
-    counts = [row["n"] for row in table["rows"] if row["n"]]
-    if not counts or max(counts) < 2:
-        return "With one seed a row nothing can be tested: the differences above may all be chance."
-    few = (
-        f" With {max(counts)} seeds a row only differences several times as large as the scatter over seeds can be "
-        'shown; "no difference shown" does not mean that there is none.'
-        if max(counts) < 5
-        else ""
-    )
-    return (
-        f"Tested by Welch's t test over seeds; a difference counts where p < {SIGNIFICANT:g}, without a correction for "
-        f"the {len(table['comparisons'])} comparisons.{few}"
-    )

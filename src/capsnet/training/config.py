@@ -81,8 +81,14 @@ class RunConfig:
     """Test pairs of each digit, of data that are pairs (the paper: 1000)."""
     validation: int | float = 0.1
     """Training images held out to choose the best weights: a share below 1, or a number; 0: the last are kept."""
+    validation_shift: int = 0
+    """Move each image that is held out by up to so many pixels, once: validation on moved images."""
+    stop_at: float = 0.0
+    """End the run after the first epoch with this accuracy on validation, a share such as 0.99 (0: at its length)."""
     limit: int = 0
     """Use so many training images only (0: all)."""
+    test_limit: int = 0
+    """Test on so many of the test images only, drawn once for all seeds (0: all)."""
     seed: int = 0
     """Of initialisation, order, shifts and the validation split."""
     device: Device = "auto"
@@ -101,6 +107,10 @@ class RunConfig:
                 raise UserError(f"{_flag(name)} must be above 0, got {getattr(self, name)}")
         if self.lr_decay > 1:
             raise UserError(f"--lr-decay is a factor of at most 1, got {self.lr_decay}")
+        if not 0 <= self.stop_at <= 1:
+            raise UserError(f"--stop-at is an accuracy from 0 to 1, got {self.stop_at}")
+        if self.stop_at and not self.validation:
+            raise UserError("--stop-at needs images held out: --validation is 0; give a share such as 0.1")
         if self.contrast > 1:
             raise UserError(f"--contrast is a share of at most 1, got {self.contrast}")
         for name, choices in _CHOICES.items():
@@ -164,7 +174,9 @@ _AT_LEAST: Mapping[str, float] = {
     "contrast": 0,
     "pairs_per_digit": 1,
     "validation": 0,
+    "validation_shift": 0,
     "limit": 0,
+    "test_limit": 0,
     "seed": 0,
 }
 

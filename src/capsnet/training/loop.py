@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from capsnet.data import Dataset, ImageData, hold_out, load_data
-from capsnet.data.inputs import Augmentation, Draws, Inputs
+from capsnet.data import Dataset, ImageData
+from capsnet.data.inputs import Draws
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
 from capsnet.training.batches import Batches, take
@@ -30,9 +30,10 @@ from capsnet.training.files import check_space, write_json, write_text
 from capsnet.training.metrics import MetricsFile, open_tensorboard
 from capsnet.training.progress import Reporter
 from capsnet.training.run import Run, RunResult, check_new, new_folder
+from capsnet.training.setup import augmentation, load_dataset, specify, split_training
 from capsnet.training.step import Step
 from capsnet.training.stop import StopRequest, stop_on_signal
-from capsnet.training.weights import ModelSpec, count_parameters, save_weights
+from capsnet.training.weights import ModelSpec, count_parameters, on_meta, save_weights
 
 # in the order of `Step.totals`
 MEANS = ("loss", "margin_loss", "reconstruction_loss", "accuracy")
@@ -81,11 +82,9 @@ def train(
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
     dataset = load_dataset(config)
-    training, validation = hold_out(dataset.train, config.validation, seed=config.seed)
-    if 0 < config.limit < len(training):
-        training, _ = hold_out(training, len(training) - config.limit, seed=config.seed + 1)
-    spec = _specify(config, dataset)
-    with torch.device("meta"):
+    training, validation = split_training(config, dataset.train)
+    spec = specify(config, dataset)
+    with on_meta():
         check_memory(spec.build(), min(config.batch_size, len(training)), device)
     seed_everything(config.seed)
     model = place_model(spec.build(), device)
@@ -94,7 +93,7 @@ def train(
 
     run = Run(folder, config) if resume else Run.create(folder, config)
     assert spec.inputs is not None
-    batches = Batches(training.to(device), spec.inputs, _augmentation(config), spec.pairing)
+    batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing)
     job = Job(run, spec, model, batches, validation, device, precision, tensorboard)
     if resume:
         job.restore()
@@ -158,13 +157,19 @@ class Job:
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last step is done, or the accuracy reached that ends the run."""
+        level = self.config.stop_at
+        return self.state.step >= self.total_steps or 0 < level <= self.state.best_accuracy
+
     def train(self) -> None:
-        """Train to the last step."""
-        self.trained = self.state.step < self.total_steps
+        """Train to the end of the run."""
+        self.trained = not self.ended
         reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step)
         try:
             with stop_on_signal() as stop:
-                while self.state.step < self.total_steps:
+                while not self.ended:
                     self._train_epoch(reporter, stop)
         finally:
             reporter.close()
@@ -197,7 +202,7 @@ class Job:
         *before, last = self._read_rows()
         self._report(reporter, *before, {**last, **self._validate()})
         self._save()
-        if stop.requested and self.state.step < self.total_steps:
+        if stop.requested and not self.ended:
             self._stop()
 
     def _save(self) -> None:
@@ -285,61 +290,6 @@ class Job:
                 for name, value in row.items():
                     self.events.add_scalar(name, value, int(row["step"]))
             reporter.row(row)
-
-
-def load_dataset(config: RunConfig) -> Dataset:
-    """Load a run's data set.
-
-    Raises:
-        UserError: it cannot be found, or fails a check.
-    """
-    dataset = load_data(
-        config.data,
-        data_dir=Path(config.data_dir) if config.data_dir else None,
-        image_size=config.image_size,
-        skip_unreadable=config.skip_unreadable,
-    )
-    if dataset.pairing is None:
-        return dataset
-    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=config.pairs_per_digit))
-
-
-def _specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
-    classes = dataset.train.class_names
-    inputs = Inputs(dataset.input_shape, config.shrink, config.crop, config.standardize)
-    if dataset.pairing is not None:
-        _check_pairs(config, inputs)
-    _, height, width = inputs.image_shape
-    if config.rotation and height != width:
-        raise UserError(f"--rotation is for square images, those of {dataset.name} are {height}x{width}")
-    offered = {
-        "image_shape": inputs.shape,
-        "num_classes": len(classes),
-        "routing": config.routing,
-        "iterations": config.iterations,
-        "decoder": config.recon_weight > 0,
-    }
-    # a CNN has neither routing nor decoder
-    taken = model_options(config.model)
-    options = {name: value for name, value in offered.items() if name in taken} | dict(config.model_options)
-    return ModelSpec(
-        config.model, options, classes, dataset.preparation, dataset.name, inputs=inputs, pairing=dataset.pairing
-    )
-
-
-def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
-    """Pairs are seen whole, and only shifted."""
-    if inputs != Inputs(inputs.image_shape) or _augmentation(config) != Augmentation(shift=config.shift):
-        raise UserError(
-            "data that are pairs can be shifted only: without --shrink, --crop, --standardize, --rotation, --flip, "
-            "--brightness and --contrast"
-        )
-
-
-def _augmentation(config: RunConfig) -> Augmentation:
-    return Augmentation(
-        config.shift, config.rotation, config.flip, config.brightness, config.contrast, config.color_first
-    )
 
 
 def _test(job: Job, dataset: Dataset) -> None:

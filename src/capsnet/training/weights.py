@@ -1,11 +1,13 @@
 """Weights files: a model's tensors, and beside them what is needed to build it again. Safetensors: no code is run."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -68,6 +70,16 @@ class _NoDraws(TorchFunctionMode):
         if getattr(func, "__module__", "") == "torch.nn.init":
             return options["tensor"]
         return func(*args, **options)
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Models that are built in here have sizes only and take no memory.
+
+    Nothing is drawn: on the meta device torch would trace an initialisation, and load its compiler for that.
+    """
+    with _NoDraws(), torch.device("meta"):
+        yield
 
 
 def save_weights(path: Path, model: nn.Module, spec: ModelSpec) -> None:

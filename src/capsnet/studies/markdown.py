@@ -1,0 +1,159 @@
+"""A study's table as Markdown: `table.md`."""
+
+from collections.abc import Callable, Sequence
+
+from capsnet.studies.statistics import SIGNIFICANT
+from capsnet.studies.table import ComparisonEntry, RowEntry, Table
+
+Column = tuple[str, Callable[[RowEntry], str]]
+
+
+def to_markdown(table: Table) -> str:
+    """`table.md`: the rows, the comparisons, and all that a number needs beside it."""
+    columns = _columns(table)
+    lines = [_line([head for head, _ in columns]), _line(["---"] * len(columns))]
+    lines += [_line([cell(row) for _, cell in columns]) for row in table["rows"]]
+    labels = {row["name"]: row["label"] for row in table["rows"]}
+    compared = [_line(_comparison(entry, labels)) for entry in table["comparisons"]]
+    changed = ", ".join(f"{name} = {value}" for name, value in table["changes"].items())
+    parts = [
+        f"# {table['title']}",
+        f"{table['schedule']}." + (f" Changed for this table: {changed}." if changed else ""),
+        "\n".join(lines),
+        _reading(table),
+    ]
+    parts += [words for words in (_clean(table), _pairs(table), _together(table)) if words]
+    if "stand_in" in table:
+        parts.insert(1, f"{table['stand_in']}.")
+    if compared:
+        heads = ["compared", "difference of mean errors", "p", "conclusion"]
+        parts.append("\n".join([_line(heads), _line(["---"] * len(heads)), *compared]))
+        parts.append(_testing(table))
+    parts.append(
+        f"Source of the paper's numbers: {table['source']}. Machine: {'; '.join(table['machines']) or 'none yet'}. "
+        f"Commit {', '.join(table['commits']) or 'none yet'}; {'; '.join(table['versions']) or 'no runs yet'}. "
+        f"Training took {table['seconds'] / 60:.1f} minutes in all.\n\n    {table['command']}"
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _columns(table: Table) -> list[Column]:
+    """Heads of columns, each with what a row has there; some are there for some studies only."""
+    rows, word = table["rows"], "exact pairs" if any("digit_mean" in row for row in table["rows"]) else "test error"
+    columns: list[Column] = [
+        ("row", lambda row: row["label"]),
+        (f"paper, {word}", _reported),
+        ("ours, mean ± std" if word == "test error" else "ours, exact pairs, mean ± std", _ours),
+        ("seeds", lambda row: "one test" if row["n"] and "networks" in row else str(row["n"])),
+        ("95 % interval, pooled", _interval),
+    ]
+    if word == "exact pairs":
+        columns.append(("ours, single digits", lambda row: _mean(row.get("digit_mean"), row.get("digit_std"))))
+    if any("clean_mean" in row for row in rows):
+        columns.append(("clean error, held out", lambda row: _mean(row.get("clean_mean"), row.get("clean_std"))))
+    if table["validated"]:
+        columns.append(("last step", lambda row: _mean(row["last_mean"], row["last_std"])))
+    columns.append(("parameters", lambda row: "" if row["parameters"] is None else f"{row['parameters']:,}"))
+    columns.append(("training", lambda row: "" if row["seconds"] is None else f"{row['seconds']:,.0f} s"))
+    return columns
+
+
+def _reported(row: RowEntry) -> str:
+    paper = row["paper"]
+    return "" if paper is None else _percent(paper["error"], paper["std"], digits=3)
+
+
+def _ours(row: RowEntry) -> str:
+    return _mean(row["mean"], row["std"]) or "no run finished"
+
+
+def _interval(row: RowEntry) -> str:
+    return "" if row["interval"] is None else f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f} %"
+
+
+def _mean(mean: float | None, std: float | None) -> str:
+    return "" if mean is None else _percent(mean, std)
+
+
+def _percent(mean: float, std: float | None, digits: int = 2) -> str:
+    return f"{mean:.2f} %" if std is None else f"{mean:.2f} ± {std:.{digits}f} %"
+
+
+def _comparison(entry: ComparisonEntry, labels: dict[str, str]) -> list[str]:
+    pair = f"{labels[entry['row']]} against {labels[entry['other']]}"
+    difference = f"{entry['difference']:+.2f} points"
+    if entry["p"] is None:
+        return [pair, difference, "", "cannot be tested"]
+    verdict = (
+        ("lower error" if entry["difference"] < 0 else "higher error") if entry["differs"] else "no difference shown"
+    )
+    return [pair, difference, f"{entry['p']:.2g}", verdict]
+
+
+def _reading(table: Table) -> str:
+    chosen = (
+        "weights best on validation images; the last step stands beside them" if table["validated"] else "last step"
+    )
+    return (
+        f"Test error of the {chosen}; the test split was read once, at the end, and chose nothing. Std is over seeds "
+        "(n - 1); the interval is Wilson's of all test decisions of a row's seeds: it knows of chance in test images, "
+        "not in seeds. Training is the mean time of a run without its tests."
+    )
+
+
+def _testing(table: Table) -> str:
+    counts = [row["n"] for row in table["rows"] if row["n"]]
+    if not counts or max(counts) < 2:
+        return "With one seed a row nothing can be tested: the differences above may all be chance."
+    few = (
+        f" With {max(counts)} seeds a row only differences several times as large as the scatter over seeds can be "
+        'shown; "no difference shown" does not mean that there is none.'
+        if max(counts) < 5
+        else ""
+    )
+    return (
+        f"Tested by Welch's t test over seeds; a difference counts where p < {SIGNIFICANT:g}, without a correction for "
+        f"the {len(table['comparisons'])} comparisons.{few}"
+    )
+
+
+def _clean(table: Table) -> str:
+    """Whether rows are compared at one clean accuracy, as they should be."""
+    rows = [row for row in table["rows"] if "stop_at" in row]
+    if not rows:
+        return ""
+    level, count = rows[0]["stop_at"], rows[0]["held_out"]
+    text = (
+        f"A run ended after the first epoch that found at least {100 * level:.4g} % of {count:,} training images held "
+        "out and moved as those learned from: that is the clean accuracy, which the table gives as an error. It chose "
+        "where training ends, so it is a little too good, for every row alike."
+    )
+    short = [
+        f"{row['n'] - row['reached']} of {row['n']} runs of {row['label']}" for row in rows if row["reached"] < row["n"]
+    ]
+    if short:
+        text += f" {' and '.join(short)} did not come so far: the rows are not at one clean accuracy."
+    return text
+
+
+def _pairs(table: Table) -> str:
+    if not any("digit_mean" in row for row in table["rows"]):
+        return ""
+    return (
+        "A pair is right where both of its digits are found, which is the error that the paper reports; single digits "
+        "counts each of the two alone."
+    )
+
+
+def _together(table: Table) -> str:
+    rows = [row for row in table["rows"] if "networks" in row and row["n"]]
+    if not rows:
+        return ""
+    return (
+        f"{rows[0]['label']}: the lengths of each class are added over the networks of the other row, the kept weights "
+        "of each, and the longest sum is the answer. It is one test: its interval knows of chance in images only."
+    )

@@ -1,0 +1,63 @@
+"""The networks of a study's row, tested together once; the result is kept in `together.json`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from capsnet.models.ensemble import Ensemble
+from capsnet.studies.study import Task, Together
+from capsnet.training.device import resolve_device
+from capsnet.training.evaluation import evaluate
+from capsnet.training.files import write_json
+from capsnet.training.run import Run, SplitResult
+from capsnet.training.setup import load_dataset
+from capsnet.training.weights import count_parameters
+
+_FILE = "together.json"
+
+
+class TogetherResult(TypedDict):
+    """What `together.json` holds: the runs, each with the margin loss of its test, the result, and their sizes."""
+
+    runs: dict[str, float]
+    test: SplitResult
+    parameters: int
+
+
+def read_together(folder: Path, members: Sequence[Task]) -> TogetherResult | None:
+    """The result of these networks together, or None where it is missing, cut off, or that of other networks."""
+    path = folder / _FILE
+    if not path.is_file():
+        return None
+    try:
+        result: TogetherResult = json.loads(path.read_text())
+    except json.JSONDecodeError:
+        return None
+    return result if result["runs"] == _fingerprints(members) else None
+
+
+def evaluate_together(folder: Path, members: Sequence[Task]) -> TogetherResult:
+    """Test the networks of finished runs together, as `capsnet evaluate RUN RUN` does, and keep the result."""
+    config = members[0].config
+    networks = [Run.open(task.folder).load_model() for task in members]
+    together = Ensemble(networks).to(resolve_device(config.device))
+    result: TogetherResult = {
+        "runs": _fingerprints(members),
+        "test": evaluate(together, load_dataset(config)).to_dict(),
+        "parameters": count_parameters(together),
+    }
+    write_json(folder / _FILE, result)
+    return result
+
+
+def find_members(together: Together, tasks: Sequence[Task]) -> list[Task]:
+    """The runs whose networks are tested together: none while one of them is missing, or where there is one only."""
+    members = [task for task in tasks if task.row.name == together.row]
+    return members if len(members) > 1 and all(task.finished for task in members) else []
+
+
+def _fingerprints(members: Sequence[Task]) -> dict[str, float]:
+    """Another run under the same name has another margin loss."""
+    results = {task.name: Run.open(task.folder).evaluation() for task in members}
+    return {name: result["test"]["margin_loss"] for name, result in results.items() if result is not None}
