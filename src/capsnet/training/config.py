@@ -40,9 +40,9 @@ class RunConfig:
     model_options: Mapping[str, Option] = field(default_factory=dict)
     """More arguments of the model, for example primary_scale=0.03125 routing_bias=true."""
     routing: str = "dynamic"
-    """Routing (capsnet list routings)."""
+    """Routing (capsnet list routings). A model made for another one keeps that where this is dynamic."""
     iterations: int = 3
-    """Routing iterations, the paper's r."""
+    """Routing iterations, the paper's r. A model with another number of its own keeps that where this is 3."""
     epochs: int = 20
     """Passes over the training images."""
     steps: int = 0

@@ -13,6 +13,8 @@ from capsnet.models.factory import model_options
 from capsnet.training.config import RunConfig
 from capsnet.training.weights import ModelSpec
 
+_ROUTING = ("routing", "iterations")
+
 
 def load_dataset(config: RunConfig) -> Dataset:
     """Load a run's data set; the test images are the same ones for every seed of the run.
@@ -67,10 +69,10 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     offered = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
-        "routing": config.routing,
-        "iterations": config.iterations,
         "decoder": config.recon_weight > 0,
     }
+    # a model that is made for another routing keeps it, unless the configuration says more than its defaults
+    offered |= {name: getattr(config, name) for name in _ROUTING if getattr(config, name) != getattr(RunConfig, name)}
     # a CNN has neither routing nor decoder
     taken = model_options(config.model)
     options = {name: value for name, value in offered.items() if name in taken} | dict(config.model_options)
