@@ -15,8 +15,8 @@ from capsnet.kernels.threads import in_parts
 _IMAGES = 128
 # images that a thread must have: they are what its vectors run over
 _FEWEST_IMAGES = 16
-# numbers of one array `j i c b`; the backward works on four of them, 8 MB in float32
-_NUMBERS = 2**19
+# numbers of one array `j i c b`; the backward works on four of them in each thread, 4 MB in float32
+_NUMBERS = 2**18
 _SOFTMAX_GRADIENT = torch.ops.aten._softmax_backward_data.out
 
 

@@ -7,7 +7,7 @@ Axes: `b c h w` the image, `o` output channels, `k` taps; `f p t` phase, point a
 the cache and the whole transformed image never exists.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from capsnet.kernels.threads import in_parts
 in_their_own_type = torch.autocast("cpu", enabled=False)
 
 # malloc gives larger blocks back to the operating system: each call would pay their page faults again
-BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 16 << 20
 
 
 class Algorithm:
@@ -94,13 +94,17 @@ class _Adjoint:
     copied at the end; a wide one grows in its place, because such a copy is slow where rows are powers of two apart.
     """
 
-    def __init__(self, rows: Tensor, columns: Tensor, strip: int, target: Float[Tensor, "n h w"]) -> None:
-        self.rows, self.columns, self.strip, self.target = rows, columns, strip, target
-        count, height, width = target.shape
-        self.narrow = target.new_empty(height, width, count) if width < 16 else None
-        limit = max(1, BLOCK_BYTES // (strip * height * count * target.element_size()))
+    def __init__(
+        self, rows: Tensor, columns: Tensor, strip: int, size: Sequence[int], target: Float[Tensor, "n h w"] | None
+    ) -> None:
+        self.rows, self.columns, self.strip = rows, columns, strip
+        count, height, width = size
+        self.narrow = rows.new_empty(height, width, count) if width < 16 else None
+        # a narrow sum needs no place of its own before the end
+        self.target = rows.new_empty(count, height, width) if target is None and self.narrow is None else target
+        limit = max(1, BLOCK_BYTES // (strip * height * count * rows.element_size()))
         strips = len(columns) // strip
-        self.block = target.new_empty(height, -(-strips // -(-strips // limit)) * strip, count)
+        self.block = rows.new_empty(height, -(-strips // -(-strips // limit)) * strip, count)
         self.started = False
         self.done = self.filled = 0
 
@@ -117,16 +121,20 @@ class _Adjoint:
         # with beta zero, what the memory held before is not read
         beta = int(self.started)
         if self.narrow is None:
+            assert self.target is not None
             for h, strips in enumerate(block):
                 self.target[:, h].addmm_(strips.t(), columns, beta=beta)
         else:
             self.narrow.baddbmm_(columns.t().expand(len(block), -1, -1), block, beta=beta)
         self.started = True
 
-    def finish(self) -> None:
-        """Store the sum where it is not yet."""
-        if self.narrow is not None:
-            self.target.flatten(1).copy_(self.narrow.flatten(0, 1).t())
+    def finish(self) -> Float[Tensor, "n h w"]:
+        """The sum; it is in `target` where one was given."""
+        if self.narrow is None:
+            assert self.target is not None
+            return self.target
+        total = self.narrow.permute(2, 0, 1)
+        return total if self.target is None else self.target.copy_(total)
 
 
 # images that a thread must have: each transforms all windows anew
@@ -198,7 +206,8 @@ def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: li
         for part in _parts(images, algorithm, max(o, c), weight.element_size()):
             target = result[part]
             points = weight.new_empty(len(algorithm.image_rows), algorithm.tiles, len(target) * c)
-            adjoint = _Adjoint(algorithm.image_rows, algorithm.image_columns, algorithm.tiles, target.flatten(0, 1))
+            flat = target.flatten(0, 1)
+            adjoint = _Adjoint(algorithm.image_rows, algorithm.image_columns, algorithm.tiles, flat.shape, flat)
             pairs = zip(algorithm.gradient_points(gradient[part]), algorithm.window_points(weight), strict=True)
             for products, window_points in pairs:
                 outputs = algorithm.phases(points.view(len(window_points), -1, c))
@@ -219,22 +228,20 @@ def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list
     o, c = gradient.shape[1], x.shape[1]
 
     def find(images: slice) -> Tensor:
-        result = x.new_empty(o, c, *window)
         points = x.new_empty(len(algorithm.window_rows), o, c)
-        adjoint = _Adjoint(algorithm.window_rows, algorithm.window_columns, 1, result.flatten(0, 1))
+        adjoint = _Adjoint(algorithm.window_rows, algorithm.window_columns, 1, (o * c, *window), None)
         for part in _parts(images, algorithm, max(o, c), x.element_size()):
             pairs = zip(algorithm.gradient_points(gradient[part]), algorithm.image_points(x[part]), strict=True)
             for products, image_points in pairs:
                 for output, image in zip(algorithm.phases(points), algorithm.phases(image_points), strict=True):
                     torch.bmm(products[: len(image)].mT, image, out=output)
                 adjoint.add(points.view(len(points), 1, -1))
-        adjoint.finish()
-        return result
+        return adjoint.finish()
 
     total, *others = in_parts(len(x), find, at_least=FEWEST_IMAGES)
-    for other in others:
-        total += other
-    return total
+    while others:
+        total += others.pop()
+    return total.contiguous().view(o, c, *window)
 
 
 # while a program is traced, sizes may be symbols
@@ -268,9 +275,11 @@ def _save(ctx: FunctionCtx, inputs: Any, output: Tensor) -> None:
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
     x, weight = ctx.saved_tensors
     needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
+    # the one that works in more memory first, while the other's large result is not there yet
+    for_weight = weight_gradient(gradient, x, [*weight.shape[2:]], ctx.stride) if needs_weight else None
     return (
         input_gradient(gradient, weight, [*x.shape[2:]], ctx.stride) if needs_x else None,
-        weight_gradient(gradient, x, [*weight.shape[2:]], ctx.stride) if needs_weight else None,
+        for_weight,
         gradient.sum((0, 2, 3)) if needs_bias else None,
         None,
     )
