@@ -1,0 +1,14 @@
+"""The runs that made the weights which come with the package."""
+
+from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.training.config import RunConfig
+
+add_recipe(
+    "shipped-capsnet-mnist",
+    Recipe(
+        RunConfig(data="mnist", epochs=8, batch_size=64, schedule="one-cycle", lr=1e-3, validation=5000),
+        summary="the weights `capsnet-mnist`: the paper's network on MNIST, one cycle of the rate over 8 epochs",
+        source="this package",
+        reported="at most 0.5 % test error",
+    ),
+)
