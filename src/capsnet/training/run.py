@@ -10,8 +10,10 @@ from typing import NotRequired, TypedDict
 from torch import nn
 
 from capsnet.errors import UserError
+from capsnet.registry import did_you_mean
 from capsnet.training.config import RunConfig
 from capsnet.training.files import write_text
+from capsnet.training.pretrained import list_pretrained, pretrained_path
 from capsnet.training.weights import load_weights
 
 
@@ -179,17 +181,27 @@ def load(source: Path | str) -> nn.Module:
     """Load a trained model, in eval mode on the CPU.
 
     Args:
-        source: a run folder, or a weights file.
+        source: a run folder, a weights file, or the name of weights that come with the package. A folder or file of
+            that name goes before the name; `./name` is always a path.
 
     Returns:
         The model, with `.class_names` and `.input_shape`.
 
     Raises:
-        UserError: neither of the two, or weights that do not fit.
+        UserError: none of the three, or weights that do not fit.
+
+    Example:
+        >>> load("efficient-capsnet-mnist").class_names[7]
+        '7'
     """
     path = Path(source)
     if path.is_dir():
         return Run.open(path).load_model()
     if path.is_file():
         return load_weights(path)
-    raise UserError(f"{source}: no such run folder or weights file")
+    shipped = pretrained_path(str(source))
+    if shipped is not None:
+        return load_weights(shipped)
+    known = list_pretrained()
+    hint = did_you_mean(str(source), known)
+    raise UserError(f"{source}: no such run folder or weights file;{hint} Weights in the package: {', '.join(known)}")
