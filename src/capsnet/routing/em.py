@@ -1,5 +1,6 @@
 """EM routing. Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, Procedure 1."""
 
+from functools import partial
 from math import log, pi
 from typing import Literal
 
@@ -7,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from capsnet.capsules import RoutingOutput
+from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import Windows, widen
-from capsnet.routing.base import ROUTINGS, Routing, call
+from capsnet.functional import Infer, Votes, Windows, infer_mixture, vote_tensor, widen
+from capsnet.routing.base import ROUTINGS, Routing, call, find_fused
 
 Form = Literal["paper", "authors"]
 Competition = Literal["layer", "window"]
@@ -79,19 +80,36 @@ def em_routing(
         torch.Size([2, 5, 16])
     """
     _check(iterations, form)
-    wide, children, use, activate = (widen(x) for x in (votes, activations, beta_use, beta_activate))
-    logits = wide.new_zeros(wide.shape[:3])  # b i j
-    means = wide.new_zeros(len(wide), *wide.shape[2:])  # b j d
+    options = (iterations, inverse_temperature, form, windows, recompute)
+    found = _infer(vote_tensor(votes), widen(activations), widen(beta_use), widen(beta_activate), *options)
+    return RoutingOutput(*(x.to(votes.dtype) for x in found))
+
+
+def _infer(
+    votes: Votes,
+    children: Float[Tensor, "b i"],
+    use: Float[Tensor, " j"],
+    activate: Float[Tensor, " j"],
+    iterations: int,
+    inverse_temperature: float,
+    form: Form,
+    windows: Windows | None,
+    recompute: bool,
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
+    """Poses, activations and coupling, none in less than float32."""
+    samples, parents = len(children), len(use)
+    logits = children.new_zeros(samples, children.shape[1], parents)  # b i j
+    means = children.new_zeros(samples, parents, votes.pose_dim)  # b j d
     for step in range(iterations):
         temperature = inverse_temperature * (1 - 0.95 ** (step + 1))
         last = step == iterations - 1
-        arguments = (wide, children, logits, means, use, activate, temperature, form, windows, last)
+        arguments = (votes, children, logits, means, use, activate, temperature, form, windows, last)
         means, active, coupling, logits = call(_iterate, *arguments, recompute=recompute)
-    return RoutingOutput(*(x.to(votes.dtype) for x in (means, active.sigmoid(), coupling)))
+    return means, active.sigmoid(), coupling
 
 
 def _iterate(
-    votes: Float[Tensor, "b i j d"],
+    votes: Votes,
     children: Float[Tensor, "b i"],
     logits: Float[Tensor, "b i j"],
     means: Float[Tensor, "b j d"],
@@ -104,20 +122,18 @@ def _iterate(
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
     """One iteration: means, logits of the activations, coupling, and the logits of the next coupling."""
     coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
-    mass = coupling * children[..., None]  # b i j
-    received = mass.sum(dim=1) + _MASS  # b j
-    share = mass / received[:, None]
-    found = torch.einsum("bij,bijd->bjd", share, votes)
-    means = torch.lerp(found, means, _MOMENTUM[form])
-    squares = (votes - means[:, None]).square()  # b i j d
-    variances = torch.einsum("bij,bijd->bjd", share, squares) + _VARIANCE[form]
+    mass = (coupling * children[..., None]).mT.contiguous()  # b j i
+    received = mass.sum(dim=2) + _MASS  # b j
+    share = mass / received[..., None]
+    means = torch.lerp(votes.over_children(share), means, _MOMENTUM[form])
+    squares = votes.squares(means)
+    variances = squares.over_children(share) + _VARIANCE[form]  # b j d
     active = temperature * _evidence(received, variances, use, activate, form)  # b j
     if last:
         return means, active, coupling, logits
-    # a product and a sum: as one einsum, its backward cannot be compiled
-    fit = (squares * variances.reciprocal()[:, None]).sum(dim=3)
-    density = (2 * pi * variances).log().sum(dim=2)[:, None] + fit
-    return means, active, coupling, nn.functional.logsigmoid(active)[:, None] - density / 2
+    fit = squares.over_entries(variances.reciprocal())  # b j i
+    density = (2 * pi * variances).log().sum(dim=2)[..., None] + fit
+    return means, active, coupling, (nn.functional.logsigmoid(active)[..., None] - density / 2).mT
 
 
 def _evidence(
@@ -208,11 +224,49 @@ class EMRouting(Routing):
             recompute=self.recompute,
         )
 
+    def route_children(
+        self,
+        children: Capsules,
+        weight: Float[Tensor, "i c j d"],
+        *,
+        offsets: Float[Tensor, "p i 1 d"] | None = None,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
+        """Route children straight from their poses, without storing the votes where the fused kernel takes the call."""
+        places = 1 if windows is None else len(windows.children)
+        windows = windows if self.competition == "layer" else None
+
+        infer = partial(
+            _infer,
+            iterations=self.iterations,
+            inverse_temperature=self.inverse_temperature,
+            form=self.form,
+            windows=windows,
+            recompute=self.recompute,
+        )
+        found = mix(infer, children, weight, (self.beta_use, self.beta_activate), offsets, places)
+        return RoutingOutput(*(x.to(weight.dtype) for x in found))
+
     def extra_repr(self) -> str:
         return (
             f"iterations={self.iterations}, inverse_temperature={self.inverse_temperature:g}, form={self.form!r}, "
             f"competition={self.competition!r}"
         )
+
+
+def mix(
+    infer: Infer,
+    children: Capsules,
+    weight: Float[Tensor, "i c j d"],
+    shared: tuple[Tensor, ...],
+    offsets: Float[Tensor, "p i 1 d"] | None,
+    places: int,
+) -> tuple[Tensor, ...]:
+    """Call `infer_mixture`, or the kernel of that name."""
+    arguments = (infer, children, weight, [widen(x) for x in shared])
+    places = places if offsets is None else len(offsets)
+    fused = find_fused("infer_mixture", *arguments, offsets=offsets, places=places)
+    return (fused or infer_mixture)(*arguments, offsets=offsets, places=places)
 
 
 def check_competition(competition: str) -> None:
