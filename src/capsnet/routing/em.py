@@ -12,6 +12,7 @@ from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Infer, Votes, Windows, infer_mixture, vote_tensor, widen
 from capsnet.routing.base import ROUTINGS, Routing, call, find_fused
+from capsnet.routing.norm import BatchNorm
 
 Form = Literal["paper", "authors"]
 Competition = Literal["layer", "window"]
@@ -30,6 +31,7 @@ def em_routing(
     *,
     inverse_temperature: float = 0.01,
     form: Form = "paper",
+    variance: float | None = None,
     windows: Windows | None = None,
     recompute: bool = False,
 ) -> RoutingOutput:
@@ -59,6 +61,8 @@ def em_routing(
         form: `"paper"`; or `"authors"`, the constants of the authors' code: 0.1 of the mean of the last iteration is
             kept, 5e-4 is added to the variance, $cost_{jh} = (\beta_{u,j} (1 + \log 2\pi) + \log \sigma^2_{jh}) R_j$,
             and -5000 β_a stands in the place of β_a, which so learns 5000 times as fast.
+        variance: added to each variance; None: that of the `form`. Where it is far below the variance of the first
+            votes, each child goes to one parent at random from the second iteration on, and little is learned.
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
         recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass:
             the votes are then stored once, and not several times for each iteration.
@@ -80,9 +84,10 @@ def em_routing(
         torch.Size([2, 5, 16])
     """
     _check(iterations, form)
-    options = (iterations, inverse_temperature, form, windows, recompute)
-    found = _infer(vote_tensor(votes), widen(activations), widen(beta_use), widen(beta_activate), *options)
-    return RoutingOutput(*(x.to(votes.dtype) for x in found))
+    options = (iterations, inverse_temperature, form, variance, windows, recompute)
+    tensors = (widen(activations), widen(beta_use), widen(beta_activate))
+    means, evidence, coupling = _infer(vote_tensor(votes), *tensors, *options)
+    return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
 
 
 def _infer(
@@ -93,19 +98,21 @@ def _infer(
     iterations: int,
     inverse_temperature: float,
     form: Form,
+    variance: float | None,
     windows: Windows | None,
     recompute: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
-    """Poses, activations and coupling, none in less than float32."""
+    """Poses, logits of the activations, and coupling, none in less than float32."""
     samples, parents = len(children), len(use)
+    least = _VARIANCE[form] if variance is None else variance
     logits = children.new_zeros(samples, children.shape[1], parents)  # b i j
     means = children.new_zeros(samples, parents, votes.pose_dim)  # b j d
     for step in range(iterations):
         temperature = inverse_temperature * (1 - 0.95 ** (step + 1))
         last = step == iterations - 1
-        arguments = (votes, children, logits, means, use, activate, temperature, form, windows, last)
+        arguments = (votes, children, logits, means, use, activate, temperature, form, least, windows, last)
         means, active, coupling, logits = call(_iterate, *arguments, recompute=recompute)
-    return means, active.sigmoid(), coupling
+    return means, active, coupling
 
 
 def _iterate(
@@ -117,6 +124,7 @@ def _iterate(
     activate: Float[Tensor, " j"],
     temperature: float,
     form: Form,
+    least: float,
     windows: Windows | None,
     last: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
@@ -127,7 +135,7 @@ def _iterate(
     share = mass / received[..., None]
     means = torch.lerp(votes.over_children(share), means, _MOMENTUM[form])
     squares = votes.squares(means)
-    variances = squares.over_children(share) + _VARIANCE[form]  # b j d
+    variances = squares.over_children(share) + least  # b j d
     active = temperature * _evidence(received, variances, use, activate, form)  # b j
     if last:
         return means, active, coupling, logits
@@ -168,9 +176,13 @@ class EMRouting(Routing):
         iterations: of EM.
         inverse_temperature: λ at the end of its schedule.
         form: `"paper"`, or the constants of the authors' code: `"authors"`.
+        variance: added to each variance, in place of that of the `form`.
         competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
             between those of one `"window"`.
         recompute: save memory in training, at the price of computing each iteration twice.
+        batch_norm: normalise poses, and the logits of the activations before their last sigmoid, over the batch, as
+            Ribeiro et al. do for `variational_bayes`. The paper does not; with few children its activations hardly
+            differ.
         beta_use: where β_u starts; the paper does not state it (authors' code: 0.5, in the class layer 2).
         beta_activate: where β_a starts; the paper does not state it (authors' code: 0.5, in the class layer 1).
 
@@ -189,8 +201,10 @@ class EMRouting(Routing):
         iterations: int = 3,
         inverse_temperature: float = 0.01,
         form: Form = "paper",
+        variance: float | None = None,
         competition: Competition = "layer",
         recompute: bool = False,
+        batch_norm: bool = False,
         beta_use: float = 0.0,
         beta_activate: float = 0.0,
         device: torch.device | str | None = None,
@@ -200,9 +214,10 @@ class EMRouting(Routing):
         _check(iterations, form)
         check_competition(competition)
         self.iterations, self.inverse_temperature = iterations, inverse_temperature
-        self.form, self.competition, self.recompute = form, competition, recompute
+        self.form, self.variance, self.competition, self.recompute = form, variance, competition, recompute
         self.beta_use = nn.Parameter(torch.full((num_parents,), beta_use, device=device, dtype=dtype))
         self.beta_activate = nn.Parameter(torch.full((num_parents,), beta_activate, device=device, dtype=dtype))
+        self.norms = nn.ModuleList(BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
 
     def forward(
         self,
@@ -212,17 +227,9 @@ class EMRouting(Routing):
         windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route votes; without activations every child counts the same."""
-        return em_routing(
-            votes,
-            votes.new_ones(votes.shape[:2]) if activations is None else activations,
-            self.beta_use,
-            self.beta_activate,
-            self.iterations,
-            inverse_temperature=self.inverse_temperature,
-            form=self.form,
-            windows=windows if self.competition == "layer" else None,
-            recompute=self.recompute,
-        )
+        children = votes.new_ones(votes.shape[:2]) if activations is None else activations
+        tensors = (widen(children), widen(self.beta_use), widen(self.beta_activate))
+        return self._finish(*self._infer(windows)(vote_tensor(votes), *tensors), dtype=votes.dtype)
 
     def route_children(
         self,
@@ -234,18 +241,31 @@ class EMRouting(Routing):
     ) -> RoutingOutput:
         """Route children straight from their poses, without storing the votes where the fused kernel takes the call."""
         places = 1 if windows is None else len(windows.children)
-        windows = windows if self.competition == "layer" else None
+        shared = (self.beta_use, self.beta_activate)
+        found = mix(self._infer(windows), children, weight, shared, offsets, places)
+        return self._finish(*found, dtype=weight.dtype)
 
-        infer = partial(
+    def _infer(self, windows: Windows | None) -> Infer:
+        return partial(
             _infer,
             iterations=self.iterations,
             inverse_temperature=self.inverse_temperature,
             form=self.form,
-            windows=windows,
+            variance=self.variance,
+            windows=windows if self.competition == "layer" else None,
             recompute=self.recompute,
         )
-        found = mix(infer, children, weight, (self.beta_use, self.beta_activate), offsets, places)
-        return RoutingOutput(*(x.to(weight.dtype) for x in found))
+
+    def _finish(
+        self,
+        poses: Float[Tensor, "b j d"],
+        evidence: Float[Tensor, "b j"],
+        coupling: Float[Tensor, "b i j"],
+        dtype: torch.dtype,
+    ) -> RoutingOutput:
+        if self.norms is not None:
+            poses, evidence = self.norms[0](poses), self.norms[1](evidence)
+        return RoutingOutput(*(x.to(dtype) for x in (poses, evidence.sigmoid(), coupling)))
 
     def extra_repr(self) -> str:
         return (

@@ -15,6 +15,7 @@ from capsnet.errors import UserError
 from capsnet.functional import Infer, Votes, Windows, vote_tensor, widen
 from capsnet.routing.base import ROUTINGS, Routing, call
 from capsnet.routing.em import Competition, check_competition, mix
+from capsnet.routing.norm import BatchNorm
 
 # the paper's priors: a flat Dirichlet over parents, a Gaussian at 0 over means, a Wishart with identity scale over
 # precisions, whose degrees of freedom are one more than a pose has entries
@@ -131,28 +132,6 @@ def _check(iterations: int) -> None:
         raise UserError(f"iterations must be at least 1, got {iterations}")
 
 
-class _BatchNorm(nn.Module):
-    """Batch normalisation of each parent without gain and bias, in float32 at least, for a batch of one too."""
-
-    mean: Tensor
-    variance: Tensor
-
-    def __init__(self, num_parents: int, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(num_parents, device=device, dtype=dtype))
-        self.register_buffer("variance", torch.ones(num_parents, device=device, dtype=dtype))
-
-    def forward(self, x: Float[Tensor, "b j *d"]) -> Float[Tensor, "b j *d"]:
-        # one number has no variance: it is measured by those of the past
-        if self.training and x.numel() > x.shape[1]:
-            with torch.no_grad():
-                axes = [axis for axis in range(x.ndim) if axis != 1]
-                self.mean.lerp_(x.mean(dim=axes).to(self.mean.dtype), 0.1)
-                self.variance.lerp_(x.var(dim=axes).to(self.mean.dtype), 0.1)
-            return nn.functional.batch_norm(x, None, None, training=True)
-        return nn.functional.batch_norm(x, self.mean.to(x.dtype), self.variance.to(x.dtype))
-
-
 @ROUTINGS.register("variational_bayes")
 class VariationalBayesRouting(Routing):
     """Variational Bayes routing (Ribeiro et al. 2020): EM routing with priors, which keep Gaussians from collapsing.
@@ -196,7 +175,7 @@ class VariationalBayesRouting(Routing):
         self.iterations, self.competition, self.recompute = iterations, competition, recompute
         self.beta_use = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
         self.beta_activate = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
-        self.norms = nn.ModuleList(_BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
+        self.norms = nn.ModuleList(BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
 
     def forward(
         self,
