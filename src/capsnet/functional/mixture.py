@@ -69,7 +69,7 @@ def infer_mixture(
     weight: Float[Tensor, "i c j d"],
     shared: Sequence[Tensor],
     *,
-    offsets: Float[Tensor, "p i 1 d"] | None = None,
+    offsets: Float[Tensor, "p i 1 rd"] | None = None,
     places: int = 1,
 ) -> tuple[Tensor, ...]:
     """Call `infer(votes, activations, *shared)` on the votes of `children`.
@@ -85,9 +85,9 @@ def infer_mixture(
         places: rows of children that belong to one sample.
 
     Shapes:
-        poses `b i (r c)`, activations `b i`, weight `i c j d`, offsets `p i 1 d` for `p` places.
+        poses `b i (r c)`, activations `b i`, weight `i c j d`, offsets `p i 1 (r d)` for `p` places.
     """
     votes = dense_votes(children.poses, weight)
     if offsets is not None:
-        votes = (votes.unflatten(0, (-1, places)) + offsets).flatten(0, 1)
+        votes = (votes.reshape(-1, places, *votes.shape[1:]) + offsets).flatten(0, 1)
     return infer(vote_tensor(votes), widen(children.activations), *shared)

@@ -52,7 +52,8 @@ class _MatrixVotes(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Float[Tensor, "b j r d i"]) -> tuple[Tensor, Tensor]:
-        return matrix_votes_backward(*ctx.saved_tensors, gradient)
+        rows, weight = ctx.saved_tensors
+        return matrix_votes_backward(rows, weight, gradient)
 
 
 def matrix_votes(
@@ -91,4 +92,4 @@ def matrix_votes_backward(
     per_child = per_child.reshape(children, samples * height, -1)  # i (b r) (j d)
     to_rows = torch.bmm(per_child, weight.flatten(2).mT)  # i (b r) c
     to_weight = torch.bmm(rows.permute(1, 3, 0, 2).reshape(children, width, -1), per_child)  # i c (j d)
-    return to_rows.unflatten(1, (samples, height)).permute(1, 0, 2, 3), to_weight.view(weight.shape)
+    return to_rows.view(children, samples, height, width).permute(1, 0, 2, 3), to_weight.view(weight.shape)

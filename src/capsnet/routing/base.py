@@ -40,7 +40,7 @@ class Routing(nn.Module, ABC):
 
     coupling_axis: ClassVar[str | None] = "j"
     orders_children: ClassVar[bool] = False
-    mixes_samples: ClassVar[bool] = False
+    mixes_samples: bool = False
     activates: ClassVar[bool] = True
     uses_poses: ClassVar[bool] = False
     uses_windows: ClassVar[bool] = False
@@ -78,7 +78,7 @@ class Routing(nn.Module, ABC):
         children: Capsules,
         weight: Float[Tensor, "i c j d"],
         *,
-        offsets: Float[Tensor, "p i 1 d"] | None = None,
+        offsets: Float[Tensor, "p i 1 rd"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
         """Do `forward` on the votes of `children`; a fused implementation that never builds them may stand in.
@@ -91,7 +91,7 @@ class Routing(nn.Module, ABC):
         """
         votes = dense_votes(children.poses, weight)
         if offsets is not None:
-            votes = (votes.unflatten(0, (-1, len(offsets))) + offsets).flatten(0, 1)
+            votes = (votes.reshape(-1, len(offsets), *votes.shape[1:]) + offsets).flatten(0, 1)
         return self.route_votes(votes, children, windows)
 
 

@@ -132,7 +132,7 @@ class DynamicRouting(Routing):
         children: Capsules,
         weight: Float[Tensor, "i c j d"],
         *,
-        offsets: Float[Tensor, "p i 1 d"] | None = None,
+        offsets: Float[Tensor, "p i 1 rd"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route children straight from their poses, by the fused kernel where it takes the call."""
@@ -143,7 +143,7 @@ class DynamicRouting(Routing):
         fused = find_fused("dynamic_routing", *arguments, **options) if vectors else None
         if fused is None:
             return super().route_children(children, weight, offsets=offsets)
-        return fused(*arguments, **options)
+        return fused(*arguments, **options)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         learned = self.bias is not None

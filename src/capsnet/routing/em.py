@@ -8,14 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import Infer, Votes, Windows, infer_mixture, vote_tensor, widen
-from capsnet.routing.base import ROUTINGS, Routing, call, find_fused
-from capsnet.routing.norm import BatchNorm
+from capsnet.functional import Infer, Votes, Windows, vote_tensor, widen
+from capsnet.routing.base import ROUTINGS, call
+from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations
 
 Form = Literal["paper", "authors"]
-Competition = Literal["layer", "window"]
 
 _MASS = 1e-7
 _VARIANCE = {"paper": 1e-4, "authors": 5e-4}
@@ -83,10 +82,20 @@ def em_routing(
         >>> em_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
         torch.Size([2, 5, 16])
     """
-    _check(iterations, form)
-    options = (iterations, inverse_temperature, form, variance, windows, recompute)
-    tensors = (widen(activations), widen(beta_use), widen(beta_activate))
-    means, evidence, coupling = _infer(vote_tensor(votes), *tensors, *options)
+    check_iterations(iterations)
+    _check(form)
+    means, evidence, coupling = _infer(
+        vote_tensor(votes),
+        widen(activations),
+        widen(beta_use),
+        widen(beta_activate),
+        iterations=iterations,
+        inverse_temperature=inverse_temperature,
+        form=form,
+        variance=variance,
+        windows=windows,
+        recompute=recompute,
+    )
     return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
 
 
@@ -95,6 +104,7 @@ def _infer(
     children: Float[Tensor, "b i"],
     use: Float[Tensor, " j"],
     activate: Float[Tensor, " j"],
+    *,
     iterations: int,
     inverse_temperature: float,
     form: Form,
@@ -156,15 +166,13 @@ def _evidence(
     return -received * (use[:, None] * (1 + log(2 * pi)) + variances.log()).sum(dim=2) - 5000 * activate
 
 
-def _check(iterations: int, form: str) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+def _check(form: str) -> None:
     if form not in ("paper", "authors"):
         raise UserError(f"form must be 'paper' or 'authors', got {form!r}")
 
 
 @ROUTINGS.register("em")
-class EMRouting(Routing):
+class EMRouting(GaussianRouting):
     """EM routing (Hinton et al. 2018): each parent is a Gaussian over the votes of the children that it explains.
 
     `em_routing` as a module; it learns β_u and β_a for each parent.
@@ -190,8 +198,6 @@ class EMRouting(Routing):
         UserError: fewer than one iteration, or an unknown option.
     """
 
-    uses_windows = True
-
     def __init__(
         self,
         num_children: int,
@@ -210,86 +216,36 @@ class EMRouting(Routing):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(num_children, num_parents, parent_dim=parent_dim)
-        _check(iterations, form)
-        check_competition(competition)
-        self.iterations, self.inverse_temperature = iterations, inverse_temperature
-        self.form, self.variance, self.competition, self.recompute = form, variance, competition, recompute
-        self.beta_use = nn.Parameter(torch.full((num_parents,), beta_use, device=device, dtype=dtype))
-        self.beta_activate = nn.Parameter(torch.full((num_parents,), beta_activate, device=device, dtype=dtype))
-        self.norms = nn.ModuleList(BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
+        super().__init__(
+            num_children,
+            num_parents,
+            parent_dim=parent_dim,
+            iterations=iterations,
+            competition=competition,
+            recompute=recompute,
+            batch_norm=batch_norm,
+            beta_use=beta_use,
+            beta_activate=beta_activate,
+            device=device,
+            dtype=dtype,
+        )
+        _check(form)
+        self.inverse_temperature, self.form, self.variance = inverse_temperature, form, variance
 
-    def forward(
-        self,
-        votes: Float[Tensor, "b i j d"],
-        activations: Float[Tensor, "b i"] | None = None,
-        *,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route votes; without activations every child counts the same."""
-        children = votes.new_ones(votes.shape[:2]) if activations is None else activations
-        tensors = (widen(children), widen(self.beta_use), widen(self.beta_activate))
-        return self._finish(*self._infer(windows)(vote_tensor(votes), *tensors), dtype=votes.dtype)
-
-    def route_children(
-        self,
-        children: Capsules,
-        weight: Float[Tensor, "i c j d"],
-        *,
-        offsets: Float[Tensor, "p i 1 d"] | None = None,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route children straight from their poses, without storing the votes where the fused kernel takes the call."""
-        places = 1 if windows is None else len(windows.children)
-        shared = (self.beta_use, self.beta_activate)
-        found = mix(self._infer(windows), children, weight, shared, offsets, places)
-        return self._finish(*found, dtype=weight.dtype)
-
-    def _infer(self, windows: Windows | None) -> Infer:
+    def infer(self, windows: Windows | None) -> Infer:
+        """`em_routing` without its last sigmoid."""
         return partial(
             _infer,
             iterations=self.iterations,
             inverse_temperature=self.inverse_temperature,
             form=self.form,
             variance=self.variance,
-            windows=windows if self.competition == "layer" else None,
+            windows=windows,
             recompute=self.recompute,
         )
 
-    def _finish(
-        self,
-        poses: Float[Tensor, "b j d"],
-        evidence: Float[Tensor, "b j"],
-        coupling: Float[Tensor, "b i j"],
-        dtype: torch.dtype,
-    ) -> RoutingOutput:
-        if self.norms is not None:
-            poses, evidence = self.norms[0](poses), self.norms[1](evidence)
-        return RoutingOutput(*(x.to(dtype) for x in (poses, evidence.sigmoid(), coupling)))
-
     def extra_repr(self) -> str:
         return (
-            f"iterations={self.iterations}, inverse_temperature={self.inverse_temperature:g}, form={self.form!r}, "
-            f"competition={self.competition!r}"
+            f"{super().extra_repr()}, inverse_temperature={self.inverse_temperature:g}, form={self.form!r}, "
+            f"variance={self.variance}"
         )
-
-
-def mix(
-    infer: Infer,
-    children: Capsules,
-    weight: Float[Tensor, "i c j d"],
-    shared: tuple[Tensor, ...],
-    offsets: Float[Tensor, "p i 1 d"] | None,
-    places: int,
-) -> tuple[Tensor, ...]:
-    """Call `infer_mixture`, or the kernel of that name."""
-    arguments = (infer, children, weight, [widen(x) for x in shared])
-    places = places if offsets is None else len(offsets)
-    fused = find_fused("infer_mixture", *arguments, offsets=offsets, places=places)
-    return (fused or infer_mixture)(*arguments, offsets=offsets, places=places)
-
-
-def check_competition(competition: str) -> None:
-    """Refuse a competition that is neither of the layer nor of a window."""
-    if competition not in ("layer", "window"):
-        raise UserError(f"competition must be 'layer' or 'window', got {competition!r}")

@@ -8,14 +8,12 @@ from math import e, log, pi
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from capsnet.capsules import Capsules, RoutingOutput
-from capsnet.errors import UserError
+from capsnet.capsules import RoutingOutput
 from capsnet.functional import Infer, Votes, Windows, vote_tensor, widen
-from capsnet.routing.base import ROUTINGS, Routing, call
-from capsnet.routing.em import Competition, check_competition, mix
-from capsnet.routing.norm import BatchNorm
+from capsnet.routing.base import ROUTINGS, call
+from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations
 
 # the paper's priors: a flat Dirichlet over parents, a Gaussian at 0 over means, a Wishart with identity scale over
 # precisions, whose degrees of freedom are one more than a pose has entries
@@ -75,9 +73,16 @@ def variational_bayes_routing(
         >>> variational_bayes_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
         torch.Size([2, 5, 16])
     """
-    _check(iterations)
-    tensors = (widen(activations), widen(beta_use), widen(beta_activate))
-    means, evidence, coupling = _infer(vote_tensor(votes), *tensors, iterations, windows, recompute)
+    check_iterations(iterations)
+    means, evidence, coupling = _infer(
+        vote_tensor(votes),
+        widen(activations),
+        widen(beta_use),
+        widen(beta_activate),
+        iterations=iterations,
+        windows=windows,
+        recompute=recompute,
+    )
     return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
 
 
@@ -86,6 +91,7 @@ def _infer(
     children: Float[Tensor, "b i"],
     use: Float[Tensor, " j"],
     activate: Float[Tensor, " j"],
+    *,
     iterations: int,
     windows: Windows | None,
     recompute: bool,
@@ -127,13 +133,8 @@ def _iterate(
     return means, evidence, coupling, (constant[..., None] - nu[..., None] * fit / 2).mT
 
 
-def _check(iterations: int) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
-
-
 @ROUTINGS.register("variational_bayes")
-class VariationalBayesRouting(Routing):
+class VariationalBayesRouting(GaussianRouting):
     """Variational Bayes routing (Ribeiro et al. 2020): EM routing with priors, which keep Gaussians from collapsing.
 
     `variational_bayes_routing` as a module. It learns β_u and β_a for each parent, and normalises the poses, and the
@@ -154,7 +155,6 @@ class VariationalBayesRouting(Routing):
     """
 
     mixes_samples = True
-    uses_windows = True
 
     def __init__(
         self,
@@ -169,54 +169,18 @@ class VariationalBayesRouting(Routing):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(num_children, num_parents, parent_dim=parent_dim)
-        _check(iterations)
-        check_competition(competition)
-        self.iterations, self.competition, self.recompute = iterations, competition, recompute
-        self.beta_use = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
-        self.beta_activate = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
-        self.norms = nn.ModuleList(BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
+        super().__init__(
+            num_children,
+            num_parents,
+            parent_dim=parent_dim,
+            iterations=iterations,
+            competition=competition,
+            recompute=recompute,
+            batch_norm=batch_norm,
+            device=device,
+            dtype=dtype,
+        )
 
-    def forward(
-        self,
-        votes: Float[Tensor, "b i j d"],
-        activations: Float[Tensor, "b i"] | None = None,
-        *,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route votes; without activations every child counts the same."""
-        children = votes.new_ones(votes.shape[:2]) if activations is None else activations
-        tensors = (widen(children), widen(self.beta_use), widen(self.beta_activate))
-        return self._finish(*self._infer(windows)(vote_tensor(votes), *tensors), dtype=votes.dtype)
-
-    def route_children(
-        self,
-        children: Capsules,
-        weight: Float[Tensor, "i c j d"],
-        *,
-        offsets: Float[Tensor, "p i 1 d"] | None = None,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route children straight from their poses, without storing the votes where the fused kernel takes the call."""
-        places = 1 if windows is None else len(windows.children)
-        shared = (self.beta_use, self.beta_activate)
-        found = mix(self._infer(windows), children, weight, shared, offsets, places)
-        return self._finish(*found, dtype=weight.dtype)
-
-    def _infer(self, windows: Windows | None) -> Infer:
-        windows = windows if self.competition == "layer" else None
+    def infer(self, windows: Windows | None) -> Infer:
+        """`variational_bayes_routing` without its last sigmoid."""
         return partial(_infer, iterations=self.iterations, windows=windows, recompute=self.recompute)
-
-    def _finish(
-        self,
-        poses: Float[Tensor, "b j d"],
-        evidence: Float[Tensor, "b j"],
-        coupling: Float[Tensor, "b i j"],
-        dtype: torch.dtype,
-    ) -> RoutingOutput:
-        if self.norms is not None:
-            poses, evidence = self.norms[0](poses), self.norms[1](evidence)
-        return RoutingOutput(*(x.to(dtype) for x in (poses, evidence.sigmoid(), coupling)))
-
-    def extra_repr(self) -> str:
-        return f"iterations={self.iterations}, batch_norm={self.norms is not None}, competition={self.competition!r}"

@@ -30,7 +30,7 @@ def infer_mixture(
     weight: Float[Tensor, "i c j d"],
     shared: Sequence[Tensor],
     *,
-    offsets: Float[Tensor, "p i 1 d"] | None = None,
+    offsets: Float[Tensor, "p i 1 rd"] | None = None,
     places: int = 1,
 ) -> tuple[Tensor, ...]:
     """Call `infer` on the votes of a few samples at a time, in the backward pass once more.
@@ -50,7 +50,7 @@ def refuses(
     weight: Float[Tensor, "i c j d"],
     shared: Sequence[Tensor],
     *,
-    offsets: Float[Tensor, "p i 1 d"] | None = None,
+    offsets: Float[Tensor, "p i 1 rd"] | None = None,
     places: int = 1,
 ) -> str | None:
     """Say why a call is not for this implementation, or None where it is.
@@ -80,7 +80,7 @@ class _Mixture(torch.autograd.Function):
         poses: Float[Tensor, "b i rc"],
         activations: Float[Tensor, "b i"],
         weight: Float[Tensor, "i c j d"],
-        offsets: Float[Tensor, "p i 1 d"] | None,
+        offsets: Float[Tensor, "p i 1 rd"] | None,
         *shared: Tensor,
     ) -> tuple[Tensor, ...]:
         ctx.infer, ctx.places, ctx.num_shared = infer, places, len(shared)
@@ -115,7 +115,7 @@ class _Mixture(torch.autograd.Function):
                 asked = [
                     (x, g[rows]) for x, g in zip(found, gradients, strict=True) if g is not None and x.requires_grad
                 ]
-                torch.autograd.backward(*zip(*asked, strict=True))
+                torch.autograd.backward([x for x, _ in asked], [g for _, g in asked])
                 to_activations[rows] = here.grad
                 to_poses[rows] = scratch.backward(to_weight)
             return to_weight, [torch.zeros_like(x) if x.grad is None else x.grad for x in mine]

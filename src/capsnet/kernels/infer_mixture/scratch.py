@@ -20,13 +20,13 @@ class ScratchVotes:
         backward: make room for a gradient.
 
     Shapes:
-        weight `i c j d`, offsets `p i 1 d`.
+        weight `i c j d`, offsets `p i 1 (r d)`.
     """
 
     def __init__(
         self,
         weight: Float[Tensor, "i c j d"],
-        offsets: Float[Tensor, "p i 1 d"] | None,
+        offsets: Float[Tensor, "p i 1 rd"] | None,
         rows: int,
         *,
         backward: bool = False,
@@ -38,7 +38,7 @@ class ScratchVotes:
     def fill(self, poses: Float[Tensor, "b i rc"]) -> None:
         """Make the votes of children."""
         children, width, parents, columns = self.weight.shape
-        self._children = poses.unflatten(2, (-1, width))  # b i r c
+        self._children = poses.reshape(*poses.shape[:2], -1, width)  # b i r c
         shape = (parents, self._children.shape[2], columns, children)
         if not self._room:
             self._room = [poses.new_empty(self.rows, *shape) for _ in range(4 if self._backward else 3)]
@@ -46,7 +46,7 @@ class ScratchVotes:
         matrix_votes(self._children, self.weight, out=mine[0])
         self.values, self.centred, self.squared, *more = (x.flatten(2, 3) for x in mine)
         if self._offsets is not None:
-            self.values.unflatten(0, (-1, len(self._offsets))).add_(self._offsets)
+            self.values.view(-1, len(self._offsets), *self.values.shape[1:]).add_(self._offsets)
         if more:
             self.gradient = more[0].zero_()
         self.pose_dim = self.values.shape[2]
@@ -54,7 +54,8 @@ class ScratchVotes:
 
     def backward(self, to_weight: Float[Tensor, "i c j d"]) -> Float[Tensor, "b i rc"]:
         """The gradient to the poses; that to the weight is added to `to_weight`."""
-        gradient = self.gradient.unflatten(2, (self._children.shape[2], -1))
+        rows, parents, _, children = self.gradient.shape
+        gradient = self.gradient.view(rows, parents, self._children.shape[2], -1, children)
         to_children, more = matrix_votes_backward(self._children, self.weight, gradient, self.centred)
         to_weight += more
         return to_children.flatten(2)
@@ -97,8 +98,9 @@ class ScratchSquares:
 
     def over_children(self, weights: Float[Tensor, "b j i"]) -> Float[Tensor, "b j d"]:
         """Sum over children, each weighed."""
-        self._spread: Tensor = _Spread.apply(self._means, weights, self)  # type: ignore[no-untyped-call]
-        return self._spread
+        spread: Tensor = _Spread.apply(self._means, weights, self)  # type: ignore[no-untyped-call]
+        self._spread = spread
+        return spread
 
     def over_entries(self, weights: Float[Tensor, "b j d"]) -> Float[Tensor, "b j i"]:
         """Sum over the entries of a vote, each weighed."""
