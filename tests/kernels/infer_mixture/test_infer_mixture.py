@@ -1,5 +1,7 @@
 """The kernel against the plain function, through layers that use it."""
 
+import gc
+
 import pytest
 import torch
 
@@ -98,6 +100,15 @@ def test_memory_that_was_never_written_is_not_read(monkeypatch):
         torch.use_deterministic_algorithms(False)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_nothing_of_a_step_stays_in_memory():
+    layer, children = make("em", LAYERS["windows that share children"], torch.float32)
+    run("auto", layer, children)
+    gc.collect()
+    assert not [
+        x for x in gc.get_objects() if type(x).__name__ in ("ScratchSquares", "ScratchVotes", "_SpreadBackward")
+    ]
 
 
 def test_a_parameter_without_effect_has_a_zero_gradient():

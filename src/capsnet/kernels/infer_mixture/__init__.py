@@ -92,6 +92,7 @@ class _Mixture(torch.autograd.Function):
             for rows in _chunks(samples, places, scratch.rows):
                 scratch.fill(poses[rows])
                 found.append(infer(scratch, activations[rows], *shared))
+                scratch.forget()
             return found
 
         parts = in_parts(len(poses) // places, work, at_least=1)
@@ -116,6 +117,7 @@ class _Mixture(torch.autograd.Function):
                     (x, g[rows]) for x, g in zip(found, gradients, strict=True) if g is not None and x.requires_grad
                 ]
                 torch.autograd.backward([x for x, _ in asked], [g for _, g in asked])
+                scratch.forget()
                 to_activations[rows] = here.grad
                 to_poses[rows] = scratch.backward(to_weight)
             return to_weight, [torch.zeros_like(x) if x.grad is None else x.grad for x in mine]

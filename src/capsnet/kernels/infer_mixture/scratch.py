@@ -34,6 +34,7 @@ class ScratchVotes:
         self.weight, self.rows, self._backward = weight, rows, backward
         self._offsets = None if offsets is None else offsets.permute(0, 2, 3, 1).contiguous()  # p 1 d i
         self._room: list[Tensor] = []
+        self._given: list[ScratchSquares] = []
 
     def fill(self, poses: Float[Tensor, "b i rc"]) -> None:
         """Make the votes of children."""
@@ -70,7 +71,15 @@ class ScratchVotes:
 
     def squares(self, means: Float[Tensor, "b j d"]) -> "ScratchSquares":
         """The squared distances of the votes from a mean."""
-        return ScratchSquares(self, means)
+        squares = ScratchSquares(self, means)
+        self._given.append(squares)
+        return squares
+
+    def forget(self) -> None:
+        """Let go of the graph: its nodes and `ScratchSquares` hold one another, which Python's collector cannot see."""
+        for squares in self._given:
+            squares.forget()
+        self._given.clear()
 
     def centre(self, squares: "ScratchSquares", means: Float[Tensor, "b j d"]) -> None:
         """Let `centred` and `squared` be those that `squares` asks for."""
@@ -101,6 +110,11 @@ class ScratchSquares:
         spread: Tensor = _Spread.apply(self._means, weights, self)  # type: ignore[no-untyped-call]
         self._spread = spread
         return spread
+
+    def forget(self) -> None:
+        """Let go of tensors whose graph holds this object."""
+        del self._means, self._spread
+        self.pending = None
 
     def over_entries(self, weights: Float[Tensor, "b j d"]) -> Float[Tensor, "b j i"]:
         """Sum over the entries of a vote, each weighed."""
