@@ -6,9 +6,10 @@ from capsnet import functional, layers, losses, routing
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.models import create_model, list_models
-from capsnet.training import Evaluation, Run, RunConfig, evaluate, load, train
+from capsnet.training import Callback, Evaluation, Run, RunConfig, evaluate, load, train
 
 __all__ = [
+    "Callback",
     "CapsNetOutput",
     "Capsules",
     "Evaluation",
