@@ -104,7 +104,7 @@ def _read(name: str, summary: str) -> Verb:
     flags, arguments = [Flag("--help", "show help", None)], Slot()
     for field in dataclasses.fields(options):
         kind, markers = _unwrap(hints[field.name])
-        if _SUPPRESS <= markers:
+        if markers >= _SUPPRESS:
             continue
         value, many = _value(f"{name}.{field.name}", kind)
         if markers >= _POSITIONAL:
