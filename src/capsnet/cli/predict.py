@@ -65,6 +65,11 @@ def main(args: list[str]) -> None:
     rows = zip(options.images, output.lengths.tolist(), strict=True)
     count = 1 if getattr(model, "pairing", None) is None else 2
     predictions = [_prediction(path, lengths, names, count) for path, lengths in rows]
+    if preparation == "digit":
+        # an even surface comes back black
+        for prediction, image in zip(predictions, images, strict=True):
+            if not image.any():
+                prediction |= {"label": None, "class_name": None}
     if options.json:
         print_json({"predictions": predictions})
         return
@@ -91,6 +96,9 @@ def _prediction(path: Path, lengths: list[float], names: tuple[str, ...], count:
 
 
 def _print(prediction: dict[str, object], names: tuple[str, ...]) -> None:
+    if prediction["label"] is None:
+        print(f"{prediction['file']}: no digit found, the image is even (--as-is shows it to the network as it is)")
+        return
     lengths: list[float] = prediction["lengths"]  # type: ignore[assignment]
     width = max(len(name) for name in names)
     found: list[str] = prediction.get("class_names", [prediction["class_name"]])  # type: ignore[assignment]

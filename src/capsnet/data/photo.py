@@ -11,8 +11,11 @@ from jaxtyping import Float
 from PIL import Image
 from scipy import ndimage
 
+# larger images are shrunk to this first
 _WORK_SIDE = 640
-_BOX_SHARE = 20 / 28
+# side of the box around a digit, in a frame of 28 and in larger ones; in smaller ones the same share of it
+_BOX, _FRAME = 20, 28
+# ink that differs less from paper, of 255 steps of grey, is none
 _FAINTEST = 8.0
 
 
@@ -54,9 +57,7 @@ def center_digit(image: Image.Image, height: int = 28, width: int = 28) -> Cente
     if not mask.any():
         return CenteredDigit(Image.new("L", (width, height), 0), None)
     rows, columns = np.nonzero(mask)
-    left, top, right, bottom = (
-        int(value) for value in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    )
+    left, top, right, bottom = (int(value) for value in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
     scale_x, scale_y = image.width / grey.width, image.height / grey.height
     box = (int(left * scale_x), int(top * scale_y), round(right * scale_x), round(bottom * scale_y))
     if image.size == (width, height) and _is_centered(ink, (right - left, bottom - top)):
@@ -115,12 +116,16 @@ def _without_specks(mask: np.ndarray) -> np.ndarray:
 def _is_centered(ink: Float[np.ndarray, "h w"], size: tuple[int, int]) -> bool:
     """Whether ink lies in its frame as MNIST's does; a pixel on each side may be too faint to be in the box."""
     center = np.array(ndimage.center_of_mass(ink))
-    side = round(min(ink.shape) * _BOX_SHARE)
+    side = _box_side(*ink.shape)
     return side - 2 <= max(size) <= side and bool((np.abs(center - (np.array(ink.shape) - 1) / 2) <= 1.0).all())
 
 
+def _box_side(height: int, width: int) -> int:
+    return max(1, min(_BOX, round(min(height, width) * _BOX / _FRAME)))
+
+
 def _frame(ink: Float[np.ndarray, "h w"], height: int, width: int) -> Image.Image:
-    side = max(1, round(min(height, width) * _BOX_SHARE))
+    side = _box_side(height, width)
     digit = Image.fromarray(ink.round().astype(np.uint8))
     factor = side / max(digit.size)
     size = (max(1, round(digit.width * factor)), max(1, round(digit.height * factor)))
