@@ -78,7 +78,8 @@ def load_viewpoints(column: str, familiar: tuple[int, ...], data_dir: Path | Non
         assert part.info is not None
         known = torch.isin(part.info[:, INFO.index(column)], torch.tensor(familiar))
         parts.append(part.select((known == wanted).nonzero()[:, 0]))
-    return Dataset(f"smallnorb-{column}", *parts)
+    train, test = parts
+    return Dataset(f"smallnorb-{column}", train, test)
 
 
 def read_norb(path: Path, kind: np.dtype, sizes: tuple[int | None, ...]) -> Tensor:

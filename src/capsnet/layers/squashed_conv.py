@@ -66,7 +66,8 @@ class SquashedConv(nn.Module):
     def forward(self, maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b td h2 w2"]:
         """Find the capsules of every place."""
         found: Tensor = self.conv(maps)
-        return squash(found.unflatten(1, (-1, self.dim)), dim=2).flatten(1, 2)
+        capsules = found.reshape(len(found), -1, self.dim, *found.shape[2:])
+        return squash(capsules, dim=2).flatten(1, 2)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"

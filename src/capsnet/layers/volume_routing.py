@@ -111,9 +111,10 @@ class VolumeCapsules(nn.Module):
 
     def votes(self, maps: Float[Tensor, "b ic h w"]) -> Float[Tensor, "b i j d h w"]:
         """What each type of child thinks each parent looks like at each place."""
-        each = maps.unflatten(1, (self.child_types, self.child_dim)).flatten(0, 1)
+        samples, _, rows, columns = maps.shape
+        each = maps.reshape(-1, self.child_dim, rows, columns)  # (b i) c h w
         found = nn.functional.conv2d(each, self.weight.flatten(0, 1), padding=self.weight.shape[3] // 2)
-        return found.unflatten(0, (-1, self.child_types)).unflatten(2, self.weight.shape[:2])
+        return found.reshape(samples, self.child_types, *self.weight.shape[:2], rows, columns)
 
     def forward(self, maps: Float[Tensor, "b ic h w"]) -> Float[Tensor, "b jd h w"]:
         """Find the parents of every place."""

@@ -44,15 +44,15 @@ add_recipe(
         "code tests whenever it is from 99.2 to 99.3 %; --data affnist-like where affNIST's file is not at hand",
     ),
 )
-for _data, _title, _changes in (
-    ("fashion-mnist", "Fashion-MNIST", {"shift": 2, "flip": True}),
-    ("svhn", "SVHN", {"shift": 4}),
-    ("cifar10", "CIFAR-10", {"shift": 4, "flip": True}),
+for _data, _title, _shift, _flip in (
+    ("fashion-mnist", "Fashion-MNIST", 2, True),
+    ("svhn", "SVHN", 4, False),
+    ("cifar10", "CIFAR-10", 4, True),
 ):
     add_recipe(
         f"ribeiro2020-{_data}",
         Recipe(
-            replace(_TRAINING, data=_data, **_changes),
+            replace(_TRAINING, data=_data, shift=_shift, flip=_flip),
             summary=f"variational Bayes routing on {_title}",
             source=_SOURCE,
             reported=UNCHECKED,

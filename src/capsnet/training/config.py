@@ -162,7 +162,8 @@ class RunConfig:
             decays: float = sum(epoch >= milestone for milestone in self.lr_milestones)
         else:
             decays = step / self.lr_decay_steps if self.lr_decay_steps else epoch
-        return max(self.lr * self.lr_decay**decays, min(self.lr, self.lr_floor))
+        rate: float = self.lr * self.lr_decay**decays
+        return max(rate, min(self.lr, self.lr_floor))
 
     def to_json(self) -> str:
         """The text of `config.json`."""
