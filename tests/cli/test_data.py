@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 from tests.cli.test_cli import call
-from tests.official import write_affnist, write_cifar10, write_mnist, write_smallnorb, write_svhn
+from tests.official import write_affnist, write_cifar10, write_cifar100, write_mnist, write_smallnorb, write_svhn
 
 SETS = {
     "mnist": (write_mnist, [1, 28, 28], 20, 20),
@@ -13,7 +13,10 @@ SETS = {
     "affnist-like": (write_mnist, [1, 40, 40], 20, 20),
     "affnist": (write_affnist, [1, 40, 40], 20, 10),
     "cifar10": (write_cifar10, [3, 32, 32], 20, 4),
+    "cifar100": (write_cifar100, [3, 32, 32], 6, 6),
     "smallnorb": (write_smallnorb, [2, 96, 96], 10, 10),
+    "smallnorb-azimuth": (write_smallnorb, [2, 96, 96], 3, 7),
+    "smallnorb-elevation": (write_smallnorb, [2, 96, 96], 4, 6),
     "svhn": (write_svhn, [3, 32, 32], 12, 12),
 }
 

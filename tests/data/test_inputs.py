@@ -35,7 +35,12 @@ def test_standardised_inputs_do_not_depend_on_brightness_and_contrast(images):
 
 @pytest.mark.parametrize(
     ("sides", "words"),
-    [({"crop": 13}, "--crop must be 0 to 12"), ({"shrink": 13}, "--shrink"), ({"shrink": 6, "crop": 7}, "0 to 6")],
+    [
+        ({"crop": 13}, "--crop must be 0 to 12"),
+        ({"shrink": 13}, "--shrink"),
+        ({"shrink": 6, "crop": 7}, "0 to 6"),
+        ({"enlarge": 11}, "--enlarge must be at least 12"),
+    ],
 )
 def test_a_patch_larger_than_the_image_is_refused(sides, words):
     with pytest.raises(UserError, match=words):
@@ -58,6 +63,31 @@ def test_only_what_is_needed_is_drawn():
     everything = Augmentation(2, 15.0, True, 63.0, 0.8)
     names = list(everything.draw(4, Inputs((1, 8, 8), crop=6), generator))
     assert names == ["shift", "angle", "corner", "flip", "brightness", "contrast"]
+
+
+def test_distortions_are_drawn_where_asked():
+    digits = Augmentation(0, 30.0, rotation_chance=0.5, squeeze=7, place=True, erase=4)
+    draws = digits.draw(2000, Inputs((1, 28, 28)), torch.Generator().manual_seed(0))
+    assert list(draws) == ["angle", "squeeze", "place", "erase"]
+    assert 0.45 < (draws["angle"] == 0).float().mean() < 0.55
+    assert (draws["erase"].min(), draws["erase"].max()) == (0, 24)
+
+
+def test_erased_square_is_black_in_what_the_model_sees(images):
+    erase = Augmentation(erase=3)
+    draws = {"erase": torch.full((6, 2), 4)}
+    seen = erase.vary(images, draws, Inputs((2, 12, 12)))
+    assert seen[:, :, 4:7, 4:7].eq(0).all()
+    assert seen[:, :, :4].equal(images[:, :, :4].float())
+
+
+def test_images_are_enlarged_before_a_patch_is_cut_out(images):
+    inputs = Inputs((2, 12, 12), enlarge=24, crop=20)
+    assert inputs.shape == (2, 20, 20)
+    whole = torch.nn.functional.interpolate(images.float(), scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(inputs.view(images), whole[:, :, 2:22, 2:22])
+    draws = Augmentation().draw(500, inputs, torch.Generator().manual_seed(0))
+    assert draws["corner"].max() == 4
 
 
 def test_draws_stay_in_their_ranges():

@@ -28,6 +28,15 @@ def test_toy_and_viewpoint_are_kept(tmp_path):
     assert train.select(torch.tensor([8, 0])).info.tolist() == [[8, 8, 16, 2], [4, 0, 0, 0]]
 
 
+@pytest.mark.parametrize(("column", "familiar"), [("azimuth", {0, 2, 4, 30, 32, 34}), ("elevation", {0, 1, 2})])
+def test_familiar_viewpoints_are_trained_on_and_all_others_tested(tmp_path, column, familiar):
+    dataset = load_data(f"smallnorb-{column}", data_dir=write_smallnorb(tmp_path, 20))
+    seen, new = (set(part.info[:, INFO.index(column)].tolist()) for part in (dataset.train, dataset.test))
+    every = set(norb_arrays("training", 20)["info"][:, INFO.index(column)].tolist())
+    assert seen == familiar & every
+    assert new == every - familiar
+
+
 def test_unpacked_files_are_found_too(tmp_path):
     write_smallnorb(tmp_path)
     for path in (tmp_path / "smallnorb").glob("*.gz"):

@@ -23,6 +23,8 @@ SMALL = {
     "attention-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "types": (3, 3, 3)},
     "attention-capsnet-cifar100": {"stages": ((4, 1, 1), (6, 1, 2)), "types": (3, 3, 3)},
     "attention-capsnet-small": {"stages": ((4, 1, 2), (6, 1, 2)), "types": (3, 3, 3)},
+    "deepcaps": {"stem_channels": 8, "types": 3},
+    "deepcaps-small": {"stem_channels": 8, "types": 3},
     "self-routing-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "types": 3, "pose_dim": 4},
 }
 models = pytest.mark.parametrize("name", list_models())
@@ -142,6 +144,7 @@ def test_loss_is_one_that_the_package_has(name):
         ("attention-capsnet", {"hidden": (4, 3), "schedule": "sequential", "iterations": 3, "decoder": True}),
         ("em-capsnet", {"decoder": True, "routing": "self_routing", "initialisation": "authors"}),
         ("vb-capsnet", {"routing": "em", "coordinates": "none", "routing_options": {"competition": "window"}}),
+        ("deepcaps", {"loss": "hard-margin", "iterations": 1}),
         ("efficient-capsnet", {"decoder": "upsampling", "routing": "dynamic"}),
     ],
 )

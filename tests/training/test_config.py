@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,11 @@ def test_recipes_survive_json(name):
         ({"lr": 0.0}, "--lr must be above 0"),
         ({"lr": float("nan")}, "--lr must be above 0"),
         ({"lr_decay": 1.1}, "--lr-decay is a factor of at most 1"),
+        ({"momentum": 1.0}, "--momentum is a share below 1, got 1.0"),
+        ({"weight_decay": -1e-4}, "--weight-decay must be at least 0"),
+        ({"schedule": "step"}, "--schedule step and --lr-milestones go together"),
+        ({"lr_milestones": (3,)}, "--schedule step and --lr-milestones go together"),
+        ({"schedule": "step", "lr_milestones": (3, 0)}, "--lr-milestones are epochs, from 1, got 0"),
         ({"recon_weight": -1.0}, "--recon-weight must be at least 0"),
         ({"limit": -5}, "--limit must be at least 0"),
         ({"stop_at": 99.2}, "--stop-at is an accuracy from 0 to 1, got 99.2"),
@@ -56,6 +62,30 @@ def test_rate_of_one_cycle_rises_for_a_fifth_of_the_run_and_falls_to_nothing():
     assert max(rates) == rates[19] == pytest.approx(2e-3)
     assert rates[99] == pytest.approx(2e-3 / 81)
     assert rates == sorted(rates[:20]) + sorted(rates[20:], reverse=True)
+
+
+def test_rate_of_steps_falls_after_each_milestone():
+    config = RunConfig(schedule="step", lr=0.1, lr_decay=0.1, lr_milestones=(2, 4))
+    rates = [config.learning_rate(step, 10) for step in (0, 19, 20, 39, 40, 400)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_rate_falls_to_its_floor_and_not_above_its_start():
+    config = RunConfig(lr=5e-4, lr_decay=0.97, lr_decay_steps=0, lr_floor=5e-5)
+    assert config.learning_rate(149 * 10, 10) == 5e-5
+    assert replace(config, lr=1e-5).learning_rate(0, 10) == 1e-5
+
+
+def test_milestones_survive_json():
+    config = RunConfig(schedule="step", lr_milestones=(150, 250))
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_configuration_of_a_run_before_there_were_optimisers_is_read():
+    values = json.loads(RunConfig().to_json())
+    for name in ("optimizer", "momentum", "weight_decay", "lr_milestones", "lr_floor"):
+        del values[name]
+    assert RunConfig.from_json(json.dumps(values)) == RunConfig()
 
 
 def test_configuration_of_a_newer_version_is_refused():

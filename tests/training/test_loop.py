@@ -73,6 +73,23 @@ def test_resumed_run_equals_one_that_was_never_stopped_bit_for_bit(step, tiny_ru
     assert run.evaluation()["test"] == tiny_run.evaluation()["test"]
 
 
+def test_resumed_run_of_sgd_equals_one_that_was_never_stopped(tmp_path, monkeypatch):
+    changes = {"schedule": "step", "lr_decay": 0.1, "lr_milestones": (1,), "lr": 0.05}
+    config = replace(TINY, optimizer="sgd", weight_decay=5e-4, **changes)
+    whole = train(config, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_after(4, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, out=tmp_path / "run")
+    run = train(config, resume=tmp_path / "run")
+    expected, got = (load_file(r.folder / "last" / "checkpoint.safetensors") for r in (whole, run))
+    assert any(name.endswith("momentum_buffer") for name in expected)
+    assert expected.keys() == got.keys()
+    assert all(got[name].equal(expected[name]) for name in expected)
+    rates = [row["learning_rate"] for row in run.metrics()]
+    assert (rates[0], rates[-1]) == pytest.approx((0.05, 0.005))
+
+
 def test_run_ends_after_the_epoch_that_reaches_an_accuracy_however_often_it_is_stopped(tmp_path, monkeypatch):
     one_epoch = train(replace(TINY, epochs=1), out=tmp_path / "one")
     config = replace(TINY, epochs=4, stop_at=one_epoch.evaluation()["validation"]["accuracy"])

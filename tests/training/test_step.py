@@ -44,6 +44,30 @@ def test_step_moves_the_weights_along_the_gradient_of_both_losses(model):
     assert step.totals[4] == 4
 
 
+def test_sgd_moves_by_the_gradient_and_decay_and_again_by_its_momentum(model):
+    config = replace(TINY, optimizer="sgd", momentum=0.9, weight_decay=0.1, recon_weight=0.0)
+    data = load_data("digits").train
+    weight = model.class_capsules.weight
+    step, moved = Step(model, batches(data), config, "fp32"), torch.zeros_like(weight)
+    for rate in (0.5, 0.25):
+        loss = margin_loss(model(data.images[:4].float() / 255).lengths, data.labels[:4])
+        (grad,) = torch.autograd.grad(loss, [weight])
+        before = weight.detach().clone()
+        # v <- 0.9 v + g + 0.1 w; w <- w - rate v
+        moved = 0.9 * moved + grad + 0.1 * before
+        step(torch.arange(4), {}, rate)
+        torch.testing.assert_close(weight.detach(), before - rate * moved, rtol=1e-5, atol=1e-7)
+
+
+def test_decay_of_adam_is_part_of_the_gradient(model):
+    config = replace(TINY, weight_decay=1e3, recon_weight=0.0)
+    weight = model.class_capsules.weight
+    before = weight.detach().clone()
+    Step(model, batches(load_data("digits").train), config, "fp32")(torch.arange(4), {}, 0.01)
+    # so much decay decides the sign of the gradient
+    torch.testing.assert_close(weight.detach() - before, -0.01 * before.sign(), rtol=1e-3, atol=0)
+
+
 def test_step_with_no_weight_on_reconstruction_leaves_the_decoder_alone(model):
     data = load_data("digits").train
     before = [p.detach().clone() for p in model.decoder.parameters()]
@@ -57,9 +81,10 @@ def test_cuda_graph_without_a_gpu_is_refused(model):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_captured_steps_are_the_eager_ones():
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_captured_steps_are_the_eager_ones(optimizer):
     data = load_data("digits").train.to("cuda")
-    config = replace(TINY, batch_size=16)
+    config = replace(TINY, batch_size=16, optimizer=optimizer, weight_decay=1e-3)
     sums, weights = [], []
     for execution in ("eager", "cuda-graph"):
         torch.manual_seed(0)

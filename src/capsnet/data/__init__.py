@@ -6,6 +6,7 @@ from pathlib import Path
 from capsnet.data import affnist as _affnist  # noqa: F401
 from capsnet.data import affnist_like as _affnist_like  # noqa: F401
 from capsnet.data import cifar10 as _cifar10  # noqa: F401
+from capsnet.data import cifar100 as _cifar100  # noqa: F401
 from capsnet.data import digits as _digits  # noqa: F401
 from capsnet.data import mnist as _mnist  # noqa: F401
 from capsnet.data import multimnist as _multimnist  # noqa: F401

@@ -106,6 +106,15 @@ def shrink_images(images: Shaped[Tensor, "b c h w"], side: int) -> Float[Tensor,
     return functional.interpolate(images.float(), (side, side), mode="area")
 
 
+def enlarge_images(images: Shaped[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c s s"]:
+    """Scale images up to a square, bilinear between pixels (DeepCaps sees colour images of 32x32 as 64x64).
+
+    Shapes:
+        images `b c h w`, result `b c side side`, floats in the units of images.
+    """
+    return functional.interpolate(images.float(), (side, side), mode="bilinear")
+
+
 def _check_side(images: Tensor, side: int) -> None:
     height, width = images.shape[2:]
     if not 1 <= side <= min(height, width):

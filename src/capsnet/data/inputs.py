@@ -13,7 +13,16 @@ from torch import Tensor
 from capsnet.data.affine import rotate_images
 from capsnet.data.augment import draw_shifts, shift_images
 from capsnet.data.color import adjust_brightness, adjust_contrast, draw_uniform, standardize_images
-from capsnet.data.frame import center_crop, crop_images, draw_crops, draw_flips, flip_images, shrink_images
+from capsnet.data.distort import draw_places, draw_squeezes, erase_squares, place_images, squeeze_images
+from capsnet.data.frame import (
+    center_crop,
+    crop_images,
+    draw_crops,
+    draw_flips,
+    enlarge_images,
+    flip_images,
+    shrink_images,
+)
 from capsnet.errors import UserError
 
 Draws = Mapping[str, Tensor]
@@ -29,6 +38,7 @@ class Inputs:
         shrink: side to which images are scaled down first; 0: they keep their size.
         crop: side of the patch that the model sees, the middle one outside of training; 0: the whole image.
         standardize: give each input zero mean and unit variance, in place of pixels in [0, 1].
+        enlarge: side to which images are scaled up first; 0: they keep their size.
 
     Raises:
         UserError: a side that does not fit into the image.
@@ -38,12 +48,16 @@ class Inputs:
     shrink: int = 0
     crop: int = 0
     standardize: bool = False
+    enlarge: int = 0
 
     def __post_init__(self) -> None:
         _, height, width = self.image_shape
-        if self.shrink and height != width:
-            raise UserError(f"--shrink is for square images, these are {height}x{width}")
-        room = min(self.image_shape[1:])
+        for name in ("shrink", "enlarge"):
+            if getattr(self, name) and height != width:
+                raise UserError(f"--{name} is for square images, these are {height}x{width}")
+        if self.enlarge and (self.shrink or self.enlarge < height):
+            raise UserError(f"--enlarge must be at least {height} here, and without --shrink, got {self.enlarge}")
+        room = self.enlarge or min(self.image_shape[1:])
         for name in ("shrink", "crop"):
             side = getattr(self, name)
             if not 0 <= side <= room:
@@ -60,11 +74,13 @@ class Inputs:
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of what the model sees."""
         channels, height, width = self.image_shape
-        side = self.crop or self.shrink
+        side = self.crop or self.shrink or self.enlarge
         return (channels, side, side) if side else (channels, height, width)
 
     def scale(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
         """Whole images in their final scale, from 0 to 255."""
+        if self.enlarge:
+            return enlarge_images(images, self.enlarge)
         return shrink_images(images, self.shrink) if self.shrink else images.float()
 
     def view(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
@@ -101,6 +117,10 @@ class Augmentation:
         contrast: scales contrast by 1 - contrast to 1 + contrast.
         color_first: changes brightness and contrast of the whole image, before the patch is cut out of it (the
             authors' code for smallNORB), not of the patch (theirs for CIFAR-10).
+        rotation_chance: share of the images that are turned.
+        place: moves what is not black of an image to any place in the frame.
+        squeeze: makes each image narrower by up to so many pixels.
+        erase: side of a square that is made black at a random place.
     """
 
     shift: int = 0
@@ -109,6 +129,10 @@ class Augmentation:
     brightness: float = 0.0
     contrast: float = 0.0
     color_first: bool = False
+    rotation_chance: float = 1.0
+    place: bool = False
+    squeeze: int = 0
+    erase: int = 0
 
     def draw(self, count: int, inputs: Inputs, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw the random numbers of so many images, on the generator's device: those that are needed."""
@@ -117,8 +141,17 @@ class Augmentation:
             draws["shift"] = draw_shifts(count, self.shift, generator)
         if self.rotation:
             draws["angle"] = draw_uniform(count, -self.rotation, self.rotation, generator)
+            if self.rotation_chance < 1:
+                draws["angle"] *= draw_uniform(count, 0.0, 1.0, generator) < self.rotation_chance
+        if self.squeeze:
+            draws["squeeze"] = draw_squeezes(count, self.squeeze, generator)
+        if self.place:
+            draws["place"] = draw_places(count, generator)
+        if self.erase:
+            room = [inputs.image_shape[1] - self.erase, inputs.image_shape[2] - self.erase]
+            draws["erase"] = draw_crops(count, (room[0], room[1]), generator)
         if inputs.crop:
-            height, width = (inputs.shrink or size for size in inputs.image_shape[1:])
+            height, width = (inputs.shrink or inputs.enlarge or size for size in inputs.image_shape[1:])
             draws["corner"] = draw_crops(count, (height - inputs.crop, width - inputs.crop), generator)
         if self.flip:
             draws["flip"] = draw_flips(count, generator)
@@ -138,6 +171,12 @@ class Augmentation:
             images = shift_images(images, draws["shift"])
         if "angle" in draws:
             images = rotate_images(images, draws["angle"])
+        if "squeeze" in draws:
+            images = squeeze_images(images, draws["squeeze"])
+        if "place" in draws:
+            images = place_images(images, draws["place"])
+        if "erase" in draws:
+            images = erase_squares(images, draws["erase"], self.erase)
         pixels = inputs.scale(images)
         if self.color_first:
             pixels = _color(pixels, draws)

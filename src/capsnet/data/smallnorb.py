@@ -5,6 +5,7 @@ The files end in `.mat` but are not MATLAB's: a magic number, the number of axes
 in C order, all little-endian.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,30 @@ def load_smallnorb(data_dir: Path | None = None) -> Dataset:
 def find_smallnorb(data_dir: Path | None = None) -> Path | None:
     """The folder that holds all six files, or None."""
     return find_folder("smallnorb", tuple(_CHECKSUMS), data_dir)
+
+
+def load_viewpoints(column: str, familiar: tuple[int, ...], data_dir: Path | None = None) -> Dataset:
+    """Load the training images seen from familiar viewpoints, and the test images seen from all others.
+
+    Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, section 5: a test of new viewpoints, on toys
+    that are new too.
+
+    Args:
+        column: one of `INFO`.
+        familiar: its values in training.
+        data_dir: where the files lie.
+
+    Raises:
+        UserError: files that are missing or fail a check, or hold no image of one of the two.
+    """
+    whole = load_smallnorb(data_dir)
+    parts = []
+    for part, wanted in ((whole.train, True), (whole.test, False)):
+        assert part.info is not None
+        known = torch.isin(part.info[:, INFO.index(column)], torch.tensor(familiar))
+        parts.append(part.select((known == wanted).nonzero()[:, 0]))
+    train, test = parts
+    return Dataset(f"smallnorb-{column}", train, test)
 
 
 def read_norb(path: Path, kind: np.dtype, sizes: tuple[int | None, ...]) -> Tensor:
@@ -131,3 +156,15 @@ def _read_split(split: str, dat: Path, cat: Path, info: Path) -> ImageData:
 DATASETS.add(
     "smallnorb", Source(load_smallnorb, "24,300 + 24,300 stereo pairs of toys of five kinds, 2x96x96", find_smallnorb)
 )
+_FAMILIAR = {"azimuth": (0, 2, 4, 30, 32, 34), "elevation": (0, 1, 2)}
+
+for _column, _familiar in _FAMILIAR.items():
+    DATASETS.add(
+        f"smallnorb-{_column}",
+        Source(
+            partial(load_viewpoints, _column, _familiar),
+            f"smallNORB: trained on a third of the {_column}s, tested on the others",
+            find_smallnorb,
+            made_from="smallnorb",
+        ),
+    )

@@ -2,9 +2,22 @@
 
 from capsnet.layers.conv import ConvCapsules as ConvCapsules
 from capsnet.layers.decoder import Decoder as Decoder
+from capsnet.layers.decoder import SharedDecoder as SharedDecoder
 from capsnet.layers.decoder import UpsamplingDecoder as UpsamplingDecoder
 from capsnet.layers.dense import DenseCapsules as DenseCapsules
 from capsnet.layers.pose_primary import PosePrimaryCapsules as PosePrimaryCapsules
 from capsnet.layers.primary import PrimaryCapsules as PrimaryCapsules
+from capsnet.layers.squashed_conv import SquashedConv as SquashedConv
+from capsnet.layers.volume_routing import VolumeCapsules as VolumeCapsules
 
-__all__ = ["ConvCapsules", "Decoder", "DenseCapsules", "PosePrimaryCapsules", "PrimaryCapsules", "UpsamplingDecoder"]
+__all__ = [
+    "ConvCapsules",
+    "Decoder",
+    "DenseCapsules",
+    "PosePrimaryCapsules",
+    "PrimaryCapsules",
+    "SharedDecoder",
+    "SquashedConv",
+    "UpsamplingDecoder",
+    "VolumeCapsules",
+]

@@ -2,6 +2,7 @@
 
 Fully connected: Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Fig. 2. Convolutional:
 Mazzia, Salvetti, Chiaberge, "Efficient-CapsNet", Scientific Reports 2021, the authors' code for smallNORB.
+Independent of the class: Rajasegaran et al., "DeepCaps", CVPR 2019, section 3.4, and the authors' code.
 """
 
 from collections.abc import Sequence
@@ -130,6 +131,72 @@ class UpsamplingDecoder(nn.Module):
             doubled = nn.functional.interpolate(maps, scale_factor=2, mode="bilinear")
             maps = nn.functional.leaky_relu(conv(doubled), 0.2)
         pixels: Tensor = self.convs[-1](maps)
-        height, width = self.image_shape[1:]
-        top, left = (pixels.shape[2] - height) // 2, (pixels.shape[3] - width) // 2
-        return pixels[:, :, top : top + height, left : left + width].to(poses.dtype).sigmoid()
+        return _middle(pixels, self.image_shape).to(poses.dtype).sigmoid()
+
+
+class SharedDecoder(nn.Module):
+    """Draws an image from the pose of one class capsule, whichever the class: all classes share their directions.
+
+    A linear layer makes a small map of 16 channels; transposed 3x3 convolutions, of which all between the first and the
+    last double the map, make 64, 32, 16 and then 8 channels, and the pixels. The map is doubled as long as 7 rows or
+    more are left at its start: from 7 to 28 pixels, from 8 to 64. Other images are cut from the middle.
+
+    Args:
+        pose_dim: dimension of a class capsule's pose.
+        image_shape: channels, height and width of the image.
+
+    Shapes:
+        poses `b n d`, labels `b`; result `b c h w`, in [0, 1].
+
+    Differs from the paper:
+        A sigmoid ends it, as in the other decoders; in the authors' code a ReLU does, whose pixels may pass 1.
+    """
+
+    def __init__(
+        self,
+        pose_dim: int,
+        image_shape: tuple[int, int, int],
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        doublings = 0
+        while max(image_shape[1:]) >= 14 << doublings:
+            doublings += 1
+        self.map_shape = (16, *(-(-side // (1 << doublings)) for side in image_shape[1:]))
+        self.linear = nn.Linear(pose_dim, prod(self.map_shape), device=device, dtype=dtype)
+        self.norm = nn.BatchNorm2d(16, eps=1e-3, momentum=0.2, device=device, dtype=dtype)
+        channels = [16, 64, *(max(32 >> number, 8) for number in range(doublings)), image_shape[0]]
+        self.convs = nn.ModuleList()
+        for number, (channels_in, channels_out) in enumerate(pairwise(channels)):
+            step = 2 if 0 < number <= doublings else 1
+            self.convs.append(
+                nn.ConvTranspose2d(
+                    channels_in, channels_out, 3, step, 1, output_padding=step - 1, device=device, dtype=dtype
+                )
+            )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Glorot's initialisation, zero bias, as in the authors' code."""
+        for layer in (self.linear, *self.convs):
+            assert isinstance(layer, nn.Linear | nn.ConvTranspose2d)
+            nn.init.xavier_uniform_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        """Decode the capsule of the class `labels` of each sample."""
+        chosen = poses[torch.arange(len(poses), device=poses.device), labels]
+        maps = self.norm(self.linear(chosen).relu().reshape(-1, *self.map_shape))
+        for conv in self.convs:
+            maps = conv(maps)
+        return _middle(maps, self.image_shape).to(poses.dtype).sigmoid()
+
+
+def _middle(pixels: Float[Tensor, "b c y x"], image_shape: tuple[int, int, int]) -> Float[Tensor, "b c h w"]:
+    height, width = image_shape[1:]
+    top, left = (pixels.shape[2] - height) // 2, (pixels.shape[3] - width) // 2
+    return pixels[:, :, top : top + height, left : left + width]

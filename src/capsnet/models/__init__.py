@@ -3,6 +3,7 @@
 from capsnet.models.attention_capsnet import AttentionCapsNet as AttentionCapsNet
 from capsnet.models.baseline_cnn import BaselineCNN as BaselineCNN
 from capsnet.models.capsnet import CapsNet as CapsNet
+from capsnet.models.deepcaps import DeepCaps as DeepCaps
 from capsnet.models.efficient_capsnet import EfficientCapsNet as EfficientCapsNet
 from capsnet.models.factory import MODELS as MODELS
 from capsnet.models.factory import create_model as create_model
@@ -16,6 +17,7 @@ __all__ = [
     "BaselineCNN",
     "CapsNet",
     "CapsuleModel",
+    "DeepCaps",
     "EfficientCapsNet",
     "MODELS",
     "MatrixCapsNet",

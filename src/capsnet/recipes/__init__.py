@@ -8,6 +8,7 @@ from capsnet.recipes import hinton2018 as _hinton2018  # noqa: F401
 from capsnet.recipes import mazzia2021 as _mazzia2021  # noqa: F401
 from capsnet.recipes import own_images as _own_images  # noqa: F401
 from capsnet.recipes import quickstart as _quickstart  # noqa: F401
+from capsnet.recipes import rajasegaran2019 as _rajasegaran2019  # noqa: F401
 from capsnet.recipes import ribeiro2020 as _ribeiro2020  # noqa: F401
 from capsnet.recipes import sabour2017 as _sabour2017  # noqa: F401
 from capsnet.recipes import shipped as _shipped  # noqa: F401

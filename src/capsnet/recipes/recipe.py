@@ -25,6 +25,9 @@ class Recipe:
     differs: str = "nothing known"
 
 
+UNCHECKED = "a number that was not checked against the source, and is not repeated here"
+"""What a recipe says of such a number."""
+
 RECIPES: Registry[Recipe] = Registry("recipe")
 
 

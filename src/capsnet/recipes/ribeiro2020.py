@@ -1,8 +1,64 @@
 """Ribeiro, Leontidis, Kollias, "Capsule Routing via Variational Bayes", AAAI 2020."""
 
-from capsnet.recipes.recipe import Recipe, add_recipe
+from dataclasses import replace
+
+from capsnet.recipes.recipe import UNCHECKED, Recipe, add_recipe
 from capsnet.training.config import RunConfig
 
+_SOURCE = "Ribeiro, Leontidis, Kollias, AAAI 2020"
+_TRAINING = RunConfig(
+    model="vb-capsnet",
+    epochs=300,
+    batch_size=128,
+    lr=1e-3,
+    lr_decay_steps=20_000,
+    recon_weight=0.0,
+    shift=0,
+    standardize=True,
+    validation=0.2,
+)
+_DIFFERS = (
+    "the rate decays by 0.96 each 20,000 steps, which the code leaves out and its author advises; images "
+    "held out are drawn from all, not from each class alike"
+)
+_OWN = f"{_DIFFERS}; augmentation is this package's choice"
+
+add_recipe(
+    "ribeiro2020-smallnorb",
+    Recipe(
+        replace(_TRAINING, data="smallnorb", shrink=48, crop=32),
+        summary="variational Bayes routing on smallNORB: 68,714 parameters, 32x32 patches",
+        source=_SOURCE,
+        reported="test error 1.3 % (the released code)",
+        differs=f"{_DIFFERS}; brightness and contrast stay, since patches are standardised",
+    ),
+)
+add_recipe(
+    "ribeiro2020-affnist",
+    Recipe(
+        replace(_TRAINING, data="affnist", shift=6, validation_shift=6, stop_at=0.992),
+        summary="variational Bayes routing trained on MNIST moved within 40x40 to 99.2 %, tested on affNIST",
+        source=_SOURCE,
+        reported=UNCHECKED,
+        differs=f"{_DIFFERS}; stops after the first epoch with 99.2 % of the moved images held out, where the authors' "
+        "code tests whenever it is from 99.2 to 99.3 %; --data affnist-like where affNIST's file is not at hand",
+    ),
+)
+for _data, _title, _shift, _flip in (
+    ("fashion-mnist", "Fashion-MNIST", 2, True),
+    ("svhn", "SVHN", 4, False),
+    ("cifar10", "CIFAR-10", 4, True),
+):
+    add_recipe(
+        f"ribeiro2020-{_data}",
+        Recipe(
+            replace(_TRAINING, data=_data, shift=_shift, flip=_flip),
+            summary=f"variational Bayes routing on {_title}",
+            source=_SOURCE,
+            reported=UNCHECKED,
+            differs=_OWN,
+        ),
+    )
 add_recipe(
     "ribeiro2020-mnist-quick",
     Recipe(

@@ -13,7 +13,8 @@ FORMAT_VERSION = 1
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 Execution = Literal["eager", "compile", "cuda-graph"]
-Schedule = Literal["exponential", "one-cycle"]
+Optimizer = Literal["adam", "sgd"]
+Schedule = Literal["exponential", "one-cycle", "step"]
 Option = bool | int | float | str
 
 
@@ -49,20 +50,41 @@ class RunConfig:
     """Stop after so many steps instead (0: epochs decide)."""
     batch_size: int = 128
     """Images in a step."""
+    optimizer: Optimizer = "adam"
+    """What changes the weights: Adam, or (sgd) stochastic gradient descent with momentum."""
+    momentum: float = 0.9
+    """Of sgd: the share of the step before that is done again."""
+    weight_decay: float = 0.0
+    """So much of each weight is added to its gradient; half of it times the squared weights to the loss."""
     lr: float = 1e-3
-    """Learning rate of Adam: at the first step, or at the peak of one-cycle."""
+    """Learning rate: at the first step, or at the peak of one-cycle."""
     schedule: Schedule = "exponential"
-    """How the rate goes on: it decays, or (one-cycle) rises for a fifth of the run, then falls in a line to zero."""
+    """How the rate goes on: it decays, or (one-cycle) rises for a fifth of the run, then falls in a line to zero, or
+    (step) falls after the epochs in lr-milestones."""
     lr_decay: float = 0.96
-    """Factor on the learning rate each lr-decay-steps steps, applied continuously."""
+    """Factor on the learning rate each lr-decay-steps steps, applied continuously; of step, at each milestone."""
     lr_decay_steps: int = 2000
     """Steps of one decay; 0 decays once after each epoch, in a stair."""
+    lr_milestones: tuple[int, ...] = ()
+    """Epochs after which step lowers the rate, for example 150 250."""
+    lr_floor: float = 1e-6
+    """The learning rate decays no further than this (the authors: 1e-6)."""
     recon_weight: float = 0.0005
     """Weight of the sum of squared pixel errors (0.0005 is 0.392 x mean for 784 pixels); 0: no decoder."""
     shift: int = 2
     """Shift each training image by up to so many pixels, zeros come in; of pairs, each of the two by its own."""
     rotation: float = 0.0
     """Turn each training image by up to so many degrees to both sides."""
+    rotation_chance: float = 1.0
+    """Share of the training images that are turned."""
+    squeeze: int = 0
+    """Make each training image narrower by up to so many pixels."""
+    place: bool = False
+    """Move what is not black of each training image to any place in its frame."""
+    erase: int = 0
+    """Make a square of this side black at a random place of each training image (0: none)."""
+    enlarge: int = 0
+    """Scale all images up to so many pixels a side first (0: they keep their size)."""
     shrink: int = 0
     """Scale all images down to so many pixels a side first (0: they keep their size)."""
     crop: int = 0
@@ -107,6 +129,14 @@ class RunConfig:
                 raise UserError(f"{_flag(name)} must be above 0, got {getattr(self, name)}")
         if self.lr_decay > 1:
             raise UserError(f"--lr-decay is a factor of at most 1, got {self.lr_decay}")
+        if not self.momentum < 1:
+            raise UserError(f"--momentum is a share below 1, got {self.momentum}")
+        if (self.schedule == "step") != bool(self.lr_milestones):
+            raise UserError("--schedule step and --lr-milestones go together: give both, or neither")
+        if min(self.lr_milestones, default=1) < 1:
+            raise UserError(f"--lr-milestones are epochs, from 1, got {min(self.lr_milestones)}")
+        if not 0 <= self.rotation_chance <= 1:
+            raise UserError(f"--rotation-chance is a share from 0 to 1, got {self.rotation_chance}")
         if not 0 <= self.stop_at <= 1:
             raise UserError(f"--stop-at is an accuracy from 0 to 1, got {self.stop_at}")
         if self.stop_at and not self.validation:
@@ -124,15 +154,20 @@ class RunConfig:
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of the step with this number, from 0.
 
-        Exponential: never below 1e-6 (the authors' floor). One-cycle: Smith, "A disciplined approach to neural network
+        Exponential and step: never below `lr_floor`. One-cycle: Smith, "A disciplined approach to neural network
         hyper-parameters", 2018, with straight lines.
         """
         if self.schedule == "one-cycle":
             total = self.total_steps(steps_per_epoch)
             peak = max(1, round(_RISE * total))
             return self.lr * min((step + 1) / peak, (total - step) / (total - peak + 1))
-        decays = step / self.lr_decay_steps if self.lr_decay_steps else step // steps_per_epoch
-        return max(self.lr * self.lr_decay**decays, min(self.lr, 1e-6))
+        epoch = step // steps_per_epoch
+        if self.schedule == "step":
+            decays: float = sum(epoch >= milestone for milestone in self.lr_milestones)
+        else:
+            decays = step / self.lr_decay_steps if self.lr_decay_steps else epoch
+        rate: float = self.lr * self.lr_decay**decays
+        return max(rate, min(self.lr, self.lr_floor))
 
     def to_json(self) -> str:
         """The text of `config.json`."""
@@ -159,7 +194,8 @@ class RunConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise UserError(f"config.json has an unknown entry {unknown[0]!r}; upgrade capsnet")
-        return cls(**values)
+        # JSON has lists only
+        return cls(**{**values, "lr_milestones": tuple(values.get("lr_milestones", ()))})
 
 
 _AT_LEAST: Mapping[str, float] = {
@@ -168,10 +204,16 @@ _AT_LEAST: Mapping[str, float] = {
     "epochs": 1,
     "steps": 0,
     "batch_size": 1,
+    "momentum": 0,
+    "weight_decay": 0,
     "lr_decay_steps": 0,
+    "lr_floor": 0,
     "recon_weight": 0,
     "shift": 0,
     "rotation": 0,
+    "squeeze": 0,
+    "erase": 0,
+    "enlarge": 0,
     "shrink": 0,
     "crop": 0,
     "brightness": 0,
@@ -190,6 +232,7 @@ _CHOICES = {
         ("device", Device),
         ("precision", Precision),
         ("execution", Execution),
+        ("optimizer", Optimizer),
         ("schedule", Schedule),
     )
 }

@@ -35,6 +35,12 @@ def _margin(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> F
     return margin_loss(output.lengths, mark_classes(labels, output.lengths.shape[1]), reduction="none")
 
 
+def _hard_margin(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
+    """The margin loss of the second half of training in DeepCaps (Rajasegaran et al. 2019), from the authors' code."""
+    marks = mark_classes(labels, output.lengths.shape[1])
+    return margin_loss(output.lengths, marks, positive=0.95, negative=0.05, downweight=0.8, reduction="none")
+
+
 def _cross_entropy(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
     """Of the softmax over the classes' logits, which are poses of one dimension; of a pair, half for each class."""
     logits = output.capsules.poses[..., 0]
@@ -60,6 +66,7 @@ def _cross_entropy_of_lengths(output: CapsNetOutput, labels: Labels, progress: T
 
 CLASS_LOSSES: Mapping[str, ClassLoss] = {
     "margin": _margin,
+    "hard-margin": _hard_margin,
     "cross-entropy": _cross_entropy,
     "spread": _spread,
     "likelihood": _likelihood,
@@ -84,7 +91,7 @@ def class_loss(
         UserError: labels of pairs, for a loss that knows one class only.
     """
     name = getattr(model, "loss", "margin")
-    if labels.ndim == 2 and name not in ("margin", "cross-entropy"):
+    if labels.ndim == 2 and name not in ("margin", "hard-margin", "cross-entropy"):
         raise UserError(f"the {name} loss knows one class for each image; train pairs by the margin loss")
     return CLASS_LOSSES[name](output, labels, progress)
 

@@ -1,5 +1,6 @@
 """What a run begins with: its data, the images it learns from and those held out, and what its model is."""
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,12 +61,17 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
         UserError: options that do not fit the data.
     """
     classes = dataset.train.class_names
-    inputs = Inputs(dataset.input_shape, config.shrink, config.crop, config.standardize)
+    inputs = Inputs(dataset.input_shape, config.shrink, config.crop, config.standardize, config.enlarge)
     if dataset.pairing is not None:
         _check_pairs(config, inputs)
     _, height, width = inputs.image_shape
-    if config.rotation and height != width:
-        raise UserError(f"--rotation is for square images, those of {dataset.name} are {height}x{width}")
+    for name in ("rotation", "squeeze"):
+        if getattr(config, name) and height != width:
+            raise UserError(f"--{name} is for square images, those of {dataset.name} are {height}x{width}")
+    side = min(dataset.input_shape[1:])
+    for name in ("squeeze", "erase"):
+        if getattr(config, name) >= side:
+            raise UserError(f"--{name} must be below the side of the images, {side}, got {getattr(config, name)}")
     offered = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
@@ -83,9 +89,7 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
 
 def augmentation(config: RunConfig) -> Augmentation:
     """How a run varies its training images."""
-    return Augmentation(
-        config.shift, config.rotation, config.flip, config.brightness, config.contrast, config.color_first
-    )
+    return Augmentation(**{item.name: getattr(config, item.name) for item in dataclasses.fields(Augmentation)})
 
 
 def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
@@ -93,6 +97,6 @@ def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
     whole = inputs == Inputs(inputs.image_shape) and not config.validation_shift
     if not whole or augmentation(config) != Augmentation(shift=config.shift):
         raise UserError(
-            "data that are pairs can be shifted only: without --shrink, --crop, --standardize, --rotation, --flip, "
-            "--brightness, --contrast and --validation-shift"
+            "data that are pairs can be shifted only: without --enlarge, --shrink, --crop, --standardize, --rotation, "
+            "--squeeze, --place, --erase, --flip, --brightness, --contrast and --validation-shift"
         )

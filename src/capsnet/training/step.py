@@ -14,6 +14,7 @@ from capsnet.errors import UserError
 from capsnet.training.batches import Batches
 from capsnet.training.config import RunConfig
 from capsnet.training.objective import find_losses
+from capsnet.training.optimizer import make_optimizer
 
 
 class Step:
@@ -37,12 +38,9 @@ class Step:
     def __init__(self, model: nn.Module, batches: Batches, config: RunConfig, precision: str) -> None:
         self.model, self.batches, self.config, self.precision = model, batches, config, precision
         device = batches.data.images.device
-        on_gpu = device.type == "cuda"
-        if config.execution == "cuda-graph" and not on_gpu:
+        if config.execution == "cuda-graph" and device.type != "cuda":
             raise UserError(f"--execution cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
-        # on a GPU the rate is a tensor: a captured step reads it anew each time it is replayed
-        rate = torch.tensor(config.lr, device=device) if on_gpu else config.lr
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True, capturable=on_gpu)
+        self.optimizer = make_optimizer(model, config, device)
         self.totals = torch.zeros(5, device=device)
         self.done, self.bad_step = (torch.zeros((), dtype=torch.long, device=device) for _ in range(2))
         self._losses = torch.compile(find_losses) if config.execution == "compile" else find_losses

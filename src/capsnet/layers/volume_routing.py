@@ -1,0 +1,132 @@
+"""Routing by a 3D convolution over the numbers of capsules and their places.
+
+Rajasegaran et al., "DeepCaps: Going Deeper with Capsule Networks", CVPR 2019, section 3.2 (3D convolution based dynamic
+routing), and the authors' code.
+"""
+
+from math import sqrt
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from capsnet.errors import UserError
+from capsnet.functional import squash
+from capsnet.layers.dense import check_sizes
+
+
+def volume_routing(
+    votes: Float[Tensor, "b i j d h w"], iterations: int = 3, *, bias: Float[Tensor, "j d"] | None = None
+) -> Float[Tensor, "b j d h w"]:
+    r"""Route by agreement where all types and places of the parents compete for a type of child.
+
+    A child type i has one vote for each parent type j at each place p. From logits $b_{ijp} = 0$, repeat:
+    $c_{ijp} = \mathrm{softmax}_{jp}(b_{ijp})$, over parents **and places**;
+    $s_{jp} = \sum_i c_{ijp} \hat u_{jp|i} + \beta_j$; $v_j = \mathrm{squash}(s_j)$, where the norm of a parent type
+    is that of its whole map, over d and p; $b_{ijp} \mathrel{+}= \hat u_{jp|i} \cdot v_{jp}$.
+
+    Args:
+        votes: of each child type, for each parent type at each place.
+        iterations: the paper's r; in the first, all shares are equal.
+        bias: added before each squash, one for all places.
+
+    Shapes:
+        votes `b i j d h w`, bias `j d`; result `b j d h w`.
+
+    Raises:
+        UserError: fewer than one iteration.
+
+    Example:
+        >>> volume_routing(torch.randn(2, 32, 32, 8, 4, 4)).shape
+        torch.Size([2, 32, 8, 4, 4])
+    """
+    if iterations < 1:
+        raise UserError(f"iterations must be at least 1, got {iterations}")
+    logits = torch.zeros_like(votes[:, :, :, 0])  # b i j h w
+    # the logits are not updated after the last step: nobody would read them
+    for step in range(iterations):
+        coupling = logits.flatten(2).softmax(dim=2).reshape(logits.shape)
+        total = torch.einsum("bijhw,bijdhw->bjdhw", coupling, votes)
+        if bias is not None:
+            total = total + bias[:, :, None, None]
+        found = squash(total.flatten(2)).reshape(total.shape)
+        if step < iterations - 1:
+            logits = logits + torch.einsum("bijdhw,bjdhw->bijhw", votes, found)
+    return found
+
+
+class VolumeCapsules(nn.Module):
+    """Votes by one 3D convolution for all types of child, then `volume_routing`.
+
+    The window of the convolution is `kernel_size` wide in both directions of the image and as deep as a capsule, and so
+    is its step in depth: it sees one type of child at a time, each with the same weights.
+
+    Args:
+        child_types: kinds of child capsule at each place.
+        parent_types: kinds of parent capsule at each place.
+        child_dim: dimension of a child.
+        parent_dim: dimension of a parent.
+        kernel_size: side of the window, odd; the maps are padded.
+        iterations: the paper's r.
+
+    Shapes:
+        maps `b (child_types child_dim) h w`, result `b (parent_types parent_dim) h w`.
+
+    Raises:
+        UserError: a size below 1, or fewer than one iteration.
+
+    Differs from the paper:
+        The authors' code reshapes rows, columns and channels of its input into channels, rows and columns, where a
+        transpose is meant: there the convolution runs over mixed places and types. Here each type is a map.
+    """
+
+    def __init__(
+        self,
+        child_types: int,
+        parent_types: int,
+        *,
+        child_dim: int = 8,
+        parent_dim: int = 8,
+        kernel_size: int = 3,
+        iterations: int = 3,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(child_types=child_types, parent_types=parent_types, child_dim=child_dim, parent_dim=parent_dim)
+        if iterations < 1:
+            raise UserError(f"iterations must be at least 1, got {iterations}")
+        self.child_types, self.child_dim, self.iterations = child_types, child_dim, iterations
+        size = (parent_types, parent_dim, child_dim, kernel_size, kernel_size)
+        self.weight = nn.Parameter(torch.empty(size, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(parent_types, parent_dim, device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """He's normal initialisation, and a bias of 0.1, as in the authors' code."""
+        inputs = self.weight[0, 0].numel()
+        std = sqrt(2 / inputs)
+        nn.init.trunc_normal_(self.weight, std=std / _CUT, a=-2 * std / _CUT, b=2 * std / _CUT)
+        nn.init.constant_(self.bias, 0.1)
+
+    def votes(self, maps: Float[Tensor, "b ic h w"]) -> Float[Tensor, "b i j d h w"]:
+        """What each type of child thinks each parent looks like at each place."""
+        samples, _, rows, columns = maps.shape
+        each = maps.reshape(-1, self.child_dim, rows, columns)  # (b i) c h w
+        found = nn.functional.conv2d(each, self.weight.flatten(0, 1), padding=self.weight.shape[3] // 2)
+        return found.reshape(samples, self.child_types, *self.weight.shape[:2], rows, columns)
+
+    def forward(self, maps: Float[Tensor, "b ic h w"]) -> Float[Tensor, "b jd h w"]:
+        """Find the parents of every place."""
+        votes = self.votes(maps)
+        with torch.autocast(maps.device.type, enabled=False):
+            found = volume_routing(votes.to(self.bias.dtype), self.iterations, bias=self.bias)
+        return found.flatten(1, 2)
+
+    def extra_repr(self) -> str:
+        sizes = f"{self.child_types} x {self.child_dim}D, weight {tuple(self.weight.shape)}"
+        return f"{sizes}, iterations={self.iterations}"
+
+
+# standard deviation of a standard normal cut at two
+_CUT = 0.87962566103423978

@@ -1,0 +1,73 @@
+"""Rajasegaran et al., "DeepCaps: Going Deeper with Capsule Networks", CVPR 2019."""
+
+from dataclasses import replace
+
+from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.training.config import RunConfig
+
+_SOURCE = "Rajasegaran et al., CVPR 2019"
+_TRAINING = RunConfig(
+    model="deepcaps",
+    epochs=100,
+    batch_size=256,
+    lr=1e-3,
+    schedule="step",
+    lr_decay=0.5,
+    lr_milestones=tuple(range(10, 100, 10)),
+    validation=0,
+)
+_DIFFERS = (
+    "one phase of 100 epochs, where the released code trains 100 more by a harder margin (--option loss=hard-margin); "
+    "whole-pixel shifts filled with zeros, without its zoom of 10 % and turns of 0.1 degrees; the last weights are "
+    "kept, where that code keeps those that are best on the test set"
+)
+
+for _data, _title, _error in (("cifar10", "CIFAR-10", 7.26), ("svhn", "SVHN", 2.44)):
+    add_recipe(
+        f"rajasegaran2019-{_data}",
+        Recipe(
+            replace(
+                _TRAINING,
+                data=_data,
+                enlarge=64,
+                shift=3,
+                flip=_data == "cifar10",
+                recon_weight=0.4 / (3 * 64**2),
+            ),
+            summary=f"DeepCaps on {_title}, scaled up to 64x64",
+            source=_SOURCE,
+            reported=f"test error {_error} % (the released code, several networks together)",
+            differs=_DIFFERS if _data == "cifar10" else f"{_DIFFERS}; digits are not mirrored",
+        ),
+    )
+for _data, _title, _error in (("mnist", "MNIST", 0.28), ("fashion-mnist", "Fashion-MNIST", 5.27)):
+    add_recipe(
+        f"rajasegaran2019-{_data}",
+        Recipe(
+            replace(_TRAINING, data=_data, shift=2, flip=_data != "mnist", recon_weight=0.4 / 28**2),
+            summary=f"DeepCaps on {_title}",
+            source=_SOURCE,
+            reported=f"test error {_error} % (the released code, several networks together)",
+            differs=_DIFFERS if _data != "mnist" else f"{_DIFFERS}; digits are not mirrored",
+        ),
+    )
+add_recipe(
+    "rajasegaran2019-mnist-quick",
+    Recipe(
+        RunConfig(
+            data="mnist",
+            model="deepcaps-small",
+            epochs=4,
+            batch_size=32,
+            schedule="one-cycle",
+            lr=2e-3,
+            recon_weight=0.4 / 28**2,
+            validation=5000,
+        ),
+        summary="DeepCaps on MNIST, minutes on one core: 8 types of capsule in each cell, 4 epochs",
+        source=_SOURCE,
+        reported="test error 0.28 % (the released code, several networks together)",
+        differs="8 types of capsule in place of 32, 32 channels in place of 128, class capsules of 16; one cycle of "
+        "the rate over 4 epochs in place of two phases of 100",
+    ),
+)
