@@ -26,6 +26,7 @@ LEVELS = {
     "bench": 5,
     "studies": 6,
     "figures": 7,
+    "demo": 7,
     "cli": 8,
     "__main__": 8,
 }
