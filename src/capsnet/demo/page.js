@@ -316,7 +316,7 @@ function showPlaces(label) {
 function heat(canvas, shares, spread) {
   const { width, height, channels } = seen.seen, { step, first, window: sees } = seen.places;
   const low = first - step / 2, [wide, tall] = [shares[0].length * step, shares.length * step];
-  const around = Math.min(sees / 4, low), zoom = Math.max(4, Math.round(300 / (wide + 2 * around)));
+  const around = Math.min(0.36 * sees, low), zoom = Math.max(4, Math.round(300 / (wide + 2 * around)));
   const at = (value) => (value - low + around) * zoom; // from the image's pixels to the canvas's
   canvas.width = (wide + 2 * around) * zoom;
   canvas.height = (tall + 2 * around) * zoom;
