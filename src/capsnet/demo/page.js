@@ -101,7 +101,8 @@ function latest(task) {
 }
 
 function complain(message) {
-  text("error", message.charAt(0).toUpperCase() + message.slice(1));
+  // a sentence, but a file keeps its name
+  text("error", /^\S+\.\w/.test(message) ? message : message.charAt(0).toUpperCase() + message.slice(1));
   byId("error").hidden = false;
 }
 
