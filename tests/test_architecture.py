@@ -25,6 +25,7 @@ LEVELS = {
     "analysis": 5,
     "bench": 5,
     "studies": 6,
+    "doctor": 6,
     "figures": 7,
     "demo": 7,
     "cli": 8,

@@ -2,13 +2,26 @@
 
 __version__ = "0.1.0"
 
+from pathlib import Path
+
 from capsnet import functional, layers, losses, routing
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.models import create_model, list_models
-from capsnet.training import Evaluation, Run, RunConfig, evaluate, load, train
+from capsnet.training import Callback, Evaluation, Run, RunConfig, evaluate, load, train
+from capsnet.training.show import VIEWS, View
+
+
+@VIEWS.register("figures")
+def _view(folder: Path) -> View:
+    """A run is shown by the figures, which are loaded when somebody first looks at one."""
+    from capsnet.figures.view import RunView
+
+    return RunView(folder)
+
 
 __all__ = [
+    "Callback",
     "CapsNetOutput",
     "Capsules",
     "Evaluation",

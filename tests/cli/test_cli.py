@@ -33,6 +33,8 @@ def test_help_holds_two_examples(capsys, verb):
 def test_help_and_version(capsys):
     assert all(verb in call(capsys, "--help")[1] for verb in VERBS)
     assert call(capsys, "--version")[1].startswith("capsnet 0.")
+    assert call(capsys, "")[:2] == call(capsys, "--help")[:2]
+    assert call(capsys, "help list") == call(capsys, "list --help")
 
 
 def test_train_json_is_one_object_with_the_names_of_the_contract(capsys, tmp_path):
@@ -207,6 +209,10 @@ BAD = {
     "evaluate RUN --pairs-per-digit 3": "is for data that are pairs, digits is single images",
     "train --image-size 8 --data PHOTOS": "at least 17x17",
     "trian": "did you mean 'train'",
+    "--verson": "did you mean '--version'",
+    "help trian": "did you mean 'train'",
+    "completion tcsh": "tcsh",
+    "doctor --jsn": "did you mean --json",
     "evaluate /nothing": "no such run folder or weights file",
     "evaluate": "a run folder or a weights file",
     "predict RUN": "no image files given",

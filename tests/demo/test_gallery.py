@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from capsnet.demo.gallery import Gallery, find_sources
+from capsnet.demo.gallery import Gallery, find_runs, find_sources
 
 
 def test_runs_and_weights_files_have_short_names(tiny_run):
@@ -27,7 +27,7 @@ def test_an_unknown_network_is_named(tiny_run):
 
 def test_nothing_to_show_says_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="capsnet train"):
-        Gallery(find_sources(tmp_path / "runs"))
+        Gallery(find_runs(tmp_path / "runs"))
 
 
 def test_runs_with_weights_are_found_newest_first(tmp_path):
@@ -36,4 +36,9 @@ def test_runs_with_weights_are_found_newest_first(tmp_path):
         if name != "unfinished":
             (tmp_path / name / "weights.safetensors").write_bytes(b"")
             os.utime(tmp_path / name / "weights.safetensors", (number, number))
-    assert find_sources(tmp_path) == [str(tmp_path / "new"), str(tmp_path / "old")]
+    assert find_runs(tmp_path) == [str(tmp_path / "new"), str(tmp_path / "old")]
+
+
+def test_what_comes_with_the_package_goes_first(monkeypatch, tmp_path):
+    monkeypatch.setattr("capsnet.demo.gallery.list_pretrained", lambda: ["shipped"])
+    assert find_sources(tmp_path) == ["shipped"]

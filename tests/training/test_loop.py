@@ -224,8 +224,3 @@ def test_full_disk_is_refused_before_the_start(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="no space left on the disk"):
             train(TINY, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_tensorboard_events_are_written_when_asked(tmp_path):
-    run = train(replace(TINY, steps=2), out=tmp_path / "run", tensorboard=True)
-    assert list((run.folder / "tensorboard").glob("events*"))

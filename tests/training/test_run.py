@@ -19,6 +19,10 @@ def test_folders_that_are_no_runs_are_refused(tmp_path):
         Run.open(tmp_path)
 
 
+def test_run_is_opened_by_a_path_of_either_kind(tiny_run):
+    assert Run.open(str(tiny_run.folder)) == Run.open(tiny_run.folder) == tiny_run
+
+
 def test_run_without_weights_says_how_to_go_on(tmp_path):
     run = Run.create(tmp_path / "run", RunConfig())
     with pytest.raises(UserError, match="no weights yet; go on with capsnet train --resume"):

@@ -22,6 +22,8 @@ VERBS = {
     "bench": "measure this machine: plain and fused paths, and its limits",
     "data": "count and show the images of a data set",
     "demo": "open a page on which digits are drawn and capsules looked into",
+    "doctor": "say what was found on this machine, and what is missing",
+    "completion": "let the shell complete commands, options and names",
 }
 
 
@@ -33,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # not list(...): the verb of that name is a module here
     verb, *args = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
+    if verb == "help" and args:
+        verb, args = args[0], ["--help"]
     if verb in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -41,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         if verb not in VERBS:
-            hint = did_you_mean(verb, VERBS)
+            hint = did_you_mean(verb, [*VERBS, "--help", "--version"])
             raise UserError(f"unknown command {verb!r};{hint} Known: {', '.join(VERBS)}")
         return importlib.import_module(f"capsnet.cli.{verb}").main(args) or 0
     except UserError as fault:

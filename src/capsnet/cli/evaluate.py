@@ -27,7 +27,7 @@ class Evaluate:
     """
 
     models: tyro.conf.Positional[tuple[Path, ...]]
-    """A run folder or a weights file; several are tested together, as one network."""
+    """Run folders, weights files or names from capsnet list pretrained; several are tested together, as one network."""
     data: str | None = None
     """Data set or folder; default: the one it was trained on."""
     split: Literal["test", "train"] = "test"

@@ -12,6 +12,7 @@ from capsnet.recipes import RECIPES
 from capsnet.registry import Registry
 from capsnet.routing import ROUTINGS
 from capsnet.studies import STUDIES
+from capsnet.training.pretrained import list_pretrained, model_card
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class List:
     """
 
     kind: tyro.conf.Positional[str] = "all"
-    """models, routings, data, recipes, studies, or all."""
+    """models, routings, data, recipes, studies, pretrained, or all."""
 
 
 def main(args: list[str]) -> None:
@@ -46,6 +47,7 @@ KINDS.add("routings", lambda: {name: first_line(ROUTINGS.get(name).__doc__) for 
 KINDS.add("data", lambda: {name: DATASETS.get(name).summary for name in DATASETS})
 KINDS.add("recipes", lambda: {name: RECIPES.get(name).summary for name in RECIPES})
 KINDS.add("studies", lambda: {name: STUDIES.get(name).summary for name in STUDIES})
+KINDS.add("pretrained", lambda: {name: model_card(name).split("\n")[2] for name in list_pretrained()})
 
 
 def first_line(text: str | None) -> str:

@@ -23,12 +23,13 @@ class Predict:
     drawn, cropped, scaled to 20x20 and centred by mass. Other networks see the image fitted into their frame.
 
     Examples:
+      capsnet predict efficient-capsnet-mnist photo.jpg
       capsnet predict runs/quickstart seven.png
       capsnet predict runs/quickstart scans/*.png --json --figure seen.png
     """
 
     model: tyro.conf.Positional[Path]
-    """A run folder or a weights file."""
+    """A run folder, a weights file, or a name from capsnet list pretrained."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """Image files, of any size."""
     as_is: bool = False

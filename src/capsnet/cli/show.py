@@ -16,6 +16,7 @@ from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.studies import STUDIES
 from capsnet.training import Evaluation, Run
+from capsnet.training.pretrained import list_pretrained, model_card
 from capsnet.training.weights import count_parameters, on_meta
 
 
@@ -49,8 +50,10 @@ def main(args: list[str]) -> None:
         print(cleandoc(ROUTINGS.get(name).__doc__ or name))
     elif Path(name).is_dir():
         _show_run(Run.open(Path(name)))
+    elif name in list_pretrained():
+        print(model_card(name).rstrip())
     else:
-        known = [*MODELS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS]
+        known = [*MODELS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS, *list_pretrained()]
         raise UserError(f"unknown name {name!r};{did_you_mean(name, known)} See capsnet list, or name a run folder")
 
 

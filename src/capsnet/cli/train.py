@@ -43,7 +43,7 @@ class Train(RunConfig):
     report: bool = False
     """Draw the figures and write report.html at the end."""
     tensorboard: bool = False
-    """Write TensorBoard events too (extra: tensorboard)."""
+    """Write TensorBoard events too: numbers, reconstructions, configuration (extra: tensorboard)."""
     json: bool = False
     """Print one JSON object on standard output, and all else on standard error."""
 

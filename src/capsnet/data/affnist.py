@@ -93,6 +93,11 @@ def find_test_set(data_dir: Path | None = None) -> Path | None:
     return None
 
 
+def find_affnist(data_dir: Path | None = None) -> Path | None:
+    """Where affNIST's test set lies, or None where that, or MNIST to train on, is not at hand."""
+    return find_test_set(data_dir) if MNIST.find(data_dir) else None
+
+
 def _read(source: Path) -> ImageData:
     parts = [read_mat(content, name) for content, name in _contents(source)]
     if len(parts) == 1:
@@ -140,4 +145,7 @@ def _in_order(names: list[str], source: Path) -> list[str]:
     return expected
 
 
-DATASETS.add("affnist", Source(load_affnist, "MNIST to train on, affNIST's 320,000 transformed digits as test, 40x40"))
+DATASETS.add(
+    "affnist",
+    Source(load_affnist, "MNIST to train on, affNIST's 320,000 transformed digits as test, 40x40", find_affnist),
+)

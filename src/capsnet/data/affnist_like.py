@@ -93,5 +93,10 @@ def _ink_box(digits: Tensor, matrices: Tensor) -> tuple[Float[Tensor, "b 2"], Fl
 
 DATASETS.add(
     "affnist-like",
-    Source(load_affnist_like, "MNIST to train on, its 10,000 test digits transformed in affNIST's ranges, 40x40"),
+    Source(
+        load_affnist_like,
+        "MNIST to train on, its 10,000 test digits transformed in affNIST's ranges, 40x40",
+        MNIST.find,
+        made_from="mnist",
+    ),
 )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
-from capsnet.data.download import data_folders, find_files, find_stored
+from capsnet.data.download import data_folders, find_files, find_folder, find_stored
 from capsnet.data.files import read_bytes
 from capsnet.errors import UserError
 
@@ -69,6 +69,13 @@ def read_records(data: bytearray, name: str) -> ImageData:
     return ImageData(records[:, 1:].reshape(-1, *_SHAPE), labels, CLASS_NAMES)
 
 
+def find_cifar10(data_dir: Path | None = None) -> Path | None:
+    """The folder that holds the six files or the archive, or None."""
+    forms = (_FILES, [f"{_FOLDER}/{file}" for file in _FILES], [_ARCHIVE])
+    folders = (find_folder("cifar10", files, data_dir) for files in forms)
+    return next((folder for folder in folders if folder is not None), None)
+
+
 def _read_all(data_dir: Path | None) -> dict[str, ImageData]:
     """What each file holds, by its name for messages, in the order of `_FILES`."""
     for prefix in ("", f"{_FOLDER}/"):
@@ -105,4 +112,4 @@ def _unpack(archive: Path) -> dict[str, bytearray]:
     return members
 
 
-DATASETS.add("cifar10", Source(load_cifar10, "50,000 + 10,000 colour photographs of ten things, 32x32"))
+DATASETS.add("cifar10", Source(load_cifar10, "50,000 + 10,000 colour photographs of ten things, 32x32", find_cifar10))

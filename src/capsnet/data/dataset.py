@@ -105,10 +105,19 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a named data set comes from, and one line about it."""
+    """Where a named data set comes from.
+
+    Args:
+        load: reads it; where its files are not at hand, downloads them.
+        summary: one line about it.
+        find: where its files lie, or None where they are not at hand; reads and downloads nothing.
+        made_from: the data set whose files it is made of; None: it has its own.
+    """
 
     load: Callable[[Path | None], Dataset]
     summary: str
+    find: Callable[[Path | None], Path | None]
+    made_from: str | None = None
 
 
 DATASETS: Registry[Source] = Registry("data set")

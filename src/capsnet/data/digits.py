@@ -3,6 +3,7 @@
 Alpaydin, Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 """
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -33,4 +34,12 @@ def load_digits(data_dir: Path | None = None) -> Dataset:
     return Dataset("digits", data.select(train), data.select(test), "digit")
 
 
-DATASETS.add("digits", Source(load_digits, "1,797 handwritten digits, embedded: needs no download"))
+def find_digits(data_dir: Path | None = None) -> Path | None:
+    """The folder of scikit-learn that holds them, or None."""
+    # importing it would take a second
+    spec = importlib.util.find_spec("sklearn")
+    folder = Path(spec.origin or "").parent / "datasets" / "data" if spec else Path()
+    return folder if (folder / "digits.csv.gz").is_file() else None
+
+
+DATASETS.add("digits", Source(load_digits, "1,797 handwritten digits, embedded: needs no download", find_digits))

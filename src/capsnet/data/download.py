@@ -52,6 +52,12 @@ def find_stored(name: str, files: Sequence[str], data_dir: Path | None = None) -
     return None
 
 
+def find_folder(name: str, files: Sequence[str], data_dir: Path | None = None) -> Path | None:
+    """The folder in which all of these files of a data set lie, or None; nothing is read or downloaded."""
+    found = find_stored(name, files, data_dir)
+    return None if found is None else found[files[0]].parent
+
+
 def data_folders(name: str, data_dir: Path | None = None) -> list[Path]:
     """Where a data set's folder may be: in the folder given and nowhere else, or in $CAPSNET_DATA_DIR and the cache."""
     if data_dir is not None:
@@ -98,7 +104,11 @@ class _DownloadBar:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
         columns = (TextColumn(file), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True))
+        # in a notebook rich would want ipywidgets; there and in a log, a line at the start and one at the end
+        console = Console(stderr=True, force_jupyter=False)
+        if not console.is_terminal:
+            console.print(f"downloading {file}")
+        self._progress = Progress(*columns, console=console)
         self._task = self._progress.add_task(file, total=None)
         self._progress.start()
         self.total = 0

@@ -10,10 +10,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from capsnet.data.dataset import Preparation
+from capsnet.data.photo import center_digit
 from capsnet.errors import UserError
 
 MAX_PIXELS = 64_000_000
-_DIGIT_BOX = 20
 
 
 def open_image(source: Path | BytesIO, *, color: bool, name: str = "") -> Image.Image:
@@ -74,40 +74,8 @@ def fit_image(image: Image.Image, height: int, width: int) -> Image.Image:
 
 
 def digit_image(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Make a drawn or photographed digit look as MNIST's do.
-
-    Light strokes on black, whichever way it was drawn; cropped to its ink, scaled so that the longer side is 20
-    pixels (in a frame below 28 the same share of it), and set with its centre of mass into the middle of the frame
-    (LeCun, Cortes, Burges).
-    """
-    ink = _ink(np.asarray(image.convert("L"), np.float32))
-    # ink fainter than a fifth of the darkest stroke is paper
-    rows, columns = np.nonzero(ink > 0.2 * ink.max()) if ink.max() > 0 else (np.array([]), np.array([]))
-    frame = Image.new("L", (width, height), 0)
-    if len(rows) == 0:
-        return frame
-    box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-    side = max(1, min(_DIGIT_BOX, round(min(height, width) * _DIGIT_BOX / 28)))
-    digit = Image.fromarray(ink.astype(np.uint8)).crop(box)
-    factor = side / max(digit.size)
-    size = (max(1, round(digit.width * factor)), max(1, round(digit.height * factor)))
-    digit = digit.resize(size, Image.Resampling.LANCZOS)
-    mass = np.asarray(digit, np.float32)
-    row = (mass.sum(axis=1) @ np.arange(len(mass)) + 0.0) / max(float(mass.sum()), 1.0)
-    column = (mass.sum(axis=0) @ np.arange(mass.shape[1]) + 0.0) / max(float(mass.sum()), 1.0)
-    left = min(max(round((width - 1) / 2 - column), 0), width - digit.width)
-    top = min(max(round((height - 1) / 2 - row), 0), height - digit.height)
-    frame.paste(digit, (left, top))
-    return frame
-
-
-def _ink(grey: np.ndarray) -> np.ndarray:
-    """How much ink is at each place, 0 to 255: the border tells which of dark and light is the paper."""
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    paper = float(np.median(border))
-    brighter, darker = float(grey.max()) - paper, paper - float(grey.min())
-    ink = (grey - paper if brighter > darker else paper - grey).clip(0, None)
-    return ink * (255 / ink.max()) if ink.max() > 0 else ink
+    """Make a drawn or photographed digit look as MNIST's do; black where there is none."""
+    return center_digit(image, height, width).image
 
 
 def prepare_image(path: Path, image_shape: tuple[int, int, int], preparation: Preparation) -> UInt8[Tensor, "c h w"]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capsnet.data.dataset import DATASETS, Dataset, Preparation, Source
-from capsnet.data.download import find_files
+from capsnet.data.download import find_files, find_folder
 from capsnet.data.idx import read_image_data
 
 _FILES = (
@@ -37,6 +37,10 @@ class IdxSource:
         train = read_image_data(train_images, train_labels, self.class_names)
         test = read_image_data(test_images, test_labels, self.class_names)
         return Dataset(self.name, train, test, self.preparation)
+
+    def find(self, data_dir: Path | None = None) -> Path | None:
+        """The folder that holds all four files, or None."""
+        return find_folder(self.name, _FILES, data_dir)
 
 
 def _checksums(*md5: str) -> dict[str, str]:
@@ -93,6 +97,8 @@ KMNIST = IdxSource(
     ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     "digit",
 )
-DATASETS.add("mnist", Source(MNIST.load, "60,000 + 10,000 handwritten digits, 28x28"))
-DATASETS.add("fashion-mnist", Source(FASHION_MNIST.load, "60,000 + 10,000 pieces of clothing, 28x28"))
-DATASETS.add("kmnist", Source(KMNIST.load, "60,000 + 10,000 cursive Japanese characters, 28x28"))
+DATASETS.add("mnist", Source(MNIST.load, "60,000 + 10,000 handwritten digits, 28x28", MNIST.find))
+DATASETS.add(
+    "fashion-mnist", Source(FASHION_MNIST.load, "60,000 + 10,000 pieces of clothing, 28x28", FASHION_MNIST.find)
+)
+DATASETS.add("kmnist", Source(KMNIST.load, "60,000 + 10,000 cursive Japanese characters, 28x28", KMNIST.find))

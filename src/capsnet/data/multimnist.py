@@ -24,4 +24,12 @@ def load_multimnist(data_dir: Path | None = None, *, pairing: Pairing = Pairing(
     return replace(MNIST.load(data_dir), name="multimnist", pairing=pairing)
 
 
-DATASETS.add("multimnist", Source(load_multimnist, "pairs of overlapping MNIST digits of different classes, 36x36"))
+DATASETS.add(
+    "multimnist",
+    Source(
+        load_multimnist,
+        "pairs of overlapping MNIST digits of different classes, 36x36",
+        MNIST.find,
+        made_from="mnist",
+    ),
+)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
-from capsnet.data.download import find_files
+from capsnet.data.download import find_files, find_folder
 from capsnet.data.files import read_bytes
 from capsnet.errors import UserError
 
@@ -55,6 +55,11 @@ def load_smallnorb(data_dir: Path | None = None) -> Dataset:
         for split, stem in _STEMS.items()
     )
     return Dataset("smallnorb", train, test)
+
+
+def find_smallnorb(data_dir: Path | None = None) -> Path | None:
+    """The folder that holds all six files, or None."""
+    return find_folder("smallnorb", tuple(_CHECKSUMS), data_dir)
 
 
 def read_norb(path: Path, kind: np.dtype, sizes: tuple[int | None, ...]) -> Tensor:
@@ -123,4 +128,6 @@ def _read_split(split: str, dat: Path, cat: Path, info: Path) -> ImageData:
     return ImageData(images, labels, CLASS_NAMES, places)
 
 
-DATASETS.add("smallnorb", Source(load_smallnorb, "24,300 + 24,300 stereo pairs of toys of five kinds, 2x96x96"))
+DATASETS.add(
+    "smallnorb", Source(load_smallnorb, "24,300 + 24,300 stereo pairs of toys of five kinds, 2x96x96", find_smallnorb)
+)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
-from capsnet.data.download import find_files
+from capsnet.data.download import find_files, find_folder
 from capsnet.data.files import read_bytes
 from capsnet.data.matlab import read_matlab
 from capsnet.errors import UserError
@@ -54,4 +54,9 @@ def read_split(path: Path) -> ImageData:
     return ImageData(images, torch.from_numpy(labels.astype(np.int64) % 10), tuple("0123456789"))
 
 
-DATASETS.add("svhn", Source(load_svhn, "73,257 + 26,032 digits of house numbers in colour, 32x32"))
+def find_svhn(data_dir: Path | None = None) -> Path | None:
+    """The folder that holds both files, or None."""
+    return find_folder("svhn", tuple(_CHECKSUMS), data_dir)
+
+
+DATASETS.add("svhn", Source(load_svhn, "73,257 + 26,032 digits of house numbers in colour, 32x32", find_svhn))

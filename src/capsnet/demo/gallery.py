@@ -8,6 +8,7 @@ from torch import nn
 
 from capsnet.errors import UserError
 from capsnet.training import load
+from capsnet.training.pretrained import list_pretrained
 
 
 class Gallery:
@@ -49,6 +50,11 @@ class Gallery:
 
 
 def find_sources(root: Path = Path("runs")) -> list[str]:
+    """The networks that come with the package, or else the runs in a folder."""
+    return list_pretrained() or find_runs(root)
+
+
+def find_runs(root: Path) -> list[str]:
     """Runs in a folder that have weights, the newest first."""
     weights = [path / "weights.safetensors" for path in root.iterdir()] if root.is_dir() else []
     found = [path for path in weights if path.is_file()]

@@ -53,6 +53,16 @@ def remember(key: str, words: tuple[str, ...], decide: Callable[[], str]) -> str
     return written if written in words else answer
 
 
+def known() -> dict[str, str]:
+    """What was decided so far for this machine, number of threads and torch: answers by key."""
+    answers = {}
+    for path in sorted((cache_dir() / "kernels").glob("*.txt")):
+        answer, _, key = path.read_text().partition("\n")
+        if _path(key.strip()) == path:
+            answers[key.strip()] = answer
+    return answers
+
+
 def _path(key: str) -> Path:
     machine = (_processor(), str(torch.get_num_threads()), torch.__version__, key)
     return cache_dir() / "kernels" / f"{hashlib.sha256('|'.join(machine).encode()).hexdigest()[:20]}.txt"

@@ -73,7 +73,7 @@ def check_memory(model: nn.Module, batch_size: int, device: torch.device) -> Non
     layers = [layer for layer in model.modules() if isinstance(layer, DenseCapsules)]
     # votes, and about as much again twice over for routing and its gradient
     votes = 12 * batch_size * sum(layer.num_children * layer.num_parents * layer.parent_dim for layer in layers)
-    needed, available = parameters + votes, _available_memory(device)
+    needed, available = parameters + votes, available_memory(device)
     if needed <= available:
         return
     largest = max(layers, key=lambda layer: layer.weight.numel(), default=None)
@@ -86,7 +86,8 @@ def check_memory(model: nn.Module, batch_size: int, device: torch.device) -> Non
     )
 
 
-def _available_memory(device: torch.device) -> int:
+def available_memory(device: torch.device) -> int:
+    """Bytes that are free on a device."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     meminfo = Path("/proc/meminfo")

@@ -4,7 +4,9 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 """
 
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from capsnet.data.inputs import Draws
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
 from capsnet.training.batches import Batches, take
+from capsnet.training.callback import Callback, CallbackError, Callbacks, Start, Validation
 from capsnet.training.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.training.config import RunConfig
 from capsnet.training.device import (
@@ -26,13 +29,15 @@ from capsnet.training.device import (
     seed_everything,
 )
 from capsnet.training.evaluation import Evaluation, evaluate_part
+from capsnet.training.examples import draw_examples
 from capsnet.training.files import check_space, write_json, write_text
-from capsnet.training.metrics import MetricsFile, open_tensorboard
+from capsnet.training.metrics import MetricsFile
 from capsnet.training.progress import Reporter
 from capsnet.training.run import Run, RunResult, check_new, new_folder
 from capsnet.training.setup import augmentation, load_dataset, specify, split_training
 from capsnet.training.step import Step
 from capsnet.training.stop import StopRequest, stop_on_signal
+from capsnet.training.tensorboard import TensorBoard
 from capsnet.training.weights import ModelSpec, count_parameters, on_meta, save_weights
 
 # in the order of `Step.totals`
@@ -50,8 +55,9 @@ class Diverged(UserError):
 def train(
     config: RunConfig,
     *,
-    out: Path | None = None,
-    resume: Path | None = None,
+    out: Path | str | None = None,
+    resume: Path | str | None = None,
+    callbacks: Sequence[Callback] = (),
     tensorboard: bool = False,
 ) -> Run:
     """Train a model and test it once at the end.
@@ -60,7 +66,8 @@ def train(
         config: what to compute.
         out: the run's folder; the default is a new one in `runs/`.
         resume: go on with the run in this folder, under `config`, in place of a new one.
-        tensorboard: write TensorBoard events too.
+        callbacks: are told how it goes, and may end it; the user's own logging.
+        tensorboard: write TensorBoard events too, into the run's folder.
 
     Returns:
         The run, with its evaluation.
@@ -68,6 +75,7 @@ def train(
     Raises:
         UserError: something that the user can mend; nothing is lost.
         Diverged: the loss is not finite any more; the last good state is kept.
+        CallbackError: a callback failed; the state is saved.
         KeyboardInterrupt: stopped by the user; the state is saved.
 
     Example:
@@ -76,9 +84,10 @@ def train(
     """
     if "decoder" not in model_options(config.model):
         config = replace(config, recon_weight=0.0)
-    folder = resume or out or new_folder(config.recipe)
+    folder = Path(resume or out or new_folder(config.recipe))
     if resume is None:
         check_new(folder)
+    followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
     dataset = load_dataset(config)
@@ -94,14 +103,19 @@ def train(
     run = Run(folder, config) if resume else Run.create(folder, config)
     assert spec.inputs is not None
     batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing)
-    job = Job(run, spec, model, batches, validation, device, precision, tensorboard)
+    job = Job(run, spec, model, batches, validation, device, precision, followers)
     if resume:
         job.restore()
     else:
         write_json(folder / "environment.json", describe_environment(device, precision))
-    job.train()
-    if job.trained or run.evaluation() is None:
-        _test(job, dataset)
+    try:
+        job.train()
+        if job.trained or run.evaluation() is None:
+            _test(job, dataset)
+    except BaseException as fault:
+        _end_badly(followers, fault)
+        raise
+    followers.end(run.evaluation())
     return run
 
 
@@ -116,7 +130,7 @@ class Job:
         validation: images held out, or None.
         device: what computes.
         precision: of the convolutions, `"fp32"` or `"bf16"`.
-        tensorboard: write TensorBoard events too.
+        callbacks: what is told how it goes.
     """
 
     def __init__(
@@ -128,14 +142,14 @@ class Job:
         validation: ImageData | None,
         device: torch.device,
         precision: str,
-        tensorboard: bool,
+        callbacks: Callbacks,
     ) -> None:
         self.run, self.config, self.spec = run, run.config, spec
         self.model, self.device = model, device
         self.step = Step(model, batches, self.config, precision)
         self.batches, self.validation = batches, validation
         self.steps_per_epoch = -(-len(batches) // self.config.batch_size)
-        self.total_steps = self.config.steps or self.config.epochs * self.steps_per_epoch
+        self.total_steps = self.config.total_steps(self.steps_per_epoch)
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
         self.has_dropout = any(isinstance(part, nn.Dropout) for part in model.modules())
@@ -144,7 +158,7 @@ class Job:
         # images trained on, and the time, when the device was waited for
         self.seen_images, self.clock = 0, 0.0
         self.metrics = MetricsFile(run.folder / "metrics.csv")
-        self.events = open_tensorboard(run.folder / "tensorboard") if tensorboard else None
+        self.callbacks = callbacks
 
     def restore(self) -> None:
         """Go on from the run's checkpoint, or from the start where it was killed before its first one."""
@@ -166,15 +180,15 @@ class Job:
     def train(self) -> None:
         """Train to the end of the run."""
         self.trained = not self.ended
+        config = asdict(self.config)
+        self.callbacks.start(Start(self.run.folder, config, self.state.step, self.total_steps, self.steps_per_epoch))
         reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step)
         try:
             with stop_on_signal() as stop:
-                while not self.ended:
+                while not self.ended and not self.callbacks.stop:
                     self._train_epoch(reporter, stop)
         finally:
             reporter.close()
-            if self.events is not None:
-                self.events.close()
 
     def _train_epoch(self, reporter: Reporter, stop: StopRequest) -> None:
         """Train from where the run is to the end of that epoch, or of the run; then validate and save."""
@@ -193,15 +207,21 @@ class Job:
             due = stop.requested or time.monotonic() - saved > _CHECKPOINT_SECONDS
             if due or time.monotonic() - self.clock > _LOOK_SECONDS:
                 self._look(reporter)
+                if self.callbacks.stop:
+                    # one more step, for the row that the validation goes into
+                    last_step = self.state.step + 1
             if due:
                 self._save()
                 saved = self.clock = time.monotonic()
             if stop.requested:
                 self._stop()
         self._end_row()
-        *before, last = self._read_rows()
-        self._report(reporter, *before, {**last, **self._validate()})
+        rows, validation = self._read_rows(), self._validate()
+        if validation is not None:
+            rows[-1] |= {"validation_loss": validation.loss, "validation_accuracy": validation.accuracy}
+        self._report(reporter, rows)
         self._save()
+        self._tell(rows, validation)
         if stop.requested and not self.ended:
             self._stop()
 
@@ -236,17 +256,21 @@ class Job:
             f"anew with a smaller --lr ({last_good})"
         )
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> Validation | None:
         """Keep the weights that are best on validation; without validation, the last."""
-        row, accuracy, loss = {}, 0.0, -float(self.state.step)
+        accuracy, loss, result = 0.0, -float(self.state.step), None
         if self.validation is not None:
             result = self.evaluate(self.model, self.validation, "validation")
             accuracy, loss = result.accuracy, result.margin_loss
-            row = {"validation_loss": loss, "validation_accuracy": accuracy}
-        if self.state.improves(accuracy, loss):
+        improved = self.state.improves(accuracy, loss)
+        if improved:
             self.state.best_step, self.state.best_accuracy, self.state.best_loss = self.state.step, accuracy, loss
             save_weights(self.run.weights_path, self.model, self.spec)
-        return row
+        if result is None or self.validation is None:
+            return None
+        epoch = self.state.step / self.steps_per_epoch
+        draw = partial(draw_examples, self.model, self.validation, self.spec.pairing)
+        return Validation(self.state.step, epoch, result.n, accuracy, loss, improved, draw)
 
     def evaluate(self, model: nn.Module, data: ImageData, split: str) -> Evaluation:
         """Evaluate a model on images, or on pairs of them."""
@@ -258,7 +282,9 @@ class Job:
         self.step.totals.zero_()
 
     def _look(self, reporter: Reporter) -> None:
-        self._report(reporter, *self._read_rows())
+        rows = self._read_rows()
+        self._report(reporter, rows)
+        self._tell(rows)
         self.clock = time.monotonic()
 
     def _read_rows(self) -> list[dict[str, float]]:
@@ -283,13 +309,29 @@ class Job:
         self.rows.clear()
         return rows
 
-    def _report(self, reporter: Reporter, *rows: dict[str, float]) -> None:
+    def _report(self, reporter: Reporter, rows: Sequence[dict[str, float]]) -> None:
         for row in rows:
             self.metrics.append(row)
-            if self.events is not None:
-                for name, value in row.items():
-                    self.events.add_scalar(name, value, int(row["step"]))
             reporter.row(row)
+
+    def _tell(self, rows: Sequence[dict[str, float]], validation: Validation | None = None) -> None:
+        """Tell the callbacks, all rows being on the disk; where one fails, the run can go on from here."""
+        try:
+            for row in rows:
+                self.callbacks.row(row)
+            if validation is not None:
+                self.callbacks.validation(validation)
+        except CallbackError:
+            self._save()
+            raise
+
+
+def _end_badly(callbacks: Callbacks, fault: BaseException) -> None:
+    """Tell the callbacks that the run is over, without hiding why."""
+    try:
+        callbacks.end(None)
+    except CallbackError as second:
+        fault.add_note(str(second))
 
 
 def _test(job: Job, dataset: Dataset) -> None:

@@ -1,10 +1,9 @@
-"""`metrics.csv`, and TensorBoard events when asked for."""
+"""`metrics.csv`."""
 
 import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from capsnet.errors import UserError
 from capsnet.training.files import write_text
@@ -55,26 +54,3 @@ class MetricsFile:
         rows = csv.DictReader(io.StringIO("".join(lines)))
         kept = [line for line, row in zip(lines[1:], rows, strict=True) if float(row["step"]) <= step]
         write_text(self.path, "".join(lines[:1] + kept))
-
-
-@runtime_checkable
-class Events(Protocol):
-    """What the loop needs of a TensorBoard writer."""
-
-    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def open_tensorboard(folder: Path) -> Events:
-    """A TensorBoard writer.
-
-    Raises:
-        UserError: TensorBoard is not installed.
-    """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise UserError("--tensorboard needs an extra: pip install 'capsnet[tensorboard]'") from None
-    writer: Events = SummaryWriter(str(folder))
-    return writer

@@ -1,15 +1,50 @@
-"""What a person sees while a run goes on: a live bar on a terminal, a plain log elsewhere. Always on standard error."""
+"""What a person sees while a run goes on: a live bar on a terminal or in a notebook, a plain log elsewhere.
 
+Terminal and log are on standard error.
+"""
+
+import html
+import importlib
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 Row = Mapping[str, float]
 _LOG_SECONDS = 10.0
+# a notebook keeps so many lines of epochs, and is not drawn more often
+_LINES = 12
+_DRAW_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a run is.
+
+    Args:
+        step: steps done.
+        total: steps of the whole run.
+        epoch: such as `epoch 2/20`.
+        numbers: loss, accuracy and speed in words.
+        left: time that is left, in words.
+        validated: an epoch ended here.
+    """
+
+    step: int
+    total: int
+    epoch: str
+    numbers: str
+    left: str
+    validated: bool
+
+
+@runtime_checkable
+class Display(Protocol):
+    """Shows where a run is."""
+
+    def show(self, moment: Moment) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Reporter:
@@ -22,19 +57,10 @@ class Reporter:
     """
 
     def __init__(self, total_steps: int, steps_per_epoch: int, step: int = 0) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._total, self._per_epoch = total_steps, steps_per_epoch
         self._epochs = -(-total_steps // steps_per_epoch)
-        self._started, self._first_step, self._logged = time.monotonic(), step, 0.0
-        self._bar: Progress | None = None
-        if self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"))
-            self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console)
-            self._task = self._bar.add_task("epoch 1", total=total_steps, completed=step, numbers="")
-            self._bar.start()
+        self._started, self._first_step = time.monotonic(), step
+        self._display = _find_display(total_steps, step)
 
     def row(self, row: Row) -> None:
         """Show a row of metrics."""
@@ -44,23 +70,99 @@ class Reporter:
         validated = "validation_accuracy" in row
         if validated:
             numbers += f"  validation {row['validation_accuracy']:.2%}"
-        if self._bar is not None:
-            self._bar.update(self._task, completed=step, description=f"epoch {epoch}/{self._epochs}", numbers=numbers)
-            if validated:
-                self._bar.console.print(f"epoch {epoch}/{self._epochs}  {numbers}")
-        elif validated or time.monotonic() - self._logged > _LOG_SECONDS:
-            self._logged = time.monotonic()
-            self._console.print(
-                f"epoch {epoch}/{self._epochs}  step {step}/{self._total}  {numbers}  {self._left(step)}"
-            )
+        self._display.show(
+            Moment(step, self._total, f"epoch {epoch}/{self._epochs}", numbers, self._left(step), validated)
+        )
 
     def close(self) -> None:
         """Give the terminal back."""
-        if self._bar is not None:
-            self._bar.stop()
+        self._display.close()
 
     def _left(self, step: int) -> str:
         seconds = (time.monotonic() - self._started) / max(step - self._first_step, 1) * (self._total - step)
         minutes, rest = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{rest:02} left" if hours else f"{minutes}:{rest:02} left"
+
+
+def _find_display(total: int, step: int) -> Display:
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    # rich would want ipywidgets there
+    if console.is_jupyter:
+        return Notebook()
+    if console.is_terminal:
+        return _Bar(total, step)
+    return _Log(console.print)
+
+
+class _Bar:
+    """A live bar on a terminal; the epochs scroll by above it."""
+
+    def __init__(self, total: int, step: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[numbers]}"))
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=console)
+        self._task = self._progress.add_task("epoch 1", total=total, completed=step, numbers="")
+        self._progress.start()
+
+    def show(self, moment: Moment) -> None:
+        self._progress.update(self._task, completed=moment.step, description=moment.epoch, numbers=moment.numbers)
+        if moment.validated:
+            self._progress.console.print(f"{moment.epoch}  {moment.numbers}")
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class _Log:
+    """A line now and then, and one for each epoch."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write, self._logged = write, 0.0
+
+    def show(self, moment: Moment) -> None:
+        if moment.validated or time.monotonic() - self._logged > _LOG_SECONDS:
+            self._logged = time.monotonic()
+            place = f"step {moment.step}/{moment.total}"
+            self._write(f"{moment.epoch}  {place}  {moment.numbers}  {moment.left}")
+
+    def close(self) -> None:
+        pass
+
+
+class Notebook:
+    """One output in a notebook, a bar with the last epochs below it, which changes in place."""
+
+    def __init__(self) -> None:
+        # whoever runs a notebook has it, nobody else needs it
+        display = importlib.import_module("IPython.display").display
+        self._lines: list[str] = []
+        self._drawn, self._waiting = 0.0, ""
+        self._handle = display({"text/plain": "capsnet: training"}, raw=True, display_id=True)
+
+    def show(self, moment: Moment) -> None:
+        """Draw the bar anew, unless it was drawn a moment ago: rows come in bursts."""
+        text = f"{moment.epoch}  step {moment.step:,} of {moment.total:,}  {moment.left}"
+        if moment.validated:
+            self._lines.append(f"{moment.epoch}  {moment.numbers}")
+        else:
+            text += f"\n{moment.numbers}"
+        text = html.escape("\n".join([text, *reversed(self._lines[-_LINES:])]))
+        bar = f'<progress value="{moment.step}" max="{moment.total}" style="width:24rem"></progress>'
+        self._waiting = f'{bar}<pre style="margin:0;white-space:pre-wrap">{text}</pre>'
+        if time.monotonic() - self._drawn > _DRAW_SECONDS:
+            self._draw()
+
+    def close(self) -> None:
+        """Leave the last state standing."""
+        if self._waiting:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._handle.update({"text/html": self._waiting, "text/plain": "capsnet: training"}, raw=True)
+        self._drawn, self._waiting = time.monotonic(), ""

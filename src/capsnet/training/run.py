@@ -10,8 +10,12 @@ from typing import NotRequired, TypedDict
 from torch import nn
 
 from capsnet.errors import UserError
+from capsnet.registry import did_you_mean
 from capsnet.training.config import RunConfig
 from capsnet.training.files import write_text
+from capsnet.training.pretrained import list_pretrained, pretrained_path
+from capsnet.training.rows import Rows
+from capsnet.training.show import VIEWS, Picture, Pictures, View
 from capsnet.training.weights import load_weights
 
 
@@ -52,11 +56,15 @@ class RunResult(TypedDict):
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and configuration.
+    """A run's folder and configuration; a notebook displays its result and its learning curves.
 
     Args:
         folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`, `figures/`.
         config: what it computes.
+
+    Example:
+        >>> run = capsnet.Run.open("runs/quickstart")
+        >>> run.figure("reconstructions")
     """
 
     folder: Path
@@ -78,12 +86,13 @@ class Run:
         return cls(folder, config)
 
     @classmethod
-    def open(cls, folder: Path) -> "Run":
+    def open(cls, folder: Path | str) -> "Run":
         """Open the folder of a run.
 
         Raises:
             UserError: no such folder, not a run's, or one from a newer version.
         """
+        folder = Path(folder)
         path = folder / "config.json"
         if not folder.is_dir():
             raise UserError(f"{folder}: no such run folder")
@@ -116,16 +125,15 @@ class Run:
             raise UserError(f"{self.folder}: has no weights yet; go on with capsnet train --resume {self.folder}")
         return load_weights(self.weights_path)
 
-    def metrics(self) -> list[dict[str, float]]:
+    def metrics(self) -> Rows:
         """The rows of `metrics.csv`; a cell that is empty there is missing here, and so is a line cut off by a kill."""
         path = self.folder / "metrics.csv"
         if not path.is_file():
-            return []
+            return Rows()
         text = path.read_text()
         whole = text[: text.rfind("\n") + 1]
-        return [
-            {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(io.StringIO(whole))
-        ]
+        rows = csv.DictReader(io.StringIO(whole))
+        return Rows({name: float(value) for name, value in row.items() if value} for row in rows)
 
     def evaluation(self) -> RunResult | None:
         """What `evaluation.json` holds, or None before the end of the run."""
@@ -142,6 +150,35 @@ class Run:
             return None
         environment: dict[str, object] = json.loads(text)
         return environment
+
+    def figures(self) -> Pictures:
+        """All figures that the run's state allows, by name, each drawn when it is first asked for.
+
+        What cannot be drawn, for want of data for instance, is named on standard error.
+        """
+        return self._view().pictures()
+
+    def figure(self, name: str) -> Picture:
+        """One of `figures()`, drawn from the run's folder.
+
+        Raises:
+            UserError: unknown name, or a figure that cannot be drawn.
+        """
+        return self.figures().find(name)
+
+    def report(self, *, overwrite: bool = False) -> Path:
+        """Draw all figures and write `report.html`; returns where it is.
+
+        Raises:
+            UserError: there is a report already, or the run holds nothing to show.
+        """
+        return self._view().report(overwrite=overwrite)
+
+    def _repr_html_(self) -> str:
+        return self._view().summary()
+
+    def _view(self) -> View:
+        return VIEWS.get("figures")(self.folder)
 
     def _read(self, name: str) -> str | None:
         """The text of a JSON file of the run, or None where there is none."""
@@ -179,17 +216,27 @@ def load(source: Path | str) -> nn.Module:
     """Load a trained model, in eval mode on the CPU.
 
     Args:
-        source: a run folder, or a weights file.
+        source: a run folder, a weights file, or the name of weights that come with the package. A folder or file of
+            that name goes before the name; `./name` is always a path.
 
     Returns:
         The model, with `.class_names` and `.input_shape`.
 
     Raises:
-        UserError: neither of the two, or weights that do not fit.
+        UserError: none of the three, or weights that do not fit.
+
+    Example:
+        >>> load("efficient-capsnet-mnist").class_names[7]
+        '7'
     """
     path = Path(source)
     if path.is_dir():
         return Run.open(path).load_model()
     if path.is_file():
         return load_weights(path)
-    raise UserError(f"{source}: no such run folder or weights file")
+    shipped = pretrained_path(str(source))
+    if shipped is not None:
+        return load_weights(shipped)
+    known = list_pretrained()
+    hint = did_you_mean(str(source), known)
+    raise UserError(f"{source}: no such run folder or weights file;{hint} Weights in the package: {', '.join(known)}")

@@ -1,0 +1,45 @@
+"""`capsnet doctor`."""
+
+from dataclasses import dataclass
+
+from capsnet import __version__
+from capsnet.cli.console import print_json
+from capsnet.cli.parse import parse
+from capsnet.doctor import Finding, examine
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say what was found: torch, device, kernels, data sets, cache, extras. Nothing is downloaded or trained.
+
+    Warnings are words: the exit status is 0.
+
+    Examples:
+      capsnet doctor
+      capsnet doctor --json
+    """
+
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(args: list[str]) -> None:
+    """Examine and print."""
+    options = parse(Doctor, args)
+    findings = examine()
+    warnings = [line for finding in findings.values() for line in finding.warnings]
+    if options.json:
+        parts = {name: finding.values for name, finding in findings.items()}
+        print_json({"capsnet": __version__, **parts, "warnings": warnings})
+        return
+    _print(findings)
+    print(*[f"warning: {line}" for line in warnings] or ["nothing is amiss"], sep="\n")
+
+
+def _print(findings: dict[str, Finding]) -> None:
+    width = max(len(label) for finding in findings.values() for label in finding.says)
+    for name, finding in findings.items():
+        print(name)
+        for label, text in finding.says.items():
+            print(f"  {label:{width}}  " + text.replace("\n", "\n" + " " * (width + 4)))
+    print()

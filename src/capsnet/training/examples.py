@@ -1,0 +1,62 @@
+"""A picture of what a network makes of a few images, for those who follow its training."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from capsnet.data import ImageData
+from capsnet.data.pairs import Pairing, fixed_pairs
+from capsnet.training.evaluation import predict_batches
+
+
+@torch.no_grad()
+def draw_examples(
+    model: nn.Module, data: ImageData, pairing: Pairing | None, count: int = 8
+) -> UInt8[np.ndarray, "h w c"] | None:
+    """Draw images above what their longest capsules decode to; pairs above their two digits, each from its own.
+
+    Args:
+        model: in training or not; it is left as it was.
+        data: the first `count` of it are drawn.
+        pairing: makes pairs of the images.
+        count: number of columns.
+
+    Returns:
+        Bytes, grey or colour; None for a model without decoder.
+    """
+    if getattr(model, "decoder", None) is None:
+        return None
+    was_training = model.training
+    model.eval()
+    try:
+        rows = _look(model, data, count) if pairing is None else _look_at_pairs(model, data, pairing, count)
+    finally:
+        model.train(was_training)
+    return _lay_out(rows)
+
+
+def _look(model: nn.Module, data: ImageData, count: int) -> list[Tensor]:
+    part = data.select(torch.arange(min(count, len(data)), device=data.labels.device))
+    seen, _, output = next(predict_batches(model, part, batch_size=count))
+    return [seen, model.reconstruct(output.capsules)]  # type: ignore[operator]
+
+
+def _look_at_pairs(model: nn.Module, data: ImageData, pairing: Pairing, count: int) -> list[Tensor]:
+    device = next(model.parameters()).device
+    pairs = next(fixed_pairs(data.images.to(device), data.labels.to(device), pairing, count))
+    seen = pairs.images.float() / 255
+    capsules = model(seen).capsules
+    return [seen, *(model.reconstruct(capsules, labels) for labels in pairs.labels.T)]  # type: ignore[operator]
+
+
+def _lay_out(rows: list[Float[Tensor, "b c h w"]]) -> UInt8[np.ndarray, "height width _"]:
+    table = torch.stack(rows)  # row b c h w
+    if table.shape[2] not in (1, 3):
+        # of the two cameras of smallNORB, or of other channels that are no colours, the first
+        table = table[:, :, :1]
+    table = (table.clamp(0, 1) * 255).round().to(torch.uint8)
+    count, images, channels, height, width = table.shape
+    pixels = table.permute(0, 3, 1, 4, 2).reshape(count * height, images * width, channels)
+    picture: np.ndarray = pixels.cpu().numpy()
+    return picture

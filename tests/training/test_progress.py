@@ -1,0 +1,77 @@
+import builtins
+import io
+
+import pytest
+from rich.console import Console
+
+from capsnet.training.progress import Reporter
+
+ROW = {"loss": 0.5, "accuracy": 0.25, "images_per_second": 1234.0}
+LAST = {**ROW, "validation_accuracy": 0.75}
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What a notebook would show: a list of the states of its one output."""
+    states = []
+
+    class Handle:
+        def update(self, data, raw):
+            states.append(data["text/html"])
+
+    class ZMQInteractiveShell:
+        pass
+
+    def display(data, raw, display_id):
+        return Handle()
+
+    monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    monkeypatch.setattr(pytest.importorskip("IPython.display"), "display", display)
+    return states
+
+
+def test_notebook_shows_one_bar_and_the_epochs_below_it(notebook, capsys):
+    reporter = Reporter(total_steps=20, steps_per_epoch=10)
+    reporter.row({"step": 5.0, **ROW})
+    reporter.row({"step": 10.0, **LAST})
+    reporter.row({"step": 15.0, **ROW})
+    reporter.close()
+    first, *_, last = notebook
+    assert '<progress value="5" max="20"' in first
+    assert "epoch 1/2  step 5 of 20" in first
+    assert '<progress value="15" max="20"' in last
+    assert "epoch 1/2  loss 0.5000  accuracy 25.00%  1,234 images/s  validation 75.00%" in last
+    assert capsys.readouterr() == ("", "")
+
+
+def test_notebook_is_not_drawn_for_each_row_of_a_burst(notebook):
+    reporter = Reporter(total_steps=1000, steps_per_epoch=1000)
+    for step in range(1, 1001):
+        reporter.row({"step": float(step), **ROW})
+    reporter.close()
+    assert len(notebook) < 100
+    assert 'value="1000"' in notebook[-1]
+
+
+def test_elsewhere_a_line_is_printed_for_each_epoch(capsys):
+    reporter = Reporter(total_steps=20, steps_per_epoch=10)
+    for step in (9.0, 9.5):
+        reporter.row({"step": step, **ROW})
+    reporter.row({"step": 10.0, **LAST})
+    reporter.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2  # the first row, and the epoch's end
+    assert lines[1].startswith("epoch 1/2  step 10/20  loss 0.5000")
+    assert "\x1b" not in lines[1]
+
+
+def test_terminal_shows_a_bar(monkeypatch):
+    screen = io.StringIO()
+    whole = Console.__init__
+    terminal = {"file": screen, "force_terminal": True, "stderr": False, "width": 120}
+    monkeypatch.setattr(Console, "__init__", lambda console, **options: whole(console, **{**options, **terminal}))
+    reporter = Reporter(total_steps=20, steps_per_epoch=10)
+    reporter.row({"step": 10.0, **LAST})
+    reporter.close()
+    assert "━" in screen.getvalue()
+    assert "validation 75.00%" in screen.getvalue()
