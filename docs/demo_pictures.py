@@ -31,7 +31,8 @@ def draw(page: Page, strokes: Sequence[Sequence[tuple[float, float]]]) -> None:
             if number == 0:
                 page.mouse.down()
         page.mouse.up()
-    # the bars have grown
+    page.wait_for_selector("body[aria-busy=false]")
+    # until the bars have grown
     page.wait_for_timeout(400)
 
 
@@ -48,7 +49,7 @@ def take(browser: Browser, address: str, name: str, width: int, height: int, sch
     draw(page, FIVE)
     milliseconds = float(page.evaluate("document.body.dataset.roundtrip"))
     page.locator("#sliders input").nth(4).fill("0.2")
-    page.wait_for_timeout(300)
+    page.wait_for_selector("body[aria-busy=false]")
     page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
     said = f"{page.inner_text('#answer')}, {page.inner_text('#time')}"
     print(f"{name}.png: {said} {milliseconds:.0f} ms with the browser", flush=True)
