@@ -47,7 +47,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     assert said.startswith("http://127.0.0.1:"), said
     yield Served(said.split()[0], folder, process)
     process.send_signal(signal.SIGTERM)
-    process.wait(20)
+    process.wait(60)
     process.stdout.close()
     assert not list((folder / "temporary").iterdir())
 
