@@ -27,6 +27,7 @@ LEVELS = {
     "studies": 6,
     "doctor": 6,
     "figures": 7,
+    "demo": 7,
     "cli": 8,
     "__main__": 8,
 }

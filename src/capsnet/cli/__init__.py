@@ -21,6 +21,7 @@ VERBS = {
     "show": "show a model, recipe, study, data set, routing or run",
     "bench": "measure this machine: plain and fused paths, and its limits",
     "data": "count and show the images of a data set",
+    "demo": "open a page on which digits are drawn and capsules looked into",
     "doctor": "say what was found on this machine, and what is missing",
     "completion": "let the shell complete commands, options and names",
 }

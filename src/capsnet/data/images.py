@@ -1,5 +1,6 @@
 """Image files: opened safely, and made into an input of a model."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,20 @@ from capsnet.errors import UserError
 MAX_PIXELS = 64_000_000
 
 
-def open_image(path: Path, *, color: bool) -> Image.Image:
+def open_image(source: Path | BytesIO, *, color: bool, name: str = "") -> Image.Image:
     """Open an image file as 8-bit grey or colour, upright; transparent places become white.
+
+    Args:
+        source: the file, or what is in it.
+        color: whether the model sees colours.
+        name: of the image, for messages; the file's, where there is one.
 
     Raises:
         UserError: a file that is missing, is no image, is damaged, or has more than 64 million pixels.
     """
+    path = name or source
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UserError(f"{path}: {width}x{height} pixels are too many to decode safely; shrink it below 64 MP")

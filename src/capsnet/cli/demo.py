@@ -1,0 +1,52 @@
+"""`capsnet demo`."""
+
+import signal
+import threading
+import webbrowser
+from dataclasses import dataclass
+
+import tyro
+
+from capsnet.cli.parse import parse
+from capsnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Open a page on which you draw a digit and see the capsules at work.
+
+    The page is served to this computer only. Nothing that is drawn or uploaded leaves it or is kept.
+
+    Examples:
+      capsnet demo
+      capsnet demo runs/quickstart runs/photos --port 8000
+    """
+
+    models: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Run folders, weights files or names of trained networks; none: the package's own, or else the runs in runs/."""
+    port: int = 0
+    """The page's port; 0: the first free one from 7860."""
+    browser: bool = False
+    """Open the page in the browser."""
+
+
+def main(args: list[str]) -> None:
+    """Serve the page until interrupted."""
+    options = parse(Demo, args)
+    if not 0 <= options.port < 65536:
+        raise UserError(f"--port must be 0 to 65535, got {options.port}")
+    from capsnet.demo.gallery import Gallery, find_sources
+    from capsnet.demo.page import serving
+
+    gallery = Gallery(list(dict.fromkeys(options.models)) or find_sources())
+    ended = threading.Event()
+    with serving(gallery, port=options.port) as address:
+        # a stop by the system, too, takes the temporary folder away
+        signal.signal(signal.SIGTERM, lambda *_: ended.set())
+        print(f"{address}  shows {', '.join(gallery.names)}; Ctrl-C ends it", flush=True)
+        if options.browser:
+            webbrowser.open(address)
+        try:
+            ended.wait()
+        except KeyboardInterrupt:
+            print()

@@ -1,0 +1,74 @@
+"""The networks that the page offers."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from capsnet.errors import UserError
+from capsnet.training import load
+from capsnet.training.pretrained import list_pretrained
+
+
+class Gallery:
+    """Networks by name, each loaded when it is first looked at.
+
+    Args:
+        sources: run folders, weights files, or names of networks that come with the package; the first is shown first.
+
+    Raises:
+        UserError: no sources, or the first cannot be loaded.
+    """
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        if not sources:
+            raise UserError(
+                "no trained network was found; name a run folder or a weights file (capsnet demo RUN), or train one "
+                "first (capsnet train)"
+            )
+        self._sources = dict(zip(_short_names(sources), sources, strict=True))
+        self._models: dict[str, nn.Module] = {}
+        self.get(self.names[0])
+
+    @property
+    def names(self) -> list[str]:
+        """What the networks are called, in their order."""
+        return list(self._sources)
+
+    def get(self, name: str) -> nn.Module:
+        """The network of this name.
+
+        Raises:
+            UserError: an unknown name, or a network that cannot be loaded.
+        """
+        if name not in self._sources:
+            raise UserError(f"unknown network {name!r}; known: {', '.join(self._sources)}")
+        if name not in self._models:
+            self._models[name] = load(self._sources[name])
+        return self._models[name]
+
+
+def find_sources(root: Path = Path("runs")) -> list[str]:
+    """The networks that come with the package, or else the runs in a folder."""
+    return list_pretrained() or find_runs(root)
+
+
+def find_runs(root: Path) -> list[str]:
+    """Runs in a folder that have weights, the newest first."""
+    weights = [path / "weights.safetensors" for path in root.iterdir()] if root.is_dir() else []
+    found = [path for path in weights if path.is_file()]
+    return [str(path.parent) for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def _short_names(sources: Sequence[str]) -> list[str]:
+    """The last part of each path; of a run's weights its folder; the whole where two would be the same."""
+    short = []
+    for source in sources:
+        path = Path(os.path.normpath(source))
+        if path.suffix == ".safetensors":
+            path = path.parent if path.stem == "weights" and path.parent.name else path.with_suffix("")
+        short.append(path.name or str(path.resolve()))
+    if len(set(short)) == len(short):
+        return short
+    return [str(Path(source)) for source in sources]

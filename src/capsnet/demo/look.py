@@ -1,0 +1,255 @@
+"""What the page shows of one image: lengths, poses, the reconstruction, and the coupling over the image.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017: lengths (section 2), routing (Procedure 1),
+reconstructions (section 4.1), moved dimensions of a pose (section 5.1).
+"""
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor, nn
+
+from capsnet.analysis.iterations import make_votes, route
+from capsnet.analysis.watch import find_class_layer
+from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+from capsnet.data.images import digit_image, fit_image, open_image
+from capsnet.errors import UserError
+from capsnet.figures.coupling import Grid, coupling_shares, find_grid
+from capsnet.models.efficient_capsnet import EfficientCapsNet
+from capsnet.training.evaluation import find_inputs
+from capsnet.training.weights import count_parameters
+
+MAX_BYTES = 10_000_000
+_LONGEST_SIDE = 1024
+_MOST_STEPS = 6
+
+
+class Picture(TypedDict):
+    """An image as the page draws it: bytes in the order row, column, channel, in base64."""
+
+    height: int
+    width: int
+    channels: int
+    pixels: str
+
+
+class Step(TypedDict):
+    """Coupling after so many iterations (None: of a routing without any), as multiples of an even share: `n y x`."""
+
+    iteration: int | None
+    shares: list[list[list[float]]]
+
+
+class Places(TypedDict):
+    """Where the primary capsules look, in pixels of the image, and the coupling there.
+
+    Args:
+        step: pixels between two places.
+        first: centre of the first place.
+        window: side of what one place sees.
+        steps: one for each iteration that is shown.
+    """
+
+    step: float
+    first: float
+    window: int
+    steps: list[Step]
+
+
+class Look(TypedDict):
+    """All that the page shows of an image.
+
+    Args:
+        names: of the classes.
+        found: the class of the longest capsule; of a network that was trained on pairs, of the two longest.
+        lengths: of the class capsules.
+        poses: of the class capsules.
+        seen: what the network saw.
+        drawn: what the decoder draws from the longest capsule; None without a decoder.
+        places: None where the network has no coupling over the image; `note` says why.
+        note: a sentence, or nothing.
+        about: the network in a few words.
+    """
+
+    names: list[str]
+    found: list[int]
+    lengths: list[float]
+    poses: list[list[float]]
+    seen: Picture
+    drawn: Picture | None
+    places: Places | None
+    note: str
+    about: str
+
+
+def read_image(data: bytes, name: str = "the image") -> Image.Image:
+    """Decode an image that a person gave, safely, and no larger than a network could make use of.
+
+    Raises:
+        UserError: more than 10 MB or 64 million pixels, no image, or a damaged one.
+    """
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{name}: is larger than {MAX_BYTES // 1_000_000} MB; shrink it first")
+    image = open_image(BytesIO(data), color=True, name=name)
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BOX)
+    return image
+
+
+def prepare(image: Image.Image, model: nn.Module) -> UInt8[Tensor, "1 c h w"]:
+    """An image as the model's input: as MNIST was made, where the model learned digits.
+
+    Raises:
+        UserError: a model of neither 1 nor 3 channels.
+    """
+    channels, height, width = find_inputs(model).image_shape
+    if channels not in (1, 3):
+        raise UserError(f"this network sees {channels} channels at once, a drawing or photo has 1 or 3; choose another")
+    fit = digit_image if channels == 1 and getattr(model, "preparation", "fit") == "digit" else fit_image
+    pixels = np.array(fit(image.convert("L" if channels == 1 else "RGB"), height, width))
+    return torch.from_numpy(pixels.reshape(1, height, width, channels)).permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def look(model: nn.Module, image: Image.Image) -> Look:
+    """Show an image to a model, and say all that the page shows.
+
+    Args:
+        model: as `capsnet.load` gives it.
+        image: of any size.
+
+    Raises:
+        UserError: a model of neither 1 nor 3 channels.
+
+    Example:
+        >>> look(capsnet.load("runs/quickstart"), Image.open("seven.png"))["found"]
+        [7]
+    """
+    inputs, pixels = find_inputs(model), prepare(image, model)
+    children, output = _watch(model, inputs(pixels))
+    found = output.lengths[0].topk(1 if getattr(model, "pairing", None) is None else 2).indices.tolist()
+    places, note = _find_places(model, children, output)
+    poses = output.capsules.poses[0].tolist()
+    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+    return {
+        "names": list(names),
+        "found": found,
+        "lengths": output.lengths[0].tolist(),
+        "poses": poses,
+        "seen": _picture(inputs.view(pixels)[0] / 255),
+        "drawn": None if getattr(model, "decoder", None) is None else redraw(model, found[0], poses[found[0]]),
+        "places": places,
+        "note": note,
+        "about": _about(model),
+    }
+
+
+@torch.inference_mode()
+def redraw(model: nn.Module, label: int, pose: Sequence[float]) -> Picture:
+    """Draw the image that the capsule of class `label` describes when its pose is `pose`.
+
+    Raises:
+        UserError: a model without a decoder, a class that it does not know, or a pose that is none of its.
+    """
+    if getattr(model, "decoder", None) is None:
+        raise UserError("this network has no decoder: it cannot draw")
+    layer_poses = torch.zeros(1, len(model.class_names), _pose_dim(model))  # type: ignore[arg-type]
+    if not 0 <= label < layer_poses.shape[1]:
+        raise UserError(f"the class must be 0 to {layer_poses.shape[1] - 1}, got {label}")
+    values = torch.tensor(pose, dtype=torch.float32)
+    if values.shape != layer_poses.shape[2:] or not bool(values.isfinite().all()):
+        raise UserError(f"a pose of this network is {layer_poses.shape[2]} numbers, got {len(pose)}")
+    layer_poses[0, label] = values
+    drawn = model.reconstruct(Capsules(layer_poses, layer_poses.norm(dim=-1)), torch.tensor([label]))  # type: ignore[operator]
+    return _picture(drawn[0])
+
+
+def _pose_dim(model: nn.Module) -> int:
+    first = next(module for module in model.decoder.modules() if isinstance(module, nn.Linear))  # type: ignore[union-attr]
+    return first.in_features // len(model.class_names)  # type: ignore[arg-type]
+
+
+def _watch(model: nn.Module, images: Float[Tensor, "1 c h w"]) -> tuple[Capsules | None, CapsNetOutput]:
+    """What the model says, and what its last capsule layer was given, if that is one that can be routed again."""
+    caught: list[Capsules] = []
+
+    def catch(_: nn.Module, arguments: tuple[Capsules | RoutingOutput, ...]) -> None:
+        caught.append(Capsules(arguments[0].poses, arguments[0].activations))
+
+    try:
+        hook = find_class_layer(model).register_forward_pre_hook(catch)
+    except UserError:
+        return None, model(images)
+    try:
+        output: CapsNetOutput = model(images)
+    finally:
+        hook.remove()
+    return caught[-1], output
+
+
+def _find_places(model: nn.Module, children: Capsules | None, output: CapsNetOutput) -> tuple[Places | None, str]:
+    """The coupling of each iteration over the image, or why there is none."""
+    try:
+        grid = find_grid(model)
+    except UserError:
+        return None, _why_no_places(model)
+    steps = _couplings(model, children, output)
+    if not steps:
+        return None, "The routing of this network gives no coupling, so there are no shares to show."
+    places: Places = {"step": grid.step, "first": grid.first, "window": grid.window, "steps": []}
+    for iteration, coupling in steps:
+        places["steps"].append({"iteration": iteration, "shares": _rounded(coupling, grid)})
+    note = "" if len(steps) > 1 else "The routing of this network is done in one step."
+    return places, note
+
+
+def _why_no_places(model: nn.Module) -> str:
+    if isinstance(model, EfficientCapsNet):
+        count = model.class_capsules.num_children
+        if count * model.primary_dim == model.primary.out_channels:
+            return f"Each of this network's {count} primary capsules sees the whole image: its routing has no places."
+    return "This network's capsules are not laid out so that one coupling belongs to one place of the image."
+
+
+def _couplings(model: nn.Module, children: Capsules | None, output: CapsNetOutput) -> list[tuple[int | None, Tensor]]:
+    """The coupling of each iteration, of routings that have any; otherwise the one of the output."""
+    if children is not None:
+        layer = find_class_layer(model)
+        own = getattr(layer.routing, "iterations", None)
+        if isinstance(own, int):
+            votes = make_votes(layer, children)
+            # of very many the first and the last
+            counts = sorted({*range(1, min(own, _MOST_STEPS)), own})
+            routed = [(count, route(layer.routing, votes, children.activations, count).coupling) for count in counts]
+            return [(count, coupling) for count, coupling in routed if coupling is not None]
+    return [] if output.coupling is None else [(None, output.coupling)]
+
+
+def _rounded(coupling: Float[Tensor, "1 i n"], grid: Grid) -> list[list[list[float]]]:
+    shares: list[list[list[float]]] = coupling_shares(coupling, grid)[0].double().numpy().round(4).tolist()
+    return shares
+
+
+def _picture(image: Float[Tensor, "c h w"]) -> Picture:
+    # of a stereo pair one view
+    shown = image if len(image) in (1, 3) else image[:1]
+    pixels = (shown.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+    height, width, channels = pixels.shape
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "pixels": base64.b64encode(pixels.numpy().tobytes()).decode(),
+    }
+
+
+def _about(model: nn.Module) -> str:
+    text = f"{type(model).__name__}, {count_parameters(model):,} parameters"
+    data = getattr(model, "data", "")
+    return f"{text}, trained on {Path(data).name}" if data else text

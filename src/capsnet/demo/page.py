@@ -1,0 +1,232 @@
+"""The page's server: Gradio in server mode, on loopback, with nothing from elsewhere."""
+
+import asyncio
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from capsnet.demo.gallery import Gallery
+from capsnet.demo.look import MAX_BYTES, look, read_image, redraw
+from capsnet.errors import UserError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+Message = MutableMapping[str, Any]
+Application = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
+
+HOST = "127.0.0.1"
+_FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/favicon.svg": "favicon.svg"}
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+# the last one is Gradio's own, which it calls once
+_PATHS = {*_FILES, "/setup", "/look", "/redraw", "/gradio_api/startup-events"}
+_HEADERS = {
+    b"content-security-policy": b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cache-control": b"no-store",
+}
+
+
+@contextmanager
+def serving(gallery: Gallery, *, port: int = 0) -> Iterator[str]:
+    """Serve the page to this machine; what the server writes is in a temporary folder, gone at the end.
+
+    Args:
+        gallery: the networks that the page offers.
+        port: 0: the first free one from 7860.
+
+    Yields:
+        The page's address.
+
+    Raises:
+        UserError: Gradio is not installed, or the port is taken.
+    """
+    if port:
+        _check_free(port)
+    with tempfile.TemporaryDirectory(prefix="capsnet-demo-") as folder, _quiet(folder):
+        try:
+            from gradio import Server
+        except ModuleNotFoundError:
+            raise UserError("capsnet demo needs an extra: pip install 'capsnet[demo]'") from None
+        answers = Answers(gallery)
+        server = Server(title="capsnet", openapi_url=None, docs_url=None, redoc_url=None)
+        server.add_middleware(Guard)
+        for path in _FILES:
+            server.add_route(path, answers.file, methods=["GET", "HEAD"])
+        server.add_route("/setup", answers.setup, methods=["GET"])
+        server.add_route("/look", answers.look, methods=["POST"])
+        server.add_route("/redraw", answers.redraw, methods=["POST"])
+        try:
+            _, address, _ = server.launch(
+                server_name=HOST,
+                server_port=port or None,
+                share=False,
+                quiet=True,
+                prevent_thread_lock=True,
+                ssr_mode=False,
+                mcp_server=False,
+                enable_monitoring=False,
+                run_history=False,
+                inline=False,
+                max_file_size=MAX_BYTES,
+            )
+        except OSError:
+            raise UserError("no port from 7860 to 7959 is free; choose another with --port") from None
+        try:
+            yield address
+        finally:
+            answers.close()
+            server.get_blocks().close(verbose=False)
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as fault:
+            raise UserError(f"port {port} cannot be used ({fault.strerror}); choose another with --port") from None
+
+
+@contextmanager
+def _quiet(folder: str) -> Iterator[None]:
+    """Gradio without telemetry, version check or share, writing into `folder`; the environment is as before after."""
+    settings = {
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_SHARE": "False",
+        "GRADIO_TEMP_DIR": folder,
+        "GRADIO_EXAMPLES_CACHE": folder,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_OFFLINE": "1",
+        # it asks its own address once; no proxy can answer that
+        "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST))),
+    }
+    before = {name: os.environ.get(name) for name in (*settings, "GRADIO_SERVER_MODE_ENABLED")}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+class Guard:
+    """Lets only the page's own paths through, asked for under a name of this machine, with strict headers."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+
+    async def __call__(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_strictly(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS.items()]
+            await send(message)
+
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").partition(":")[0]
+        if scope["type"] == "http" and scope["path"] in _PATHS and host in (HOST, "localhost"):
+            await self.app(scope, receive, send_strictly)
+            return
+        from starlette.responses import PlainTextResponse
+
+        await PlainTextResponse("not found", status_code=404)(scope, receive, send)
+
+
+class Answers:
+    """What the server answers. One thread computes: requests wait for their turn, the server does not."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self.gallery = gallery
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="capsnet-demo")
+
+    def close(self) -> None:
+        """End the thread."""
+        self._worker.shutdown()
+
+    async def file(self, request: "Request") -> "Response":
+        """A file of the page."""
+        from starlette.responses import Response
+
+        name = _FILES[request.url.path]
+        content = files("capsnet.demo").joinpath(name).read_bytes()
+        return Response(content, media_type=_TYPES[name.rpartition(".")[2]])
+
+    async def setup(self, request: "Request") -> "Response":
+        """What the page has to know first."""
+        return _json({"models": self.gallery.names, "max_bytes": MAX_BYTES})
+
+    async def look(self, request: "Request") -> "Response":
+        """Look at the image in the body with the network `model`; `name` is that of the file."""
+        data = await _read(request)
+        name = request.query_params.get("name", "")[:60] or "the image"
+        if data is None:
+            return _fault(f"{name} is larger than {MAX_BYTES // 1_000_000} MB; shrink it first", 413)
+        model = request.query_params.get("model", "")
+        return await self._compute(lambda: {**look(self.gallery.get(model), read_image(data, name))})
+
+    async def redraw(self, request: "Request") -> "Response":
+        """Draw the capsule `label` of the network `model` with the pose `pose`."""
+        data = await _read(request)
+        try:
+            asked = json.loads(data or b"")
+            model, label, pose = str(asked["model"]), int(asked["label"]), [float(value) for value in asked["pose"]]
+        except (ValueError, KeyError, TypeError):
+            return _fault("the request must be JSON with model, label and pose", 400)
+        return await self._compute(lambda: {**redraw(self.gallery.get(model), label, pose)})
+
+    async def _compute(self, task: Callable[[], dict[str, object]]) -> "Response":
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, partial(_timed, task))
+        except UserError as fault:
+            return _fault(str(fault), 400)
+
+
+def _timed(task: Callable[[], dict[str, object]]) -> "Response":
+    start = time.perf_counter()
+    return _json({**task(), "milliseconds": round(1000 * (time.perf_counter() - start), 1)})
+
+
+async def _read(request: "Request") -> bytes | None:
+    """The body of a request; None where it is too large. It is read to its end: only then does a browser listen."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= MAX_BYTES:
+            parts.append(part)
+        elif size > 20 * MAX_BYTES:
+            break
+    return None if size > MAX_BYTES else b"".join(parts)
+
+
+def _json(content: dict[str, object], status: int = 200) -> "Response":
+    from starlette.responses import JSONResponse
+
+    return JSONResponse(content, status_code=status)
+
+
+def _fault(text: str, status: int) -> "Response":
+    return _json({"error": text}, status)
