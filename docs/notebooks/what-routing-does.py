@@ -91,8 +91,8 @@ print(f"random shares: {100 * results['random']['accuracy']['share']:.1f} % righ
 
 # %% [markdown]
 # One iteration gives even shares, which is no routing. Where it is right about as often as the others, the votes carry
-# the class, and routing
-# sharpens the answer more than it chooses it; Paik, Kwak and Kim (2019) found this of large networks too.
+# the class, and routing sharpens the answer more than it chooses it; Paik, Kwak and Kim (2019) found this of large
+# networks too.
 #
 # ## Robustness
 #
