@@ -1,0 +1,91 @@
+"""What mkdocs does beside turning pages into HTML: formulas, and pages made of code, measurements and notebooks."""
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Navigation
+from mkdocs.structure.pages import Page
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+for folder in (HERE, HERE.parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import api_pages  # noqa: E402
+import made_parts  # noqa: E402
+import notebook_pages  # noqa: E402
+from mathml import MathExtension  # noqa: E402
+
+# documents that live elsewhere in the repository: page, file, and where its links go on the site
+BORROWED = {
+    "project/contributing.md": ("CONTRIBUTING.md", {}),
+    "project/changelog.md": ("CHANGELOG.md", {}),
+    "project/log.md": (
+        "dev/LOG.md",
+        {
+            "../src/capsnet/kernels/strided_conv/README.md": "../kernels/strided-convolution.md",
+            "../src/capsnet/kernels/dynamic_routing/README.md": "../kernels/dynamic-routing.md",
+        },
+    ),
+    "kernels/dynamic-routing.md": ("src/capsnet/kernels/dynamic_routing/README.md", {}),
+    "kernels/strided-convolution.md": ("src/capsnet/kernels/strided_conv/README.md", {}),
+}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the formulas, and to the navigation what is there without being named: routings, studies, API pages."""
+    config.markdown_extensions.append(MathExtension())  # type: ignore[arg-type]
+    nav = config.nav
+    _add_to_nav(nav, "routings/README.md", _pages("routings", "README.md"))
+    _add_to_nav(nav, "studies/index.md", _pages("studies", "index.md"))
+    _add_to_nav(nav, "api/index.md", [{name: f"api/{name}.md"} for name in api_pages.modules()])
+    return config
+
+
+def _pages(folder: str, index: str) -> list[str]:
+    """The pages of a folder behind its first one, in the order in which that one links them."""
+    first = HERE.parent / folder / index
+    order = re.findall(r"\]\(([\w-]+\.md)\)", first.read_text())
+    names = sorted(path.name for path in first.parent.glob("*.md") if path != first)
+    return [f"{folder}/{name}" for name in sorted(names, key=lambda name: order.index(name) if name in order else 99)]
+
+
+def _add_to_nav(nav: object, behind: str, pages: Sequence[str | dict[str, str]]) -> None:
+    """Put pages behind one that the navigation names."""
+    for entry in nav if isinstance(nav, list) else nav.values() if isinstance(nav, dict) else []:
+        if entry == behind:
+            nav.extend(pages)
+            return
+        _add_to_nav(entry, behind, pages)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made."""
+    made: dict[str, str | bytes] = {**api_pages.pages(), **notebook_pages.pages(), "project/cite.md": made_parts.cite()}
+    for page, (source, links) in BORROWED.items():
+        text = (ROOT / source).read_text()
+        for written, meant in links.items():
+            text = text.replace(f"]({written})", f"]({meant})")
+        made[page] = text
+    for path, content in made.items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put what is made of code and measurements where a page has a mark."""
+    del page, config, files
+    return made_parts.fill(markdown)
+
+
+def on_nav(nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:
+    """Nothing may be in the navigation twice."""
+    del config, files
+    paths = [page.file.src_path for page in nav.pages]
+    assert len(paths) == len(set(paths)), "a page is in the navigation twice"
+    return nav

@@ -1,0 +1,174 @@
+"""Parts of pages that are made: where a page says `<!-- site: NAME -->`, the text of that name comes in.
+
+No number of a page is typed: it comes from the registries of the package, from run folders, from what was measured.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import fill as readme
+import speed
+import yaml
+
+from capsnet.cli import VERBS
+from capsnet.data import DATASETS
+from capsnet.models import create_model, list_models
+from capsnet.recipes import RECIPES
+from capsnet.studies import STUDIES
+from capsnet.training import RunConfig
+
+ROOT = Path(__file__).parents[2]
+MARK = re.compile(r"<!-- site: ([\w-]+) -->")
+
+
+def fill(text: str) -> str:
+    """A page with its marks replaced.
+
+    Raises:
+        KeyError: a mark that has no text.
+    """
+    return MARK.sub(lambda found: PARTS[found[1]](), text)
+
+
+def runs() -> str:
+    """The table of kept runs, as in the README."""
+    folders = sorted(path.parent for path in (ROOT / "docs" / "runs").glob("*/evaluation.json"))
+    return "\n".join([readme.HEAD, *(readme.row(folder) for folder in folders)])
+
+
+def recipes() -> str:
+    """Each recipe with its source, the source's number, its command and what differs from the defaults."""
+    parts = []
+    for name in RECIPES.names():
+        recipe = RECIPES.get(name)
+        parts += [
+            f"### {name}",
+            "",
+            f"{_sentence(recipe.summary)}",
+            "",
+            f"- **Source**: {recipe.source}",
+            f"- **It reports**: {recipe.reported}",
+            f"- **What differs here**: {recipe.differs}",
+            f"- **Options**: {_changed(recipe.config)}",
+            "",
+            f"```bash\ncapsnet train {name}\n```",
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _changed(config: RunConfig) -> str:
+    """The options of a configuration that are not the defaults."""
+    plain = vars(RunConfig())
+    words = []
+    for name, value in vars(config).items():
+        if name in ("recipe", "data") or value == plain[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name.replace('_', '-')}")
+        elif name == "model_options":
+            words.append("--option " + " ".join(f"{key}={json.dumps(option)}" for key, option in value.items()))
+        elif isinstance(value, float):
+            words.append(f"--{name.replace('_', '-')} {value:.4g}")
+        else:
+            words.append(f"--{name.replace('_', '-')} {value}")
+    return ", ".join(f"`{word}`" for word in (f"--data {config.data}", *words))
+
+
+def models() -> str:
+    """Every model with its number of parameters."""
+    lines = ["| model | parameters |", "|:--|--:|"]
+    for name in list_models():
+        count = sum(parameter.numel() for parameter in create_model(name, device="meta").parameters())
+        lines.append(f"| `{name}` | {count:,} |")
+    return "\n".join(lines)
+
+
+def data() -> str:
+    """Every data set."""
+    return "\n".join(
+        ["| data | what |", "|:--|:--|", *(f"| `{name}` | {DATASETS.get(name).summary} |" for name in DATASETS.names())]
+    )
+
+
+def studies() -> str:
+    """Every study: its page where one is written, its command, and how long its budgets are."""
+    parts = []
+    for name in STUDIES.names():
+        study = STUDIES.get(name)
+        written = (ROOT / "docs" / "studies" / f"{name}.md").is_file()
+        parts += [f"### {f'[{name}]({name}.md)' if written else name}", ""]
+        parts += ["| budget | what is done |", "|:--|:--|"]
+        parts += [f"| {budget} | {study.budget(budget).summary} |" for budget in ("quick", "full")]
+        parts += ["", f"```bash\ncapsnet reproduce {name} --budget quick\n```", ""]
+    return "\n".join(parts)
+
+
+def speeds() -> str:
+    """The table of speeds."""
+    results = [json.loads(path.read_text()) for path in sorted((ROOT / "benchmarks" / "results").glob("*.json"))]
+    return speed.table(results, json.loads((ROOT / "benchmarks" / "published.json").read_text()))
+
+
+def benchmarks() -> str:
+    """What is measured, and how: benchmarks/README.md without its title."""
+    return (ROOT / "benchmarks" / "README.md").read_text().partition("\n")[2]
+
+
+def commands() -> str:
+    """What each verb says with `--help`."""
+    parts = []
+    for verb, summary in VERBS.items():
+        parts += [f"## {verb}", "", f"{_sentence(summary)}", "", f"```text\n{_help(verb)}\n```", ""]
+    return "\n".join(parts)
+
+
+def _help(verb: str) -> str:
+    said = io.StringIO()
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "96"
+    try:
+        with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+            importlib.import_module(f"capsnet.cli.{verb}").main(["--help"])
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
+    return "\n".join(line.rstrip() for line in said.getvalue().strip().splitlines())
+
+
+def cite() -> str:
+    """How to cite, from CITATION.cff."""
+    values = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    authors = " and ".join(author["name"] for author in values["authors"])
+    lines = ["# How to cite", "", values["message"], "", "```bibtex", "@software{capsnet,"]
+    lines += [f"  title = {{{values['title']}}},", f"  author = {{{{{authors}}}}},"]
+    lines += [f"  version = {{{values['version']}}},", f"  license = {{{values['license']}}}", "}"]
+    for entry in values["references"]:
+        names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in entry["authors"])
+        lines += ["", f"@inproceedings{{{entry['authors'][0]['family-names'].lower()}{entry['year']},"]
+        lines += [f"  title = {{{entry['title']}}},", f"  author = {{{names}}},"]
+        lines += [f"  booktitle = {{{entry['collection-title']}}},", f"  year = {{{entry['year']}}}", "}"]
+    return "\n".join([*lines, "```", ""])
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "runs": runs,
+    "recipes": recipes,
+    "models": models,
+    "data": data,
+    "studies": studies,
+    "speeds": speeds,
+    "benchmarks": benchmarks,
+    "commands": commands,
+}

@@ -1,0 +1,112 @@
+"""What the README and the pages of docs/ tell people to type works."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from capsnet import cli
+from capsnet.cli.train import Train
+from capsnet.data import DATASETS
+from capsnet.recipes import RECIPES
+from capsnet.routing import ROUTINGS
+from capsnet.studies import STUDIES
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *(path for path in sorted(DOCS.rglob("*.md")) if "pages" not in path.parts)]
+# what only prints
+CHEAP = ("list", "--version")
+
+
+class Parsed(Exception):
+    """Carries what a verb read from its words; nothing is done."""
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[str]:
+    lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    return [re.sub(r"^([A-Z_]+=\S+ )+", "", line) for line in lines if "capsnet " in line]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+WITH_PYTHON = [page for page in PAGES if page.parent != ROOT and blocks(page, "python")]
+WITH_COMMANDS = [page for page in PAGES if commands(page)]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name)
+def test_python_blocks_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ROUTINGS, "_values", dict(ROUTINGS._values))
+    names: dict[str, object] = {"__name__": "page"}
+    for block in blocks(page, "python"):
+        exec(block, names)
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=name)
+def test_commands_of_a_page_are_understood(page, monkeypatch, capsys):
+    for line in commands(page):
+        program, verb, *words = shlex.split(line, comments=True)
+        assert program == "capsnet"
+        if verb in CHEAP:
+            assert cli.main([verb, *words]) == 0, line
+            continue
+        assert verb in cli.VERBS, line
+        module = importlib.import_module(f"capsnet.cli.{verb}")
+        check(line, read(module, words, monkeypatch))
+    capsys.readouterr()
+
+
+def read(module, words, monkeypatch):
+    """What a verb makes of its words."""
+    parse = importlib.import_module("capsnet.cli.parse").parse
+
+    def stop(*arguments, **options):
+        raise Parsed(parse(*arguments, **options))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "parse", stop)
+        with pytest.raises(Parsed) as caught:
+            module.main(words)
+    return caught.value.args[0]
+
+
+def check(line, options):
+    """Names are those of the registries."""
+    if isinstance(options, Train):
+        assert options.recipe in RECIPES, line
+        assert options.routing in ROUTINGS, line
+        assert options.data in DATASETS or options.data.endswith("/"), line
+    if study := getattr(options, "study", None):
+        assert study in STUDIES, line
+
+
+def test_a_wrong_command_is_found(monkeypatch):
+    module = importlib.import_module("capsnet.cli.train")
+    with pytest.raises(cli.UserError, match="epoch"):
+        read(module, ["--epoch-number", "3"], monkeypatch)
+    with pytest.raises(AssertionError):
+        check("", read(module, ["no-such-recipe"], monkeypatch))
+
+
+def test_every_page_is_in_the_navigation_of_the_site():
+    written = (ROOT / "mkdocs.yml").read_text()
+    pages = [str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)]
+    # the site lists these two folders by itself
+    named = [page for page in pages if not page.startswith(("routings/", "studies/"))]
+    assert len(named) > 8
+    assert not [page for page in named if f" {page}\n" not in written]
+
+
+def test_pictures_of_every_page_exist():
+    for page in PAGES:
+        pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
+        assert not [picture for picture in pictures if not (page.parent / picture).is_file()], page

@@ -1,0 +1,101 @@
+"""What the documentation site is made of."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS, PACKAGE = ROOT / "docs", ROOT / "src" / "capsnet"
+
+
+@pytest.fixture
+def website(monkeypatch):
+    """Import a module of docs/website."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.syspath_prepend(str(DOCS / "website"))
+    return importlib.import_module
+
+
+def docstrings() -> list[str]:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [node for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    return [ast.get_docstring(node) or "" for node in nodes if isinstance(node, kinds)]
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+
+
+def test_every_formula_of_pages_and_docstrings_becomes_mathml(website):
+    pytest.importorskip("markdown")
+    pytest.importorskip("latex2mathml")
+    mathml = website("mathml")
+    texts = [page.read_text() for page in DOCS.rglob("*.md")] + docstrings()
+    display = [one for text in texts for one in re.findall(mathml.DISPLAY, without_code(text), re.DOTALL)]
+    lines = [
+        one
+        for text in texts
+        for one in re.findall(mathml.INLINE, re.sub(mathml.DISPLAY, "", without_code(text), flags=re.DOTALL), re.DOTALL)
+    ]
+    assert len(display) > 10
+    assert len(lines) > 40
+    for formula in (*display, *lines):
+        assert mathml.to_mathml(formula).startswith("<math")
+
+
+def test_formula_with_an_unknown_command_is_refused(website):
+    pytest.importorskip("markdown")
+    pytest.importorskip("latex2mathml")
+    with pytest.raises(ValueError, match="no_such"):
+        website("mathml").to_mathml(r"\no_such x")
+
+
+def test_formulas_are_told_from_shell_variables_and_code(website):
+    markdown = pytest.importorskip("markdown")
+    pytest.importorskip("latex2mathml")
+    text = "$CAPSNET_DATA_DIR or $HOME, `$a$`, then $a_i * b * c$ and 5$ or 6$"
+    html = markdown.markdown(text, extensions=[website("mathml").MathExtension()])
+    assert html.count("<math") == 1
+    assert "$CAPSNET_DATA_DIR or $HOME" in html
+    assert "<code>$a$</code>" in html
+    assert "<em>" not in html
+
+
+def test_reference_shows_every_public_module(website):
+    covered = set(website("api_pages").covered())
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        # commands have a page of their own; a kernel has the name and signature of the function that it replaces
+        if any(part.startswith("_") and part != "__init__" for part in parts) or parts[1] == "cli" or len(parts) > 3:
+            continue
+        assert ".".join(parts).removesuffix(".__init__") in covered
+
+
+def test_reference_names_each_thing_once(website):
+    pages = website("api_pages").pages()
+    named = re.findall(
+        r"^::: (\S+)$", "\n".join(pages[f"api/{name}.md"] for name in website("api_pages").modules()), re.M
+    )
+    assert "capsnet.routing.dynamic_routing" in named
+    assert "capsnet.analysis.routing.t_score" in named
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("page", ["index.md", "recipes.md", "speed.md", "studies/index.md"])
+def test_marks_of_a_page_are_filled(page, website):
+    pytest.importorskip("yaml")
+    text = (DOCS / page).read_text()
+    filled = website("made_parts").fill(text)
+    assert "<!-- site:" in text
+    assert "<!-- site:" not in filled
+    assert len(filled) > len(text) + 200
+
+
+def test_commands_page_has_each_verbs_help(website):
+    pytest.importorskip("yaml")
+    said = website("made_parts")._help("predict")
+    assert "usage: capsnet predict" in said
+    assert "--as-is" in said
