@@ -4,7 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test lint docs bench bench-gpu clean
+.PHONY: run test lint docs site bench bench-gpu clean
 
 run: .venv/installed
 	$(BIN)/capsnet train quickstart --report
@@ -28,15 +28,19 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-# pip before 25.1 has no dependency groups, so the list is read from pyproject.toml
+# pip before 25.1 has no dependency groups, so the lists are read from pyproject.toml
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"]))' > .venv/dev.txt
+	$(BIN)/python -c 'import tomllib; groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; print("\n".join(groups["dev"] + groups["docs"]))' > .venv/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement .venv/dev.txt
 	touch $@
 
 # write the numbers of docs/runs into the documents
 docs: .venv/installed
 	$(BIN)/python docs/fill.py
+
+# the documentation site, in site/
+site: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # has a path lost speed on this machine? (its results are in benchmarks/results; bench-gpu and capsnet bench write them)
 bench: .venv/installed
