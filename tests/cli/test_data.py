@@ -71,7 +71,10 @@ def test_a_network_for_pairs_is_evaluated_and_names_two_digits(capsys, tmp_path)
     assert "60 pairs" in call(capsys, line)[1]
     values = json.loads(call(capsys, f"{line} --json")[1])
     assert (values["n"], sum(map(sum, values["confusion"]))) == (60, 120)
-    Image.new("L", (36, 36), 40).save(tmp_path / "two.png")
+    two = Image.new("L", (36, 36), 0)
+    two.paste(255, (6, 6, 12, 28))
+    two.paste(255, (20, 8, 26, 30))
+    two.save(tmp_path / "two.png")
     line = f"predict {tmp_path / 'run'} {tmp_path / 'two.png'}"
     assert " and " in call(capsys, line)[1]
     assert len(json.loads(call(capsys, f"{line} --json")[1])["predictions"][0]["labels"]) == 2
