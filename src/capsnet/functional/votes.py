@@ -33,4 +33,5 @@ def dense_votes(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"]
     if poses.shape[2] % width:
         raise UserError(f"poses must be whole rows of {width} numbers, got {poses.shape[2]}")
     rows = poses.reshape(*poses.shape[:2], -1, width)
-    return torch.einsum("birc,icjd->bijrd", rows, weight).flatten(3)
+    # in memory child after child, as the product above leaves votes: a routing's sums over children then copy nothing
+    return torch.einsum("birc,icjd->ibjrd", rows, weight).flatten(3).transpose(0, 1)
