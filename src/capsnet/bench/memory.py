@@ -13,7 +13,7 @@ def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) ->
     """Peak of one step of a benchmark's path above what its inputs take.
 
     Args:
-        bench: `"routing"` or `"step"`.
+        bench: `"routing"`, `"routings"` or `"step"`.
         path: one of its paths.
         device: where it runs.
         sizes: of the case.
@@ -45,7 +45,7 @@ def _resident_peak() -> float:
 
 def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
     """Measure one path and print it."""
-    from capsnet.bench import routing, step
+    from capsnet.bench import routing, routings, step
 
     device, numbers = torch.device(device_name), [int(size) for size in sizes]
     if bench == "routing":
@@ -55,6 +55,8 @@ def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
         case = dict(zip(routing.PAPER, numbers, strict=True))
         tensors = routing.make(case, device)
         print(peak_of(lambda: routing.train(path, case, tensors), device))
+    elif bench == "routings":
+        print(peak_of(routings.peak_step(path, device, *numbers).train, device))
     else:
         work = step.make_paths(device, *numbers)[path]
         print(peak_of(work, device))
