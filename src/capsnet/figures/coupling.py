@@ -19,7 +19,7 @@ from capsnet.figures.tiles import show, to_tiles
 from capsnet.training.evaluation import find_inputs
 
 _IMAGES = 6
-_SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
+SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
 
 
 class Grid(NamedTuple):
@@ -123,13 +123,13 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
             show(axes, tiles[column], frame=True)
             _scale(axes, tiles.shape[1:3], (pixels_high, pixels_wide))
             if row == 0:
-                _outline(axes, grid)
+                outline(axes, grid)
                 axes.set_title(plain(sample.data.class_names[int(sample.data.labels[column])], 12), size=8.5, pad=4)
             else:
-                _overlay(axes, chosen[column, row - 1], grid, norm)
+                overlay(axes, chosen[column, row - 1], grid, norm)
                 axes.set_title(_name(sample, column, int(winners[column, row - 1])), size=8, weight="normal", pad=3)
     bar = figure.colorbar(
-        ScalarMappable(norm, _SHARES),
+        ScalarMappable(norm, SHARES),
         cax=axes_at(figure, left, 0.42, 2.6, 0.12),
         orientation="horizontal",
         extend="both",
@@ -156,12 +156,14 @@ def _extent(grid: Grid) -> tuple[float, float, float, float]:
     return low, low + grid.columns * grid.step, low + grid.rows * grid.step, low
 
 
-def _outline(axes: Axes, grid: Grid) -> None:
+def outline(axes: Axes, grid: Grid) -> None:
+    """Frame the places on their image."""
     left, right, bottom, top = _extent(grid)
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=ORANGE, linewidth=1.2))
 
 
-def _overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normalize, colors: Colormap = _SHARES) -> None:
+def overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normalize, colors: Colormap = SHARES) -> None:
+    """Lay the places over the image that `axes` show, which becomes a line."""
     picture, (left, right, bottom, top) = axes.images[0], _extent(grid)
     _outline_ink(axes, np.asarray(picture.get_array()), (axes.get_xlim(), axes.get_ylim()))
     picture.remove()

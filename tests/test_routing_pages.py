@@ -1,0 +1,57 @@
+"""Pages of routings: what is measured in them is what the files beside them say."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from capsnet.routing import ROUTINGS
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def pages():
+    sys.path.insert(0, str(DOCS))
+    yield importlib.import_module("routing_pages")
+    sys.path.remove(str(DOCS))
+
+
+@pytest.mark.parametrize("name", ["README", *ROUTINGS.names()])
+def test_page_holds_what_was_measured(pages, name):
+    text = (DOCS / "routings" / f"{name}.md").read_text()
+    assert pages.fill(name, text) == text
+
+
+@pytest.mark.parametrize("name", ROUTINGS.names())
+def test_page_says_when_what_it_costs_and_how_it_deviates(name):
+    text = (DOCS / "routings" / f"{name}.md").read_text()
+    assert {"When to use it.", "Cost.", "Deviations."} < set(re.findall(r"^\*\*(.+?)\*\*", text, re.MULTILINE))
+    (picture,) = re.findall(r"!\[[^\]]*\]\((.+?)\)", text)
+    assert (DOCS / "routings" / picture).stat().st_size < 150_000
+
+
+def row(layer, times, **more):
+    spread = {path: {"median": time, "low": time - 1, "high": time + 1} for path, time in times.items()}
+    sizes = {"layer": layer, "batch": 128, "types": 1152, "parents": 10, "parent dim": 16}
+    return {"bench": "routings", "case": sizes, "times": spread, "ratio": {}, "votes": 50.0, **more}
+
+
+def test_table_compares_with_the_control_and_with_the_votes(pages):
+    both = row("dense", {"uniform": 20.0, "em, recomputed": 50.0}, megabytes={"uniform": 60.0, "em, recomputed": 125.0})
+    found = pages.table(row("dense", {"uniform": 10.0, "em, recomputed": 30.0}), both)
+    assert "1,152 children, 10 parents of 16 numbers, batch 128**: 50 MB of votes" in found
+    assert "| [em](em.md), recomputed | 30 (29 to 31) | 50 (49 to 51) | 2.5 | 125 | 2.5 |" in found
+
+
+def test_picture_shows_every_iteration_of_every_digit(pages):
+    pictures = importlib.import_module("routing_pictures")
+    maps = [[[float(place) for place in range(10)]] * 10] * 2
+    digit = {"label": 7, "classes": [7, 9], "activations": [[0.9, 0.2]] * 3, "feeds": [maps] * 3}
+    digit |= {"pixels": [[0] * 28] * 14 + [[255] * 28] * 14, "activity": maps[0]}
+    record = {"routing": "dynamic", "grid": [10, 10, 2.0, 4.5, 9], "digits": [digit] * 3}
+    # for each digit: itself and the activity, and three maps for each iteration; two scales
+    assert len(pictures.draw_page(record).axes) == 3 * (2 + 3 * 3) + 2
+    assert len(pictures.draw_overview({"dynamic": record, "em": record}).axes) == 2 * 3 + 1
