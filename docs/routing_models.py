@@ -39,7 +39,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "em": Setting("spread", {"inverse_temperature": 0.05}),
+    "em": Setting("spread", {"variance": 0.3, "batch_norm": True}),
     "variational_bayes": Setting("length-cross-entropy"),
     "self_routing": Setting("likelihood"),
     "inverted_dot_product": Setting("cross-entropy"),

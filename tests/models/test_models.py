@@ -22,6 +22,7 @@ SMALL = {
     "vb-capsnet": {"sizes": (4, 3, 3, 3)},
     "attention-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "types": (3, 3, 3)},
     "attention-capsnet-cifar100": {"stages": ((4, 1, 1), (6, 1, 2)), "types": (3, 3, 3)},
+    "attention-capsnet-small": {"stages": ((4, 1, 2), (6, 1, 2)), "types": (3, 3, 3)},
     "self-routing-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "types": 3, "pose_dim": 4},
 }
 models = pytest.mark.parametrize("name", list_models())
@@ -58,6 +59,15 @@ def count(name):
 )
 def test_parameter_counts_are_the_published_ones(name, expected):
     assert count(name) == expected
+
+
+def test_small_attention_has_the_parameters_of_its_layers():
+    trunk = 9 * 32 + 2 * 32
+    for channels_in, channels in ((32, 32), (32, 64)):
+        trunk += 9 * channels_in * channels + 9 * channels**2 + channels_in * channels + 3 * 2 * channels
+    primary = 64 * 8 * 16 + 2 * 16
+    capsules = (2 * 9 * 8 * 8 + 8 * 10) * 4 * 4 + 3 * 2 * 16
+    assert count("attention-capsnet-small") == trunk + primary + capsules + 16 + 1 == 105_777
 
 
 def test_self_routing_has_the_parameters_of_its_layers():

@@ -1,5 +1,10 @@
 """Pure tensor mathematics."""
 
+from capsnet.functional.mixture import Infer as Infer
+from capsnet.functional.mixture import Votes as Votes
+from capsnet.functional.mixture import VoteTensor as VoteTensor
+from capsnet.functional.mixture import infer_mixture as infer_mixture
+from capsnet.functional.mixture import vote_tensor as vote_tensor
 from capsnet.functional.precision import widen as widen
 from capsnet.functional.squash import exponential_squash as exponential_squash
 from capsnet.functional.squash import squash as squash
@@ -7,4 +12,16 @@ from capsnet.functional.votes import dense_votes as dense_votes
 from capsnet.functional.windows import Windows as Windows
 from capsnet.functional.windows import window_children as window_children
 
-__all__ = ["Windows", "dense_votes", "exponential_squash", "squash", "widen", "window_children"]
+__all__ = [
+    "Infer",
+    "VoteTensor",
+    "Votes",
+    "Windows",
+    "dense_votes",
+    "exponential_squash",
+    "infer_mixture",
+    "squash",
+    "vote_tensor",
+    "widen",
+    "window_children",
+]

@@ -13,19 +13,19 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
-from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
-from capsnet.kernels import dynamic_routing
+from capsnet.kernels import dynamic_routing, infer_mixture
 
 Mode = Literal["auto", "plain"]
 
 _VARIABLE = "CAPSNET_KERNELS"
-_KERNELS: dict[str, tuple[Callable[..., RoutingOutput], Callable[..., str | None]]] = {
+_KERNELS: dict[str, tuple[Callable[..., Any], Callable[..., str | None]]] = {
     "dynamic_routing": (dynamic_routing.dynamic_routing, dynamic_routing.refuses),
+    "infer_mixture": (infer_mixture.infer_mixture, infer_mixture.refuses),
 }
 
 
@@ -66,7 +66,7 @@ def use(mode: Mode) -> Iterator[None]:
             os.environ[_VARIABLE] = before
 
 
-def fused(name: str, *arguments: object, **options: object) -> Callable[..., RoutingOutput] | None:
+def fused(name: str, *arguments: object, **options: object) -> Callable[..., Any] | None:
     """Find the kernel of a plain function for one call, or None where the plain function is to be used.
 
     The first refusal for a reason is logged to the logger `capsnet`.

@@ -147,10 +147,8 @@ class ConvCapsules(nn.Module):
         """Find the parents of `children`."""
         with torch.autocast(self.weight.device.type, enabled=False):
             inside = self.gather(children)
-            if self.offsets is None and not self.routing.uses_windows:
-                found = self.routing.route_children(inside, self.matrices())
-            else:
-                found = self.routing.route_votes(self.votes(inside), inside, self.windows())
+            windows = self.windows() if self.routing.uses_windows else None
+            found = self.routing.route_children(inside, self.matrices(), offsets=self.offsets, windows=windows)
             samples = len(children.poses)
             return RoutingOutput(
                 found.poses.reshape(samples, -1, self.parent_dim),

@@ -196,3 +196,11 @@ MODELS.add(
         "Tsai et al. 2020, CIFAR-100: one more capsule layer, 6x6 poses, 2,799,629 parameters",
     ),
 )
+MODELS.add(
+    "attention-capsnet-small",
+    Preset(
+        AttentionCapsNet,
+        {"image_shape": (1, 28, 28), "stages": ((32, 1, 2), (64, 1, 2)), "types": (8, 8, 8)},
+        "Tsai et al. 2020, reduced for MNIST on a CPU: two residual blocks, 8 types of capsule, 105,777 parameters",
+    ),
+)

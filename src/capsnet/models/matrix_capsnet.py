@@ -223,18 +223,35 @@ MODELS.add(
         "Hinton et al. 2018, the small one: 68,618 parameters",
     ),
 )
+# batch normalisation everywhere, and Gaussians wider than the first votes, whose variance is below 0.1
+_NORMALISED = {"norm": True, "coordinates": "index", "initialisation": "glorot"}
+MODELS.add(
+    "em-capsnet-tiny",
+    Preset(
+        MatrixCapsNet,
+        {
+            "sizes": (32, 8, 8, 8),
+            "em_form": "paper",
+            "routing_options": {"batch_norm": True, "variance": 0.3},
+            **_NORMALISED,
+        },
+        "a small network with EM routing that learns quickly: batch normalisation, and wide Gaussians",
+    ),
+)
+_VARIATIONAL = {**_NORMALISED, "routing": "variational_bayes", "loss": "length-cross-entropy"}
+MODELS.add(
+    "vb-capsnet-tiny",
+    Preset(
+        MatrixCapsNet,
+        {"sizes": (32, 8, 8, 8), **_VARIATIONAL},
+        "the same with fewer capsules, for a processor",
+    ),
+)
 MODELS.add(
     "vb-capsnet",
     Preset(
         MatrixCapsNet,
-        {
-            "sizes": (64, 8, 16, 16),
-            "routing": "variational_bayes",
-            "norm": True,
-            "coordinates": "index",
-            "initialisation": "glorot",
-            "loss": "length-cross-entropy",
-        },
+        {"sizes": (64, 8, 16, 16), **_VARIATIONAL},
         "Ribeiro et al. 2020: variational Bayes routing, 68,714 parameters for smallNORB",
     ),
 )

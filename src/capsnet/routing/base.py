@@ -3,7 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -40,7 +40,7 @@ class Routing(nn.Module, ABC):
 
     coupling_axis: ClassVar[str | None] = "j"
     orders_children: ClassVar[bool] = False
-    mixes_samples: ClassVar[bool] = False
+    mixes_samples: bool = False
     activates: ClassVar[bool] = True
     uses_poses: ClassVar[bool] = False
     uses_windows: ClassVar[bool] = False
@@ -73,12 +73,29 @@ class Routing(nn.Module, ABC):
             more["windows"] = windows
         return self(votes, children.activations, **more)  # type: ignore[no-any-return]
 
-    def route_children(self, children: Capsules, weight: Float[Tensor, "i c j d"]) -> RoutingOutput:
-        """Do `forward` on the votes of `children`; a fused implementation that never builds them may stand in."""
-        return self.route_votes(dense_votes(children.poses, weight), children)
+    def route_children(
+        self,
+        children: Capsules,
+        weight: Float[Tensor, "i c j d"],
+        *,
+        offsets: Float[Tensor, "p i 1 rd"] | None = None,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
+        """Do `forward` on the votes of `children`; a fused implementation that never builds them may stand in.
+
+        Args:
+            children: in a convolutional layer laid out window by window.
+            weight: transformation matrices.
+            offsets: added to the votes of each place (coordinate addition).
+            windows: of a convolutional layer.
+        """
+        votes = dense_votes(children.poses, weight)
+        if offsets is not None:
+            votes = (votes.reshape(-1, len(offsets), *votes.shape[1:]) + offsets).flatten(0, 1)
+        return self.route_votes(votes, children, windows)
 
 
-def find_fused(name: str, *arguments: object, **options: object) -> Callable[..., RoutingOutput] | None:
+def find_fused(name: str, *arguments: object, **options: object) -> Callable[..., Any] | None:
     """The kernel of a plain function for this call, or None; `kernels/` may be deleted whole."""
     try:
         from capsnet.kernels import fused

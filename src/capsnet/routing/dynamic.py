@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import squash
+from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing, find_fused
 
 Gradient = Literal["full", "last"]
@@ -127,14 +127,23 @@ class DynamicRouting(Routing):
         """Route votes; the children's activations are not used, their length is in their votes."""
         return dynamic_routing(votes, self.iterations, bias=self.bias, leaky=self.leaky, gradient=self.gradient)
 
-    def route_children(self, children: Capsules, weight: Float[Tensor, "i c j d"]) -> RoutingOutput:
+    def route_children(
+        self,
+        children: Capsules,
+        weight: Float[Tensor, "i c j d"],
+        *,
+        offsets: Float[Tensor, "p i 1 rd"] | None = None,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
         """Route children straight from their poses, by the fused kernel where it takes the call."""
         arguments = (children.poses, weight, self.iterations)
         options = {"bias": self.bias, "leaky": self.leaky, "gradient": self.gradient}
         # the kernel knows vectors only
-        vectors = children.poses.shape[2] == weight.shape[1]
+        vectors = children.poses.shape[2] == weight.shape[1] and offsets is None
         fused = find_fused("dynamic_routing", *arguments, **options) if vectors else None
-        return super().route_children(children, weight) if fused is None else fused(*arguments, **options)
+        if fused is None:
+            return super().route_children(children, weight, offsets=offsets)
+        return fused(*arguments, **options)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         learned = self.bias is not None

@@ -1,5 +1,6 @@
 """EM routing. Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, Procedure 1."""
 
+from functools import partial
 from math import log, pi
 from typing import Literal
 
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import Windows, widen
-from capsnet.routing.base import ROUTINGS, Routing, call
+from capsnet.functional import Infer, Votes, Windows, vote_tensor, widen
+from capsnet.routing.base import ROUTINGS, call
+from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations
 
 Form = Literal["paper", "authors"]
-Competition = Literal["layer", "window"]
 
 _MASS = 1e-7
 _VARIANCE = {"paper": 1e-4, "authors": 5e-4}
@@ -29,6 +30,7 @@ def em_routing(
     *,
     inverse_temperature: float = 0.01,
     form: Form = "paper",
+    variance: float | None = None,
     windows: Windows | None = None,
     recompute: bool = False,
 ) -> RoutingOutput:
@@ -58,6 +60,8 @@ def em_routing(
         form: `"paper"`; or `"authors"`, the constants of the authors' code: 0.1 of the mean of the last iteration is
             kept, 5e-4 is added to the variance, $cost_{jh} = (\beta_{u,j} (1 + \log 2\pi) + \log \sigma^2_{jh}) R_j$,
             and -5000 β_a stands in the place of β_a, which so learns 5000 times as fast.
+        variance: added to each variance; None: that of the `form`. Where it is far below the variance of the first
+            votes, each child goes to one parent at random from the second iteration on, and little is learned.
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
         recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass:
             the votes are then stored once, and not several times for each iteration.
@@ -78,20 +82,51 @@ def em_routing(
         >>> em_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
         torch.Size([2, 5, 16])
     """
-    _check(iterations, form)
-    wide, children, use, activate = (widen(x) for x in (votes, activations, beta_use, beta_activate))
-    logits = wide.new_zeros(wide.shape[:3])  # b i j
-    means = wide.new_zeros(len(wide), *wide.shape[2:])  # b j d
+    check_iterations(iterations)
+    _check(form)
+    means, evidence, coupling = _infer(
+        vote_tensor(votes),
+        widen(activations),
+        widen(beta_use),
+        widen(beta_activate),
+        iterations=iterations,
+        inverse_temperature=inverse_temperature,
+        form=form,
+        variance=variance,
+        windows=windows,
+        recompute=recompute,
+    )
+    return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
+
+
+def _infer(
+    votes: Votes,
+    children: Float[Tensor, "b i"],
+    use: Float[Tensor, " j"],
+    activate: Float[Tensor, " j"],
+    *,
+    iterations: int,
+    inverse_temperature: float,
+    form: Form,
+    variance: float | None,
+    windows: Windows | None,
+    recompute: bool,
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
+    """Poses, logits of the activations, and coupling, none in less than float32."""
+    samples, parents = len(children), len(use)
+    least = _VARIANCE[form] if variance is None else variance
+    logits = children.new_zeros(samples, children.shape[1], parents)  # b i j
+    means = children.new_zeros(samples, parents, votes.pose_dim)  # b j d
     for step in range(iterations):
         temperature = inverse_temperature * (1 - 0.95 ** (step + 1))
         last = step == iterations - 1
-        arguments = (wide, children, logits, means, use, activate, temperature, form, windows, last)
+        arguments = (votes, children, logits, means, use, activate, temperature, form, least, windows, last)
         means, active, coupling, logits = call(_iterate, *arguments, recompute=recompute)
-    return RoutingOutput(*(x.to(votes.dtype) for x in (means, active.sigmoid(), coupling)))
+    return means, active, coupling
 
 
 def _iterate(
-    votes: Float[Tensor, "b i j d"],
+    votes: Votes,
     children: Float[Tensor, "b i"],
     logits: Float[Tensor, "b i j"],
     means: Float[Tensor, "b j d"],
@@ -99,25 +134,24 @@ def _iterate(
     activate: Float[Tensor, " j"],
     temperature: float,
     form: Form,
+    least: float,
     windows: Windows | None,
     last: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
     """One iteration: means, logits of the activations, coupling, and the logits of the next coupling."""
     coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
-    mass = coupling * children[..., None]  # b i j
-    received = mass.sum(dim=1) + _MASS  # b j
-    share = mass / received[:, None]
-    found = torch.einsum("bij,bijd->bjd", share, votes)
-    means = torch.lerp(found, means, _MOMENTUM[form])
-    squares = (votes - means[:, None]).square()  # b i j d
-    variances = torch.einsum("bij,bijd->bjd", share, squares) + _VARIANCE[form]
+    mass = (coupling * children[..., None]).mT.contiguous()  # b j i
+    received = mass.sum(dim=2) + _MASS  # b j
+    share = mass / received[..., None]
+    means = torch.lerp(votes.over_children(share), means, _MOMENTUM[form])
+    squares = votes.squares(means)
+    variances = squares.over_children(share) + least  # b j d
     active = temperature * _evidence(received, variances, use, activate, form)  # b j
     if last:
         return means, active, coupling, logits
-    # a product and a sum: as one einsum, its backward cannot be compiled
-    fit = (squares * variances.reciprocal()[:, None]).sum(dim=3)
-    density = (2 * pi * variances).log().sum(dim=2)[:, None] + fit
-    return means, active, coupling, nn.functional.logsigmoid(active)[:, None] - density / 2
+    fit = squares.over_entries(variances.reciprocal())  # b j i
+    density = (2 * pi * variances).log().sum(dim=2)[..., None] + fit
+    return means, active, coupling, (nn.functional.logsigmoid(active)[..., None] - density / 2).mT
 
 
 def _evidence(
@@ -132,15 +166,13 @@ def _evidence(
     return -received * (use[:, None] * (1 + log(2 * pi)) + variances.log()).sum(dim=2) - 5000 * activate
 
 
-def _check(iterations: int, form: str) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+def _check(form: str) -> None:
     if form not in ("paper", "authors"):
         raise UserError(f"form must be 'paper' or 'authors', got {form!r}")
 
 
 @ROUTINGS.register("em")
-class EMRouting(Routing):
+class EMRouting(GaussianRouting):
     """EM routing (Hinton et al. 2018): each parent is a Gaussian over the votes of the children that it explains.
 
     `em_routing` as a module; it learns β_u and β_a for each parent.
@@ -152,17 +184,19 @@ class EMRouting(Routing):
         iterations: of EM.
         inverse_temperature: λ at the end of its schedule.
         form: `"paper"`, or the constants of the authors' code: `"authors"`.
+        variance: added to each variance, in place of that of the `form`.
         competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
             between those of one `"window"`.
         recompute: save memory in training, at the price of computing each iteration twice.
+        batch_norm: normalise poses, and the logits of the activations before their last sigmoid, over the batch, as
+            Ribeiro et al. do for `variational_bayes`. The paper does not; with few children its activations hardly
+            differ.
         beta_use: where β_u starts; the paper does not state it (authors' code: 0.5, in the class layer 2).
         beta_activate: where β_a starts; the paper does not state it (authors' code: 0.5, in the class layer 1).
 
     Raises:
         UserError: fewer than one iteration, or an unknown option.
     """
-
-    uses_windows = True
 
     def __init__(
         self,
@@ -173,49 +207,45 @@ class EMRouting(Routing):
         iterations: int = 3,
         inverse_temperature: float = 0.01,
         form: Form = "paper",
+        variance: float | None = None,
         competition: Competition = "layer",
         recompute: bool = False,
+        batch_norm: bool = False,
         beta_use: float = 0.0,
         beta_activate: float = 0.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(num_children, num_parents, parent_dim=parent_dim)
-        _check(iterations, form)
-        check_competition(competition)
-        self.iterations, self.inverse_temperature = iterations, inverse_temperature
-        self.form, self.competition, self.recompute = form, competition, recompute
-        self.beta_use = nn.Parameter(torch.full((num_parents,), beta_use, device=device, dtype=dtype))
-        self.beta_activate = nn.Parameter(torch.full((num_parents,), beta_activate, device=device, dtype=dtype))
+        super().__init__(
+            num_children,
+            num_parents,
+            parent_dim=parent_dim,
+            iterations=iterations,
+            competition=competition,
+            recompute=recompute,
+            batch_norm=batch_norm,
+            beta_use=beta_use,
+            beta_activate=beta_activate,
+            device=device,
+            dtype=dtype,
+        )
+        _check(form)
+        self.inverse_temperature, self.form, self.variance = inverse_temperature, form, variance
 
-    def forward(
-        self,
-        votes: Float[Tensor, "b i j d"],
-        activations: Float[Tensor, "b i"] | None = None,
-        *,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route votes; without activations every child counts the same."""
-        return em_routing(
-            votes,
-            votes.new_ones(votes.shape[:2]) if activations is None else activations,
-            self.beta_use,
-            self.beta_activate,
-            self.iterations,
+    def infer(self, windows: Windows | None) -> Infer:
+        """`em_routing` without its last sigmoid."""
+        return partial(
+            _infer,
+            iterations=self.iterations,
             inverse_temperature=self.inverse_temperature,
             form=self.form,
-            windows=windows if self.competition == "layer" else None,
+            variance=self.variance,
+            windows=windows,
             recompute=self.recompute,
         )
 
     def extra_repr(self) -> str:
         return (
-            f"iterations={self.iterations}, inverse_temperature={self.inverse_temperature:g}, form={self.form!r}, "
-            f"competition={self.competition!r}"
+            f"{super().extra_repr()}, inverse_temperature={self.inverse_temperature:g}, form={self.form!r}, "
+            f"variance={self.variance}"
         )
-
-
-def check_competition(competition: str) -> None:
-    """Refuse a competition that is neither of the layer nor of a window."""
-    if competition not in ("layer", "window"):
-        raise UserError(f"competition must be 'layer' or 'window', got {competition!r}")

@@ -3,17 +3,17 @@
 Ribeiro, Leontidis, Kollias, "Capsule Routing via Variational Bayes", AAAI 2020, section 3 and Algorithm 1.
 """
 
+from functools import partial
 from math import e, log, pi
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.capsules import RoutingOutput
-from capsnet.errors import UserError
-from capsnet.functional import Windows, widen
-from capsnet.routing.base import ROUTINGS, Routing, call
-from capsnet.routing.em import Competition, check_competition
+from capsnet.functional import Infer, Votes, Windows, vote_tensor, widen
+from capsnet.routing.base import ROUTINGS, call
+from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations
 
 # the paper's priors: a flat Dirichlet over parents, a Gaussian at 0 over means, a Wishart with identity scale over
 # precisions, whose degrees of freedom are one more than a pose has entries
@@ -73,88 +73,68 @@ def variational_bayes_routing(
         >>> variational_bayes_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
         torch.Size([2, 5, 16])
     """
-    means, evidence, coupling = _infer(votes, activations, beta_use, beta_activate, iterations, windows, recompute)
+    check_iterations(iterations)
+    means, evidence, coupling = _infer(
+        vote_tensor(votes),
+        widen(activations),
+        widen(beta_use),
+        widen(beta_activate),
+        iterations=iterations,
+        windows=windows,
+        recompute=recompute,
+    )
     return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
 
 
 def _infer(
-    votes: Float[Tensor, "b i j d"],
-    activations: Float[Tensor, "b i"],
-    beta_use: Float[Tensor, " j"],
-    beta_activate: Float[Tensor, " j"],
+    votes: Votes,
+    children: Float[Tensor, "b i"],
+    use: Float[Tensor, " j"],
+    activate: Float[Tensor, " j"],
+    *,
     iterations: int,
     windows: Windows | None,
     recompute: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
     """Poses, logits of the activations, and coupling, none in less than float32."""
-    _check(iterations)
-    wide, children = widen(votes), widen(activations)
-    logits = wide.new_zeros(wide.shape[:3])  # b i j
+    logits = children.new_zeros(*children.shape, len(use))  # b i j
     for step in range(iterations):
         means, negative_entropy, coupling, logits = call(
-            _iterate, wide, children, logits, windows, step == iterations - 1, recompute=recompute
+            _iterate, votes, children, logits, windows, step == iterations - 1, recompute=recompute
         )
-    return means, widen(beta_activate) + negative_entropy - widen(beta_use), coupling
+    return means, activate + negative_entropy - use, coupling
 
 
 def _iterate(
-    votes: Float[Tensor, "b i j d"],
+    votes: Votes,
     children: Float[Tensor, "b i"],
     logits: Float[Tensor, "b i j"],
     windows: Windows | None,
     last: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
     """One iteration: means, weighed negative entropy, coupling, and the logits of the next coupling."""
-    dim = votes.shape[3]
+    dim = votes.pose_dim
     coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
-    mass = coupling * children[..., None]  # b i j
-    received = mass.sum(dim=1)  # b j
+    mass = (coupling * children[..., None]).mT.contiguous()  # b j i
+    received = mass.sum(dim=2)  # b j
     alpha, kappa, nu = _ALPHA + received, _KAPPA + received, dim + 1 + received
-    means = torch.einsum("bij,bijd->bjd", mass, votes) / kappa[..., None]
+    means = votes.over_children(mass) / kappa[..., None]  # b j d
     # measured from m, the spread serves the E-step too
-    squares = (votes - means[:, None]).square()  # b i j d
-    inverse_psi = 1 / _PSI + torch.einsum("bij,bijd->bjd", mass, squares) + _KAPPA * means.square()  # b j d
+    squares = votes.squares(means)
+    inverse_psi = 1 / _PSI + squares.over_children(mass) + _KAPPA * means.square()  # b j d
     log_pi = alpha.digamma() - alpha.sum(dim=1, keepdim=True).digamma()  # b j
-    freedom = (nu[..., None] - torch.arange(dim, device=votes.device, dtype=votes.dtype)) / 2
+    freedom = (nu[..., None] - torch.arange(dim, device=nu.device, dtype=nu.dtype)) / 2
     log_precision = (freedom.digamma() - inverse_psi.log()).sum(dim=2) + dim * log(2)  # b j
     evidence = -log_pi.exp() * (dim * log(2 * pi * e) - log_precision) / 2
     if last:
         return means, evidence, coupling, logits
-    # a product and a sum: as one einsum, its backward cannot be compiled
-    fit = (squares * inverse_psi.reciprocal()[:, None]).sum(dim=3)
+    fit = squares.over_entries(inverse_psi.reciprocal())  # b j i
     constant = log_pi + (log_precision - dim * log(2 * pi) - dim / kappa) / 2
-    return means, evidence, coupling, constant[:, None] - nu[:, None] * fit / 2
-
-
-def _check(iterations: int) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
-
-
-class _BatchNorm(nn.Module):
-    """Batch normalisation of each parent without gain and bias, in float32 at least, for a batch of one too."""
-
-    mean: Tensor
-    variance: Tensor
-
-    def __init__(self, num_parents: int, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(num_parents, device=device, dtype=dtype))
-        self.register_buffer("variance", torch.ones(num_parents, device=device, dtype=dtype))
-
-    def forward(self, x: Float[Tensor, "b j *d"]) -> Float[Tensor, "b j *d"]:
-        # one number has no variance: it is measured by those of the past
-        if self.training and x.numel() > x.shape[1]:
-            with torch.no_grad():
-                axes = [axis for axis in range(x.ndim) if axis != 1]
-                self.mean.lerp_(x.mean(dim=axes).to(self.mean.dtype), 0.1)
-                self.variance.lerp_(x.var(dim=axes).to(self.mean.dtype), 0.1)
-            return nn.functional.batch_norm(x, None, None, training=True)
-        return nn.functional.batch_norm(x, self.mean.to(x.dtype), self.variance.to(x.dtype))
+    return means, evidence, coupling, (constant[..., None] - nu[..., None] * fit / 2).mT
 
 
 @ROUTINGS.register("variational_bayes")
-class VariationalBayesRouting(Routing):
+class VariationalBayesRouting(GaussianRouting):
     """Variational Bayes routing (Ribeiro et al. 2020): EM routing with priors, which keep Gaussians from collapsing.
 
     `variational_bayes_routing` as a module. It learns β_u and β_a for each parent, and normalises the poses, and the
@@ -175,7 +155,6 @@ class VariationalBayesRouting(Routing):
     """
 
     mixes_samples = True
-    uses_windows = True
 
     def __init__(
         self,
@@ -190,34 +169,18 @@ class VariationalBayesRouting(Routing):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(num_children, num_parents, parent_dim=parent_dim)
-        _check(iterations)
-        check_competition(competition)
-        self.iterations, self.competition, self.recompute = iterations, competition, recompute
-        self.beta_use = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
-        self.beta_activate = nn.Parameter(torch.zeros(num_parents, device=device, dtype=dtype))
-        self.norms = nn.ModuleList(_BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
-
-    def forward(
-        self,
-        votes: Float[Tensor, "b i j d"],
-        activations: Float[Tensor, "b i"] | None = None,
-        *,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route votes; without activations every child counts the same."""
-        poses, evidence, coupling = _infer(
-            votes,
-            votes.new_ones(votes.shape[:2]) if activations is None else activations,
-            self.beta_use,
-            self.beta_activate,
-            self.iterations,
-            windows if self.competition == "layer" else None,
-            self.recompute,
+        super().__init__(
+            num_children,
+            num_parents,
+            parent_dim=parent_dim,
+            iterations=iterations,
+            competition=competition,
+            recompute=recompute,
+            batch_norm=batch_norm,
+            device=device,
+            dtype=dtype,
         )
-        if self.norms is not None:
-            poses, evidence = self.norms[0](poses), self.norms[1](evidence)
-        return RoutingOutput(*(x.to(votes.dtype) for x in (poses, evidence.sigmoid(), coupling)))
 
-    def extra_repr(self) -> str:
-        return f"iterations={self.iterations}, batch_norm={self.norms is not None}, competition={self.competition!r}"
+    def infer(self, windows: Windows | None) -> Infer:
+        """`variational_bayes_routing` without its last sigmoid."""
+        return partial(_infer, iterations=self.iterations, windows=windows, recompute=self.recompute)

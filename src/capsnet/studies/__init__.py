@@ -3,6 +3,7 @@
 # the modules below register their studies
 from capsnet.studies import paper_or_code as _paper_or_code  # noqa: F401
 from capsnet.studies import routing_iterations as _routing_iterations  # noqa: F401
+from capsnet.studies import routings_mnist as _routings_mnist  # noqa: F401
 from capsnet.studies import sabour2017_affnist as _sabour2017_affnist  # noqa: F401
 from capsnet.studies import sabour2017_cifar10 as _sabour2017_cifar10  # noqa: F401
 from capsnet.studies import sabour2017_multimnist as _sabour2017_multimnist  # noqa: F401

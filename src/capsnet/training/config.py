@@ -117,6 +117,10 @@ class RunConfig:
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the whole run."""
+        return self.steps or self.epochs * steps_per_epoch
+
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of the step with this number, from 0.
 
@@ -124,7 +128,7 @@ class RunConfig:
         hyper-parameters", 2018, with straight lines.
         """
         if self.schedule == "one-cycle":
-            total = self.steps or self.epochs * steps_per_epoch
+            total = self.total_steps(steps_per_epoch)
             peak = max(1, round(_RISE * total))
             return self.lr * min((step + 1) / peak, (total - step) / (total - peak + 1))
         decays = step / self.lr_decay_steps if self.lr_decay_steps else step // steps_per_epoch

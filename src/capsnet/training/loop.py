@@ -135,7 +135,7 @@ class Job:
         self.step = Step(model, batches, self.config, precision)
         self.batches, self.validation = batches, validation
         self.steps_per_epoch = -(-len(batches) // self.config.batch_size)
-        self.total_steps = self.config.steps or self.config.epochs * self.steps_per_epoch
+        self.total_steps = self.config.total_steps(self.steps_per_epoch)
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
         self.has_dropout = any(isinstance(part, nn.Dropout) for part in model.modules())

@@ -27,11 +27,15 @@ Labels = Int[Tensor, " b"] | Int[Tensor, "b 2"]
 ClassLoss = Callable[[CapsNetOutput, Labels, Tensor | None], Float[Tensor, " b"]]
 
 
-def _margin(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
+# after so many steps the margin of the authors' code no longer rises
+_AUTHORS_STEPS = 500_000
+
+
+def _margin(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
     return margin_loss(output.lengths, mark_classes(labels, output.lengths.shape[1]), reduction="none")
 
 
-def _cross_entropy(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
+def _cross_entropy(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
     """Of the softmax over the classes' logits, which are poses of one dimension; of a pair, half for each class."""
     logits = output.capsules.poses[..., 0]
     if labels.ndim == 1:
@@ -40,17 +44,17 @@ def _cross_entropy(output: CapsNetOutput, labels: Labels, step: Tensor | None) -
     return nn.functional.cross_entropy(logits, marks / 2, reduction="none")
 
 
-def _spread(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
-    """With the margin of the step, and outside of training that of the paper's end."""
-    margin = 0.9 if step is None else spread_margin(step)
+def _spread(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
+    """With a margin that rises over a run as the authors' over theirs; outside of training that of the paper's end."""
+    margin = 0.9 if progress is None else spread_margin(progress * _AUTHORS_STEPS)
     return spread_loss(output.lengths, labels, margin, reduction="none")
 
 
-def _likelihood(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
+def _likelihood(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
     return activation_nll_loss(output.lengths, labels, reduction="none")
 
 
-def _cross_entropy_of_lengths(output: CapsNetOutput, labels: Labels, step: Tensor | None) -> Float[Tensor, " b"]:
+def _cross_entropy_of_lengths(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
     return cross_entropy_loss(output.lengths, labels, reduction="none")
 
 
@@ -64,7 +68,7 @@ CLASS_LOSSES: Mapping[str, ClassLoss] = {
 
 
 def class_loss(
-    model: nn.Module, output: CapsNetOutput, labels: Labels, step: Tensor | None = None
+    model: nn.Module, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None
 ) -> Float[Tensor, " b"]:
     """The loss that a model names in its attribute `loss`, the margin loss where it names none, of each image.
 
@@ -74,7 +78,7 @@ def class_loss(
         model: what said it.
         output: of the model.
         labels: true classes.
-        step: steps done, for a loss that changes in training.
+        progress: share of the run that is done, for a loss that changes in training.
 
     Raises:
         UserError: labels of pairs, for a loss that knows one class only.
@@ -82,7 +86,7 @@ def class_loss(
     name = getattr(model, "loss", "margin")
     if labels.ndim == 2 and name not in ("margin", "cross-entropy"):
         raise UserError(f"the {name} loss knows one class for each image; train pairs by the margin loss")
-    return CLASS_LOSSES[name](output, labels, step)
+    return CLASS_LOSSES[name](output, labels, progress)
 
 
 class Losses(NamedTuple):
@@ -94,7 +98,7 @@ class Losses(NamedTuple):
     correct: Int[Tensor, ""]
 
 
-def find_losses(model: nn.Module, batch: Batch, recon_weight: float, step: Tensor | None = None) -> Losses:
+def find_losses(model: nn.Module, batch: Batch, recon_weight: float, progress: Tensor | None = None) -> Losses:
     """Run a model forward and compare.
 
     Of a pair both classes are asked for, and each digit is decoded from its own capsule: the reconstruction loss is
@@ -104,10 +108,10 @@ def find_losses(model: nn.Module, batch: Batch, recon_weight: float, step: Tenso
         model: with `reconstruct` where `recon_weight` is not zero.
         batch: single images or pairs.
         recon_weight: weight of the reconstruction loss; 0 leaves it out.
-        step: steps done, for a loss that changes in training.
+        progress: share of the run that is done, for a loss that changes in training.
     """
     output: CapsNetOutput = model(batch.inputs)
-    margin = total = class_loss(model, output, batch.labels, step).mean()
+    margin = total = class_loss(model, output, batch.labels, progress).mean()
     reconstruction = torch.zeros_like(margin)
     if recon_weight:
         for labels, targets in each_label(batch.labels, batch.targets):

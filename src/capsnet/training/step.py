@@ -46,6 +46,7 @@ class Step:
         self.totals = torch.zeros(5, device=device)
         self.done, self.bad_step = (torch.zeros((), dtype=torch.long, device=device) for _ in range(2))
         self._losses = torch.compile(find_losses) if config.execution == "compile" else find_losses
+        self._total = config.total_steps(-(-len(batches) // config.batch_size))
         self._captured: _Captured | None = None
         self._warm_up = 3
 
@@ -79,7 +80,7 @@ class Step:
     def _work(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
         batch = self.batches.make(indices, draws)
         with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses = self._losses(self.model, batch, self.config.recon_weight, self.done)
+            losses = self._losses(self.model, batch, self.config.recon_weight, self.done / self._total)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

@@ -1,0 +1,139 @@
+"""Gaussians fitted to votes that are never stored: same function as `capsnet.functional.infer_mixture`, on a CPU.
+
+The derivation of what is computed, and what it costs, is in README.md of this folder.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from capsnet.capsules import Capsules
+from capsnet.functional.mixture import Infer
+from capsnet.kernels.infer_mixture.scratch import ScratchVotes
+from capsnet.kernels.threads import in_parts
+
+__all__ = ["infer_mixture", "refuses"]
+
+# votes that are worked on at a time: four such tensors stay in the cache of a core, and one sample is the least
+_VOTES = 2**19
+# a vote is a sum of so many products at most: longer ones are quicker as matrix products
+_WIDEST = 8
+
+
+def infer_mixture(
+    infer: Infer,
+    children: Capsules,
+    weight: Float[Tensor, "i c j d"],
+    shared: Sequence[Tensor],
+    *,
+    offsets: Float[Tensor, "p i 1 rd"] | None = None,
+    places: int = 1,
+) -> tuple[Tensor, ...]:
+    """Call `infer` on the votes of a few samples at a time, in the backward pass once more.
+
+    Its results have the plain function's gradients to poses, activations, `weight` and `shared`, once: there are no
+    second derivatives.
+
+    Args: those of the plain function.
+    """
+    arguments = (infer, places, children.poses, children.activations, weight, offsets, *shared)
+    return _Mixture.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def refuses(
+    infer: Infer,
+    children: Capsules,
+    weight: Float[Tensor, "i c j d"],
+    shared: Sequence[Tensor],
+    *,
+    offsets: Float[Tensor, "p i 1 rd"] | None = None,
+    places: int = 1,
+) -> str | None:
+    """Say why a call is not for this implementation, or None where it is.
+
+    Args: those of `infer_mixture`.
+    """
+    tensors = (children.poses, children.activations, weight, *shared)
+    if children.poses.device.type != "cpu":
+        return "it works on a CPU only"
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return "it is not for graphs"
+    if any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors):
+        return "it has no rule for the transforms of torch.func"
+    if {tensor.dtype for tensor in tensors} not in ({torch.float32}, {torch.float64}):
+        return "its tensors are not all of float32, or all of float64"
+    if weight.shape[1] > _WIDEST or any(0 in tensor.shape for tensor in tensors):
+        return f"it is for matrices of 1 to {_WIDEST} rows"
+    return None
+
+
+class _Mixture(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        infer: Infer,
+        places: int,
+        poses: Float[Tensor, "b i rc"],
+        activations: Float[Tensor, "b i"],
+        weight: Float[Tensor, "i c j d"],
+        offsets: Float[Tensor, "p i 1 rd"] | None,
+        *shared: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.infer, ctx.places, ctx.num_shared = infer, places, len(shared)
+        ctx.save_for_backward(poses, activations, weight, offsets, *shared)
+
+        def work(samples: slice) -> list[tuple[Tensor, ...]]:
+            scratch = ScratchVotes(weight, offsets, _chunk(poses, weight, places))
+            found = []
+            for rows in _chunks(samples, places, scratch.rows):
+                scratch.fill(poses[rows])
+                found.append(infer(scratch, activations[rows], *shared))
+                scratch.forget()
+            return found
+
+        parts = in_parts(len(poses) // places, work, at_least=1)
+        return tuple(torch.cat(values) for values in zip(*(found for part in parts for found in part), strict=True))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        poses, activations, weight, offsets, *shared = ctx.saved_tensors
+        to_poses, to_activations = torch.empty_like(poses), torch.empty_like(activations)
+
+        def work(samples: slice) -> tuple[Tensor, list[Tensor]]:
+            scratch = ScratchVotes(weight, offsets, _chunk(poses, weight, ctx.places), backward=True)
+            to_weight = torch.zeros_like(weight)
+            mine = [tensor.detach().requires_grad_() for tensor in shared]
+            for rows in _chunks(samples, ctx.places, scratch.rows):
+                scratch.fill(poses[rows])
+                here = activations[rows].detach().requires_grad_()
+                with torch.enable_grad():
+                    found = ctx.infer(scratch, here, *mine)
+                asked = [
+                    (x, g[rows]) for x, g in zip(found, gradients, strict=True) if g is not None and x.requires_grad
+                ]
+                torch.autograd.backward([x for x, _ in asked], [g for _, g in asked])
+                scratch.forget()
+                to_activations[rows] = here.grad
+                to_poses[rows] = scratch.backward(to_weight)
+            return to_weight, [torch.zeros_like(x) if x.grad is None else x.grad for x in mine]
+
+        parts = in_parts(len(poses) // ctx.places, work, at_least=1)
+        to_weight = sum(part[0] for part in parts[1:]) + parts[0][0]
+        to_shared = [sum(values[1:]) + values[0] for values in zip(*(part[1] for part in parts), strict=True)]
+        return None, None, to_poses, to_activations, to_weight, None, *to_shared
+
+
+def _chunk(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"], places: int) -> int:
+    """Rows that are worked on at a time: those of at least one sample."""
+    votes = poses[0].numel() // weight.shape[1] * weight[0, 0].numel()
+    return places * max(1, _VOTES // (places * votes))
+
+
+def _chunks(samples: slice, places: int, rows: int) -> list[slice]:
+    first, end = samples.start * places, samples.stop * places
+    return [slice(start, min(start + rows, end)) for start in range(first, end, rows)]
