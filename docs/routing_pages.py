@@ -75,7 +75,9 @@ def where(results: Results) -> str:
 
 
 def tables(results: list[Results]) -> str:
-    """All layers on all machines."""
+    """All layers on all machines; without any, how to measure them."""
+    if not results:
+        return "Not measured yet: `capsnet bench routings --out benchmarks/results/routings.json`, then `docs/fill.py`."
     parts = []
     for one in results:
         parts += [f"*{where(one)}; medians with quartiles, float32.*", *(table(*pair) for pair in pairs(one))]
@@ -105,10 +107,10 @@ def _cost(row: Row, path: str) -> str:
 def picture(record: Record) -> str:
     """The picture of a routing with its caption."""
     name, training = record["routing"], record["training"]
-    options = "".join(f", {key} {value}" for key, value in training["options"].items())
+    options = "".join(f", `{key}={value}`" for key, value in training["options"].items())
     right = " and ".join(str(digit["label"]) for digit in record["digits"] if digit["classes"][0] == digit["label"])
     return (
-        f"![What feeds the classes under {name} routing](pictures/{name}.png)\n\n"
+        f"![Which places feed a class under {name} routing](pictures/{name}.png)\n\n"
         f"A small network (two 5x5 convolutions, 8 capsules at each of 10x10 places, one layer of this routing) after "
         f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options}; one "
         f"seed, {100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images right, of the digits "
@@ -122,7 +124,7 @@ def overview(records: dict[str, Record]) -> str:
     reached = ", ".join(f"{name} {100 * record['accuracy']:.1f}" for name, record in records.items())
     tested = {record["tested"] for record in records.values()}
     return (
-        "![One digit under all routings](pictures/all.png)\n\n"
+        "![The same digits under every routing](pictures/all.png)\n\n"
         f"Percent right of {max(tested):,} test images, the same few steps, one seed each, the loss of each paper: "
         f"{reached}. These are no results: they say that the networks in the picture have learned something."
     )

@@ -4,24 +4,32 @@ python docs/routing_pictures.py
 """
 
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
 from torch import Tensor
 
-from capsnet.figures.coupling import SHARES, Grid, outline, overlay
-from capsnet.figures.style import GREY, ORANGE, axes_at, new_figure, styled, to_png
+from capsnet.figures.coupling import Grid, become_line, outline
+from capsnet.figures.style import BLUE, GREY, ORANGE, axes_at, new_figure, styled, to_png
 from capsnet.figures.tiles import show, to_tiles
 
 FOLDER = Path(__file__).parent / "routings" / "pictures"
-FEEDS = LinearSegmentedColormap.from_list("feeds", ["#FFFFFF", "#FBE3D2", "#F0B68C", ORANGE, "#7A3300"])
-WIDTH, SIDE, GAP, LEFT = 8.0, 0.72, 0.07, 0.92
+COLORS = LinearSegmentedColormap.from_list(
+    "coupling", ["#08306B", BLUE, "#9CC3DA", "#C9C9C9", "#F0A868", ORANGE, "#7A3300"], N=41
+)
+EVEN, LARGEST = 0.1, 140_000
+WIDTH, LEFT, GAP, TITLE = 8.0, 1.08, 0.07, 0.27
+# their activations are batch-normalised by what the last iteration has seen, and those before it say nothing
+NORMALISED = ("em", "variational_bayes")
 Record = dict[str, Any]
 
 
@@ -33,144 +41,157 @@ def read_records(folder: Path = FOLDER) -> dict[str, Record]:
 
 @styled
 def draw_page(record: Record) -> Figure:
-    """One routing: three digits side by side, and below each what feeds its two most active classes, step by step."""
-    digits, grid = record["digits"], Grid(*record["grid"])
+    """One routing: three digits side by side, and below each the coupling to its two most active classes."""
+    digits = record["digits"]
     steps = len(digits[0]["feeds"])
-    rows = steps + 1
-    body = rows * (SIDE + 0.3) + 1.0
-    words = "after each of its iterations" if steps > 1 else "in its only step"
+    side = (WIDTH - LEFT - 0.3 - 0.15 * (len(digits) - 1)) / (2 * len(digits)) - GAP
+    body = (steps + 1) * (side + TITLE) + 0.85
+    iterations = "after each iteration" if steps > 1 else "in the only step"
     figure = new_figure(
         WIDTH,
         body,
-        f"What feeds the classes: {record['routing']} routing",
-        "Coupling times activation of the primary capsules, summed over the 8 at each of 10×10 places, "
-        f"{words}; and how much more of it goes to the most active class than to the second. Above a map: the class "
-        "and its activation. Line: the digit.",
+        f"Which places feed a class: {record['routing']}",
+        f"A square is one of 10×10 places; the larger, the more active its 8 capsules. Colour: the coupling to the class "
+        f"above it, the most active one and the second, {iterations} (mean over the capsules, weighted by activation). "
+        "Beside the class: its activation.",
     )
-    peak = _round(max(float(_tensor(digit["feeds"]).quantile(0.995)) for digit in digits))
-    gap = _round(max(float(_difference(digit)[-1].abs().max()) for digit in digits))
-    feeds, differences = Normalize(0, peak), Normalize(-gap, gap)
+    norm = _norm([coupling(digit, step) for digit in digits for step in range(steps)])
     for block, digit in enumerate(digits):
-        left = LEFT + block * (3 * (SIDE + GAP) + 0.12)
-        bottom = body - 0.34 - SIDE
-        _digit(figure, digit, grid, left, bottom)
-        _map(figure, digit, _tensor(digit["activity"]), grid, Normalize(0, 4), left + SIDE + GAP, bottom, "activity")
+        left = LEFT + block * (2 * (side + GAP) + 0.15)
+        bottom = body - TITLE - side
+        _digit(figure, record, block, left, bottom, side)
         for step in range(steps):
-            low = bottom - (step + 1) * (SIDE + 0.3)
+            bottom -= side + TITLE
             for which in range(2):
-                title = f"{digit['classes'][which]}: {digit['activations'][step][which]:.2f}"
-                values = _tensor(digit["feeds"])[step, which]
-                _map(figure, digit, values, grid, feeds, left + which * (SIDE + GAP), low, title)
-            title = "{} − {}".format(*digit["classes"])
-            place = left + 2 * (SIDE + GAP)
-            _map(figure, digit, _difference(digit)[step], grid, differences, place, low, title, SHARES)
-    for row in range(rows):
-        middle = body - 0.34 - SIDE / 2 - row * (SIDE + 0.3)
-        text = "test digit" if row == 0 else f"iteration {row}" if steps > 1 else "one step"
-        figure.text(0.3 / WIDTH, middle / figure.get_size_inches()[1], text, size=8.5, va="center")
-    _bar(figure, feeds, FEEDS, LEFT, "fed to a class; 1: an even share\nof a place of mean activity")
-    _bar(figure, differences, SHARES, LEFT + 2.9, "difference")
+                _map(figure, record, block, step, which, norm, left + which * (side + GAP), bottom, side)
+    for row in range(steps + 1):
+        middle = body - TITLE - side / 2 - row * (side + TITLE)
+        text = "test digit" if row == 0 else f"iteration {row}" if steps > 1 else "coupling"
+        _beside(figure, middle, text)
+    _bar(figure, norm)
     return figure
 
 
 @styled
-def draw_overview(records: dict[str, Record], which: int = 0) -> Figure:
-    """The same digit under all routings, after the last iteration of each."""
-    count = len(records)
-    step = (WIDTH - LEFT - 0.3) / count
-    side = step - GAP
-    body = 4 * side + 2.55
+def draw_overview(records: dict[str, Record], shown: tuple[int, ...] = (0, 2)) -> Figure:
+    """The same digits under all routings, after the last iteration of each."""
+    side = (WIDTH - LEFT - 0.3) / len(records) - GAP
+    rows = 2 * len(shown)
+    body = rows * (side + TITLE) + 0.12 * (len(shown) - 1) + 1.3
     figure = new_figure(
         WIDTH,
         body,
-        "One digit under all routings",
-        "What feeds the most active class and the second (coupling times activation, summed at each of 10×10 places), "
-        "and the difference of the two on a scale of its own, whose ends are below. Above a map: the class and its "
-        "activation.",
+        "The same digits under every routing",
+        "A square is one of 10×10 places; the larger, the more active its 8 capsules. Colour: the coupling to the class "
+        "above it, the most active one and the second, after the last iteration. Beside the class: its activation. The "
+        "networks differ in routing and loss.",
     )
+    norm, total = LogNorm(0.01, 1), figure.get_size_inches()[1]
     for column, (name, record) in enumerate(records.items()):
-        digit, grid = record["digits"][which], Grid(*record["grid"])
-        left, total = LEFT + column * step, figure.get_size_inches()[1]
-        middle, words = (left + side / 2) / WIDTH, name.replace("_", "\n")
-        figure.text(middle, (body - 0.42) / total, words, size=8.5, ha="center", va="center", weight="bold")
-        bottom = body - 0.75 - side
-        for row in range(2):
-            title = f"{digit['classes'][row]}: {digit['activations'][-1][row]:.2f}"
-            values = _tensor(digit["feeds"])[-1, row]
-            _map(figure, digit, values, grid, Normalize(0, 4), left, bottom - row * (side + 0.3), title, side=side)
-        difference = _difference(digit)[-1]
-        end = float(difference.abs().max())
-        low = bottom - 2 * (side + 0.3)
-        _map(figure, digit, difference, grid, Normalize(-end or -1, end or 1), left, low, "", SHARES, side)
-        figure.text(middle, (low - 0.16) / total, f"±{end:.2g}", size=8.5, ha="center", color=GREY)
-    for row, text in enumerate(("most active\nclass", "second", "difference")):
-        middle = body - 0.75 - side / 2 - row * (side + 0.3)
-        figure.text(0.3 / WIDTH, middle / figure.get_size_inches()[1], text, size=8.5, va="center")
-    _bar(figure, Normalize(0, 4), FEEDS, LEFT, "fed to a class; 1: an even share\nof a place of mean activity")
+        left = LEFT + column * (side + GAP)
+        words = name.replace("_", "\n", 1).replace("_", " ")
+        place = ((left + side / 2) / WIDTH, (body - 0.32) / total)
+        figure.text(*place, words, size=8.5, ha="center", va="bottom", weight="bold", linespacing=1.1)
+        for row in range(rows):
+            block, which = shown[row // 2], row % 2
+            bottom = body - 0.42 - (row + 1) * (side + TITLE) - 0.12 * (row // 2)
+            _map(figure, record, block, -1, which, norm, left, bottom, side)
+            if column == 0:
+                text = "second" if which else f"a {record['digits'][block]['label']}:\nmost active"
+                _beside(figure, bottom + side / 2, text)
+    _bar(figure, norm)
     return figure
 
 
-def _digit(figure: Figure, digit: Record, grid: Grid, left: float, bottom: float) -> None:
-    axes = axes_at(figure, left, bottom, SIDE, SIDE)
+def coupling(digit: Record, step: int) -> Tensor:
+    """Coupling of each place, the mean over its capsules weighted by activation; two classes, row, column."""
+    # a place of mean activity that gives every class the same feeds it 1
+    return EVEN * torch.tensor(digit["feeds"][step]) / torch.tensor(digit["activity"]).clamp(min=1e-4)
+
+
+def _norm(shares: list[Tensor]) -> LogNorm:
+    """An even share in the middle, and a power of two or so of it at the ends."""
+    apart = torch.stack(shares).clamp(min=1e-9).div(EVEN).log().abs().quantile(0.99).exp()
+    factor = next((step for step in (1.25, 1.5, 2, 3, 5) if apart <= step), 10)
+    return LogNorm(EVEN / factor, EVEN * factor)
+
+
+def _digit(figure: Figure, record: Record, block: int, left: float, bottom: float, side: float) -> None:
+    axes, digit = axes_at(figure, left, bottom, side, side), record["digits"][block]
     show(axes, _tile(digit), frame=True)
-    outline(axes, grid)
-    axes.set_title(f"a {digit['label']}", size=8.5, pad=3)
+    outline(axes, Grid(*record["grid"]))
+    axes.set_title(f"a {digit['label']}", size=9, pad=3)
 
 
 def _map(
     figure: Figure,
-    digit: Record,
-    values: Tensor,
-    grid: Grid,
-    norm: Normalize,
+    record: Record,
+    block: int,
+    step: int,
+    which: int,
+    norm: LogNorm,
     left: float,
     bottom: float,
-    title: str,
-    colors: LinearSegmentedColormap = FEEDS,
-    side: float = SIDE,
+    side: float,
 ) -> Axes:
-    axes = axes_at(figure, left, bottom, side, side)
+    axes, digit, grid = axes_at(figure, left, bottom, side, side), record["digits"][block], Grid(*record["grid"])
     show(axes, _tile(digit), frame=True)
-    overlay(axes, values, grid, norm, colors)
-    axes.set_title(title, size=8, weight="normal", pad=3)
+    become_line(axes)
+    active = torch.tensor(digit["activity"])
+    widths = 0.94 * grid.step * (active / active.max()).sqrt()
+    low = grid.extent[0]
+    squares = [
+        Rectangle((low + (x + 0.5) * grid.step - width / 2, low + (y + 0.5) * grid.step - width / 2), width, width)
+        for y, row in enumerate(widths.tolist())
+        for x, width in enumerate(row)
+    ]
+    share = coupling(digit, step)[which].flatten().clamp(min=norm.vmin, max=norm.vmax)
+    axes.add_collection(PatchCollection(squares, facecolor=COLORS(norm(share.numpy())), linewidth=0))
+    left, right, bottom, top = grid.extent
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    values = digit["activations"]
+    title = f"{digit['classes'][which]}: {values[step][which]:.2f}"
+    if record["routing"] in NORMALISED and step not in (-1, len(values) - 1):
+        title = str(digit["classes"][which])
+    axes.set_title(title, size=8.5, weight="normal", pad=3)
     return axes
 
 
-def _bar(figure: Figure, norm: Normalize, colors: LinearSegmentedColormap, left: float, text: str) -> None:
-    bar = figure.colorbar(
-        ScalarMappable(norm, colors), cax=axes_at(figure, left, 0.5, 2.0, 0.1), orientation="horizontal", extend="max"
-    )
-    bar.set_label(text, size=8)
+def _beside(figure: Figure, middle: float, text: str) -> None:
+    figure.text(0.3 / WIDTH, middle / figure.get_size_inches()[1], text, size=8.5, va="center")
+
+
+def _bar(figure: Figure, norm: LogNorm) -> None:
+    axes = axes_at(figure, LEFT, 0.42, 3.0, 0.11)
+    bar = figure.colorbar(ScalarMappable(norm, COLORS), cax=axes, orientation="horizontal", extend="both")
+    ticks = [tick for tick in (0.03, EVEN, 0.3) if norm.vmin < tick < norm.vmax]
+    ticks = [norm.vmin, *ticks, norm.vmax]
+    bar.set_ticks(ticks, labels=[f"{tick:.3g}" for tick in ticks])
+    bar.minorticks_off()
     bar.outline.set_visible(False)
+    text = "coupling; grey: an even share,\norange: more, blue: less"
+    figure.text((LEFT + 3.3) / WIDTH, 0.475 / figure.get_size_inches()[1], text, size=8.5, va="center", color=GREY)
 
 
-def _tile(digit: Record) -> np.ndarray:
+def _tile(digit: Record) -> Any:
     return to_tiles(torch.tensor(digit["pixels"], dtype=torch.uint8)[None, None])[0]
 
 
-def _tensor(values: list[Any]) -> Tensor:
-    return torch.tensor(values)
-
-
-def _difference(digit: Record) -> Tensor:
-    feeds = _tensor(digit["feeds"])
-    return feeds[:, 0] - feeds[:, 1]
-
-
-def _round(value: float) -> float:
-    """Up to a number with two digits; 1 where there is nothing."""
-    if value <= 0:
-        return 1.0
-    unit = 10 ** np.floor(np.log10(value)) / 10
-    return float(np.ceil(value / unit) * unit)
+def save(figure: Figure, path: Path) -> None:
+    """As PNG, with few colours where it would be large."""
+    data = to_png(figure)
+    path.write_bytes(data)
+    if len(data) > LARGEST:
+        Image.open(BytesIO(data)).quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main() -> None:
     """Draw all."""
     records = read_records()
     for name, record in records.items():
-        (FOLDER / f"{name}.png").write_bytes(to_png(draw_page(record)))
-    (FOLDER / "all.png").write_bytes(to_png(draw_overview(records)))
+        save(draw_page(record), FOLDER / f"{name}.png")
+    save(draw_overview(records), FOLDER / "all.png")
 
 
 if __name__ == "__main__":

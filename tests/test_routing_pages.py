@@ -52,6 +52,18 @@ def test_picture_shows_every_iteration_of_every_digit(pages):
     digit = {"label": 7, "classes": [7, 9], "activations": [[0.9, 0.2]] * 3, "feeds": [maps] * 3}
     digit |= {"pixels": [[0] * 28] * 14 + [[255] * 28] * 14, "activity": maps[0]}
     record = {"routing": "dynamic", "grid": [10, 10, 2.0, 4.5, 9], "digits": [digit] * 3}
-    # for each digit: itself and the activity, and three maps for each iteration; two scales
-    assert len(pictures.draw_page(record).axes) == 3 * (2 + 3 * 3) + 2
-    assert len(pictures.draw_overview({"dynamic": record, "em": record}).axes) == 2 * 3 + 1
+    # for each digit: itself, and two classes in each iteration; the scale
+    assert len(pictures.draw_page(record).axes) == 3 * (1 + 3 * 2) + 1
+    assert len(pictures.draw_overview({"dynamic": record, "em": record}).axes) == 2 * 4 + 1
+
+
+def test_coupling_is_a_tenth_where_every_class_gets_the_same(pages):
+    pictures = importlib.import_module("routing_pictures")
+    activity = [[0.5, 2.0]]
+    digit = {"activity": activity, "feeds": [[activity, [[1.0, 0.0]]]]}
+    assert pictures.coupling(digit, 0).tolist() == [[pytest.approx([0.1, 0.1])], [pytest.approx([0.2, 0.0])]]
+
+
+def test_pages_are_whole_before_anything_is_measured(pages):
+    assert pages.cost("dynamic", []) == ""
+    assert "capsnet bench routings --out" in pages.tables([])

@@ -19,7 +19,7 @@ from capsnet.figures.tiles import show, to_tiles
 from capsnet.training.evaluation import find_inputs
 
 _IMAGES = 6
-SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
+_SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
 
 
 class Grid(NamedTuple):
@@ -30,6 +30,12 @@ class Grid(NamedTuple):
     step: float
     first: float
     window: int
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom and top of the places, in pixels of the image."""
+        low = self.first - self.step / 2
+        return low, low + self.columns * self.step, low + self.rows * self.step, low
 
 
 def find_grid(model: nn.Module) -> Grid:
@@ -126,10 +132,10 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
                 outline(axes, grid)
                 axes.set_title(plain(sample.data.class_names[int(sample.data.labels[column])], 12), size=8.5, pad=4)
             else:
-                overlay(axes, chosen[column, row - 1], grid, norm)
+                _overlay(axes, chosen[column, row - 1], grid, norm)
                 axes.set_title(_name(sample, column, int(winners[column, row - 1])), size=8, weight="normal", pad=3)
     bar = figure.colorbar(
-        ScalarMappable(norm, SHARES),
+        ScalarMappable(norm, _SHARES),
         cax=axes_at(figure, left, 0.42, 2.6, 0.12),
         orientation="horizontal",
         extend="both",
@@ -151,22 +157,15 @@ def _scale(axes: Axes, tile: tuple[int, ...], image: tuple[int, int]) -> None:
     axes.set_ylim(image[0], 0)
 
 
-def _extent(grid: Grid) -> tuple[float, float, float, float]:
-    low = grid.first - grid.step / 2
-    return low, low + grid.columns * grid.step, low + grid.rows * grid.step, low
-
-
 def outline(axes: Axes, grid: Grid) -> None:
     """Frame the places on their image."""
-    left, right, bottom, top = _extent(grid)
+    left, right, bottom, top = grid.extent
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=ORANGE, linewidth=1.2))
 
 
-def overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normalize, colors: Colormap = SHARES) -> None:
-    """Lay the places over the image that `axes` show, which becomes a line."""
-    picture, (left, right, bottom, top) = axes.images[0], _extent(grid)
-    _outline_ink(axes, np.asarray(picture.get_array()), (axes.get_xlim(), axes.get_ylim()))
-    picture.remove()
+def _overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normalize, colors: Colormap = _SHARES) -> None:
+    left, right, bottom, top = grid.extent
+    become_line(axes)
     axes.imshow(
         shares.numpy(),
         cmap=colors,
@@ -179,12 +178,13 @@ def overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normaliz
     axes.set_ylim(bottom, top)
 
 
-def _outline_ink(axes: Axes, pixels: np.ndarray, limits: tuple[tuple[float, float], tuple[float, float]]) -> None:
-    """The image as the line between its dark and light places."""
-    grey = pixels.mean(axis=-1)
+def become_line(axes: Axes) -> None:
+    """Put in the place of the image that `axes` show the line between its dark and light places."""
+    picture, (left, right), (bottom, top) = axes.images[0], axes.get_xlim(), axes.get_ylim()
+    grey = np.asarray(picture.get_array()).mean(axis=-1)
+    picture.remove()
     if grey.min() == grey.max():
         return
-    (left, right), (bottom, top) = limits
     x = (np.arange(grey.shape[1]) + 0.5) * (right - left) / grey.shape[1]
     y = (np.arange(grey.shape[0]) + 0.5) * (bottom - top) / grey.shape[0]
     axes.contour(x, y, grey, levels=[(float(grey.min()) + float(grey.max())) / 2], colors=INK, linewidths=0.9)
