@@ -1,7 +1,8 @@
 """Train one small network on MNIST with each routing, and write what its coupling does to docs/routings/pictures.
 
-Same network, images, order and steps for all, each with the loss of its paper; one seed. Every NAME.json holds the test accuracy and, for a few test
-digits, which places feed the two most active classes after each iteration; docs/routing_pictures.py draws them.
+Same network, images, order and steps for all, each with the loss of its paper; one seed. Every NAME.json holds the test
+accuracy and, for a few test digits, which places feed the two most active classes after each iteration;
+docs/routing_pictures.py draws them.
 
     python docs/routing_models.py [NAME...]        minutes on one core; needs MNIST
 """

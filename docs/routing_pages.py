@@ -112,8 +112,8 @@ def picture(record: Record) -> str:
     return (
         f"![Which places feed a class under {name} routing](pictures/{name}.png)\n\n"
         f"A small network (two 5x5 convolutions, 8 capsules at each of 10x10 places, one layer of this routing) after "
-        f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options}; one "
-        f"seed, {100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images right, of the digits "
+        f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} and "
+        f"Adam at {training['rate']:g}; one seed, {100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images right, of the digits "
         f"shown {right or 'none'}. `docs/routing_models.py` trained it; the numbers are in "
         f"[{name}.json](pictures/{name}.json)."
     )
@@ -125,8 +125,8 @@ def overview(records: dict[str, Record]) -> str:
     tested = {record["tested"] for record in records.values()}
     return (
         "![The same digits under every routing](pictures/all.png)\n\n"
-        f"Percent right of {max(tested):,} test images, the same few steps, one seed each, the loss of each paper: "
-        f"{reached}. These are no results: they say that the networks in the picture have learned something."
+        f"Percent right of {max(tested):,} test images, the same few steps, one seed each, each with the loss of its "
+        f"paper: {reached}. These are no results: they say that the networks in the picture have learned something."
     )
 
 

@@ -51,12 +51,12 @@ def draw_page(record: Record) -> Figure:
         WIDTH,
         body,
         f"Which places feed a class: {record['routing']}",
-        f"A square is one of 10×10 places; the larger, the more active its 8 capsules. Colour: the coupling to the class "
-        f"above it, the most active one and the second, {iterations} (mean over the capsules, weighted by activation). "
-        "Beside the class: its activation.",
+        "A square is one of 10×10 places; the larger, the more active its 8 capsules. Colour: the coupling to the "
+        f"class above it, the most active one and the second, {iterations} (mean over the capsules, weighted by "
+        "activation). Beside the class: its activation.",
     )
     norm = _norm([coupling(digit, step) for digit in digits for step in range(steps)])
-    for block, digit in enumerate(digits):
+    for block in range(len(digits)):
         left = LEFT + block * (2 * (side + GAP) + 0.15)
         bottom = body - TITLE - side
         _digit(figure, record, block, left, bottom, side)
@@ -82,16 +82,16 @@ def draw_overview(records: dict[str, Record], shown: tuple[int, ...] = (0, 2)) -
         WIDTH,
         body,
         "The same digits under every routing",
-        "A square is one of 10×10 places; the larger, the more active its 8 capsules. Colour: the coupling to the class "
-        "above it, the most active one and the second, after the last iteration. Beside the class: its activation. The "
-        "networks differ in routing and loss.",
+        "A square is one of 10×10 places; the larger, the more active its 8 capsules. Colour: the coupling to the "
+        "class above it, the most active one and the second, after the last iteration. Beside the class: its activation. "
+        "The networks differ in routing, loss and rate.",
     )
     norm, total = LogNorm(0.01, 1), figure.get_size_inches()[1]
     for column, (name, record) in enumerate(records.items()):
         left = LEFT + column * (side + GAP)
         words = name.replace("_", "\n", 1).replace("_", " ")
         place = ((left + side / 2) / WIDTH, (body - 0.32) / total)
-        figure.text(*place, words, size=8.5, ha="center", va="bottom", weight="bold", linespacing=1.1)
+        figure.text(*place, words, size=8.5, ha="center", va="baseline", weight="bold", linespacing=1.1)
         for row in range(rows):
             block, which = shown[row // 2], row % 2
             bottom = body - 0.42 - (row + 1) * (side + TITLE) - 0.12 * (row // 2)
