@@ -113,7 +113,8 @@ def picture(record: Record) -> str:
         f"![Which places feed a class under {name} routing](pictures/{name}.png)\n\n"
         f"A small network (two 5x5 convolutions, 8 capsules at each of 10x10 places, one layer of this routing) after "
         f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} and "
-        f"Adam at {training['rate']:g}; one seed, {100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images right, of the digits "
+        f"Adam at {training['rate']:g}; one seed, "
+        f"{100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images right, of the digits "
         f"shown {right or 'none'}. `docs/routing_models.py` trained it; the numbers are in "
         f"[{name}.json](pictures/{name}.json)."
     )
