@@ -1,5 +1,6 @@
 """Memory that a piece of work adds at its peak: on a CPU in a process of its own, which then has no older peak."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -19,7 +20,9 @@ def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) ->
         sizes: of the case.
     """
     command = [sys.executable, "-m", "capsnet.bench.memory", bench, path, device.type, *map(str, sizes)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    # glibc would keep freed tensors, in pieces that the next ones do not fit in, and the peak be that of its heap
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
 
 
 def peak_of(work: Callable[[], object], device: torch.device) -> float:
