@@ -61,7 +61,10 @@ def table(forward: Row, both: Row) -> str:
 
 def _spread(row: Row, path: str) -> str:
     time = row["times"][path]
-    return f"{time['median']:,.3g} ({time['low']:,.3g} to {time['high']:,.3g})"
+    median, low, high = (
+        f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in (time["median"], time["low"], time["high"])
+    )
+    return f"{median} ({low} to {high})"
 
 
 def where(results: Results) -> str:
