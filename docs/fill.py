@@ -1,4 +1,4 @@
-"""Write what is made of measurements: the tables of README.md, the pages of the studies, the pictures of the last run.
+"""Write what is made of measurements: the tables of README.md, pages of studies and routings, pictures of the last run.
 
 No number is typed by hand. Weights and figures of a run are not kept in the repository, so pictures change only where
 `capsnet report docs/runs/NAME` was run before.
@@ -8,6 +8,8 @@ import json
 import shutil
 from pathlib import Path
 
+import routing_pages
+import routing_pictures
 import speed
 from study_pages import write_pages
 
@@ -64,6 +66,8 @@ def main() -> None:
             shutil.copyfile(picture, ROOT / "docs" / "pictures" / picture.name)
     print(json.dumps([folder.name for folder in folders]))
     print(json.dumps([page.name for page in write_pages()]))
+    routing_pictures.main()
+    print(json.dumps([page.name for page in routing_pages.write_pages()]))
 
 
 if __name__ == "__main__":

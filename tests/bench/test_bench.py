@@ -5,11 +5,12 @@ import json
 import pytest
 import torch
 
-from capsnet.bench import BENCHES, run
+from capsnet.bench import BENCHES, routings, run
 from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
 from capsnet.bench.measure import interleave, spread
 from capsnet.bench.step import count_operations
 from capsnet.cli import main
+from capsnet.routing import ROUTINGS
 
 CPU = torch.device("cpu")
 CEILINGS = {"fp32_gflops": 100.0, "bf16_gflops": None, "copy_gb_s": 10.0}
@@ -109,3 +110,31 @@ def test_routing_is_measured_with_its_memory(monkeypatch):
     rows = run(["routing"], CPU, quick=True, rounds=1)["rows"]
     assert all(path["median"] > 0 for found in rows for path in found["times"].values())
     assert rows[1]["megabytes"]["fused"] < rows[1]["megabytes"]["plain"] / 5
+
+
+TINY = {"side": 1, "types": 6, "kernel": 1, "stride": 1, "dim": 4, "parents": 2, "parent dim": 16}
+
+
+def test_every_routing_is_measured_in_the_same_layer(monkeypatch):
+    monkeypatch.setattr(routings, "DENSE", TINY)
+    monkeypatch.setattr("capsnet.bench.routings.added_megabytes", lambda bench, label, device, *sizes: sum(sizes))
+    monkeypatch.setattr("capsnet.bench.bench.find_ceilings", lambda device: CEILINGS)
+    forward, both = run(["routings"], CPU, quick=True, rounds=1)["rows"]
+    assert set(ROUTINGS.names()) < set(forward["times"])
+    assert next(iter(forward["times"])) == "uniform"
+    assert {"dynamic, fused", "em, recomputed"} < set(both["times"])
+    assert both["votes"] == pytest.approx(4 * 32 * 6 * 2 * 16 / 2**20, abs=0.1)
+    assert both["megabytes"]["em"] == 32 + sum(TINY.values())
+    assert both["case"]["pass"] == "forward and backward"
+
+
+def test_votes_of_windows_are_counted_at_every_place():
+    step = routings.Step(routings.Path("uniform"), 2, routings.CONV, CPU)
+    votes = step.layer.votes(step.layer.gather(step.children))
+    assert routings.count_votes(2, routings.CONV) == 4 * votes.numel() / 2**20
+
+
+def test_memory_of_a_routing_is_measured_after_a_first_small_step():
+    step = routings.peak_step("em, recomputed", CPU, 2, *TINY.values())
+    assert step.layer.routing.recompute
+    step.train()

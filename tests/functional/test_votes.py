@@ -22,3 +22,10 @@ def test_vote_of_a_matrix_is_the_matrix_product():
 def test_poses_that_are_no_whole_rows_are_refused():
     with pytest.raises(UserError, match="whole rows of 4 numbers, got 10"):
         dense_votes(torch.randn(2, 3, 10), torch.randn(3, 4, 5, 6))
+
+
+def test_votes_lie_so_that_sums_over_children_copy_nothing():
+    weight = torch.randn(3, 4, 5, 6)
+    vectors, matrices = dense_votes(torch.randn(2, 3, 4), weight), dense_votes(torch.randn(2, 3, 12), weight)
+    assert vectors.transpose(0, 1).is_contiguous()  # i b j d
+    assert matrices.permute(0, 2, 3, 1).is_contiguous()  # b j (r d) i

@@ -1,9 +1,9 @@
 """What the package measures of its own speed: plain and fused paths side by side, and the machine's limits."""
 
-from capsnet.bench import convolution, inference, routing, startup, step
+from capsnet.bench import convolution, inference, routing, routings, startup, step
 from capsnet.bench.bench import BENCHES as BENCHES
 from capsnet.bench.bench import Results as Results
 from capsnet.bench.bench import Row as Row
 from capsnet.bench.bench import run as run
 
-__all__ = ["BENCHES", "Results", "Row", "convolution", "inference", "routing", "run", "startup", "step"]
+__all__ = ["BENCHES", "Results", "Row", "convolution", "inference", "routing", "routings", "run", "startup", "step"]

@@ -19,7 +19,8 @@ class Row(TypedDict):
     `times` are milliseconds of each path, the first of which is the one that `ratio` compares with: how many times as
     fast each of the others is. `limit` is the least time that this machine could take for the direct algorithm, by its
     matrix product or its copy, and `of_limit` the share of its time that a path would need at that rate: above 1 where
-    it has fewer operations to do than the direct algorithm. `megabytes` is memory added at the peak.
+    it has fewer operations to do than the direct algorithm. `megabytes` is memory added at the peak, and `votes` what
+    the votes alone would take.
     """
 
     bench: str
@@ -29,6 +30,7 @@ class Row(TypedDict):
     limit: NotRequired[float]
     of_limit: NotRequired[dict[str, float]]
     megabytes: NotRequired[dict[str, float]]
+    votes: NotRequired[float]
 
 
 class Results(TypedDict):
@@ -49,6 +51,7 @@ class Job:
         operations: floating-point operations of the direct algorithm; 0 for no limit.
         moved: bytes that any algorithm must read and write once.
         memory: measures what a path adds at its peak, in megabytes.
+        votes: megabytes of the votes; 0 where they are no yardstick.
     """
 
     case: Case
@@ -56,6 +59,7 @@ class Job:
     operations: float = 0.0
     moved: float = 0.0
     memory: Callable[[str], float] | None = None
+    votes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ def measure(name: str, job: Job, device: torch.device, ceilings: Ceilings, round
         row["of_limit"] = {path: round(limit(job, ceilings) / median, 2) for path, median in medians.items()}
     if job.memory is not None:
         row["megabytes"] = {path: round(job.memory(path), 1) for path in job.works}
+    if job.votes:
+        row["votes"] = round(job.votes, 1)
     return row
 
 

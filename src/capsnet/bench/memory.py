@@ -1,5 +1,6 @@
 """Memory that a piece of work adds at its peak: on a CPU in a process of its own, which then has no older peak."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -13,13 +14,15 @@ def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) ->
     """Peak of one step of a benchmark's path above what its inputs take.
 
     Args:
-        bench: `"routing"` or `"step"`.
+        bench: `"routing"`, `"routings"` or `"step"`.
         path: one of its paths.
         device: where it runs.
         sizes: of the case.
     """
     command = [sys.executable, "-m", "capsnet.bench.memory", bench, path, device.type, *map(str, sizes)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    # glibc would keep freed tensors, in pieces that the next ones do not fit in, and the peak be that of its heap
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
 
 
 def peak_of(work: Callable[[], object], device: torch.device) -> float:
@@ -45,7 +48,7 @@ def _resident_peak() -> float:
 
 def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
     """Measure one path and print it."""
-    from capsnet.bench import routing, step
+    from capsnet.bench import routing, routings, step
 
     device, numbers = torch.device(device_name), [int(size) for size in sizes]
     if bench == "routing":
@@ -55,6 +58,8 @@ def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
         case = dict(zip(routing.PAPER, numbers, strict=True))
         tensors = routing.make(case, device)
         print(peak_of(lambda: routing.train(path, case, tensors), device))
+    elif bench == "routings":
+        print(peak_of(routings.peak_step(path, device, *numbers).train, device))
     else:
         work = step.make_paths(device, *numbers)[path]
         print(peak_of(work, device))

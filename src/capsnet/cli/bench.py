@@ -31,7 +31,7 @@ class Bench:
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
-    """What to measure: convolution, growth, image-size, inference, routing, startup, step; none: all."""
+    """What to measure: convolution, growth, image-size, inference, routing, routings, startup, step; none: all."""
     quick: bool = False
     """The paper's sizes only: some minutes on a laptop."""
     rounds: int = 0
@@ -120,10 +120,12 @@ class _Table:
         print("  " + ", ".join(f"{name} {value}" for name, value in row["case"].items()))
         limits, memory = row.get("of_limit", {}), row.get("megabytes", {})
         for path, time in row["times"].items():
-            line = f"    {path:16} {time['median']:10.2f} ms ({time['low']:.2f} to {time['high']:.2f})"
+            line = f"    {path:30} {time['median']:10.2f} ms ({time['low']:.2f} to {time['high']:.2f})"
             line += f"  {row['ratio'][path]:6.2f} x"
             if path in limits:
                 line += f"  {limits[path]:5.2f} of limit"
             if path in memory:
                 line += f"  {memory[path]:7.0f} MB"
+            if path in memory and "votes" in row:
+                line += f", {memory[path] / row['votes']:.1f} x the votes"
             print(line, flush=True)

@@ -31,6 +31,12 @@ class Grid(NamedTuple):
     first: float
     window: int
 
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom and top of the places, in pixels of the image."""
+        low = self.first - self.step / 2
+        return low, low + self.columns * self.step, low + self.rows * self.step, low
+
 
 def find_grid(model: nn.Module) -> Grid:
     """The places of a CapsNet's primary capsules.
@@ -123,7 +129,7 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
             show(axes, tiles[column], frame=True)
             _scale(axes, tiles.shape[1:3], (pixels_high, pixels_wide))
             if row == 0:
-                _outline(axes, grid)
+                outline(axes, grid)
                 axes.set_title(plain(sample.data.class_names[int(sample.data.labels[column])], 12), size=8.5, pad=4)
             else:
                 _overlay(axes, chosen[column, row - 1], grid, norm)
@@ -151,20 +157,15 @@ def _scale(axes: Axes, tile: tuple[int, ...], image: tuple[int, int]) -> None:
     axes.set_ylim(image[0], 0)
 
 
-def _extent(grid: Grid) -> tuple[float, float, float, float]:
-    low = grid.first - grid.step / 2
-    return low, low + grid.columns * grid.step, low + grid.rows * grid.step, low
-
-
-def _outline(axes: Axes, grid: Grid) -> None:
-    left, right, bottom, top = _extent(grid)
+def outline(axes: Axes, grid: Grid) -> None:
+    """Frame the places on their image."""
+    left, right, bottom, top = grid.extent
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=ORANGE, linewidth=1.2))
 
 
 def _overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normalize, colors: Colormap = _SHARES) -> None:
-    picture, (left, right, bottom, top) = axes.images[0], _extent(grid)
-    _outline_ink(axes, np.asarray(picture.get_array()), (axes.get_xlim(), axes.get_ylim()))
-    picture.remove()
+    left, right, bottom, top = grid.extent
+    become_line(axes)
     axes.imshow(
         shares.numpy(),
         cmap=colors,
@@ -177,12 +178,13 @@ def _overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normali
     axes.set_ylim(bottom, top)
 
 
-def _outline_ink(axes: Axes, pixels: np.ndarray, limits: tuple[tuple[float, float], tuple[float, float]]) -> None:
-    """The image as the line between its dark and light places."""
-    grey = pixels.mean(axis=-1)
+def become_line(axes: Axes) -> None:
+    """Put in the place of the image that `axes` show the line between its dark and light places."""
+    picture, (left, right), (bottom, top) = axes.images[0], axes.get_xlim(), axes.get_ylim()
+    grey = np.asarray(picture.get_array()).mean(axis=-1)
+    picture.remove()
     if grey.min() == grey.max():
         return
-    (left, right), (bottom, top) = limits
     x = (np.arange(grey.shape[1]) + 0.5) * (right - left) / grey.shape[1]
     y = (np.arange(grey.shape[0]) + 0.5) * (bottom - top) / grey.shape[0]
     axes.contour(x, y, grey, levels=[(float(grey.min()) + float(grey.max())) / 2], colors=INK, linewidths=0.9)

@@ -1,0 +1,161 @@
+"""Fill the pages of the routings: what each costs, from benchmarks/results, and what its picture shows.
+
+Only the text between two marks is written; no number in it is typed by hand.
+"""
+
+import json
+from pathlib import Path
+
+from routing_pictures import Record, read_records
+
+from capsnet.bench import Results, Row
+from capsnet.routing import ROUTINGS
+
+ROOT = Path(__file__).parents[1]
+PAGES = ROOT / "docs" / "routings"
+MARKS = {
+    "cost": ("<!-- cost: made by docs/fill.py from benchmarks/results -->", "<!-- end of cost -->"),
+    "picture": ("<!-- picture: made by docs/fill.py from pictures -->", "<!-- end of picture -->"),
+}
+TITLES = {
+    "dense": "A class layer: {types:,} children, {parents} parents of {parent dim} numbers, batch {batch}",
+    "conv": "A layer of windows: {side}x{side} places of {types} types, {kernel}x{kernel} windows of step {stride}, "
+    "{parents} parent types of {parent dim} numbers, batch {batch}",
+}
+HEAD = (
+    "| routing | forward, ms | forward and backward, ms | times `uniform` | memory at the peak, MB | in votes |\n"
+    "|:--|--:|--:|--:|--:|--:|"
+)
+Pair = tuple[Row, Row]
+
+
+def read_results(folder: Path = ROOT / "benchmarks" / "results") -> list[Results]:
+    """All results in which routings were measured."""
+    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return [one for one in results if any(row["bench"] == "routings" for row in one["rows"])]
+
+
+def pairs(results: Results) -> list[Pair]:
+    """Forward, and forward and backward, of each layer."""
+    rows = [row for row in results["rows"] if row["bench"] == "routings"]
+    return list(zip(rows[::2], rows[1::2], strict=True))
+
+
+def table(forward: Row, both: Row) -> str:
+    """One layer: each path a row, the control first."""
+    lines = [
+        f"**{TITLES[str(both['case']['layer'])].format_map(both['case'])}**: {both['votes']:.3g} MB of votes.",
+        "",
+        HEAD,
+    ]
+    control = both["times"]["uniform"]["median"]
+    for path, time in both["times"].items():
+        name, _, form = path.partition(", ")
+        memory = both["megabytes"][path]
+        lines.append(
+            f"| [{name}]({name}.md){', ' if form else ''}{form} | {_spread(forward, path)} | {_spread(both, path)} "
+            f"| {time['median'] / control:.1f} | {memory:,.0f} | {memory / both['votes']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _spread(row: Row, path: str) -> str:
+    time = row["times"][path]
+    median, low, high = (
+        f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in (time["median"], time["low"], time["high"])
+    )
+    return f"{median} ({low} to {high})"
+
+
+def where(results: Results) -> str:
+    """The machine that a table belongs to."""
+    machine = results["machine"]
+    hardware = str(machine["device"])
+    if not hardware.startswith("NVIDIA"):
+        threads = int(str(machine["threads"]))
+        hardware += f", {threads} thread{'' if threads == 1 else 's'}, {machine['instructions']}"
+    return f"{hardware}; torch {machine['torch']}, commit {machine['commit']}"
+
+
+def tables(results: list[Results]) -> str:
+    """All layers on all machines; without any, how to measure them."""
+    if not results:
+        return "Not measured yet: `capsnet bench routings --out benchmarks/results/routings.json`, then `docs/fill.py`."
+    parts = []
+    for one in results:
+        parts += [f"*{where(one)}; medians with quartiles, float32.*", *(table(*pair) for pair in pairs(one))]
+    return "\n\n".join(parts)
+
+
+def cost(name: str, results: list[Results]) -> str:
+    """What one routing takes in the class layer of the largest batch, and in the layer of windows."""
+    words = []
+    for one in results[:1]:
+        found = {str(pair[1]["case"]["layer"]): pair[1] for pair in pairs(one)}
+        for layer, row in found.items():
+            forms = [path for path in row["times"] if path.partition(", ")[0] == name]
+            place = "class layer" if layer == "dense" else "layer of windows"
+            words.append(f"- {place}, batch {row['case']['batch']}: {'; '.join(_cost(row, path) for path in forms)}")
+        words.append(f"\n([all of them](README.md#what-they-cost); {where(one)})")
+    return "Measured, forward and backward:\n\n" + "\n".join(words) if words else ""
+
+
+def _cost(row: Row, path: str) -> str:
+    time = row["times"][path]["median"] / row["times"]["uniform"]["median"]
+    memory = row["megabytes"][path] / row["votes"]
+    form = path.partition(", ")[2]
+    return f"{form} {time:.1f} times the time of `uniform`, {memory:.1f} times the memory of the votes".lstrip()
+
+
+def picture(record: Record) -> str:
+    """The picture of a routing with its caption."""
+    name, training = record["routing"], record["training"]
+    options = "".join(f", `{key}={value}`" for key, value in training["options"].items())
+    right = " and ".join(str(digit["label"]) for digit in record["digits"] if digit["classes"][0] == digit["label"])
+    return (
+        f"![Which places feed a class under {name} routing](pictures/{name}.png)\n\n"
+        f"A small network (two 5x5 convolutions, 8 capsules at each of 10x10 places, one layer of this routing) after "
+        f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} and "
+        f"Adam at {training['rate']:g}; one seed, "
+        f"{100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images right, of the digits "
+        f"shown {right or 'none'}. `docs/routing_models.py` trained it; the numbers are in "
+        f"[{name}.json](pictures/{name}.json)."
+    )
+
+
+def overview(records: dict[str, Record]) -> str:
+    """The picture of all routings, with what the small networks reach."""
+    reached = ", ".join(f"{name} {100 * record['accuracy']:.1f}" for name, record in records.items())
+    tested = {record["tested"] for record in records.values()}
+    return (
+        "![The same digits under every routing](pictures/all.png)\n\n"
+        f"Percent right of {max(tested):,} test images, the same few steps, one seed each, each with the loss of its "
+        f"paper: {reached}. These are no results: they say that the networks in the picture have learned something."
+    )
+
+
+def replace(text: str, kind: str, made: str) -> str:
+    """Put text between the marks of its kind."""
+    begin, end = MARKS[kind]
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{made}\n{end}{rest.split(end)[1]}"
+
+
+def fill(name: str, text: str) -> str:
+    """A page with all that is measured in it; the list of routings is `README`."""
+    results, records = read_results(), read_records()
+    if name == "README":
+        return replace(replace(text, "cost", tables(results)), "picture", overview(records))
+    return replace(replace(text, "cost", cost(name, results)), "picture", picture(records[name]))
+
+
+def write_pages() -> list[Path]:
+    """Fill all pages; returns them."""
+    pages = [PAGES / f"{name}.md" for name in ("README", *ROUTINGS.names())]
+    for page in pages:
+        page.write_text(fill(page.stem, page.read_text()))
+    return pages
+
+
+if __name__ == "__main__":
+    print(*write_pages(), sep="\n")
