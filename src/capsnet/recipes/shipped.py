@@ -9,6 +9,6 @@ add_recipe(
         RunConfig(data="mnist", epochs=8, batch_size=64, schedule="one-cycle", lr=1e-3, validation=5000),
         summary="the weights `capsnet-mnist`: the paper's network on MNIST, one cycle of the rate over 8 epochs",
         source="this package",
-        reported="at most 0.5 % test error",
+        reported="no number: the run is of this package alone",
     ),
 )
