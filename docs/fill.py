@@ -34,7 +34,8 @@ def row(folder: Path) -> str:
     parts = {name: Evaluation.from_dict(result[name]) for name in ("test", "test_last")}
     low, high = parts["test"].error_interval
     epochs = result["step"] / max(steps(folder), 1)
-    machine = f"{environment['processor']}, {environment['threads']} core{'' if environment['threads'] == 1 else 's'}, {environment['precision']}"
+    cores = f"{environment['threads']} core{'' if environment['threads'] == 1 else 's'}"
+    machine = f"{environment['processor']}, {cores}, {environment['precision']}"
     reported = ""
     if run.config.recipe in RECIPES:
         reported = f"<br>source: {RECIPES.get(run.config.recipe).reported}"

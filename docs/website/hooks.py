@@ -34,6 +34,7 @@ BORROWED = {
     ),
     "kernels/dynamic-routing.md": ("src/capsnet/kernels/dynamic_routing/README.md", {}),
     "kernels/strided-convolution.md": ("src/capsnet/kernels/strided_conv/README.md", {}),
+    "kernels/mixtures.md": ("src/capsnet/kernels/infer_mixture/README.md", {}),
 }
 
 

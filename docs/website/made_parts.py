@@ -122,7 +122,8 @@ def speeds() -> str:
 
 def benchmarks() -> str:
     """What is measured, and how: benchmarks/README.md without its title."""
-    return (ROOT / "benchmarks" / "README.md").read_text().partition("\n")[2]
+    text = (ROOT / "benchmarks" / "README.md").read_text().partition("\n")[2]
+    return text.replace("](../docs/", "](")
 
 
 def commands() -> str:
