@@ -12,6 +12,17 @@ from capsnet.functional.votes import dense_votes
 
 
 @runtime_checkable
+class Squares(Protocol):
+    """Squared distances `b j d i` of votes from means."""
+
+    def over_children(self, weights: Float[Tensor, "b j i"]) -> Float[Tensor, "b j d"]:
+        """Sum over children, each weighed."""
+
+    def over_entries(self, weights: Float[Tensor, "b j d"]) -> Float[Tensor, "b j i"]:
+        """Sum over the entries of a vote, each weighed."""
+
+
+@runtime_checkable
 class Votes(Protocol):
     """Votes `b j d i`, which an implementation need not store."""
 
@@ -20,10 +31,7 @@ class Votes(Protocol):
     def over_children(self, weights: Float[Tensor, "b j i"]) -> Float[Tensor, "b j d"]:
         """Sum over children, each weighed."""
 
-    def over_entries(self, weights: Float[Tensor, "b j d"]) -> Float[Tensor, "b j i"]:
-        """Sum over the entries of a vote, each weighed."""
-
-    def squares(self, means: Float[Tensor, "b j d"]) -> "Votes":
+    def squares(self, means: Float[Tensor, "b j d"]) -> Squares:
         """The squared distances of the votes from a mean."""
 
 

@@ -65,10 +65,6 @@ class ScratchVotes:
         """Sum over children, each weighed."""
         return _Sum.apply(weights, self)  # type: ignore[no-any-return, no-untyped-call]
 
-    def over_entries(self, weights: Float[Tensor, "b j d"]) -> Float[Tensor, "b j i"]:
-        """Not used by any routing yet."""
-        raise NotImplementedError
-
     def squares(self, means: Float[Tensor, "b j d"]) -> "ScratchSquares":
         """The squared distances of the votes from a mean."""
         squares = ScratchSquares(self, means)
@@ -102,7 +98,7 @@ class ScratchSquares:
     """
 
     def __init__(self, votes: ScratchVotes, means: Float[Tensor, "b j d"]) -> None:
-        self.votes, self.pose_dim, self._means = votes, votes.pose_dim, means
+        self.votes, self._means = votes, means
         self.pending: tuple[Tensor, Tensor] | None = None
 
     def over_children(self, weights: Float[Tensor, "b j i"]) -> Float[Tensor, "b j d"]:
@@ -119,10 +115,6 @@ class ScratchSquares:
     def over_entries(self, weights: Float[Tensor, "b j d"]) -> Float[Tensor, "b j i"]:
         """Sum over the entries of a vote, each weighed."""
         return _Distance.apply(weights, self._spread, self._means.detach(), self)  # type: ignore[no-any-return, no-untyped-call]
-
-    def squares(self, means: Float[Tensor, "b j d"]) -> "ScratchSquares":
-        """Not used by any routing yet."""
-        raise NotImplementedError
 
 
 class _Sum(torch.autograd.Function):
