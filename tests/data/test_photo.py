@@ -4,6 +4,7 @@ import torch
 from PIL import Image, ImageDraw
 from tests.data.canvases import make_canvas
 
+from capsnet.cli import main
 from capsnet.data import load_data
 from capsnet.data.photo import center_digit
 from capsnet.training import load
@@ -98,3 +99,10 @@ def test_any_size_is_taken(size):
     image = Image.new("L", size, 255)
     image.putpixel((0, 0), 0)
     assert center_digit(image).image.size == (28, 28)
+
+
+def test_predict_says_of_an_even_surface_that_it_holds_no_digit(capsys, tmp_path):
+    path = tmp_path / "even.png"
+    Image.new("L", (50, 40), 200).save(path)
+    assert main(["predict", "efficient-capsnet-mnist", str(path)]) == 0
+    assert "no digit found" in capsys.readouterr().out

@@ -95,7 +95,4 @@ def infer_mixture(
     Shapes:
         poses `b i (r c)`, activations `b i`, weight `i c j d`, offsets `p i 1 (r d)` for `p` places.
     """
-    votes = dense_votes(children.poses, weight)
-    if offsets is not None:
-        votes = (votes.reshape(-1, places, *votes.shape[1:]) + offsets).flatten(0, 1)
-    return infer(vote_tensor(votes), widen(children.activations), *shared)
+    return infer(vote_tensor(dense_votes(children.poses, weight, offsets)), widen(children.activations), *shared)

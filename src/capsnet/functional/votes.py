@@ -13,7 +13,11 @@ from torch import Tensor
 from capsnet.errors import UserError
 
 
-def dense_votes(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"]) -> Float[Tensor, "b i j rd"]:
+def dense_votes(
+    poses: Float[Tensor, "b i rc"],
+    weight: Float[Tensor, "i c j d"],
+    offsets: Float[Tensor, "p i 1 rd"] | None = None,
+) -> Float[Tensor, "b i j rd"]:
     r"""Multiply each child's pose with its own matrix for each parent: $\hat u_{j|i} = W_{ij} u_i$.
 
     A pose of `r` times `c` numbers is a matrix $M_i$ of `r` rows, and its vote the matrix $M_i W_{ij}$.
@@ -22,6 +26,8 @@ def dense_votes(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"]
         poses: children u_i, or M_i row after row.
         weight: transformation matrices W_ij; child and its dimension first, so that both `(i c) (j d)`, one matrix
             for all children, and `i c (j d)`, one for each child, are views.
+        offsets: added to the votes of each place, where rows of children are those of `p` places of each sample in turn
+            (coordinate addition).
 
     Shapes:
         poses `b i (r c)`, weight `i c j d`, result `b i j (r d)`; `r` is 1 for vectors. On a CPU the votes of matrices
@@ -30,6 +36,9 @@ def dense_votes(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"]
     Raises:
         UserError: poses that are no whole number of rows.
     """
+    if offsets is not None:
+        votes = dense_votes(poses, weight)
+        return (votes.reshape(-1, len(offsets), *votes.shape[1:]) + offsets).flatten(0, 1)
     width = weight.shape[1]
     if poses.shape[2] == width:
         return torch.einsum("bic,icjd->bijd", poses, weight)
@@ -37,8 +46,8 @@ def dense_votes(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"]
         raise UserError(f"poses must be whole rows of {width} numbers, got {poses.shape[2]}")
     rows = poses.reshape(*poses.shape[:2], -1, width)
     if poses.device.type == "cpu":
-        votes: Tensor = _MatrixVotes.apply(rows, weight)  # type: ignore[no-untyped-call]
-        return votes.flatten(2, 3).permute(0, 3, 1, 2)
+        products: Tensor = _MatrixVotes.apply(rows, weight)  # type: ignore[no-untyped-call]
+        return products.flatten(2, 3).permute(0, 3, 1, 2)
     return torch.einsum("birc,icjd->bijrd", rows, weight).flatten(3)
 
 

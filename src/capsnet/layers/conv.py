@@ -184,10 +184,7 @@ class ConvCapsules(nn.Module):
 
     def votes(self, inside: Capsules) -> Float[Tensor, "bp i j d"]:
         """The votes of children that are laid out window by window."""
-        votes = dense_votes(inside.poses, self.matrices())
-        if self.offsets is None:
-            return votes
-        return (votes.reshape(-1, len(self.members), *votes.shape[1:]) + self.offsets).flatten(0, 1)
+        return dense_votes(inside.poses, self.matrices(), self.offsets)
 
     def extra_repr(self) -> str:
         return (

@@ -89,10 +89,7 @@ class Routing(nn.Module, ABC):
             offsets: added to the votes of each place (coordinate addition).
             windows: of a convolutional layer.
         """
-        votes = dense_votes(children.poses, weight)
-        if offsets is not None:
-            votes = (votes.reshape(-1, len(offsets), *votes.shape[1:]) + offsets).flatten(0, 1)
-        return self.route_votes(votes, children, windows)
+        return self.route_votes(dense_votes(children.poses, weight, offsets), children, windows)
 
 
 def find_fused(name: str, *arguments: object, **options: object) -> Callable[..., Any] | None:
