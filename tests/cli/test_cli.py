@@ -195,7 +195,7 @@ BAD = {
     "train --model capsnett": "did you mean 'capsnet'",
     "train --routing dinamic": "did you mean 'dynamic'",
     "train --data minst": "did you mean 'mnist'",
-    "train --epochs 0": "--epochs must be at least 1, got 0",
+    "train --epochs -1": "--epochs must be at least 0, got -1",
     "train --epochs x": "--epochs",
     "train --epoch 3": "did you mean --epochs",
     "train --batch-size -1": "--batch-size must be at least 1",

@@ -18,7 +18,7 @@ def test_recipes_survive_json(name):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"epochs": 0}, "--epochs must be at least 1, got 0"),
+        ({"epochs": -1}, "--epochs must be at least 0, got -1"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),
         ({"iterations": 0}, "--iterations must be at least 1"),
         ({"shift": -1}, "--shift must be at least 0"),
@@ -62,6 +62,14 @@ def test_rate_of_one_cycle_rises_for_a_fifth_of_the_run_and_falls_to_nothing():
     assert max(rates) == rates[19] == pytest.approx(2e-3)
     assert rates[99] == pytest.approx(2e-3 / 81)
     assert rates == sorted(rates[:20]) + sorted(rates[20:], reverse=True)
+
+
+def test_few_images_are_gone_through_until_there_are_2000_steps():
+    config = RunConfig(epochs=0)
+    assert config.total_steps(6) == 334 * 6
+    assert config.total_steps(500) == 20 * 500
+    assert replace(config, steps=7).total_steps(6) == 7
+    assert replace(config, epochs=3).total_steps(6) == 18
 
 
 def test_rate_of_steps_falls_after_each_milestone():

@@ -110,7 +110,7 @@ def _summary(run: Run) -> dict[str, object]:
     assert result is not None
     return {
         "run": str(run.folder),
-        "epochs": run.config.epochs,
+        "epochs": run.metrics()[-1]["epoch"],
         "validation": result.get("validation"),
         "test": result["test"],
         "images_per_second": result["images_per_second"],

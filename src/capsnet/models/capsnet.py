@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.layers import Decoder, DenseCapsules, PrimaryCapsules
+from capsnet.layers import ConvReLU, Decoder, DenseCapsules, PrimaryCapsules
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel
 from capsnet.routing import takes_iterations
@@ -83,7 +83,7 @@ class CapsNet(CapsuleModel):
         channels, height, width = image_shape
         self.margins = _margins(height, width, kernel_size) if padding == "same" else ((0, 0, 0, 0), (0, 0, 0, 0))
         self.grid = _primary_grid(height, width, kernel_size, padding)
-        self.stem = nn.Conv2d(channels, stem_channels, kernel_size, device=device, dtype=dtype)
+        self.stem = ConvReLU(channels, stem_channels, kernel_size, device=device, dtype=dtype)
         self.primary_capsules = PrimaryCapsules(
             stem_channels,
             primary_types,
@@ -137,7 +137,7 @@ class CapsNet(CapsuleModel):
         """Find the class capsules of images."""
         self.check_images(images)
         around_stem, around_primary = self.margins
-        features = self.stem(functional.pad(images, around_stem)).relu()
+        features = self.stem(functional.pad(images, around_stem))
         primary: Capsules = self.primary_capsules(functional.pad(features, around_primary))
         classes: RoutingOutput = self.class_capsules(primary)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)

@@ -45,7 +45,7 @@ class RunConfig:
     iterations: int = 3
     """Routing iterations, the paper's r. A model with another number of its own keeps that where this is 3."""
     epochs: int = 20
-    """Passes over the training images."""
+    """Passes over the training images (0: 20, and more of few images, until there are 2,000 steps)."""
     steps: int = 0
     """Stop after so many steps instead (0: epochs decide)."""
     batch_size: int = 128
@@ -147,9 +147,13 @@ class RunConfig:
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
 
+    def total_epochs(self, steps_per_epoch: int) -> int:
+        """Passes over the training images, of a run that `steps` does not end."""
+        return self.epochs or max(20, -(-2000 // steps_per_epoch))
+
     def total_steps(self, steps_per_epoch: int) -> int:
         """Steps of the whole run."""
-        return self.steps or self.epochs * steps_per_epoch
+        return self.steps or self.total_epochs(steps_per_epoch) * steps_per_epoch
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """Learning rate of the step with this number, from 0.
@@ -201,7 +205,7 @@ class RunConfig:
 _AT_LEAST: Mapping[str, float] = {
     "image_size": 1,
     "iterations": 1,
-    "epochs": 1,
+    "epochs": 0,
     "steps": 0,
     "batch_size": 1,
     "momentum": 0,

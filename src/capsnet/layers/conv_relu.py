@@ -1,0 +1,40 @@
+"""A convolution followed by a ReLU: what stands before primary capsules."""
+
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConvReLU(nn.Conv2d):
+    """`torch.nn.Conv2d` of stride 1 without padding, and ReLU; training on a CPU takes less memory than the two.
+
+    Args:
+        in_channels: channels of the images.
+        out_channels: channels of the feature maps.
+        kernel_size: side of the window.
+        device: of the parameters.
+        dtype: of the parameters.
+
+    Shapes:
+        images `b c h w`; feature maps `b o h' w'` with `h' = h - kernel_size + 1`.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, device: object = None, dtype: object = None
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, device=device, dtype=dtype)
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h2 w2"]:
+        """Find the feature maps of images."""
+        return _find_conv_relu()(input, self.weight, self.bias)
+
+
+def _find_conv_relu() -> Callable[..., Tensor]:
+    """The one that takes less memory, or torch's two where `kernels/` was deleted."""
+    try:
+        from capsnet.kernels.conv_relu import conv_relu
+    except ModuleNotFoundError:
+        return lambda *arguments: F.conv2d(*arguments).relu()
+    return conv_relu

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from capsnet import kernels
+from capsnet.kernels import conv_relu as module
+from capsnet.kernels.conv_relu import conv_relu
+from capsnet.layers import ConvReLU
+
+
+def draw(b, c, h, w, o, k, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((b, c, h, w), (o, c, k, k), (o,))
+    return [torch.randn(shape, dtype=dtype, generator=generator).requires_grad_() for shape in shapes]
+
+
+@pytest.mark.parametrize("piece_images", [1, 3, 100])
+def test_value_and_gradients_are_those_of_convolution_and_relu(monkeypatch, piece_images):
+    x, weight, bias = draw(7, 2, 6, 9, 5, 3)
+    expected = F.conv2d(x, weight, bias).relu()
+    monkeypatch.setattr(module, "PIECE_BYTES", piece_images * expected[0].nbytes)
+    found = conv_relu(x, weight, bias)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    gradient = torch.randn(expected.shape, dtype=expected.dtype)
+    for name, one, other in zip(
+        ("x", "weight", "bias"),
+        torch.autograd.grad(found, (x, weight, bias), gradient),
+        torch.autograd.grad(expected, (x, weight, bias), gradient),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_first_and_second_derivatives_are_exact():
+    arguments = draw(2, 1, 4, 5, 2, 3)
+    assert torch.autograd.gradcheck(conv_relu, arguments)
+    assert torch.autograd.gradgradcheck(conv_relu, arguments)
+
+
+def test_gradients_that_are_not_needed_are_left_out():
+    x, weight, bias = draw(2, 1, 4, 4, 2, 3)
+    conv_relu(x.detach(), weight, bias.detach()).sum().backward()
+    assert x.grad is None
+    assert bias.grad is None
+    assert weight.grad.isfinite().all()
+
+
+def test_autocast_halves_as_it_halves_the_two():
+    layer, x = ConvReLU(1, 4, 3), torch.rand(3, 1, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = layer(x), F.conv2d(x, layer.weight, layer.bias).relu()
+    assert found.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected)
+    found.float().sum().backward()
+    assert layer.weight.grad.dtype == torch.float32
+
+
+def test_plain_mode_keeps_the_standard_operators():
+    layer, x = ConvReLU(1, 4, 3), torch.rand(3, 1, 8, 8)
+    with kernels.use("plain"):
+        assert "Relu" in type(layer(x).grad_fn).__name__
+    assert "Relu" not in type(layer(x).grad_fn).__name__
+
+
+def test_a_step_of_the_papers_network_takes_half_the_memory_of_the_plain_one():
+    from capsnet.bench.memory import added_megabytes
+
+    plain, fused = (added_megabytes("step", path, torch.device("cpu"), 128, 28) for path in ("plain", "fused"))
+    assert fused <= plain / 2
