@@ -64,10 +64,10 @@ def test_rate_of_one_cycle_rises_for_a_fifth_of_the_run_and_falls_to_nothing():
     assert rates == sorted(rates[:20]) + sorted(rates[20:], reverse=True)
 
 
-def test_few_images_are_gone_through_until_there_are_2000_steps():
+def test_few_images_are_gone_through_until_there_are_1000_steps():
     config = RunConfig(epochs=0)
-    assert config.total_steps(6) == 334 * 6
-    assert config.total_steps(500) == 20 * 500
+    assert config.total_steps(6) == 167 * 6
+    assert config.total_steps(50) == 20 * 50
     assert replace(config, steps=7).total_steps(6) == 7
     assert replace(config, epochs=3).total_steps(6) == 18
 

@@ -45,7 +45,7 @@ class RunConfig:
     iterations: int = 3
     """Routing iterations, the paper's r. A model with another number of its own keeps that where this is 3."""
     epochs: int = 20
-    """Passes over the training images (0: 20, and more of few images, until there are 2,000 steps)."""
+    """Passes over the training images (0: 20, and more of few images, until there are 1,000 steps)."""
     steps: int = 0
     """Stop after so many steps instead (0: epochs decide)."""
     batch_size: int = 128
@@ -149,7 +149,7 @@ class RunConfig:
 
     def total_epochs(self, steps_per_epoch: int) -> int:
         """Passes over the training images, of a run that `steps` does not end."""
-        return self.epochs or max(20, -(-2000 // steps_per_epoch))
+        return self.epochs or max(20, -(-1000 // steps_per_epoch))
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """Steps of the whole run."""
