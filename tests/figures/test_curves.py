@@ -5,6 +5,8 @@ import pytest
 from capsnet.errors import UserError
 from capsnet.figures.curves import draw_curves
 from capsnet.figures.style import to_png
+from capsnet.models.factory import model_loss
+from capsnet.training.objective import CLASS_LOSSES, LOSS_WORDS
 
 
 def rows(epochs, *, validated=True, decoded=True):
@@ -53,3 +55,12 @@ def test_many_rows_are_shown_with_a_running_mean():
     thin, bold = axes.lines[:2]
     roughness = [sum(abs(b - a) for a, b in pairwise(line.get_ydata()[100:])) for line in (thin, bold)]
     assert roughness[1] < roughness[0] / 4
+
+
+def test_loss_is_called_what_it_is():
+    assert draw_curves(rows(3), loss="spread loss").axes[0].get_title(loc="left") == "Spread loss"
+    assert model_loss("capsnet") == "margin"
+    assert model_loss("self-routing-capsnet") == "likelihood"
+    assert model_loss("em-capsnet") == "spread"
+    assert model_loss("deepcaps", {"loss": "hard-margin"}) == "hard-margin"
+    assert set(LOSS_WORDS) == set(CLASS_LOSSES)

@@ -14,6 +14,7 @@ from capsnet.models.ensemble import Ensemble
 from capsnet.training import Evaluation, evaluate, load
 from capsnet.training.device import resolve_device
 from capsnet.training.evaluation import load_data_for
+from capsnet.training.objective import LOSS_WORDS
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def main(args: list[str]) -> None:
     if options.json:
         print_json(result.to_dict())
     else:
-        _print(result, dataset.test.class_names if options.split == "test" else dataset.train.class_names)
+        split = dataset.test if options.split == "test" else dataset.train
+        _print(result, split.class_names, LOSS_WORDS[getattr(members[0], "loss", "margin")])
 
 
 def _with_pairs(dataset: Dataset, count: int) -> Dataset:
@@ -68,7 +70,7 @@ def _with_pairs(dataset: Dataset, count: int) -> Dataset:
     return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=count))
 
 
-def _print(result: Evaluation, class_names: tuple[str, ...]) -> None:
+def _print(result: Evaluation, class_names: tuple[str, ...], loss: str) -> None:
     low, high = result.error_interval
     pairs = result.digit_error_percent is not None
     print(f"{result.data}, {result.split} split, {result.n:,} {result.noun}")
@@ -77,7 +79,7 @@ def _print(result: Evaluation, class_names: tuple[str, ...]) -> None:
         missed = result.digit_error_percent
         print(f"             a pair is right where both digits are found; single digits missed: {missed:.2f} %")
     print(f"accuracy     {result.accuracy:.4f}")
-    print(f"margin loss  {result.margin_loss:.5f}")
+    print(f"{loss:11}  {result.margin_loss:.5f}")
     if result.reconstruction_mse is not None:
         decoded = "each digit's own" if pairs else "longest"
         print(f"pixel error  {result.reconstruction_mse:.5f}  (mean squared, {decoded} capsule decoded)")

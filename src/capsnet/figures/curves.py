@@ -11,7 +11,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, GREEN, GREY, ORANGE, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
+from capsnet.models.factory import model_loss
 from capsnet.training.evaluation import Evaluation
+from capsnet.training.objective import LOSS_WORDS
 
 Row = Mapping[str, float]
 # with more rows than that, a single one is noise behind their running mean
@@ -19,13 +21,16 @@ _MANY_ROWS = 40
 
 
 @styled
-def draw_curves(rows: Sequence[Row], *, best_step: int | None = None, test: Evaluation | None = None) -> Figure:
-    """Draw loss, margin loss, reconstruction loss and error, of training and validation.
+def draw_curves(
+    rows: Sequence[Row], *, best_step: int | None = None, test: Evaluation | None = None, loss: str = "margin loss"
+) -> Figure:
+    """Draw loss, loss of the classes, reconstruction loss and error, of training and validation.
 
     Args:
         rows: of `metrics.csv`.
         best_step: step of the weights that were kept; None: the best validation row's.
         test: the test result, shown beside the error.
+        loss: what the column `margin_loss` holds, in words.
 
     Raises:
         UserError: no rows.
@@ -42,7 +47,9 @@ def draw_curves(rows: Sequence[Row], *, best_step: int | None = None, test: Eval
     height = 6.3 if decoded else 3.35
     figure = new_figure(8.0, height, "Learning curves", subtitle)
     bottom = height - 2.95
-    _panel(axes_at(figure, 0.75, bottom, 3.0, 2.15), rows, "margin_loss", "validation_loss", best, window)
+    loss_axes = axes_at(figure, 0.75, bottom, 3.0, 2.15)
+    _panel(loss_axes, rows, "margin_loss", "validation_loss", best, window)
+    loss_axes.set_title(loss.capitalize(), pad=8)
     error_axes = axes_at(figure, 4.65, bottom, 3.0, 2.15)
     errors = [_with_errors(row) for row in rows]
     _panel(error_axes, errors, "error", "validation_error", _with_errors(best) if best else None, window)
@@ -70,7 +77,6 @@ def _with_errors(row: Row) -> Row:
 
 _TITLES = {
     "loss": "Total loss (what training lowers)",
-    "margin_loss": "Margin loss",
     "reconstruction_loss": "Reconstruction loss (sum of squares)",
     "error": "Error, % of images",
 }
@@ -93,7 +99,7 @@ def _panel(axes: Axes, rows: Sequence[Row], name: str, validation: str, best: Ro
         if validation in best:
             axes.plot(best["epoch"], best[validation], "o", color="white", markeredgecolor=ORANGE, markersize=8)
             axes.plot(best["epoch"], best[validation], "o", color=ORANGE, markersize=4)
-    axes.set_title(_TITLES[name], pad=8)
+    axes.set_title(_TITLES.get(name, ""), pad=8)
     axes.set_xlim(0, max(float(epochs[-1]) * 1.03, 0.01))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=bool(epochs[-1] >= 3)))
     axes.grid(axis="y")
@@ -167,7 +173,9 @@ def _legend(figure: Figure, height: float, validated: bool, best: Row | None, te
 def _draw(subject: Subject) -> Figure:
     result = subject.run.evaluation()
     test = Evaluation.from_dict(result["test"]) if result else None
-    return draw_curves(subject.run.metrics(), best_step=result["best_step"] if result else None, test=test)
+    config = subject.run.config
+    loss = LOSS_WORDS[model_loss(config.model, config.model_options)]
+    return draw_curves(subject.run.metrics(), best_step=result["best_step"] if result else None, test=test, loss=loss)
 
 
 add_figure(

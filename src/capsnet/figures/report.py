@@ -16,10 +16,12 @@ from capsnet.figures.draw import plan, render, write_figure
 from capsnet.figures.page import PAGE, STYLE
 from capsnet.figures.sections import analysis_section, left_out_section
 from capsnet.figures.subject import FIGURES, Subject
+from capsnet.models.factory import model_loss
 from capsnet.recipes import RECIPES
 from capsnet.training.config import RunConfig
 from capsnet.training.evaluation import Evaluation
 from capsnet.training.files import write_text
+from capsnet.training.objective import LOSS_WORDS
 from capsnet.training.run import Run
 
 
@@ -119,7 +121,7 @@ def _headline(run: Run) -> str:
         "95 % interval (Wilson)": f"{low:.2f} to {high:.2f} %",
         "accuracy": f"{100 * test.accuracy:.2f} %",
         f"test {test.noun}": f"{test.n:,}",
-        "margin loss": f"{test.margin_loss:.4f}",
+        LOSS_WORDS[model_loss(run.config.model, run.config.model_options)]: f"{test.margin_loss:.4f}",
     }
     if test.digit_error_percent is not None:
         numbers["single digits missed"] = f"{test.digit_error_percent:.2f} %"

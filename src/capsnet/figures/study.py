@@ -49,7 +49,7 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
         seen = [(row, _curves(row, folder)) for row in rows]
         left = axes_at(figure, 0.75, points + 0.55, 2.75, 2.25)
         right = axes_at(figure, 4.25, points + 0.55, 2.75, 2.25)
-        _band_panel(left, seen, 0, "Margin loss in training")
+        _band_panel(left, seen, 0, "Class loss in training")
         _band_panel(right, seen, 1, "Training error, % of images")
         handles = [Line2D([], [], color=_colour(k, len(seen)), linewidth=2) for k in range(len(seen))]
         height = figure.get_size_inches()[1]

@@ -50,6 +50,19 @@ def model_options(name: str) -> tuple[str, ...]:
     return tuple(inspect.signature(MODELS.get(name).build).parameters)
 
 
+def model_loss(name: str, options: Mapping[str, object] | None = None) -> str:
+    """Name of the loss of the classes that a model is trained by, `"margin"` for most.
+
+    Args:
+        name: one of `list_models()`.
+        options: arguments over those of the preset.
+    """
+    preset = MODELS.get(name)
+    parameter = inspect.signature(preset.build).parameters.get("loss")
+    given = {**preset.options, **(options or {})}
+    return str(given.get("loss", parameter.default if parameter else getattr(preset.build, "loss", "margin")))
+
+
 def list_models(pattern: str = "*") -> list[str]:
     """Names of all models that match a shell pattern, such as `"capsnet*"`."""
     return MODELS.names(pattern)

@@ -74,6 +74,17 @@ CLASS_LOSSES: Mapping[str, ClassLoss] = {
 }
 
 
+LOSS_WORDS: Mapping[str, str] = {
+    "margin": "margin loss",
+    "hard-margin": "margin loss",
+    "cross-entropy": "cross-entropy",
+    "spread": "spread loss",
+    "likelihood": "log-likelihood loss",
+    "length-cross-entropy": "cross-entropy",
+}
+"""How each is called where a person reads it."""
+
+
 def class_loss(
     model: nn.Module, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None
 ) -> Float[Tensor, " b"]:
