@@ -131,7 +131,8 @@ def test_a_folder_of_images_has_a_recipe_of_its_own(capsys, photos, tmp_path):
     assert call(capsys, line, tmp_path / "run", "--data", photos)[0] == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["recipe"] == "own-images"
-    assert config["lr_decay"] == 0.93
+    assert config["epochs"] == 0
+    assert config["schedule"] == "one-cycle"
     assert config["lr"] == 0.01
 
 
