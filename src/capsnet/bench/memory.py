@@ -1,5 +1,6 @@
 """Memory that a piece of work adds at its peak: on a CPU in a process of its own, which then has no older peak."""
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -33,17 +34,25 @@ def peak_of(work: Callable[[], object], device: torch.device) -> float:
         work()
         torch.cuda.synchronize(device)
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    peak = _resident_peak()
+    before = _resident("VmRSS")
+    _forget_peak()
     work()
-    return _resident_peak() - peak
+    return _resident("VmHWM") - before
 
 
-def _resident_peak() -> float:
+def _resident(field: str) -> float:
+    """Megabytes that this process holds (`VmRSS`), or held at its peak (`VmHWM`)."""
     status = Path("/proc/self/status")
     if status.exists():
         # not ru_maxrss, which on Linux begins with the parent's
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
+        return int(status.read_text().split(f"{field}:")[1].split()[0]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _forget_peak() -> None:
+    """Let the peak begin anew: making the inputs may have taken more than they do. Linux only."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def main(bench: str, path: str, device_name: str, *sizes: str) -> None:

@@ -137,8 +137,8 @@ class CapsNet(CapsuleModel):
         """Find the class capsules of images."""
         self.check_images(images)
         around_stem, around_primary = self.margins
-        features = self.stem(functional.pad(images, around_stem))
-        primary: Capsules = self.primary_capsules(functional.pad(features, around_primary))
+        features = self.stem(_pad(images, around_stem))
+        primary: Capsules = self.primary_capsules(_pad(features, around_primary))
         classes: RoutingOutput = self.class_capsules(primary)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
@@ -161,6 +161,11 @@ def _margins(height: int, width: int, kernel_size: int) -> tuple[tuple[int, ...]
         short = max((-(-side // 2) - 1) * 2 + kernel_size - side, 0)
         around_primary += [short // 2, short - short // 2]
     return around_stem, tuple(around_primary)
+
+
+def _pad(maps: Tensor, margin: tuple[int, ...]) -> Tensor:
+    """Zeros around maps; torch copies them even where there is nothing to add."""
+    return functional.pad(maps, margin) if any(margin) else maps
 
 
 def _primary_grid(height: int, width: int, kernel_size: int, padding: str) -> tuple[int, int]:
