@@ -34,10 +34,10 @@ def peak_of(work: Callable[[], object], device: torch.device) -> float:
         work()
         torch.cuda.synchronize(device)
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    before = _resident("VmRSS")
+    held = _resident("VmRSS")
     _forget_peak()
     work()
-    return _resident("VmHWM") - before
+    return _resident("VmHWM") - held
 
 
 def _resident(field: str) -> float:
