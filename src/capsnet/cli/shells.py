@@ -13,10 +13,15 @@ def to_bash(verbs: Sequence[Verb]) -> str:
 
 
 def _bash_verb(verb: Verb) -> str:
-    many = " ".join(flag.name for flag in verb.flags if flag.many)
-    values = [f"{_pattern(flags)}) {_assign(slot)} ;;" for slot, flags in _by_value(verb).items()]
     flags = " ".join(flag.name for flag in verb.flags)
-    rest = f"-*) names={shlex.quote(flags)} ;;\n*) {_assign(verb.arguments)} ;;"
+    return _case(verb, _assign, f"names={shlex.quote(flags)}")
+
+
+def _case(verb: Verb, assign: Callable[[Slot], str], flags: str) -> str:
+    """What bash and zsh do for one verb; `flags` names its options, `assign` what stands in a place."""
+    many = " ".join(flag.name for flag in verb.flags if flag.many)
+    values = [f"{_pattern(alike)}) {assign(slot)} ;;" for slot, alike in _by_value(verb).items()]
+    rest = f"-*) {flags} ;;\n*) {assign(verb.arguments)} ;;"
     inner = _indent("\n".join(values), 12)
     return f"""        {verb.name})
             [[ {shlex.quote(f" {many} ")} == *" $last "* ]] && option=$last
@@ -102,19 +107,8 @@ def to_zsh(verbs: Sequence[Verb]) -> str:
 
 
 def _zsh_verb(verb: Verb) -> str:
-    many = " ".join(flag.name for flag in verb.flags if flag.many)
-    values = [f"{_pattern(flags)}) {_zsh_assign(slot)} ;;" for slot, flags in _by_value(verb).items()]
     flags = " ".join(_described(flag.name, flag.summary) for flag in verb.flags)
-    rest = f"-*) flags=({flags}) ;;\n*) {_zsh_assign(verb.arguments)} ;;"
-    inner = _indent("\n".join(values), 12)
-    return f"""        {verb.name})
-            [[ {shlex.quote(f" {many} ")} == *" $last "* ]] && option=$last
-            case $option in
-{inner}
-            *) case $cur in
-{_indent(rest, 16)}
-                esac ;;
-            esac ;;"""
+    return _case(verb, _zsh_assign, f"flags=({flags})")
 
 
 def _zsh_assign(slot: Slot) -> str:
