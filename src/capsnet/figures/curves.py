@@ -47,18 +47,18 @@ def draw_curves(
     height = 6.3 if decoded else 3.35
     figure = new_figure(8.0, height, "Learning curves", subtitle)
     bottom = height - 2.95
+    titles = {**_TITLES, "margin_loss": loss.capitalize()}
     loss_axes = axes_at(figure, 0.75, bottom, 3.0, 2.15)
-    _panel(loss_axes, rows, "margin_loss", "validation_loss", best, window)
-    loss_axes.set_title(loss.capitalize(), pad=8)
+    _panel(loss_axes, rows, "margin_loss", "validation_loss", best, window, titles)
     error_axes = axes_at(figure, 4.65, bottom, 3.0, 2.15)
     errors = [_with_errors(row) for row in rows]
-    _panel(error_axes, errors, "error", "validation_error", _with_errors(best) if best else None, window)
+    _panel(error_axes, errors, "error", "validation_error", _with_errors(best) if best else None, window, titles)
     if test is not None:
         _mark_test(error_axes, test)
     _ticks(error_axes)
     if decoded:
-        _panel(axes_at(figure, 0.75, 0.55, 3.0, 1.95), rows, "reconstruction_loss", "", best, window)
-        _panel(axes_at(figure, 4.65, 0.55, 3.0, 1.95), rows, "loss", "", best, window)
+        _panel(axes_at(figure, 0.75, 0.55, 3.0, 1.95), rows, "reconstruction_loss", "", best, window, titles)
+        _panel(axes_at(figure, 4.65, 0.55, 3.0, 1.95), rows, "loss", "", best, window, titles)
     _legend(figure, height, validated, best, test)
     return figure
 
@@ -82,7 +82,15 @@ _TITLES = {
 }
 
 
-def _panel(axes: Axes, rows: Sequence[Row], name: str, validation: str, best: Row | None, window: int) -> None:
+def _panel(
+    axes: Axes,
+    rows: Sequence[Row],
+    name: str,
+    validation: str,
+    best: Row | None,
+    window: int,
+    titles: Mapping[str, str],
+) -> None:
     epochs, values = np.array([[row["epoch"], row[name]] for row in rows]).T
     if window > 1:
         axes.plot(epochs, values, color=BLUE, linewidth=0.7, alpha=0.3, gid="row")
@@ -99,7 +107,7 @@ def _panel(axes: Axes, rows: Sequence[Row], name: str, validation: str, best: Ro
         if validation in best:
             axes.plot(best["epoch"], best[validation], "o", color="white", markeredgecolor=ORANGE, markersize=8)
             axes.plot(best["epoch"], best[validation], "o", color=ORANGE, markersize=4)
-    axes.set_title(_TITLES.get(name, ""), pad=8)
+    axes.set_title(titles[name], pad=8)
     axes.set_xlim(0, max(float(epochs[-1]) * 1.03, 0.01))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=bool(epochs[-1] >= 3)))
     axes.grid(axis="y")
