@@ -66,6 +66,7 @@ def test_plain_mode_keeps_the_standard_operators():
     assert "Relu" not in type(layer(x).grad_fn).__name__
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a process can forget its peak of memory on Linux only")
 def test_backward_holds_no_second_gradient_of_the_feature_maps():
     x, weight, bias = (tensor.detach().float() for tensor in draw(128, 1, 36, 36, 128, 5))
     megabytes = 128 * 128 * 32 * 32 * 4 / 2**20

@@ -2,7 +2,8 @@
 
 A kernel stands in a folder of the name of the plain function that it replaces, offers that name and `refuses`, which
 says in words why a call is not for it, and has its derivation in the folder's README.md. This folder may be deleted:
-the plain functions are complete.
+the plain functions are complete. `strided_conv` and `conv_relu.py` stand for operations of torch, and are called by
+layers themselves.
 
 The environment variable `CAPSNET_KERNELS` is `auto` (the default: a kernel wherever none of its reasons to refuse
 holds) or `plain` (never).

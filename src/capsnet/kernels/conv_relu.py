@@ -1,7 +1,7 @@
 """A convolution and its ReLU as one operation, whose backward goes through the batch in pieces.
 
 Autograd's own keeps, for a moment, the gradient before the ReLU beside the one after it, each as large as the feature
-maps: 52 MB for the paper's network at batch 128, and the peak of its training step.
+maps: 52 MB for the paper's network at batch 128.
 """
 
 from typing import Any

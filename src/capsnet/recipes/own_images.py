@@ -3,8 +3,8 @@
 from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.training.config import RunConfig
 
-# of 96 made-up colour photos of three shapes the paper's network learns nothing, this one tells 23 of 24 others right:
-# its residual trunk sees shapes on a busy background
+# from some dozens of photos the paper's network learns nothing; of those that were tried (dev/LOG.md, 2026-11-26) this
+# one learned best: its residual trunk sees shapes on a busy background
 add_recipe(
     "own-images",
     Recipe(
