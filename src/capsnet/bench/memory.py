@@ -60,9 +60,9 @@ def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
     from capsnet.bench import routing, routings, step
 
     device, numbers = torch.device(device_name), [int(size) for size in sizes]
+    # libraries take memory of their own when they are first used: each path first does something small
     if bench == "routing":
         tiny = dict(zip(routing.PAPER, (16, 8, 2, 2, 4, 3), strict=True))
-        # libraries take memory of their own when they are first used
         routing.train(path, tiny, routing.make(tiny, device))
         case = dict(zip(routing.PAPER, numbers, strict=True))
         tensors = routing.make(case, device)
@@ -70,7 +70,9 @@ def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
     elif bench == "routings":
         print(peak_of(routings.peak_step(path, device, *numbers).train, device))
     else:
-        work = step.make_paths(device, *numbers)[path]
+        batch, side = numbers
+        step.make_paths(device, 16, side, "capsnet-tiny")[path]()
+        work = step.make_paths(device, batch, side)[path]
         print(peak_of(work, device))
 
 

@@ -32,10 +32,10 @@ def make_data(count: int, side: int, device: torch.device) -> ImageData:
     return ImageData(images, torch.randint(10, (count,), generator=draw), CLASSES).to(device)
 
 
-def make_paths(device: torch.device, batch: int, side: int) -> dict[str, Work]:
+def make_paths(device: torch.device, batch: int, side: int, model_name: str = "capsnet") -> dict[str, Work]:
     """One training step each: plain and fused in float32, fused in bfloat16, and that as one CUDA graph."""
     torch.manual_seed(0)
-    model = create_model("capsnet", image_shape=(1, side, side))
+    model = create_model(model_name, image_shape=(1, side, side))
     kinds: dict[str, tuple[kernels.Mode, Precision, Execution]] = {
         "plain": ("plain", "fp32", "eager"),
         "fused": ("auto", "fp32", "eager"),

@@ -73,7 +73,7 @@ def _gradients(
     needed: tuple[bool, bool, bool], weight: Tensor, gradient: Tensor, output: Tensor, x: Tensor
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """The gradients of one piece of a batch in image, weight and bias, where they are needed."""
-    masked = gradient * (output > 0)
+    masked: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)
     found: tuple[Tensor | None, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(
         masked, x, weight, [len(weight)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, list(needed)
     )

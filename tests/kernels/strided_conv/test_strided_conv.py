@@ -128,13 +128,25 @@ def test_operators_are_registered_rightly() -> None:
     torch.library.opcheck(op.weight_gradient, (gradient, x, [5, 5], [2, 2]))
 
 
-def test_parts_of_a_batch_and_blocks_of_memory_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = tensors(13, 4, 5, 20, 20, (9, 9))
+@pytest.mark.parametrize("limit", ["GROUP_BYTES", "PART_BYTES", "PIECE_BYTES"])
+def test_groups_parts_and_pieces_do_not_change_the_result(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = tuple(tensor.double() for tensor in tensors(13, 4, 5, 20, 20, (9, 9)))
     whole = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
-    monkeypatch.setattr(op, "BLOCK_BYTES", 40_000)
-    parts = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
+    monkeypatch.setattr(op, limit, 5_000)
+    split = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
     for name, expected in whole.items():
-        torch.testing.assert_close(parts[name], expected, msg=name, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(split[name], expected, msg=name)
+
+
+def test_half_precision_images_are_widened_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias = tensors(13, 4, 5, 20, 20, (9, 9))
+    halved = x.bfloat16()
+    expected = value_and_gradients(fast_way, (halved.float(), weight, bias), (2, 2))
+    monkeypatch.setattr(op, "PIECE_BYTES", 5_000)
+    got = value_and_gradients(fast_way, (halved, weight, bias), (2, 2))
+    for name in ("value", "weight", "bias"):
+        assert error(got[name], expected[name]) < 40 * torch.finfo(torch.float32).eps, name
+    assert error(got["x"].float(), expected["x"]) < torch.finfo(torch.bfloat16).eps
 
 
 def test_result_is_the_same_bit_for_bit_when_repeated() -> None:

@@ -69,7 +69,7 @@ def conv2d(
 
 
 def _fast(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    result: Tensor = strided_conv2d(x.to(weight.dtype), weight, bias, list(stride))
+    result: Tensor = strided_conv2d(x, weight, bias, list(stride))
     return result
 
 

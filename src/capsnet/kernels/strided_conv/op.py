@@ -3,11 +3,14 @@
 Derivation and operation counts: README.md in this folder.
 
 Axes: `b c h w` the image, `o` output channels, `k` taps; `f p t` phase, point and tile of the vertical axis,
-`g q s` of the horizontal one. The work goes through one pair (q, g) after another, so that what belongs to it stays in
-the cache and the whole transformed image never exists.
+`g q s` of the horizontal one. The work goes through groups of pairs (q, g). For each group all threads first transform
+the windows together; then each thread goes through the pairs for its own images, so that what belongs to one pair stays
+in the cache. The whole transformed image or window never exists.
 """
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,8 +24,30 @@ from capsnet.kernels.threads import in_parts
 # autocast would halve the products inside, in the middle of the algorithm
 in_their_own_type = torch.autocast("cpu", enabled=False)
 
-# malloc gives larger blocks back to the operating system: each call would pay their page faults again
-BLOCK_BYTES = 16 << 20
+# of windows at the points of a group. malloc gives blocks above 32 MB back to the operating system: each call would pay
+# their page faults again
+GROUP_BYTES = 28 << 20
+# of images at the points of a group, in each thread
+PART_BYTES = 12 << 20
+# of what is converted or transposed at a time: it stays in the cache
+PIECE_BYTES = 2 << 20
+# images that a thread must have
+FEWEST_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some neighbouring points q with all their pairs (q, g).
+
+    Attributes:
+        points: q among all of them.
+        pairs: (q, g) among all of them.
+        order: each pair's q, counted from the group's first, and g.
+    """
+
+    points: slice
+    pairs: slice
+    order: list[tuple[int, int]]
 
 
 class Algorithm:
@@ -39,37 +64,62 @@ class Algorithm:
         self.window_rows = torch.cat([tensor(self.rows.window[f, :n]) for f, n in vertical])  # (f p) k
         self.result_rows = tensor(self.rows.result).flatten(0, 1)  # (p t) h
         self.order = [(q, g) for q in range(self.columns.points[0]) for g, n in enumerate(self.columns.points) if q < n]
-        self.image_columns = torch.cat([tensor(self.columns.image[g, q]) for q, g in self.order])  # (q g s) w
+        self.image_columns = torch.stack([tensor(self.columns.image[g, q]) for q, g in self.order])  # (q g) s w
         self.window_columns = torch.stack([tensor(self.columns.window[g, q]) for q, g in self.order])  # (q g) k
-        self.result_columns = tensor(self.columns.result).flatten(0, 1)  # (q s) w
+        self.result_columns = tensor(self.columns.result)  # q s w
 
-    def image_points(self, x: Float[Tensor, "b c h w"]) -> Iterator[Float[Tensor, "fp tsb c"]]:
-        """The image at every point, one pair (q, g) at a time, always in the same memory."""
-        b, c, h, w = x.shape
-        points = x.new_empty(len(self.image_rows), self.tiles, b * c)
-        for strip in _stream(self.image_columns, x.reshape(-1, w), self.tiles):
-            for s, places in enumerate(strip.view(self.tiles, b * c, h)):
-                torch.mm(self.image_rows, places.t(), out=points[:, s])
-            yield points.view(len(self.window_rows), -1, c)
+    def groups(self, windows: int) -> Iterator[Group]:
+        """Groups of as many pairs as fit a block of memory, for a number of windows; one q stays together."""
+        bytes_of_a_pair = self.window_rows[:, 0].nbytes * windows
+        points = max(1, GROUP_BYTES // (bytes_of_a_pair * len(self.columns.points)))
+        for first in range(0, self.columns.points[0], points):
+            order = [(q - first, g) for q, g in self.order if first <= q < first + points]
+            before = sum(q < first for q, _ in self.order)
+            yield Group(slice(first, first + points), slice(before, before + len(order)), order)
 
-    def window_points(self, weight: Float[Tensor, "o c kh kw"]) -> Iterator[Float[Tensor, "fp o c"]]:
-        """The windows at every point, one pair (q, g) at a time, always in the same memory."""
+    def parts(self, images: slice, group: Group, channels: int) -> list[slice]:
+        """Equal parts of some images whose strips, with the larger number of channels, fit a block of memory."""
+        count = images.stop - images.start
+        bytes_of_one = self.image_rows[0].nbytes * self.tiles * len(group.order) * channels
+        step = -(-count // max(1, -(-count * bytes_of_one // PART_BYTES)))
+        return [slice(first, min(first + step, images.stop)) for first in range(images.start, images.stop, step)]
+
+    def windows(self, weight: Float[Tensor, "o c kh kw"]) -> Iterator[tuple[Group, Float[Tensor, "pairs fp o c"]]]:
+        """The windows at every point, one group after another, always in the same memory."""
         o, c, kh, kw = weight.shape
-        points = weight.new_empty(len(self.window_rows), o * c)
-        for strip in _stream(self.window_columns, weight.reshape(-1, kw), 1):
-            torch.mm(self.window_rows, strip.view(o * c, kh).t(), out=points)
-            yield points.view(-1, o, c)
+        groups = list(self.groups(o * c))
+        memory = weight.new_empty(len(groups[0].order), len(self.window_rows), o, c)
 
-    def gradient_points(self, gradient: Float[Tensor, "b o h w"]) -> Iterator[Float[Tensor, "p tsb o"]]:
-        """The gradient of the products, one pair (q, g) at a time: it is the same for all g."""
-        b, o, h, w = gradient.shape
-        flat = gradient.permute(3, 2, 0, 1).reshape(w, h * b * o)
-        strips = torch.mm(self.result_columns, flat).view(-1, self.tiles, h, b * o)
+        def transform(part: slice, group: Group, points: Tensor) -> None:
+            columns = self.window_columns[group.pairs].unsqueeze(1)
+            of_part = points[:, :, None, part].flatten(3)
+            list(_to_points(self.window_rows, columns, weight[part].reshape(-1, kh, kw), of_part))
+
+        for group in groups:
+            points = memory[: len(group.order)]
+            in_parts(o, functools.partial(transform, group=group, points=points), at_least=1)
+            yield group, points
+
+    def image_points(
+        self, group: Group, x: Float[Tensor, "b c h w"], like: Tensor
+    ) -> Iterator[Float[Tensor, "fp tsb c"]]:
+        """The image at one pair of the group after another, always in the same memory."""
+        b, c, h, w = x.shape
+        points = like.new_empty(len(self.image_rows), self.tiles, b * c)
+        every = points.expand(len(group.order), -1, -1, -1)
+        for filled in _to_points(self.image_rows, self.image_columns[group.pairs], x.reshape(b * c, h, w), every):
+            yield filled.view(len(self.window_rows), -1, c)
+
+    def gradient_points(self, group: Group, gradient: Float[Tensor, "w h b o"]) -> Iterator[Float[Tensor, "p tsb o"]]:
+        """The gradient of the products at one pair of the group after another: it is the same for all g."""
+        _, h, b, o = gradient.shape
+        columns = self.result_columns[group.points].flatten(0, 1).expand(h, -1, -1)
+        strips = torch.bmm(columns, gradient.flatten(2).transpose(0, 1)).view(h, -1, self.tiles, b * o)
         products = gradient.new_empty(len(self.result_rows), self.tiles, b * o)
-        for q, g in self.order:
+        for q, g in group.order:
             if g == 0:
                 for s in range(self.tiles):
-                    torch.mm(self.result_rows, strips[q, s], out=products[:, s])
+                    torch.mm(self.result_rows, strips[:, q, s], out=products[:, s])
             yield products.view(self.rows.points[0], -1, o)
 
     def phases(self, points: Float[Tensor, "fp n c"]) -> list[Float[Tensor, "p n c"]]:
@@ -77,91 +127,46 @@ class Algorithm:
         return list(torch.split(points, list(self.rows.points)))
 
 
-def _stream(matrix: Float[Tensor, "rows n"], data: Float[Tensor, "m n"], rows: int) -> Iterator[Float[Tensor, "r m"]]:
-    """Yield matrix · dataᵀ in strips of `rows` rows; as many strips at once as a block of memory holds."""
-    limit = max(1, BLOCK_BYTES // (rows * len(data) * data.element_size()))
-    strips = len(matrix) // rows
-    group = -(-strips // -(-strips // limit)) * rows
-    block = data.new_empty(group, len(data))
-    for part in torch.split(matrix, group):
-        yield from torch.split(torch.mm(part, data.t(), out=block[: len(part)]), rows)
+def _to_points(
+    rows: Float[Tensor, "points h"],
+    columns: Float[Tensor, "pairs s w"],
+    data: Float[Tensor, "n h w"],
+    points: Float[Tensor, "pairs points s n"],
+) -> Iterator[Float[Tensor, "points s n"]]:
+    """Write rows · data · columnsᵀ to `points`, one pair after another, and yield each; pairs may share memory."""
+    n, h, w = data.shape
+    pairs, s, _ = columns.shape
+    strips = points.new_empty(pairs * s, n * h)
+    # only what is in another type must pass through the cache
+    for piece in _pieces(n, h * w * points.element_size()) if data.dtype != points.dtype else [slice(0, n)]:
+        flat = data[piece].reshape(-1, w).to(points.dtype)
+        torch.mm(columns.flatten(0, 1), flat.t(), out=strips[:, piece.start * h : piece.stop * h])
+    for pair, target in zip(strips.view(pairs, s, n, h), points, strict=True):
+        for tile, places in enumerate(pair):
+            torch.mm(rows, places.t(), out=target[:, tile])
+        yield target
 
 
-class _Adjoint:
-    """The transpose of `_stream` and of the vertical transform: sums strips of points into images or windows.
-
-    A matrix product with fewer than 16 columns is slow. A narrow sum is therefore kept with height and width first and
-    copied at the end; a wide one grows in its place, because such a copy is slow where rows are powers of two apart.
-    """
-
-    def __init__(
-        self, rows: Tensor, columns: Tensor, strip: int, size: Sequence[int], target: Float[Tensor, "n h w"] | None
-    ) -> None:
-        self.rows, self.columns, self.strip = rows, columns, strip
-        count, height, width = size
-        self.narrow = rows.new_empty(height, width, count) if width < 16 else None
-        # a narrow sum needs no place of its own before the end
-        self.target = rows.new_empty(count, height, width) if target is None and self.narrow is None else target
-        limit = max(1, BLOCK_BYTES // (strip * height * count * rows.element_size()))
-        strips = len(columns) // strip
-        self.block = rows.new_empty(height, -(-strips // -(-strips // limit)) * strip, count)
-        self.started = False
-        self.done = self.filled = 0
-
-    def add(self, points: Float[Tensor, "points s n"]) -> None:
-        """Take in the points of one pair (q, g)."""
-        for s in range(self.strip):
-            torch.mm(self.rows.t(), points[:, s], out=self.block[:, self.filled])
-            self.filled += 1
-        if self.filled == self.block.shape[1] or self.done + self.filled == len(self.columns):
-            self._sum(self.columns[self.done : self.done + self.filled], self.block[:, : self.filled])
-            self.done, self.filled = (self.done + self.filled) % len(self.columns), 0
-
-    def _sum(self, columns: Float[Tensor, "strips w"], block: Float[Tensor, "h strips n"]) -> None:
-        # with beta zero, what the memory held before is not read
-        beta = int(self.started)
-        if self.narrow is None:
-            assert self.target is not None
-            for h, strips in enumerate(block):
-                self.target[:, h].addmm_(strips.t(), columns, beta=beta)
-        else:
-            self.narrow.baddbmm_(columns.t().expand(len(block), -1, -1), block, beta=beta)
-        self.started = True
-
-    def finish(self) -> Float[Tensor, "n h w"]:
-        """The sum; it is in `target` where one was given."""
-        if self.narrow is None:
-            assert self.target is not None
-            return self.target
-        total = self.narrow.permute(2, 0, 1)
-        return total if self.target is None else self.target.copy_(total)
-
-
-# images that a thread must have: each transforms all windows anew
-FEWEST_IMAGES = 8
-
-
-def _parts(images: slice, algorithm: Algorithm, channels: int, itemsize: int) -> list[slice]:
-    """Equal parts of some images whose points of one pair (q, g) fit a block of memory."""
-    count = images.stop - images.start
-    each = 2 * len(algorithm.image_rows) * algorithm.tiles * channels * itemsize
-    step = -(-count // max(1, -(-count * each // BLOCK_BYTES)))
-    return [slice(first, min(first + step, images.stop)) for first in range(images.start, images.stop, step)]
+def _pieces(count: int, bytes_of_one: int) -> Iterator[slice]:
+    each = max(1, PIECE_BYTES // bytes_of_one)
+    return (slice(first, min(first + each, count)) for first in range(0, count, each))
 
 
 @torch.library.custom_op("capsnet::strided_conv2d", mutates_args=())
 @in_their_own_type  # type: ignore[untyped-decorator]
 def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int]) -> Tensor:
-    """`conv2d(x, weight, bias, stride)`, with its result in channels-last order."""
-    algorithm = Algorithm([*x.shape[2:]], [*weight.shape[2:]], stride, x)
-    o = len(weight)
-    result = x.new_empty(len(x), algorithm.rows.outputs, algorithm.columns.outputs, o)
+    """`conv2d(x, weight, bias, stride)` in the type of the weight, with its result in channels-last order."""
+    algorithm = Algorithm([*x.shape[2:]], [*weight.shape[2:]], stride, weight)
+    o, c = weight.shape[:2]
+    total = weight.new_empty(algorithm.columns.outputs, algorithm.rows.outputs, len(x), o)
 
-    def fill(images: slice) -> None:
-        for part in _parts(images, algorithm, max(o, x.shape[1]), x.element_size()):
-            _correlate(algorithm, x[part], weight, result[part])
+    def fill(images: slice, group: Group, windows: Tensor) -> None:
+        for part in algorithm.parts(images, group, max(o, c)):
+            _correlate(algorithm, group, x[part], windows, total[:, :, part])
 
-    in_parts(len(x), fill, at_least=FEWEST_IMAGES)
+    for group, windows in algorithm.windows(weight):
+        in_parts(len(x), functools.partial(fill, group=group, windows=windows), at_least=FEWEST_IMAGES)
+    result = total.permute(2, 1, 0, 3).contiguous()
     if bias is not None:
         result += bias
     return result.permute(0, 3, 1, 2)
@@ -169,16 +174,18 @@ def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[
 
 def _correlate(
     algorithm: Algorithm,
+    group: Group,
     images: Float[Tensor, "b c h w"],
-    weight: Float[Tensor, "o c kh kw"],
-    result: Float[Tensor, "b h2 w2 o"],
+    windows: Float[Tensor, "pairs fp o c"],
+    total: Float[Tensor, "w2 h2 b o"],
 ) -> None:
-    n, o = len(images), len(weight)
-    rows, columns = algorithm.rows, algorithm.columns
-    products = images.new_empty(rows.points[0], rows.tiles * columns.tiles * n, o)
-    strips = images.new_empty(columns.points[0], columns.tiles, rows.outputs, n * o)
-    windows = algorithm.window_points(weight)
-    pairs = zip(algorithm.order, algorithm.image_points(images), windows, strict=True)
+    """Add what a group of pairs gives to the result; the first group begins it."""
+    rows, tiles = algorithm.rows, algorithm.tiles
+    n, o = total.shape[2:]
+    columns = algorithm.result_columns[group.points].flatten(0, 1)
+    products = total.new_empty(rows.points[0], rows.tiles * tiles * n, o)
+    strips = total.new_empty(rows.outputs, len(columns), n * o)
+    pairs = zip(group.order, algorithm.image_points(group, images, total), windows, strict=True)
     for (q, g), image_points, window_points in pairs:
         phases = zip(algorithm.phases(image_points), algorithm.phases(window_points), strict=True)
         for f, (image, window) in enumerate(phases):
@@ -186,12 +193,12 @@ def _correlate(
                 torch.bmm(image, window.mT, out=products)
             else:
                 products[: len(image)].baddbmm_(image, window.mT)
-        if (q, g + 1) not in algorithm.order:
-            by_tile = products.view(-1, columns.tiles, n * o)
-            for s in range(columns.tiles):
-                torch.mm(algorithm.result_rows.t(), by_tile[:, s], out=strips[q, s])
-    total = torch.mm(algorithm.result_columns.t(), strips.view(len(algorithm.result_columns), -1))
-    result.copy_(total.view(columns.outputs, rows.outputs, n, o).permute(2, 1, 0, 3))
+        if (q, g + 1) not in group.order:
+            for s, tile in enumerate(products.view(-1, tiles, n * o).unbind(1)):
+                torch.mm(algorithm.result_rows.t(), tile, out=strips[:, q * tiles + s])
+    # with beta zero, what the memory held before is not read
+    beta = int(group.points.start > 0)
+    total.flatten(2).transpose(0, 1).baddbmm_(columns.t().expand(rows.outputs, -1, -1), strips, beta=beta)
 
 
 @torch.library.custom_op("capsnet::strided_conv2d_input_gradient", mutates_args=())
@@ -201,47 +208,98 @@ def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: li
     algorithm = Algorithm(size, [*weight.shape[2:]], stride, weight)
     o, c = weight.shape[:2]
     result = weight.new_empty(len(gradient), c, *size)
+    given = gradient.permute(3, 2, 0, 1).contiguous()
 
-    def fill(images: slice) -> None:
-        for part in _parts(images, algorithm, max(o, c), weight.element_size()):
-            target = result[part]
-            points = weight.new_empty(len(algorithm.image_rows), algorithm.tiles, len(target) * c)
-            flat = target.flatten(0, 1)
-            adjoint = _Adjoint(algorithm.image_rows, algorithm.image_columns, algorithm.tiles, flat.shape, flat)
-            pairs = zip(algorithm.gradient_points(gradient[part]), algorithm.window_points(weight), strict=True)
-            for products, window_points in pairs:
-                outputs = algorithm.phases(points.view(len(window_points), -1, c))
-                for output, window in zip(outputs, algorithm.phases(window_points), strict=True):
-                    torch.bmm(products[: len(window)], window, out=output)
-                adjoint.add(points)
-            adjoint.finish()
+    def fill(images: slice, group: Group, windows: Tensor) -> None:
+        for part in algorithm.parts(images, group, max(o, c)):
+            _spread(algorithm, group, given[:, :, part], windows, result[part].flatten(0, 1))
 
-    in_parts(len(gradient), fill, at_least=FEWEST_IMAGES)
+    for group, windows in algorithm.windows(weight):
+        in_parts(len(gradient), functools.partial(fill, group=group, windows=windows), at_least=FEWEST_IMAGES)
     return result
+
+
+def _spread(
+    algorithm: Algorithm,
+    group: Group,
+    gradient: Float[Tensor, "w2 h2 b o"],
+    windows: Float[Tensor, "pairs fp o c"],
+    target: Float[Tensor, "bc h w"],
+) -> None:
+    """Add what a group of pairs gives to the gradient in the image; the first group begins it."""
+    n, h, _ = target.shape
+    tiles = algorithm.tiles
+    points = target.new_empty(len(algorithm.image_rows), tiles, n)
+    columns = algorithm.image_columns[group.pairs].flatten(0, 1)
+    strips = target.new_empty(len(columns), n, h)
+    pairs = enumerate(zip(algorithm.gradient_points(group, gradient), windows, strict=True))
+    for pair, (products, window_points) in pairs:
+        outputs = algorithm.phases(points.view(len(window_points), -1, windows.shape[-1]))
+        for output, window in zip(outputs, algorithm.phases(window_points), strict=True):
+            torch.bmm(products[: len(window)], window, out=output)
+        for s in range(tiles):
+            torch.mm(points[:, s].t(), algorithm.image_rows, out=strips[pair * tiles + s])
+    target.view(n * h, -1).addmm_(strips.flatten(1).t(), columns, beta=int(group.points.start > 0))
 
 
 @torch.library.custom_op("capsnet::strided_conv2d_weight_gradient", mutates_args=())
 @in_their_own_type  # type: ignore[untyped-decorator]
 def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list[int]) -> Tensor:
-    """The gradient in the weight, whose window is of size `window`, from the gradient in the result."""
-    algorithm = Algorithm([*x.shape[2:]], window, stride, x)
+    """The gradient in the weight, whose window is of size `window`, from the gradient in the result, in its type."""
+    algorithm = Algorithm([*x.shape[2:]], window, stride, gradient)
     o, c = gradient.shape[1], x.shape[1]
+    given = gradient.permute(3, 2, 0, 1).contiguous()
+    strips = gradient.new_empty(window[0], len(algorithm.order), o, c)
 
-    def find(images: slice) -> Tensor:
-        points = x.new_empty(len(algorithm.window_rows), o, c)
-        adjoint = _Adjoint(algorithm.window_rows, algorithm.window_columns, 1, (o * c, *window), None)
-        for part in _parts(images, algorithm, max(o, c), x.element_size()):
-            pairs = zip(algorithm.gradient_points(gradient[part]), algorithm.image_points(x[part]), strict=True)
-            for products, image_points in pairs:
-                for output, image in zip(algorithm.phases(points), algorithm.phases(image_points), strict=True):
-                    torch.bmm(products[: len(image)].mT, image, out=output)
-                adjoint.add(points.view(len(points), 1, -1))
-        return adjoint.finish()
+    def find(images: slice, group: Group) -> Tensor:
+        points = gradient.new_empty(len(group.order), len(algorithm.window_rows), o, c)
+        for part in algorithm.parts(images, group, max(o, c)):
+            _multiply(algorithm, group, given[:, :, part], x[part], points, first=part.start == images.start)
+        return points
 
-    total, *others = in_parts(len(x), find, at_least=FEWEST_IMAGES)
-    while others:
-        total += others.pop()
-    return total.contiguous().view(o, c, *window)
+    def add(part: slice, group: Group, found: list[Tensor]) -> None:
+        for pair, strip in enumerate(strips[:, group.pairs, part].flatten(2).unbind(1)):
+            for k, points in enumerate(found):
+                strip.addmm_(algorithm.window_rows.t(), points[pair, :, part].flatten(1), beta=int(k > 0))
+
+    for group in algorithm.groups(o * c):
+        found = in_parts(len(x), functools.partial(find, group=group), at_least=FEWEST_IMAGES)
+        in_parts(o, functools.partial(add, group=group, found=found), at_least=1)
+        del found
+    result = gradient.new_empty(o, c, *window)
+
+    def finish(part: slice) -> None:
+        _to_taps(algorithm.window_columns, strips[:, :, part].flatten(2), result[part].flatten(0, 1))
+
+    in_parts(o, finish, at_least=1)
+    return result
+
+
+def _multiply(
+    algorithm: Algorithm,
+    group: Group,
+    gradient: Float[Tensor, "w2 h2 b o"],
+    images: Float[Tensor, "b c h w"],
+    points: Float[Tensor, "pairs fp o c"],
+    *,
+    first: bool,
+) -> None:
+    """Add the gradient in the windows' points that some images give; the first of a thread begin it."""
+    gradients = algorithm.gradient_points(group, gradient)
+    pairs = zip(points, gradients, algorithm.image_points(group, images, gradient), strict=True)
+    for target, products, image_points in pairs:
+        for output, image in zip(algorithm.phases(target), algorithm.phases(image_points), strict=True):
+            output.baddbmm_(products[: len(image)].mT, image, beta=int(not first))
+
+
+def _to_taps(
+    columns: Float[Tensor, "pairs kw"], strips: Float[Tensor, "kh pairs n"], target: Float[Tensor, "n kh kw"]
+) -> None:
+    # a matrix product with fewer than 16 columns is slow, and so is a transposed copy of three axes, but not one of two
+    kh, _, n = strips.shape
+    for piece in _pieces(n, target[0].nbytes):
+        taps = torch.bmm(columns.t().expand(kh, -1, -1), strips[:, :, piece])
+        target[piece].flatten(1).copy_(taps.flatten(0, 1).t())
 
 
 # while a program is traced, sizes may be symbols
@@ -250,7 +308,7 @@ def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list
 @strided_conv2d.register_fake
 def _(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[Any]) -> Tensor:
     h, w = ((size - taps) // step + 1 for size, taps, step in zip(x.shape[2:], weight.shape[2:], stride, strict=True))
-    return x.new_empty(x.shape[0], h, w, weight.shape[0]).permute(0, 3, 1, 2)
+    return weight.new_empty(x.shape[0], h, w, weight.shape[0]).permute(0, 3, 1, 2)
 
 
 @input_gradient.register_fake
@@ -260,7 +318,7 @@ def _(gradient: Tensor, weight: Tensor, size: list[Any], stride: list[Any]) -> T
 
 @weight_gradient.register_fake
 def _(gradient: Tensor, x: Tensor, window: list[Any], stride: list[Any]) -> Tensor:
-    return x.new_empty(gradient.shape[1], x.shape[1], *window)
+    return gradient.new_empty(gradient.shape[1], x.shape[1], *window)
 
 
 # each of the three is linear in either argument, and the derivative in one is again one of the three
@@ -278,7 +336,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None,
     # the one that works in more memory first, while the other's large result is not there yet
     for_weight = weight_gradient(gradient, x, [*weight.shape[2:]], ctx.stride) if needs_weight else None
     return (
-        input_gradient(gradient, weight, [*x.shape[2:]], ctx.stride) if needs_x else None,
+        input_gradient(gradient, weight, [*x.shape[2:]], ctx.stride).to(x.dtype) if needs_x else None,
         for_weight,
         gradient.sum((0, 2, 3)) if needs_bias else None,
         None,
@@ -305,7 +363,7 @@ def _backward_of_weight_gradient(ctx: Any, weight: Tensor) -> tuple[Tensor | Non
     gradient, x = ctx.saved_tensors
     return (
         strided_conv2d(x, weight, None, ctx.stride) if ctx.needs_input_grad[0] else None,
-        input_gradient(gradient, weight, [*x.shape[2:]], ctx.stride) if ctx.needs_input_grad[1] else None,
+        input_gradient(gradient, weight, [*x.shape[2:]], ctx.stride).to(x.dtype) if ctx.needs_input_grad[1] else None,
         None,
         None,
     )
