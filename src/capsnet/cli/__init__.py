@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from capsnet import __version__
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
+from capsnet.start import collecting_later
 
 VERBS = {
     "train": "train a network by a recipe, or on a folder of your own images",
@@ -47,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb not in VERBS:
             hint = did_you_mean(verb, [*VERBS, "--help", "--version"])
             raise UserError(f"unknown command {verb!r};{hint} Known: {', '.join(VERBS)}")
-        return importlib.import_module(f"capsnet.cli.{verb}").main(args) or 0
+        with collecting_later():
+            module = importlib.import_module(f"capsnet.cli.{verb}")
+        return module.main(args) or 0
     except UserError as fault:
         print(f"capsnet: {fault}", file=sys.stderr)
         return 2

@@ -1,0 +1,56 @@
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from capsnet.start import collecting_later
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    yield
+    gc.enable()
+
+
+def test_nothing_is_collected_meanwhile_nor_at_once_afterwards() -> None:
+    seen: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        seen.append(phase)
+
+    gc.callbacks.append(note)
+    try:
+        with collecting_later():
+            kept = [[number] for number in range(100_000)]
+        # fewer new objects than a collection waits for
+        after = [[number] for number in range(gc.get_threshold()[0] // 2)]
+    finally:
+        gc.callbacks.remove(note)
+    assert seen == []
+    assert len(kept) > len(after)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collecting_goes_on_as_it_was_even_after_a_fault(enabled: bool) -> None:
+    if not enabled:
+        gc.disable()
+    with pytest.raises(ModuleNotFoundError), collecting_later():
+        raise ModuleNotFoundError
+    assert gc.isenabled() == enabled
+
+
+def test_what_others_froze_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        with collecting_later():
+            pass
+        assert gc.get_freeze_count() >= frozen > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_nothing_is_left_frozen() -> None:
+    with collecting_later():
+        pass
+    assert gc.get_freeze_count() == 0
