@@ -1,4 +1,6 @@
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -54,3 +56,20 @@ def test_nothing_is_left_frozen() -> None:
     with collecting_later():
         pass
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize(("first", "looked"), [("main(['--version'])", False), ("pass", True)])
+def test_command_ends_without_looking_for_garbage(first: str, looked: bool) -> None:
+    program = f"""
+import os
+from capsnet.cli import main
+class Garbage:
+    def __init__(self):
+        self.itself = self
+    def __del__(self, write=os.write):
+        write(1, b"found")
+{first}
+garbage = Garbage()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ("found" in ended.stdout) == looked

@@ -8,6 +8,7 @@ import torch
 from capsnet.bench import BENCHES, routings, run
 from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
 from capsnet.bench.measure import interleave, spread
+from capsnet.bench.memory import added_megabytes
 from capsnet.bench.step import count_operations
 from capsnet.cli import main
 from capsnet.routing import ROUTINGS
@@ -87,6 +88,20 @@ def test_results_are_printed_written_and_compared(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("tiny")
+def test_rows_of_other_benchmarks_stay_with_their_commit(tmp_path, capsys):
+    BENCHES.add("another", BENCHES.get("tiny"))
+    file = tmp_path / "results.json"
+    assert main(["bench", "--out", str(file)]) == 0
+    first = json.loads(file.read_text())
+    file.write_text(json.dumps({**first, "machine": {**first["machine"], "commit": "older"}}))
+    assert main(["bench", "tiny", "--quick", "--out", str(file)]) == 0
+    another, tiny = json.loads(file.read_text())["rows"]
+    assert another == {**first["rows"][0], "commit": "older"}
+    assert (tiny["bench"], tiny["case"]) == ("tiny", {"batch": 1})
+    assert "commit" not in tiny
+
+
+@pytest.mark.usefixtures("tiny")
 def test_json_is_one_object(capsys):
     assert main(["bench", "--quick", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["case"] == {"batch": 1}
@@ -110,6 +125,14 @@ def test_routing_is_measured_with_its_memory(monkeypatch):
     rows = run(["routing"], CPU, quick=True, rounds=1)["rows"]
     assert all(path["median"] > 0 for found in rows for path in found["times"].values())
     assert rows[1]["megabytes"]["fused"] < rows[1]["megabytes"]["plain"] / 5
+
+
+def test_training_step_takes_at_most_half_the_memory(monkeypatch):
+    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "fast")
+    # each thread has memory of its own
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    plain, fused = (added_megabytes("step", path, CPU, 128, 28) for path in ("plain", "fused"))
+    assert fused < plain / 2
 
 
 TINY = {"side": 1, "types": 6, "kernel": 1, "stride": 1, "dim": 4, "parents": 2, "parent dim": 16}

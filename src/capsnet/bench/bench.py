@@ -20,7 +20,7 @@ class Row(TypedDict):
     fast each of the others is. `limit` is the least time that this machine could take for the direct algorithm, by its
     matrix product or its copy, and `of_limit` the share of its time that a path would need at that rate: above 1 where
     it has fewer operations to do than the direct algorithm. `megabytes` is memory added at the peak, and `votes` what
-    the votes alone would take.
+    the votes alone would take. `commit` is there where it is another than that of the results.
     """
 
     bench: str
@@ -31,6 +31,7 @@ class Row(TypedDict):
     of_limit: NotRequired[dict[str, float]]
     megabytes: NotRequired[dict[str, float]]
     votes: NotRequired[float]
+    commit: NotRequired[str]
 
 
 class Results(TypedDict):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from capsnet import __version__
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
-from capsnet.start import collecting_later
+from capsnet.start import collecting_later, exit_quickly
 
 VERBS = {
     "train": "train a network by a recipe, or on a folder of your own images",
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 2 a fault of the user's, 1 a fault of ours, 130 interrupted.
     """
+    exit_quickly()
     # not list(...): the verb of that name is a module here
     verb, *args = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
     if verb == "help" and args:

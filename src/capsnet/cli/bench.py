@@ -39,7 +39,8 @@ class Bench:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What to measure."""
     out: Path | None = None
-    """Write the results here: a JSON file, or a folder in which it is named after the machine."""
+    """Write the results here: a JSON file, or a folder in which it is named after the machine. Rows of benchmarks that
+    are not run now stay in it."""
     against: Path | None = None
     """Earlier results, a file or a folder of them: where a path gained less, by a fifth, exit status 1."""
     json: bool = False
@@ -61,7 +62,7 @@ def main(args: list[str]) -> int:
         folder = options.out.is_dir() or not options.out.suffix
         path = options.out / f"{label(results['machine'])}.json" if folder else options.out
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(results, indent=1) + "\n")
+        write_text(path, json.dumps(_with_kept_rows(results, options.names, path), indent=1) + "\n")
     behind = [] if before is None else _compare(results, before)
     if options.json:
         print_json({**results, "fell_behind": behind})
@@ -82,6 +83,20 @@ def _read(path: Path, machine: str) -> Results:
     except (json.JSONDecodeError, KeyError, TypeError):
         raise UserError(f"{file}: holds no results of capsnet bench") from None
     return results
+
+
+def _with_kept_rows(results: Results, names: tuple[str, ...], path: Path) -> Results:
+    """Add the rows of benchmarks that were not run to results of the same machine, with the commit they belong to."""
+    if not names or not path.exists():
+        return results
+    before = _read(path, "")
+    if label(before["machine"]) != label(results["machine"]):
+        return results
+    commit = str(before["machine"]["commit"])
+    kept: list[Row] = [
+        {**row, "commit": row.get("commit", commit)} for row in before["rows"] if row["bench"] not in names
+    ]
+    return {**results, "rows": sorted([*kept, *results["rows"]], key=lambda row: row["bench"])}
 
 
 def _compare(results: Results, before: Results) -> list[str]:
