@@ -12,6 +12,7 @@ LEVELS = {
     "cache": 0,
     "errors": 0,
     "registry": 0,
+    "start": 0,
     "capsules": 0,
     "functional": 1,
     "kernels": 1,
