@@ -7,12 +7,14 @@ from pathlib import Path
 from capsnet.start import collecting_later
 
 with collecting_later():
-    from capsnet import functional, layers, losses, routing
-    from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
-    from capsnet.errors import UserError
-    from capsnet.models import create_model, list_models
-    from capsnet.training import Callback, Evaluation, Run, RunConfig, evaluate, load, train
-    from capsnet.training.show import VIEWS, View
+    import torch  # noqa: F401
+
+from capsnet import functional, layers, losses, routing
+from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+from capsnet.errors import UserError
+from capsnet.models import create_model, list_models
+from capsnet.training import Callback, Evaluation, Run, RunConfig, evaluate, load, train
+from capsnet.training.show import VIEWS, View
 
 
 @VIEWS.register("figures")
