@@ -74,7 +74,9 @@ def where(results: Results) -> str:
     if not hardware.startswith("NVIDIA"):
         threads = int(str(machine["threads"]))
         hardware += f", {threads} thread{'' if threads == 1 else 's'}, {machine['instructions']}"
-    return f"{hardware}; torch {machine['torch']}, commit {machine['commit']}"
+    # rows that were kept from earlier results have a commit of their own
+    commit = pairs(results)[0][0].get("commit", machine["commit"])
+    return f"{hardware}; torch {machine['torch']}, commit {commit}"
 
 
 def tables(results: list[Results]) -> str:
