@@ -102,6 +102,17 @@ def test_rows_of_other_benchmarks_stay_with_their_commit(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("tiny")
+def test_file_that_cannot_be_added_to_is_found_before_anything_is_measured(tmp_path, capsys):
+    file = tmp_path / "results.json"
+    file.write_text("{}")
+    assert main(["bench", "tiny", "--out", str(file)]) == 2
+    told = capsys.readouterr()
+    assert "holds no results of capsnet bench" in told.err
+    assert told.out == ""
+    assert file.read_text() == "{}"
+
+
+@pytest.mark.usefixtures("tiny")
 def test_json_is_one_object(capsys):
     assert main(["bench", "--quick", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["case"] == {"batch": 1}

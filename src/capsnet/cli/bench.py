@@ -55,26 +55,34 @@ def main(args: list[str]) -> int:
     if options.rounds < 0:
         raise UserError(f"--rounds must be at least 0, got {options.rounds}")
     device = resolve_device(options.device)
-    before = None if options.against is None else _read(options.against, label(describe(device)))
+    machine = label(describe(device))
+    before = None if options.against is None else _read(options.against, machine)
+    path = None if options.out is None else _find_file(options.out, machine)
+    # before anything is measured: a file that cannot be added to must not cost a measurement
+    kept = _find_kept_rows(path, options.names, machine)
     show = None if options.json else _Table().row
     results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=show)
-    if options.out is not None:
-        folder = options.out.is_dir() or not options.out.suffix
-        path = options.out / f"{label(results['machine'])}.json" if folder else options.out
+    if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(_with_kept_rows(results, options.names, path), indent=1) + "\n")
+        rows = sorted([*kept, *results["rows"]], key=lambda row: row["bench"])
+        write_text(path, json.dumps({**results, "rows": rows}, indent=1) + "\n")
     behind = [] if before is None else _compare(results, before)
     if options.json:
         print_json({**results, "fell_behind": behind})
     else:
         print(*(behind or (["no path fell behind"] if before else [])), sep="\n")
-        if options.out is not None:
+        if path is not None:
             print(f"results: {path}")
     return 1 if behind else 0
 
 
+def _find_file(path: Path, machine: str) -> Path:
+    """The file itself, or that of a machine in a folder, which may have still to be made."""
+    return path / f"{machine}.json" if path.is_dir() or not path.suffix else path
+
+
 def _read(path: Path, machine: str) -> Results:
-    file = path / f"{machine}.json" if path.is_dir() else path
+    file = _find_file(path, machine)
     try:
         results: Results = json.loads(file.read_text())
         results["rows"]
@@ -85,18 +93,15 @@ def _read(path: Path, machine: str) -> Results:
     return results
 
 
-def _with_kept_rows(results: Results, names: tuple[str, ...], path: Path) -> Results:
-    """Add the rows of benchmarks that were not run to results of the same machine, with the commit they belong to."""
-    if not names or not path.exists():
-        return results
-    before = _read(path, "")
-    if label(before["machine"]) != label(results["machine"]):
-        return results
+def _find_kept_rows(path: Path | None, names: tuple[str, ...], machine: str) -> list[Row]:
+    """Rows of benchmarks that are not run now, in earlier results of this machine, with the commit they belong to."""
+    if not names or path is None or not path.exists():
+        return []
+    before = _read(path, machine)
+    if label(before["machine"]) != machine:
+        return []
     commit = str(before["machine"]["commit"])
-    kept: list[Row] = [
-        {**row, "commit": row.get("commit", commit)} for row in before["rows"] if row["bench"] not in names
-    ]
-    return {**results, "rows": sorted([*kept, *results["rows"]], key=lambda row: row["bench"])}
+    return [{**row, "commit": row.get("commit", commit)} for row in before["rows"] if row["bench"] not in names]
 
 
 def _compare(results: Results, before: Results) -> list[str]:
