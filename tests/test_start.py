@@ -1,10 +1,13 @@
 import gc
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from capsnet import start
 from capsnet.start import collecting_later
 
 
@@ -73,3 +76,55 @@ garbage = Garbage()
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ("found" in ended.stdout) == looked
+
+
+def let_go(first: str, **environment: str) -> tuple[bool, float]:
+    """What `first` says in a new process, and the megabytes that it then lets go when every other tensor is freed."""
+    program = f"""
+from pathlib import Path
+import torch
+from capsnet.start import return_memory
+def held():
+    return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+done = {first}
+# by itself, glibc takes what was freed once for the usual size, and keeps such blocks
+torch.ones(30 << 20, dtype=torch.uint8)
+kept = [torch.ones(8 << 20, dtype=torch.uint8) for _ in range(20)]
+before = held()
+del kept[::2]
+print(int(done), before - held())
+"""
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**quiet, **environment}
+    )
+    done, freed = ran.stdout.split()
+    return done == "1", float(freed)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux counts a process's memory")
+def test_freed_tensors_go_back_at_once() -> None:
+    done, freed = let_go("return_memory()")
+    if not done:
+        pytest.skip("no glibc, or no huge pages")
+    assert freed > 70
+    assert let_go("False")[1] < 10
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux counts a process's memory")
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_what_the_user_set_for_memory_stands(name: str) -> None:
+    value = "1" if name == "MALLOC_ARENA_MAX" else "glibc.malloc.arena_max=1"
+    assert let_go("return_memory()", **{name: value})[0] is False
+
+
+@pytest.mark.parametrize("pages", ["always madvise [never]", None])
+def test_without_huge_pages_memory_is_left_as_it_is(
+    pages: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(start, "_HUGE_PAGES", tmp_path / "enabled")
+    if pages is not None:
+        (tmp_path / "enabled").write_text(pages)
+    assert not start.return_memory()

@@ -1,7 +1,6 @@
 """Memory that a piece of work adds at its peak: on a CPU in a process of its own, which then has no older peak."""
 
 import contextlib
-import os
 import resource
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+from capsnet.start import return_memory
 
 
 def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) -> float:
@@ -21,9 +22,7 @@ def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) ->
         sizes: of the case.
     """
     command = [sys.executable, "-m", "capsnet.bench.memory", bench, path, device.type, *map(str, sizes)]
-    # glibc would keep freed tensors, in pieces that the next ones do not fit in, and the peak be that of its heap
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def peak_of(work: Callable[[], object], device: torch.device) -> float:
@@ -59,6 +58,7 @@ def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
     """Measure one path and print it."""
     from capsnet.bench import routing, routings, step
 
+    return_memory()
     device, numbers = torch.device(device_name), [int(size) for size in sizes]
     # libraries take memory of their own when they are first used: each path first does something small
     if bench == "routing":
@@ -73,6 +73,8 @@ def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
         batch, side = numbers
         step.make_paths(device, 16, side, "capsnet-tiny")[path]()
         work = step.make_paths(device, batch, side)[path]
+        # the optimiser's state is held between steps, and made by the first
+        work()
         print(peak_of(work, device))
 
 

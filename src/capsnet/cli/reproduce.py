@@ -8,6 +8,7 @@ import tyro
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
+from capsnet.start import return_memory
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.markdown import to_markdown
 from capsnet.training.config import Execution
@@ -48,6 +49,7 @@ class Reproduce:
 
 def main(args: list[str]) -> None:
     """Reproduce, draw, and print the table."""
+    return_memory()
     options = parse(Reproduce, args)
     # before any work: a name that is not there
     study = STUDIES.get(options.study)

@@ -13,6 +13,7 @@ from capsnet.cli.parse import key_and_value, parse
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
+from capsnet.start import return_memory
 from capsnet.training import Evaluation, Run, RunConfig, train
 from capsnet.training.config import Option
 
@@ -50,6 +51,7 @@ class Train(RunConfig):
 
 def main(args: list[str]) -> None:
     """Train, then say how it went."""
+    return_memory()
     named = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Train, args, _defaults(RECIPES.get(named).config))
     recipe = options.recipe

@@ -8,12 +8,14 @@ import threading
 from pathlib import Path
 
 from capsnet.errors import UserError
+from capsnet.start import return_memory
 from capsnet.studies.runner import run_task
 from capsnet.training.config import RunConfig
 
 
 def main() -> int:
     """Do what one line of JSON says; exit status as that of the command line."""
+    return_memory()
     order = json.loads(sys.stdin.readline())
     # the run's record names the command that the user gave
     sys.argv = order["command"]

@@ -9,6 +9,8 @@ in the cache. The whole transformed image or window never exists.
 """
 
 import functools
+import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +53,8 @@ class Group:
 
 
 class Algorithm:
-    """The matrices of both axes in the dtype of a call, flattened to the forms that the matrix products need."""
+    """The matrices of both axes in the dtype of a call, flattened to the forms that the matrix products need, and the
+    memory in which each of its threads works."""
 
     def __init__(self, size: list[int], window: list[int], stride: list[int], like: Tensor) -> None:
         def tensor(rows: object) -> Tensor:
@@ -67,6 +70,17 @@ class Algorithm:
         self.image_columns = torch.stack([tensor(self.columns.image[g, q]) for q, g in self.order])  # (q g) s w
         self.window_columns = torch.stack([tensor(self.columns.window[g, q]) for q, g in self.order])  # (q g) k
         self.result_columns = tensor(self.columns.result)  # q s w
+        self._rooms: dict[tuple[int, str], Tensor] = {}
+
+    def room(self, name: str, *shape: int) -> Tensor:
+        """Memory of any content, the same under one name for all groups and parts of a thread.
+
+        New memory would cost a page fault for each page.
+        """
+        key, size = (threading.get_ident(), name), math.prod(shape)
+        if key not in self._rooms or len(self._rooms[key]) < size:
+            self._rooms[key] = self.result_columns.new_empty(size)
+        return self._rooms[key][:size].view(shape)
 
     def groups(self, windows: int) -> Iterator[Group]:
         """Groups of as many pairs as fit a block of memory, for a number of windows; one q stays together."""
@@ -93,58 +107,59 @@ class Algorithm:
         def transform(part: slice, group: Group, points: Tensor) -> None:
             columns = self.window_columns[group.pairs].unsqueeze(1)
             of_part = points[:, :, None, part].flatten(3)
-            list(_to_points(self.window_rows, columns, weight[part].reshape(-1, kh, kw), of_part))
+            list(self._to_points(self.window_rows, columns, weight[part].reshape(-1, kh, kw), of_part))
 
         for group in groups:
             points = memory[: len(group.order)]
             in_parts(o, functools.partial(transform, group=group, points=points), at_least=1)
             yield group, points
 
-    def image_points(
-        self, group: Group, x: Float[Tensor, "b c h w"], like: Tensor
-    ) -> Iterator[Float[Tensor, "fp tsb c"]]:
+    def image_points(self, group: Group, x: Float[Tensor, "b c h w"]) -> Iterator[Float[Tensor, "fp tsb c"]]:
         """The image at one pair of the group after another, always in the same memory."""
         b, c, h, w = x.shape
-        points = like.new_empty(len(self.image_rows), self.tiles, b * c)
+        points = self.room("image", len(self.image_rows), self.tiles, b * c)
         every = points.expand(len(group.order), -1, -1, -1)
-        for filled in _to_points(self.image_rows, self.image_columns[group.pairs], x.reshape(b * c, h, w), every):
+        columns = self.image_columns[group.pairs]
+        for filled in self._to_points(self.image_rows, columns, x.reshape(b * c, h, w), every):
             yield filled.view(len(self.window_rows), -1, c)
 
     def gradient_points(self, group: Group, gradient: Float[Tensor, "w h b o"]) -> Iterator[Float[Tensor, "p tsb o"]]:
         """The gradient of the products at one pair of the group after another: it is the same for all g."""
         _, h, b, o = gradient.shape
         columns = self.result_columns[group.points].flatten(0, 1).expand(h, -1, -1)
-        strips = torch.bmm(columns, gradient.flatten(2).transpose(0, 1)).view(h, -1, self.tiles, b * o)
-        products = gradient.new_empty(len(self.result_rows), self.tiles, b * o)
+        strips = self.room("result strips", h, len(columns[0]), b * o)
+        torch.bmm(columns, gradient.flatten(2).transpose(0, 1), out=strips)
+        strips = strips.view(h, -1, self.tiles, b * o)
+        products = self.room("products", len(self.result_rows), self.tiles, b * o)
         for q, g in group.order:
             if g == 0:
                 for s in range(self.tiles):
                     torch.mm(self.result_rows, strips[:, q, s], out=products[:, s])
             yield products.view(self.rows.points[0], -1, o)
 
+    def _to_points(
+        self,
+        rows: Float[Tensor, "points h"],
+        columns: Float[Tensor, "pairs s w"],
+        data: Float[Tensor, "n h w"],
+        points: Float[Tensor, "pairs points s n"],
+    ) -> Iterator[Float[Tensor, "points s n"]]:
+        """Write rows · data · columnsᵀ to `points`, one pair after another, and yield each; pairs may share memory."""
+        n, h, w = data.shape
+        pairs, s, _ = columns.shape
+        strips = self.room("strips", pairs * s, n * h)
+        # only what is in another type must pass through the cache
+        for piece in _pieces(n, h * w * points.element_size()) if data.dtype != points.dtype else [slice(0, n)]:
+            flat = data[piece].reshape(-1, w).to(points.dtype)
+            torch.mm(columns.flatten(0, 1), flat.t(), out=strips[:, piece.start * h : piece.stop * h])
+        for pair, target in zip(strips.view(pairs, s, n, h), points, strict=True):
+            for tile, places in enumerate(pair):
+                torch.mm(rows, places.t(), out=target[:, tile])
+            yield target
+
     def phases(self, points: Float[Tensor, "fp n c"]) -> list[Float[Tensor, "p n c"]]:
         """Split what stands at all vertical phases and points into one tensor for each phase."""
         return list(torch.split(points, list(self.rows.points)))
-
-
-def _to_points(
-    rows: Float[Tensor, "points h"],
-    columns: Float[Tensor, "pairs s w"],
-    data: Float[Tensor, "n h w"],
-    points: Float[Tensor, "pairs points s n"],
-) -> Iterator[Float[Tensor, "points s n"]]:
-    """Write rows · data · columnsᵀ to `points`, one pair after another, and yield each; pairs may share memory."""
-    n, h, w = data.shape
-    pairs, s, _ = columns.shape
-    strips = points.new_empty(pairs * s, n * h)
-    # only what is in another type must pass through the cache
-    for piece in _pieces(n, h * w * points.element_size()) if data.dtype != points.dtype else [slice(0, n)]:
-        flat = data[piece].reshape(-1, w).to(points.dtype)
-        torch.mm(columns.flatten(0, 1), flat.t(), out=strips[:, piece.start * h : piece.stop * h])
-    for pair, target in zip(strips.view(pairs, s, n, h), points, strict=True):
-        for tile, places in enumerate(pair):
-            torch.mm(rows, places.t(), out=target[:, tile])
-        yield target
 
 
 def _pieces(count: int, bytes_of_one: int) -> Iterator[slice]:
@@ -183,9 +198,9 @@ def _correlate(
     rows, tiles = algorithm.rows, algorithm.tiles
     n, o = total.shape[2:]
     columns = algorithm.result_columns[group.points].flatten(0, 1)
-    products = total.new_empty(rows.points[0], rows.tiles * tiles * n, o)
-    strips = total.new_empty(rows.outputs, len(columns), n * o)
-    pairs = zip(group.order, algorithm.image_points(group, images, total), windows, strict=True)
+    products = algorithm.room("products", rows.points[0], rows.tiles * tiles * n, o)
+    strips = algorithm.room("result strips", rows.outputs, len(columns), n * o)
+    pairs = zip(group.order, algorithm.image_points(group, images), windows, strict=True)
     for (q, g), image_points, window_points in pairs:
         phases = zip(algorithm.phases(image_points), algorithm.phases(window_points), strict=True)
         for f, (image, window) in enumerate(phases):
@@ -229,9 +244,9 @@ def _spread(
     """Add what a group of pairs gives to the gradient in the image; the first group begins it."""
     n, h, _ = target.shape
     tiles = algorithm.tiles
-    points = target.new_empty(len(algorithm.image_rows), tiles, n)
+    points = algorithm.room("image", len(algorithm.image_rows), tiles, n)
     columns = algorithm.image_columns[group.pairs].flatten(0, 1)
-    strips = target.new_empty(len(columns), n, h)
+    strips = algorithm.room("strips", len(columns), n, h)
     pairs = enumerate(zip(algorithm.gradient_points(group, gradient), windows, strict=True))
     for pair, (products, window_points) in pairs:
         outputs = algorithm.phases(points.view(len(window_points), -1, windows.shape[-1]))
@@ -286,7 +301,7 @@ def _multiply(
 ) -> None:
     """Add the gradient in the windows' points that some images give; the first of a thread begin it."""
     gradients = algorithm.gradient_points(group, gradient)
-    pairs = zip(points, gradients, algorithm.image_points(group, images, gradient), strict=True)
+    pairs = zip(points, gradients, algorithm.image_points(group, images), strict=True)
     for target, products, image_points in pairs:
         for output, image in zip(algorithm.phases(target), algorithm.phases(image_points), strict=True):
             output.baddbmm_(products[: len(image)].mT, image, beta=int(not first))
