@@ -88,17 +88,21 @@ def test_results_are_printed_written_and_compared(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("tiny")
-def test_rows_of_other_benchmarks_stay_with_their_commit(tmp_path, capsys):
+def test_rows_that_are_not_measured_stay_with_their_commit(tmp_path, capsys):
     BENCHES.add("another", BENCHES.get("tiny"))
     file = tmp_path / "results.json"
     assert main(["bench", "--out", str(file)]) == 0
     first = json.loads(file.read_text())
     file.write_text(json.dumps({**first, "machine": {**first["machine"], "commit": "older"}}))
     assert main(["bench", "tiny", "--quick", "--out", str(file)]) == 0
+    *old, new = json.loads(file.read_text())["rows"]
+    assert old == [{**row, "commit": "older"} for row in first["rows"]]
+    assert (new["bench"], new["case"]) == ("tiny", {"batch": 1})
+    assert "commit" not in new
+    assert main(["bench", "tiny", "--out", str(file)]) == 0
     another, tiny = json.loads(file.read_text())["rows"]
-    assert another == {**first["rows"][0], "commit": "older"}
-    assert (tiny["bench"], tiny["case"]) == ("tiny", {"batch": 1})
-    assert "commit" not in tiny
+    assert another == old[0]
+    assert (tiny["bench"], tiny["case"]) == ("tiny", {"batch": 2})
 
 
 @pytest.mark.usefixtures("tiny")

@@ -40,8 +40,8 @@ class Bench:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What to measure."""
     out: Path | None = None
-    """Write the results here: a JSON file, or a folder in which it is named after the machine. Rows of benchmarks that
-    are not run now stay in it."""
+    """Write the results here: a JSON file, or a folder in which it is named after the machine. Rows of this machine
+    that are not measured now stay in it."""
     against: Path | None = None
     """Earlier results, a file or a folder of them: where a path gained less, by a fifth, exit status 1."""
     json: bool = False
@@ -61,11 +61,15 @@ def main(args: list[str]) -> int:
     before = None if options.against is None else _read(options.against, machine)
     path = None if options.out is None else _find_file(options.out, machine)
     # before anything is measured: a file that cannot be added to must not cost a measurement
-    kept = _find_kept_rows(path, options.names, machine)
+    earlier = [] if path is None or not (options.names or options.quick) else _find_rows(path, machine)
     show = None if options.json else _Table().row
     results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=show)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        anew = {_key(row) for row in results["rows"]}
+        # a benchmark that is run whole drops the cases that it no longer has
+        dropped = () if options.quick else options.names
+        kept = [row for row in earlier if row["bench"] not in dropped and _key(row) not in anew]
         rows = sorted([*kept, *results["rows"]], key=lambda row: row["bench"])
         write_text(path, json.dumps({**results, "rows": rows}, indent=1) + "\n")
     behind = [] if before is None else _compare(results, before)
@@ -95,15 +99,15 @@ def _read(path: Path, machine: str) -> Results:
     return results
 
 
-def _find_kept_rows(path: Path | None, names: tuple[str, ...], machine: str) -> list[Row]:
-    """Rows of benchmarks that are not run now, in earlier results of this machine, with the commit they belong to."""
-    if not names or path is None or not path.exists():
+def _find_rows(path: Path, machine: str) -> list[Row]:
+    """The rows of earlier results of this machine, with the commit they belong to."""
+    if not path.exists():
         return []
     before = _read(path, machine)
     if label(before["machine"]) != machine:
         return []
     commit = str(before["machine"]["commit"])
-    return [{**row, "commit": row.get("commit", commit)} for row in before["rows"] if row["bench"] not in names]
+    return [{**row, "commit": row.get("commit", commit)} for row in before["rows"]]
 
 
 def _compare(results: Results, before: Results) -> list[str]:
