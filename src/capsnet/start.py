@@ -13,7 +13,7 @@ _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 # M_MMAP_THRESHOLD: larger blocks are the operating system's own. M_TRIM_THRESHOLD: the heap of the others does not
 # shrink and grow at each step. M_ARENA_MAX: threads share it.
-_OPTIONS = {-3: 4 << 20, -1: 400 << 20, -8: 1}
+_OPTIONS = {-3: 8 << 20, -1: 400 << 20, -8: 1}
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def _keep_garbage() -> None:
 
 
 def return_memory() -> bool:
-    """From now on let freed tensors of more than 4 MB go back to the operating system at once.
+    """From now on let freed tensors of more than 8 MB go back to the operating system at once.
 
     glibc by itself keeps blocks of up to 32 MB, between which the next tensors do not fit: a process that trains the
     paper's network then holds half as much again (dev/LOG.md). Huge pages make up for the time that new memory takes;
