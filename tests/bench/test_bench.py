@@ -1,11 +1,13 @@
 """Benchmarks measure what they say, and a path that gained less is found."""
 
 import json
+import subprocess
+from dataclasses import replace
 
 import pytest
 import torch
 
-from capsnet.bench import BENCHES, routings, run
+from capsnet.bench import BENCHES, routings, run, runner
 from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
 from capsnet.bench.measure import interleave, spread
 from capsnet.bench.memory import added_megabytes
@@ -62,7 +64,7 @@ def test_path_that_gained_less_by_a_fifth_is_found():
 def tiny(monkeypatch):
     """One benchmark of two paths that take no time."""
     monkeypatch.setattr(BENCHES, "_values", {})
-    monkeypatch.setattr("capsnet.bench.bench.find_ceilings", lambda device: CEILINGS)
+    monkeypatch.setattr("capsnet.bench.runner.find_ceilings", lambda device: CEILINGS)
     works = {"plain": lambda: torch.ones(300, 300) @ torch.ones(300, 300), "fused": lambda: None}
 
     def jobs(device, quick):
@@ -136,7 +138,7 @@ def test_faults_of_the_users_are_one_line(words, fault, capsys):
 
 
 def test_routing_is_measured_with_its_memory(monkeypatch):
-    monkeypatch.setattr("capsnet.bench.bench.find_ceilings", lambda device: CEILINGS)
+    monkeypatch.setattr("capsnet.bench.runner.find_ceilings", lambda device: CEILINGS)
     rows = run(["routing"], CPU, quick=True, rounds=1)["rows"]
     assert all(path["median"] > 0 for found in rows for path in found["times"].values())
     assert rows[1]["megabytes"]["fused"] < rows[1]["megabytes"]["plain"] / 5
@@ -150,13 +152,38 @@ def test_training_step_takes_at_most_half_the_memory(monkeypatch):
     assert fused < plain / 2
 
 
+@pytest.mark.usefixtures("tiny")
+def test_training_is_measured_in_a_process_of_its_own(tmp_path, monkeypatch):
+    expected = {"bench": "apart", "case": {"batch": 3}}
+    BENCHES.add("apart", replace(BENCHES.get("tiny"), trains=True))
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho '{json.dumps(expected)}'\nexit $STATUS\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    monkeypatch.setenv("STATUS", "0")
+    assert run(["apart", "tiny"], CPU, quick=True)["rows"][0] == expected
+    monkeypatch.setenv("STATUS", "3")
+    with pytest.raises(subprocess.CalledProcessError, match="the benchmark apart"):
+        run(["apart"], CPU)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_that_process_returns_memory_and_prints_a_row_on_a_line(monkeypatch, capsys):
+    done = []
+    monkeypatch.setattr(runner, "return_memory", lambda: done.append(True))
+    runner.main(json.dumps(["tiny", "cpu", CEILINGS, True, 2]))
+    assert done == [True]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["case"] == {"batch": 1}
+
+
 TINY = {"side": 1, "types": 6, "kernel": 1, "stride": 1, "dim": 4, "parents": 2, "parent dim": 16}
 
 
 def test_every_routing_is_measured_in_the_same_layer(monkeypatch):
     monkeypatch.setattr(routings, "DENSE", TINY)
     monkeypatch.setattr("capsnet.bench.routings.added_megabytes", lambda bench, label, device, *sizes: sum(sizes))
-    monkeypatch.setattr("capsnet.bench.bench.find_ceilings", lambda device: CEILINGS)
+    monkeypatch.setattr("capsnet.bench.runner.find_ceilings", lambda device: CEILINGS)
     forward, both = run(["routings"], CPU, quick=True, rounds=1)["rows"]
     assert set(ROUTINGS.names()) < set(forward["times"])
     assert next(iter(forward["times"])) == "uniform"

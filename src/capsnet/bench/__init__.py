@@ -2,8 +2,8 @@
 
 from capsnet.bench import convolution, inference, routing, routings, startup, step
 from capsnet.bench.bench import BENCHES as BENCHES
-from capsnet.bench.bench import Results as Results
 from capsnet.bench.bench import Row as Row
-from capsnet.bench.bench import run as run
+from capsnet.bench.runner import Results as Results
+from capsnet.bench.runner import run as run
 
 __all__ = ["BENCHES", "Results", "Row", "convolution", "inference", "routing", "routings", "run", "startup", "step"]

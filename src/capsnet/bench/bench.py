@@ -1,12 +1,12 @@
-"""What a benchmark is, and how all of them are run."""
+"""What a benchmark is, and how one case of it is measured."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 import torch
 
-from capsnet.bench.machine import Ceilings, describe, find_ceilings
+from capsnet.bench.machine import Ceilings
 from capsnet.bench.measure import Spread, Work, interleave
 from capsnet.registry import Registry
 
@@ -32,14 +32,6 @@ class Row(TypedDict):
     megabytes: NotRequired[dict[str, float]]
     votes: NotRequired[float]
     commit: NotRequired[str]
-
-
-class Results(TypedDict):
-    """What `benchmarks/results` holds of one machine."""
-
-    machine: dict[str, object]
-    ceilings: Ceilings
-    rows: list[Row]
 
 
 @dataclass(frozen=True)
@@ -71,41 +63,16 @@ class Bench:
         jobs: gives its cases, one at a time, fewer where it is told to be quick.
         summary: one line.
         rounds: how often each path is timed.
+        trains: what `capsnet train` does is measured, in a process that treats memory as it does.
     """
 
     jobs: Callable[[torch.device, bool], Iterator[Job]]
     summary: str
     rounds: int = 9
+    trains: bool = False
 
 
 BENCHES: Registry[Bench] = Registry("benchmark")
-
-
-def run(
-    names: Sequence[str],
-    device: torch.device,
-    *,
-    quick: bool = False,
-    rounds: int = 0,
-    show: Callable[[Row, Ceilings], None] | None = None,
-) -> Results:
-    """Run benchmarks.
-
-    Args:
-        names: of `BENCHES`; none: all.
-        device: what is measured.
-        quick: the paper's sizes only.
-        rounds: how often each path is timed; 0: as each benchmark has it.
-        show: is given each row when it is done.
-    """
-    ceilings, rows = find_ceilings(device), []
-    for name in names or BENCHES.names():
-        bench = BENCHES.get(name)
-        for job in bench.jobs(device, quick):
-            rows.append(measure(name, job, device, ceilings, rounds or bench.rounds))
-            if show is not None:
-                show(rows[-1], ceilings)
-    return {"machine": describe(device), "ceilings": ceilings, "rows": rows}
 
 
 def measure(name: str, job: Job, device: torch.device, ceilings: Ceilings, rounds: int) -> Row:

@@ -56,9 +56,10 @@ def _forget_peak() -> None:
 
 def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
     """Measure one path and print it."""
-    from capsnet.bench import routing, routings, step
+    from capsnet.bench import BENCHES, routing, routings, step
 
-    return_memory()
+    if BENCHES.get(bench).trains:
+        return_memory()
     device, numbers = torch.device(device_name), [int(size) for size in sizes]
     # libraries take memory of their own when they are first used: each path first does something small
     if bench == "routing":

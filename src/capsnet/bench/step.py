@@ -97,5 +97,5 @@ def sides(device: torch.device, quick: bool) -> Iterator[Job]:
         yield Job({"batch": 16, "image": side}, make_paths(device, 16, side), 16 * count_operations(side))
 
 
-BENCHES.add("step", Bench(jobs, "a training step of the paper's network: time and memory"))
-BENCHES.add("image-size", Bench(sides, "a training step of 16 images as they grow", rounds=3))
+BENCHES.add("step", Bench(jobs, "a training step of the paper's network: time and memory", trains=True))
+BENCHES.add("image-size", Bench(sides, "a training step of 16 images as they grow", rounds=3, trains=True))

@@ -13,7 +13,6 @@ from capsnet.bench.machine import Ceilings, describe, label
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
 from capsnet.errors import UserError
-from capsnet.start import return_memory
 from capsnet.training.device import resolve_device
 from capsnet.training.files import write_text
 
@@ -50,7 +49,6 @@ class Bench:
 
 def main(args: list[str]) -> int:
     """Measure and print; exit status 1 where a path fell behind."""
-    return_memory()
     options = parse(Bench, args)
     for name in options.names:
         BENCHES.get(name)
