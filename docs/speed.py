@@ -59,7 +59,8 @@ def _of_machine(results: Results, step: Row) -> list[str]:
 def _line(name: str, hardware: str, milliseconds: float, memory: str, ratio: float) -> str:
     seconds = milliseconds / 1e3 / BATCH * IMAGES
     gain = f" ({ratio:.1f} x)" if ratio not in (0, 1) else ""
-    return f"| {name} | {hardware} | {seconds:,.3g} s | {milliseconds:,.4g} ms{gain} | {memory} |"
+    epoch = f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
+    return f"| {name} | {hardware} | {epoch} s | {milliseconds:,.4g} ms{gain} | {memory} |"
 
 
 def fill(text: str) -> str:
