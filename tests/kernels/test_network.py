@@ -38,7 +38,7 @@ def test_every_gradient_is_within_twice_the_plain_paths_own_error(monkeypatch: p
         optimizer.zero_grad()
         find_losses(model, batch, 0.0005).total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    squares: dict[str, Tensor] = {}
+    errors: dict[str, list[Tensor]] = {}
     for batch in batches[STEPS:]:
         with kernels.use("plain"):
             exact = gradients(model, Batch(batch.inputs.double(), batch.labels, batch.targets.double()))
@@ -49,8 +49,10 @@ def test_every_gradient_is_within_twice_the_plain_paths_own_error(monkeypatch: p
         finally:
             torch.use_deterministic_algorithms(False)
         for name, expected in exact.items():
-            errors = [(found[name] - expected).square().sum() / expected.square().sum() for found in (plain, fused)]
-            squares[name] = squares.get(name, torch.zeros(2)) + torch.stack(errors)
-    assert len(squares) == len(list(model.parameters()))
-    ratios = {name: float((fused / plain).sqrt()) for name, (plain, fused) in squares.items()}
+            found = torch.stack([(path[name] - expected).norm() / expected.norm() for path in (plain, fused)])
+            errors.setdefault(name, []).append(found)
+    assert len(errors) == len(list(model.parameters()))
+    # the median: where rounding takes one number over the edge of a ReLU, that draw says nothing of the rest
+    medians = {name: torch.stack(found).median(0).values for name, found in errors.items()}
+    ratios = {name: float(fused / plain) for name, (plain, fused) in medians.items()}
     assert all(ratio < 2 for ratio in ratios.values()), ratios
