@@ -13,7 +13,7 @@ from capsnet.start import return_memory
 
 
 def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) -> float:
-    """Peak of one step of a benchmark's path above what its inputs take.
+    """Peak of one step of a benchmark's path above what its inputs take; of training, above what is held between steps.
 
     Args:
         bench: `"routing"`, `"routings"` or `"step"`.
