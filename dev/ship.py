@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import torch
-
-from capsnet.recipes import RECIPES
-from capsnet.training import Run, evaluate
 from capsnet.training.files import write_bytes, write_text
 from capsnet.training.pretrained import FOLDER
 from capsnet.training.weights import count_parameters, load_weights, read_tensors, to_bytes
+
+from capsnet.recipes import RECIPES
+from capsnet.training import Run, evaluate
 
 CARD = """# {name}
 

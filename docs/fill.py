@@ -13,8 +13,9 @@ import routing_pictures
 import speed
 from study_pages import write_pages
 
+from capsnet.inference import Evaluation
 from capsnet.recipes import RECIPES
-from capsnet.training import Evaluation, Run
+from capsnet.runs import Run
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- results: made by docs/fill.py from docs/runs -->", "<!-- end of results -->"

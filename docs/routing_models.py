@@ -22,9 +22,9 @@ from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.data import ImageData, load_data
 from capsnet.figures.coupling import find_grid
 from capsnet.layers import DenseCapsules, PrimaryCapsules
+from capsnet.losses.class_loss import class_loss
 from capsnet.models.model import CapsuleModel
 from capsnet.routing import ROUTINGS
-from capsnet.training.objective import class_loss
 
 FOLDER = Path(__file__).parent / "routings" / "pictures"
 STEPS, BATCH, SEED, TESTED = 250, 32, 0, 2000

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from capsnet.models import MODELS
-from capsnet.training import Run, RunConfig, train
+from capsnet.runs import Run, RunConfig
+from capsnet.training import train
 
 TINY = RunConfig(
     data="digits", model="capsnet-tiny", epochs=2, batch_size=32, limit=192, lr=3e-3, lr_decay=1.0, shift=1, seed=1

@@ -20,8 +20,8 @@ from capsnet.cli import VERBS
 from capsnet.data import DATASETS
 from capsnet.models import create_model, list_models
 from capsnet.recipes import RECIPES
+from capsnet.runs import RunConfig
 from capsnet.studies import STUDIES
-from capsnet.training import RunConfig
 
 ROOT = Path(__file__).parents[2]
 MARK = re.compile(r"<!-- site: ([\w-]+) -->")

@@ -12,9 +12,11 @@ with collecting_later():
 from capsnet import functional, layers, losses, routing
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
+from capsnet.inference import Evaluation, evaluate
 from capsnet.models import create_model, list_models
-from capsnet.training import Callback, Evaluation, Run, RunConfig, evaluate, load, train
-from capsnet.training.show import VIEWS, View
+from capsnet.runs import Run, RunConfig, load
+from capsnet.runs.show import VIEWS, View
+from capsnet.training import Callback, train
 
 
 @VIEWS.register("figures")

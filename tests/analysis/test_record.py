@@ -10,7 +10,7 @@ from capsnet.analysis.record import choose, choose_indices, fingerprint, read_re
 from capsnet.data import Dataset, ImageData, load_data
 from capsnet.errors import UserError
 from capsnet.models import create_model
-from capsnet.training import Run, load
+from capsnet.runs import Run, load
 
 
 @pytest.mark.parametrize("name", ANALYSES.names())

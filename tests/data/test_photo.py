@@ -7,8 +7,8 @@ from tests.data.canvases import make_canvas
 from capsnet.cli import main
 from capsnet.data import load_data
 from capsnet.data.photo import center_digit
-from capsnet.training import load
-from capsnet.training.evaluation import find_inputs
+from capsnet.inference.evaluate import find_inputs
+from capsnet.runs import load
 
 
 def draw_seven(size=(120, 90), ground=255, ink=0, width=6, at=(40, 20)):

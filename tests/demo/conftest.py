@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from capsnet.training.weights import ModelSpec, save_weights
+from capsnet.runs.weights import ModelSpec, save_weights
 
 
 class Served(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from capsnet.demo.look import MAX_BYTES, look, prepare, read_image, redraw
-from capsnet.training.weights import ModelSpec
+from capsnet.runs.weights import ModelSpec
 
 DIGITS = tuple("0123456789")
 

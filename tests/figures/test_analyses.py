@@ -9,7 +9,7 @@ from capsnet.analysis.record import analysis_path, read_record
 from capsnet.errors import UserError
 from capsnet.figures.analyses import in_order, write_analyses
 from capsnet.figures.subject import Subject
-from capsnet.training import Run
+from capsnet.runs import Run
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 from capsnet.errors import UserError
 from capsnet.figures.curves import draw_curves
 from capsnet.figures.style import to_png
+from capsnet.losses.class_loss import CLASS_LOSSES, LOSS_WORDS
 from capsnet.models.factory import model_loss
-from capsnet.training.objective import CLASS_LOSSES, LOSS_WORDS
 
 
 def rows(epochs, *, validated=True, decoded=True):

@@ -6,7 +6,7 @@ from capsnet.analysis import ANALYSES
 from capsnet.errors import UserError
 from capsnet.figures import FIGURES, draw_figures
 from capsnet.figures.style import MAX_BYTES
-from capsnet.training import Run
+from capsnet.runs import Run
 
 PLAIN = ["confusion", "coupling", "curves", "data", "manipulate", "pairs", "reconstructions", "structure"]
 KINDS = sorted([*PLAIN, *ANALYSES])

@@ -12,7 +12,7 @@ from capsnet.errors import UserError
 from capsnet.figures.draw import plan
 from capsnet.figures.report import build_page, command, write_report
 from capsnet.recipes import RECIPES
-from capsnet.training import Run
+from capsnet.runs import Run
 
 QUICKSTART = RECIPES.get("quickstart").config
 

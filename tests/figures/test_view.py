@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from capsnet.errors import UserError
-from capsnet.training import Run
+from capsnet.runs import Run
 
 
 @pytest.fixture

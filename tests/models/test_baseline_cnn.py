@@ -3,7 +3,7 @@ import torch
 
 from capsnet import create_model
 from capsnet.errors import UserError
-from capsnet.training.weights import count_parameters
+from capsnet.runs.weights import count_parameters
 
 
 @pytest.mark.parametrize(

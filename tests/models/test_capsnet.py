@@ -4,7 +4,7 @@ import torch
 from capsnet import create_model, list_models
 from capsnet.errors import UserError
 from capsnet.routing import ROUTINGS
-from capsnet.training.weights import count_parameters
+from capsnet.runs.weights import count_parameters
 
 
 def count(**options):

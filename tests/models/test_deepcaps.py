@@ -7,7 +7,7 @@ from capsnet import create_model
 from capsnet.errors import UserError
 from capsnet.layers import SharedDecoder, VolumeCapsules
 from capsnet.models.deepcaps import CapsuleCell
-from capsnet.training.weights import count_parameters
+from capsnet.runs.weights import count_parameters
 
 SMALL = {"stem_channels": 6, "types": 3, "dims": (2, 4, 4, 4), "class_dim": 5, "image_shape": (1, 20, 20)}
 

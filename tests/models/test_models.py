@@ -5,10 +5,10 @@ import torch
 
 from capsnet import create_model, list_models
 from capsnet.errors import UserError
+from capsnet.losses.class_loss import CLASS_LOSSES
 from capsnet.models import MODELS
 from capsnet.models.factory import model_options
-from capsnet.training.objective import CLASS_LOSSES
-from capsnet.training.weights import count_parameters
+from capsnet.runs.weights import count_parameters
 
 # the same networks with few channels, for the CPU
 SMALL = {

@@ -7,10 +7,10 @@ import pytest
 from tests.official import write_affnist, write_cifar10, write_mnist, write_smallnorb, write_svhn
 
 import capsnet
+from capsnet.inference.evaluate import evaluate, load_data_for
 from capsnet.recipes import RECIPES
+from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.training import train
-from capsnet.training.evaluation import evaluate, load_data_for
-from capsnet.training.weights import count_parameters, on_meta
 
 SMALL = {"stem_channels": 4, "primary_types": 2}
 WRITERS = {

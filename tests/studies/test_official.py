@@ -10,9 +10,9 @@ from tests.studies.test_runner import times
 from capsnet.cli import main
 from capsnet.errors import UserError
 from capsnet.models import MODELS
+from capsnet.runs import Run
 from capsnet.studies import STUDIES, make_table, plan, reproduce
 from capsnet.studies.markdown import to_markdown
-from capsnet.training import Run
 
 STEPS = {"steps": 2, "batch_size": 4}
 

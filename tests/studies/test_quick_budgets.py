@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from capsnet.models import create_model
+from capsnet.runs.weights import _NoDraws
 from capsnet.studies import STUDIES, plan
-from capsnet.training.weights import _NoDraws
 
 # measured on two cores of an AMD EPYC: 123 images a second of the network for MNIST, 0.20e9 each, less a fifth
 TRAINED = 20e9

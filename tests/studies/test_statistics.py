@@ -1,7 +1,7 @@
 import pytest
 
+from capsnet.inference.evaluate import wilson_interval
 from capsnet.studies.statistics import mean_and_std, student_tail, welch_test
-from capsnet.training.evaluation import wilson_interval
 
 
 @pytest.mark.parametrize(

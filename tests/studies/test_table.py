@@ -5,9 +5,9 @@ from math import sqrt
 
 import pytest
 
+from capsnet.inference.evaluate import wilson_interval
 from capsnet.studies.markdown import to_markdown
 from capsnet.studies.statistics import welch_test
-from capsnet.training.evaluation import wilson_interval
 
 
 def results(folder, row):

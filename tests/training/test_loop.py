@@ -10,7 +10,9 @@ from tests.conftest import TINY
 from capsnet.cli.train import _print_result
 from capsnet.data import load_data
 from capsnet.errors import UserError
-from capsnet.training import Diverged, Run, objective, train
+from capsnet.losses import class_loss as objective
+from capsnet.runs import Run
+from capsnet.training import Diverged, train
 from capsnet.training import loop as module
 from capsnet.training.loop import Job
 

@@ -10,14 +10,15 @@ from capsnet import create_model
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.data import load_data
 from capsnet.figures import draw_figures
+from capsnet.inference.evaluate import evaluate_model
 from capsnet.losses import margin_loss
+from capsnet.losses.class_loss import class_loss
 from capsnet.models.baseline_cnn import BaselineCNN
 from capsnet.models.factory import MODELS, Preset
 from capsnet.training import train
 from capsnet.training.batches import Batch
-from capsnet.training.evaluation import evaluate_model
 from capsnet.training.loop import Job
-from capsnet.training.objective import class_loss, find_losses
+from capsnet.training.objective import find_losses
 
 SMALL = {"channels": (4,), "kernel_sizes": (5,), "hidden": (32,)}
 

@@ -14,9 +14,9 @@ from capsnet import __version__
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.data import Dataset, ImageData
 from capsnet.errors import UserError
-from capsnet.training.evaluation import match_classes
-from capsnet.training.files import write_json
-from capsnet.training.run import Run
+from capsnet.inference.evaluate import match_classes
+from capsnet.runs.files import write_json
+from capsnet.runs.folder import Run
 
 
 class Record(TypedDict):

@@ -12,7 +12,7 @@ from capsnet.analysis.watch import read
 from capsnet.capsules import Capsules
 from capsnet.data import ImageData
 from capsnet.errors import UserError
-from capsnet.training.evaluation import predict_batches
+from capsnet.inference.evaluate import predict_batches
 
 
 class ClassGaussian(TypedDict):

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from capsnet.training.evaluation import wilson_interval
+from capsnet.inference.evaluate import wilson_interval
 
 
 class Share(TypedDict):

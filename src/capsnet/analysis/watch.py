@@ -13,8 +13,8 @@ from capsnet.data import ImageData
 from capsnet.data.color import standardize_images
 from capsnet.data.inputs import Inputs
 from capsnet.errors import UserError
+from capsnet.inference.evaluate import predict_batches
 from capsnet.layers import DenseCapsules
-from capsnet.training.evaluation import predict_batches
 
 
 class Watched(NamedTuple):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from capsnet.bench.bench import BENCHES, Bench, Job
-from capsnet.training.weights import ModelSpec, save_weights
+from capsnet.runs.weights import ModelSpec, save_weights
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:

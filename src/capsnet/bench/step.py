@@ -15,8 +15,8 @@ from capsnet.bench.memory import added_megabytes
 from capsnet.data import ImageData
 from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.models import create_model
+from capsnet.runs.config import Execution, Precision, RunConfig
 from capsnet.training.batches import Batch, Batches
-from capsnet.training.config import Execution, Precision, RunConfig
 from capsnet.training.device import place_model, resolve_precision
 from capsnet.training.objective import find_losses
 from capsnet.training.step import Step

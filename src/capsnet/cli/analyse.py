@@ -8,7 +8,7 @@ import tyro
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
-from capsnet.training import Run
+from capsnet.runs import Run
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from capsnet.bench.machine import Ceilings, describe, label
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
 from capsnet.errors import UserError
+from capsnet.runs.files import write_text
 from capsnet.training.device import resolve_device
-from capsnet.training.files import write_text
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from capsnet.cli.parse import parse
 from capsnet.data import Dataset, load_data
 from capsnet.data.examples import example_images
 from capsnet.errors import UserError
-from capsnet.training.files import write_bytes
+from capsnet.runs.files import write_bytes
 
 _SHADES = " ░▒▓█"
 

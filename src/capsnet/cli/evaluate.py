@@ -10,11 +10,12 @@ from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
 from capsnet.data import Dataset
 from capsnet.errors import UserError
+from capsnet.inference import Evaluation, evaluate
+from capsnet.inference.evaluate import load_data_for
+from capsnet.losses.class_loss import LOSS_WORDS
 from capsnet.models.ensemble import Ensemble
-from capsnet.training import Evaluation, evaluate, load
+from capsnet.runs import load
 from capsnet.training.device import resolve_device
-from capsnet.training.evaluation import load_data_for
-from capsnet.training.objective import LOSS_WORDS
 
 
 @dataclass(frozen=True)

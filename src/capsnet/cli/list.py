@@ -11,8 +11,8 @@ from capsnet.models import MODELS
 from capsnet.recipes import RECIPES
 from capsnet.registry import Registry
 from capsnet.routing import ROUTINGS
+from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.studies import STUDIES
-from capsnet.training.pretrained import list_pretrained, model_card
 
 
 @dataclass(frozen=True)

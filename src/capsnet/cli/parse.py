@@ -11,7 +11,7 @@ from typing import TypeVar
 import tyro
 
 from capsnet.errors import UserError
-from capsnet.training.config import Option
+from capsnet.runs.config import Option
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
 from capsnet.data.images import prepare_image
 from capsnet.errors import UserError
-from capsnet.training import load
-from capsnet.training.evaluation import find_inputs
-from capsnet.training.files import write_bytes
+from capsnet.inference.evaluate import find_inputs
+from capsnet.runs import load
+from capsnet.runs.files import write_bytes
 
 
 @dataclass(frozen=True)

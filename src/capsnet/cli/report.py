@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from capsnet.cli.parse import parse
-from capsnet.training import Run
+from capsnet.runs import Run
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import tyro
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
+from capsnet.runs.config import Execution
 from capsnet.start import return_memory
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.markdown import to_markdown
-from capsnet.training.config import Execution
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def main(args: list[str]) -> None:
     if not figure.is_file() or figure.stat().st_mtime < newest:
         from capsnet.figures.study import draw_study
         from capsnet.figures.style import to_png
-        from capsnet.training.files import write_bytes
+        from capsnet.runs.files import write_bytes
 
         write_bytes(figure, to_png(draw_study(table, folder, study.figure)))
     if options.json:

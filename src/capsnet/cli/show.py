@@ -10,14 +10,15 @@ import tyro
 from capsnet.cli.parse import parse
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
+from capsnet.inference import Evaluation
 from capsnet.models import MODELS, create_model
 from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
+from capsnet.runs import Run
+from capsnet.runs.pretrained import list_pretrained, model_card
+from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.studies import STUDIES
-from capsnet.training import Evaluation, Run
-from capsnet.training.pretrained import list_pretrained, model_card
-from capsnet.training.weights import count_parameters, on_meta
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
+from capsnet.inference import Evaluation
 from capsnet.recipes import RECIPES
+from capsnet.runs import Run, RunConfig
+from capsnet.runs.config import Option
 from capsnet.start import return_memory
-from capsnet.training import Evaluation, Run, RunConfig, train
-from capsnet.training.config import Option
+from capsnet.training import train
 
 # what may change when a run goes on: how long, and on what
 _FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir"))

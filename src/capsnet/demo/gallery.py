@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from capsnet.errors import UserError
-from capsnet.training import load
-from capsnet.training.pretrained import list_pretrained
+from capsnet.runs import load
+from capsnet.runs.pretrained import list_pretrained
 
 
 class Gallery:

@@ -22,9 +22,9 @@ from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.data.images import digit_image, fit_image, open_image
 from capsnet.errors import UserError
 from capsnet.figures.coupling import Grid, coupling_shares, find_grid
+from capsnet.inference.evaluate import find_inputs
 from capsnet.models.efficient_capsnet import EfficientCapsNet
-from capsnet.training.evaluation import find_inputs
-from capsnet.training.weights import count_parameters
+from capsnet.runs.weights import count_parameters
 
 MAX_BYTES = 10_000_000
 _LONGEST_SIDE = 1024

@@ -10,8 +10,8 @@ from capsnet.analysis.record import analysis_path, fingerprint, read_record, wri
 from capsnet.errors import UserError
 from capsnet.figures.draw import render, write_figure
 from capsnet.figures.subject import FIGURES, Subject
+from capsnet.runs.folder import Run
 from capsnet.training.device import resolve_device
-from capsnet.training.run import Run
 
 
 class Analysed(NamedTuple):

@@ -16,7 +16,7 @@ from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, new_figure, plain, styled
 from capsnet.figures.subject import Seen, Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
-from capsnet.training.evaluation import find_inputs
+from capsnet.inference.evaluate import find_inputs
 
 _IMAGES = 6
 _SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])

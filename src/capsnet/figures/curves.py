@@ -11,9 +11,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, GREEN, GREY, ORANGE, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
+from capsnet.inference.evaluate import Evaluation
+from capsnet.losses.class_loss import LOSS_WORDS
 from capsnet.models.factory import model_loss
-from capsnet.training.evaluation import Evaluation
-from capsnet.training.objective import LOSS_WORDS
 
 Row = Mapping[str, float]
 # with more rows than that, a single one is noise behind their running mean

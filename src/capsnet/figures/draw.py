@@ -8,8 +8,8 @@ from capsnet.data import Dataset
 from capsnet.errors import UserError
 from capsnet.figures.style import to_png
 from capsnet.figures.subject import FIGURES, Drawing, Subject
-from capsnet.training.files import write_bytes
-from capsnet.training.run import Run
+from capsnet.runs.files import write_bytes
+from capsnet.runs.folder import Run
 
 
 def draw_figures(run: Run, *, overwrite: bool = False, data: Dataset | None = None) -> list[Path]:

@@ -20,8 +20,8 @@ from capsnet.errors import UserError
 from capsnet.figures.style import INK, ORANGE, axes_at, new_figure, plain, styled
 from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Subject, reconstruct
 from capsnet.figures.tiles import montage, show, to_tiles
-from capsnet.training.evaluation import match_classes
-from capsnet.training.pair_metrics import exact_pairs, find_pairs, match_found
+from capsnet.inference.evaluate import match_classes
+from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
 
 _COLUMNS, _GAP, _WIDTH, _LEFT = 8, 2, 8.0, 1.25
 

@@ -16,13 +16,13 @@ from capsnet.figures.draw import plan, render, write_figure
 from capsnet.figures.page import PAGE, STYLE
 from capsnet.figures.sections import analysis_section, left_out_section
 from capsnet.figures.subject import FIGURES, Subject
+from capsnet.inference.evaluate import Evaluation
+from capsnet.losses.class_loss import LOSS_WORDS
 from capsnet.models.factory import model_loss
 from capsnet.recipes import RECIPES
-from capsnet.training.config import RunConfig
-from capsnet.training.evaluation import Evaluation
-from capsnet.training.files import write_text
-from capsnet.training.objective import LOSS_WORDS
-from capsnet.training.run import Run
+from capsnet.runs.config import RunConfig
+from capsnet.runs.files import write_text
+from capsnet.runs.folder import Run
 
 
 def write_report(run: Run, *, overwrite: bool = False) -> Path:

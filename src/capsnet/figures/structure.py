@@ -14,7 +14,7 @@ from capsnet.capsules import CapsNetOutput
 from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, bare, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.layers import DenseCapsules, PrimaryCapsules
-from capsnet.training.weights import count_parameters
+from capsnet.runs.weights import count_parameters
 
 _WIDTH, _ROW = 8.0, 2.75
 

@@ -14,8 +14,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.runs.folder import Run
 from capsnet.studies.table import RowEntry, Table
-from capsnet.training.run import Run
 
 _WIDTH, _ROW = 8.0, 0.36
 # inches a character of a label takes

@@ -17,10 +17,10 @@ from capsnet.capsules import Capsules
 from capsnet.data import Dataset, ImageData, load_data
 from capsnet.data.pairs import Pairing, draw_pairs
 from capsnet.errors import UserError
+from capsnet.inference.evaluate import Evaluation, match_classes, predict_batches
+from capsnet.inference.pair_metrics import find_pairs, match_found
 from capsnet.registry import Registry
-from capsnet.training.evaluation import Evaluation, match_classes, predict_batches
-from capsnet.training.pair_metrics import find_pairs, match_found
-from capsnet.training.run import Run
+from capsnet.runs.folder import Run
 
 LOOK_AT = 1000
 

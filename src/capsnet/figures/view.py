@@ -11,9 +11,9 @@ from capsnet.figures.draw import plan
 from capsnet.figures.report import write_report
 from capsnet.figures.style import to_png
 from capsnet.figures.subject import FIGURES, Drawing, Subject
-from capsnet.training.evaluation import Evaluation
-from capsnet.training.run import Run
-from capsnet.training.show import Picture, Pictures, embed
+from capsnet.inference.evaluate import Evaluation
+from capsnet.runs.folder import Run
+from capsnet.runs.show import Picture, Pictures, embed
 
 
 class RunView:

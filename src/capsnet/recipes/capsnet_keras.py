@@ -3,7 +3,7 @@
 import math
 
 from capsnet.recipes.recipe import Recipe, add_recipe
-from capsnet.training.config import RunConfig
+from capsnet.runs.config import RunConfig
 
 _SOURCE = "github.com/XifengGuo/CapsNet-Keras"
 _SHIFT = (

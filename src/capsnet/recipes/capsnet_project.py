@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from capsnet.recipes.recipe import Recipe, add_recipe
-from capsnet.training.config import RunConfig
+from capsnet.runs.config import RunConfig
 
 _THREE = Recipe(
     RunConfig(

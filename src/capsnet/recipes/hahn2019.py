@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from capsnet.recipes.recipe import UNCHECKED, Recipe, add_recipe
-from capsnet.training.config import RunConfig
+from capsnet.runs.config import RunConfig
 
 _SOURCE = "Hahn, Pyeon, Kim, NeurIPS 2019"
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from capsnet.recipes.recipe import UNCHECKED, Recipe, add_recipe
-from capsnet.training.config import RunConfig
+from capsnet.runs.config import RunConfig
 
 _SOURCE = "Mazzia, Salvetti, Chiaberge, Scientific Reports 2021"
 _REPORTED = "test error 0.26 % on average, weights chosen on the test set"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from capsnet.recipes.recipe import Recipe, add_recipe
-from capsnet.training.config import RunConfig
+from capsnet.runs.config import RunConfig
 
 _SOURCE = "Rajasegaran et al., CVPR 2019"
 _TRAINING = RunConfig(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from capsnet.registry import Registry
-from capsnet.training.config import RunConfig
+from capsnet.runs.config import RunConfig
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from capsnet.recipes.recipe import Recipe, add_recipe
-from capsnet.training.config import RunConfig
+from capsnet.runs.config import RunConfig
 
 _REPORTED = "test error 0.25 ± 0.005 % (3 routing iterations, with reconstruction, n = 3)"
 

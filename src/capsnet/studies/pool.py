@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
+from capsnet.runs.folder import Run
 from capsnet.studies.study import Task
-from capsnet.training.run import Run
 from capsnet.training.stop import StopRequest, stop_on_signal
 
 _LOOK_SECONDS = 0.1

@@ -12,14 +12,15 @@ from typing import Any
 
 from capsnet.data import load_data
 from capsnet.errors import UserError
+from capsnet.runs import Run
+from capsnet.runs.config import Execution, RunConfig
+from capsnet.runs.files import write_text
 from capsnet.studies.markdown import to_markdown
 from capsnet.studies.pool import run_pool
 from capsnet.studies.study import STUDIES, Changes, Study, Task, plan
 from capsnet.studies.table import Table, make_table
 from capsnet.studies.together import TogetherResult, evaluate_together, find_members, read_together
-from capsnet.training import Run, train
-from capsnet.training.config import Execution, RunConfig
-from capsnet.training.files import write_text
+from capsnet.training import train
 
 # where and how a run computes and where its data lies do not make it another run
 _FREE = ("device", "execution", "data_dir")

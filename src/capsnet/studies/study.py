@@ -8,7 +8,7 @@ from typing import Literal
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import Registry, did_you_mean
-from capsnet.training.config import Execution, RunConfig
+from capsnet.runs.config import Execution, RunConfig
 
 Changes = Mapping[str, object]
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
+from capsnet.inference.evaluate import wilson_interval
+from capsnet.runs.folder import Run, RunResult
 from capsnet.studies.statistics import SIGNIFICANT, mean_and_std, welch_test
 from capsnet.studies.study import STUDIES, Changes, Reported, Row, Study, Task
 from capsnet.studies.together import TogetherResult
-from capsnet.training.evaluation import wilson_interval
-from capsnet.training.run import Run, RunResult
 
 
 class PaperEntry(TypedDict):

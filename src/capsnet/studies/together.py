@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from capsnet.inference.evaluate import evaluate
 from capsnet.models.ensemble import Ensemble
+from capsnet.runs.files import write_json
+from capsnet.runs.folder import Run, SplitResult
+from capsnet.runs.weights import count_parameters
 from capsnet.studies.study import Task, Together
 from capsnet.training.device import resolve_device
-from capsnet.training.evaluation import evaluate
-from capsnet.training.files import write_json
-from capsnet.training.run import Run, SplitResult
 from capsnet.training.setup import load_dataset
-from capsnet.training.weights import count_parameters
 
 _FILE = "together.json"
 

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 from capsnet.errors import UserError
+from capsnet.runs.config import RunConfig
 from capsnet.start import return_memory
 from capsnet.studies.runner import run_task
-from capsnet.training.config import RunConfig
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from capsnet.errors import UserError
-from capsnet.training.run import RunResult
+from capsnet.runs.folder import RunResult
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import nn
 from capsnet import __version__
 from capsnet.errors import UserError
 from capsnet.layers import DenseCapsules
-from capsnet.training.weights import count_parameters
+from capsnet.runs.weights import count_parameters
 
 
 def resolve_device(name: str) -> torch.device:

@@ -15,11 +15,17 @@ from torch import Tensor, nn
 from capsnet.data import Dataset, ImageData
 from capsnet.data.inputs import Draws
 from capsnet.errors import UserError
+from capsnet.inference.evaluate import Evaluation, evaluate_part
+from capsnet.inference.examples import draw_examples
 from capsnet.models.factory import model_options
+from capsnet.runs.checkpoint import State, load_checkpoint, save_checkpoint
+from capsnet.runs.config import RunConfig
+from capsnet.runs.files import check_space, write_json, write_text
+from capsnet.runs.folder import Run, RunResult, check_new, new_folder
+from capsnet.runs.metrics import MetricsFile
+from capsnet.runs.weights import ModelSpec, count_parameters, on_meta, save_weights
 from capsnet.training.batches import Batches, take
 from capsnet.training.callback import Callback, CallbackError, Callbacks, Start, Validation
-from capsnet.training.checkpoint import State, load_checkpoint, save_checkpoint
-from capsnet.training.config import RunConfig
 from capsnet.training.device import (
     check_memory,
     describe_environment,
@@ -28,17 +34,11 @@ from capsnet.training.device import (
     resolve_precision,
     seed_everything,
 )
-from capsnet.training.evaluation import Evaluation, evaluate_part
-from capsnet.training.examples import draw_examples
-from capsnet.training.files import check_space, write_json, write_text
-from capsnet.training.metrics import MetricsFile
 from capsnet.training.progress import Reporter
-from capsnet.training.run import Run, RunResult, check_new, new_folder
 from capsnet.training.setup import augmentation, load_dataset, specify, split_training
 from capsnet.training.step import Step
 from capsnet.training.stop import StopRequest, stop_on_signal
 from capsnet.training.tensorboard import TensorBoard
-from capsnet.training.weights import ModelSpec, count_parameters, on_meta, save_weights
 
 # in the order of `Step.totals`
 MEANS = ("loss", "margin_loss", "reconstruction_loss", "accuracy")

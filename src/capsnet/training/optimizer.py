@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
-from capsnet.training.config import RunConfig
+from capsnet.runs.config import RunConfig
 
 
 def make_optimizer(model: nn.Module, config: RunConfig, device: torch.device) -> Optimizer:

@@ -11,8 +11,8 @@ from capsnet.data.augment import draw_shifts, shift_images
 from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
-from capsnet.training.config import RunConfig
-from capsnet.training.weights import ModelSpec
+from capsnet.runs.config import RunConfig
+from capsnet.runs.weights import ModelSpec
 
 _ROUTING = ("routing", "iterations")
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from capsnet.data.inputs import Draws
 from capsnet.errors import UserError
+from capsnet.runs.config import RunConfig
 from capsnet.training.batches import Batches
-from capsnet.training.config import RunConfig
 from capsnet.training.objective import find_losses
 from capsnet.training.optimizer import make_optimizer
 

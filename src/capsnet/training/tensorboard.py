@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capsnet.errors import UserError
+from capsnet.runs.folder import RunResult
 from capsnet.training.callback import Callback, Start, Validation
-from capsnet.training.run import RunResult
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -1,6 +1,6 @@
 import math
 
-from capsnet.training.rows import Rows
+from capsnet.runs.rows import Rows
 
 ROWS = Rows([{"step": 1.0, "loss": 0.25}, {"step": 20.0, "loss": 0.125, "validation_accuracy": 0.5}])
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from capsnet.data import ImageData
 from capsnet.data.pairs import Pairing, fixed_pairs
-from capsnet.training.evaluation import predict_batches
+from capsnet.inference.evaluate import predict_batches
 
 
 @torch.no_grad()

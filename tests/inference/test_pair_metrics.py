@@ -1,6 +1,6 @@
 import torch
 
-from capsnet.training.pair_metrics import exact_pairs, find_pairs, match_found
+from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
 
 LABELS = torch.tensor([[3, 1], [3, 1], [3, 1], [3, 1], [3, 1]])
 FOUND = torch.tensor([[3, 1], [1, 3], [1, 4], [5, 3], [7, 6]])

@@ -18,7 +18,7 @@ from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import create_model
-from capsnet.training.files import write_bytes
+from capsnet.runs.files import write_bytes
 
 FORMAT_VERSION = 2
 

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 import capsnet
 from capsnet.errors import UserError
-from capsnet.training.evaluation import find_inputs
+from capsnet.inference.evaluate import find_inputs
 
 
 def test_loaded_model_is_the_one_that_was_saved(tiny_run):
@@ -28,7 +28,7 @@ def test_loading_draws_no_random_number(tiny_run):
 def rewrite(tiny_run, path, change, metadata=None):
     source = tiny_run.folder / "weights.safetensors"
     tensors = load_file(source)
-    with capsnet.training.weights.safe_open(source, framework="pt") as file:
+    with capsnet.runs.weights.safe_open(source, framework="pt") as file:
         original = file.metadata()
     change(tensors)
     save_file(tensors, path, original if metadata is None else metadata(original))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from capsnet.errors import UserError
-from capsnet.training.files import write_text
+from capsnet.runs.files import write_text
 
 COLUMNS = (
     "step",

@@ -13,10 +13,10 @@ from capsnet.data import Dataset, ImageData, load_data
 from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing, fixed_pairs
 from capsnet.errors import UserError
+from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
 from capsnet.losses import reconstruction_loss
-from capsnet.training.objective import class_loss, each_label
-from capsnet.training.pair_metrics import exact_pairs, find_pairs, match_found
-from capsnet.training.run import Run, SplitResult
+from capsnet.losses.class_loss import class_loss, each_label
+from capsnet.runs.folder import Run, SplitResult
 
 _BATCH = 128
 

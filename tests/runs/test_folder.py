@@ -3,7 +3,7 @@ import json
 import pytest
 
 from capsnet.errors import UserError
-from capsnet.training import Run, RunConfig
+from capsnet.runs import Run, RunConfig
 
 
 def test_folders_that_are_no_runs_are_refused(tmp_path):

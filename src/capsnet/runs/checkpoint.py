@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from capsnet.errors import UserError
-from capsnet.training.files import write_bytes
-from capsnet.training.weights import fill_model, read_tensors, to_bytes
+from capsnet.runs.files import write_bytes
+from capsnet.runs.weights import fill_model, read_tensors, to_bytes
 
 
 @dataclass

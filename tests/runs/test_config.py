@@ -5,7 +5,7 @@ import pytest
 
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
-from capsnet.training import RunConfig
+from capsnet.runs import RunConfig
 
 
 @pytest.mark.parametrize("name", RECIPES.names())

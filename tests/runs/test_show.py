@@ -1,7 +1,7 @@
 import pytest
 
 from capsnet.errors import UserError
-from capsnet.training.show import Picture, Pictures
+from capsnet.runs.show import Picture, Pictures
 
 
 def drawn(log, name):

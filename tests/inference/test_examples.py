@@ -3,9 +3,9 @@ import torch
 
 from capsnet.data import ImageData
 from capsnet.data.pairs import Pairing
+from capsnet.inference.evaluate import predict_batches
+from capsnet.inference.examples import draw_examples
 from capsnet.models import create_model
-from capsnet.training.evaluation import predict_batches
-from capsnet.training.examples import draw_examples
 
 DATA = ImageData(
     torch.arange(12 * 28 * 28).remainder(256).to(torch.uint8).view(12, 1, 28, 28), torch.arange(12) % 2, ("a", "b")

@@ -11,12 +11,12 @@ from torch import nn
 
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
-from capsnet.training.config import RunConfig
-from capsnet.training.files import write_text
-from capsnet.training.pretrained import list_pretrained, pretrained_path
-from capsnet.training.rows import Rows
-from capsnet.training.show import VIEWS, Picture, Pictures, View
-from capsnet.training.weights import load_weights
+from capsnet.runs.config import RunConfig
+from capsnet.runs.files import write_text
+from capsnet.runs.pretrained import list_pretrained, pretrained_path
+from capsnet.runs.rows import Rows
+from capsnet.runs.show import VIEWS, Picture, Pictures, View
+from capsnet.runs.weights import load_weights
 
 
 class SplitResult(TypedDict):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from capsnet.errors import UserError
-from capsnet.training import load
-from capsnet.training.pretrained import FOLDER, list_pretrained, model_card
+from capsnet.runs import load
+from capsnet.runs.pretrained import FOLDER, list_pretrained, model_card
 
 NAMES = ["capsnet-mnist", "efficient-capsnet-mnist"]
 

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from capsnet.errors import UserError
-from capsnet.training.files import write_bytes
+from capsnet.runs.files import write_bytes
 
 
 def test_file_is_replaced_whole(tmp_path):

@@ -4,8 +4,8 @@ import torch
 import capsnet
 from capsnet.data import Dataset, ImageData, load_data
 from capsnet.errors import UserError
+from capsnet.inference.evaluate import Evaluation, evaluate_model
 from capsnet.losses import margin_loss
-from capsnet.training.evaluation import Evaluation, evaluate_model
 
 
 @pytest.fixture

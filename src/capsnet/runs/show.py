@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from capsnet.errors import UserError
 from capsnet.registry import Registry, did_you_mean
-from capsnet.training.files import write_bytes
+from capsnet.runs.files import write_bytes
 
 
 @dataclass(frozen=True, repr=False)

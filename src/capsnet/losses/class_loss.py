@@ -1,0 +1,120 @@
+"""The loss that a model is trained by, by its name: what training lowers and evaluation reports.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 3; the other losses' sources stand in
+their own files.
+"""
+
+from collections.abc import Callable, Mapping
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from capsnet.capsules import CapsNetOutput
+from capsnet.errors import UserError
+from capsnet.losses.likelihood import activation_nll_loss, cross_entropy_loss
+from capsnet.losses.margin import margin_loss
+from capsnet.losses.spread import spread_loss, spread_margin
+
+Labels = Int[Tensor, " b"] | Int[Tensor, "b 2"]
+ClassLoss = Callable[[CapsNetOutput, Labels, Tensor | None], Float[Tensor, " b"]]
+
+
+# after so many steps the margin of the authors' code no longer rises
+_AUTHORS_STEPS = 500_000
+
+
+def _margin(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
+    return margin_loss(output.lengths, mark_classes(labels, output.lengths.shape[1]), reduction="none")
+
+
+def _hard_margin(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
+    """The margin loss of the second half of training in DeepCaps (Rajasegaran et al. 2019), from the authors' code."""
+    marks = mark_classes(labels, output.lengths.shape[1])
+    return margin_loss(output.lengths, marks, positive=0.95, negative=0.05, downweight=0.8, reduction="none")
+
+
+def _cross_entropy(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
+    """Of the softmax over the classes' logits, which are poses of one dimension; of a pair, half for each class."""
+    logits = output.capsules.poses[..., 0]
+    if labels.ndim == 1:
+        return nn.functional.cross_entropy(logits, labels, reduction="none")
+    marks = mark_classes(labels, logits.shape[1]).to(logits.dtype)
+    return nn.functional.cross_entropy(logits, marks / 2, reduction="none")
+
+
+def _spread(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
+    """With a margin that rises over a run as the authors' over theirs; outside of training that of the paper's end."""
+    margin = 0.9 if progress is None else spread_margin(progress * _AUTHORS_STEPS)
+    return spread_loss(output.lengths, labels, margin, reduction="none")
+
+
+def _likelihood(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
+    return activation_nll_loss(output.lengths, labels, reduction="none")
+
+
+def _cross_entropy_of_lengths(output: CapsNetOutput, labels: Labels, progress: Tensor | None) -> Float[Tensor, " b"]:
+    return cross_entropy_loss(output.lengths, labels, reduction="none")
+
+
+CLASS_LOSSES: Mapping[str, ClassLoss] = {
+    "margin": _margin,
+    "hard-margin": _hard_margin,
+    "cross-entropy": _cross_entropy,
+    "spread": _spread,
+    "likelihood": _likelihood,
+    "length-cross-entropy": _cross_entropy_of_lengths,
+}
+
+
+LOSS_WORDS: Mapping[str, str] = {
+    "margin": "margin loss",
+    "hard-margin": "margin loss",
+    "cross-entropy": "cross-entropy",
+    "spread": "spread loss",
+    "likelihood": "log-likelihood loss",
+    "length-cross-entropy": "cross-entropy",
+}
+"""How each is called where a person reads it."""
+
+
+def class_loss(
+    model: nn.Module, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None
+) -> Float[Tensor, " b"]:
+    """The loss that a model names in its attribute `loss`, the margin loss where it names none, of each image.
+
+    Columns and entries called `margin_loss` hold its mean, whichever it is.
+
+    Args:
+        model: what said it.
+        output: of the model.
+        labels: true classes.
+        progress: share of the run that is done, for a loss that changes in training.
+
+    Raises:
+        UserError: labels of pairs, for a loss that knows one class only.
+    """
+    name = getattr(model, "loss", "margin")
+    if labels.ndim == 2 and name not in ("margin", "hard-margin", "cross-entropy"):
+        raise UserError(f"the {name} loss knows one class for each image; train pairs by the margin loss")
+    return CLASS_LOSSES[name](output, labels, progress)
+
+
+def mark_classes(labels: Labels, classes: int) -> Int[Tensor, "b n"]:
+    """One row for each image, with 1 for each class that is there.
+
+    Shapes:
+        labels `b` or `b 2`, result `b n`.
+    """
+    marks = nn.functional.one_hot(labels, classes)
+    return marks if labels.ndim == 1 else marks.sum(dim=1)
+
+
+def each_label(labels: Tensor, targets: Tensor) -> list[tuple[Int[Tensor, " b"], Float[Tensor, "b c h w"]]]:
+    """The labels of images with what their capsules should draw; of pairs, first those of one digit, then the other's.
+
+    Shapes:
+        labels `b` or `b 2`; targets `b c h w` or `b 2 c h w`.
+    """
+    if labels.ndim == 1:
+        return [(labels, targets)]
+    return list(zip(labels.unbind(1), targets.unbind(1), strict=True))
