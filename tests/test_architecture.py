@@ -9,6 +9,7 @@ import capsnet
 
 ROOT = Path(capsnet.__file__).parent
 LEVELS = {
+    "_version": 0,
     "cache": 0,
     "errors": 0,
     "registry": 0,

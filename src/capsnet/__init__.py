@@ -1,9 +1,8 @@
 """Capsule networks in PyTorch: right against the papers, fast, and pleasant to use."""
 
-__version__ = "0.1.0"
-
 from pathlib import Path
 
+from capsnet._version import __version__ as __version__
 from capsnet.start import collecting_later
 
 with collecting_later():

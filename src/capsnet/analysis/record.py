@@ -10,7 +10,7 @@ from typing import TypedDict
 import torch
 from torch import nn
 
-from capsnet import __version__
+from capsnet._version import __version__
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.data import Dataset, ImageData
 from capsnet.errors import UserError

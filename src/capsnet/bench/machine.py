@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import torch
 
-from capsnet import __version__
+from capsnet._version import __version__
 from capsnet.bench.measure import Work, milliseconds
 from capsnet.training.device import find_commit, find_processor, resolve_precision
 

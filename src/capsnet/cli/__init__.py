@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from capsnet import __version__
+from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
 from capsnet.start import collecting_later, exit_quickly

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from capsnet import __version__
+from capsnet._version import __version__
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
 from capsnet.doctor import Finding, examine

@@ -25,6 +25,7 @@ class ImageData:
         labels: indices into `class_names`.
         class_names: a name for each class.
         info: more about each image, or None; what its columns are is the data set's to say.
+        files: the file of each image relative to the data set's folder, or None where images are not files.
 
     Shapes:
         images `m c h w`, labels `m`, info `m k`.
@@ -37,12 +38,15 @@ class ImageData:
     labels: Int[Tensor, " _"]
     class_names: tuple[str, ...]
     info: Int[Tensor, "_ k"] | None = None
+    files: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
             raise UserError(f"{len(self.images)} images but {len(self.labels)} labels; each image needs one label")
         if self.info is not None and len(self.info) != len(self.images):
             raise UserError(f"{len(self.images)} images but {len(self.info)} rows of info; each image needs one row")
+        if self.files is not None and len(self.files) != len(self.images):
+            raise UserError(f"{len(self.images)} images but {len(self.files)} file names; each image needs one")
         if len(self.images) == 0:
             raise UserError("the data set holds no images")
         low, high = int(self.labels.min()), int(self.labels.max())
@@ -66,7 +70,8 @@ class ImageData:
     def select(self, indices: Int[Tensor, " _"]) -> "ImageData":
         """The images at `indices`."""
         info = None if self.info is None else self.info[indices]
-        return replace(self, images=self.images[indices], labels=self.labels[indices], info=info)
+        files = None if self.files is None else tuple(self.files[k] for k in indices.tolist())
+        return replace(self, images=self.images[indices], labels=self.labels[indices], info=info, files=files)
 
     def counts(self) -> list[int]:
         """Number of images of each class."""
@@ -86,6 +91,8 @@ class Dataset:
         pairing: how an input is made of two images, each of which shows a single thing (MultiMNIST); None: an input
             is an image.
         transformed_test: the test images are transformed in ways that the training images are not.
+        validation: images that the data set itself sets aside for validation; None: they are split from `train`.
+        notes: what a person should know of how it was read, one sentence each: files left out, a split that was made.
     """
 
     name: str
@@ -94,6 +101,8 @@ class Dataset:
     preparation: Preparation = "fit"
     pairing: Pairing | None = None
     transformed_test: bool = False
+    validation: ImageData | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

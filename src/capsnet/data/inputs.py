@@ -39,6 +39,8 @@ class Inputs:
         crop: side of the patch that the model sees, the middle one outside of training; 0: the whole image.
         standardize: give each input zero mean and unit variance, in place of pixels in [0, 1].
         enlarge: side to which images are scaled up first; 0: they keep their size.
+        pixel_range: values of an image file that become 0 and 255, for files of more than 8 bits; None:
+            files of 8 bits.
 
     Raises:
         UserError: a side that does not fit into the image.
@@ -49,6 +51,7 @@ class Inputs:
     crop: int = 0
     standardize: bool = False
     enlarge: int = 0
+    pixel_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         _, height, width = self.image_shape
@@ -67,8 +70,8 @@ class Inputs:
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> "Inputs":
         """Read what `dataclasses.asdict` gives, also from JSON."""
-        shape: Sequence[int] = values["image_shape"]  # type: ignore[assignment]
-        return cls(**{**values, "image_shape": tuple(shape)})  # type: ignore[arg-type]
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, Sequence)}
+        return cls(**{**values, **lists})  # type: ignore[arg-type]
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from capsnet import __version__
+from capsnet._version import __version__
 from capsnet.doctor.finding import Finding
 from capsnet.training.device import available_memory, find_commit, find_processor, resolve_device, resolve_precision
 

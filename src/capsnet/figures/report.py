@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from capsnet import __version__
+from capsnet._version import __version__
 from capsnet.analysis import Record
 from capsnet.errors import UserError
 from capsnet.figures.analyses import in_order

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from capsnet import __version__
+from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.layers import DenseCapsules
 from capsnet.runs.weights import count_parameters
