@@ -49,6 +49,46 @@ def test_gradients_that_are_not_needed_are_left_out():
     assert weight.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("images", [1, 7, 63])
+@pytest.mark.parametrize("window", [3, 9])
+def test_parameter_gradients_from_windows_are_exact(images, window):
+    x, weight, bias = draw(images, 2, 11, 13, 5, window)
+    x = x.detach()
+    expected = F.conv2d(x, weight, bias).relu()
+    gradient = torch.randn(expected.shape, dtype=expected.dtype)
+    for one, other in zip(
+        torch.autograd.grad(conv_relu(x, weight, bias), (weight, bias), gradient),
+        torch.autograd.grad(expected, (weight, bias), gradient),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_parameter_gradients_have_the_same_bits_for_any_number_of_threads():
+    x, weight, bias = draw(63, 1, 12, 12, 8, 5, torch.float32)
+    before, bits = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            bits.append(torch.autograd.grad(conv_relu(x.detach(), weight, bias).sum(), (weight, bias)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for pair in bits[1:] for one, other in zip(bits[0], pair, strict=True))
+
+
+def test_parameter_gradients_in_bfloat16_err_no_more_than_twice_as_torchs():
+    x, weight, bias = draw(63, 1, 20, 20, 16, 9)
+    x = x.detach()
+    gradient = torch.randn(63, 16, 12, 12, dtype=torch.float64)
+    exact = torch.autograd.grad(F.conv2d(x, weight, bias).relu(), (weight, bias), gradient)
+    halves = [tensor.detach().bfloat16().requires_grad_(tensor.requires_grad) for tensor in (x, weight, bias)]
+    errors = []
+    for output in (conv_relu(*halves), F.conv2d(*halves).relu()):
+        found = torch.autograd.grad(output, halves[1:], gradient.bfloat16())
+        errors.append([float((one - other).norm() / other.norm()) for one, other in zip(found, exact, strict=True)])
+    assert all(ours <= 2 * plain for ours, plain in zip(*errors, strict=True))
+
+
 def test_autocast_halves_as_it_halves_the_two():
     layer, x = ConvReLU(1, 4, 3), torch.rand(3, 1, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
