@@ -145,7 +145,6 @@ def test_routing_is_measured_with_its_memory(monkeypatch):
 
 
 def test_training_step_takes_at_most_half_the_memory(monkeypatch):
-    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "fast")
     # each thread has memory of its own
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     plain, fused = (added_megabytes("step", path, CPU, 128, 28) for path in ("plain", "fused"))

@@ -9,7 +9,6 @@ import torch
 
 from capsnet import doctor
 from capsnet.cli import main
-from capsnet.kernels import choices
 
 
 @pytest.fixture
@@ -63,12 +62,10 @@ def test_folder_of_data_that_is_none_is_a_warning(alone, monkeypatch):
     assert doctor.examine()["data"].warnings == (f"data: $CAPSNET_DATA_DIR is {alone / 'gone'}, which is no folder",)
 
 
-def test_what_was_measured_for_this_machine_is_told(alone):
-    choices.remember("strided_conv 16x1x2x2 window 1x1x2x2 stride 1x1 float32", ("fast", "plain"), lambda: "fast")
-    (alone / "cache" / "kernels" / "other-machine.txt").write_text("plain\nstrided_conv 3\n")
+def test_kernels_say_which_calls_they_take(alone):
     kernels = doctor.examine()["kernels"]
-    assert kernels.values["strided_conv"]["measured"] == {"16x1x2x2 window 1x1x2x2 stride 1x1 float32": "fast"}
-    assert kernels.says["measured here"] == "fast: 16x1x2x2 window 1x1x2x2 stride 1x1 float32"
+    assert kernels.says["dynamic routing"] == "fused"
+    assert kernels.values["strided_conv"] == {"fused": True, "reason": None}
 
 
 def test_kernels_that_are_switched_off_are_a_warning(alone, monkeypatch):

@@ -1,15 +1,12 @@
-"""Which fused implementations apply here, and what was measured for this machine."""
+"""Which fused implementations apply here."""
 
 import importlib.metadata
 import importlib.util
-import os
 
 import torch
 
 from capsnet.doctor.finding import Finding
 from capsnet.training.device import resolve_device
-
-_CONVOLUTION = "strided_conv "
 
 
 def find_kernels() -> Finding:
@@ -19,28 +16,25 @@ def find_kernels() -> Finding:
     values: dict[str, object] = {"triton": triton}
     if importlib.util.find_spec("capsnet.kernels") is None:
         return Finding({**says, "kernels": "none: plain implementations are used"}, {**values, "mode": "plain"})
-    from capsnet.kernels import choices, dynamic_routing, mode, strided_conv
+    from capsnet.kernels import dynamic_routing, mode, strided_conv
 
     device, chosen = resolve_device("auto"), mode()
     routing = dynamic_routing.refuses(*_routing(128, device))
     single = dynamic_routing.refuses(*_routing(1, device))
-    convolution = strided_conv.refuses(*_convolution(device), 2)
-    asked = os.environ.get("CAPSNET_STRIDED_CONV") or "auto"
-    known = choices.known()
-    measured = {key.removeprefix(_CONVOLUTION): way for key, way in known.items() if key.startswith(_CONVOLUTION)}
+    convolution = strided_conv.refuses(*_convolution(128, device))
+    small = strided_conv.refuses(*_convolution(16, device))
     says |= {
         "dynamic routing": _say(routing),
         "of one image": _say(single),
-        "strided convolution": "plain on this device" if convolution else "the faster of two ways, measured once",
+        "strided convolution": _say(convolution),
+        "of 16 images": _say(small),
     }
-    if not convolution:
-        lines = [f"{'fast' if way == 'fast' else 'torch'}: {key}" for key, way in sorted(measured.items())]
-        says["measured here"] = "\n".join(lines) or "nothing yet; the first run does it, in seconds"
     values |= {
         "mode": chosen,
         "dynamic_routing": {"fused": routing is None, "reason": routing},
         "dynamic_routing_of_one_image": {"fused": single is None, "reason": single},
-        "strided_conv": {"applies": convolution is None, "reason": convolution, "asked": asked, "measured": measured},
+        "strided_conv": {"fused": convolution is None, "reason": convolution},
+        "strided_conv_of_16_images": {"fused": small is None, "reason": small},
     }
     warnings = []
     if chosen == "plain":
@@ -58,5 +52,5 @@ def _routing(batch: int, device: torch.device) -> tuple[torch.Tensor, torch.Tens
     return torch.empty(batch, 1152, 8, device=device), torch.empty(1152, 8, 10, 16, device=device)
 
 
-def _convolution(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.empty(16, 256, 20, 20, device=device), torch.empty(256, 256, 9, 9, device=device)
+def _convolution(batch: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, None, int]:
+    return torch.empty(batch, 256, 20, 20, device=device), torch.empty(256, 256, 9, 9, device=device), None, 2

@@ -2,8 +2,7 @@
 
 A kernel stands in a folder of the name of the plain function that it replaces, offers that name and `refuses`, which
 says in words why a call is not for it, and has its derivation in the folder's README.md. This folder may be deleted:
-the plain functions are complete. `strided_conv` and `conv_relu.py` stand for operations of torch, and are called by
-layers themselves.
+the plain functions are complete. `strided_conv` and `conv_relu.py` stand for operations of torch.
 
 The environment variable `CAPSNET_KERNELS` is `auto` (the default: a kernel wherever none of its reasons to refuse
 holds) or `plain` (never).
@@ -19,14 +18,16 @@ from typing import Any, Literal
 import torch
 
 from capsnet.errors import UserError
-from capsnet.kernels import dynamic_routing, infer_mixture
+from capsnet.kernels import conv_relu, dynamic_routing, infer_mixture, strided_conv
 
 Mode = Literal["auto", "plain"]
 
 _VARIABLE = "CAPSNET_KERNELS"
 _KERNELS: dict[str, tuple[Callable[..., Any], Callable[..., str | None]]] = {
+    "conv_relu": (conv_relu.conv_relu, conv_relu.refuses),
     "dynamic_routing": (dynamic_routing.dynamic_routing, dynamic_routing.refuses),
     "infer_mixture": (infer_mixture.infer_mixture, infer_mixture.refuses),
+    "strided_conv": (strided_conv.conv2d, strided_conv.refuses),
 }
 
 

@@ -37,10 +37,6 @@ def conv_relu(
         weight: windows.
         bias: added to each output channel.
     """
-    # compilers and exported programs fuse the standard operators by themselves
-    ours = x.device.type == "cpu" and not (torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None)
-    if not ours or _mode() == "plain":
-        return F.conv2d(x, weight, bias).relu()
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
@@ -48,11 +44,13 @@ def conv_relu(
     return result
 
 
-def _mode() -> str:
-    # the parent imports nothing from this file, and may be replaced
-    from capsnet.kernels import mode
-
-    return mode()
+def refuses(x: Tensor, weight: Tensor, bias: Tensor) -> str | None:
+    """Say in words why a call is better left to torch's two operators; None if it is not."""
+    if x.device.type != "cpu":
+        return f"it runs on the CPU, and the images are on {x.device}"
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return "compilers and exported programs fuse the standard operators by themselves"
+    return None
 
 
 class _ConvReLU(torch.autograd.Function):

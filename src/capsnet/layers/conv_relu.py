@@ -1,10 +1,10 @@
 """A convolution followed by a ReLU: what stands before primary capsules."""
 
-from collections.abc import Callable
-
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from capsnet.routing.base import find_fused
 
 
 class ConvReLU(nn.Conv2d):
@@ -28,13 +28,6 @@ class ConvReLU(nn.Conv2d):
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h2 w2"]:
         """Find the feature maps of images."""
-        return _find_conv_relu()(input, self.weight, self.bias)
-
-
-def _find_conv_relu() -> Callable[..., Tensor]:
-    """The one that takes less memory, or torch's two where `kernels/` was deleted."""
-    try:
-        from capsnet.kernels.conv_relu import conv_relu
-    except ModuleNotFoundError:
-        return lambda *arguments: F.conv2d(*arguments).relu()
-    return conv_relu
+        arguments = (input, self.weight, self.bias)
+        kernel = find_fused("conv_relu", *arguments)
+        return F.conv2d(*arguments).relu() if kernel is None else kernel(*arguments)

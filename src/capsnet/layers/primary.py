@@ -3,8 +3,6 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 4.
 """
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
 from capsnet.functional import squash
+from capsnet.routing.base import find_fused
 
 
 class PrimaryCapsules(nn.Module):
@@ -69,7 +68,8 @@ class PrimaryCapsules(nn.Module):
         """Read feature maps as capsules."""
         # the scale goes onto the weight: the bias is not scaled in the authors' code
         weight = self.conv.weight if self.scale == 1.0 else self.conv.weight * self.scale
-        maps = _find_conv2d()(features, weight, self.conv.bias, self.conv.stride)
+        arguments = (features, weight, self.conv.bias, self.conv.stride)
+        maps = (find_fused("strided_conv", *arguments) or nn.functional.conv2d)(*arguments)
         with torch.autocast(maps.device.type, enabled=False):
             maps = maps.to(self.conv.weight.dtype).permute(0, 2, 3, 1)  # b h w channels
             poses = squash(maps.reshape(len(maps), -1, self.pose_dim))
@@ -77,12 +77,3 @@ class PrimaryCapsules(nn.Module):
 
     def extra_repr(self) -> str:
         return f"num_types={self.num_types}, pose_dim={self.pose_dim}, scale={self.scale:g}"
-
-
-def _find_conv2d() -> Callable[..., Tensor]:
-    """The faster of two convolutions, or torch's own where `kernels/` was deleted."""
-    try:
-        from capsnet.kernels.strided_conv import conv2d
-    except ModuleNotFoundError:
-        return nn.functional.conv2d
-    return conv2d

@@ -6,7 +6,6 @@ to store.
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +57,7 @@ def save_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer, state:
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
     tensors["totals"] = totals
     folder.mkdir(exist_ok=True)
-    metadata = {"state": json.dumps(dataclasses.asdict(state)), "kernels": json.dumps(_kernel_choices())}
+    metadata = {"state": json.dumps(dataclasses.asdict(state))}
     data = to_bytes(tensors, metadata)
     write_bytes(folder / "checkpoint.safetensors", data)
 
@@ -83,23 +82,4 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tup
             _, index, moment = name.split(".")
             moments.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    _pin_kernels(json.loads(metadata.get("kernels", "{}")))
     return State(**json.loads(metadata["state"])), tensors["totals"]
-
-
-def _kernel_choices() -> dict[str, str]:
-    """Which of two implementations this process measured to be faster; the two round differently."""
-    try:
-        from capsnet.kernels import strided_conv
-    except ModuleNotFoundError:
-        return {}
-    return dict(strided_conv.choices())
-
-
-def _pin_kernels(choices: Mapping[str, str]) -> None:
-    """Take the same implementations as before the run was stopped: it goes on bit for bit."""
-    try:
-        from capsnet.kernels import strided_conv
-    except ModuleNotFoundError:
-        return
-    strided_conv.pin(choices)

@@ -1,6 +1,4 @@
-import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +9,7 @@ from capsnet import kernels
 from capsnet.errors import UserError
 from capsnet.kernels import strided_conv
 from capsnet.kernels.strided_conv import op
+from capsnet.layers import PrimaryCapsules
 
 # b, c, o, height, width, window, stride
 SIZES = [
@@ -23,9 +22,8 @@ SIZES = [
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "fast")
     monkeypatch.delenv("CAPSNET_KERNELS", raising=False)
-    monkeypatch.setattr(strided_conv, "_choices", {})
+    monkeypatch.setattr(strided_conv, "least_images", lambda type_name: 12)
     threads = torch.get_num_threads()
     # many short products: threads that wait for a busy processor would make up all of a test's time
     torch.set_num_threads(1)
@@ -89,7 +87,7 @@ def test_fast_way_is_more_exact_than_torchs_under_autocast() -> None:
     inputs = tensors(12, 32, 48, 20, 20, (9, 9))
     exact = value_and_gradients(F.conv2d, tuple(tensor.double() for tensor in inputs), (2, 2))
     with torch.autocast("cpu", torch.bfloat16):
-        assert strided_conv.choose(*inputs[:2], 2) == "fast"
+        assert strided_conv.refuses(*inputs, 2) is None
         got = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
         plain = value_and_gradients(F.conv2d, inputs, (2, 2))
     for name in ("value", "x", "weight"):
@@ -173,13 +171,14 @@ def test_a_layer_that_is_compiled_gives_the_same() -> None:
 X, WEIGHT = torch.zeros(12, 2, 20, 20), torch.zeros(3, 2, 9, 9)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("x", "weight", "stride", "reason"),
     [
         (X.to("meta"), WEIGHT.to("meta"), 2, "runs on the CPU"),
         (X.bfloat16(), WEIGHT.bfloat16(), 2, "float32 or float64"),
         (X.double(), WEIGHT, 2, "float32 or float64"),
-        (X[:7], WEIGHT, 2, "from 12 images on"),
+        (X[:7], WEIGHT, 2, "pays from 12 images on"),
         (X, WEIGHT[:, :1], 2, "with one c"),
         (X[..., :8], WEIGHT, 2, "does not fit"),
         (X, WEIGHT, 1, "needs more than 8 points"),
@@ -188,81 +187,22 @@ X, WEIGHT = torch.zeros(12, 2, 20, 20), torch.zeros(3, 2, 9, 9)
     ],
 )
 def test_refuses_in_words(x: Tensor, weight: Tensor, stride: int, reason: str) -> None:
-    assert reason in (strided_conv.refuses(x, weight, stride) or "")
-    assert strided_conv.choose(x, weight, stride) == "plain"
+    assert reason in (strided_conv.refuses(x, weight, None, stride) or "")
+    with pytest.raises(UserError, match=r"use torch\.nn\.functional\.conv2d"):
+        strided_conv.conv2d(x, weight, None, stride)
 
 
 def test_refuses_under_autocast_to_a_type_it_does_not_know() -> None:
-    assert strided_conv.refuses(X, WEIGHT, 2) is None
+    assert strided_conv.refuses(X, WEIGHT, None, 2) is None
     with torch.autocast("cpu", torch.float16):
-        assert "autocast" in (strided_conv.refuses(X, WEIGHT, 2) or "")
+        assert "autocast" in (strided_conv.refuses(X, WEIGHT, None, 2) or "")
 
 
-def test_a_refused_call_is_torchs_own() -> None:
-    x, weight, bias = tensors(3, 2, 4, 20, 20, (9, 9))
-    assert torch.equal(strided_conv.conv2d(x, weight, bias, 2), F.conv2d(x, weight, bias, 2))
-
-
-def test_plain_kernels_are_torchs_own() -> None:
+def test_a_layer_takes_torchs_own_where_the_kernel_refuses() -> None:
+    layer = PrimaryCapsules(2, 1, pose_dim=4)
+    few, many = torch.rand(3, 2, 20, 20), torch.rand(12, 2, 20, 20)
     with kernels.use("plain"):
-        assert strided_conv.choose(X, WEIGHT, 2) == "plain"
-
-
-@pytest.mark.parametrize(("times", "way"), [((1.0, 0.5), "fast"), ((1.0, 0.95), "plain")])
-def test_choice_is_measured_once_and_must_be_clear(
-    times: tuple[float, float],
-    way: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    tmp_path: Path,
-) -> None:
-    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "auto")
-    monkeypatch.setenv("CAPSNET_CACHE_DIR", str(tmp_path))
-    calls: list[object] = []
-    monkeypatch.setattr(strided_conv, "measure", lambda *sizes, **options: calls.append(options) or times)
-    with caplog.at_level(logging.INFO, "capsnet"):
-        assert strided_conv.choose(X, WEIGHT, 2) == way
-    assert strided_conv.choose(X.repeat(2, 1, 1, 1), WEIGHT, (2, 2)) == way
-    assert calls == [{"images": 16}]
-    assert strided_conv.choices() == {"16x2x20x20 window 3x2x9x9 stride 2x2 float32": way}
-    assert f"{1e3 * times[1]:.0f} ms, torch's own 1000 ms" in caplog.text
-
-
-def test_choice_for_many_images_is_measured_on_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "auto")
-    asked: list[int] = []
-    monkeypatch.setattr(strided_conv, "measure", lambda *sizes, images: asked.append(images) or (1.0, 0.5))
-    for count in (12, 63, 64, 128):
-        strided_conv.choose(X[:1].expand(count, -1, -1, -1), WEIGHT, 2)
-    assert asked == [16, 64]
-
-
-def test_pinned_choice_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "auto")
-    monkeypatch.setattr(strided_conv, "measure", None)
-    strided_conv.pin({"16x2x20x20 window 3x2x9x9 stride 2x2 float32": "fast"})
-    assert strided_conv.choose(X, WEIGHT, 2) == "fast"
-
-
-@pytest.mark.usefixtures("unchecked")
-def test_choice_is_measured_while_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "auto")
-    torch.compile(strided_conv.conv2d, backend="eager", fullgraph=True)(X, WEIGHT, None, 2)
-    assert len(strided_conv.choices()) == 1
-
-
-def test_measurement_runs_in_inference_mode_and_draws_no_random_number() -> None:
-    before = torch.get_rng_state()
-    with torch.inference_mode():
-        plain, fast = strided_conv.measure((2, 12, 12), (3, 2, 5, 5), (2, 2), images=2, rounds=1)
-    assert plain > 0
-    assert fast > 0
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_unknown_words_are_user_faults(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CAPSNET_STRIDED_CONV", "quick")
-    with pytest.raises(UserError, match="CAPSNET_STRIDED_CONV must be"):
-        strided_conv.choose(X, WEIGHT, 2)
-    with pytest.raises(UserError, match="must be 'fast' or 'plain'"):
-        strided_conv.pin({"some sizes": "quick"})
+        plain_of_few, plain_of_many = layer(few).poses, layer(many).poses
+    assert torch.equal(layer(few).poses, plain_of_few)
+    assert not torch.equal(layer(many).poses, plain_of_many)
+    torch.testing.assert_close(layer(many).poses, plain_of_many)

@@ -1,0 +1,81 @@
+"""Measure from how many images on the fast convolution wins on this machine, and write its rows of the table.
+
+    python benchmarks/strided_conv_table.py
+
+Rows of other instruction sets, types and numbers of threads stay. Run it on a quiet machine: the two ways are timed in
+turn, forward and backward, at the size of the paper's primary capsules.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from capsnet.kernels.strided_conv.op import strided_conv2d
+from capsnet.kernels.strided_conv.table import TABLE, Row, instructions
+
+BATCHES = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+ROUNDS = 7
+# a near tie must not be decided by noise
+MARGIN = 1.1
+
+
+def times(batch: int, half: bool) -> tuple[float, float]:
+    """Median seconds of torch's convolution and of the fast one, forward and backward, in turn."""
+    x = torch.randn(batch, 256, 20, 20).relu()
+    weight = (0.01 * torch.randn(256, 256, 9, 9)).requires_grad_()
+    x = (x.bfloat16() if half else x).requires_grad_()
+
+    def plain() -> Tensor:
+        return F.conv2d(x, weight.to(x.dtype), stride=2)
+
+    def fast() -> Tensor:
+        return strided_conv2d(x, weight, None, [2, 2])
+
+    ways: tuple[tuple[Callable[[], Tensor], list[float]], ...] = ((plain, []), (fast, []))
+    for _ in range(ROUNDS + 1):
+        for way, seconds in ways:
+            begin = time.perf_counter()
+            output = way()
+            torch.autograd.grad(output, (x, weight), torch.ones_like(output))
+            seconds.append(time.perf_counter() - begin)
+    return statistics.median(ways[0][1][1:]), statistics.median(ways[1][1][1:])
+
+
+def least(half: bool) -> int | None:
+    """The smallest batch from which on the fast convolution wins clearly."""
+    answer = None
+    for batch in reversed(BATCHES):
+        plain, fast = times(batch, half)
+        print(f"{batch:4} images: torch {1e3 * plain:6.0f} ms, fast {1e3 * fast:6.0f} ms, {plain / fast:.2f} times")
+        if fast * MARGIN > plain:
+            break
+        answer = batch
+    return answer
+
+
+def main() -> None:
+    """Measure both types and write the table."""
+    rows: list[Row] = json.loads(TABLE.read_text())["rows"]
+    for half in (False, True):
+        name = "bfloat16" if half else "float32"
+        print(f"{name}, {instructions()}, {torch.get_num_threads()} threads")
+        row: Row = {
+            "instructions": instructions(),
+            "type": name,
+            "threads": torch.get_num_threads(),
+            "images": least(half),
+        }
+        key = (row["instructions"], row["type"], row["threads"])
+        rows = [other for other in rows if (other["instructions"], other["type"], other["threads"]) != key] + [row]
+    rows.sort(key=lambda row: (row["instructions"], row["type"], row["threads"]))
+    lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
+    TABLE.write_text(f'{{\n  "rows": [\n{lines}\n  ]\n}}\n')
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""From how many images on the fast convolution is taken: a table by instruction set, type and number of threads.
+
+`benchmarks/strided_conv_table.py` measured it. It is part of the package: two runs on machines with the same
+instructions compute in the same way.
+"""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TypedDict, TypeVar
+
+import torch
+
+F = TypeVar("F", bound=Callable[..., object])
+
+TABLE = Path(__file__).with_name("table.json")
+
+
+class Row(TypedDict):
+    """One line of the table.
+
+    `threads` is the number that was measured; a process takes the row of the nearest one. `images` is the least batch
+    for which the fast way wins, for it and every larger batch that was measured; None: it never does.
+    """
+
+    instructions: str
+    type: str
+    threads: int
+    images: int | None
+
+
+def constant(function: F) -> F:
+    """Tell torch.compile not to look into a function, but to call it while compiling and keep its result.
+
+    `torch.compiler.assume_constant_result` sets the same mark, but imports the compiler, which takes two seconds.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+@constant
+def least_images(type_name: str) -> int | None:
+    """The smallest batch for which the fast convolution pays here; None where it never does.
+
+    Args:
+        type_name: `"float32"`, `"float64"`, or `"bfloat16"` for autocast to it.
+    """
+    return _least_images(instructions(), type_name, torch.get_num_threads())
+
+
+def instructions() -> str:
+    """The vector instructions that torch computes with: `"AVX2"`, `"AVX512"`, `"AVX512+bf16"`, or another name."""
+    name = torch.backends.cpu.get_cpu_capability()
+    return f"{name}+bf16" if name == "AVX512" and torch.cpu.get_capabilities().get("avx512_bf16") else name
+
+
+@cache
+def _least_images(instruction_set: str, type_name: str, threads: int) -> int | None:
+    rows: list[Row] = json.loads(TABLE.read_text())["rows"]
+    of_type = [row for row in rows if row["type"] == type_name] or [row for row in rows if row["type"] == "float32"]
+    # an instruction set that was not measured takes the rows of the oldest that was
+    known = [row for row in of_type if row["instructions"] == instruction_set] or [
+        row for row in of_type if row["instructions"] == "AVX2"
+    ]
+    return min(known, key=lambda row: (abs(row["threads"] - threads), row["threads"]))["images"]

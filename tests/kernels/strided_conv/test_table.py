@@ -1,0 +1,43 @@
+import json
+
+import pytest
+import torch
+
+from capsnet.kernels.strided_conv import table
+
+
+def test_every_row_names_instructions_type_threads_and_images():
+    rows = json.loads(table.TABLE.read_text())["rows"]
+    assert all(set(row) == {"instructions", "type", "threads", "images"} for row in rows)
+    assert len({(row["instructions"], row["type"], row["threads"]) for row in rows}) == len(rows)
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    found = [("AVX2", "float32", 2, 12), ("AVX2", "float32", 8, 24), ("AVX2", "bfloat16", 2, None)]
+    names = ("instructions", "type", "threads", "images")
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps({"rows": [dict(zip(names, row, strict=True)) for row in found]}))
+    monkeypatch.setattr(table, "TABLE", path)
+    table._least_images.cache_clear()
+    yield
+    table._least_images.cache_clear()
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    ("instructions", "type_name", "threads", "images"),
+    [
+        ("AVX2", "float32", 1, 12),
+        ("AVX2", "float32", 6, 24),
+        ("AVX2", "float64", 2, 12),
+        ("AVX2", "bfloat16", 16, None),
+        ("NEON", "float32", 2, 12),
+    ],
+)
+def test_the_row_of_the_nearest_number_of_threads_is_taken(instructions, type_name, threads, images):
+    assert table._least_images(instructions, type_name, threads) == images
+
+
+def test_instructions_are_those_of_torch():
+    assert table.instructions().split("+")[0] == torch.backends.cpu.get_cpu_capability()
