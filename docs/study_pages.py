@@ -83,7 +83,10 @@ def verdicts(table: Table) -> list[str]:
         if entry["p"] is None:
             said = f"{pair[0]} and {pair[1]}: {points:.2f} points apart; with one seed, or none that differs, untested."
         elif not entry["differs"]:
-            said = f"{pair[0]} and {pair[1]}: {points:.2f} points apart, p = {entry['p']:.2g}: no difference is shown."
+            said = (
+                f"{pair[0]} and {pair[1]}: {points:.2f} points apart, p = {entry['p']:.2g}: no difference is shown "
+                f"({entry['least']:.2f} points could have been)."
+            )
         else:
             word = "less" if entry["difference"] < 0 else "more"
             said = f"{pair[0]} makes {points:.2f} points {word} error than {pair[1]}, p = {entry['p']:.2g}."

@@ -20,7 +20,14 @@ def table(name, errors, p):
     values = {"n": len(errors), "errors": errors, "mean": sum(errors) / len(errors), "std": 0.1, "interval": [1.0, 2.0]}
     made["rows"] = [{**row, **values, "parameters": 8, "seconds": 1.0} for row in made["rows"]]
     entries = [
-        {"row": pair.row, "other": pair.other, "difference": -0.4, "p": p, "differs": p is not None and p < 0.01}
+        {
+            "row": pair.row,
+            "other": pair.other,
+            "difference": -0.4,
+            "p": p,
+            "least": 0.5,
+            "differs": p is not None and p < 0.01,
+        }
         for pair in STUDIES.get(name).comparisons
     ]
     return {**made, "comparisons": entries}

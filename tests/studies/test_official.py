@@ -40,7 +40,7 @@ def test_single_network_stands_beside_the_papers_number(tmp_path, small, name, w
     table = reproduce(f"sabour2017-{name}", seeds=1, out=tmp_path / "s", data_dir=tmp_path, changes=STEPS)
     assert table["rows"][0]["n"] == 1
     assert paper in to_markdown(table)
-    assert "Welch" not in to_markdown(table)
+    assert "two-way" not in to_markdown(table)
 
 
 def test_pairs_have_both_errors(tmp_path, small):
@@ -57,7 +57,7 @@ def test_pairs_have_both_errors(tmp_path, small):
         assert row["digit_mean"] == mean(row["digit_errors"])
         assert (row["images"], row["wrong"]) == (40, sum(round(20 - 20 * test["accuracy"]) for test in tests))
     text = to_markdown(table)
-    assert "| paper, exact pairs | ours, exact pairs, mean ± std |" in text
+    assert "| paper, exact pairs | ours, exact pairs, mean (seeds) |" in text
     assert "| ours, single digits |" in text
     assert "| 5.20 % |" in text
 

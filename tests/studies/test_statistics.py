@@ -1,40 +1,62 @@
+from math import sqrt
+
 import pytest
+from scipy.special import stdtr
 
 from capsnet.inference.evaluate import wilson_interval
-from capsnet.studies.statistics import mean_and_std, student_tail, welch_test
+from capsnet.studies.statistics import correct_by_holm, mean_and_std, pool_scatter
+
+# the two-way table of two rows and three seeds is a paired t test: differences -3, -2, -4
+PAIRED = {"a": {0: 1.0, 1: 2.0, 2: 3.0}, "b": {0: 4.0, 1: 4.0, 2: 7.0}}
+
+
+def test_two_rows_are_a_paired_t_test():
+    scatter = pool_scatter(PAIRED)
+    assert scatter.freedom == 2
+    assert scatter.standard_error == pytest.approx(1.0 / sqrt(3))
+    assert scatter.p_value(-3.0) == pytest.approx(2 * stdtr(2, -3 * sqrt(3)))
+
+
+def test_what_seeds_share_is_no_scatter():
+    shifted = {name: {seed: error + 10 * seed for seed, error in row.items()} for name, row in PAIRED.items()}
+    assert pool_scatter(shifted).standard_error == pytest.approx(pool_scatter(PAIRED).standard_error)
+
+
+def test_residuals_are_pooled_over_all_rows():
+    # deviations ±0.5 in the third row only: Σ² = 2 · (1/3)² · 1 + 4 · (1/6)² · 1 = 1/3 over 2 degrees of freedom
+    rows = {"a": {0: 1.0, 1: 1.0}, "b": {0: 2.0, 1: 2.0}, "c": {0: 2.5, 1: 3.5}}
+    scatter = pool_scatter(rows)
+    assert scatter.freedom == 2
+    assert scatter.standard_error == pytest.approx(sqrt(1 / 3 / 2))
+
+
+def test_only_seeds_that_all_rows_share_are_used():
+    assert pool_scatter({"a": {0: 1.0, 1: 2.0, 2: 9.0}, "b": {0: 2.0, 1: 2.5}}).seeds == (0, 1)
 
 
 @pytest.mark.parametrize(
-    ("t", "freedom", "p"),
+    "errors",
     [
-        (12.7062, 1.0, 0.05),
-        (9.9248, 2.0, 0.01),
-        (4.6041, 4.0, 0.01),
-        (2.7764, 4.0, 0.05),
-        (1.98397, 100.0, 0.05),
-        (1.9608, 3000.0, 0.05),
-        (0.0, 3.3, 1.0),
+        {},
+        {"a": {0: 1.0, 1: 2.0}},
+        {"a": {0: 1.0}, "b": {0: 2.0}},
+        {"a": {0: 1.0, 1: 2.0}, "b": {0: 2.0, 1: 3.0}},
+        {"a": {0: 1.0, 1: 2.0}, "b": {1: 3.0, 2: 2.0}},
     ],
 )
-def test_tail_of_students_t_is_that_of_the_tables(t, freedom, p):
-    assert student_tail(t, freedom) == pytest.approx(p, rel=1e-3)
-    assert student_tail(-t, freedom) == student_tail(t, freedom)
+def test_nothing_is_tested_without_rows_seeds_or_scatter(errors):
+    assert pool_scatter(errors) is None
 
 
-def test_tail_for_one_degree_of_freedom_is_cauchys():
-    # beyond ±1 lies half of it
-    assert student_tail(1.0, 1.0) == pytest.approx(0.5, rel=1e-9)
+def test_least_difference_has_exactly_the_level_of_significance():
+    scatter = pool_scatter(PAIRED)
+    assert scatter.p_value(scatter.least_difference(1)) == pytest.approx(0.01)
+    assert scatter.p_value(scatter.least_difference(4)) == pytest.approx(0.0025)
 
 
-def test_welch_by_hand():
-    # means 2 and 5, variances 1 and 1, n 3: t = -3 / sqrt(2/3), 4 degrees of freedom
-    assert welch_test([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]) == pytest.approx(student_tail(3 / (2 / 3) ** 0.5, 4.0))
-    assert welch_test([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(("first", "second"), [([1.0], [2.0, 3.0]), ([1.0, 1.0], [2.0, 2.0])])
-def test_nothing_is_tested_without_scatter(first, second):
-    assert welch_test(first, second) is None
+def test_holm_by_hand():
+    assert correct_by_holm([0.03, 0.01, 0.04]) == pytest.approx([0.06, 0.03, 0.06])
+    assert correct_by_holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 def test_mean_and_std():

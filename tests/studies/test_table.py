@@ -7,7 +7,7 @@ import pytest
 
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.studies.markdown import to_markdown
-from capsnet.studies.statistics import welch_test
+from capsnet.studies.statistics import pool_scatter
 
 
 def results(folder, row):
@@ -31,13 +31,16 @@ def test_numbers_are_those_by_hand_from_the_runs(done, place):
     assert row["seconds"] == pytest.approx((one["seconds"] + two["seconds"]) / 2, abs=0.06)
 
 
-def test_comparison_is_welchs(done):
+def test_comparison_blocks_by_seed(done):
     _, table = done
     (entry,) = table["comparisons"]
     r1, plain = table["rows"]
+    assert r1["seeds"] == plain["seeds"] == [0, 1]
     assert entry["difference"] == pytest.approx(plain["mean"] - r1["mean"])
-    assert entry["p"] == pytest.approx(welch_test(plain["errors"], r1["errors"]), rel=1e-3)
+    scatter = pool_scatter({row["name"]: dict(zip(row["seeds"], row["errors"], strict=True)) for row in (r1, plain)})
+    assert entry["p"] == pytest.approx(scatter.p_value(entry["difference"]), rel=1e-3)
     assert entry["differs"] == (entry["p"] < 0.01)
+    assert entry["least"] == pytest.approx(scatter.least_difference(1), abs=1e-4)
 
 
 def test_row_without_reconstruction_has_fewer_parameters(done):
@@ -54,13 +57,16 @@ def test_markdown_holds_all_that_a_number_needs(done):
     assert "| one iteration | 0.29 ± 0.011 % |" in text
     assert f"{table['rows'][0]['parameters']:,}" in text
     assert "last step" in text
-    assert "Welch" in text
-    assert "With 2 seeds a row only" in text
+    assert "two-way analysis" in text
+    assert f"could have been shown is {table['comparisons'][0]['least']:.2f} points" in text
+    assert f"({table['rows'][0]['errors'][0]:.2f}, {table['rows'][0]['errors'][1]:.2f})" in text
     assert "    capsnet reproduce two-rows --budget quick\n" in text
 
 
 def test_one_seed_is_said_to_show_nothing(done):
     rows = [{**row, "n": 1, "errors": row["errors"][:1], "std": None} for row in done[1]["rows"]]
-    text = to_markdown({**done[1], "rows": rows, "comparisons": [{**done[1]["comparisons"][0], "p": None}]})
+    text = to_markdown(
+        {**done[1], "rows": rows, "comparisons": [{**done[1]["comparisons"][0], "p": None, "least": None}]}
+    )
     assert "nothing can be tested" in text
     assert "cannot be tested" in text

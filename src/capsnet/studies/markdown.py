@@ -47,7 +47,7 @@ def _columns(table: Table) -> list[Column]:
     columns: list[Column] = [
         ("row", lambda row: row["label"]),
         (f"paper, {word}", _reported),
-        ("ours, mean ± std" if word == "test error" else "ours, exact pairs, mean ± std", _ours),
+        (f"ours{'' if word == 'test error' else ', exact pairs'}, {_spread(table)}", _ours),
         ("seeds", lambda row: "one test" if row["n"] and "networks" in row else str(row["n"])),
         ("95 % interval, pooled", _interval),
     ]
@@ -62,12 +62,20 @@ def _columns(table: Table) -> list[Column]:
     return columns
 
 
+def _spread(table: Table) -> str:
+    """What stands beside a mean."""
+    return "mean (seeds)" if max((row["n"] for row in table["rows"]), default=0) == 2 else "mean ± std"
+
+
 def _reported(row: RowEntry) -> str:
     paper = row["paper"]
     return "" if paper is None else _percent(paper["error"], paper["std"], digits=3)
 
 
 def _ours(row: RowEntry) -> str:
+    if len(row["errors"]) == 2:
+        # of two values a standard deviation says no more than the two
+        return f"{row['mean']:.2f} % ({', '.join(f'{error:.2f}' for error in row['errors'])})"
     return _mean(row["mean"], row["std"]) or "no run finished"
 
 
@@ -106,18 +114,14 @@ def _reading(table: Table) -> str:
 
 
 def _testing(table: Table) -> str:
-    counts = [row["n"] for row in table["rows"] if row["n"]]
-    if not counts or max(counts) < 2:
+    least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
+    if least is None:
         return "With one seed a row nothing can be tested: the differences above may all be chance."
-    few = (
-        f" With {max(counts)} seeds a row only differences several times as large as the scatter over seeds can be "
-        'shown; "no difference shown" does not mean that there is none.'
-        if max(counts) < 5
-        else ""
-    )
     return (
-        f"Tested by Welch's t test over seeds; a difference counts where p < {SIGNIFICANT:g}, without a correction for "
-        f"the {len(table['comparisons'])} comparisons.{few}"
+        "Tested by a two-way analysis: rows share their seeds, and the scatter beyond rows and seeds is pooled over "
+        f"all rows. p is corrected for the {len(table['comparisons'])} comparisons by Holm's method; a difference "
+        f"counts where p < {SIGNIFICANT:g}. The least difference that could have been shown is {least:.2f} points: a "
+        "smaller one may well be there."
     )
 
 

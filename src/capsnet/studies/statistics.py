@@ -1,11 +1,20 @@
-"""Whether two means differ, from a few runs each."""
+"""Whether rows of a study differ: a two-way analysis of rows and seeds, since all rows share the seeds.
 
-from collections.abc import Sequence
-from math import atan, exp, lgamma, pi, sqrt
+Fisher, "The Design of Experiments", 1935 (randomised blocks). Holm, "A simple sequentially rejective multiple test
+procedure", Scandinavian Journal of Statistics 1979.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 SIGNIFICANT = 0.01
+
+Errors = Mapping[str, Mapping[int, float]]
+"""Test error in percent of each row, by seed."""
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
@@ -16,31 +25,61 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
     return mean, sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def welch_test(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Two-sided p that two samples come from distributions of one mean.
+@dataclass(frozen=True)
+class Scatter:
+    """What chance does to the difference of two rows' means.
 
-    Welch, "The generalization of Student's problem when several different population variances are involved",
-    Biometrika 1947. It assumes that errors scatter normally over seeds.
+    Args:
+        standard_error: of a difference of two means.
+        freedom: degrees of freedom of its estimate.
+        seeds: that all rows share.
+    """
+
+    standard_error: float
+    freedom: int
+    seeds: tuple[int, ...]
+
+    def p_value(self, difference: float) -> float:
+        """Two-sided probability of a difference this large by chance, before any correction."""
+        return float(2 * stdtr(self.freedom, -abs(difference) / self.standard_error))
+
+    def least_difference(self, comparisons: int) -> float:
+        """The smallest difference that a test of this many comparisons could have shown at `SIGNIFICANT`."""
+        quantile = stdtrit(self.freedom, 1 - SIGNIFICANT / (2 * comparisons))
+        return float(quantile * self.standard_error)
+
+
+def pool_scatter(errors: Errors) -> Scatter | None:
+    """Estimate the scatter of differences from all rows of a study.
+
+    A seed is a block: it draws the same training images, order and shifts for every row. What is left of an error
+    without its row's mean and its seed's mean is chance, taken to be as large for every row:
+    s² = Σ (e_rs - e_r. - e_.s + e_..)² / ((R - 1)(S - 1)), and a difference of two means has the variance 2 s² / S.
+
+    Args:
+        errors: of the rows that have runs; only seeds that all of them share are used.
 
     Returns:
-        p, or None where a sample has one value or neither scatters: then nothing can be tested.
+        The scatter, or None with fewer than two rows or two shared seeds, or where nothing scatters.
     """
-    (mean, std), (other_mean, other_std) = mean_and_std(first), mean_and_std(second)
-    if std is None or other_std is None or std == other_std == 0:
+    shared = sorted(set.intersection(*(set(row) for row in errors.values()))) if errors else []
+    if len(errors) < 2 or len(shared) < 2:
         return None
-    a, b = std**2 / len(first), other_std**2 / len(second)
-    freedom = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
-    return student_tail((mean - other_mean) / sqrt(a + b), freedom)
+    table = np.array([[row[seed] for seed in shared] for row in errors.values()])
+    residuals = table - table.mean(1, keepdims=True) - table.mean(0, keepdims=True) + table.mean()
+    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    variance = float((residuals**2).sum()) / freedom
+    # what rounding leaves of errors that do not scatter
+    if variance < 1e-18:
+        return None
+    return Scatter(sqrt(2 * variance / len(shared)), freedom, tuple(shared))
 
 
-def student_tail(t: float, freedom: float) -> float:
-    r"""Probability that Student's t with so many degrees of freedom lies beyond ±t.
-
-    With x = √ν tan θ the density becomes a power of the cosine: p = 2 c ∫ cos^{ν-1} θ dθ from atan(|t|/√ν) to π/2,
-    c = Γ((ν+1)/2) / (√π Γ(ν/2)); with θ = π/2 - u² the integrand has no kink at the end where the cosine is zero.
-    """
-    nodes, weights = np.polynomial.legendre.leggauss(400)
-    end = sqrt(pi / 2 - atan(abs(t) / sqrt(freedom)))
-    u = end * (nodes + 1) / 2
-    area = float(np.sum(weights * np.sin(u**2) ** (freedom - 1) * 2 * u)) * end / 2
-    return min(2 * exp(lgamma((freedom + 1) / 2) - lgamma(freedom / 2)) / sqrt(pi) * area, 1.0)
+def correct_by_holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p values for their number by Holm's step-down method; in the order given."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
+    return corrected

@@ -5,7 +5,7 @@ from typing import NotRequired, TypedDict
 
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.runs.folder import Run, RunResult
-from capsnet.studies.statistics import SIGNIFICANT, mean_and_std, welch_test
+from capsnet.studies.statistics import SIGNIFICANT, correct_by_holm, mean_and_std, pool_scatter
 from capsnet.studies.study import STUDIES, Changes, Reported, Row, Study, Task
 from capsnet.studies.together import TogetherResult
 
@@ -19,7 +19,7 @@ class PaperEntry(TypedDict):
 
 
 class RowEntry(TypedDict):
-    """A row: errors in percent of the test images, one for each seed, and what follows from them.
+    """A row: errors in percent of the test images, one for each of `seeds`, and what follows from them.
 
     `errors` are those of the weights that validation chose, or of the last step where nothing was held out; `last_*`
     those of the last step. `wrong` and `images` are pooled over the seeds, `interval` is Wilson's of them. `seconds`
@@ -34,6 +34,7 @@ class RowEntry(TypedDict):
     label: str
     paper: PaperEntry | None
     n: int
+    seeds: list[int]
     errors: list[float]
     mean: float | None
     std: float | None
@@ -57,12 +58,17 @@ class RowEntry(TypedDict):
 
 
 class ComparisonEntry(TypedDict):
-    """Two rows: difference of their mean errors in points of percent, and Welch's p (None: cannot be tested)."""
+    """Two rows: difference of their mean errors over the seeds that all rows share, in points of percent.
+
+    `p` is corrected for the number of comparisons by Holm's method. `least` is the smallest difference that the test
+    could have shown. Both are None where nothing can be tested.
+    """
 
     row: str
     other: str
     difference: float
     p: float | None
+    least: float | None
     differs: bool
 
 
@@ -157,6 +163,7 @@ def _row(study: Study, budget: str, row: Row, found: Sequence[tuple[Task, RunRes
         "label": study.label(row, budget),
         "paper": _paper(row.reported),
         "n": len(errors),
+        "seeds": [task.seed for task, _ in found],
         "errors": errors,
         "mean": _rounded(mean),
         "std": _rounded(std),
@@ -205,6 +212,7 @@ def _together_row(study: Study, result: TogetherResult | None, seeds: int) -> Ro
         "label": f"{count} {study.together.label}",
         "paper": _paper(study.together.reported),
         "n": 0 if test is None else 1,
+        "seeds": [],
         "errors": [] if test is None else [test["error_percent"]],
         "mean": None if test is None else test["error_percent"],
         "std": None,
@@ -233,22 +241,30 @@ def _rounded(value: float | None) -> float | None:
 
 def _compare(study: Study, rows: Sequence[RowEntry]) -> list[ComparisonEntry]:
     named = {row["name"]: row for row in rows}
-    entries: list[ComparisonEntry] = []
-    for pair in study.comparisons:
-        row, other = named[pair.row], named[pair.other]
-        if row["mean"] is None or other["mean"] is None:
-            continue
-        p = welch_test(row["errors"], other["errors"])
-        entries.append(
-            {
-                "row": pair.row,
-                "other": pair.other,
-                "difference": round(row["mean"] - other["mean"], 6),
-                "p": p if p is None else float(f"{p:.4g}"),
-                "differs": p is not None and p < SIGNIFICANT,
-            }
-        )
-    return entries
+    pairs = [pair for pair in study.comparisons if named[pair.row]["n"] and named[pair.other]["n"]]
+    errors = {
+        row["name"]: dict(zip(row["seeds"], row["errors"], strict=True)) for row in rows if row["n"] and row["seeds"]
+    }
+    scatter = pool_scatter(errors)
+    differences = []
+    for pair in pairs:
+        row, other = errors[pair.row], errors[pair.other]
+        shared = scatter.seeds if scatter else sorted(row.keys() & other.keys())
+        means = [sum(part[seed] for seed in shared) / len(shared) for part in (row, other)] if shared else [0.0, 0.0]
+        differences.append(round(means[0] - means[1], 6))
+    p_values = correct_by_holm([scatter.p_value(difference) for difference in differences]) if scatter else []
+    least = scatter.least_difference(len(pairs)) if scatter and pairs else None
+    return [
+        {
+            "row": pair.row,
+            "other": pair.other,
+            "difference": difference,
+            "p": float(f"{p_values[k]:.4g}") if p_values else None,
+            "least": None if least is None else round(least, 4),
+            "differs": bool(p_values) and p_values[k] < SIGNIFICANT,
+        }
+        for k, (pair, difference) in enumerate(zip(pairs, differences, strict=True))
+    ]
 
 
 def _machine(environment: dict[str, object]) -> str:
