@@ -9,8 +9,6 @@ from pathlib import Path
 
 import torch
 
-from capsnet.start import return_memory
-
 
 def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) -> float:
     """Peak of one step of a benchmark's path above what its inputs take; of training, above what is held between steps.
@@ -21,7 +19,7 @@ def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) ->
         device: where it runs.
         sizes: of the case.
     """
-    command = [sys.executable, "-m", "capsnet.bench.memory", bench, path, device.type, *map(str, sizes)]
+    command = [sys.executable, "-m", "capsnet.bench.memory_process", bench, path, device.type, *map(str, sizes)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -52,32 +50,3 @@ def _forget_peak() -> None:
     """Let the peak begin anew: making the inputs may have taken more than they do. Linux only."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-
-
-def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
-    """Measure one path and print it."""
-    from capsnet.bench import BENCHES, routing, routings, step
-
-    if BENCHES.get(bench).trains:
-        return_memory()
-    device, numbers = torch.device(device_name), [int(size) for size in sizes]
-    # libraries take memory of their own when they are first used: each path first does something small
-    if bench == "routing":
-        tiny = dict(zip(routing.PAPER, (16, 8, 2, 2, 4, 3), strict=True))
-        routing.train(path, tiny, routing.make(tiny, device))
-        case = dict(zip(routing.PAPER, numbers, strict=True))
-        tensors = routing.make(case, device)
-        print(peak_of(lambda: routing.train(path, case, tensors), device))
-    elif bench == "routings":
-        print(peak_of(routings.peak_step(path, device, *numbers).train, device))
-    else:
-        batch, side = numbers
-        step.make_paths(device, 16, side, "capsnet-tiny")[path]()
-        work = step.make_paths(device, batch, side)[path]
-        # the optimiser's state is held between steps, and made by the first
-        work()
-        print(peak_of(work, device))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
