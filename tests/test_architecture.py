@@ -41,12 +41,31 @@ def room(path):
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imports(path):
+def module_name(path):
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in ROOT.rglob("*.py")}
+
+
+def imported_modules(path):
+    """All modules of ours that a file imports, also inside functions; of `from x import y`, y where it is a module."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("capsnet."):
-            yield node.module.split(".")[1]
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "capsnet":
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in MODULES else node.module
         elif isinstance(node, ast.Import):
-            yield from (name.name.split(".")[1] for name in node.names if name.name.startswith("capsnet."))
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "capsnet")
+
+
+def imports(path):
+    for name in imported_modules(path):
+        if name == "capsnet":
+            assert path == ROOT / "__init__.py", f"{path} imports the whole package: import the room of the name"
+        else:
+            yield name.split(".")[1]
 
 
 def test_rooms_import_only_from_their_own_level_or_below():
@@ -58,6 +77,15 @@ def test_rooms_import_only_from_their_own_level_or_below():
         if LEVELS[other] > LEVELS[room(path)]
     ]
     assert not upward
+
+
+def test_modules_form_no_cycle():
+    arrows = {name: {other for other in imported_modules(path) if other != name} for name, path in MODULES.items()}
+    # a module that imports nothing that is left is in no cycle
+    while free := [name for name, others in arrows.items() if not others & arrows.keys()]:
+        for name in free:
+            del arrows[name]
+    assert not arrows
 
 
 def test_kernels_never_import_routing():
