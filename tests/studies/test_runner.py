@@ -80,7 +80,7 @@ def test_more_seeds_add_runs_and_leave_the_others(copied, study, monkeypatch):
     trained = []
     monkeypatch.setattr(
         "capsnet.studies.runner.run_task",
-        lambda folder, config: (trained.append(folder.name), run_task(folder, config)),
+        lambda folder, config, stages: (trained.append(folder.name), run_task(folder, config, stages)),
     )
     table = reproduce(study, out=copied, seeds=3)
     assert trained == ["r1-seed2", "plain-seed2"]
@@ -153,10 +153,10 @@ def test_run_that_diverges_is_named_and_the_others_go_on(copied, study, monkeypa
     for name in ("r1-seed0", "plain-seed1"):
         shutil.rmtree(copied / "runs" / name)
 
-    def diverge(folder, config):
+    def diverge(folder, config, stages):
         if folder.name == "r1-seed0":
             raise Diverged("the loss is not finite")
-        return run_task(folder, config)
+        return run_task(folder, config, stages)
 
     monkeypatch.setattr("capsnet.studies.runner.run_task", diverge)
     with pytest.raises(UserError, match=r"1 of 4 runs failed.*r1-seed0: the loss is not finite"):

@@ -1,6 +1,8 @@
 """Studies: the papers' tables as data, one file each, and what fills them."""
 
 # the modules below register their studies
+from capsnet.studies import capsnet_keras_table as _capsnet_keras_table  # noqa: F401
+from capsnet.studies import capsnet_project_table as _capsnet_project_table  # noqa: F401
 from capsnet.studies import paper_or_code as _paper_or_code  # noqa: F401
 from capsnet.studies import routing_iterations as _routing_iterations  # noqa: F401
 from capsnet.studies import routings_mnist as _routings_mnist  # noqa: F401

@@ -22,7 +22,7 @@ def to_markdown(table: Table) -> str:
         "\n".join(lines),
         _reading(table),
     ]
-    parts += [words for words in (_clean(table), _pairs(table), _together(table)) if words]
+    parts += [words for words in (_milestones(table), _clean(table), _pairs(table), _together(table)) if words]
     if "stand_in" in table:
         parts.insert(1, f"{table['stand_in']}.")
     if compared:
@@ -106,10 +106,32 @@ def _reading(table: Table) -> str:
     chosen = (
         "weights best on validation images; the last step stands beside them" if table["validated"] else "last step"
     )
+    staged = any("milestones" in row for row in table["rows"])
+    once = "" if staged else "; the test split was read once, at the end, and chose nothing"
     return (
-        f"Test error of the {chosen}; the test split was read once, at the end, and chose nothing. Std is over seeds "
+        f"Test error of the {chosen}{once}. Std is over seeds "
         "(n - 1); the interval is Wilson's of all test decisions of a row's seeds: it knows of chance in test images, "
         "not in seeds. Training is the mean time of a run without its tests."
+    )
+
+
+def _milestones(table: Table) -> str:
+    """Accuracies along the way, of ours and of the source, one line for each row and split."""
+    rows = [row for row in table["rows"] if "milestones" in row]
+    if not rows:
+        return ""
+    epochs = [str(one["epochs"]) for one in rows[0]["milestones"]]
+    lines = [_line(["accuracy in % after epochs", *epochs]), _line(["---"] * (1 + len(epochs)))]
+    for row in rows:
+        for split in ("train", "test"):
+            ours = [f"{one[split]:.2f}" for one in row["milestones"]]
+            theirs = [one[f"source_{split}"] for one in row["milestones"]]  # type: ignore[literal-required]
+            word = "training" if split == "train" else "test"
+            lines.append(_line([f"{row['label']}, {word}, source", *("" if x is None else f"{x:.2f}" for x in theirs)]))
+            lines.append(_line([f"{row['label']}, {word}, ours", *ours]))
+    return "\n".join(lines) + (
+        "\n\nTraining accuracy is the mean over the batches of that epoch, augmented, while the weights changed. The "
+        "test split was read after each of these epochs, as the source does, and chose nothing: the schedule is fixed."
     )
 
 

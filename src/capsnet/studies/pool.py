@@ -74,7 +74,12 @@ def devices(jobs: int) -> list[dict[str, str]]:
 
 
 def _start(task: Task, environment: dict[str, str], logs: Path, lock: int) -> "subprocess.Popen[bytes]":
-    order = {"folder": str(task.folder), "config": task.config.to_json(), "command": sys.argv}
+    order = {
+        "folder": str(task.folder),
+        "config": task.config.to_json(),
+        "stages": task.stages,
+        "command": sys.argv,
+    }
     with (logs / f"{task.name}.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "capsnet.studies.worker"],

@@ -16,6 +16,7 @@ from capsnet.runs import Run
 from capsnet.runs.config import Execution, RunConfig
 from capsnet.runs.files import write_text
 from capsnet.studies.markdown import to_markdown
+from capsnet.studies.milestones import train_in_stages
 from capsnet.studies.pool import run_pool
 from capsnet.studies.study import STUDIES, Changes, Study, Task, plan
 from capsnet.studies.table import Table, make_table
@@ -110,6 +111,8 @@ def _check(task: Task) -> None:
             raise UserError(f"{task.folder}: is not a run folder, it has no config.json; give another --out") from None
         return
     before = Run.open(task.folder).config
+    if before.epochs in task.stages:
+        before = replace(before, epochs=task.config.epochs)
     if replace(before, **_free(task.config)) != task.config:
         differing = [
             key for key, value in vars(task.config).items() if key not in _FREE and getattr(before, key) != value
@@ -161,8 +164,10 @@ def _find_data(tasks: Sequence[Task]) -> None:
         load_data(data, data_dir=Path(data_dir) if data_dir else None, image_size=size)
 
 
-def run_task(folder: Path, config: RunConfig) -> Run:
+def run_task(folder: Path, config: RunConfig, stages: tuple[int, ...] = ()) -> Run:
     """Train a new run, or go on with one that was stopped."""
+    if stages:
+        return train_in_stages(folder, config, stages)
     return train(config, resume=folder) if folder.exists() else train(config, out=folder)
 
 
@@ -172,7 +177,7 @@ def _run_here(tasks: Sequence[Task], total: int) -> list[str]:
     for number, task in enumerate(tasks, total - len(tasks) + 1):
         _say(f"[{number}/{total}] {task.name}")
         try:
-            run_task(task.folder, task.config)
+            run_task(task.folder, task.config, task.stages)
         except UserError as fault:
             failures.append(f"{task.name}: {fault}")
             _say(f"capsnet: {failures[-1]}")

@@ -9,6 +9,7 @@ from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import Registry, did_you_mean
 from capsnet.runs.config import Execution, RunConfig
+from capsnet.studies.milestones import read_milestones
 
 Changes = Mapping[str, object]
 
@@ -33,6 +34,14 @@ class Reported:
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """What a source reports after some epochs: training and test accuracy in percent."""
+
+    train: float
+    test: float
+
+
+@dataclass(frozen=True)
 class Row:
     """A row of a study's table.
 
@@ -42,6 +51,7 @@ class Row:
         recipe: where its configuration comes from.
         changes: fields of `RunConfig` that are not the recipe's.
         reported: the paper's number.
+        milestones: what the source reports along the way, by epochs.
     """
 
     name: str
@@ -49,6 +59,7 @@ class Row:
     recipe: str
     changes: Changes = field(default_factory=dict)
     reported: Reported | None = None
+    milestones: Mapping[int, Accuracy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ class Budget:
         changes: fields of `RunConfig` that all rows share; a row's own changes go over them.
         rows: for some rows, by name: changes over everything else.
         labels: for some rows, by name: what is added to the label, where the budget changes what they are.
+        stages: epochs after which the test split is read, too, as the source does; the last is the end of the run.
     """
 
     summary: str
@@ -68,6 +80,7 @@ class Budget:
     changes: Changes = field(default_factory=dict)
     rows: Mapping[str, Changes] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    stages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,12 +184,13 @@ STUDIES: Registry[Study] = Registry("study")
 
 @dataclass(frozen=True)
 class Task:
-    """One run of a study: row, seed, folder and configuration."""
+    """One run of a study: row, seed, folder, configuration, and the epochs at which its test split is read."""
 
     row: Row
     seed: int
     folder: Path
     config: RunConfig
+    stages: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -185,8 +199,12 @@ class Task:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has its test result."""
-        return (self.folder / "evaluation.json").is_file()
+        """Whether the run has its test result, that of its last stage."""
+        tested = (self.folder / "evaluation.json").is_file()
+        if not tested or not self.stages:
+            return tested
+        milestones = read_milestones(self.folder)
+        return bool(milestones) and milestones[-1]["epochs"] >= self.stages[-1]
 
 
 def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes | None = None) -> RunConfig:
@@ -235,6 +253,7 @@ def plan(
             seed,
             out / "runs" / f"{row.name}-seed{seed}",
             replace(configure(study, row, budget, seed, changes), data_dir=data_dir, execution=execution),
+            study.budget(budget).stages,
         )
         for seed in range(seeds)
         for row in study.rows

@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.runs.folder import Run, RunResult
+from capsnet.studies.milestones import read_milestones
 from capsnet.studies.statistics import SIGNIFICANT, correct_by_holm, mean_and_std, pool_scatter
 from capsnet.studies.study import STUDIES, Changes, Reported, Row, Study, Task
 from capsnet.studies.together import TogetherResult
@@ -16,6 +17,16 @@ class PaperEntry(TypedDict):
     error: float
     std: float | None
     n: int | None
+
+
+class MilestoneEntry(TypedDict):
+    """A row after some epochs: mean accuracies over its seeds beside the source's, in percent."""
+
+    epochs: int
+    train: float
+    test: float
+    source_train: float | None
+    source_test: float | None
 
 
 class RowEntry(TypedDict):
@@ -55,6 +66,7 @@ class RowEntry(TypedDict):
     clean_std: NotRequired[float | None]
     reached: NotRequired[int]
     networks: NotRequired[int]
+    milestones: NotRequired[list[MilestoneEntry]]
 
 
 class ComparisonEntry(TypedDict):
@@ -177,6 +189,7 @@ def _row(study: Study, budget: str, row: Row, found: Sequence[tuple[Task, RunRes
     }
     _add_digits(entry, results)
     _add_clean(entry, found)
+    _add_milestones(entry, row, found)
     return entry
 
 
@@ -199,6 +212,26 @@ def _add_clean(entry: RowEntry, found: Sequence[tuple[Task, RunResult]]) -> None
     entry["stop_at"], entry["held_out"] = levels[0], held_out[0]["n"]
     entry["clean_errors"], entry["clean_mean"], entry["clean_std"] = errors, round(mean, 6), _rounded(std)
     entry["reached"] = sum(part["accuracy"] >= levels[0] for part in held_out)
+
+
+def _add_milestones(entry: RowEntry, row: Row, found: Sequence[tuple[Task, RunResult]]) -> None:
+    """Of runs in stages: accuracies after each, beside the source's."""
+    stages = [read_milestones(task.folder) for task, _ in found if task.stages]
+    if not stages:
+        return
+    entries: list[MilestoneEntry] = []
+    for same in zip(*stages, strict=True):
+        source = row.milestones.get(same[0]["epochs"])
+        entries.append(
+            {
+                "epochs": same[0]["epochs"],
+                "train": round(100 * sum(one["train_accuracy"] for one in same) / len(same), 6),
+                "test": round(100 * sum(one["test_accuracy"] for one in same) / len(same), 6),
+                "source_train": source.train if source else None,
+                "source_test": source.test if source else None,
+            }
+        )
+    entry["milestones"] = entries
 
 
 def _together_row(study: Study, result: TogetherResult | None, seeds: int) -> RowEntry:

@@ -21,7 +21,7 @@ def main() -> int:
     sys.argv = order["command"]
     threading.Thread(target=_watch_parent, daemon=True).start()
     try:
-        run_task(Path(order["folder"]), RunConfig.from_json(order["config"]))
+        run_task(Path(order["folder"]), RunConfig.from_json(order["config"]), tuple(order["stages"]))
     except UserError as fault:
         print(f"capsnet: {fault}", file=sys.stderr)
         return 2

@@ -1,0 +1,90 @@
+"""Training and test accuracy after some epochs of a run, for tables whose source reads them along the way.
+
+A run is trained in stages, each of which ends with its test and goes on from the last checkpoint: the weights at each
+epoch are those of a run without stages, bit for bit. The test accuracies choose nothing.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TypedDict
+
+from capsnet.errors import UserError
+from capsnet.runs import Run
+from capsnet.runs.config import RunConfig
+from capsnet.runs.files import write_json
+from capsnet.training import train
+
+_FILE = "milestones.json"
+
+
+class Milestone(TypedDict):
+    """A run after some epochs; accuracies are shares.
+
+    `train_accuracy` is the mean over the batches of that epoch, as they were met: augmented, while the weights changed.
+    """
+
+    epochs: int
+    train_accuracy: float
+    test_accuracy: float
+    seconds: float
+
+
+def train_in_stages(folder: Path, config: RunConfig, stages: tuple[int, ...]) -> Run:
+    """Train to the end of each stage, or go on with a run that was stopped in one.
+
+    Args:
+        folder: the run's; new, or of such a run.
+        config: the whole run, of as many epochs as the last stage.
+        stages: epochs, rising.
+    """
+    milestones = read_milestones(folder)
+    reached = milestones[-1]["epochs"] if milestones else 0
+    for epochs in stages:
+        if epochs <= reached:
+            continue
+        stage = replace(config, epochs=epochs)
+        run = train(stage, resume=folder) if folder.exists() else train(stage, out=folder)
+        milestones.append(_measure(run, epochs))
+        write_json(folder / _FILE, {"milestones": milestones})
+    return Run.open(folder)
+
+
+def read_milestones(folder: Path) -> list[Milestone]:
+    """The milestones that a run has reached, in order; none of a run without stages.
+
+    Raises:
+        UserError: a file that is not one of milestones.
+    """
+    path = folder / _FILE
+    if not path.is_file():
+        return []
+    try:
+        milestones: list[Milestone] = json.loads(path.read_text())["milestones"]
+        return [
+            {
+                "epochs": int(one["epochs"]),
+                "train_accuracy": float(one["train_accuracy"]),
+                "test_accuracy": float(one["test_accuracy"]),
+                "seconds": float(one["seconds"]),
+            }
+            for one in milestones
+        ]
+    except (ValueError, TypeError, KeyError) as fault:
+        raise UserError(f"{path}: is not a list of milestones ({type(fault).__name__}: {fault})") from None
+
+
+def _measure(run: Run, epochs: int) -> Milestone:
+    result = run.evaluation()
+    assert result is not None
+    rows = [row for row in run.metrics() if epochs - 1 < row["epoch"] <= epochs]
+    # a row is the mean of the steps since the one before
+    starts = [(epochs - 1) * rows[0]["step"] / rows[0]["epoch"], *(row["step"] for row in rows[:-1])]
+    steps = [row["step"] - start for row, start in zip(rows, starts, strict=True)]
+    accuracy = sum(row["accuracy"] * count for row, count in zip(rows, steps, strict=True)) / sum(steps)
+    return {
+        "epochs": epochs,
+        "train_accuracy": accuracy,
+        "test_accuracy": result["test_last"]["accuracy"],
+        "seconds": result["seconds"],
+    }
