@@ -2,9 +2,11 @@ import subprocess
 import sys
 import zlib
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from scipy.io import loadmat, savemat
 from scipy.sparse import eye_array
 from tests.official import pixels
@@ -52,7 +54,7 @@ def test_array_is_as_scipy_reads_it(tmp_path, array, compressed):
         assert values.dtype == expected.dtype
 
 
-def test_doubles_stored_as_bytes_are_doubles(tmp_path):
+def test_doubles_stored_as_bytes_are_bytes(tmp_path):
     path = tmp_path / "a.mat"
     savemat(path, {"y": np.array([[1.0, 2.0, 10.0]])}, do_compression=False)
     data = bytearray(path.read_bytes())
@@ -60,7 +62,10 @@ def test_doubles_stored_as_bytes_are_doubles(tmp_path):
     data[-32:] = bytes((2, 0, 3, 0, 1, 2, 10, 0))
     data[132] -= 24
     path.write_bytes(data)
-    np.testing.assert_array_equal(read(path, "y")["y"], [[1.0, 2.0, 10.0]])
+    values = read(path, "y")["y"]
+    np.testing.assert_array_equal(values, loadmat(path)["y"])
+    np.testing.assert_array_equal(values, np.array([[1, 2, 10]]))
+    assert values.dtype == np.uint8
 
 
 def test_big_endian_file_is_read(tmp_path):
@@ -174,6 +179,9 @@ def packed_variable(header, size):
     return b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + tag + packed
 
 
+BYTES = np.array([2, 2**32 - 16], "<u4").tobytes()
+
+
 def header_of(kind, *shape, name=b"X"):
     sizes = np.array([6, 8, kind, 0, 5, 4 * len(shape), *shape, *[0] * (len(shape) % 2)], "<u4").tobytes()
     return sizes + np.array([len(name) << 16 | 1], "<u4").tobytes() + name.ljust(4, b"\0")
@@ -182,8 +190,8 @@ def header_of(kind, *shape, name=b"X"):
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        (header_of(9, 32, 2**31 - 1, 2**31 - 1), "X must take at most 1,000 bytes"),
-        (header_of(9, 0, 2**31 - 1, 2**31 - 1), "must take at most 1,000 bytes"),
+        (header_of(9, 32, 2**31 - 1, 2**31 - 1) + BYTES, "X must take at most 1,000 bytes"),
+        (header_of(9, 0, 2**31 - 1, 2**31 - 1) + BYTES, "must take at most 1,000 bytes"),
         (header_of(9, 2, 2**32 - 1), "without a class or sizes"),
         (header_of(9, 2, 3) + np.array([2, 2**32 - 8], "<u4").tobytes(), "2x3 numbers of 1 bytes in 4,294,967,288"),
         (header_of(9, 2, 3) + np.array([99, 6], "<u4").tobytes(), "numbers of type 99"),
@@ -195,3 +203,22 @@ def test_sizes_that_do_not_fit_are_refused(tmp_path, header, words):
     (tmp_path / "a.mat").write_bytes(packed_variable(header, 2**32 - 8))
     with pytest.raises(UserError, match=words):
         read(tmp_path / "a.mat", "X")
+
+
+@pytest.mark.parametrize(
+    ("file", "variable"),
+    [
+        ("testdouble_7.4_GLNX86.mat", "testdouble"),
+        ("testmatrix_6.5.1_GLNX86.mat", "testmatrix"),
+        ("testmatrix_6.1_SOL2.mat", "testmatrix"),
+        ("testmulti_7.1_GLNX86.mat", "theta"),
+    ],
+)
+def test_file_that_matlab_wrote_is_read_as_scipy_reads_it(file, variable):
+    path = Path(scipy.io.matlab.__file__).parent / "tests" / "data" / file
+    if not path.is_file():
+        pytest.skip("needs the files of scipy's own tests")
+    expected = loadmat(path)[variable]
+    found = read(path, variable)[variable]
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == expected.dtype.newbyteorder("=")

@@ -71,8 +71,7 @@ def read_image_data(images: Path, labels: Path, class_names: tuple[str, ...]) ->
     Raises:
         UserError: a file that fails a check, or files of different counts.
     """
-    classes = read_idx(labels, 1, _MOST_LABELS)
-    pixels = read_idx(images, 3)[:, None]
+    pixels, classes = read_idx(images, 3)[:, None], read_idx(labels, 1, _MOST_LABELS)
     if len(pixels) != len(classes):
         raise UserError(f"{images} holds {len(pixels)} images but {labels} {len(classes)} labels; fetch both again")
     if int(classes.max()) >= len(class_names):

@@ -17,7 +17,7 @@ from capsnet.errors import UserError
 
 _INT8, _UINT8, _INT32, _UINT32, _MATRIX, _PACKED, _UTF8 = 1, 2, 5, 6, 14, 15, 16
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
-_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_NUMBERS = range(6, 16)
 _OTHER_CLASSES = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "a sparse array"}
 _STRUCT, _COMPLEX = 2, 0x800
 _MOST_AXES, _MOST_TEXT = 8, 1 << 16
@@ -47,6 +47,7 @@ def read_matlab(read: Read, name: str, variables: Mapping[str, int]) -> dict[str
 
     Returns:
         The arrays by these names, in MATLAB's order of the elements (the first axis runs fastest), no axis dropped.
+        They have the type in which they are stored, which may be smaller: MATLAB stores the doubles 1, 2, 3 in bytes.
 
     Raises:
         UserError: no MATLAB 5 file, a damaged one, one without such a variable, or with a larger one.
@@ -212,27 +213,21 @@ def _read_array(header: _Header, content: _Content, name: str, most: int) -> np.
     """The numbers of a variable whose header has been read."""
     if header.kind is None:
         return np.zeros(header.shape)
-    if header.kind not in _CLASSES or header.complex:
-        got = "complex numbers" if header.kind in _CLASSES else _OTHER_CLASSES.get(header.kind, "another class")
+    if header.kind not in _NUMBERS or header.complex:
+        got = "complex numbers" if header.kind in _NUMBERS else _OTHER_CLASSES.get(header.kind, "another class")
         raise UserError(f"{name} must be an array of numbers, got {got}; is it the official file?")
-    dtype, shape = np.dtype(_CLASSES[header.kind]), "x".join(map(str, header.shape))
-    count = prod(header.shape)
-    if prod(max(size, 1) for size in header.shape) * dtype.itemsize > most:
-        raise UserError(f"{name} must take at most {most:,} bytes, got {shape} of {dtype}; is it the official file?")
     kind, size, filling = content.tag()
     if kind not in _TYPES:
         raise _DamageError(f"numbers of type {kind}")
     stored = np.dtype(content.order + _TYPES[kind])
-    if size != count * stored.itemsize:
+    shape = "x".join(map(str, header.shape))
+    if prod(max(size, 1) for size in header.shape) * stored.itemsize > most:
+        raise UserError(f"{name} must take at most {most:,} bytes, got {shape} of {stored.name}; fetch it again")
+    if size != prod(header.shape) * stored.itemsize:
         raise _DamageError(f"{shape} numbers of {stored.itemsize} bytes in {size:,} bytes")
     numbers = np.frombuffer(content.take(size), stored)
     content.skip(min(filling, content.left))
-    # MATLAB stores doubles that are small integers as such
-    with np.errstate(invalid="ignore"):
-        array = numbers.astype(dtype, copy=False)
-    if not np.can_cast(stored, dtype) and not np.array_equal(array, numbers):
-        raise _DamageError(f"numbers that are no {dtype}")
-    return array.reshape(header.shape, order="F")
+    return numbers.astype(stored.newbyteorder("="), copy=False).reshape(header.shape, order="F")
 
 
 def _read_fields(header: _Header, content: _Content, name: str, variables: Mapping[str, int]) -> dict[str, np.ndarray]:
