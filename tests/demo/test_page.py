@@ -3,6 +3,7 @@
 import errno
 import http.client
 import json
+import socket
 import struct
 import sys
 import zlib
@@ -118,6 +119,17 @@ def test_request_of_another_form_is_answered_by_400(page, body):
     status, answer = ask_json(page, "/redraw", body)
     assert status == 400
     assert answer["error"].startswith("the request must be JSON with model (a name), label (a whole number) and pose")
+
+
+def test_request_that_breaks_off_leaves_no_traceback(page, photo):
+    host, port = page.address.split("/")[2].split(":")
+    for path in ("/look?model=tiny", "/redraw"):
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000\r\n\r\nabc"
+            connection.sendall(head.encode())
+    # answered after both
+    assert ask_json(page, "/look?model=tiny", photo)[0] == 200
+    assert "Traceback" not in (page.folder / "errors.txt").read_text()
 
 
 @pytest.mark.parametrize("size", [(2000, 15), (15, 2000), (2000, 1), (1, 1)])

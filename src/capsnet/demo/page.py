@@ -268,13 +268,19 @@ def _timed(task: Callable[[], dict[str, object]]) -> "Response":
 
 async def _read(request: "Request", most: int) -> bytes | None:
     """The body of a request; None where it is too large. It is read to its end: only then does a browser listen."""
+    from starlette.requests import ClientDisconnect
+
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= most:
-            parts.append(part)
-        elif size > 20 * MAX_BYTES:
-            break
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size <= most:
+                parts.append(part)
+            elif size > 20 * MAX_BYTES:
+                break
+    except ClientDisconnect:
+        # nobody waits for the answer any more
+        return b""
     return None if size > most else b"".join(parts)
 
 
