@@ -106,7 +106,7 @@ def write_smallnorb(root, count=10):
     return root
 
 
-def affnist_bytes(images, labels):
+def affnist_bytes(images, labels, compressed=True):
     """The content of a `.mat` file with images `n 40 40`."""
     count, file = len(images), io.BytesIO()
     struct_ = {
@@ -115,7 +115,7 @@ def affnist_bytes(images, labels):
         "label_one_of_n": np.eye(10, dtype=np.uint8)[:, labels],
         "label_int": labels.astype(np.uint8)[None],
     }
-    savemat(file, {"affNISTdata": struct_}, do_compression=True)
+    savemat(file, {"affNISTdata": struct_}, do_compression=compressed)
     return file.getvalue()
 
 

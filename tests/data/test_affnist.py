@@ -1,3 +1,4 @@
+import warnings
 import zipfile
 
 import numpy as np
@@ -84,4 +85,71 @@ def test_zip_without_a_mat_file_is_refused(tmp_path):
 def test_missing_file_says_where_it_is_and_what_to_use_instead(tmp_path):
     write_mnist(tmp_path)
     with pytest.raises(UserError, match=r"fetch https://.*test\.mat\.zip into that folder .* affnist-like"):
+        load_data("affnist", data_dir=tmp_path)
+
+
+def write_zip(root, *members, method=zipfile.ZIP_DEFLATED):
+    (root / "affnist").mkdir(exist_ok=True)
+    path = root / "affnist" / "test_batches.zip"
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as archive:
+        warnings.simplefilter("ignore")
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+BATCH = affnist_bytes(pixels(1, 40, 40), np.array([1]))
+
+
+@pytest.mark.parametrize(
+    ("members", "method", "words"),
+    [
+        ([("1.mat", BATCH), ("1.mat", BATCH)], zipfile.ZIP_DEFLATED, "holds '1.mat' more than once"),
+        ([("a/1.mat", BATCH), ("b/1.mat", BATCH)], zipfile.ZIP_DEFLATED, "holds 'b/1.mat' more than once"),
+        ([("../1.mat", BATCH)], zipfile.ZIP_DEFLATED, "'../1.mat' has a name that leads out of it"),
+        ([("/1.mat", BATCH)], zipfile.ZIP_DEFLATED, "has a name that leads out of it"),
+        ([("a\nb/1.mat", BATCH)], zipfile.ZIP_DEFLATED, r"a\\nb/1.mat' has a name"),
+        ([("1.mat", BATCH)], zipfile.ZIP_LZMA, "is packed by method 14, not by deflate"),
+        ([("1.mat", BATCH[:1000])], zipfile.ZIP_DEFLATED, "zip: 1.mat: truncated or damaged MATLAB 5 file"),
+    ],
+)
+def test_odd_zip_is_refused_in_one_line(tmp_path, members, method, words):
+    path = write_zip(write_mnist(tmp_path), *members, method=method)
+    with pytest.raises(UserError, match=words) as fault:
+        load_data("affnist", data_dir=tmp_path)
+    assert str(fault.value).startswith(str(path))
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (8, b"\1\0", "'1.mat' is encrypted"),
+        (10, b"\x63\0", "is packed by method 99"),
+        (24, b"\xff\xff\xff\x7f", "is 2,147,483,647 bytes large, more than 1,073,741,824"),
+        (16, b"\0\0\0\0", "truncated or corrupt zip archive .Bad CRC-32"),
+        (20, b"\x10\0\0\0", "truncated or corrupt zip archive"),
+        (42, b"\x10\0\0\0", "truncated or corrupt zip archive .Bad magic number"),
+    ],
+)
+def test_damaged_entry_of_the_directory_is_named(tmp_path, place, value, words):
+    path = write_zip(write_mnist(tmp_path), ("1.mat", BATCH))
+    data = bytearray(path.read_bytes())
+    start = data.index(b"PK\1\2") + place
+    data[start : start + len(value)] = value
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=words) as fault:
+        load_data("affnist", data_dir=tmp_path)
+    assert str(fault.value).startswith(str(path))
+
+
+def test_more_images_than_the_official_set_holds_are_refused_unread(tmp_path):
+    write_mnist(tmp_path)
+    data = bytearray(affnist_bytes(pixels(2, 40, 40), np.array([1, 2]), compressed=False))
+    # the sizes of `image`, 1600x2
+    place = data.index(np.array([1600, 2], "<i4").tobytes())
+    data[place + 4 : place + 8] = np.array([400_000], "<i4").tobytes()
+    (tmp_path / "affnist").mkdir()
+    (tmp_path / "affnist" / "test.mat").write_bytes(data)
+    with pytest.raises(UserError, match="image must take at most 512,000,000 bytes, got 1600x400000 of uint8"):
         load_data("affnist", data_dir=tmp_path)

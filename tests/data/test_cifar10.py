@@ -1,3 +1,6 @@
+import io
+import tarfile
+
 import numpy as np
 import pytest
 from tests.official import CIFAR_FILES, cifar_bytes, pixels, write_cifar10, write_cifar10_archive
@@ -60,10 +63,56 @@ def test_missing_file_is_named(tmp_path):
 def test_damaged_archive_is_named(tmp_path, damage):
     path = write_cifar10_archive(tmp_path) / "cifar10" / "cifar-10-binary.tar.gz"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=r"cifar-10-binary\.tar\.gz: truncated or corrupt archive"):
+    with pytest.raises(UserError, match=r"cifar-10-binary\.tar\.gz: truncated or corrupt (archive|gzip)"):
         load_data("cifar10", data_dir=tmp_path)
 
 
 def test_folder_without_any_says_what_it_must_hold(tmp_path):
     with pytest.raises(UserError, match=r"--data-dir must hold cifar10/cifar-10-binary\.tar\.gz"):
+        load_data("cifar10", data_dir=tmp_path)
+
+
+def add(tar, name, content, **fields):
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    for field, value in fields.items():
+        setattr(member, field, value)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def write_archive(root, *members, **options):
+    (root / "cifar10").mkdir()
+    path = root / "cifar10" / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=1, **options) as tar:
+        for name, content, fields in members:
+            add(tar, name, content, **fields)
+    return path
+
+
+TRAIN = "cifar-10-batches-bin/data_batch_1.bin"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fields", "words"),
+    [
+        (TRAIN, b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, f"holds no {TRAIN}"),
+        (TRAIN, b"", {"type": tarfile.DIRTYPE}, f"holds no {TRAIN}"),
+        (TRAIN, b"", {"pax_headers": {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(2**40)}}, f"holds no {TRAIN}"),
+        (TRAIN, b"", {"pax_headers": {"size": "-5"}}, "truncated or corrupt|holds no"),
+        ("large", bytes(201_000_000), {}, "truncated or corrupt archive .more than 200,000,000 bytes unpacked"),
+    ],
+)
+def test_odd_archive_is_refused_in_one_line(tmp_path, name, content, fields, words):
+    path = write_archive(tmp_path, (name, content, fields))
+    with pytest.raises(UserError, match=words) as fault:
+        load_data("cifar10", data_dir=tmp_path)
+    assert str(fault.value).startswith(str(path))
+    assert "\n" not in str(fault.value)
+
+
+def test_more_records_than_the_official_files_hold_are_refused(tmp_path):
+    path = write_cifar10(tmp_path) / "cifar10" / "data_batch_2.bin"
+    with path.open("wb") as file:
+        file.truncate(60_001 * 3073)
+    with pytest.raises(UserError, match=r"data_batch_2\.bin: must hold at most 184,380,000 bytes, unpacked"):
         load_data("cifar10", data_dir=tmp_path)

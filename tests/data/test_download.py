@@ -1,3 +1,4 @@
+import errno
 import functools
 import hashlib
 import http.server
@@ -25,6 +26,17 @@ def mirror(tmp_path):
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *words):
             pass
+
+        def do_GET(self):
+            if self.path == "/cut/a.gz":
+                self.send_response(200)
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"content")
+            elif self.path == "/busy/a.gz":
+                self.send_error(503)
+            else:
+                super().do_GET()
 
     handler = functools.partial(Quiet, directory=str(tmp_path / "served"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -63,3 +75,41 @@ def test_without_network_the_message_says_where_to_put_the_files(cache):
     assert str(cache / "set") in str(fault.value)
     assert "a.gz, b.gz" in str(fault.value)
     assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("cut/", "the connection broke off"),
+        ("busy/", "the server answers with status 503"),
+        ("none/", "the server answers with status 404"),
+    ],
+)
+def test_server_that_fails_is_named_with_the_reason(cache, mirror, path, reason):
+    with pytest.raises(UserError, match=rf"cannot download {mirror}{path}a\.gz \(({reason})") as fault:
+        find_files("set", {"a.gz": md5(b"content")}, [mirror + path])
+    assert "--data-dir" in str(fault.value)
+    assert "\n" not in str(fault.value)
+    assert not list((cache / "set").iterdir())
+
+
+def test_each_mirrors_reason_is_named(cache, mirror):
+    with pytest.raises(UserError, match=r"\(no connection; of other mirrors: its checksum is wrong\)"):
+        find_files("set", {"a.gz": md5(b"other")}, [mirror, "http://127.0.0.1:9/"])
+
+
+def test_cache_that_cannot_be_written_is_named_with_the_remedy(cache, mirror):
+    # root may write into every folder, but into no file
+    cache.write_bytes(b"")
+    with pytest.raises(UserError, match=r"set/a\.gz: cannot be written \(.*; set CAPSNET_CACHE_DIR") as fault:
+        find_files("set", {"a.gz": md5(b"content")}, [mirror])
+    assert "\n" not in str(fault.value)
+
+
+def test_read_only_cache_is_named_with_the_remedy(cache, mirror, monkeypatch):
+    def refuse(*words, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    with pytest.raises(UserError, match=r"cannot be written \(Read-only file system\); set CAPSNET_CACHE_DIR"):
+        find_files("set", {"a.gz": md5(b"content")}, [mirror])

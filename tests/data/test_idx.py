@@ -1,5 +1,6 @@
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -75,3 +76,32 @@ def test_label_without_a_class_is_refused(tmp_path, images):
     (tmp_path / "labels").write_bytes(idx_bytes(np.array([0, 1, 2], np.uint8)))
     with pytest.raises(UserError, match="labels must be 0 to 1, got 2"):
         read_image_data(tmp_path / "images", tmp_path / "labels", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((2**32 - 1, 2**32 - 1, 2**32 - 1), "must hold at most 500,000,000 bytes, its header says 4294967295x"),
+        # their product is 0 in 64 bits
+        ((2**31, 2**31, 4), "must hold at most 500,000,000 bytes"),
+        ((100_000, 28, 28), "truncated, its header says 100000x28x28, that is 78400016 bytes, got 76"),
+        ((0, 28, 28), "holds nothing, its header says 0x28x28"),
+        ((3, 0, 5), "holds nothing"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(tmp_path, images, shape, words):
+    path = tmp_path / "images"
+    path.write_bytes(idx_bytes(images)[:4] + struct.pack(">3I", *shape) + images.tobytes())
+    with pytest.raises(UserError, match=words):
+        read_idx(path, 3)
+
+
+def test_no_more_is_unpacked_than_the_header_says(tmp_path, images):
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(idx_bytes(images)) + gzip.compress(bytes(10_000_000)) * 20)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="too long, its header says 3x4x5, that is 76 bytes, got more"):
+        read_idx(path, 3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000

@@ -57,7 +57,10 @@ def test_unpacked_files_are_found_too(tmp_path):
         (lambda data: data[:4] + b"\xff\xff\xff\x7f" + data[8:], "must have 4 axes"),
         (lambda data: data[:12] + b"\1" + data[13:], "must be nx2x96x96, its header says 3x1x96x96"),
         (lambda data: data[:8] + b"\xff\xff\xff\xff" + data[12:], "must be nx2x96x96, its header says -1x2"),
-        (lambda data: data[:8] + b"\xff\xff\xff\x7f" + data[12:], "truncated, its header says 2147483647x2"),
+        (
+            lambda data: data[:8] + b"\xff\xff\xff\x7f" + data[12:],
+            "must be at most 24,300 rows, its header says 21474",
+        ),
     ],
 )
 def test_damaged_file_is_named_with_the_check_that_failed(tmp_path, damage, words):

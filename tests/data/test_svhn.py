@@ -22,7 +22,7 @@ def test_axes_are_turned_and_label_ten_is_the_digit_zero(tmp_path):
         ({"X": pixels(12, 3, 32, 32)}, "got 12x3x32x32"),
         ({"X": np.zeros((32, 32, 3, 12))}, "of float64"),
         ({"y": np.ones((11, 1), np.uint8)}, "holds 12 images but 11 labels"),
-        ({"y": np.array([["a"] * 12])}, "labels of <U1"),
+        ({"y": np.array([["a"] * 12])}, "y must be an array of numbers, got text"),
         ({"y": np.zeros((12, 1), np.uint8)}, "labels must be 1 to 10 .*, got 0"),
         ({"y": np.full((12, 1), 2.5)}, "got 2.5"),
     ],

@@ -35,13 +35,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (folder / "work").mkdir()
     (folder / "temporary").mkdir()
     command = [sys.executable, "-m", "capsnet", "demo", folder / "tiny.safetensors", folder / "efficient.safetensors"]
-    process = subprocess.Popen(
-        [*command, "--port", str(_free_port())],
-        cwd=folder / "work",
-        env={**os.environ, "TMPDIR": str(folder / "temporary")},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    with (folder / "errors.txt").open("w") as errors:
+        process = subprocess.Popen(
+            [*command, "--port", str(_free_port())],
+            cwd=folder / "work",
+            env={**os.environ, "TMPDIR": str(folder / "temporary")},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     assert process.stdout is not None
     said = process.stdout.readline()
     assert said.startswith("http://127.0.0.1:"), said
@@ -50,6 +52,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     process.wait(60)
     process.stdout.close()
     assert not list((folder / "temporary").iterdir())
+    assert "Traceback" not in (folder / "errors.txt").read_text()
 
 
 def _free_port() -> int:

@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -37,6 +38,19 @@ def test_runs_with_weights_are_found_newest_first(tmp_path):
             (tmp_path / name / "weights.safetensors").write_bytes(b"")
             os.utime(tmp_path / name / "weights.safetensors", (number, number))
     assert find_runs(tmp_path) == [str(tmp_path / "new"), str(tmp_path / "old")]
+
+
+def test_a_networks_pose_dimension_is_known(tiny_run):
+    assert Gallery([str(tiny_run.folder)]).pose_dim("tiny") == 16
+
+
+def test_a_folder_of_runs_that_cannot_be_read_is_named(monkeypatch, tmp_path):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    with pytest.raises(ValueError, match=r"cannot be read \(Permission denied\)"):
+        find_runs(tmp_path)
 
 
 def test_what_comes_with_the_package_goes_first(monkeypatch, tmp_path):

@@ -5,7 +5,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from capsnet.demo.look import MAX_BYTES, look, prepare, read_image, redraw
+from capsnet import create_model, list_models
+from capsnet.demo.look import MAX_BYTES, find_pose_dim, look, prepare, read_image, redraw
+from capsnet.errors import UserError
 from capsnet.runs.weights import ModelSpec
 
 DIGITS = tuple("0123456789")
@@ -118,6 +120,43 @@ def test_without_a_decoder_nothing_is_drawn(seven):
     assert look(model, seven)["drawn"] is None
     with pytest.raises(ValueError, match="no decoder"):
         redraw(model, 0, [0.0] * 16)
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_network_is_shown_and_redrawn_where_it_has_a_decoder(name, seven):
+    shape = next(shape for shape in ((1, 28, 28), (3, 32, 32)) if takes(name, shape))
+    model = create_model(name, image_shape=shape).eval()
+    found = look(model, seven)
+    label = found["found"][0]
+    assert find_pose_dim(model) == len(found["poses"][label])
+    if model.decoder is None:
+        assert found["drawn"] is None
+    else:
+        assert redraw(model, label, found["poses"][label]) == found["drawn"]
+        assert pixels(found["drawn"]).shape == (shape[1], shape[2], shape[0])
+
+
+def takes(name, shape):
+    try:
+        create_model(name, image_shape=shape, device="meta")
+    except UserError:
+        return False
+    return True
+
+
+def test_a_pose_of_a_decoder_that_all_classes_share_is_drawn(seven):
+    model = build("deepcaps-small", image_shape=(1, 28, 28))
+    assert redraw(model, 3, [0.1] * 16) != redraw(model, 3, [-0.1] * 16)
+    with pytest.raises(ValueError, match=r"16 finite numbers, got 1$"):
+        redraw(model, 3, [0.1])
+
+
+def test_an_answer_that_is_not_finite_is_refused(seven):
+    model = build("capsnet-tiny")
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    with pytest.raises(ValueError, match="answer is not finite"):
+        look(model, seven)
 
 
 def test_a_network_of_two_views_is_refused(seven):

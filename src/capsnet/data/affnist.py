@@ -3,17 +3,18 @@
 Tieleman, "affNIST", 2013 (www.cs.toronto.edu/~tijmen/affNIST). Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2.
 """
 
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
 from capsnet.data.download import data_folders
-from capsnet.data.files import read_bytes
+from capsnet.data.files import Read, open_packed
 from capsnet.data.frame import pad_images
 from capsnet.data.matlab import read_matlab
 from capsnet.data.mnist import MNIST
@@ -23,6 +24,10 @@ SIDE, PADDING = 40, 6
 _ADDRESS = "https://www.cs.toronto.edu/~tijmen/affNIST/32x/transformed/"
 _WHOLE = ("test.mat", "test.mat.zip", "test_batches.zip")
 _BATCHES = "test_batches"
+_MOST_IMAGES = 320_000
+# of a zip archive: whatever may be wrong with its directory or its data
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, OverflowError)
+_MOST_BYTES = 1 << 30
 
 
 def load_affnist(data_dir: Path | None = None) -> Dataset:
@@ -53,32 +58,35 @@ def padded_mnist(data_dir: Path | None = None) -> Dataset:
     return Dataset("mnist", train, test, "digit")
 
 
-def read_mat(data: bytes | bytearray, name: str) -> ImageData:
+def read_mat(read: Read, name: str, most: int = _MOST_IMAGES) -> ImageData:
     """Read one `.mat` file: a struct `affNISTdata` with `image`, 1600xn bytes, and `label_int`, n digits.
 
     A column of `image` holds the pixels of a digit in MATLAB's order, one column of pixels after the other.
 
+    Args:
+        read: gives the file, from its start.
+        name: of the file, for messages.
+        most: images that it may hold.
+
     Raises:
         UserError: a file that is truncated, mislabelled or of the wrong shape.
     """
-    struct = read_matlab(data, name, "affNISTdata")["affNISTdata"]
-    fields = struct.dtype.names or ()
-    for field in ("image", "label_int"):
-        if field not in fields or struct.size != 1:
-            raise UserError(f"{name}: affNISTdata must be one struct with a field {field!r}; is it the official file?")
-    pixels, labels = struct["image"].item(), struct["label_int"].item().reshape(-1)
+    sizes = {"affNISTdata.image": most * SIDE * SIDE, "affNISTdata.label_int": most * 8}
+    pixels, labels = read_matlab(read, name, sizes).values()
+    labels = labels.reshape(-1)
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[0] != SIDE * SIDE:
         got = f"{'x'.join(map(str, pixels.shape))} of {pixels.dtype}"
         raise UserError(f"{name}: its image must be {SIDE * SIDE}xn of uint8 (40x40 pixels), got {got}; fetch it again")
-    if labels.dtype.kind not in "uif" or len(labels) != pixels.shape[1]:
-        raise UserError(
-            f"{name}: holds {pixels.shape[1]:,} images but {len(labels):,} labels of {labels.dtype}; fetch it again"
-        )
+    if len(labels) != pixels.shape[1]:
+        raise UserError(f"{name}: holds {pixels.shape[1]:,} images but {len(labels):,} labels; fetch it again")
     wrong = labels[~np.isin(labels, np.arange(10))]
     if len(wrong):
         raise UserError(f"{name}: labels must be 0 to 9, got {wrong[0]:g}; fetch it again")
-    columns = torch.from_numpy(np.ascontiguousarray(pixels.T)).view(-1, 1, SIDE, SIDE)
-    return ImageData(columns.mT.contiguous(), torch.from_numpy(labels.astype(np.int64)), tuple("0123456789"))
+    images = torch.from_numpy(np.ascontiguousarray(pixels.T)).view(-1, 1, SIDE, SIDE)
+    # in place: all of them are half a gigabyte
+    for part in torch.split(images, 1000):
+        part.copy_(part.mT.clone())
+    return ImageData(images, torch.from_numpy(labels.astype(np.int64)), tuple("0123456789"))
 
 
 def find_test_set(data_dir: Path | None = None) -> Path | None:
@@ -99,32 +107,60 @@ def find_affnist(data_dir: Path | None = None) -> Path | None:
 
 
 def _read(source: Path) -> ImageData:
-    parts = [read_mat(content, name) for content, name in _contents(source)]
+    """Read the `.mat` files of a source, in order."""
+    parts: list[ImageData] = []
+
+    def add(read: Read, name: str) -> None:
+        parts.append(read_mat(read, name, _MOST_IMAGES - sum(map(len, parts))))
+        # to the end, where an archive has its checksum
+        while read(1 << 20):
+            pass
+
+    if source.suffix == ".zip":
+        _read_members(source, add)
+    else:
+        folder = source.is_dir()
+        names = _in_order([path.name for path in source.glob("*.mat")], source) if folder else [source.name]
+        for path in ((source if folder else source.parent) / name for name in names):
+            with open_packed(path) as read:
+                add(read, str(path))
     if len(parts) == 1:
         return parts[0]
     images, labels = (torch.cat(list(tensors)) for tensors in zip(*((p.images, p.labels) for p in parts), strict=True))
     return ImageData(images, labels, parts[0].class_names)
 
 
-def _contents(source: Path) -> Iterator[tuple[bytes | bytearray, str]]:
-    """The `.mat` files of a source, in order, each with its name for messages."""
-    if source.is_dir():
-        names = _in_order([path.name for path in source.glob("*.mat")], source)
-        yield from ((read_bytes(source / name), str(source / name)) for name in names)
-    elif source.suffix == ".zip":
-        yield from _members(source)
-    else:
-        yield read_bytes(source), str(source)
-
-
-def _members(source: Path) -> Iterator[tuple[bytes, str]]:
+def _read_members(source: Path, add: Callable[[Read, str], None]) -> None:
+    """Hand each `.mat` file of a zip archive on, in order, with its name for messages."""
     try:
         with zipfile.ZipFile(source) as archive:
-            members = {Path(name).name: name for name in archive.namelist() if _is_mat(name)}
+            members: dict[str, zipfile.ZipInfo] = {}
+            for member in archive.infolist():
+                if _is_mat(member.filename):
+                    _check_member(member, source)
+                    if members.setdefault(Path(member.filename).name, member) is not member:
+                        raise UserError(f"{source}: holds {member.filename!r} more than once; fetch it again")
             for name in _in_order(list(members), source):
-                yield archive.read(members[name]), f"{source}: {members[name]}"
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as fault:
-        raise UserError(f"{source}: truncated or corrupt zip archive ({fault}); fetch it again") from None
+                with archive.open(members[name]) as file:
+                    add(file.read, f"{source}: {members[name].filename}")
+    except _ZIP_FAULTS as fault:
+        reason = " ".join(str(fault).split())[:120] or type(fault).__name__
+        raise UserError(f"{source}: truncated or corrupt zip archive ({reason}); fetch it again") from None
+
+
+def _check_member(member: zipfile.ZipInfo, source: Path) -> None:
+    """Refuse a member of an archive that affNIST's own would not hold."""
+    path, fault = PurePosixPath(member.filename), ""
+    if path.is_absolute() or ".." in path.parts or not member.filename.isprintable():
+        fault = "has a name that leads out of it"
+    elif member.flag_bits & 1:
+        fault = "is encrypted"
+    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        fault = f"is packed by method {member.compress_type}, not by deflate"
+    elif member.file_size > _MOST_BYTES:
+        fault = f"is {member.file_size:,} bytes large, more than {_MOST_BYTES:,}"
+    if fault:
+        raise UserError(f"{source}: its member {member.filename[:80]!r} {fault}; fetch the official archive again")
 
 
 def _is_mat(name: str) -> bool:

@@ -9,18 +9,23 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import torch
 
 from capsnet.data.dataset import Dataset, ImageData
 from capsnet.data.download import data_folders, find_files, find_folder, find_stored
-from capsnet.data.files import read_bytes
+from capsnet.data.files import Read, open_packed, read_bytes, read_most
 from capsnet.errors import UserError
 
 _MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
+_MOST_RECORDS = 60_000
+# of an archive, unpacked; the official ones hold 185 MB
+_MOST_BYTES = 200_000_000
+_TAR_FAULTS = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,14 @@ class Cifar:
             files = [prefix + file for file in names]
             found = find_stored(self.name, files, data_dir)
             if found is not None:
-                return self._read_parts({str(found[file]): read_bytes(found[file]) for file in files})
+                return self._read_parts({str(found[file]): read_bytes(found[file], self._most()) for file in files})
             self._check_whole(files, data_dir)
         archive = find_files(self.name, {self.archive: self.checksum}, _MIRRORS, data_dir)[self.archive]
         return self._read_parts({f"{archive}: {file}": data for file, data in self._unpack(archive, names).items()})
+
+    def _most(self) -> int:
+        """Bytes of all files together, and so the most that one may hold."""
+        return _MOST_RECORDS * (self.label_bytes + _PIXELS)
 
     def _read_parts(self, contents: dict[str, bytearray]) -> list[ImageData]:
         parts = {name: self.read_records(data, name) for name, data in contents.items()}
@@ -123,18 +132,37 @@ class Cifar:
                 )
 
     def _unpack(self, archive: Path, names: tuple[str, ...]) -> dict[str, bytearray]:
-        members = {}
+        members: dict[str, bytearray] = {}
+        wanted = {f"{self.folder}/{file}": file for file in names}
         try:
-            with tarfile.open(archive) as tar:
-                for file in names:
-                    member = tar.extractfile(f"{self.folder}/{file}")
-                    if member is None:
-                        raise KeyError(file)
-                    members[file] = bytearray(member.read())
-        except KeyError:
-            raise UserError(
-                f"{archive}: holds no {self.folder}/{file}; it must be {self.title}'s binary version"
-            ) from None
-        except (tarfile.TarError, EOFError, zlib.error, OSError) as fault:
-            raise UserError(f"{archive}: truncated or corrupt archive ({fault}); fetch it again") from None
-        return members
+            with open_packed(archive) as read, tarfile.open(fileobj=cast(BinaryIO, _Limited(read)), mode="r|") as tar:
+                for member in tar:
+                    file = wanted.get(member.name.removeprefix("./"))
+                    # a sparse file may state any size, and gives zeros for what it lacks
+                    content = tar.extractfile(member) if file and member.isreg() and not member.issparse() else None
+                    if file and content:
+                        members[file] = read_most(content.read, self._most() + 1)
+        except UserError:
+            raise
+        except _TAR_FAULTS as fault:
+            reason = " ".join(str(fault).split())[:120]
+            raise UserError(f"{archive}: truncated or corrupt archive ({reason}); fetch it again") from None
+        for file in names:
+            if file not in members:
+                raise UserError(f"{archive}: holds no {self.folder}/{file}; it must be {self.title}'s binary version")
+        return {file: members[file] for file in names}
+
+
+class _Limited:
+    """A stream for tarfile that ends in an error where an archive unpacks to more than the official ones."""
+
+    def __init__(self, read: Read) -> None:
+        self._read, self._count = read, 0
+
+    def read(self, count: int) -> bytes:
+        """The next bytes."""
+        data = self._read(count)
+        self._count += len(data)
+        if self._count > _MOST_BYTES:
+            raise tarfile.ReadError(f"more than {_MOST_BYTES:,} bytes unpacked")
+        return data

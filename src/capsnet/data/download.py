@@ -3,9 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capsnet.cache import cache_dir
 from capsnet.errors import UserError
+
+if TYPE_CHECKING:
+    from requests.exceptions import RequestException
 
 
 def find_files(
@@ -81,19 +85,43 @@ def _download(name: str, file: str, checksum: str, mirrors: Sequence[str], check
 
     folder = cache_dir() / name
     pooch.get_logger().setLevel("WARNING")
-    fault: Exception | None = None
+    reasons: list[str] = []
     for mirror in mirrors:
+        bar = _DownloadBar(file)
         try:
-            return Path(
-                pooch.retrieve(mirror + file, checksum, fname=file, path=folder, progressbar=_DownloadBar(file))
-            )
-        except (RequestException, ValueError, OSError) as error:
-            fault = error
-    reason = "its checksum is wrong" if isinstance(fault, ValueError) else "no connection"
+            return Path(pooch.retrieve(mirror + file, checksum, fname=file, path=folder, progressbar=bar))
+        except RequestException as fault:
+            reasons.append(_reason(fault))
+        except OSError as fault:
+            raise UserError(
+                f"{folder / file}: cannot be written ({fault.strerror or _line(fault)}); set CAPSNET_CACHE_DIR to a "
+                f"folder that can, or name the folder that holds {name}/ with --data-dir"
+            ) from None
+        except ValueError:
+            reasons.append("its checksum is wrong")
+        finally:
+            bar.close()
+    others = "; of other mirrors: ".join(dict.fromkeys(reversed(reasons)))
     raise UserError(
-        f"cannot download {mirrors[-1] + file} ({reason}); fetch the files by hand into {folder} "
+        f"cannot download {mirrors[-1] + file} ({others}); fetch the files by hand into {folder} "
         f"({', '.join(checksums)}), or name the folder that holds {name}/ with --data-dir"
-    ) from fault
+    )
+
+
+def _reason(fault: "RequestException") -> str:
+    """Why a server did not give a file."""
+    from requests.exceptions import ConnectionError as NoConnectionError
+    from requests.exceptions import HTTPError, Timeout
+
+    if isinstance(fault, HTTPError) and fault.response is not None:
+        return f"the server answers with status {fault.response.status_code}"
+    if isinstance(fault, NoConnectionError | Timeout):
+        return "no connection"
+    return f"the connection broke off: {_line(fault)}"
+
+
+def _line(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:120]
 
 
 class _DownloadBar:

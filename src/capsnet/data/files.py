@@ -1,29 +1,59 @@
-"""Files of data sets, read whole, packed (`.gz`) or plain; a fault is told in one line that names the file."""
+"""Files of data sets, packed (`.gz`) or plain: read in order and only as far as is allowed.
+
+A small packed file can hold any number of bytes, so every reader states the most that it takes.
+"""
 
 import gzip
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from capsnet.errors import UserError
 
-_CHUNK = 1 << 24
+Read = Callable[[int], bytes]
+"""Gives the next bytes of something, up to so many; none at its end."""
+_CHUNK = 1 << 22
 
 
-def read_bytes(path: Path) -> bytearray:
-    """Read a file, unpacked if it ends in `.gz`; the result is writable, so that an array may lie in it.
+@contextmanager
+def open_packed(path: Path) -> Iterator[Read]:
+    """Open a file to read it from start to end, unpacked if it ends in `.gz`.
 
     Raises:
-        UserError: a file that is missing, cannot be read, or is truncated or corrupt gzip data.
+        UserError: in the `with` block, too: a file that is missing, cannot be read, or is truncated or corrupt gzip
+            data; one line that names the file.
     """
-    data = bytearray()
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                data += chunk
+            yield file.read
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
         raise UserError(f"{path}: truncated or corrupt gzip data ({fault}); fetch it again") from None
     except OSError as fault:
         raise UserError(f"{path}: cannot be read ({fault.strerror or fault})") from None
+
+
+def read_most(read: Read, count: int) -> bytearray:
+    """Read `count` bytes, or fewer where the data end; the result is writable, so that an array may lie in it.
+
+    Memory grows with the bytes that arrive, not with `count`, which may come from a damaged header.
+    """
+    data = bytearray()
+    while len(data) < count and (chunk := read(min(count - len(data), _CHUNK))):
+        data += chunk
+    return data
+
+
+def read_bytes(path: Path, most: int) -> bytearray:
+    """Read a whole file of at most `most` bytes, unpacked if it ends in `.gz`.
+
+    Raises:
+        UserError: a larger file, or one that `open_packed` refuses.
+    """
+    with open_packed(path) as read:
+        data = read_most(read, most + 1)
+    if len(data) > most:
+        raise UserError(f"{path}: must hold at most {most:,} bytes, unpacked, got more; is it the official file?")
     return data

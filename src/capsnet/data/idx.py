@@ -1,6 +1,7 @@
 """Reader of IDX files, the format of MNIST: big-endian magic number, sizes, then the array in C order."""
 
 import struct
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -8,23 +9,45 @@ import torch
 from torch import Tensor
 
 from capsnet.data.dataset import ImageData
-from capsnet.data.files import read_bytes
+from capsnet.data.files import open_packed, read_most
 from capsnet.errors import UserError
 
 _UINT8 = 0x08
+_MOST_BYTES, _MOST_LABELS = 500_000_000, 2_000_000
 
 
-def read_idx(path: Path, axes: int) -> Tensor:
-    """Read a uint8 IDX file, compressed (`.gz`) or plain.
+def read_idx(path: Path, axes: int, most: int = _MOST_BYTES) -> Tensor:
+    """Read a uint8 IDX file, compressed (`.gz`) or plain; of a longer file one byte more than its header says.
 
     Args:
         path: the file.
         axes: the number of axes that it must have: 3 for images, 1 for labels.
+        most: bytes that its array may take.
 
     Raises:
         UserError: a file that is missing or truncated, or fails a check; the message names file and check.
     """
-    data = read_bytes(path)
+    with open_packed(path) as read:
+        header = read_most(read, 4 + 4 * axes)
+        shape = _read_shape(path, header, axes)
+        expected = prod(shape)
+        if expected > most:
+            raise UserError(
+                f"{path}: must hold at most {most:,} bytes, its header says {'x'.join(map(str, shape))}; fetch it again"
+            )
+        data = read_most(read, expected + 1)
+    if len(data) != expected:
+        trouble = "truncated" if len(data) < expected else "too long"
+        got = f"{len(header) + len(data)}" if len(data) < expected else "more"
+        raise UserError(
+            f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {len(header) + expected} bytes, "
+            f"got {got}; fetch it again"
+        )
+    return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape))
+
+
+def _read_shape(path: Path, data: bytearray, axes: int) -> tuple[int, ...]:
+    """The sizes that a header states."""
     if len(data) < 4 or data[:2] != b"\0\0":
         raise UserError(f"{path}: not an IDX file (magic number {data[:4].hex() or 'missing'}); fetch it again")
     kind, stored = data[2], data[3]
@@ -36,15 +59,10 @@ def read_idx(path: Path, axes: int) -> Tensor:
     header = 4 + 4 * axes
     if len(data) < header:
         raise UserError(f"{path}: truncated in the header, {len(data)} of {header} bytes; fetch it again")
-    shape = struct.unpack(f">{axes}I", data[4:header])
-    expected = header + int(np.prod(shape, dtype=np.int64))
-    if len(data) != expected:
-        trouble = "truncated" if len(data) < expected else "too long"
-        raise UserError(
-            f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {expected} bytes, "
-            f"got {len(data)}; fetch it again"
-        )
-    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape))
+    shape: tuple[int, ...] = struct.unpack(f">{axes}I", data[4:])
+    if 0 in shape:
+        raise UserError(f"{path}: holds nothing, its header says {'x'.join(map(str, shape))}; fetch it again")
+    return shape
 
 
 def read_image_data(images: Path, labels: Path, class_names: tuple[str, ...]) -> ImageData:
@@ -53,9 +71,9 @@ def read_image_data(images: Path, labels: Path, class_names: tuple[str, ...]) ->
     Raises:
         UserError: a file that fails a check, or files of different counts.
     """
-    pixels, classes = read_idx(images, 3)[:, None], read_idx(labels, 1).long()
+    pixels, classes = read_idx(images, 3)[:, None], read_idx(labels, 1, _MOST_LABELS)
     if len(pixels) != len(classes):
         raise UserError(f"{images} holds {len(pixels)} images but {labels} {len(classes)} labels; fetch both again")
-    if len(classes) and int(classes.max()) >= len(class_names):
+    if int(classes.max()) >= len(class_names):
         raise UserError(f"{labels}: labels must be 0 to {len(class_names) - 1}, got {int(classes.max())}")
-    return ImageData(pixels, classes, class_names)
+    return ImageData(pixels, classes.long(), class_names)

@@ -6,6 +6,7 @@ in C order, all little-endian.
 """
 
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
 from capsnet.data.download import find_files, find_folder
-from capsnet.data.files import read_bytes
+from capsnet.data.files import open_packed, read_most
 from capsnet.errors import UserError
 
 CLASS_NAMES = ("animal", "human", "airplane", "truck", "car")
@@ -23,6 +24,7 @@ INFO = ("instance", "elevation", "azimuth", "lighting")
 (0 to 34, even: times 10 degrees) and lighting (0 to 5)."""
 _INSTANCES = {"training": (4, 6, 7, 8, 9), "testing": (0, 1, 2, 3, 5)}
 _LIMITS = (9, 8, 34, 5)
+_MOST_PAIRS = 24_300
 _STEMS = {
     "training": "smallnorb-5x46789x9x18x6x2x96x96-training",
     "testing": "smallnorb-5x01235x9x18x6x2x96x96-testing",
@@ -98,7 +100,23 @@ def read_norb(path: Path, kind: np.dtype, sizes: tuple[int | None, ...]) -> Tens
     Raises:
         UserError: a file that is missing or truncated, or of another type or shape.
     """
-    data = read_bytes(path)
+    with open_packed(path) as read:
+        header = read_most(read, 8 + 4 * max(len(sizes), 3))
+        shape = _read_shape(path, header, kind, sizes)
+        expected = kind.itemsize * prod(shape)
+        data = read_most(read, expected + 1)
+    if len(data) != expected:
+        trouble = "truncated" if len(data) < expected else "too long"
+        got = f"{len(header) + len(data)}" if len(data) < expected else "more"
+        raise UserError(
+            f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {len(header) + expected} bytes, "
+            f"got {got}; fetch it again"
+        )
+    return torch.from_numpy(np.frombuffer(data, kind).reshape(shape))
+
+
+def _read_shape(path: Path, data: bytearray, kind: np.dtype, sizes: tuple[int | None, ...]) -> tuple[int, ...]:
+    """The sizes that a header states."""
     if len(data) < 8:
         raise UserError(f"{path}: truncated in the header, {len(data)} bytes; fetch it again")
     magic, axes = (int(value) for value in np.frombuffer(data, "<i4", 2))
@@ -107,22 +125,17 @@ def read_norb(path: Path, kind: np.dtype, sizes: tuple[int | None, ...]) -> Tens
             f"{path}: magic number must be {_magic(kind):08x} ({kind.name} values), got {magic & 0xFFFFFFFF:08x}; "
             "is it the right file of smallNORB?"
         )
-    stored = max(axes, 3)
-    header = 8 + 4 * stored
-    if axes != len(sizes) or len(data) < header:
+    if axes != len(sizes) or len(data) < 8 + 4 * max(axes, 3):
         raise UserError(f"{path}: must have {len(sizes)} axes, got {axes} in {len(data)} bytes; fetch it again")
-    shape = tuple(int(size) for size in np.frombuffer(data, "<i4", stored, offset=8)[:axes])
+    shape = tuple(int(size) for size in np.frombuffer(data, "<i4", offset=8)[:axes])
     if shape[0] < 1 or any(size not in (None, got) for size, got in zip(sizes, shape, strict=True)):
         wanted = "x".join("n" if size is None else str(size) for size in sizes)
         raise UserError(f"{path}: must be {wanted}, its header says {'x'.join(map(str, shape))}; fetch it again")
-    expected = header + kind.itemsize * int(np.prod(shape, dtype=np.int64))
-    if len(data) != expected:
-        trouble = "truncated" if len(data) < expected else "too long"
+    if shape[0] > _MOST_PAIRS:
         raise UserError(
-            f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {expected} bytes, "
-            f"got {len(data)}; fetch it again"
+            f"{path}: must be at most {_MOST_PAIRS:,} rows, its header says {'x'.join(map(str, shape))}; fetch it again"
         )
-    return torch.from_numpy(np.frombuffer(data, kind, offset=header).reshape(shape))
+    return shape
 
 
 def _magic(kind: np.dtype) -> int:

@@ -10,7 +10,7 @@ import torch
 
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
 from capsnet.data.download import find_files, find_folder
-from capsnet.data.files import read_bytes
+from capsnet.data.files import open_packed
 from capsnet.data.matlab import read_matlab
 from capsnet.errors import UserError
 
@@ -18,6 +18,7 @@ _CHECKSUMS = {
     "train_32x32.mat": "md5:e26dedcc434d2e4c54c9b2d4a06d8373",
     "test_32x32.mat": "md5:eb5a983be6a315427106f1b164d9cef3",
 }
+_MOST_IMAGES = 80_000
 _MIRRORS = ("http://ufldl.stanford.edu/housenumbers/",)
 
 
@@ -38,15 +39,14 @@ def read_split(path: Path) -> ImageData:
     Raises:
         UserError: a file that is truncated, mislabelled or of the wrong shape.
     """
-    values = read_matlab(read_bytes(path), str(path), ("X", "y"))
+    with open_packed(path) as read:
+        values = read_matlab(read, str(path), {"X": _MOST_IMAGES * 3 * 32 * 32, "y": _MOST_IMAGES * 8})
     pixels, labels = values["X"], values["y"].reshape(-1)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3):
         got = f"{'x'.join(map(str, pixels.shape))} of {pixels.dtype}"
         raise UserError(f"{path}: its X must be 32x32x3xn of uint8, got {got}; is it the cropped-digits file?")
-    if labels.dtype.kind not in "uif" or len(labels) != pixels.shape[3]:
-        raise UserError(
-            f"{path}: holds {pixels.shape[3]:,} images but {len(labels):,} labels of {labels.dtype}; fetch it again"
-        )
+    if len(labels) != pixels.shape[3]:
+        raise UserError(f"{path}: holds {pixels.shape[3]:,} images but {len(labels):,} labels; fetch it again")
     wrong = labels[~np.isin(labels, np.arange(1, 11))]
     if len(wrong):
         raise UserError(f"{path}: labels must be 1 to 10 (10 for the digit 0), got {wrong[0]:g}; fetch it again")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from capsnet.demo.look import find_pose_dim
 from capsnet.errors import UserError
 from capsnet.runs import load
 from capsnet.runs.pretrained import list_pretrained
@@ -29,6 +30,7 @@ class Gallery:
             )
         self._sources = dict(zip(_short_names(sources), sources, strict=True))
         self._models: dict[str, nn.Module] = {}
+        self._pose_dims: dict[str, int] = {}
         self.get(self.names[0])
 
     @property
@@ -43,10 +45,20 @@ class Gallery:
             UserError: an unknown name, or a network that cannot be loaded.
         """
         if name not in self._sources:
-            raise UserError(f"unknown network {name!r}; known: {', '.join(self._sources)}")
+            raise UserError(f"unknown network {name[:60]!r}; known: {', '.join(self._sources)}")
         if name not in self._models:
             self._models[name] = load(self._sources[name])
         return self._models[name]
+
+    def pose_dim(self, name: str) -> int:
+        """How many numbers the pose of a class capsule of this network has.
+
+        Raises:
+            UserError: as `get`.
+        """
+        if name not in self._pose_dims:
+            self._pose_dims[name] = find_pose_dim(self.get(name))
+        return self._pose_dims[name]
 
 
 def find_sources(root: Path = Path("runs")) -> list[str]:
@@ -55,10 +67,17 @@ def find_sources(root: Path = Path("runs")) -> list[str]:
 
 
 def find_runs(root: Path) -> list[str]:
-    """Runs in a folder that have weights, the newest first."""
-    weights = [path / "weights.safetensors" for path in root.iterdir()] if root.is_dir() else []
-    found = [path for path in weights if path.is_file()]
-    return [str(path.parent) for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+    """Runs in a folder that have weights, the newest first.
+
+    Raises:
+        UserError: a folder that cannot be read.
+    """
+    try:
+        weights = [path / "weights.safetensors" for path in root.iterdir()] if root.is_dir() else []
+        times = {path.parent: path.stat().st_mtime for path in weights if path.is_file()}
+    except OSError as fault:
+        raise UserError(f"{root}: cannot be read ({fault.strerror}); name a run folder (capsnet demo RUN)") from None
+    return [str(path) for path in sorted(times, key=lambda path: times[path], reverse=True)]
 
 
 def _short_names(sources: Sequence[str]) -> list[str]:

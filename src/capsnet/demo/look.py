@@ -29,6 +29,7 @@ from capsnet.runs.weights import count_parameters
 MAX_BYTES = 10_000_000
 _LONGEST_SIDE = 1024
 _MOST_STEPS = 6
+_LARGEST = torch.finfo(torch.float32).max
 
 
 class Picture(TypedDict):
@@ -135,6 +136,8 @@ def look(model: nn.Module, image: Image.Image) -> Look:
     children, output = _watch(model, inputs(pixels))
     found = output.lengths[0].topk(1 if getattr(model, "pairing", None) is None else 2).indices.tolist()
     places, note = _find_places(model, children, output)
+    if not bool(output.lengths.isfinite().all() and output.capsules.poses.isfinite().all()):
+        raise UserError("this network's answer is not finite (NaN or infinity); train it again or choose another")
     poses = output.capsules.poses[0].tolist()
     names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
     return {
@@ -143,36 +146,56 @@ def look(model: nn.Module, image: Image.Image) -> Look:
         "lengths": output.lengths[0].tolist(),
         "poses": poses,
         "seen": _picture(inputs.view(pixels)[0] / 255),
-        "drawn": None if getattr(model, "decoder", None) is None else redraw(model, found[0], poses[found[0]]),
+        "drawn": _draw(model, found[0], poses[found[0]]),
         "places": places,
         "note": note,
         "about": _about(model),
     }
 
 
+def _draw(model: nn.Module, label: int, pose: Sequence[float]) -> Picture | None:
+    return None if getattr(model, "decoder", None) is None else redraw(model, label, pose, len(pose))
+
+
 @torch.inference_mode()
-def redraw(model: nn.Module, label: int, pose: Sequence[float]) -> Picture:
+def redraw(model: nn.Module, label: int, pose: Sequence[float], pose_dim: int | None = None) -> Picture:
     """Draw the image that the capsule of class `label` describes when its pose is `pose`.
+
+    Args:
+        model: as `capsnet.load` gives it.
+        label: index of the class.
+        pose: numbers of the pose.
+        pose_dim: `find_pose_dim` of the model, where it is known.
 
     Raises:
         UserError: a model without a decoder, a class that it does not know, or a pose that is none of its.
     """
     if getattr(model, "decoder", None) is None:
         raise UserError("this network has no decoder: it cannot draw")
-    layer_poses = torch.zeros(1, len(model.class_names), _pose_dim(model))  # type: ignore[arg-type]
+    layer_poses = torch.zeros(1, len(model.class_names), pose_dim or find_pose_dim(model))  # type: ignore[arg-type]
     if not 0 <= label < layer_poses.shape[1]:
         raise UserError(f"the class must be 0 to {layer_poses.shape[1] - 1}, got {label}")
     values = torch.tensor(pose, dtype=torch.float32)
     if values.shape != layer_poses.shape[2:] or not bool(values.isfinite().all()):
-        raise UserError(f"a pose of this network is {layer_poses.shape[2]} numbers, got {len(pose)}")
+        raise UserError(f"a pose of this network is {layer_poses.shape[2]} finite numbers, got {_brief(pose)}")
     layer_poses[0, label] = values
     drawn = model.reconstruct(Capsules(layer_poses, layer_poses.norm(dim=-1)), torch.tensor([label]))  # type: ignore[operator]
+    if not bool(drawn.isfinite().all()):
+        raise UserError("the decoder draws nothing from numbers that large; use smaller ones")
     return _picture(drawn[0])
 
 
-def _pose_dim(model: nn.Module) -> int:
-    first = next(module for module in model.decoder.modules() if isinstance(module, nn.Linear))  # type: ignore[union-attr]
-    return first.in_features // len(model.class_names)  # type: ignore[arg-type]
+@torch.inference_mode()
+def find_pose_dim(model: nn.Module) -> int:
+    """How many numbers the pose of a class capsule has, by a forward pass over a black image."""
+    inputs = find_inputs(model)
+    output: CapsNetOutput = model(inputs(torch.zeros(1, *inputs.image_shape, dtype=torch.uint8)))
+    return output.capsules.poses.shape[2]
+
+
+def _brief(pose: Sequence[float]) -> str:
+    bad = [value for value in pose if not abs(value) <= _LARGEST]
+    return f"{bad[0]:g} among them" if bad else f"{len(pose)}"
 
 
 def _watch(model: nn.Module, images: Float[Tensor, "1 c h w"]) -> tuple[Capsules | None, CapsNetOutput]:

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +28,9 @@ Application = Callable[
 ]
 
 HOST = "127.0.0.1"
+_MOST_REQUEST = 1_000_000
+# names of this machine; the port may be another where it is forwarded
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
 _FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/favicon.svg": "favicon.svg"}
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 # the last one is Gradio's own, which it calls once
@@ -51,11 +55,11 @@ def serving(gallery: Gallery, *, port: int = 0) -> Iterator[str]:
         The page's address.
 
     Raises:
-        UserError: Gradio is not installed, or the port is taken.
+        UserError: Gradio is not installed, the port is taken, or no temporary folder can be made.
     """
     if port:
         _check_free(port)
-    with tempfile.TemporaryDirectory(prefix="capsnet-demo-") as folder, _quiet(folder):
+    with _temporary_folder() as folder, _quiet(folder):
         try:
             from gradio import Server
         except ModuleNotFoundError:
@@ -82,7 +86,9 @@ def serving(gallery: Gallery, *, port: int = 0) -> Iterator[str]:
                 inline=False,
                 max_file_size=MAX_BYTES,
             )
-        except OSError:
+        except OSError as fault:
+            if fault.strerror:
+                raise UserError(f"the page's server cannot start ({fault.strerror}: {fault.filename})") from None
             raise UserError("no port from 7860 to 7959 is free; choose another with --port") from None
         try:
             yield address
@@ -98,6 +104,19 @@ def _check_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as fault:
             raise UserError(f"port {port} cannot be used ({fault.strerror}); choose another with --port") from None
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="capsnet-demo-")
+    except OSError as fault:
+        raise UserError(
+            f"the page needs a temporary folder, and none can be made ({fault.strerror}); set TMPDIR to a folder that "
+            "can be written"
+        ) from None
+    with folder as name:
+        yield name
 
 
 @contextmanager
@@ -126,7 +145,11 @@ def _quiet(folder: str) -> Iterator[None]:
 
 
 class Guard:
-    """Lets only the page's own paths through, asked for under a name of this machine, with strict headers."""
+    """Lets only the page's own paths through, asked for by the page under a name of this machine, with strict headers.
+
+    A page of another site could ask by its own name, bound to this machine's address (the header Host is then that
+    name), or by a form or script (the header Origin is then that site): both are refused.
+    """
 
     def __init__(self, app: Application) -> None:
         self.app = app
@@ -147,13 +170,23 @@ class Guard:
                 message["headers"] = [*message.get("headers", ()), *_HEADERS.items()]
             await send(message)
 
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").partition(":")[0]
-        if scope["type"] == "http" and scope["path"] in _PATHS and host in (HOST, "localhost"):
+        own = scope["type"] == "http" and _is_own(scope["headers"])
+        if own and scope["path"] in _PATHS:
             await self.app(scope, receive, send_strictly)
             return
         from starlette.responses import PlainTextResponse
 
-        await PlainTextResponse("not found", status_code=404)(scope, receive, send)
+        text, status = ("not found", 404) if own else ("this page answers to this computer only", 403)
+        await PlainTextResponse(text, status_code=status)(scope, receive, send)
+
+
+def _is_own(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request was sent to a name of this machine, and by nothing but a page that came from there."""
+    hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
+    origins = {value.decode("latin-1").lower() for name, value in headers if name == b"origin"}
+    if len(hosts) != 1 or _LOOPBACK.fullmatch(hosts[0]) is None:
+        return False
+    return origins <= {f"http://{hosts[0]}"}
 
 
 class Answers:
@@ -181,7 +214,7 @@ class Answers:
 
     async def look(self, request: "Request") -> "Response":
         """Look at the image in the body with the network `model`; `name` is that of the file."""
-        data = await _read(request)
+        data = await _read(request, MAX_BYTES)
         name = request.query_params.get("name", "")[:60] or "the image"
         if data is None:
             return _fault(f"{name} is larger than {MAX_BYTES // 1_000_000} MB; shrink it first", 413)
@@ -190,13 +223,14 @@ class Answers:
 
     async def redraw(self, request: "Request") -> "Response":
         """Draw the capsule `label` of the network `model` with the pose `pose`."""
-        data = await _read(request)
-        try:
-            asked = json.loads(data or b"")
-            model, label, pose = str(asked["model"]), int(asked["label"]), [float(value) for value in asked["pose"]]
-        except (ValueError, KeyError, TypeError):
-            return _fault("the request must be JSON with model, label and pose", 400)
-        return await self._compute(lambda: {**redraw(self.gallery.get(model), label, pose)})
+        data = await _read(request, _MOST_REQUEST)
+        if data is None:
+            return _fault("the request is larger than 1 MB", 413)
+        return await self._compute(lambda: self._redraw(data))
+
+    def _redraw(self, data: bytes) -> dict[str, object]:
+        name, label, pose = parse_redraw(data)
+        return {**redraw(self.gallery.get(name), label, pose, self.gallery.pose_dim(name))}
 
     async def _compute(self, task: Callable[[], dict[str, object]]) -> "Response":
         try:
@@ -205,21 +239,49 @@ class Answers:
             return _fault(str(fault), 400)
 
 
+def parse_redraw(data: bytes) -> tuple[str, int, list[float]]:
+    """Model, label and pose of a request.
+
+    Raises:
+        UserError: no JSON, or not of this form.
+    """
+    try:
+        asked = json.loads(data)
+        model, label, pose = asked["model"], asked["label"], asked["pose"]
+        # bool is an int, too
+        if not isinstance(model, str) or type(label) is not int or not isinstance(pose, list):
+            raise TypeError
+        if any(type(value) not in (int, float) for value in pose):
+            raise TypeError
+        return model, label, [float(value) for value in pose]
+    # json recurses into each bracket; an integer may be larger than any float
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        raise UserError(
+            "the request must be JSON with model (a name), label (a whole number) and pose (a list of numbers)"
+        ) from None
+
+
 def _timed(task: Callable[[], dict[str, object]]) -> "Response":
     start = time.perf_counter()
     return _json({**task(), "milliseconds": round(1000 * (time.perf_counter() - start), 1)})
 
 
-async def _read(request: "Request") -> bytes | None:
+async def _read(request: "Request", most: int) -> bytes | None:
     """The body of a request; None where it is too large. It is read to its end: only then does a browser listen."""
+    from starlette.requests import ClientDisconnect
+
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= MAX_BYTES:
-            parts.append(part)
-        elif size > 20 * MAX_BYTES:
-            break
-    return None if size > MAX_BYTES else b"".join(parts)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size <= most:
+                parts.append(part)
+            elif size > 20 * MAX_BYTES:
+                break
+    except ClientDisconnect:
+        # nobody waits for the answer any more
+        return b""
+    return None if size > most else b"".join(parts)
 
 
 def _json(content: dict[str, object], status: int = 200) -> "Response":

@@ -1,6 +1,7 @@
 """Everything that a person looks at, made from run folders: one file per figure, and the report."""
 
-# the modules below register their figures
+# the modules below register their figures; the first is matplotlib, on which all of them build
+from capsnet.figures import _matplotlib as _matplotlib
 from capsnet.figures import adversarial as _adversarial  # noqa: F401
 from capsnet.figures import capsules as _capsules  # noqa: F401
 from capsnet.figures import confusion as _confusion  # noqa: F401
