@@ -284,3 +284,18 @@ def test_64_megapixels_take_less_than_600_mb(tmp_path, mode):
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], check=True, capture_output=True)
     assert int(done.stdout) < 600
+
+
+def test_a_photo_whose_exif_cannot_be_read_is_refused(tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.webp", exif=b"Exif\0\0" + bytes(16))
+    for call in (probe_image, lambda path: open_image(path, color=True)):
+        with pytest.raises(UserError, match=r"a\.webp: is a damaged image"):
+            call(tmp_path / "a.webp")
+
+
+def test_a_photo_is_turned_though_its_exif_cannot_be_written_again(tmp_path):
+    width = struct.pack("<HHI4s", 256, 2, 6, struct.pack("<I", 38))
+    turn = struct.pack("<HHII", 274, 3, 1, 6)
+    exif = b"II*\0" + struct.pack("<IH", 8, 2) + width + turn + bytes(4) + b"hello\0"
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.webp", exif=exif)
+    assert open_image(tmp_path / "a.webp", color=True).size == (20, 40)

@@ -73,7 +73,7 @@ def printable_name(source: Source | str) -> str:
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Keep Pillow from printing warnings of what is checked here, or makes no difference (damaged EXIF)."""
+    """Keep Pillow from printing warnings of what is checked here or makes no difference."""
     # the filters of warnings belong to the process
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")

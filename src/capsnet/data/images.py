@@ -1,6 +1,5 @@
 """Image files: opened safely, and made into an input of a model."""
 
-import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from capsnet.data.dataset import Preparation
 from capsnet.data.deep import DeepImage, is_deep, load_deep
 from capsnet.data.formats import FORMATS as FORMATS
 from capsnet.data.formats import SUFFIXES as SUFFIXES
-from capsnet.data.formats import Source, open_header, printable_name, refusing_damage, without_warnings
+from capsnet.data.formats import Source, open_header, printable_name, refusing_damage
 from capsnet.data.photo import center_digit
 from capsnet.data.pixels import ImageInfo as ImageInfo
 from capsnet.data.pixels import PixelRange, check_range, check_units, decide_range
@@ -67,9 +66,9 @@ def open_image(
         with refusing_damage(name):
             deep = is_deep(image)
         if not deep:
-            return _finish(_decode(image, name, color, side), image, color)
+            return _finish(_decode(image, name, color, side), image, name, color)
     loaded = load_deep(source, name)
-    return _finish(_scale_deep(loaded, pixel_range, side), loaded.upper, color)
+    return _finish(_scale_deep(loaded, pixel_range, side), loaded.upper, name, color)
 
 
 def probe_image(source: Source, name: str = "") -> ImageInfo:
@@ -85,7 +84,7 @@ def probe_image(source: Source, name: str = "") -> ImageInfo:
     name = printable_name(name or source)
     with open_header(source, name) as image, refusing_damage(name):
         width, height = image.size
-        if _orientation(image, decoded=False) >= 5:
+        if _orientation(image, name, decoded=False) >= 5:
             width, height = height, width
         # the further images of a photo (MPO) are previews and depths
         frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
@@ -211,30 +210,31 @@ def _assemble(rows: Callable[[int, int], Image.Image], image: Image.Image, mode:
     return result
 
 
-def _finish(pixels: Image.Image, source: Image.Image, color: bool) -> Image.Image:
+def _finish(pixels: Image.Image, source: Image.Image, name: str, color: bool) -> Image.Image:
     """Fill transparent places, turn the image upright, and leave out colours that are not needed."""
     if pixels.mode == "RGBA":
         pixels = _fill_transparent(pixels)
-    method = _UPRIGHT.get(_orientation(source, decoded=True))
+    method = _UPRIGHT.get(_orientation(source, name, decoded=True))
     upright = pixels if method is None else pixels.transpose(method)
     mode = "RGB" if color else "L"
     return upright if upright.mode == mode else upright.convert(mode)
 
 
-def _orientation(image: Image.Image, *, decoded: bool) -> int:
-    """How a camera was held, 1 to 8, by EXIF; 1 where that is missing or damaged.
+def _orientation(image: Image.Image, name: str, *, decoded: bool) -> int:
+    """How a camera was held, 1 to 8, by EXIF; 1 where that is missing.
 
     Args:
         image: an opened image.
+        name: of the image, for messages.
         decoded: its pixels have been read; Pillow has turned a TIFF file upright then.
+
+    Raises:
+        UserError: EXIF that cannot be read: the image may be on its side.
     """
     if not decoded and (image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)):
         return 1
-    try:
-        with without_warnings():
-            value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, OSError, LookupError, TypeError, OverflowError, struct.error):
-        return 1
+    with refusing_damage(name):
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
     return value if isinstance(value, int) else 1
 
 
