@@ -299,3 +299,11 @@ def test_a_photo_is_turned_though_its_exif_cannot_be_written_again(tmp_path):
     exif = b"II*\0" + struct.pack("<IH", 8, 2) + width + turn + bytes(4) + b"hello\0"
     Image.new("RGB", (40, 20)).save(tmp_path / "a.webp", exif=exif)
     assert open_image(tmp_path / "a.webp", color=True).size == (20, 40)
+
+
+def test_photos_of_phones_with_a_second_image_are_read_without_a_note(tmp_path):
+    Image.new("RGB", (40, 20), (200, 0, 0)).save(
+        tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (8, 4))]
+    )
+    assert probe_image(tmp_path / "a.jpg").notes == ()
+    assert open_image(tmp_path / "a.jpg", color=True, side=4).getpixel((0, 0))[0] > 190

@@ -1,5 +1,6 @@
 """Image formats that are read, and image files opened so that a damaged one is refused in one line."""
 
+import logging
 import os
 import struct
 import threading
@@ -61,6 +62,8 @@ _FAULTS = (
     zlib.error,
 )
 _quiet = threading.RLock()
+# faults are raised as well; without a handler they would also be printed
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def printable_name(source: Source | str) -> str:
