@@ -206,7 +206,7 @@ BAD = {
     "train --option routing_bais=true": "did you mean 'routing_bias'",
     "train --resume /nothing/here": "no such run folder",
     "train --image-size 8 --crop 9 --data PHOTOS": "--crop must be 0 to 8 for these images, got 9",
-    "train --contrast 1.2": "--contrast is a share of at most 1",
+    "train --contrast 1.2": "--contrast must be at most 1",
     "evaluate RUN --pairs-per-digit 3": "is for data that are pairs, digits is single images",
     "train --model capsnet --image-size 8 --data PHOTOS": "at least 17x17",
     "trian": "did you mean 'train'",

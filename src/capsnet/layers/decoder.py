@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.errors import UserError
+from capsnet.layers.dense import check_sizes
 
 
 def mask_capsules(poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b n d"]:
@@ -49,8 +50,7 @@ class Decoder(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if any(size < 1 for size in hidden):
-            raise UserError(f"hidden sizes must be at least 1, got {tuple(hidden)}")
+        check_sizes(num_classes=num_classes, pose_dim=pose_dim, image_shape=image_shape, hidden=tuple(hidden))
         self.image_shape = image_shape
         sizes = [num_classes * pose_dim, *hidden, prod(image_shape)]
         self.linears = nn.ModuleList(
@@ -105,8 +105,9 @@ class UpsamplingDecoder(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if len(channels) != 3 or min(channels) < 1:
-            raise UserError(f"channels must be three numbers of at least 1, got {tuple(channels)}")
+        check_sizes(num_classes=num_classes, pose_dim=pose_dim, image_shape=image_shape, channels=tuple(channels))
+        if len(channels) != 3:
+            raise UserError(f"channels must be three numbers, got {tuple(channels)}")
         self.image_shape = image_shape
         self.map_shape = (1, *(-(-(side + 16) // 8) for side in image_shape[1:]))
         self.linear = nn.Linear(num_classes * pose_dim, prod(self.map_shape), device=device, dtype=dtype)
@@ -161,6 +162,7 @@ class SharedDecoder(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        check_sizes(pose_dim=pose_dim, image_shape=image_shape)
         self.image_shape = image_shape
         doublings = 0
         while max(image_shape[1:]) >= 14 << doublings:

@@ -1,12 +1,14 @@
 """What all models have in common: a shape of images, names of classes, a loss, and perhaps a decoder."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
+from capsnet.models.arguments import check_arguments
 
 
 class CapsuleModel(nn.Module):
@@ -22,18 +24,21 @@ class CapsuleModel(nn.Module):
         loss: what its paper trains it by: `"margin"`, `"spread"`, `"likelihood"` (`activation_nll_loss`) or
             `"length-cross-entropy"` of its `lengths`, or `"cross-entropy"` of logits, which are poses of one dimension.
         decoder: draws images from class capsules, or None.
+        fixed_routing: the one routing of a model whose constructor takes none; None: the model takes one, or has none.
 
     Raises:
-        UserError: fewer than one class.
+        UserError: an image shape that is not three numbers, or fewer than one class.
     """
 
     loss: str = "margin"
+    fixed_routing: ClassVar[str | None] = None
     decoder: nn.Module | None
 
     def __init__(self, image_shape: Sequence[int], num_classes: int) -> None:
         super().__init__()
-        if num_classes < 1:
-            raise UserError(f"num_classes must be at least 1, got {num_classes}")
+        check_arguments(image_shape=tuple(image_shape), num_classes=num_classes)
+        if len(image_shape) != 3 or image_shape[0] < 1:
+            raise UserError(f"image_shape must be channels, height and width, got {tuple(image_shape)}")
         channels, height, width = image_shape
         self.input_shape = (channels, height, width)
         self.class_names = tuple(str(k) for k in range(num_classes))
