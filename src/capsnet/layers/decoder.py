@@ -14,12 +14,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.errors import UserError
+from capsnet.functional import check_labels
 from capsnet.layers.dense import check_sizes
 
 
 def mask_capsules(poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b n d"]:
     """Set every capsule but the labelled one to zero (section 4.1)."""
-    chosen = nn.functional.one_hot(labels, poses.shape[1])
+    chosen = nn.functional.one_hot(check_labels(labels, *poses.shape[:2]), poses.shape[1])
     return poses * chosen[..., None].to(poses.dtype)
 
 
@@ -191,6 +192,7 @@ class SharedDecoder(nn.Module):
 
     def forward(self, poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
         """Decode the capsule of the class `labels` of each sample."""
+        labels = check_labels(labels, *poses.shape[:2])
         chosen = poses[torch.arange(len(poses), device=poses.device), labels]
         maps = self.norm(self.linear(chosen).relu().reshape(-1, *self.map_shape))
         for conv in self.convs:

@@ -45,7 +45,21 @@ class CapsuleModel(nn.Module):
         self.decoder = None
 
     def check_images(self, images: Float[Tensor, "b c h w"]) -> None:
-        """Refuse images of another shape than the model's."""
+        """Refuse images of another shape or kind than the model's.
+
+        Raises:
+            UserError: the message says what was given, and the remedy.
+        """
+        if not images.is_floating_point():
+            raise UserError(
+                f"images must be numbers in [0, 1], got {images.dtype}; of stored pixels from 0 to 255 give "
+                "images / 255, or model.inputs(images) for a trained model"
+            )
+        if images.ndim != 4:
+            raise UserError(
+                f"images must have four axes, b x {self.input_shape}, got {tuple(images.shape)}; a single image is "
+                "image[None], and one without an axis for channels image[None, None]"
+            )
         if images.shape[1:] != self.input_shape:
             raise UserError(
                 f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
@@ -60,7 +74,7 @@ class CapsuleModel(nn.Module):
             labels: the capsule to decode of each sample; None: the longest.
 
         Raises:
-            UserError: the model was created without a decoder.
+            UserError: the model was created without a decoder, or labels of another shape or that are no class.
         """
         if self.decoder is None:
             raise UserError("this model has no decoder; create it with decoder=True")
