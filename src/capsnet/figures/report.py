@@ -152,7 +152,7 @@ def _best_and_last(result: Mapping[str, Any]) -> str:
         validation = result["validation"]
         how = (
             f"The weights kept are those that were best on {validation['n']:,} validation images held out of the "
-            f"training set ({100 * validation['accuracy']:.2f} % right). The test images chose nothing."
+            f"training set ({100 * validation['accuracy']:.2f} % right). The test images chose no weights."
         )
     speed = f"Trained for {_duration(result['seconds'])} at {result['images_per_second']:,.0f} images a second."
     return f"{_grid(head, rows)}<p>{how} {speed}</p>"

@@ -100,8 +100,8 @@ def _reading(table: Table) -> str:
     )
     return (
         f"Test error of the {chosen}; the test split was read once, at the end of each run, and chose no weights. Std "
-        "is over seeds (n - 1); the interval is Wilson's of all test decisions of a row's seeds: it knows of chance in test images, "
-        "not in seeds. Training is the mean time of a run without its tests."
+        "is over seeds (n - 1); the interval is Wilson's of all test decisions of a row's seeds: it knows of chance in "
+        "test images, not in seeds. Training is the mean time of a run without its tests."
     )
 
 
