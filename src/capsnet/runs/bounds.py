@@ -14,7 +14,7 @@ BOUNDS: Mapping[str, Bound] = {
     "steps": _COUNT,
     "batch_size": whole(1, 10**6),
     "momentum": Bound(0, 1, below=True),
-    "weight_decay": Bound(0, 100),
+    "weight_decay": Bound(0, 1000),
     "lr": Bound(0, 1000, above=True),
     "lr_decay": Bound(0, 1, above=True),
     "lr_decay_steps": _COUNT,
