@@ -10,6 +10,7 @@ import capsnet
 ROOT = Path(capsnet.__file__).parent
 LEVELS = {
     "_version": 0,
+    "bounds": 0,
     "cache": 0,
     "errors": 0,
     "registry": 0,

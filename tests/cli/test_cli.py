@@ -140,6 +140,8 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "sabour2017-mnist-authors" in call(capsys, "list recipes")[1]
     assert "routings:" in call(capsys, "list")[1]
     assert "8,215,568" in call(capsys, "show capsnet")[1]
+    assert "routing              em, 3 iterations" in call(capsys, "show em-capsnet-tiny")[1]
+    assert "routing          em\n" in call(capsys, "show hinton2018-mnist-quick")[1]
     assert "0.25 ± 0.005" in call(capsys, "show sabour2017-mnist")[1]
     assert "paper-or-code" in call(capsys, "list studies")[1]
     assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
@@ -206,7 +208,7 @@ BAD = {
     "train --option routing_bais=true": "did you mean 'routing_bias'",
     "train --resume /nothing/here": "no such run folder",
     "train --image-size 8 --crop 9 --data PHOTOS": "--crop must be 0 to 8 for these images, got 9",
-    "train --contrast 1.2": "--contrast is a share of at most 1",
+    "train --contrast 1.2": "--contrast must be at most 1",
     "evaluate RUN --pairs-per-digit 3": "is for data that are pairs, digits is single images",
     "train --model capsnet --image-size 8 --data PHOTOS": "at least 17x17",
     "trian": "did you mean 'train'",

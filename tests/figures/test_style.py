@@ -1,15 +1,61 @@
 import matplotlib
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
-from capsnet.figures.style import MAX_BYTES, axes_at, labels, new_figure, plain, to_png
+from capsnet.figures import style
+from capsnet.figures.style import MAX_BYTES, axes_at, class_label, installed_fonts, labels, new_figure, plain, to_png
 from capsnet.figures.tiles import montage, show, to_tiles
 
 
-def test_text_from_outside_becomes_text_that_the_font_has():
-    assert plain("猫 $x_1$ é\n") == "? $x_1$ é?"
+@pytest.fixture
+def without_cjk(monkeypatch):
+    """Only the font that comes with matplotlib is installed, and nothing was reported."""
+    own = dict([next(iter(installed_fonts().items()))])
+    monkeypatch.setattr("capsnet.figures.style.installed_fonts", lambda: own)
+    style._warn_without_font.cache_clear()
+
+
+def test_text_from_outside_becomes_text_that_the_font_has(without_cjk):
+    assert plain("猫 $x_1$ é\n") == "U+732B $x_1$ é "
     assert plain("a" * 50, 10) == "a" * 9 + "…"
+
+
+def test_class_that_no_font_can_draw_is_its_number_and_the_font_to_install_is_named_once(without_cjk, capsys):
+    assert labels(["dog", "猫", "cat"], 10) == ["dog", "class 1", "cat"]
+    assert class_label(["dog", "猫"], 1) == "class 1"
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "U+732B" in said
+    assert "fonts-noto-cjk" in said
+
+
+def test_class_is_drawn_in_its_script_where_a_font_for_it_is_installed(monkeypatch, capsys):
+    fonts = {**installed_fonts(), "Noto Sans CJK SC": "cjk.ttc"}
+
+    class Font:
+        def __init__(self, file):
+            self.has = "猫" if file == "cjk.ttc" else "dog"
+
+        def get_char_index(self, code):
+            return int(chr(code) in self.has)
+
+    monkeypatch.setattr("capsnet.figures.style.installed_fonts", lambda: fonts)
+    monkeypatch.setattr("capsnet.figures.style._open_font", Font)
+    assert labels(["dog", "猫"], 10) == ["dog", "猫"]
+    assert capsys.readouterr().err == ""
+    assert style.styled(lambda: matplotlib.rcParams["font.family"])() == list(fonts)
+
+
+def test_fonts_for_other_scripts_are_those_that_are_installed(monkeypatch):
+    class Entry:
+        name, fname = "WenQuanYi Zen Hei", "zenhei.ttc"
+
+    monkeypatch.setattr("capsnet.figures.style.fontManager.ttflist", [Entry])
+    found = installed_fonts.__wrapped__()
+    assert list(found) == ["DejaVu Sans", "WenQuanYi Zen Hei"]
+    assert found["WenQuanYi Zen Hei"] == "zenhei.ttc"
 
 
 def test_names_that_look_the_same_when_cut_get_their_number():

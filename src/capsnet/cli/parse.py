@@ -1,12 +1,13 @@
 """Dataclasses as command lines, with faults of one line."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import cleandoc
-from typing import TypeVar
+from typing import TypeVar, get_type_hints
 
 import tyro
 
@@ -28,6 +29,7 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
         UserError: words that are no options of it, or values of the wrong kind.
     """
     verb, said = options.__name__.lower(), io.StringIO()
+    args = _needed_switches(args, _switches(options, default))
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(
@@ -42,6 +44,40 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
         if not stop.code:
             raise
         raise UserError(f"{_one_line(said.getvalue())} (capsnet {verb} --help)") from None
+
+
+def _switches(options: type, default: object) -> Mapping[str, bool]:
+    """The options that are on or off, with what they are if they are not given."""
+    hints, start = get_type_hints(options), {}
+    for field in dataclasses.fields(options):
+        if hints[field.name] is bool:
+            value = field.default if default is None else getattr(default, field.name)
+            start[field.name.replace("_", "-")] = value is True
+    return start
+
+
+def _needed_switches(args: Sequence[str], start: Mapping[str, bool]) -> list[str]:
+    """The words without switches that change nothing: only `--flip` or only `--no-flip` is an option, by its default.
+
+    Raises:
+        UserError: a switch with a value behind it.
+    """
+    kept: list[str] = []
+    for position, word in enumerate(args):
+        name, sign, value = word.removeprefix("--").replace("_", "-").partition("=")
+        switch = name.removeprefix("no-")
+        if not word.startswith("--") or switch not in start:
+            kept.append(word)
+            continue
+        following = value if sign else "".join(args[position + 1 : position + 2])
+        if sign or following.lower() in ("true", "false"):
+            raise UserError(f"--{switch} takes no value, got {following!r}: give --{switch} or --no-{switch}")
+        # the last of several counts
+        needed = f"--no-{switch}" if start[switch] else f"--{switch}"
+        kept = [before for before in kept if before != needed]
+        if f"--{name}" == needed:
+            kept.append(needed)
+    return kept
 
 
 def key_and_value(flag: str, word: str) -> tuple[str, Option]:
@@ -81,6 +117,12 @@ def _one_line(box: str) -> str:
     message = re.sub(r"\s+", " ", " ".join(parts[titled])).strip()
     # a fault that a dataclass itself finds comes with its name
     message = re.sub(r"^Error parsing [A-Z]\w*: ", "", message)
+    unknown = re.match(r"Unrecognized options: (-[^,]*)", message)
+    if unknown:
+        message = f"unknown option {unknown[1]}"
     lines = [line for part in parts for line in part]
     suggested = next((lines[k + 1] for k, line in enumerate(lines[:-1]) if line.startswith("Perhaps you meant")), "")
+    # a switch is suggested as it is called, whichever form changes its default
+    if unknown and not unknown[1].startswith("--no-"):
+        suggested = suggested.replace("--no-", "--", 1)
     return message + (f"; did you mean {suggested.split()[0]}?" if suggested else "")

@@ -12,10 +12,12 @@ from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.models import MODELS, create_model
+from capsnet.models.factory import model_routing
 from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.runs import Run
+from capsnet.runs.built import as_built
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.studies import STUDIES
@@ -64,6 +66,8 @@ def _show_model(name: str) -> None:
     print(f"{name}: {MODELS.get(name).summary}\n\n{model}\n")
     for part, module in model.named_children():
         print(f"{part:20} {count_parameters(module):>12,} parameters")
+    routing, iterations = model_routing(name)
+    print(f"{'routing':20} {routing or 'none'}{f', {iterations} iterations' if iterations else ''}")
     print(f"{'total':20} {count_parameters(model):>12,} parameters")
 
 
@@ -71,7 +75,7 @@ def _show_recipe(name: str) -> None:
     recipe = RECIPES.get(name)
     print(f"{name}: {recipe.summary}\n")
     print(f"source    {recipe.source}\nreported  {recipe.reported}\ndiffers   {recipe.differs}\n")
-    _print_config(recipe.config)
+    _print_config(as_built(recipe.config))
     print(f"\ncapsnet train {name}")
 
 

@@ -12,7 +12,7 @@ from capsnet.analysis.adversarial import AdversarialResults
 from capsnet.analysis.attacks import iterate
 from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
-from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, new_figure, plain, styled
+from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
 
@@ -123,7 +123,7 @@ def _draw_images(figure: Figure, found: AdversarialResults, model: nn.Module, da
         show(axes, tiles[place], frame=True)
         axes.set_title(f"ε = {epsilon:g}" if epsilon else "no attack", size=8.5, weight="normal", pad=4)
         said = int(longest.indices[place])
-        name = f"{plain(data.class_names[said], 10)}, {float(longest.values[place]):.2f}"
+        name = f"{class_label(data.class_names, int(said), 10)}, {float(longest.values[place]):.2f}"
         wrong = said != int(label)
         axes.set_xlabel(
             name, size=8.5, labelpad=4, color=ORANGE if wrong else INK, weight="bold" if wrong else "normal"

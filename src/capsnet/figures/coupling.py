@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from capsnet.errors import UserError
-from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import Seen, Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
 from capsnet.inference.evaluate import find_inputs
@@ -130,7 +130,9 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
             _scale(axes, tiles.shape[1:3], (pixels_high, pixels_wide))
             if row == 0:
                 outline(axes, grid)
-                axes.set_title(plain(sample.data.class_names[int(sample.data.labels[column])], 12), size=8.5, pad=4)
+                axes.set_title(
+                    class_label(sample.data.class_names, int(sample.data.labels[column]), 12), size=8.5, pad=4
+                )
             else:
                 _overlay(axes, chosen[column, row - 1], grid, norm)
                 axes.set_title(_name(sample, column, int(winners[column, row - 1])), size=8, weight="normal", pad=3)
@@ -147,7 +149,7 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
 
 def _name(sample: Seen, image: int, label: int) -> str:
     length = float(sample.capsules.activations[image, label])
-    return f"{plain(sample.data.class_names[label], 9)}, {length:.2f}"
+    return f"{class_label(sample.data.class_names, label, 9)}, {length:.2f}"
 
 
 def _scale(axes: Axes, tile: tuple[int, ...], image: tuple[int, int]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from capsnet.analysis.errors import ErrorResults, Mistake
 from capsnet.analysis.watch import read, view
 from capsnet.data import ImageData
-from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
 
@@ -82,7 +82,7 @@ def _draw_one(
     wide = cell * image.shape[3] / image.shape[2]
     axes = axes_at(figure, left + (_STEP - 0.15 - wide) / 2, bottom, wide, cell)
     show(axes, to_tiles(image)[0], frame=True)
-    true, other = (plain(data.class_names[item[key]], 8) for key in ("label", "predicted"))
+    true, other = (class_label(data.class_names, item[key], 8) for key in ("label", "predicted"))
     wrong = item["longest"] >= item["length"]
     axes.set_title(
         f"{true} → {other}" if wrong else f"{true}, {other}?",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
-from capsnet.figures.style import BLUE, DPI, GREY, PALE, axes_at, bare, new_figure, plain, styled
+from capsnet.figures.style import BLUE, DPI, GREY, PALE, axes_at, bare, class_label, new_figure, styled
 from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, reconstruct
 from capsnet.figures.tiles import montage, show, to_tiles
 
@@ -51,7 +51,7 @@ def draw_manipulation(model: nn.Module, seen: Seen, label: int) -> Figure:
     start = seen.pick(index)
     pose = start.capsules.poses[0, label]
     images = manipulate(model, pose, label, len(names))
-    name = plain(names[label], 30)
+    name = class_label(names, label, 30)
     subtitle = (
         f"Left: a test image and its reconstruction. Each row moves one of the {len(pose)} numbers of the pose of "
         f"capsule “{name}” and draws the result; the outlined column is the pose as it is. "

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from capsnet.data import ImageData
 from capsnet.data.pairs import Pairing, Pairs, fixed_pairs
 from capsnet.errors import UserError
-from capsnet.figures.style import INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.figures.style import INK, ORANGE, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Subject, reconstruct
 from capsnet.figures.tiles import montage, show, to_tiles
 from capsnet.inference.evaluate import match_classes
@@ -115,9 +115,9 @@ def _name(axes: Axes, row: _Row, names: Sequence[str], side: int) -> None:
     """Write below each pair its classes, and what they were taken for."""
     depth = 3 * (side + _GAP)
     for column, (true, said) in enumerate(zip(row.pairs.labels.tolist(), row.found.tolist(), strict=True)):
-        text = " + ".join(plain(names[label], 8) for label in true)
+        text = " + ".join(class_label(names, int(label), 8) for label in true)
         if true != said:
-            text += "\n→ " + " + ".join(plain(names[label], 8) for label in said)
+            text += "\n→ " + " + ".join(class_label(names, int(label), 8) for label in said)
         axes.annotate(
             text,
             (column * (side + _GAP) + side / 2, depth),

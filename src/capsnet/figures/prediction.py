@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from capsnet.figures.style import BLUE, GREY, INK, PALE, axes_at, labels, new_figure, plain, styled
+from capsnet.figures.style import BLUE, GREY, INK, PALE, axes_at, class_label, labels, new_figure, plain, styled
 from capsnet.figures.tiles import show, to_tiles
 
 _MOST_IMAGES, _MOST_BARS = 30, 40
@@ -93,6 +93,6 @@ def _draw_values(axes: Axes, lengths: Float[np.ndarray, " n"], order: np.ndarray
 
 def _draw_title(axes: Axes, lengths: Float[Tensor, " n"], class_names: Sequence[str], file: str) -> None:
     winner = int(lengths.argmax())
-    name = plain(class_names[winner], 30)
+    name = class_label(class_names, winner, 30)
     axes.set_title(f"{name}, length {float(lengths[winner]):.2f}", pad=11, color=INK)
     axes.set_title(plain(PurePath(file).name, 34), loc="right", size=8.5, weight="normal", color=GREY, pad=11)

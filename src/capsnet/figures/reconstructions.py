@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
-from capsnet.figures.style import INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.figures.style import INK, ORANGE, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, first_of_each_class, reconstruct
 from capsnet.figures.tiles import montage, show, to_tiles
 
@@ -78,9 +78,9 @@ def _draw_pairs(axes: Axes, part: Seen, drawn: Tensor) -> None:
     for column, (true, said) in enumerate(zip(part.data.labels.tolist(), part.predicted.tolist(), strict=True)):
         left, right = column * (width + _GAP), 2 * height + _GAP
         if true == said:
-            label, color = plain(names[true], letters), INK
+            label, color = class_label(names, true, letters), INK
         else:
-            label, color = _mistake(names[true], names[said], letters), ORANGE
+            label, color = _mistake(names, true, said, letters), ORANGE
             outline = Rectangle((left, 0), width, right, fill=False, edgecolor=ORANGE, linewidth=1.8, clip_on=False)
             axes.add_patch(outline)
         weight = "normal" if true == said else "bold"
@@ -99,9 +99,11 @@ def _draw_pairs(axes: Axes, part: Seen, drawn: Tensor) -> None:
         )
 
 
-def _mistake(true: str, said: str, letters: int) -> str:
-    line = f"{plain(true, letters)} → {plain(said, letters)}"
-    return line if len(line) <= letters else f"{plain(true, letters)}\n→ {plain(said, letters - 2)}"
+def _mistake(names: Sequence[str], true: int, said: int, letters: int) -> str:
+    line = f"{class_label(names, true, letters)} → {class_label(names, said, letters)}"
+    if len(line) <= letters:
+        return line
+    return f"{class_label(names, true, letters)}\n→ {class_label(names, said, letters - 2)}"
 
 
 def _by_rows(sample: Seen, classes: int) -> Seen:

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from capsnet.inference.evaluate import Evaluation
 from capsnet.losses.class_loss import LOSS_WORDS
 from capsnet.models.factory import model_loss
 from capsnet.recipes import RECIPES
+from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run
@@ -150,7 +152,7 @@ def _best_and_last(result: Mapping[str, Any]) -> str:
         validation = result["validation"]
         how = (
             f"The weights kept are those that were best on {validation['n']:,} validation images held out of the "
-            f"training set ({100 * validation['accuracy']:.2f} % right). The test images chose nothing."
+            f"training set ({100 * validation['accuracy']:.2f} % right). The test images chose no weights."
         )
     speed = f"Trained for {_duration(result['seconds'])} at {result['images_per_second']:,.0f} images a second."
     return f"{_grid(head, rows)}<p>{how} {speed}</p>"
@@ -175,7 +177,7 @@ def _recipe(run: Run) -> str:
         )
     rows = {"what": recipe.summary, "source": recipe.source, "it reports": recipe.reported, "this run (n = 1)": ours}
     rows["known differences"] = recipe.differs
-    changed = _changes(recipe.config, run.config)
+    changed = _changes(_built(recipe.config), _built(run.config))
     if changed:
         rows["changed in this run"] = changed
     return _section(f"Recipe {run.config.recipe}", _table(rows))
@@ -244,16 +246,34 @@ def command(config: RunConfig) -> str:
     """The command that makes this run again."""
     # the command line starts from a recipe, from the quick start where none is named
     recipe = config.recipe if config.recipe in RECIPES else "quickstart"
-    words, start = ["capsnet", "train", recipe], RECIPES.get(recipe).config
+    words, config = ["capsnet", "train", recipe], _built(config)
+    start = RECIPES.get(recipe).config
+    # what the recipe would build with this model need not be given
+    own = _built(replace(start, model=config.model, model_options=config.model_options))
+    start = replace(own, model=start.model, model_options=start.model_options)
     for item in dataclasses.fields(config):
         value = getattr(config, item.name)
         if item.name in ("recipe", "model_options") or value == getattr(start, item.name):
             continue
-        words += [f"--{item.name.replace('_', '-')}", shlex.quote(str(value))]
+        flag = item.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, tuple):
+            words += [f"--{flag}", *map(str, value)]
+        else:
+            words += [f"--{flag}", shlex.quote(str(value))]
     options = {key: value for key, value in config.model_options.items() if start.model_options.get(key) != value}
     if options:
         words += ["--option", *(shlex.quote(f"{key}={_plain(value)}") for key, value in options.items())]
     return " ".join(words)
+
+
+def _built(config: RunConfig) -> RunConfig:
+    """The configuration as it was built; as it is, where this capsnet does not know its model."""
+    try:
+        return as_built(config)
+    except UserError:
+        return config
 
 
 def _plain(value: object) -> str:
@@ -271,7 +291,7 @@ def _recorded(run: Run) -> str:
 def _options(config: RunConfig) -> dict[str, object]:
     values = {item.name.replace("_", " "): getattr(config, item.name) for item in dataclasses.fields(config)}
     values["model options"] = ", ".join(f"{key}={value}" for key, value in config.model_options.items()) or "none"
-    return {name: "default" if value is None else value for name, value in values.items()}
+    return {name: "none" if value is None else value for name, value in values.items()}
 
 
 def _table(rows: Mapping[str, object]) -> str:

@@ -6,7 +6,9 @@ Colours: Okabe, Ito, "Color Universal Design", 2008, told apart by colour-blind 
 
 import functools
 import io
+import sys
 import textwrap
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -16,6 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.ft2font import FT2Font
 from PIL import Image
 
@@ -28,8 +31,18 @@ DPI = 160
 MARGIN = 0.3
 MAX_BYTES = 400_000
 
+# for scripts that DejaVu Sans does not have, on Linux, macOS and Windows
+SCRIPT_FONTS = (
+    *(f"Noto Sans CJK {region}" for region in ("SC", "JP", "KR", "TC", "HK")),
+    *("Noto Sans SC", "Noto Sans JP", "Noto Sans KR", "Source Han Sans SC", "Source Han Sans CN"),
+    *("WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback", "IPAGothic", "NanumGothic"),
+    *("PingFang SC", "Hiragino Sans GB", "Hiragino Sans", "Heiti TC", "Apple SD Gothic Neo", "Arial Unicode MS"),
+    *("Microsoft YaHei", "SimHei", "Yu Gothic", "MS Gothic", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"),
+    *(f"Noto Sans {script}" for script in ("Arabic", "Hebrew", "Devanagari", "Bengali", "Tamil", "Thai", "Ethiopic")),
+    *("Noto Sans Symbols2", "Segoe UI Symbol", "Unifont"),
+)
+
 STYLE: dict[str, object] = {
-    "font.family": ["DejaVu Sans"],
     "font.size": 9,
     "text.color": INK,
     "text.parse_math": False,
@@ -65,6 +78,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]
+            matplotlib.rcParams["font.family"] = list(installed_fonts())
             return draw(*args, **kwargs)
 
     return wrapper
@@ -104,19 +118,66 @@ def bare(axes: Axes) -> None:
 
 
 @functools.cache
-def _font() -> FT2Font:
-    return FT2Font(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"))
+def installed_fonts() -> dict[str, str]:
+    """The font of the figures, and of those for other scripts what is installed: names and files."""
+    files = {font.name: font.fname for font in fontManager.ttflist if font.name in SCRIPT_FONTS}
+    own = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+    return {"DejaVu Sans": own, **{name: files[name] for name in SCRIPT_FONTS if name in files}}
+
+
+@functools.cache
+def _open_font(file: str) -> FT2Font:
+    return FT2Font(file)
+
+
+def can_draw(text: str) -> bool:
+    """Whether some installed font has each character of a text."""
+    fonts = [_open_font(file) for file in installed_fonts().values()]
+    return all(char.isprintable() and any(font.get_char_index(ord(char)) for font in fonts) for char in text)
+
+
+@functools.cache
+def _warn_without_font(char: str) -> None:
+    """Say once of a character that no font has it, and which font to install."""
+    name = f"U+{ord(char):04X}"
+    print(
+        f"capsnet: figures cannot draw {name} ({unicodedata.name(char, 'no name')}): no installed font has it, a "
+        "number is drawn instead; install a font for its script, for Chinese, Japanese and Korean Noto Sans CJK (on "
+        "Debian and Ubuntu: apt install fonts-noto-cjk), and remove matplotlib's font cache",
+        file=sys.stderr,
+    )
 
 
 def plain(text: str, longest: int = 60) -> str:
-    """Text from outside as the font can draw it: unknown characters become `?`, a long text loses its end."""
-    known = "".join(char if char.isprintable() and _font().get_char_index(ord(char)) else "?" for char in text)
+    """Text from outside as the fonts can draw it: an unknown character becomes its number, a long text loses its end.
+
+    White space becomes a space; a character that no installed font has becomes `U+` and its number in Unicode, and is
+    reported once.
+    """
+    parts = []
+    for char in text:
+        if char.isspace() or can_draw(char):
+            parts.append(" " if char.isspace() else char)
+        else:
+            if char.isprintable():
+                _warn_without_font(char)
+            parts.append(f"U+{ord(char):04X}")
+    known = "".join(parts)
     return known if len(known) <= longest else known[: longest - 1] + "…"
 
 
+def class_label(names: Sequence[str], label: int, longest: int = 60) -> str:
+    """The name of a class as `plain` gives it, or `class` and its number where no installed font can draw it."""
+    name = names[label]
+    if all(char.isspace() or not char.isprintable() or can_draw(char) for char in name):
+        return plain(name, longest)
+    plain(name)
+    return f"class {label}"
+
+
 def labels(names: Sequence[str], longest: int) -> list[str]:
-    """Names as `plain` gives them; with their number before them where cutting made two the same."""
-    short = [plain(name, longest) for name in names]
+    """Names as `class_label` gives them; with their number before them where cutting made two the same."""
+    short = [class_label(names, number, longest) for number in range(len(names))]
     if len(set(short)) == len(short):
         return short
     return [plain(f"{number} {name}", longest) for number, name in enumerate(names)]

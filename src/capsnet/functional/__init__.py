@@ -1,5 +1,7 @@
 """Pure tensor mathematics."""
 
+from capsnet.functional.labels import check_labels as check_labels
+from capsnet.functional.labels import check_marks as check_marks
 from capsnet.functional.mixture import Infer as Infer
 from capsnet.functional.mixture import Votes as Votes
 from capsnet.functional.mixture import VoteTensor as VoteTensor
@@ -13,6 +15,8 @@ from capsnet.functional.windows import Windows as Windows
 from capsnet.functional.windows import window_children as window_children
 
 __all__ = [
+    "check_labels",
+    "check_marks",
     "Infer",
     "VoteTensor",
     "Votes",

@@ -83,7 +83,8 @@ class ConvCapsules(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(child_types=child_types, parent_types=parent_types, stride=stride)
+        check_sizes(child_types=child_types, parent_types=parent_types, grid=grid)
+        check_sizes(kernel_size=kernel_size, stride=stride, padding=padding, coordinate_entries=coordinate_entries)
         check_rows(pose_rows, child_dim=child_dim, parent_dim=parent_dim)
         self.child_types, self.parent_types, self.grid, self.padding = child_types, parent_types, grid, padding
         self.child_dim, self.parent_dim, self.pose_rows, self.shared = child_dim, parent_dim, pose_rows, shared

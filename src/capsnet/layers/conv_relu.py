@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from capsnet.layers.dense import check_sizes
 from capsnet.routing.base import find_fused
 
 
@@ -24,6 +25,7 @@ class ConvReLU(nn.Conv2d):
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, *, device: object = None, dtype: object = None
     ) -> None:
+        check_sizes(in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size)
         super().__init__(in_channels, out_channels, kernel_size, device=device, dtype=dtype)
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h2 w2"]:

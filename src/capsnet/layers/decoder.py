@@ -14,11 +14,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.errors import UserError
+from capsnet.functional import check_labels
+from capsnet.layers.dense import check_sizes
 
 
 def mask_capsules(poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b n d"]:
     """Set every capsule but the labelled one to zero (section 4.1)."""
-    chosen = nn.functional.one_hot(labels, poses.shape[1])
+    chosen = nn.functional.one_hot(check_labels(labels, *poses.shape[:2]), poses.shape[1])
     return poses * chosen[..., None].to(poses.dtype)
 
 
@@ -49,8 +51,7 @@ class Decoder(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if any(size < 1 for size in hidden):
-            raise UserError(f"hidden sizes must be at least 1, got {tuple(hidden)}")
+        check_sizes(num_classes=num_classes, pose_dim=pose_dim, image_shape=image_shape, hidden=tuple(hidden))
         self.image_shape = image_shape
         sizes = [num_classes * pose_dim, *hidden, prod(image_shape)]
         self.linears = nn.ModuleList(
@@ -105,8 +106,9 @@ class UpsamplingDecoder(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if len(channels) != 3 or min(channels) < 1:
-            raise UserError(f"channels must be three numbers of at least 1, got {tuple(channels)}")
+        check_sizes(num_classes=num_classes, pose_dim=pose_dim, image_shape=image_shape, channels=tuple(channels))
+        if len(channels) != 3:
+            raise UserError(f"channels must be three numbers, got {tuple(channels)}")
         self.image_shape = image_shape
         self.map_shape = (1, *(-(-(side + 16) // 8) for side in image_shape[1:]))
         self.linear = nn.Linear(num_classes * pose_dim, prod(self.map_shape), device=device, dtype=dtype)
@@ -161,6 +163,7 @@ class SharedDecoder(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        check_sizes(pose_dim=pose_dim, image_shape=image_shape)
         self.image_shape = image_shape
         doublings = 0
         while max(image_shape[1:]) >= 14 << doublings:
@@ -189,6 +192,7 @@ class SharedDecoder(nn.Module):
 
     def forward(self, poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
         """Decode the capsule of the class `labels` of each sample."""
+        labels = check_labels(labels, *poses.shape[:2])
         chosen = poses[torch.arange(len(poses), device=poses.device), labels]
         maps = self.norm(self.linear(chosen).relu().reshape(-1, *self.map_shape))
         for conv in self.convs:

@@ -10,9 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from capsnet.bounds import check_numbers
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import dense_votes
+from capsnet.layers.bounds import BOUNDS
 from capsnet.routing import Routing, make_routing
 
 
@@ -122,11 +124,9 @@ class DenseCapsules(nn.Module):
         )
 
 
-def check_sizes(**sizes: int) -> None:
-    """Refuse a size below 1."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise UserError(f"{name} must be at least 1, got {size}")
+def check_sizes(**sizes: object) -> None:
+    """Refuse a number that an argument of a layer cannot be; None is passed over."""
+    check_numbers(BOUNDS, **sizes)
 
 
 def check_rows(pose_rows: int, **dims: int) -> None:

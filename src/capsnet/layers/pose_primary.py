@@ -58,7 +58,8 @@ class PosePrimaryCapsules(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(num_types=num_types, pose_dim=pose_dim)
+        check_sizes(in_channels=in_channels, num_types=num_types, pose_dim=pose_dim, offset=offset)
+        check_sizes(kernel_size=kernel_size, stride=stride, padding=padding)
         if norm not in ("none", "type", "channel", "layer"):
             raise UserError(f"norm must be 'none', 'type', 'channel' or 'layer', got {norm!r}")
         self.num_types, self.pose_dim, self.norm, self.offset = num_types, pose_dim, norm, offset

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
-from capsnet.errors import UserError
 from capsnet.functional import squash
+from capsnet.layers.dense import check_sizes
 from capsnet.routing.base import find_fused
 
 
@@ -48,9 +48,8 @@ class PrimaryCapsules(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("num_types", num_types), ("pose_dim", pose_dim)):
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, got {value}")
+        check_sizes(in_channels=in_channels, num_types=num_types, pose_dim=pose_dim)
+        check_sizes(kernel_size=kernel_size, stride=stride, scale=scale)
         self.num_types, self.pose_dim, self.scale = num_types, pose_dim, scale
         self.conv = nn.Conv2d(in_channels, num_types * pose_dim, kernel_size, stride, device=device, dtype=dtype)
         self.reset_parameters()

@@ -51,7 +51,7 @@ class SquashedConv(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(channels=channels, types=types, dim=dim, stride=stride)
+        check_sizes(channels=channels, types=types, dim=dim, kernel_size=kernel_size, stride=stride)
         self.dim = dim
         self.conv = nn.Conv2d(
             channels, types * dim, kernel_size, stride, kernel_size // 2, bias=False, device=device, dtype=dtype

@@ -94,8 +94,7 @@ class VolumeCapsules(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(child_types=child_types, parent_types=parent_types, child_dim=child_dim, parent_dim=parent_dim)
-        if iterations < 1:
-            raise UserError(f"iterations must be at least 1, got {iterations}")
+        check_sizes(kernel_size=kernel_size, iterations=iterations)
         self.child_types, self.child_dim, self.iterations = child_types, child_dim, iterations
         size = (parent_types, parent_dim, child_dim, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.empty(size, device=device, dtype=dtype))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput
 from capsnet.errors import UserError
+from capsnet.functional import check_labels
 from capsnet.losses.likelihood import activation_nll_loss, cross_entropy_loss
 from capsnet.losses.margin import margin_loss
 from capsnet.losses.spread import spread_loss, spread_margin
@@ -91,12 +92,25 @@ def class_loss(
         progress: share of the run that is done, for a loss that changes in training.
 
     Raises:
-        UserError: labels of pairs, for a loss that knows one class only.
+        UserError: labels of another shape or that are no class, or of pairs, for a loss that knows one class only.
     """
     name = getattr(model, "loss", "margin")
+    labels = _checked(labels, *output.lengths.shape)
     if labels.ndim == 2 and name not in ("margin", "hard-margin", "cross-entropy"):
         raise UserError(f"the {name} loss knows one class for each image; train pairs by the margin loss")
     return CLASS_LOSSES[name](output, labels, progress)
+
+
+def _checked(labels: Labels, samples: int, classes: int) -> Labels:
+    """Labels of images, or of pairs of two different classes."""
+    if labels.ndim != 2 or labels.shape[1] != 2:
+        return check_labels(labels, samples, classes)
+    if classes < 3:
+        raise UserError(
+            f"labels must be one class index for each image, got the shape {tuple(labels.shape)} for {classes} "
+            "classes; of rows with a 1 at the class, use labels.argmax(dim=1)"
+        )
+    return check_labels(labels.flatten(), 2 * samples, classes).reshape(samples, 2)
 
 
 def mark_classes(labels: Labels, classes: int) -> Int[Tensor, "b n"]:

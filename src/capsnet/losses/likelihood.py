@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from capsnet.functional import check_labels
 from capsnet.losses.margin import Reduction, reduce
 
 
 def activation_nll_loss(
-    activations: Float[Tensor, "b n"], labels: Int[Tensor, " b"], reduction: Reduction = "mean"
+    activations: Float[Tensor, "b n"], labels: Int[Tensor, " b"] | Int[Tensor, "b 1"], reduction: Reduction = "mean"
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
     r"""Negative log-likelihood of the true class, where activations are probabilities: $-\log (a_t / \sum_i a_i)$.
 
@@ -28,7 +29,7 @@ def activation_nll_loss(
         activations `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction.
+        UserError: an unknown reduction, or labels of another shape or that are no class.
 
     Differs from the paper:
         1e-30 is added to each activation: the logarithm of zero has no gradient.
@@ -37,12 +38,13 @@ def activation_nll_loss(
         >>> activation_nll_loss(torch.tensor([[0.25, 0.75]]), torch.tensor([0]))  # log 4
         tensor(1.3863)
     """
+    labels = check_labels(labels, *activations.shape)
     logits = (activations.float() + 1e-30).log()
     return reduce(torch.nn.functional.cross_entropy(logits, labels, reduction="none"), reduction)
 
 
 def cross_entropy_loss(
-    logits: Float[Tensor, "b n"], labels: Int[Tensor, " b"], reduction: Reduction = "mean"
+    logits: Float[Tensor, "b n"], labels: Int[Tensor, " b"] | Int[Tensor, "b 1"], reduction: Reduction = "mean"
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
     r"""Cross-entropy of the softmax of any scores of the classes: $-\log \mathrm{softmax}(x)_t$.
 
@@ -55,6 +57,7 @@ def cross_entropy_loss(
         logits `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction.
+        UserError: an unknown reduction, or labels of another shape or that are no class.
     """
+    labels = check_labels(labels, *logits.shape)
     return reduce(torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none"), reduction)

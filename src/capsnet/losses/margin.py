@@ -7,13 +7,14 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from capsnet.errors import UserError
+from capsnet.functional import check_labels, check_marks
 
 Reduction = Literal["mean", "sum", "none"]
 
 
 def margin_loss(
     lengths: Float[Tensor, "b n"],
-    targets: Shaped[Tensor, "b n"] | Shaped[Tensor, " b"],
+    targets: Shaped[Tensor, "b n"] | Shaped[Tensor, " b"] | Shaped[Tensor, "b 1"],
     positive: float = 0.9,
     negative: float = 0.1,
     downweight: float = 0.5,
@@ -34,17 +35,20 @@ def margin_loss(
         reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
 
     Shapes:
-        lengths `b n`; targets `b` or `b n`; result: a scalar, or `b` for `"none"`.
+        lengths `b n`; targets `b`, `b 1` or `b n`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction.
+        UserError: an unknown reduction, targets of another shape, or what marks no class.
 
     Example:
         >>> margin_loss(torch.tensor([[0.5, 0.2]]), torch.tensor([0]))  # 0.4 ** 2 + 0.5 * 0.1 ** 2
         tensor(0.1650)
     """
-    if targets.ndim == 1:
-        targets = torch.nn.functional.one_hot(targets.long(), lengths.shape[1])
+    samples, classes = lengths.shape
+    if targets.shape == lengths.shape:
+        check_marks(targets)
+    else:
+        targets = torch.nn.functional.one_hot(check_labels(targets, samples, classes), classes)
     present = targets.to(lengths.dtype)
     missing_length = (positive - lengths).clamp(min=0).square()
     excess_length = (lengths - negative).clamp(min=0).square()

@@ -6,6 +6,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 from jaxtyping import Float
 from torch import Tensor
 
+from capsnet.errors import UserError
 from capsnet.losses.margin import Reduction, reduce
 
 
@@ -29,6 +30,11 @@ def reconstruction_loss(
         both `b c h w`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction.
+        UserError: an unknown reduction, or two shapes.
     """
+    if reconstructions.shape != images.shape:
+        raise UserError(
+            f"reconstructions and images must have one shape, got {tuple(reconstructions.shape)} and "
+            f"{tuple(images.shape)}"
+        )
     return reduce((reconstructions - images).square().flatten(1).sum(dim=1), reduction)

@@ -4,12 +4,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from capsnet.functional import check_labels
 from capsnet.losses.margin import Reduction, reduce
 
 
 def spread_loss(
     activations: Float[Tensor, "b n"],
-    labels: Int[Tensor, " b"],
+    labels: Int[Tensor, " b"] | Int[Tensor, "b 1"],
     margin: float | Tensor = 0.9,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
@@ -27,7 +28,7 @@ def spread_loss(
         activations `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction.
+        UserError: an unknown reduction, or labels of another shape or that are no class.
 
     The authors' code divides it by the number of classes.
 
@@ -35,6 +36,7 @@ def spread_loss(
         >>> spread_loss(torch.tensor([[0.9, 0.2, 0.6]]), torch.tensor([0]), margin=0.5)  # only the gap of 0.3 is short
         tensor(0.0400)
     """
+    labels = check_labels(labels, *activations.shape)
     true = activations.gather(1, labels[:, None])
     others = torch.ones_like(activations).scatter(1, labels[:, None], 0)
     loss = (others * (margin - (true - activations)).clamp(min=0).square()).sum(dim=1)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import ConvCapsules, Decoder, DenseCapsules, PosePrimaryCapsules
+from capsnet.models.arguments import check_arguments
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 from capsnet.models.resnet import residual_trunk
@@ -50,6 +51,7 @@ class AttentionCapsNet(CapsuleModel):
     """
 
     loss = "likelihood"
+    fixed_routing = "inverted_dot_product"
 
     def __init__(
         self,
@@ -67,8 +69,8 @@ class AttentionCapsNet(CapsuleModel):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes)
-        if iterations < 1:
-            raise UserError(f"iterations must be at least 1, got {iterations}")
+        check_arguments(stages=tuple(stages), types=tuple(types), hidden=tuple(hidden), pose_side=pose_side)
+        check_arguments(iterations=iterations)
         if schedule not in ("concurrent", "sequential"):
             raise UserError(f"schedule must be 'concurrent' or 'sequential', got {schedule!r}")
         if len(types) != 3:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.errors import UserError
+from capsnet.models.arguments import check_arguments
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel
 
@@ -57,7 +58,9 @@ class BaselineCNN(CapsuleModel):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes)
-        _check(image_shape, channels, kernel_sizes, pool, dropout)
+        check_arguments(channels=tuple(channels), kernel_sizes=tuple(kernel_sizes), hidden=tuple(hidden))
+        check_arguments(dropout=dropout)
+        _check(image_shape, channels, kernel_sizes, pool)
         depth, height, width = image_shape
         sizes = pairwise((depth, *channels))
         self.convolutions = nn.ModuleList(
@@ -103,12 +106,11 @@ def _check(
     channels: Sequence[int],
     kernel_sizes: Sequence[int],
     pool: bool,
-    dropout: float,
 ) -> None:
     if len(channels) != len(kernel_sizes):
         raise UserError(f"channels and kernel_sizes must be as many, got {len(channels)} and {len(kernel_sizes)}")
     for side in kernel_sizes:
-        if side < 1 or side % 2 == 0:
+        if side % 2 == 0:
             raise UserError(f"kernel_sizes must be odd, so that the image keeps its size, got {side}")
     smallest = 2 ** len(channels) if pool else 1
     if min(image_shape[1:]) < smallest:
@@ -117,8 +119,6 @@ def _check(
             f"images must be at least {smallest}x{smallest} for {len(channels)} poolings, got {height}x{width}; "
             "use larger images or pool=False"
         )
-    if not 0 <= dropout < 1:
-        raise UserError(f"dropout must be at least 0 and below 1, got {dropout:g}")
 
 
 MODELS.add("baseline-cnn", Preset(BaselineCNN, {}, "Sabour et al. 2017, the baseline for MNIST: 35,445,522 parameters"))

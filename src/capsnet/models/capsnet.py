@@ -11,9 +11,9 @@ from torch.nn import functional
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import ConvReLU, Decoder, DenseCapsules, PrimaryCapsules
+from capsnet.models.arguments import check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel
-from capsnet.routing import takes_iterations
 
 
 class CapsNet(CapsuleModel):
@@ -34,12 +34,12 @@ class CapsNet(CapsuleModel):
         padding: of both convolutions, `"valid"` or `"same"`: zeros around, so that the first keeps the image's size and
             the second halves it, rounded up (the authors' code for CIFAR-10; odd ones go below and right).
         routing: name of the routing.
-        iterations: routing iterations.
+        iterations: routing iterations; None: the routing's own number, of the dynamic one 3.
         routing_bias: learn a bias in the routing's sum (authors' code).
         leaky: a primary capsule may also go to no class.
         gradient: through `"full"` routing, or the `"last"` iteration only.
-        routing_options: arguments of a routing other than the dynamic one, in place of the four above; without them it
-            gets `iterations` where it has any.
+        routing_options: options of the routing by its own names. The four above are options of the dynamic one: they
+            may be given here or there.
         primary_scale: factor before the primary squash (1/32 in the authors' code).
         initialisation: `"glorot"`, or `"authors"`: truncated normal, 0.05 in the first convolution and 0.1 after it,
             every bias 0.1. The paper does not state one.
@@ -50,8 +50,8 @@ class CapsNet(CapsuleModel):
         images `b c h w`, in [0, 1]; see `CapsNetOutput`.
 
     Raises:
-        UserError: an image too small for the two convolutions, a size below 1, an unknown option, or a routing that
-            gives capsules no activation.
+        UserError: an image too small for the two convolutions, a size below 1, an unknown option, an option that the
+            routing does not have or that is given twice, or a routing that gives capsules no activation.
     """
 
     def __init__(
@@ -66,10 +66,10 @@ class CapsNet(CapsuleModel):
         kernel_size: int = 9,
         padding: Literal["valid", "same"] = "valid",
         routing: str = "dynamic",
-        iterations: int = 3,
-        routing_bias: bool = False,
-        leaky: bool = False,
-        gradient: Literal["full", "last"] = "full",
+        iterations: int | None = None,
+        routing_bias: bool | None = None,
+        leaky: bool | None = None,
+        gradient: Literal["full", "last"] | None = None,
         routing_options: Mapping[str, object] | None = None,
         primary_scale: float = 1.0,
         initialisation: Literal["glorot", "authors"] = "glorot",
@@ -79,7 +79,10 @@ class CapsNet(CapsuleModel):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes)
-        _check(stem_channels, initialisation, padding)
+        check_arguments(stem_channels=stem_channels, primary_types=primary_types, primary_dim=primary_dim)
+        check_arguments(class_dim=class_dim, kernel_size=kernel_size, primary_scale=primary_scale)
+        check_arguments(decoder_hidden=tuple(decoder_hidden))
+        _check(initialisation, padding)
         channels, height, width = image_shape
         self.margins = _margins(height, width, kernel_size) if padding == "same" else ((0, 0, 0, 0), (0, 0, 0, 0))
         self.grid = _primary_grid(height, width, kernel_size, padding)
@@ -93,17 +96,20 @@ class CapsNet(CapsuleModel):
             device=device,
             dtype=dtype,
         )
-        if routing_options is None and routing == "dynamic":
-            routing_options = {"iterations": iterations, "bias": routing_bias, "leaky": leaky, "gradient": gradient}
-        elif routing_options is None and takes_iterations(routing):
-            routing_options = {"iterations": iterations}
         self.class_capsules = DenseCapsules(
             self.grid[0] * self.grid[1] * primary_types,
             num_classes,
             child_dim=primary_dim,
             parent_dim=class_dim,
             routing=routing,
-            routing_options=routing_options,
+            routing_options=resolve_routing(
+                routing,
+                routing_options,
+                iterations=iterations,
+                routing_bias=routing_bias,
+                leaky=leaky,
+                gradient=gradient,
+            ),
             device=device,
             dtype=dtype,
         )
@@ -143,13 +149,11 @@ class CapsNet(CapsuleModel):
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
 
-def _check(stem_channels: int, initialisation: str, padding: str) -> None:
+def _check(initialisation: str, padding: str) -> None:
     if padding not in ("valid", "same"):
         raise UserError(f"padding must be 'valid' or 'same', got {padding!r}")
     if initialisation not in ("glorot", "authors"):
         raise UserError(f"initialisation must be 'glorot' or 'authors', got {initialisation!r}")
-    if stem_channels < 1:
-        raise UserError(f"stem_channels must be at least 1, got {stem_channels}")
 
 
 def _margins(height: int, width: int, kernel_size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.errors import UserError
 from capsnet.layers import DenseCapsules, SharedDecoder, SquashedConv, VolumeCapsules
+from capsnet.models.arguments import check_arguments
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 from capsnet.routing import DynamicRouting
@@ -91,6 +92,8 @@ class DeepCaps(CapsuleModel):
         The authors' code mixes places and types before its 3D convolution (`VolumeCapsules`).
     """
 
+    fixed_routing = "dynamic"
+
     def __init__(
         self,
         image_shape: Sequence[int] = (1, 28, 28),
@@ -111,8 +114,8 @@ class DeepCaps(CapsuleModel):
             raise UserError(f"dims must be four numbers, one for each cell, got {tuple(dims)}")
         if loss not in ("margin", "hard-margin"):
             raise UserError(f"loss must be 'margin' or 'hard-margin', got {loss!r}")
-        if iterations < 1:
-            raise UserError(f"iterations must be at least 1, got {iterations}")
+        check_arguments(stem_channels=stem_channels, types=types, dims=tuple(dims), class_dim=class_dim)
+        check_arguments(iterations=iterations)
         if dims[2] != dims[3]:
             raise UserError(f"the capsules of the last two cells are routed together: dims must end alike, got {dims}")
         self.loss, self.dims = loss, tuple(dims)

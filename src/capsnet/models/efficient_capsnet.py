@@ -16,6 +16,7 @@ from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.errors import UserError
 from capsnet.functional import exponential_squash
 from capsnet.layers import Decoder, DenseCapsules, UpsamplingDecoder
+from capsnet.models.arguments import check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 
@@ -40,7 +41,8 @@ class EfficientCapsNet(CapsuleModel):
         primary_dim: dimension of a primary capsule.
         class_dim: dimension of a class capsule.
         routing: name of the routing.
-        routing_options: its arguments.
+        iterations: routing iterations, of a routing that does any; None: its own number.
+        routing_options: its options by its own names.
         decoder: reconstruct the image: fully connected, or `"upsampling"` (smallNORB).
 
     Shapes:
@@ -64,12 +66,22 @@ class EfficientCapsNet(CapsuleModel):
         primary_dim: int = 8,
         class_dim: int = 16,
         routing: str = "self_attention",
+        iterations: int | None = None,
         routing_options: Mapping[str, object] | None = None,
         decoder: bool | Literal["upsampling"] = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes)
+        check_arguments(kernel_sizes=tuple(kernel_sizes), strides=tuple(strides), class_dim=class_dim)
+        check_arguments(primary_kernel=primary_kernel, primary_stride=primary_stride)
+        check_arguments(primary_types=primary_types, primary_dim=primary_dim)
+        if len(kernel_sizes) != 4 or len(strides) != 4:
+            raise UserError(
+                f"kernel_sizes and strides must be four numbers each, got {tuple(kernel_sizes)} and {tuple(strides)}"
+            )
+        if primary_kernel is None and primary_stride != 1:
+            raise UserError(f"primary_stride needs a primary_kernel to move, got {primary_stride} without one")
         if norm not in ("batch", "instance"):
             raise UserError(f"norm must be 'batch' or 'instance', got {norm!r}")
         if primary_types * primary_dim != _CHANNELS[-1]:
@@ -101,7 +113,7 @@ class EfficientCapsNet(CapsuleModel):
             child_dim=primary_dim,
             parent_dim=class_dim,
             routing=routing,
-            routing_options=routing_options,
+            routing_options=resolve_routing(routing, routing_options, iterations=iterations),
             device=device,
             dtype=dtype,
         )

@@ -1,13 +1,17 @@
 """Models by name."""
 
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, Union, get_args, get_origin
 
 from torch import nn
 
 from capsnet.errors import UserError
+from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
 from capsnet.registry import Registry, did_you_mean
+from capsnet.routing import own_iterations
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,12 @@ def create_model(name: str, **overrides: object) -> nn.Module:
 
     Args:
         name: one of `list_models()`.
-        overrides: arguments of the model's class, over those of the preset: `image_shape`, `num_classes`, ...
+        overrides: arguments of the model's class, over those of the preset: `image_shape`, `num_classes`, ... With
+            another `routing` than the preset's, what the preset sets for its own routing does not count.
 
     Raises:
-        UserError: an unknown name or argument, or sizes that do not fit together.
+        UserError: an unknown name or argument, a value that it cannot be, values that contradict each other, or sizes
+            that do not fit together. No argument is ignored.
 
     Example:
         >>> model = create_model("capsnet", image_shape=(3, 32, 32), num_classes=5)
@@ -42,12 +48,79 @@ def create_model(name: str, **overrides: object) -> nn.Module:
             raise UserError(
                 f"model {name!r} has no option {option!r};{did_you_mean(option, known)} Known: {', '.join(known)}"
             )
-    return preset.build(**{**preset.options, **overrides})
+    parameters = inspect.signature(preset.build).parameters
+    for option, value in overrides.items():
+        _check_choice(option, value, parameters[option].annotation)
+    return preset.build(**_together(preset, overrides))
+
+
+def _together(preset: Preset, overrides: Mapping[str, object]) -> dict[str, object]:
+    """The arguments of a model: the preset's under those given."""
+    own = preset.options
+    if overrides.get("routing", _own_routing(preset)) != _own_routing(preset):
+        own = {name: value for name, value in own.items() if name not in (*ROUTING_ARGUMENTS, "routing_options")}
+    return {**own, **overrides}
+
+
+def _own_routing(preset: Preset) -> str | None:
+    parameter = inspect.signature(preset.build).parameters.get("routing")
+    if parameter is None:
+        return getattr(preset.build, "fixed_routing", None)
+    return str(preset.options.get("routing", parameter.default))
+
+
+def _check_choice(name: str, value: object, annotation: object) -> None:
+    """Refuse what is none of the words, or no truth value, that an argument may be."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if any(kind not in (bool, type(None)) and get_origin(kind) is not Literal for kind in kinds):
+        return
+    if bool in kinds:
+        choices += [True, False]
+    # 1 == True, and is none
+    fits = any(type(value) is type(choice) and value == choice for choice in choices)
+    if not fits and not (value is None and type(None) in kinds):
+        raise UserError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
 
 
 def model_options(name: str) -> tuple[str, ...]:
     """Names of the arguments that a model takes."""
     return tuple(inspect.signature(MODELS.get(name).build).parameters)
+
+
+def model_routing(name: str, options: Mapping[str, object] | None = None) -> tuple[str | None, int | None]:
+    """The routing that `create_model` gives a model, and its iterations; None where it has none.
+
+    Args:
+        name: one of `list_models()`.
+        options: overrides of the preset, `routing` and `iterations` among them, also for a model whose constructor
+            does not take them.
+
+    Raises:
+        UserError: the model cannot have that routing or these iterations; the message says why.
+    """
+    preset, given = MODELS.get(name), dict(options or {})
+    parameters = inspect.signature(preset.build).parameters
+    own, routing = _own_routing(preset), given.get("routing")
+    if routing is not None and "routing" not in parameters and routing != own:
+        made = f"is made for routing {own!r} and takes no other" if own else "has no routing"
+        raise UserError(f"routing must be left out, got {routing!r}: model {name!r} {made}; choose another model")
+    iterations = given.get("iterations")
+    if own is None:
+        if iterations is not None:
+            raise UserError(f"iterations must be left out, got {iterations!r}: model {name!r} has no routing")
+        return None, None
+    if "iterations" not in parameters and iterations is not None and iterations != own_iterations(own):
+        raise UserError(f"iterations must be left out, got {iterations!r}: routing {own!r} of model {name!r} has none")
+    # None is "the model's own", as if it had not been given
+    together = _together(preset, {key: value for key, value in given.items() if value is not None})
+    used = str(together.get("routing", own))
+    options = {key: together[key] for key in ROUTING_ARGUMENTS if key in together}
+    resolved = resolve_routing(used, together.get("routing_options"), **options)  # type: ignore[arg-type]
+    parameter = parameters.get("iterations")
+    default = parameter.default if parameter is not None else None
+    count = resolved.get("iterations", default if default is not None else own_iterations(used))
+    return used, int(count) if isinstance(count, int) else None
 
 
 def model_loss(name: str, options: Mapping[str, object] | None = None) -> str:

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import ConvCapsules, Decoder, PosePrimaryCapsules
+from capsnet.losses.class_loss import CLASS_LOSSES
+from capsnet.models.arguments import check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid, truncated_normal
-from capsnet.routing import takes_iterations
+from capsnet.registry import did_you_mean
 
 # side and step of the windows between the image and the class capsules
 _WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
@@ -37,10 +39,10 @@ class MatrixCapsNet(CapsuleModel):
         sizes: A, B, C and D: channels of the convolution, types of primary capsule and of the two capsule layers.
         pose_side: side of a pose matrix.
         routing: name of the routing.
-        iterations: of routing, where it has any.
-        routing_options: its other arguments.
-        em_form: of EM routing: `"authors"`, the constants and the start of β of the authors' code, or `"paper"`, whose
-            text leaves them open (`em_routing`): with so small a λ, β_a hardly learns.
+        iterations: of routing; None: the routing's own number, of EM 3.
+        routing_options: its options by its own names.
+        em_form: of EM routing: `"authors"` (its default here), the constants and the start of β of the authors' code,
+            or `"paper"`, whose text leaves them open (`em_routing`): with so small a λ, β_a hardly learns.
         norm: batch normalisation of the convolution and of the primary capsules (Ribeiro et al. 2020).
         coordinates: what the class layer adds to two entries of the votes of a place: `"centre"`, the middle of what
             the place sees, in pixels / 100, to the first two; `"index"`, (k + 1) / (10 F) for row and column k of F,
@@ -55,7 +57,8 @@ class MatrixCapsNet(CapsuleModel):
         images `b c h w`; see `CapsNetOutput`: lengths are the activations.
 
     Raises:
-        UserError: an image smaller than 17x17, sizes below 1, or an unknown option.
+        UserError: an image smaller than 17x17, sizes below 1, an unknown option, or an option that the routing does not
+            have or that is given twice.
     """
 
     def __init__(
@@ -66,9 +69,9 @@ class MatrixCapsNet(CapsuleModel):
         sizes: Sequence[int] = (32, 32, 32, 32),
         pose_side: int = 4,
         routing: str = "em",
-        iterations: int = 3,
+        iterations: int | None = None,
         routing_options: Mapping[str, object] | None = None,
-        em_form: Literal["authors", "paper"] = "authors",
+        em_form: Literal["authors", "paper"] | None = None,
         norm: bool = False,
         coordinates: Literal["centre", "index", "none"] = "centre",
         initialisation: Literal["scaled", "authors", "glorot"] = "scaled",
@@ -78,13 +81,15 @@ class MatrixCapsNet(CapsuleModel):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes)
-        _check(sizes, coordinates, initialisation)
+        check_arguments(sizes=tuple(sizes), pose_side=pose_side)
+        _check(sizes, coordinates, initialisation, loss)
         self.loss, self.initialisation = loss, initialisation
         conv_grid(self.input_shape[1:], _WINDOWS)
         grid = conv_grid(self.input_shape[1:], _WINDOWS[:1])
         channels, *types = sizes
         dim = pose_side**2
-        options = [_routing_options(routing, iterations, routing_options, em_form, top) for top in (False, True)]
+        given = resolve_routing(routing, routing_options, iterations=iterations, em_form=em_form)
+        options = [_layer_options(routing, given, top) for top in (False, True)]
         self.stem = nn.Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
         self.primary_capsules = PosePrimaryCapsules(
@@ -173,14 +178,9 @@ class MatrixCapsNet(CapsuleModel):
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
 
-def _routing_options(
-    routing: str, iterations: int, given: Mapping[str, object] | None, em_form: str, top: bool
-) -> dict[str, object]:
-    """The arguments of the routing of a layer, the class layer or one below it; what the user gives stands."""
-    options: dict[str, object] = {"iterations": iterations} if takes_iterations(routing) else {}
-    if routing == "em":
-        options["form"] = em_form
-    options |= given or {}
+def _layer_options(routing: str, given: Mapping[str, object], top: bool) -> dict[str, object]:
+    """The options of the routing of a layer, the class layer or one below it; what the user gives stands."""
+    options = {"form": "authors", **given} if routing == "em" else dict(given)
     if options.get("form") == "authors":
         return {**(_AUTHORS_CLASS if top else _AUTHORS_CONV), **options}
     return options
@@ -200,9 +200,11 @@ def _coordinates(kind: str, grid: tuple[int, int]) -> Float[Tensor, "h w 2"] | N
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=2)
 
 
-def _check(sizes: Sequence[int], coordinates: str, initialisation: str) -> None:
-    if len(sizes) != 4 or min(sizes) < 1:
-        raise UserError(f"sizes must be four numbers of at least 1, got {tuple(sizes)}")
+def _check(sizes: Sequence[int], coordinates: str, initialisation: str, loss: str) -> None:
+    if len(sizes) != 4:
+        raise UserError(f"sizes must be four numbers, got {tuple(sizes)}")
+    if loss not in CLASS_LOSSES:
+        raise UserError(f"unknown loss {loss!r};{did_you_mean(loss, CLASS_LOSSES)} Known: {', '.join(CLASS_LOSSES)}")
     if coordinates not in ("centre", "index", "none"):
         raise UserError(f"coordinates must be 'centre', 'index' or 'none', got {coordinates!r}")
     if initialisation not in ("scaled", "authors", "glorot"):

@@ -1,12 +1,14 @@
 """What all models have in common: a shape of images, names of classes, a loss, and perhaps a decoder."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
+from capsnet.models.arguments import check_arguments
 
 
 class CapsuleModel(nn.Module):
@@ -22,25 +24,42 @@ class CapsuleModel(nn.Module):
         loss: what its paper trains it by: `"margin"`, `"spread"`, `"likelihood"` (`activation_nll_loss`) or
             `"length-cross-entropy"` of its `lengths`, or `"cross-entropy"` of logits, which are poses of one dimension.
         decoder: draws images from class capsules, or None.
+        fixed_routing: the one routing of a model whose constructor takes none; None: the model takes one, or has none.
 
     Raises:
-        UserError: fewer than one class.
+        UserError: an image shape that is not three numbers, or fewer than one class.
     """
 
     loss: str = "margin"
+    fixed_routing: ClassVar[str | None] = None
     decoder: nn.Module | None
 
     def __init__(self, image_shape: Sequence[int], num_classes: int) -> None:
         super().__init__()
-        if num_classes < 1:
-            raise UserError(f"num_classes must be at least 1, got {num_classes}")
+        check_arguments(image_shape=tuple(image_shape), num_classes=num_classes)
+        if len(image_shape) != 3 or image_shape[0] < 1:
+            raise UserError(f"image_shape must be channels, height and width, got {tuple(image_shape)}")
         channels, height, width = image_shape
         self.input_shape = (channels, height, width)
         self.class_names = tuple(str(k) for k in range(num_classes))
         self.decoder = None
 
     def check_images(self, images: Float[Tensor, "b c h w"]) -> None:
-        """Refuse images of another shape than the model's."""
+        """Refuse images of another shape or kind than the model's.
+
+        Raises:
+            UserError: the message says what was given, and the remedy.
+        """
+        if not images.is_floating_point():
+            raise UserError(
+                f"images must be numbers in [0, 1], got {images.dtype}; of stored pixels from 0 to 255 give "
+                "images / 255, or model.inputs(images) for a trained model"
+            )
+        if images.ndim != 4:
+            raise UserError(
+                f"images must have four axes, b x {self.input_shape}, got {tuple(images.shape)}; a single image is "
+                "image[None], and one without an axis for channels image[None, None]"
+            )
         if images.shape[1:] != self.input_shape:
             raise UserError(
                 f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
@@ -55,7 +74,7 @@ class CapsuleModel(nn.Module):
             labels: the capsule to decode of each sample; None: the longest.
 
         Raises:
-            UserError: the model was created without a decoder.
+            UserError: the model was created without a decoder, or labels of another shape or that are no class.
         """
         if self.decoder is None:
             raise UserError("this model has no decoder; create it with decoder=True")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import ConvCapsules, Decoder, PosePrimaryCapsules
+from capsnet.models.arguments import check_arguments
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 from capsnet.models.resnet import residual_trunk
@@ -41,6 +42,7 @@ class SelfRoutingCapsNet(CapsuleModel):
     """
 
     loss = "likelihood"
+    fixed_routing = "self_routing"
 
     def __init__(
         self,
@@ -57,8 +59,7 @@ class SelfRoutingCapsNet(CapsuleModel):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes)
-        if depth < 1:
-            raise UserError(f"depth must be at least 1, got {depth}")
+        check_arguments(stages=tuple(stages), types=types, pose_dim=pose_dim, depth=depth, class_dim=class_dim)
         if decoder and class_dim < 1:
             raise UserError(f"a decoder needs poses of the class capsules: set class_dim, got {class_dim}")
         stages = tuple(stages)

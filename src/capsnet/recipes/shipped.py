@@ -10,5 +10,7 @@ add_recipe(
         summary="the weights `capsnet-mnist`: the paper's network on MNIST, one cycle of the rate over 12 epochs",
         source="this package",
         reported="no number: the run is of this package alone",
+        differs="its length was chosen with the test split in sight: 8 epochs had given 0.51 % test error before 12 "
+        "gave 0.49 %; validation chose the weights within the run",
     ),
 )

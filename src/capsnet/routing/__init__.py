@@ -2,7 +2,10 @@
 
 from capsnet.routing.base import ROUTINGS as ROUTINGS
 from capsnet.routing.base import Routing as Routing
+from capsnet.routing.base import check_options as check_options
+from capsnet.routing.base import list_options as list_options
 from capsnet.routing.base import make_routing as make_routing
+from capsnet.routing.base import own_iterations as own_iterations
 from capsnet.routing.base import takes_iterations as takes_iterations
 from capsnet.routing.dynamic import DynamicRouting as DynamicRouting
 from capsnet.routing.dynamic import dynamic_routing as dynamic_routing
@@ -32,10 +35,13 @@ __all__ = [
     "SelfRouting",
     "UniformRouting",
     "VariationalBayesRouting",
+    "check_options",
     "dynamic_routing",
     "em_routing",
     "inverted_dot_product_routing",
+    "list_options",
     "make_routing",
+    "own_iterations",
     "max_min_routing",
     "self_attention_routing",
     "self_routing",

@@ -10,10 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from capsnet.bounds import Bound, check_numbers, whole
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes
-from capsnet.registry import Registry
+from capsnet.registry import Registry, did_you_mean
 
 R = TypeVar("R")
 
@@ -118,24 +119,72 @@ def make_routing(
     """Create the routing of a layer by its name, or check that one given as an object fits.
 
     Raises:
-        UserError: an unknown name, or an object of other sizes.
+        UserError: an unknown name, an option that the routing does not have or a number out of bounds, or an object
+            of other sizes or beside options.
     """
     if isinstance(routing, Routing):
+        if options:
+            raise UserError(
+                f"routing_options are for a routing given by name, got {', '.join(options)} beside "
+                f"{type(routing).__name__}(); give them to its constructor"
+            )
         expected = (num_children, num_parents, parent_dim)
         got = (routing.num_children, routing.num_parents, routing.parent_dim)
         if got != expected:
             raise UserError(f"routing must have (num_children, num_parents, parent_dim) {expected}, got {got}")
         return routing
     build = ROUTINGS.get(routing)
+    check_options(routing, options or {})
     more = {"child_dim": child_dim} if getattr(build, "uses_poses", False) else {}
     return build(
         num_children, num_parents, parent_dim=parent_dim, device=device, dtype=dtype, **more, **(options or {})
     )
 
 
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Refuse an option that the routing of this name does not have, or a number out of bounds.
+
+    Raises:
+        UserError: one of these.
+    """
+    known = list_options(name)
+    for option, value in options.items():
+        if known is not None and option not in known:
+            names = ", ".join(known) or "none"
+            raise UserError(f"routing {name!r} has no option {option!r};{did_you_mean(option, known)} Known: {names}")
+        if option in BOUNDS:
+            check_numbers(BOUNDS, **{option: value})
+
+
+def list_options(name: str) -> tuple[str, ...] | None:
+    """The options of a routing, which are its constructor's arguments without the sizes; None: it takes any."""
+    parameters = inspect.signature(ROUTINGS.get(name)).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return tuple(parameter.name for parameter in parameters if parameter.name not in _NO_OPTIONS)
+
+
 def takes_iterations(name: str) -> bool:
     """Whether the routing of this name does iterations, and so has them as an option."""
     return "iterations" in inspect.signature(ROUTINGS.get(name)).parameters
+
+
+def own_iterations(name: str) -> int | None:
+    """How many iterations the routing of this name does if it is not told; None where it does none."""
+    parameter = inspect.signature(ROUTINGS.get(name)).parameters.get("iterations")
+    return parameter.default if parameter is not None and isinstance(parameter.default, int) else None
+
+
+_NO_OPTIONS = frozenset(("num_children", "num_parents", "child_dim", "parent_dim", "device", "dtype"))
+
+BOUNDS: Mapping[str, Bound] = {
+    "iterations": whole(1, 1000),
+    "inverse_temperature": Bound(0, 1e6),
+    "variance": Bound(0, 1e6, above=True),
+    "beta_use": Bound(-1e6, 1e6),
+    "beta_activate": Bound(-1e6, 1e6),
+}
+"""Numbers among the options of the routings of this package."""
 
 
 def call(function: Callable[..., R], *arguments: object, recompute: bool) -> R:

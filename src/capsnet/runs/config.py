@@ -5,11 +5,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import Literal, get_args
 
 from capsnet.errors import UserError
+from capsnet.runs.bounds import BOUNDS
+from capsnet.runs.formats import upgrade_config
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -44,10 +47,10 @@ class RunConfig:
     """Model (capsnet list models)."""
     model_options: Mapping[str, Option] = field(default_factory=dict)
     """More arguments of the model, for example primary_scale=0.03125 routing_bias=true."""
-    routing: str = "dynamic"
-    """Routing (capsnet list routings). A model made for another one keeps that where this is dynamic."""
-    iterations: int = 3
-    """Routing iterations, the paper's r. A model with another number of its own keeps that where this is 3."""
+    routing: str | None = None
+    """Routing (capsnet list routings); None: the model's own."""
+    iterations: int | None = None
+    """Routing iterations, the paper's r; None: the model's own number."""
     epochs: int = 20
     """Passes over the training images (0: 20, and more of few images, until there are 1,000 steps)."""
     steps: int = 0
@@ -125,28 +128,20 @@ class RunConfig:
     """How a step is run: operation by operation, by torch.compile, or as one CUDA graph."""
 
     def __post_init__(self) -> None:
-        for name, low in _AT_LEAST.items():
-            if getattr(self, name) < low:
-                raise UserError(f"{_flag(name)} must be at least {low}, got {getattr(self, name)}")
-        for name in ("lr", "lr_decay"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{_flag(name)} must be above 0, got {getattr(self, name)}")
-        if self.lr_decay > 1:
-            raise UserError(f"--lr-decay is a factor of at most 1, got {self.lr_decay}")
-        if not self.momentum < 1:
-            raise UserError(f"--momentum is a share below 1, got {self.momentum}")
+        for name, bound in BOUNDS.items():
+            value = getattr(self, name)
+            # None: the model's own
+            if value is not None:
+                bound.check(_flag(name), value)
+        for item in dataclasses.fields(RunConfig):
+            if item.type is bool and not isinstance(getattr(self, item.name), bool):
+                raise UserError(f"{_flag(item.name)} must be true or false, got {getattr(self, item.name)!r}")
+        if self.validation >= 1 and self.validation != int(self.validation):
+            raise UserError(f"--validation is a share below 1 or a whole number of images, got {self.validation}")
         if (self.schedule == "step") != bool(self.lr_milestones):
             raise UserError("--schedule step and --lr-milestones go together: give both, or neither")
-        if min(self.lr_milestones, default=1) < 1:
-            raise UserError(f"--lr-milestones are epochs, from 1, got {min(self.lr_milestones)}")
-        if not 0 <= self.rotation_chance <= 1:
-            raise UserError(f"--rotation-chance is a share from 0 to 1, got {self.rotation_chance}")
-        if not 0 <= self.stop_at <= 1:
-            raise UserError(f"--stop-at is an accuracy from 0 to 1, got {self.stop_at}")
         if self.stop_at and not self.validation:
             raise UserError("--stop-at needs images held out: --validation is 0; give a share such as 0.1")
-        if self.contrast > 1:
-            raise UserError(f"--contrast is a share of at most 1, got {self.contrast}")
         if self.pixel_range is not None:
             low, high = self.pixel_range
             # a NaN is not below anything
@@ -183,9 +178,9 @@ class RunConfig:
         return max(rate, min(self.lr, self.lr_floor))
 
     def to_json(self) -> str:
-        """The text of `config.json`."""
+        """The text of `config.json`; numbers may be NumPy's."""
         values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
-        return json.dumps(values, indent=2) + "\n"
+        return json.dumps(values, indent=2, default=methodcaller("item")) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "RunConfig":
@@ -207,38 +202,12 @@ class RunConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise UserError(f"config.json has an unknown entry {unknown[0]!r}; upgrade capsnet")
+        if version < 2:
+            values = upgrade_config(values)
         # JSON has lists only
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return cls(**{**values, **lists})
 
-
-_AT_LEAST: Mapping[str, float] = {
-    "image_size": 1,
-    "iterations": 1,
-    "epochs": 0,
-    "steps": 0,
-    "batch_size": 1,
-    "momentum": 0,
-    "weight_decay": 0,
-    "lr_decay_steps": 0,
-    "lr_floor": 0,
-    "recon_weight": 0,
-    "shift": 0,
-    "rotation": 0,
-    "squeeze": 0,
-    "erase": 0,
-    "enlarge": 0,
-    "shrink": 0,
-    "crop": 0,
-    "brightness": 0,
-    "contrast": 0,
-    "pairs_per_digit": 1,
-    "validation": 0,
-    "validation_shift": 0,
-    "limit": 0,
-    "test_limit": 0,
-    "seed": 0,
-}
 
 _CHOICES = {
     name: get_args(literal)

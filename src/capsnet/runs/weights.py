@@ -19,8 +19,9 @@ from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import create_model
 from capsnet.runs.files import write_bytes
+from capsnet.runs.formats import upgrade_options
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def load_weights(path: Path) -> nn.Module:
         raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
     if version > FORMAT_VERSION:
         raise UserError(f"{path}: is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION})")
+    if version < 3:
+        values["options"] = upgrade_options(values["model"], values["options"])
     values["class_names"] = tuple(values["class_names"])
     if values.get("inputs"):
         values["inputs"] = Inputs.from_dict(values["inputs"])

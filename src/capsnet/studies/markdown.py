@@ -107,11 +107,11 @@ def _reading(table: Table) -> str:
         "weights best on validation images; the last step stands beside them" if table["validated"] else "last step"
     )
     staged = any("milestones" in row for row in table["rows"])
-    once = "" if staged else "; the test split was read once, at the end, and chose nothing"
+    once = "" if staged else "; the test split was read once, at the end of each run, and chose no weights"
     return (
-        f"Test error of the {chosen}{once}. Std is over seeds "
-        "(n - 1); the interval is Wilson's of all test decisions of a row's seeds: it knows of chance in test images, "
-        "not in seeds. Training is the mean time of a run without its tests."
+        f"Test error of the {chosen}{once}. Std is over seeds (n - 1); the interval is Wilson's of all test decisions "
+        "of a row's seeds: it knows of chance in test images, not in seeds. Training is the mean time of a run without "
+        "its tests."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import Registry, did_you_mean
+from capsnet.runs.built import as_built
 from capsnet.runs.config import Execution, RunConfig
 from capsnet.studies.milestones import read_milestones
 
@@ -211,7 +212,8 @@ def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes |
     """A run's configuration: the recipe's, changed by the budget, by the row, by the budget for this row, by the user.
 
     Raises:
-        UserError: a field that `RunConfig` does not have, or a value out of range.
+        UserError: a field that `RunConfig` does not have, a value out of range, or a routing that its model cannot
+            have.
     """
     chosen = study.budget(budget)
     together = {**chosen.changes, **row.changes, **chosen.rows.get(row.name, {}), **(changes or {}), "seed": seed}
@@ -219,7 +221,7 @@ def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes |
     for name in together:
         if name not in known:
             raise UserError(f"a run has no option {name!r};{did_you_mean(name, known)} Known: {', '.join(known)}")
-    return replace(RECIPES.get(row.recipe).config, **together)  # type: ignore[arg-type]
+    return as_built(replace(RECIPES.get(row.recipe).config, **together))  # type: ignore[arg-type]
 
 
 def plan(

@@ -5,7 +5,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from capsnet.data.inputs import Draws
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
-from capsnet.models.factory import model_options
+from capsnet.runs.built import as_built
 from capsnet.runs.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import check_space, write_json, write_text
@@ -82,8 +82,7 @@ def train(
         >>> run = train(RunConfig(data="digits", epochs=1))
         >>> run.evaluation()["test"]["accuracy"]
     """
-    if "decoder" not in model_options(config.model):
-        config = replace(config, recon_weight=0.0)
+    config = as_built(config)
     folder = Path(resume or out or new_folder(config.recipe))
     if resume is None:
         check_new(folder)

@@ -11,10 +11,9 @@ from capsnet.data.augment import draw_shifts, shift_images
 from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
+from capsnet.runs.built import built_options
 from capsnet.runs.config import RunConfig
 from capsnet.runs.weights import ModelSpec
-
-_ROUTING = ("routing", "iterations")
 
 
 def load_dataset(config: RunConfig) -> Dataset:
@@ -79,11 +78,10 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
         "num_classes": len(classes),
         "decoder": config.recon_weight > 0,
     }
-    # a model that is made for another routing keeps it, unless the configuration says more than its defaults
-    offered |= {name: getattr(config, name) for name in _ROUTING if getattr(config, name) != getattr(RunConfig, name)}
     # a CNN has neither routing nor decoder
     taken = model_options(config.model)
-    options = {name: value for name, value in offered.items() if name in taken} | dict(config.model_options)
+    options = {name: value for name, value in offered.items() if name in taken}
+    options |= built_options(config) | dict(config.model_options)
     return ModelSpec(
         config.model, options, classes, dataset.preparation, dataset.name, inputs=inputs, pairing=dataset.pairing
     )

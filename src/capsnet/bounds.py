@@ -1,0 +1,81 @@
+"""Which numbers an argument may be. The rooms hold tables of bounds; every number is checked here.
+
+NaN, infinity, truth values and integers beyond 64 bits are within no bounds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from numbers import Integral, Real
+from typing import cast
+
+from capsnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The numbers that an argument may be.
+
+    Args:
+        low: the least.
+        high: the greatest.
+        whole: whole numbers only.
+        above: `low` itself is refused.
+        below: `high` itself is refused.
+    """
+
+    low: int | float
+    high: int | float
+    whole: bool = False
+    above: bool = False
+    below: bool = False
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse a value that is no number within the bounds.
+
+        Args:
+            name: of the argument, as the message calls it.
+            value: a number, or several of which each is checked.
+
+        Raises:
+            UserError: it is none.
+        """
+        for number in value if isinstance(value, list | tuple) else (value,):
+            reason = self._refuses(number)
+            if reason is not None:
+                raise UserError(f"{name} must be {reason}, got {number!r}")
+
+    def _refuses(self, number: object) -> str | None:
+        """What a value should be that is not within the bounds; None: it is."""
+        if isinstance(number, bool) or not isinstance(number, Integral if self.whole else Real):
+            return "a whole number" if self.whole else "a number"
+        if not isinstance(number, Integral) and not isfinite(number):
+            return "a finite number"
+        # whole numbers of Python are compared as they are: they may be longer than a float
+        number = cast(int | float, number)
+        if number < self.low or (self.above and number == self.low):
+            return f"{'above' if self.above else 'at least'} {self.low:g}"
+        if number > self.high or (self.below and number == self.high):
+            high = f"{self.high:,}" if self.whole else f"{self.high:g}"
+            return f"{'below' if self.below else 'at most'} {high}"
+        return None
+
+
+def whole(low: int, high: int) -> Bound:
+    """Whole numbers from `low` to `high`."""
+    return Bound(low, high, whole=True)
+
+
+def check_numbers(bounds: Mapping[str, Bound], **values: object) -> None:
+    """Check arguments by their names.
+
+    Args:
+        bounds: a table with a row for each of them.
+        values: numbers, or tuples of them; None, for an argument that was not given, is passed over.
+
+    Raises:
+        UserError: a value out of bounds.
+    """
+    for name, value in values.items():
+        if value is not None:
+            bounds[name].check(name, value)

@@ -1,0 +1,61 @@
+"""Labels as a user gives them: what is no class of a sample is refused, and no shape is broadcast.
+
+Values are read on the CPU only, and not while a function is compiled or traced: on another device that would wait for
+it in every step of training.
+"""
+
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+from capsnet.errors import UserError
+
+
+def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> Int[Tensor, " b"]:
+    """Class indices, one for each sample.
+
+    Args:
+        labels: whole numbers from 0; a column is read as a row.
+        samples: how many there must be.
+        classes: how many classes there are.
+
+    Shapes:
+        labels `b` or `b 1`, result `b`.
+
+    Raises:
+        UserError: another shape, no whole numbers, or a number that is no class.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or len(labels) != samples:
+        raise UserError(
+            f"labels must be {samples} class indices, one for each sample, got the shape {tuple(labels.shape)}"
+        )
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise UserError(f"labels must be whole numbers, the class indices, got {labels.dtype}; use labels.long()")
+    if can_read(labels) and len(labels):
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= classes:
+            remedy = "; subtract 1, classes are counted from 0" if low == 1 and high == classes else ""
+            raise UserError(
+                f"labels must be from 0 to {classes - 1} for {classes} classes, got {low} to {high}{remedy}"
+            )
+    return labels.long()
+
+
+def check_marks(marks: Shaped[Tensor, "b n"]) -> None:
+    """Refuse rows that do not mark the classes that are there by 1 and the others by 0.
+
+    Raises:
+        UserError: another number is among them.
+    """
+    if can_read(marks) and not ((marks == 0) | (marks == 1)).all():
+        raise UserError(
+            "targets with a row for each sample must be 1 for each class that is there, else 0, got other numbers"
+        )
+
+
+def can_read(values: Tensor) -> bool:
+    """Whether the numbers are there and reading them costs nothing."""
+    tracing: bool = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return values.device.type == "cpu" and not tracing

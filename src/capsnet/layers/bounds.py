@@ -1,0 +1,38 @@
+"""The numbers that arguments of layers may be, by the names that the layers share."""
+
+from collections.abc import Mapping
+
+from capsnet.bounds import Bound, whole
+
+_WIDTH = whole(1, 65_536)
+_SIDE = whole(1, 4096)
+_PADDING = whole(0, 4096)
+
+BOUNDS: Mapping[str, Bound] = {
+    "num_children": whole(1, 2**31 - 1),
+    "num_parents": whole(1, 2**20),
+    "num_classes": whole(1, 2**20),
+    "num_types": _WIDTH,
+    "child_types": _WIDTH,
+    "parent_types": _WIDTH,
+    "types": _WIDTH,
+    "child_dim": _WIDTH,
+    "parent_dim": _WIDTH,
+    "pose_dim": _WIDTH,
+    "dim": _WIDTH,
+    "pose_rows": _WIDTH,
+    "coordinate_entries": whole(0, 65_536),
+    "in_channels": _WIDTH,
+    "out_channels": _WIDTH,
+    "channels": _WIDTH,
+    "hidden": whole(1, 2**24),
+    "kernel_size": _SIDE,
+    "stride": _SIDE,
+    "padding": _PADDING,
+    "grid": _SIDE,
+    "image_shape": _SIDE,
+    "iterations": whole(1, 1000),
+    "scale": Bound(-1e6, 1e6),
+    "offset": Bound(-1e6, 1e6),
+}
+"""A row for every number that a layer takes; of several numbers, the row is for each."""

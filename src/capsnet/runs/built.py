@@ -1,0 +1,41 @@
+"""What a configuration builds, in place of what it leaves to the model: the values that `config.json` holds."""
+
+from dataclasses import replace
+
+from capsnet.errors import UserError
+from capsnet.models.factory import model_options, model_routing
+from capsnet.runs.config import RunConfig
+
+_ROUTING = ("routing", "iterations")
+
+
+def as_built(config: RunConfig) -> RunConfig:
+    """The configuration with the routing and the iterations that its model has, and no decoder where it has none.
+
+    Raises:
+        UserError: an unknown model, or one that cannot have this routing or these iterations; the message says why.
+
+    Example:
+        >>> as_built(RunConfig(model="em-capsnet")).routing
+        'em'
+    """
+    given = dict(config.model_options)
+    for name in _ROUTING:
+        value = getattr(config, name)
+        if value is None:
+            continue
+        if given.get(name, value) != value:
+            raise UserError(
+                f"{name} {value!r} and the model option {name}={given[name]!r} contradict each other; give one of them"
+            )
+        given[name] = value
+    routing, iterations = model_routing(config.model, given)
+    weight = config.recon_weight if "decoder" in model_options(config.model) else 0.0
+    return replace(config, routing=routing, iterations=iterations, recon_weight=weight)
+
+
+def built_options(config: RunConfig) -> dict[str, object]:
+    """Routing and iterations of a model, as far as it has them and its constructor takes them."""
+    resolved, taken = as_built(config), model_options(config.model)
+    values = {name: getattr(resolved, name) for name in _ROUTING if name in taken}
+    return {name: value for name, value in values.items() if value is not None}

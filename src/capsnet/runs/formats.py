@@ -1,0 +1,59 @@
+"""Files of older formats, read as what they meant."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from capsnet.models import MODELS
+from capsnet.models.factory import model_options, model_routing
+from capsnet.routing import ROUTINGS, takes_iterations
+
+
+def upgrade_config(values: Mapping[str, object]) -> dict[str, object]:
+    """The values of a `config.json` of format 1, with the routing and the iterations that were built.
+
+    There, `dynamic` and 3 also stood for the model's own, and what a model does not take was left out.
+    """
+    model, options = str(values.get("model", "capsnet")), values.get("model_options")
+    routing, iterations = values.get("routing", "dynamic"), values.get("iterations", 3)
+    given = {
+        "routing": routing if routing != "dynamic" else None,
+        "iterations": iterations if iterations != 3 else None,
+    }
+    if model in MODELS and routing in ROUTINGS and isinstance(options or {}, Mapping):
+        given |= cast(Mapping[str, object], options or {})
+        routing, iterations = model_routing(model, _counted(model, given))
+    return {**values, "routing": routing, "iterations": iterations}
+
+
+def upgrade_options(model: str, options: Mapping[str, object]) -> dict[str, object]:
+    """The options of a model in a weights file of format 1 or 2, without those that were left out when it was built.
+
+    There, options that a routing does not have counted for nothing, and `routing_options` of CapsNet went before all.
+    """
+    if model not in MODELS or options.get("routing", "dynamic") not in ROUTINGS:
+        return dict(options)
+    return _counted(model, options)
+
+
+def _counted(model: str, given: Mapping[str, object]) -> dict[str, object]:
+    """The options that counted, and the iterations that constructors then set for every routing that does any."""
+    taken, own = model_options(model), model_routing(model)[0]
+    counted = {name: value for name, value in given.items() if name in taken and value is not None}
+    routing, inside = str(counted.get("routing") or own), counted.get("routing_options")
+    names = set(inside) if isinstance(inside, Mapping) else set()
+    left_out: set[str] = set()
+    if routing != "em" or "form" in names:
+        left_out.add("em_form")
+    if routing not in ROUTINGS or not takes_iterations(routing) or "iterations" in names or model.startswith(_UNROUTED):
+        left_out.add("iterations")
+    elif routing != own:
+        counted.setdefault("iterations", 3)
+    if "leaky" in taken and routing != "dynamic":
+        left_out |= {"routing_bias", "leaky", "gradient"}
+    if "leaky" in taken and inside is not None:
+        left_out |= {"iterations", "routing_bias", "leaky", "gradient"}
+    return {name: value for name, value in counted.items() if name not in left_out}
+
+
+# whose constructor took no iterations then
+_UNROUTED = "efficient-capsnet"

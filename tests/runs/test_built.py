@@ -1,0 +1,124 @@
+"""What is on the disk is what was built."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from capsnet.errors import UserError
+from capsnet.models import MODELS, create_model
+from capsnet.routing import ROUTINGS, Routing
+from capsnet.runs import Run, RunConfig
+from capsnet.runs.built import as_built, built_options
+from capsnet.runs.formats import upgrade_options
+from capsnet.runs.weights import on_meta
+
+DOCS = Path(__file__).parents[2] / "docs"
+FOLDERS = sorted(path.parent for kind in ("runs", "studies") for path in (DOCS / kind).rglob("config.json"))
+
+
+def routings(model):
+    """Names and iterations of the routings in a model; of one that iterates over all layers, its own number."""
+    parts = [part for part in model.modules() if isinstance(part, Routing)]
+    names = {name for name in ROUTINGS for part in parts if ROUTINGS.get(name) is type(part)}
+    counts = {getattr(part, "iterations", None) for part in parts}
+    return names, {model.iterations} if hasattr(model, "iterations") else counts
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_routing_of_a_configuration_is_that_of_the_model(name):
+    built = as_built(RunConfig(model=name))
+    with on_meta():
+        names, counts = routings(create_model(name))
+    assert names == {built.routing} - {None}
+    assert counts <= {built.iterations}
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_configuration_as_built_builds_the_same_again(name):
+    built = as_built(RunConfig(model=name))
+    assert as_built(built) == built
+
+
+@pytest.mark.parametrize("name", ["em-capsnet", "em-capsnet-tiny", "vb-capsnet-tiny", "efficient-capsnet"])
+def test_explicit_dynamic_routing_is_honoured(name):
+    config = RunConfig(model=name, routing="dynamic", iterations=3)
+    with on_meta():
+        assert routings(create_model(name, **built_options(config))) == ({"dynamic"}, {3})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": "deepcaps", "routing": "em"}, "model 'deepcaps' is made for routing 'dynamic' and takes no other"),
+        ({"model": "baseline-cnn", "routing": "em"}, "model 'baseline-cnn' has no routing"),
+        ({"model": "baseline-cnn", "iterations": 3}, "model 'baseline-cnn' has no routing"),
+        ({"model": "self-routing-capsnet", "iterations": 3}, "iterations must be left out, got 3"),
+        ({"model": "efficient-capsnet", "iterations": 2}, "routing 'self_attention' has no option 'iterations'"),
+        ({"routing": "uniform", "iterations": 2}, "routing 'uniform' has no option 'iterations'"),
+        ({"iterations": 2, "model_options": {"iterations": 5}}, "iterations 2 and the model option iterations=5"),
+        ({"routing": "em", "model_options": {"leaky": True}}, "leaky must be left out, got True"),
+        ({"routing": "dinamic"}, "did you mean 'dynamic'"),
+    ],
+)
+def test_routing_that_the_model_cannot_have_is_refused(changes, words):
+    with pytest.raises(UserError, match=words):
+        as_built(RunConfig(**changes))
+
+
+def test_configuration_of_a_trained_run_holds_what_was_built(tiny_run):
+    values = json.loads((tiny_run.folder / "config.json").read_text())
+    assert (values["routing"], values["iterations"]) == ("dynamic", 3)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: "-".join(folder.parts[-3:]))
+def test_run_of_an_older_format_opens_with_the_model_that_it_built(folder):
+    config, before = Run.open(folder).config, json.loads((folder / "config.json").read_text())
+    # the rule by which format 1 was built: what differs from its defaults was given to constructors that take it
+    old = {
+        name: before[name] for name, default in (("routing", "dynamic"), ("iterations", 3)) if before[name] != default
+    }
+    with on_meta():
+        then = create_model(before["model"], **old, **before["model_options"])
+        now = create_model(config.model, **built_options(config), **config.model_options)
+    assert repr(now) == repr(then)
+    assert routings(now)[0] == {config.routing} - {None}
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "counted"),
+    [
+        ("capsnet", {"routing": "uniform", "iterations": 5, "leaky": True}, {"routing": "uniform"}),
+        ("capsnet", {"routing": "em"}, {"routing": "em", "iterations": 3}),
+        (
+            "capsnet",
+            {"iterations": 5, "leaky": True, "routing_options": {"bias": True}},
+            {"routing_options": {"bias": True}},
+        ),
+        (
+            "em-capsnet",
+            {"iterations": 5, "em_form": "paper", "routing_options": {"iterations": 2, "form": "authors"}},
+            {"routing_options": {"iterations": 2, "form": "authors"}},
+        ),
+        ("em-capsnet", {"routing": "uniform", "em_form": "paper"}, {"routing": "uniform"}),
+        ("capsnet", {"iterations": 5, "leaky": True}, {"iterations": 5, "leaky": True}),
+    ],
+)
+def test_weights_of_an_older_format_keep_the_options_that_counted(model, options, counted):
+    assert upgrade_options(model, options) == counted
+
+
+def test_older_configuration_of_a_model_from_elsewhere_is_read():
+    values = json.loads(RunConfig().to_json()) | {
+        "format_version": 1,
+        "model": "mine",
+        "routing": "em",
+        "iterations": 3,
+    }
+    config = RunConfig.from_json(json.dumps(values))
+    assert (config.model, config.routing) == ("mine", "em")
+
+
+def test_network_without_a_decoder_has_no_weight_for_it():
+    assert as_built(replace(RunConfig(), model="baseline-cnn")).recon_weight == 0.0

@@ -1,0 +1,29 @@
+import pytest
+
+from capsnet.bounds import Bound, check_numbers, whole
+from capsnet.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "words"),
+    [
+        (whole(0, 5), True, "must be a whole number, got True"),
+        (whole(0, 5), 2.0, "must be a whole number, got 2.0"),
+        (whole(0, 5), 2**70, "must be at most 5, got 1180591620717411303424"),
+        (whole(1, 5), (2, 0), "must be at least 1, got 0"),
+        (Bound(0, 1), False, "must be a number, got False"),
+        (Bound(0, 1), "0.5", "must be a number, got '0.5'"),
+        (Bound(0, 1), 10**400, "must be at most 1"),
+        (Bound(0, 1), float("-inf"), "must be a finite number, got -inf"),
+        (Bound(0, 1, above=True), 0.0, "must be above 0, got 0.0"),
+        (Bound(0, 1, below=True), 1, "must be below 1, got 1"),
+    ],
+)
+def test_number_out_of_bounds_is_refused(bound, value, words):
+    with pytest.raises(UserError, match=f"^side {words}"):
+        bound.check("side", value)
+
+
+def test_number_within_bounds_is_taken():
+    check_numbers({"a": whole(0, 5), "b": Bound(0, 1)}, a=5, b=1.0)
+    check_numbers({"a": whole(0, 5)}, a=None)
