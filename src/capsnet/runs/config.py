@@ -4,9 +4,11 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from capsnet.errors import UserError
+from capsnet.runs.limits import check_limits
+from capsnet.runs.typed import convert, parse_json
 
 FORMAT_VERSION = 1
 
@@ -179,13 +181,14 @@ class RunConfig:
         return json.dumps(values, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "RunConfig":
+    def from_json(cls, text: str | bytes) -> "RunConfig":
         """Read `config.json`.
 
         Raises:
-            UserError: text that is no configuration, or one of a newer version.
+            UserError: text that is no configuration, one of a newer version, or an entry of another type or above its
+                limit.
         """
-        values = json.loads(text)
+        values = parse_json(text, "config.json")
         version = values.pop("format_version", None) if isinstance(values, dict) else None
         if not isinstance(version, int):
             raise UserError("config.json is not that of a run (it has no format_version)")
@@ -194,12 +197,8 @@ class RunConfig:
                 f"the run is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION}); "
                 "upgrade capsnet"
             )
-        known = {item.name for item in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise UserError(f"config.json has an unknown entry {unknown[0]!r}; upgrade capsnet")
-        # JSON has lists only
-        return cls(**{**values, "lr_milestones": tuple(values.get("lr_milestones", ()))})
+        check_limits(values, "config.json")
+        return cast(RunConfig, convert(values, cls, "config.json"))
 
 
 _AT_LEAST: Mapping[str, float] = {
