@@ -59,15 +59,11 @@ def quitting_on_interrupt() -> Iterator[None]:
 
 
 def _is_command() -> bool:
-    # of `python -m capsnet`, the first argument is -m until the module is found
     program = Path(sys.argv[0])
-    named = [*sys.orig_argv, "", ""]
-    module = any(named[k : k + 2] == ["-m", "capsnet"] for k in range(len(named) - 1))
-    return (
-        program.stem == "capsnet"
-        or (sys.argv[0] == "-m" and module)
-        or program.parts[-2:] == ("capsnet", "__main__.py")
-    )
+    # of `python -m capsnet`, the first argument is -m until the module is found
+    if sys.argv[0] == "-m":
+        return "capsnet" in sys.orig_argv
+    return program.stem == "capsnet" or program.parts[-2:] == ("capsnet", "__main__.py")
 
 
 def _quit(number: int, frame: FrameType | None) -> None:

@@ -14,8 +14,8 @@ from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
 from capsnet.start import collecting_later, exit_quickly, quitting_on_interrupt
 
-# what the machine refuses, not a fault of ours: a read-only or full disk, missing rights, names and files that it cannot
-# have, a terminal that has gone
+# what the machine refuses, not a fault of ours: a read-only or full disk, missing rights, a name that cannot be, a
+# terminal that has gone
 _REFUSED = frozenset(
     (
         errno.EROFS,
