@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from capsnet._version import __version__ as __version__
-from capsnet.start import collecting_later
+from capsnet.start import collecting_later, quitting_on_interrupt
 
-with collecting_later():
-    import torch  # noqa: F401
+with quitting_on_interrupt():
+    with collecting_later():
+        import torch  # noqa: F401
 
-from capsnet import functional, layers, losses, routing
-from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
-from capsnet.errors import UserError
-from capsnet.inference import Evaluation, evaluate
-from capsnet.models import create_model, list_models
-from capsnet.runs import Run, RunConfig, load
-from capsnet.runs.show import VIEWS, View
-from capsnet.training import Callback, train
+    from capsnet import functional, layers, losses, routing
+    from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+    from capsnet.errors import UserError
+    from capsnet.inference import Evaluation, evaluate
+    from capsnet.models import create_model, list_models
+    from capsnet.runs import Run, RunConfig, load
+    from capsnet.runs.show import VIEWS, View
+    from capsnet.training import Callback, train
 
 
 @VIEWS.register("figures")

@@ -1,10 +1,11 @@
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from capsnet.errors import UserError
-from capsnet.runs.files import write_bytes
+from capsnet.runs.files import write_bytes, write_text
 
 
 def test_file_is_replaced_whole(tmp_path):
@@ -27,3 +28,19 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_read_only_file_system_is_said_in_one_line(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    # there, even to remove what does not exist is refused
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(UserError, match=r"cannot be written \(Read-only file system\)"):
+        write_bytes(tmp_path / "a", b"new")
+
+
+def test_name_that_is_not_utf8_is_written_in_words(tmp_path):
+    write_text(tmp_path / "a", os.fsdecode(b"photo\xff.png"))
+    assert (tmp_path / "a").read_text() == "photo\\udcff.png"

@@ -7,7 +7,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from capsnet.models import create_model
-from capsnet.runs.weights import _NoDraws
 from capsnet.studies import STUDIES, plan
 
 # measured on two cores of an AMD EPYC: 123 images a second of the network for MNIST, 0.20e9 each, less a fifth
@@ -27,8 +26,7 @@ CLASSES = {"smallnorb": 5}
 def multiply_adds(config):
     sizes = {"image_shape": SETS[config.data][0], "num_classes": CLASSES.get(config.data, 10)}
     options = {**sizes, **config.model_options}
-    with _NoDraws():
-        model = create_model(config.model, **options).eval()
+    model = create_model(config.model, **options).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, *model.input_shape))
     return counter.get_total_flops() / 2

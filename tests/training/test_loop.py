@@ -1,9 +1,11 @@
+import errno
 import os
 import signal
 import threading
 from dataclasses import replace
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from tests.conftest import TINY
 
@@ -12,9 +14,11 @@ from capsnet.data import load_data
 from capsnet.errors import UserError
 from capsnet.losses import class_loss as objective
 from capsnet.runs import Run
-from capsnet.training import Diverged, train
+from capsnet.runs.lock import FolderLock
+from capsnet.training import Diverged, progress, train
 from capsnet.training import loop as module
 from capsnet.training.loop import Job
+from capsnet.training.stop import stop_on_signal
 
 
 def test_run_leaves_everything(tiny_run):
@@ -226,6 +230,7 @@ def test_limited_images_are_drawn_from_all_classes(photos, tmp_path, monkeypatch
 
 
 def test_existing_folder_is_refused_before_any_work(tmp_path):
+    (tmp_path / "letter.txt").write_text("of value")
     with pytest.raises(UserError, match="exists; give another --out, or go on with --resume"):
         train(replace(TINY, data="no such data"), out=tmp_path)
 
@@ -243,3 +248,109 @@ def test_full_disk_is_refused_before_the_start(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="no space left on the disk"):
             train(TINY, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def poison(job, value):
+    with torch.no_grad():
+        next(job.model.parameters()).fill_(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
+@pytest.mark.parametrize("validation", [0, 0.1])
+def test_weights_that_explode_in_the_last_step_of_an_epoch_are_not_saved(validation, value, tmp_path, monkeypatch):
+    """The loss of that step, from the weights before it, is still finite."""
+    whole = Job._step
+
+    def exploding(job, *args):
+        whole(job, *args)
+        if job.state.step == 2 * job.steps_per_epoch:
+            poison(job, value)
+
+    config = replace(TINY, validation=validation)
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "_step", exploding)
+        with pytest.raises(Diverged, match=r"not finite at step 12, .* \(the last good state is kept in"):
+            train(config, out=tmp_path / "run")
+    files = [tmp_path / "run" / name for name in ("weights.safetensors", "last/checkpoint.safetensors")]
+    assert all(tensor.isfinite().all() for file in files for tensor in load_file(file).values())
+    assert train(config, resume=tmp_path / "run").evaluation()["step"] == 12
+
+
+@pytest.mark.parametrize("validation", [0, 0.1])
+def test_absurd_learning_rate_ends_as_a_run_that_diverged(validation, tmp_path):
+    with pytest.raises(Diverged, match="not finite at step 1"):
+        train(replace(TINY, lr=1e30, steps=1, validation=validation), out=tmp_path / "run")
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+
+
+def test_run_made_longer_and_stopped_in_its_test_is_tested_again(tiny_run, tmp_path, monkeypatch):
+    run = train(replace(TINY, epochs=1), out=tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_test", lambda job, dataset: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(TINY, resume=run.folder)
+    assert (run.folder / "evaluation.json").is_file()
+    assert run.evaluation() is None
+    assert train(TINY, resume=run.folder).evaluation()["test"] == tiny_run.evaluation()["test"]
+
+
+def test_second_process_on_a_run_is_refused_and_names_the_first(tiny_run):
+    with FolderLock(tiny_run.folder), pytest.raises(UserError, match=f"process {os.getpid()} on .* is at work"):
+        train(TINY, resume=tiny_run.folder)
+    train(TINY, resume=tiny_run.folder)
+
+
+def test_run_is_locked_while_it_trains(tmp_path, monkeypatch):
+    def try_to_lock(job):
+        with pytest.raises(UserError, match="is at work on this run"):
+            FolderLock(job.run.folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "train", try_to_lock)
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, out=tmp_path / "run")
+    FolderLock(tmp_path / "run").release()
+
+
+def test_environment_is_there_before_the_first_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(Job, "train", lambda job: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(TINY, out=tmp_path / "run")
+    assert Run.open(tmp_path / "run").environment()["device"] == "cpu"
+
+
+def test_resume_needs_no_more_space_than_a_second_checkpoint(tmp_path, monkeypatch):
+    train(replace(TINY, epochs=1), out=tmp_path / "run")
+    files = [tmp_path / "run" / name for name in ("weights.safetensors", "last/checkpoint.safetensors")]
+    free = files[1].stat().st_size + 10_000
+    assert free < sum(file.stat().st_size for file in files)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": free})())
+    assert train(TINY, resume=tmp_path / "run").evaluation()["step"] == 12
+
+
+def test_end_of_the_terminal_saves_as_ctrl_c_does(tmp_path, monkeypatch):
+    whole = Job._step
+
+    def hung_up(job, *args):
+        whole(job, *args)
+        if job.state.step == 4:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    def gone(display, moment):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Job, "_step", hung_up)
+    monkeypatch.setattr(progress._Log, "show", gone)
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 4"):
+        train(TINY, out=tmp_path / "run")
+    assert (tmp_path / "run" / "last" / "checkpoint.safetensors").is_file()
+
+
+def test_nohup_stays_in_force():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert not stop.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)

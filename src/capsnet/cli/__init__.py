@@ -1,6 +1,10 @@
 """The command line: `capsnet VERB ...`, one file per verb, loaded when it is called."""
 
+import contextlib
+import errno
 import importlib
+import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -8,7 +12,29 @@ from collections.abc import Sequence
 from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
-from capsnet.start import collecting_later, exit_quickly
+from capsnet.start import collecting_later, exit_quickly, quitting_on_interrupt
+
+# what the machine refuses, not a fault of ours: a read-only or full disk, missing rights, a name that cannot be, a
+# terminal that has gone
+_REFUSED = frozenset(
+    (
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EIO,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.EBUSY,
+        errno.ESTALE,
+        errno.EMFILE,
+        errno.ENFILE,
+    )
+)
 
 VERBS = {
     "train": "train a network by a recipe, or on a folder of your own images",
@@ -35,8 +61,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0 done, 2 a fault of the user's, 1 a fault of ours, 130 interrupted.
     """
     exit_quickly()
+    _print_any_name()
+    try:
+        status = _call([*(sys.argv[1:] if argv is None else argv)])
+        # what the disk or the reader refuses is known only now
+        sys.stdout.flush()
+        return status
+    except UserError as fault:
+        return _end(str(fault), 2)
+    except KeyboardInterrupt as stop:
+        return _end(str(stop) or "interrupted", 130)
+    except BrokenPipeError:
+        # the reader, `head` for instance, has seen enough
+        sys.stderr.close()
+        return 0
+    except OSError as fault:
+        if fault.errno in _REFUSED:
+            name = "" if fault.filename is None else f"{os.fsdecode(fault.filename)}: "
+            return _end(f"{name}{fault.strerror}", 2)
+        return _end_by_a_fault()
+    except Exception:
+        return _end_by_a_fault()
+
+
+def _call(words: Sequence[str]) -> int:
     # not list(...): the verb of that name is a module here
-    verb, *args = [*(sys.argv[1:] if argv is None else argv)] or ["--help"]
+    verb, *args = words or ["--help"]
     if verb == "help" and args:
         verb, args = args[0], ["--help"]
     if verb in ("-h", "--help", "help"):
@@ -45,27 +95,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb in ("-V", "--version"):
         print(f"capsnet {__version__}")
         return 0
-    try:
-        if verb not in VERBS:
-            hint = did_you_mean(verb, [*VERBS, "--help", "--version"])
-            raise UserError(f"unknown command {verb!r};{hint} Known: {', '.join(VERBS)}")
-        with collecting_later():
-            module = importlib.import_module(f"capsnet.cli.{verb}")
-        return module.main(args) or 0
-    except UserError as fault:
-        print(f"capsnet: {fault}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stop:
-        print(f"capsnet: {str(stop) or 'interrupted'}", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # the reader, `head` for instance, has seen enough
-        sys.stderr.close()
-        return 0
-    except Exception:
+    if verb not in VERBS:
+        hint = did_you_mean(verb, [*VERBS, "--help", "--version"])
+        raise UserError(f"unknown command {verb!r};{hint} Known: {', '.join(VERBS)}")
+    with collecting_later(), quitting_on_interrupt():
+        module = importlib.import_module(f"capsnet.cli.{verb}")
+    return module.main(args) or 0
+
+
+def _print_any_name() -> None:
+    """Let the names of files be printed as they are, also those that are not UTF-8."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+
+
+def _end(line: str, status: int) -> int:
+    # the terminal may have gone
+    with contextlib.suppress(OSError):
+        print(f"capsnet: {line}", file=sys.stderr, flush=True)
+    _drop_output()
+    return status
+
+
+def _end_by_a_fault() -> int:
+    with contextlib.suppress(OSError):
         traceback.print_exc()
-        print("capsnet: this is a fault of capsnet's, not yours; please report the lines above", file=sys.stderr)
-        return 1
+    return _end("this is a fault of capsnet's, not yours; please report the lines above", 1)
+
+
+def _drop_output() -> None:
+    """Where standard output refuses what was printed, drop it: Python would try again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _help() -> str:

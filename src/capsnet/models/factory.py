@@ -123,6 +123,12 @@ def model_routing(name: str, options: Mapping[str, object] | None = None) -> tup
     return used, int(count) if isinstance(count, int) else None
 
 
+def option_types(name: str) -> dict[str, object]:
+    """Names of the arguments that a model takes, with their types."""
+    parameters = inspect.signature(MODELS.get(name).build).parameters
+    return {option: parameter.annotation for option, parameter in parameters.items()}
+
+
 def model_loss(name: str, options: Mapping[str, object] | None = None) -> str:
     """Name of the loss of the classes that a model is trained by, `"margin"` for most.
 

@@ -6,15 +6,25 @@ to store.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import SGD, Adam, Optimizer
 
 from capsnet.errors import UserError
 from capsnet.runs.files import write_bytes
-from capsnet.runs.weights import fill_model, read_tensors, to_bytes
+from capsnet.runs.typed import convert, parse_json
+from capsnet.runs.weights import fill_model, fit_numbers, read_tensors, to_bytes
+
+MOMENTS: Mapping[type[Optimizer], frozenset[str]] = {
+    Adam: frozenset(("step", "exp_avg", "exp_avg_sq")),
+    SGD: frozenset(("momentum_buffer",)),
+}
+"""What each optimizer stores of a parameter."""
 
 
 @dataclass
@@ -73,13 +83,38 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tup
     """
     path = folder / "checkpoint.safetensors"
     tensors, metadata = read_tensors(path)
-    if "state" not in metadata:
+    if "state" not in metadata or "totals" not in tensors:
         raise UserError(f"{path}: is not a checkpoint of capsnet")
+    # before the first validation the best loss is infinite
+    values = convert(parse_json(metadata["state"], str(path)), State, str(path), "state", finite=False)
     fill_model(model, {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}, path)
+    moments = _read_moments(tensors, optimizer, path)
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return cast(State, values), fit_numbers(tensors["totals"], torch.float32, "totals", path)
+
+
+def _read_moments(tensors: Mapping[str, Tensor], optimizer: Optimizer, path: Path) -> dict[int, dict[str, Tensor]]:
+    """The moments of each parameter, by its number, laid out in memory as the parameter is."""
+    parameters: list[Tensor] = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    names = MOMENTS[type(optimizer)]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, moment = name.split(".")
-            moments.setdefault(int(index), {})[moment] = tensor
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return State(**json.loads(metadata["state"])), tensors["totals"]
+        if not name.startswith("optimizer."):
+            continue
+        index, _, moment = name.removeprefix("optimizer.").partition(".")
+        if not index.isdecimal() or int(index) >= len(parameters) or moment not in names:
+            raise UserError(f"{path}: is a checkpoint of another optimizer, this one has no {name!r}")
+        parameter = parameters[int(index)]
+        fitted = fit_numbers(tensor, torch.float32 if moment == "step" else parameter.dtype, name, path)
+        if moment != "step":
+            if tensor.shape != parameter.shape:
+                shapes = f"{tuple(tensor.shape)} in the file, {tuple(parameter.shape)} in the model"
+                raise UserError(f"{path}: the checkpoint does not fit the model, {name!r} is {shapes}")
+            # a file knows no strides: a fused step pairs the numbers of parameter and moment by their place in memory
+            fitted = torch.empty_like(parameter).copy_(fitted)
+        moments.setdefault(int(index), {})[moment] = fitted
+    for number, present in moments.items():
+        if present.keys() != names:
+            missing = sorted(names - present.keys())[0]
+            raise UserError(f"{path}: is not a whole checkpoint, 'optimizer.{number}.{missing}' is missing")
+    return moments

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import methodcaller
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from capsnet.errors import UserError
 from capsnet.runs.bounds import BOUNDS
 from capsnet.runs.formats import upgrade_config
+from capsnet.runs.limits import check_limits
+from capsnet.runs.typed import convert, parse_json
 
 FORMAT_VERSION = 2
 
@@ -183,30 +185,26 @@ class RunConfig:
         return json.dumps(values, indent=2, default=methodcaller("item")) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "RunConfig":
+    def from_json(cls, text: str | bytes) -> "RunConfig":
         """Read `config.json`.
 
         Raises:
-            UserError: text that is no configuration, or one of a newer version.
+            UserError: text that is no configuration, one of a newer version, or an entry of another type or above its
+                limit.
         """
-        values = json.loads(text)
+        values = parse_json(text, "config.json")
         version = values.pop("format_version", None) if isinstance(values, dict) else None
-        if not isinstance(version, int):
+        if not isinstance(values, dict) or not isinstance(version, int):
             raise UserError("config.json is not that of a run (it has no format_version)")
         if version > FORMAT_VERSION:
             raise UserError(
                 f"the run is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION}); "
                 "upgrade capsnet"
             )
-        known = {item.name for item in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise UserError(f"config.json has an unknown entry {unknown[0]!r}; upgrade capsnet")
+        check_limits(values, "config.json")
         if version < 2:
             values = upgrade_config(values)
-        # JSON has lists only
-        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return cls(**{**values, **lists})
+        return cast(RunConfig, convert(values, cls, "config.json"))
 
 
 _CHOICES = {

@@ -1,5 +1,6 @@
 """Files that are whole or not there: written beside, then renamed."""
 
+import contextlib
 import errno
 import json
 import os
@@ -24,7 +25,9 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as fault:
-        beside.unlink(missing_ok=True)
+        # on a read-only file system this fails too
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and go on with "
@@ -34,8 +37,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_bytes` of UTF-8."""
-    write_bytes(path, text.encode())
+    r"""`write_bytes` of UTF-8; a byte of a file's name that is not UTF-8 becomes `\udcff` or the like."""
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:

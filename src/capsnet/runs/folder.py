@@ -1,21 +1,25 @@
 """A run is a folder: everything that a person looks at is made from it."""
 
-import csv
-import io
-import json
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 from torch import nn
 
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
 from capsnet.runs.config import RunConfig
-from capsnet.runs.files import write_text
+from capsnet.runs.files import write_json, write_text
+from capsnet.runs.lock import FolderLock, is_left_over, remove_left_over
+from capsnet.runs.metrics import read_metrics
 from capsnet.runs.pretrained import list_pretrained, pretrained_path
 from capsnet.runs.rows import Rows
 from capsnet.runs.show import VIEWS, Picture, Pictures, View
+from capsnet.runs.typed import convert, read_json, read_typed
 from capsnet.runs.weights import load_weights
 
 
@@ -71,19 +75,15 @@ class Run:
     config: RunConfig
 
     @classmethod
-    def create(cls, folder: Path, config: RunConfig) -> "Run":
-        """Make the folder of a new run.
+    def create(cls, folder: Path, config: RunConfig, environment: Mapping[str, object] | None = None) -> "Run":
+        """Make the folder of a new run; see `create_locked`.
 
         Raises:
             UserError: the folder exists, or cannot be made.
         """
-        check_new(folder)
-        try:
-            folder.mkdir(parents=True)
-        except OSError as fault:
-            raise UserError(f"{folder}: cannot be made ({fault.strerror})") from None
-        write_text(folder / "config.json", config.to_json())
-        return cls(folder, config)
+        run, lock = create_locked(folder, config, environment)
+        lock.release()
+        return run
 
     @classmethod
     def open(cls, folder: Path | str) -> "Run":
@@ -99,10 +99,10 @@ class Run:
         if not path.is_file():
             raise UserError(f"{folder}: is not a run folder, it has no config.json")
         try:
-            return cls(folder, RunConfig.from_json(path.read_text()))
-        except json.JSONDecodeError as fault:
-            raise UserError(f"{path}: is not JSON ({fault})") from None
-        except (UserError, TypeError) as fault:
+            return cls(folder, RunConfig.from_json(path.read_bytes()))
+        except OSError as fault:
+            raise UserError(f"{path}: cannot be read ({fault.strerror})") from None
+        except UserError as fault:
             raise UserError(f"{folder}: {fault}") from None
 
     @property
@@ -128,28 +128,35 @@ class Run:
     def metrics(self) -> Rows:
         """The rows of `metrics.csv`; a cell that is empty there is missing here, and so is a line cut off by a kill."""
         path = self.folder / "metrics.csv"
-        if not path.is_file():
-            return Rows()
-        text = path.read_text()
-        whole = text[: text.rfind("\n") + 1]
-        rows = csv.DictReader(io.StringIO(whole))
-        return Rows({name: float(value) for name, value in row.items() if value} for row in rows)
+        return Rows(read_metrics(path)) if path.is_file() else Rows()
 
     def evaluation(self) -> RunResult | None:
-        """What `evaluation.json` holds, or None before the end of the run."""
-        text = self._read("evaluation.json")
-        if text is None:
+        """What `evaluation.json` holds, or None before the end of the run.
+
+        The test of a run that was made longer afterwards is not its result: its step is not the last of the metrics.
+
+        Raises:
+            UserError: a file that is damaged; the entry is named.
+        """
+        path = self.folder / "evaluation.json"
+        if not path.is_file():
             return None
-        result: RunResult = json.loads(text)
-        return result
+        result: RunResult = read_typed(path, RunResult)
+        for part in (result["test"], result["test_last"]):
+            _check_split(part, path)
+        rows = self.metrics()
+        return None if rows and rows[-1]["step"] != result["step"] else result
 
     def environment(self) -> dict[str, object] | None:
-        """What `environment.json` holds."""
-        text = self._read("environment.json")
-        if text is None:
+        """What `environment.json` holds.
+
+        Raises:
+            UserError: a file that is damaged.
+        """
+        path = self.folder / "environment.json"
+        if not path.is_file():
             return None
-        environment: dict[str, object] = json.loads(text)
-        return environment
+        return cast(dict[str, object], convert(read_json(path), Mapping[str, object], str(path)))
 
     def figures(self) -> Pictures:
         """All figures that the run's state allows, by name, each drawn when it is first asked for.
@@ -180,33 +187,76 @@ class Run:
     def _view(self) -> View:
         return VIEWS.get("figures")(self.folder)
 
-    def _read(self, name: str) -> str | None:
-        """The text of a JSON file of the run, or None where there is none."""
-        path = self.folder / name
-        if not path.is_file():
-            return None
-        text = path.read_text()
-        try:
-            json.loads(text)
-        except json.JSONDecodeError as fault:
-            raise UserError(f"{path}: is not JSON ({fault})") from None
-        return text
+
+def create_locked(
+    folder: Path, config: RunConfig, environment: Mapping[str, object] | None = None, *, numbered: bool = False
+) -> tuple[Run, FolderLock]:
+    """Make the folder of a new run, which appears with all that it holds at once, or not at all.
+
+    Args:
+        folder: that is not there, or left over from a process that was killed before it had written anything of value.
+        config: what the run computes.
+        environment: on what; for `environment.json`.
+        numbered: where the folder exists, take the next name that is free: `new_folder`.
+
+    Returns:
+        The run, and its lock, which this process holds.
+
+    Raises:
+        UserError: the folder exists, or cannot be made.
+    """
+    root, name = folder.parent, folder.name
+    part = root / f".{name}.{secrets.token_hex(4)}.part"
+    try:
+        part.mkdir(parents=True)
+    except OSError as fault:
+        raise UserError(f"{folder}: cannot be made ({fault.strerror})") from None
+    lock = None
+    try:
+        lock = FolderLock(part, folder)
+        write_text(part / "config.json", config.to_json())
+        if environment is not None:
+            write_json(part / "environment.json", environment)
+        while not _give_name(part, folder):
+            if not numbered:
+                check_new(folder)
+            folder = new_folder(name, root)
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return Run(folder, config), lock
+
+
+def _give_name(part: Path, folder: Path) -> bool:
+    """Rename a folder, in one step, unless another has the name."""
+    try:
+        if is_left_over(folder):
+            remove_left_over(folder)
+        # fails where a folder that holds anything has the name
+        part.rename(folder)
+    except OSError as fault:
+        if not os.path.lexists(folder):
+            raise UserError(f"{folder}: cannot be made ({fault.strerror})") from None
+        return False
+    return True
 
 
 def check_new(folder: Path) -> None:
     """Refuse a folder that exists: nothing is overwritten.
 
     Raises:
-        UserError: it exists.
+        UserError: it exists, and is not one that a killed process left over.
     """
-    if folder.exists():
+    if os.path.lexists(folder) and not is_left_over(folder):
         raise UserError(f"{folder}: exists; give another --out, or go on with --resume {folder}")
 
 
 def new_folder(name: str, root: Path = Path("runs")) -> Path:
     """`runs/name`, or `runs/name-2` and so on where that exists."""
     folder, number = root / name, 1
-    while folder.exists():
+    while os.path.lexists(folder):
         number += 1
         folder = root / f"{name}-{number}"
     return folder
@@ -240,3 +290,12 @@ def load(source: Path | str) -> nn.Module:
     known = list_pretrained()
     hint = did_you_mean(str(source), known)
     raise UserError(f"{source}: no such run folder or weights file;{hint} Weights in the package: {', '.join(known)}")
+
+
+def _check_split(result: SplitResult, path: Path) -> None:
+    """Refuse numbers that no test gives."""
+    table, classes = result["confusion"], len(result["confusion"])
+    if result["n"] < 1 or not 0 <= result["accuracy"] <= 1:
+        raise UserError(f"{path}: {result['n']} images and an accuracy of {result['accuracy']} are not those of a test")
+    if not classes or any(len(row) != classes or min(row) < 0 for row in table):
+        raise UserError(f"{path}: the entry 'confusion' must be a square table of counts")

@@ -19,7 +19,7 @@ def upgrade_config(values: Mapping[str, object]) -> dict[str, object]:
         "routing": routing if routing != "dynamic" else None,
         "iterations": iterations if iterations != 3 else None,
     }
-    if model in MODELS and routing in ROUTINGS and isinstance(options or {}, Mapping):
+    if model in MODELS and _is_routing(routing) and isinstance(options or {}, Mapping):
         given |= cast(Mapping[str, object], options or {})
         routing, iterations = model_routing(model, _counted(model, given))
     return {**values, "routing": routing, "iterations": iterations}
@@ -30,9 +30,13 @@ def upgrade_options(model: str, options: Mapping[str, object]) -> dict[str, obje
 
     There, options that a routing does not have counted for nothing, and `routing_options` of CapsNet went before all.
     """
-    if model not in MODELS or options.get("routing", "dynamic") not in ROUTINGS:
+    if model not in MODELS or not _is_routing(options.get("routing", "dynamic")):
         return dict(options)
     return _counted(model, options)
+
+
+def _is_routing(value: object) -> bool:
+    return isinstance(value, str) and value in ROUTINGS
 
 
 def _counted(model: str, given: Mapping[str, object]) -> dict[str, object]:

@@ -1,8 +1,6 @@
 """`metrics.csv`."""
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from capsnet.errors import UserError
@@ -49,8 +47,46 @@ class MetricsFile:
         """Drop rows of later steps, and a line that a kill cut off: a resumed run writes them again."""
         if not self.path.exists():
             return
-        text = self.path.read_text()
-        lines = text[: text.rfind("\n") + 1].splitlines(keepends=True)
-        rows = csv.DictReader(io.StringIO("".join(lines)))
-        kept = [line for line, row in zip(lines[1:], rows, strict=True) if float(row["step"]) <= step]
-        write_text(self.path, "".join(lines[:1] + kept))
+        head, lines = _read_lines(self.path)
+        kept = [line for line, row in zip(lines, _parse(head, lines, self.path), strict=True) if row["step"] <= step]
+        write_text(self.path, "".join([head, *kept]))
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics file; a cell that is empty there is missing here, and so is a line cut off by a kill.
+
+    Raises:
+        UserError: the file cannot be read, is not UTF-8, or a row does not fit its columns.
+    """
+    head, lines = _read_lines(path)
+    return _parse(head, lines, path)
+
+
+def _read_lines(path: Path) -> tuple[str, list[str]]:
+    """The line of column names and the others, each with its end; one that was cut off is left out."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise UserError(f"{path}: cannot be read ({fault.strerror})") from None
+    except UnicodeDecodeError as fault:
+        raise UserError(f"{path}: is not UTF-8 (byte {fault.start})") from None
+    lines = [line + "\n" for line in text.split("\n")[:-1]]
+    return (lines[0], lines[1:]) if lines else ("", [])
+
+
+def _parse(head: str, lines: Sequence[str], path: Path) -> list[dict[str, float]]:
+    columns = head.rstrip("\n").split(",")
+    if lines and not ("step" in columns and set(columns) <= set(COLUMNS)):
+        raise UserError(f"{path}: its columns must be {', '.join(COLUMNS)}, got {head.strip()[:80]!r}")
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        cells = line.rstrip("\n").split(",")
+        try:
+            row = {name: float(cell) for name, cell in zip(columns, cells, strict=True) if cell}
+        except ValueError:
+            got = repr(line.strip()[:80])
+            raise UserError(f"{path}: line {number} must be {len(columns)} numbers, got {got}") from None
+        if not row.get("step", 0.5).is_integer():
+            raise UserError(f"{path}: line {number} must have an integer as step, got {row.get('step')}")
+        rows.append(row)
+    return rows

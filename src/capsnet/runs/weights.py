@@ -1,11 +1,12 @@
 """Weights files: a model's tensors, and beside them what is needed to build it again. Safetensors: no code is run."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,10 +19,15 @@ from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import create_model
+from capsnet.models.factory import option_types
 from capsnet.runs.files import write_bytes
 from capsnet.runs.formats import upgrade_options
+from capsnet.runs.limits import SIZE, check_limits
+from capsnet.runs.typed import convert, parse_json
 
 FORMAT_VERSION = 3
+# numbers that a model computes from its sizes, such as the indices of windows: 1 GB
+_MAX_COMPUTED = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -47,15 +53,30 @@ class ModelSpec:
     pairing: Pairing | None = None
 
     def build(self) -> nn.Module:
-        """Create the model with fresh weights, its class names, and how images become its inputs."""
+        """Create the model with fresh weights, its class names, and how images become its inputs.
+
+        Raises:
+            UserError: an unknown model or option, or another number of classes or size of inputs than the model's.
+        """
         model = create_model(self.model, **self.options)
+        known: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+        if len(known) != len(self.class_names):
+            raise UserError(
+                f"class_names must be {len(known)}, as many as the model has classes, got {len(self.class_names)}"
+            )
+        if self.inputs is not None and self.inputs.shape != model.input_shape:
+            raise UserError(f"inputs are {self.inputs.shape}, the model {self.model!r} is for {model.input_shape}")
         model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data  # type: ignore[assignment]
         model.inputs, model.pairing = self.inputs, self.pairing  # type: ignore[assignment]
         return model
 
 
-class _NoDraws(TorchFunctionMode):
-    """Leaves memory as it is where an initialisation would fill it with random numbers."""
+class _Unfilled(TorchFunctionMode):
+    """Gives memory that nobody has filled yet, `torch.empty`, on the meta device, where it takes none.
+
+    All layers make their parameters that way. What is computed (indices of windows, coordinates) is real. To fill a
+    tensor on the meta device with random numbers does nothing; real tensors are filled as always.
+    """
 
     def __torch_function__(
         self,
@@ -65,22 +86,36 @@ class _NoDraws(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
         options = kwargs or {}
-        if func in (Tensor.normal_, Tensor.uniform_):
-            return args[0]
-        # some of torch's initialisations come here whole, with their tensor by name
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return options["tensor"]
+        if func is torch.empty:
+            return func(*args, **{**options, "device": "meta"})
+        # torch would trace a draw on the meta device, and load its compiler for that
+        filled = options.get("tensor", args[0] if args else None)
+        fills = func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init"
+        if fills and isinstance(filled, Tensor) and filled.is_meta:
+            return filled
+        if _numbers(func, args) > _MAX_COMPUTED:
+            raise UserError(
+                f"the model computes {_numbers(func, args):,} indices or coordinates, the limit is {_MAX_COMPUTED:,}; "
+                "use smaller images"
+            )
         return func(*args, **options)
 
 
-@contextmanager
-def on_meta() -> Iterator[None]:
-    """Models that are built in here have sizes only and take no memory.
+def _numbers(func: Callable[..., object], args: Sequence[Any]) -> int:
+    """How many numbers a call that lays out new memory will hold."""
+    if func in (torch.arange, torch.zeros, torch.ones, Tensor.new_zeros, Tensor.new_ones):
+        sizes = args[1:] if isinstance(args[0], Tensor) else args
+        flat = [side for size in sizes for side in (size if isinstance(size, Sequence) else [size])]
+        return prod(side for side in flat if isinstance(side, int))
+    return args[0].numel() if func in (Tensor.reshape, Tensor.contiguous) and not args[0].is_meta else 0
 
-    Nothing is drawn: on the meta device torch would trace an initialisation, and load its compiler for that.
+
+def on_meta() -> TorchFunctionMode:
+    """A context in which models are built with the sizes of their weights only: these take no memory, nothing is drawn.
+
+    What a model computes from its sizes is there, so that `load_state_dict(..., assign=True)` makes it whole.
     """
-    with _NoDraws(), torch.device("meta"):
-        yield
+    return _Unfilled()
 
 
 def save_weights(path: Path, model: nn.Module, spec: ModelSpec) -> None:
@@ -94,36 +129,81 @@ def load_weights(path: Path) -> nn.Module:
     """Build the model of a weights file, in eval mode on the CPU.
 
     Raises:
-        UserError: a file that is missing, no capsnet weights file, from a newer version, or does not fit its model.
+        UserError: a file that is missing, damaged, no capsnet weights file, from a newer version, or that does not fit
+            its model.
     """
     tensors, metadata = read_tensors(path)
-    values = json.loads(metadata.get("capsnet", "{}"))
-    version = values.pop("format_version", None)
+    if "capsnet" not in metadata:
+        raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
+    spec = _read_spec(metadata["capsnet"], path)
+    model = _build(spec, path)
+    model.load_state_dict(_fit(tensors, model.state_dict(), path), assign=True)
+    return model.eval()
+
+
+def _read_spec(text: str, path: Path) -> ModelSpec:
+    """Read what a weights file says of its model; all sizes are below their limits."""
+    values = parse_json(text, str(path))
+    version = values.pop("format_version", None) if isinstance(values, dict) else None
     if version is None:
         raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
-    if version > FORMAT_VERSION:
+    if not isinstance(version, int) or version > FORMAT_VERSION:
         raise UserError(f"{path}: is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION})")
+    check_limits(values, str(path))
     if version < 3:
-        values["options"] = upgrade_options(values["model"], values["options"])
-    values["class_names"] = tuple(values["class_names"])
-    if values.get("inputs"):
-        values["inputs"] = Inputs.from_dict(values["inputs"])
-    if values.get("pairing"):
-        values["pairing"] = Pairing(**values["pairing"])
-    # drawing eight million numbers that are overwritten at once takes longer than reading them
-    with _NoDraws():
-        model = ModelSpec(**values).build()
-    fill_model(model, tensors, path)
-    return model.eval()
+        values = _upgrade(values)
+    spec = cast(ModelSpec, convert(values, ModelSpec, str(path)))
+    check_limits(dict(spec.options), str(path), "options", size=SIZE)
+    forms = option_types(spec.model)
+    for option, value in spec.options.items():
+        if option == "device":
+            raise UserError(f"{path}: the entry 'options.device' is not one of a weights file")
+        convert(value, forms.get(option, object), str(path), f"options.{option}")
+    return spec
+
+
+def _upgrade(values: object) -> object:
+    """What a weights file of an older format says, in the present one."""
+    if not isinstance(values, dict):
+        return values
+    model, options = values.get("model"), values.get("options")
+    if not isinstance(model, str) or not isinstance(options, dict):
+        return values
+    return {**values, "options": upgrade_options(model, options)}
+
+
+def _build(spec: ModelSpec, path: Path) -> nn.Module:
+    """The model that a weights file describes, without memory for its weights."""
+    try:
+        with on_meta():
+            model = spec.build()
+        if any(tensor.is_meta for tensor in _not_stored(model)):
+            raise NotImplementedError
+    except NotImplementedError:
+        # a model of another package that cannot be built so; loading changes no random state
+        with torch.random.fork_rng(devices=[]):
+            model = spec.build()
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as fault:
+        raise UserError(f"{path}: its model cannot be built ({fault})") from None
+    return model
+
+
+def _not_stored(model: nn.Module) -> list[Tensor]:
+    stored = model.state_dict()
+    return [tensor for name, tensor in model.named_buffers() if name not in stored]
 
 
 def fill_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Copy tensors into a model.
 
     Raises:
-        UserError: a tensor that is missing, unknown or of another shape.
+        UserError: a tensor that is missing, unknown, of another shape or kind of number, or not finite.
     """
-    own = model.state_dict()
+    model.load_state_dict(_fit(tensors, model.state_dict(), path))
+
+
+def _fit(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Copies of a file's tensors, in the types of a model's own."""
     for name in sorted(own.keys() | tensors.keys()):
         if name not in tensors:
             raise UserError(f"{path}: the weights do not fit the model, {name!r} is missing")
@@ -132,7 +212,29 @@ def fill_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> N
         if tensors[name].shape != own[name].shape:
             shapes = f"{tuple(tensors[name].shape)} in the file, {tuple(own[name].shape)} in the model"
             raise UserError(f"{path}: the weights do not fit the model, {name!r} is {shapes}")
-    model.load_state_dict(dict(tensors))
+    return {name: fit_numbers(tensor, own[name].dtype, name, path) for name, tensor in tensors.items()}
+
+
+def fit_numbers(tensor: Tensor, wanted: torch.dtype, name: str, path: Path) -> Tensor:
+    """A copy of a file's tensor in the type that takes its place.
+
+    Raises:
+        UserError: integers, booleans or complex numbers in place of real ones, or numbers that are not finite.
+    """
+    if not (tensor.dtype == wanted or (tensor.dtype.is_floating_point and wanted.is_floating_point)):
+        kinds = f"{str(tensor.dtype).removeprefix('torch.')}, expected {str(wanted).removeprefix('torch.')}"
+        raise UserError(f"{path}: the tensor {name!r} holds numbers of the type {kinds}")
+    # the tensors that were read are windows into the file
+    fitted = tensor.to(wanted, copy=True)
+    if not is_finite(fitted):
+        raise UserError(f"{path}: the tensor {name!r} holds NaN or infinity; use weights of a run that did not diverge")
+    return fitted
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor infinity."""
+    # a sum is fast and finite but for very large numbers; what is not finite stays so
+    return not tensor.is_floating_point() or bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -144,9 +246,21 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        with safe_open(path, framework="pt") as file:
+        str(path).encode()
+    except UnicodeEncodeError:
+        # safetensors opens only paths that are UTF-8
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder) / "weights.safetensors"
+            link.symlink_to(path.absolute())
+            return _read_tensors(link, path)
+    return _read_tensors(path, path)
+
+
+def _read_tensors(location: Path, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(location, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as fault:
+    except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as fault:
         raise UserError(f"{path}: is not a whole safetensors file ({fault})") from None
 
 

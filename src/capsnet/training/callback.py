@@ -106,7 +106,7 @@ class Callbacks:
             if not isinstance(member, Callback):
                 got = f"the class {member.__name__}" if isinstance(member, type) else repr(member)
                 raise UserError(f"callbacks must be objects of a class derived from capsnet.Callback, got {got}")
-        self._members, self._folder = tuple(members), folder
+        self._members, self.folder = tuple(members), folder
         self.stop, self._ended = False, False
 
     def start(self, start: Start) -> None:
@@ -138,9 +138,9 @@ class Callbacks:
 
     def _tell(self, member: Callback, method: str, value: object) -> None:
         name = f"callback {type(member).__name__}: its {method}"
-        go_on = f"the run is saved; go on with capsnet train --resume {self._folder}"
+        go_on = f"the run is saved; go on with capsnet train --resume {self.folder}"
         if self._ended:
-            go_on = f"the run is finished, and whole in {self._folder}"
+            go_on = f"the run is finished, and whole in {self.folder}"
         try:
             answer: object = getattr(member, method)(value)
         except Exception as fault:

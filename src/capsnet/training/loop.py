@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from capsnet.data import Dataset, ImageData
 from capsnet.data.inputs import Draws
-from capsnet.errors import UserError
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
 from capsnet.runs.built import as_built
 from capsnet.runs.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import check_space, write_json, write_text
-from capsnet.runs.folder import Run, RunResult, check_new, new_folder
+from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
+from capsnet.runs.lock import FolderLock
 from capsnet.runs.metrics import MetricsFile
 from capsnet.runs.weights import ModelSpec, count_parameters, on_meta, save_weights
 from capsnet.training.batches import Batches, take
@@ -34,6 +34,8 @@ from capsnet.training.device import (
     resolve_precision,
     seed_everything,
 )
+from capsnet.training.finite import Diverged as Diverged
+from capsnet.training.finite import FiniteCheck
 from capsnet.training.progress import Reporter
 from capsnet.training.setup import augmentation, load_dataset, specify, split_training
 from capsnet.training.step import Step
@@ -46,10 +48,6 @@ _ROWS_PER_EPOCH = 20
 _CHECKPOINT_SECONDS = 300.0
 # a look at the numbers waits for the device
 _LOOK_SECONDS = 1.0
-
-
-class Diverged(UserError):
-    """The loss is no longer a finite number."""
 
 
 def train(
@@ -73,7 +71,7 @@ def train(
         The run, with its evaluation.
 
     Raises:
-        UserError: something that the user can mend; nothing is lost.
+        UserError: something that the user can mend, such as another process at work on the run; nothing is lost.
         Diverged: the loss is not finite any more; the last good state is kept.
         CallbackError: a callback failed; the state is saved.
         KeyboardInterrupt: stopped by the user; the state is saved.
@@ -84,9 +82,17 @@ def train(
     """
     config = as_built(config)
     folder = Path(resume or out or new_folder(config.recipe))
-    if resume is None:
-        check_new(folder)
     followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
+    if resume is not None:
+        with FolderLock(folder):
+            return _train(Run(folder, config), followers, resumed=True)
+    check_new(folder)
+    return _train(Run(folder, config), followers, numbered=out is None)
+
+
+def _train(run: Run, followers: Callbacks, *, resumed: bool = False, numbered: bool = False) -> Run:
+    """Train a run: a resumed one, whose lock is held, or a new one, whose folder is made when all is ready."""
+    config = run.config
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
     dataset = load_dataset(config)
@@ -96,26 +102,35 @@ def train(
         check_memory(spec.build(), min(config.batch_size, len(training)), device)
     seed_everything(config.seed)
     model = place_model(spec.build(), device)
-    # best weights, the checkpoint (three times as large), and one more of it while it is being replaced
-    check_space(folder, 7 * 4 * count_parameters(model))
-
-    run = Run(folder, config) if resume else Run.create(folder, config)
     assert spec.inputs is not None
     batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing)
-    job = Job(run, spec, model, batches, validation, device, precision, followers)
-    if resume:
-        job.restore()
-    else:
-        write_json(folder / "environment.json", describe_environment(device, precision))
+    lock = None
+    if not resumed:
+        check_space(run.folder, _space(model, config))
+        environment = describe_environment(device, precision)
+        run, lock = create_locked(run.folder, config, environment, numbered=numbered)
+        followers.folder = run.folder
     try:
+        job = Job(run, spec, model, batches, validation, device, precision, followers)
+        if resumed:
+            job.restore()
         job.train()
         if job.trained or run.evaluation() is None:
             _test(job, dataset)
     except BaseException as fault:
         _end_badly(followers, fault)
         raise
+    finally:
+        if lock is not None:
+            lock.release()
     followers.end(run.evaluation())
     return run
+
+
+def _space(model: nn.Module, config: RunConfig) -> int:
+    """Bytes that a run writes: the best weights, the checkpoint, and one more of it while it is being replaced."""
+    weights = 4 * count_parameters(model)
+    return weights + 2 * weights * (3 if config.optimizer == "adam" else 2)
 
 
 class Job:
@@ -157,16 +172,24 @@ class Job:
         # images trained on, and the time, when the device was waited for
         self.seen_images, self.clock = 0, 0.0
         self.metrics = MetricsFile(run.folder / "metrics.csv")
+        self.finite = FiniteCheck(run.folder, self.config, self.steps_per_epoch)
+        # the batch of the latest step, and the step at which the state was found to be finite
+        self.latest: tuple[Tensor, Draws] | None = None
+        self.checked_step = 0
         self.callbacks = callbacks
 
     def restore(self) -> None:
         """Go on from the run's checkpoint, or from the start where it was killed before its first one."""
-        last = self.run.folder / "last"
-        if (last / "checkpoint.safetensors").exists():
-            self.state, totals = load_checkpoint(last, self.model, self.step.optimizer)
+        checkpoint = self.run.folder / "last" / "checkpoint.safetensors"
+        if checkpoint.exists():
+            self.state, totals = load_checkpoint(checkpoint.parent, self.model, self.step.optimizer)
             self.step.totals.copy_(totals)
             self.step.done.fill_(self.state.step)
             self.seen_images = self.state.images
+        if not self.ended:
+            # what is there is replaced by files of the same sizes, one at a time
+            there = sum(file.stat().st_size for file in (self.run.weights_path, checkpoint) if file.exists())
+            check_space(self.run.folder, max(_space(self.model, self.config) - there, 0))
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 
@@ -225,7 +248,21 @@ class Job:
             self._stop()
 
     def _save(self) -> None:
+        """Write the checkpoint, unless its numbers are not finite.
+
+        Raises:
+            Diverged: they are not; the last checkpoint stays.
+        """
+        self._check_state()
         save_checkpoint(self.run.folder / "last", self.model, self.step.optimizer, self.state, self.step.totals)
+
+    def _check_state(self) -> None:
+        if self.checked_step == self.state.step:
+            return
+        self.finite.weights(self.model, self.step.optimizer, self.state.step)
+        if self.latest is not None:
+            self.finite.outputs(self.model, self.batches.make(*self.latest).inputs, self.state.step)
+        self.checked_step = self.state.step
 
     def _stop(self) -> None:
         folder = self.run.folder
@@ -236,31 +273,25 @@ class Job:
             # dropout draws from the global generator: seeded for each step, a resumed run draws the same
             torch.manual_seed(self.config.seed * 1_000_003 + 500_000 + self.state.step)
         self.step(indices, draws, self._rate(self.state.step))
+        self.latest = (indices, draws)
         self.state.step += 1
         self.state.images += len(indices)
 
     def _rate(self, step: int) -> float:
         return self.config.learning_rate(step, self.steps_per_epoch)
 
-    def _check_finite(self) -> None:
-        bad = int(self.step.bad_step)
-        if bad == 0:
-            return
-        folder = self.run.folder
-        kept = (folder / "last" / "checkpoint.safetensors").exists()
-        last_good = f"the last good state is kept in {folder}" if kept else "no epoch was finished before it"
-        raise Diverged(
-            f"the loss is not finite at step {bad}, where the learning rate is "
-            f"{self._rate(bad - 1):.2g}; most likely that is too high: start "
-            f"anew with a smaller --lr ({last_good})"
-        )
-
     def _validate(self) -> Validation | None:
-        """Keep the weights that are best on validation; without validation, the last."""
+        """Keep the weights that are best on validation; without validation, the last.
+
+        Raises:
+            Diverged: the weights, or their loss on validation, are not finite; the best ones stay.
+        """
+        self._check_state()
         accuracy, loss, result = 0.0, -float(self.state.step), None
         if self.validation is not None:
             result = self.evaluate(self.model, self.validation, "validation")
             accuracy, loss = result.accuracy, result.margin_loss
+            self.finite.evaluation(loss, "validation", self.state.step)
         improved = self.state.improves(accuracy, loss)
         if improved:
             self.state.best_step, self.state.best_accuracy, self.state.best_loss = self.state.step, accuracy, loss
@@ -292,7 +323,7 @@ class Job:
         Raises:
             Diverged: a loss among them was not finite.
         """
-        self._check_finite()
+        self.finite.losses(int(self.step.bad_step))
         before, seconds = self.seen_images, time.monotonic() - self.clock
         rows = []
         for step, images, totals in self.rows:
@@ -339,6 +370,8 @@ def _test(job: Job, dataset: Dataset) -> None:
     best = last
     if job.state.best_step != job.state.step:
         best = job.evaluate(job.run.load_model().to(job.device), dataset.test, "test")
+    for part in (best, last):
+        job.finite.evaluation(part.margin_loss, "test", job.state.step)
     result: RunResult = {
         "test": best.to_dict(),
         "test_last": last.to_dict(),

@@ -3,6 +3,7 @@
 Terminal and log are on standard error.
 """
 
+import contextlib
 import html
 import importlib
 import time
@@ -70,13 +71,17 @@ class Reporter:
         validated = "validation_accuracy" in row
         if validated:
             numbers += f"  validation {row['validation_accuracy']:.2%}"
-        self._display.show(
-            Moment(step, self._total, f"epoch {epoch}/{self._epochs}", numbers, self._left(step), validated)
-        )
+        moment = Moment(step, self._total, f"epoch {epoch}/{self._epochs}", numbers, self._left(step), validated)
+        try:
+            self._display.show(moment)
+        except OSError:
+            # the terminal is gone, or the disk that holds the log is full: the run goes on, and is saved, without
+            self._display = _Nothing()
 
     def close(self) -> None:
         """Give the terminal back."""
-        self._display.close()
+        with contextlib.suppress(OSError):
+            self._display.close()
 
     def _left(self, step: int) -> str:
         seconds = (time.monotonic() - self._started) / max(step - self._first_step, 1) * (self._total - step)
@@ -130,6 +135,16 @@ class _Log:
             self._logged = time.monotonic()
             place = f"step {moment.step}/{moment.total}"
             self._write(f"{moment.epoch}  {place}  {moment.numbers}  {moment.left}")
+
+    def close(self) -> None:
+        pass
+
+
+class _Nothing:
+    """Shows nothing."""
+
+    def show(self, moment: Moment) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request, served between two steps."""
+"""Ctrl-C, a polite kill and the end of the terminal as a request, served between two steps."""
 
 import signal
 from collections.abc import Iterator
@@ -16,7 +16,10 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Turn Ctrl-C and a polite kill into a request; a second one stops at once."""
+    """Turn Ctrl-C, a polite kill and the end of the terminal into a request; a second one stops at once.
+
+    Under `nohup`, which ignores the end of the terminal, that stays ignored.
+    """
     request = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -25,7 +28,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
         request.requested = True
 
     try:
-        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, ask) for number in _signals()}
     except ValueError:
         # only the main thread may set handlers
         yield request
@@ -35,3 +38,12 @@ def stop_on_signal() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _signals() -> list[signal.Signals]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # not there on Windows
+    hang_up = getattr(signal, "SIGHUP", None)
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        numbers.append(hang_up)
+    return numbers

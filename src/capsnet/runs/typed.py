@@ -1,0 +1,219 @@
+"""JSON that was read from a file, checked against the types that the code expects, before anything is made of it."""
+
+import dataclasses
+import json
+import math
+import types
+from collections.abc import Callable, Mapping, Sequence
+from inspect import isclass
+from pathlib import Path
+from typing import Annotated, Literal, NotRequired, Required, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import is_typeddict as is_typed_dict
+
+from capsnet.errors import UserError
+
+T = TypeVar("T")
+
+_MAX_DEPTH = 32
+_MAX_CHARACTERS = 64 << 20
+_MAX_INTEGER = 2**63
+
+
+def parse_json(text: str | bytes, name: str) -> object:
+    """Parse JSON of an unknown source.
+
+    Args:
+        text: UTF-8.
+        name: of the file, for messages.
+
+    Raises:
+        UserError: text that is not UTF-8 or not JSON, or that is too long or nested too deeply.
+    """
+    if len(text) > _MAX_CHARACTERS:
+        raise UserError(f"{name}: holds {len(text):,} characters of JSON, the limit is {_MAX_CHARACTERS:,}")
+    try:
+        value: object = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+    except UnicodeDecodeError as fault:
+        raise UserError(f"{name}: is not UTF-8 (byte {fault.start})") from None
+    except RecursionError:
+        raise UserError(f"{name}: its JSON is nested too deeply, the limit is {_MAX_DEPTH} levels") from None
+    except ValueError as fault:
+        raise UserError(f"{name}: is not JSON ({fault})") from None
+    _check_depth(value, name)
+    return value
+
+
+def read_json(path: Path) -> object:
+    """Read a JSON file.
+
+    Raises:
+        UserError: it cannot be read, or is not JSON; see `parse_json`.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        raise UserError(f"{path}: cannot be read ({fault.strerror})") from None
+    return parse_json(data, str(path))
+
+
+def read_typed(path: Path, form: Callable[..., T]) -> T:
+    """Read a JSON file that holds a `TypedDict` or a dataclass.
+
+    Raises:
+        UserError: it cannot be read, is not JSON, or an entry is missing or of another type.
+
+    Example:
+        >>> read_typed(folder / "evaluation.json", RunResult)["step"]
+    """
+    return cast(T, convert(read_json(path), form, str(path)))
+
+
+def convert(value: object, form: object, name: str, entry: str = "", *, finite: bool = True) -> object:
+    """Check a value that JSON gave against a type; lists become tuples and dataclasses where the type asks for them.
+
+    Args:
+        value: what `json.loads` gives.
+        form: a type: `int`, `Literal[...]`, `Sequence[int] | None`, a `TypedDict`, a dataclass and so on. What is none
+            of the types that JSON has is not checked.
+        name: of the file, for messages.
+        entry: where the value stands in it, such as `test.n`.
+        finite: refuse NaN and infinity.
+
+    Raises:
+        UserError: an entry that is missing, unknown to a dataclass, or of another type.
+
+    Example:
+        >>> convert([1, 28, 28], tuple[int, ...], "config.json", "image_shape")
+        (1, 28, 28)
+    """
+    origin, arguments = get_origin(form), get_args(form)
+    if origin in (Annotated, NotRequired, Required):
+        return convert(value, arguments[0], name, entry, finite=finite)
+    if origin in (Union, types.UnionType):
+        return _convert_union(value, arguments, name, entry, finite)
+    if origin is Literal:
+        fits = any(type(value) is type(choice) and value == choice for choice in arguments)
+        return value if fits else _refuse(value, f"one of {', '.join(map(repr, arguments))}", name, entry)
+    if is_typed_dict(form) or (isclass(form) and dataclasses.is_dataclass(form)):
+        return _convert_fields(value, cast(type, form), name, entry, finite)
+    if origin is not None and isclass(origin) and issubclass(origin, Mapping):
+        if not isinstance(value, dict):
+            return _refuse(value, "an object", name, entry)
+        return {key: convert(part, arguments[1], name, _join(entry, key), finite=finite) for key, part in value.items()}
+    if origin is not None and isclass(origin) and issubclass(origin, Sequence):
+        return _convert_list(value, origin, arguments, name, entry, finite)
+    return _convert_scalar(value, form, name, entry, finite)
+
+
+def _convert_union(value: object, forms: Sequence[object], name: str, entry: str, finite: bool) -> object:
+    faults = []
+    for form in forms:
+        try:
+            return convert(value, form, name, entry, finite=finite)
+        except UserError as fault:
+            faults.append(fault)
+    nested = [form for form in forms if get_origin(form) or dataclasses.is_dataclass(form)]
+    # of the only type with entries of its own, the fault names the entry
+    if len(nested) == 1 and isinstance(value, dict | list):
+        raise faults[forms.index(nested[0])]
+    return _refuse(value, " or ".join(_words(form) for form in forms), name, entry)
+
+
+def _convert_fields(value: object, form: type, name: str, entry: str, finite: bool) -> object:
+    if not isinstance(value, dict):
+        return _refuse(value, "an object", name, entry)
+    hints = get_type_hints(form, include_extras=True)
+    if is_typed_dict(form):
+        required: frozenset[str] = getattr(form, "__required_keys__", frozenset())
+    else:
+        items = dataclasses.fields(form)
+        missing = dataclasses.MISSING
+        required = frozenset(item.name for item in items if item.default is item.default_factory is missing)
+        hints = {item.name: hints[item.name] for item in items if item.init}
+        unknown = sorted(set(value) - set(hints))
+        if unknown:
+            raise UserError(f"{name} has an unknown entry {_join(entry, unknown[0])!r}; upgrade capsnet")
+    absent = sorted(required - set(value))
+    if absent:
+        raise UserError(f"{name}: the entry {_join(entry, absent[0])!r} is missing")
+    parts = {
+        key: convert(part, hints[key], name, _join(entry, key), finite=finite) if key in hints else part
+        for key, part in value.items()
+    }
+    return parts if is_typed_dict(form) else form(**parts)
+
+
+def _convert_list(
+    value: object, origin: type, forms: Sequence[object], name: str, entry: str, finite: bool
+) -> list[object] | tuple[object, ...] | object:
+    if not isinstance(value, list):
+        return _refuse(value, "a list", name, entry)
+    if origin is tuple and forms[-1] is not Ellipsis:
+        if len(value) != len(forms):
+            return _refuse(value, f"a list of {len(forms)}", name, entry)
+        each = forms
+    else:
+        each = [forms[0]] * len(value)
+    parts = [
+        convert(part, form, name, f"{entry}[{k}]", finite=finite)
+        for k, (part, form) in enumerate(zip(value, each, strict=True))
+    ]
+    return tuple(parts) if origin is tuple else parts
+
+
+def _convert_scalar(value: object, form: object, name: str, entry: str, finite: bool) -> object:
+    if form in (None, type(None)):
+        return None if value is None else _refuse(value, "null", name, entry)
+    if form in (bool, str):
+        return value if type(value) is form else _refuse(value, _words(form), name, entry)
+    if form in (int, float):
+        fits = isinstance(value, int | float if form is float else int) and not isinstance(value, bool)
+        if not fits:
+            return _refuse(value, _words(form), name, entry)
+        if isinstance(value, int) and abs(value) >= _MAX_INTEGER:
+            return _refuse(value, "below 2**63", name, entry)
+        if finite and isinstance(value, float) and not math.isfinite(value):
+            return _refuse(value, "a finite number", name, entry)
+        return value
+    # any other class is none that JSON can give; what is no class (object, a type variable) is not checked
+    if isclass(form) and form is not object:
+        return _refuse(value, f"of the type {form.__name__}", name, entry)
+    return value
+
+
+def _refuse(value: object, wanted: str, name: str, entry: str) -> object:
+    try:
+        got = repr(value)
+    except ValueError:
+        got = "an integer of thousands of digits"
+    got = got if len(got) <= 60 else got[:57] + "..."
+    raise UserError(f"{name}: {f'the entry {entry!r}' if entry else 'it'} must be {wanted}, got {got}")
+
+
+def _words(form: object) -> str:
+    known = {bool: "true or false", int: "an integer", float: "a number", str: "a text", type(None): "null"}
+    if isinstance(form, type) and form in known:
+        return known[form]
+    origin = get_origin(form)
+    if origin is Literal:
+        return " or ".join(map(repr, get_args(form)))
+    return "a list" if isclass(origin) and issubclass(origin, Sequence) else "an object"
+
+
+def _join(entry: str, key: str) -> str:
+    return f"{entry}.{key}" if entry else key
+
+
+def _check_depth(value: object, name: str) -> None:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            part
+            for parent in level
+            if isinstance(parent, dict | list)
+            for part in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return
+    raise UserError(f"{name}: its JSON is nested too deeply, the limit is {_MAX_DEPTH} levels")

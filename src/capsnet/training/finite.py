@@ -1,0 +1,71 @@
+"""Whether a run has diverged; a state that has is never saved over the last good one."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from capsnet.capsules import CapsNetOutput
+from capsnet.errors import UserError
+from capsnet.runs.config import RunConfig
+
+
+class Diverged(UserError):
+    """The loss, or the weights, are no longer finite numbers."""
+
+
+class FiniteCheck:
+    """Checks of a run's numbers; each raises `Diverged`, which names the step and its learning rate.
+
+    Args:
+        folder: the run's.
+        config: the run's.
+        steps_per_epoch: of the run.
+    """
+
+    def __init__(self, folder: Path, config: RunConfig, steps_per_epoch: int) -> None:
+        self._folder, self._config, self._steps_per_epoch = folder, config, steps_per_epoch
+
+    def losses(self, bad_step: int) -> None:
+        """Check the losses of training.
+
+        Args:
+            bad_step: number of the first step whose loss was not finite; 0 for none.
+        """
+        if bad_step:
+            self._refuse("the loss is", bad_step)
+
+    def weights(self, model: nn.Module, optimizer: Optimizer, step: int) -> None:
+        """Check weights, what the model keeps beside them, and moments."""
+        tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
+        for state in optimizer.state.values():
+            tensors += [value for value in state.values() if isinstance(value, Tensor)]
+        # a sum is finite exactly where its terms are, in float64; one answer for all: each would wait for the device
+        sums = [tensor.detach().sum(dtype=torch.float64) for tensor in tensors if tensor.is_floating_point()]
+        if not torch.stack([value.to(sums[0].device) for value in sums]).isfinite().all():
+            self._refuse("the weights are", step)
+
+    @torch.no_grad()
+    def outputs(self, model: nn.Module, inputs: Tensor, step: int) -> None:
+        """Check what the model makes of a batch: finite weights may be so large that it is not finite."""
+        was_training = model.training
+        output: CapsNetOutput = model.eval()(inputs)
+        model.train(was_training)
+        if not (output.lengths.isfinite().all() and output.capsules.poses.isfinite().all()):
+            self._refuse("the network's output is", step)
+
+    def evaluation(self, loss: float, split: str, step: int) -> None:
+        """Check the loss of an evaluation."""
+        if not math.isfinite(loss):
+            self._refuse(f"the {split} loss is", step)
+
+    def _refuse(self, subject: str, step: int) -> None:
+        kept = (self._folder / "last" / "checkpoint.safetensors").exists()
+        last_good = f"the last good state is kept in {self._folder}" if kept else "no epoch was finished before it"
+        rate = self._config.learning_rate(step - 1, self._steps_per_epoch)
+        raise Diverged(
+            f"{subject} not finite at step {step}, where the learning rate is {rate:.2g}; most likely that is too "
+            f"high: start anew with a smaller --lr ({last_good})"
+        )
