@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
-from capsnet.functional import squash
+from capsnet.functional import conv2d, squash
+from capsnet.layers.conv2d import Conv2d
 
 
 class PrimaryCapsules(nn.Module):
@@ -53,7 +54,7 @@ class PrimaryCapsules(nn.Module):
             if value < 1:
                 raise UserError(f"{name} must be at least 1, got {value}")
         self.num_types, self.pose_dim, self.scale = num_types, pose_dim, scale
-        self.conv = nn.Conv2d(in_channels, num_types * pose_dim, kernel_size, stride, device=device, dtype=dtype)
+        self.conv = Conv2d(in_channels, num_types * pose_dim, kernel_size, stride, device=device, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -82,7 +83,7 @@ class PrimaryCapsules(nn.Module):
 def _find_conv2d() -> Callable[..., Tensor]:
     """The faster of two convolutions, or torch's own where `kernels/` was deleted."""
     try:
-        from capsnet.kernels.strided_conv import conv2d
+        from capsnet.kernels import strided_conv
     except ModuleNotFoundError:
-        return nn.functional.conv2d
-    return conv2d
+        return conv2d
+    return strided_conv.conv2d

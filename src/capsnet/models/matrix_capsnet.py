@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.layers import ConvCapsules, Decoder, PosePrimaryCapsules
+from capsnet.layers import Conv2d, ConvCapsules, Decoder, PosePrimaryCapsules
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid, truncated_normal
 from capsnet.routing import takes_iterations
@@ -23,7 +23,7 @@ from capsnet.routing import takes_iterations
 _WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
 # where β starts in the authors' code, and λ
 _AUTHORS_CONV = {"beta_use": 0.5, "beta_activate": 0.5, "inverse_temperature": 0.01}
-_AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025}
+_AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025, "mass": 1e-5}
 
 
 class MatrixCapsNet(CapsuleModel):
@@ -85,7 +85,7 @@ class MatrixCapsNet(CapsuleModel):
         channels, *types = sizes
         dim = pose_side**2
         options = [_routing_options(routing, iterations, routing_options, em_form, top) for top in (False, True)]
-        self.stem = nn.Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
+        self.stem = Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
         self.primary_capsules = PosePrimaryCapsules(
             channels,

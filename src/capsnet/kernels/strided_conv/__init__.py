@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from capsnet import functional
 from capsnet.errors import UserError
 from capsnet.kernels.choices import constant, remember
 from capsnet.kernels.strided_conv.bilinear import MAX_POINTS, axis, tile_size
@@ -65,7 +66,7 @@ def conv2d(
     steps = (stride, stride) if isinstance(stride, int) else stride
     if choose(x, weight, steps) == "fast":
         return _fast(x, weight, bias, steps)
-    return F.conv2d(x, weight, bias, steps)
+    return functional.conv2d(x, weight, bias, steps)
 
 
 def _fast(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
