@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from capsnet.data import load_data
 from capsnet.data.download import find_files
 from capsnet.errors import UserError
 
@@ -63,3 +64,8 @@ def test_without_network_the_message_says_where_to_put_the_files(cache):
     assert str(cache / "set") in str(fault.value)
     assert "a.gz, b.gz" in str(fault.value)
     assert "\n" not in str(fault.value)
+
+
+def test_a_test_that_would_download_fails_and_names_the_file(cache):
+    with pytest.raises(pytest.fail.Exception, match=r"download kmnist/train-images-idx3-ubyte\.gz: mark it real_data"):
+        load_data("kmnist")
