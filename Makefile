@@ -1,50 +1,68 @@
 # make run    trains the quick start, prints the test error and where report.html is
 # make test   lint, types and the whole test suite
-# Python 3.11 or newer and make are all they need; PYTHON=python3.12 chooses another interpreter.
+# Python 3.11 or newer and make are all they need; PYTHON=python3.12 chooses another interpreter, VENV another folder.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 
-.PHONY: run test lint docs site bench bench-gpu clean
+SHORT := tests/functional tests/losses tests/layers tests/data tests/runs tests/cli/test_cli.py
 
-run: .venv/installed
-	$(BIN)/capsnet train quickstart --report
+.PHONY: run test test-real-data test-short lint docs site bench bench-gpu clean
 
-test: .venv/installed-dev lint
+# RUN holds more flags of `capsnet train`
+run: $(VENV)/installed
+	$(BIN)/capsnet train quickstart --report $(RUN)
+
+test: $(VENV)/installed-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-lint: .venv/installed-dev
+# the tests of real data sets, in $CAPSNET_DATA_DIR: `make test` leaves them out where there are none
+test-real-data: $(VENV)/installed-dev
+	@test -d "$$CAPSNET_DATA_DIR" || { echo "set CAPSNET_DATA_DIR to the folder of the data sets"; exit 2; }
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real_data
+
+# whether another Python works: the mathematics, data, the files of a run, the command line
+test-short: $(VENV)/installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(SHORT)
+
+lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
 
-.venv/bin/python:
+$(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("capsnet needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 
-.venv/installed: pyproject.toml | .venv/bin/python
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
 # pip before 25.1 has no dependency groups, so the lists are read from pyproject.toml
-.venv/installed-dev: .venv/installed
-	$(BIN)/python -c 'import tomllib; groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; print("\n".join(groups["dev"] + groups["docs"]))' > .venv/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement .venv/dev.txt
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -c 'import tomllib; groups = tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]; print("\n".join(groups["dev"] + groups["docs"]))' > $(VENV)/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $(VENV)/dev.txt
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -c 'import tomllib; print("\n".join(x for x in tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"] if x.startswith(("beartype", "pytest"))))' > $(VENV)/test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $(VENV)/test.txt
 	touch $@
 
 # write the numbers of docs/runs into the documents
-docs: .venv/installed
+docs: $(VENV)/installed
 	$(BIN)/python docs/fill.py
 
 # the documentation site, in site/
-site: .venv/installed-dev
+site: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # has a path lost speed on this machine? (its results are in benchmarks/results; bench-gpu and capsnet bench write them)
-bench: .venv/installed
+bench: $(VENV)/installed
 	$(BIN)/capsnet bench convolution routing step --quick --against benchmarks/results
 
-bench-gpu: .venv/installed
+bench-gpu: $(VENV)/installed
 	$(BIN)/capsnet bench --device cuda --out benchmarks/results

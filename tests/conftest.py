@@ -1,7 +1,7 @@
 """What several test files share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from capsnet.data import download
 from capsnet.models import MODELS
 from capsnet.runs import Run, RunConfig
 from capsnet.training import train
@@ -29,6 +30,27 @@ def _same_draws() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reads or writes the cache of the person who runs it."""
     os.environ["CAPSNET_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _real_data() -> str | None:
+    """$CAPSNET_DATA_DIR, which only tests that ask for `data_dir` are given: the others find no real data."""
+    return os.environ.pop("CAPSNET_DATA_DIR", None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_download() -> Iterator[None]:
+    """A test that would download fails, and names the file; a server on this machine is allowed."""
+    whole = download._download
+
+    def refuse(name: str, file: str, checksum: str, mirrors: Sequence[str], checksums: Mapping[str, str]) -> Path:
+        if not all(mirror.startswith("http://127.0.0.1:") for mirror in mirrors):
+            pytest.fail(f"this test would download {name}/{file}: mark it real_data and use the fixture data_dir")
+        return whole(name, file, checksum, mirrors, checksums)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(download, "_download", refuse)
+        yield
 
 
 @pytest.fixture
@@ -71,9 +93,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """Folder of real data sets; a test that needs one skips where there is none."""
-    value = os.environ.get("CAPSNET_DATA_DIR")
-    if not value or not (Path(value) / "mnist").is_dir():
+def data_dir(_real_data: str | None) -> Path:
+    """Folder of real data sets; a test that needs one is marked real_data, and skips where there is none."""
+    if not _real_data or not (Path(_real_data) / "mnist").is_dir():
         pytest.skip("needs real MNIST: set CAPSNET_DATA_DIR to a folder that holds mnist/")
-    return Path(value)
+    return Path(_real_data)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of real data that is not marked would be left out of `make test-real-data`."""
+    for item in items:
+        if "data_dir" in getattr(item, "fixturenames", ()) and item.get_closest_marker("real_data") is None:
+            raise pytest.UsageError(f"{item.nodeid} uses data_dir: mark it real_data")

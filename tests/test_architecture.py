@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import capsnet
 
 ROOT = Path(capsnet.__file__).parent
@@ -97,6 +99,30 @@ def test_import_loads_nothing_heavy():
     script = "import sys, capsnet; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "tyro", "rich", "pooch", "sklearn", "scipy", "PIL", "tensorboard"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "kernels.use('plain').__enter__()",
+        "analysis.robustness",
+        "bench",
+        "data.load_data",
+        "doctor.examine",
+        "figures",
+        "models.MODELS",
+        "recipes.RECIPES",
+        "studies",
+    ],
+)
+def test_rooms_are_there_after_import_capsnet(use):
+    done = subprocess.run([sys.executable, "-c", f"import capsnet; capsnet.{use}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_unknown_name_is_an_attribute_error():
+    assert not hasattr(capsnet, "kernel")
+    assert {"kernels", "train"} <= set(dir(capsnet))
 
 
 def test_one_image_is_recognised_without_the_compiler():

@@ -1,5 +1,6 @@
 """Capsule networks in PyTorch: right against the papers, fast, and pleasant to use."""
 
+from importlib import import_module
 from pathlib import Path
 
 from capsnet._version import __version__ as __version__
@@ -18,6 +19,24 @@ with quitting_on_interrupt():
     from capsnet.runs.show import VIEWS, View
     from capsnet.training import Callback, train
 
+_ROOMS = frozenset(
+    [
+        "analysis",
+        "bench",
+        "data",
+        "demo",
+        "doctor",
+        "figures",
+        "inference",
+        "kernels",
+        "models",
+        "recipes",
+        "runs",
+        "studies",
+        "training",
+    ]
+)
+
 
 @VIEWS.register("figures")
 def _view(folder: Path) -> View:
@@ -25,6 +44,17 @@ def _view(folder: Path) -> View:
     from capsnet.figures.view import RunView
 
     return RunView(folder)
+
+
+def __getattr__(name: str) -> object:
+    """Import a room of the package when it is first used (PEP 562), as in `capsnet.kernels.use("plain")`."""
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'capsnet' has no attribute {name!r}")
+    return import_module(f"capsnet.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})
 
 
 __all__ = [

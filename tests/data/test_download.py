@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from capsnet.data import load_data
 from capsnet.data.download import find_files
 from capsnet.errors import UserError
 
@@ -113,3 +114,8 @@ def test_read_only_cache_is_named_with_the_remedy(cache, mirror, monkeypatch):
     monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
     with pytest.raises(UserError, match=r"cannot be written \(Read-only file system\); set CAPSNET_CACHE_DIR"):
         find_files("set", {"a.gz": md5(b"content")}, [mirror])
+
+
+def test_a_test_that_would_download_fails_and_names_the_file(cache):
+    with pytest.raises(pytest.fail.Exception, match=r"download kmnist/train-images-idx3-ubyte\.gz: mark it real_data"):
+        load_data("kmnist")

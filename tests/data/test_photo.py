@@ -23,8 +23,8 @@ def seen(image):
 
 
 @pytest.fixture(scope="module")
-def test_split():
-    return load_data("mnist").test
+def test_split(data_dir):
+    return load_data("mnist", data_dir=data_dir).test
 
 
 def predict(model, frames):

@@ -1,6 +1,4 @@
 import gzip
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +97,7 @@ def test_cut_off_gzip_is_named(tmp_path):
 
 @pytest.mark.real_data
 def test_genuine_pairs_survive_the_format(data_dir, tmp_path):
-    sample = Path(os.environ["CAPSNET_DATA_DIR"]) / "smallnorb-sample" / "smallnorb-sample12.npz"
+    sample = data_dir / "smallnorb-sample" / "smallnorb-sample12.npz"
     if not sample.is_file():
         pytest.skip("needs smallnorb-sample/ in $CAPSNET_DATA_DIR")
     values = np.load(sample)

@@ -12,7 +12,10 @@ SCRIPT = """
 import torch
 from capsnet.capsules import Capsules
 from capsnet.routing import ROUTINGS, make_routing
+# one compilation for each routing: any number of routings stays below torch's own limit of eight
+torch._dynamo.config.recompile_limit = 1
 for name in ROUTINGS:
+    torch.compiler.reset()
     torch.manual_seed(0)
     routing = make_routing(name, 7, 3, child_dim=5, parent_dim=4)
     votes, children = torch.randn(2, 7, 3, 4, requires_grad=True), Capsules(torch.randn(2, 7, 5), torch.rand(2, 7))

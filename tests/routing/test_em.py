@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from capsnet import create_model
 from capsnet.errors import UserError
 from capsnet.functional import Windows, window_children
 from capsnet.routing import ROUTINGS, EMRouting, em_routing
@@ -131,6 +132,25 @@ def test_a_child_that_is_not_there_has_no_vote():
         em_routing(votes[:, rest], activations[:, rest], zero, zero),
     )
     torch.testing.assert_close(got.poses, wanted.poses)
+
+
+def test_mass_is_added_to_what_a_parent_receives():
+    # one child of activation 1, whose vote is 1 in each entry, and one parent: the mean is R / (R + mass)
+    zero = torch.zeros(1)
+    for mass in (1e-5, 0.25):
+        poses = em_routing(torch.ones(1, 1, 1, 2), torch.ones(1, 1), zero, zero, 1, mass=mass).poses
+        torch.testing.assert_close(poses, torch.full((1, 1, 2), 1 / (1 + mass)), rtol=1e-6, atol=0)
+
+
+def test_class_layer_of_the_authors_adds_a_hundred_times_the_mass():
+    model = create_model("em-capsnet-small")
+    assert [layer.routing.mass for layer in (*model.conv_capsules, model.class_capsules)] == [1e-7, 1e-7, 1e-5]
+
+
+@pytest.mark.parametrize("mass", [0.0, -1.0, math.nan, math.inf])
+def test_mass_that_is_no_small_number_is_refused(mass):
+    with pytest.raises(UserError, match="mass must be above 0 and finite"):
+        EMRouting(3, 2, parent_dim=4, mass=mass)
 
 
 def test_a_parent_with_one_child_and_one_with_none_stay_finite():

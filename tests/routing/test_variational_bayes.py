@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.special import digamma
 
+from capsnet.errors import UserError
 from capsnet.functional import Windows, window_children
 from capsnet.routing import VariationalBayesRouting, variational_bayes_routing
 
@@ -91,7 +92,9 @@ def test_coupling_of_a_child_sums_to_one_over_the_windows_that_hold_it():
     windows = Windows(window_children((5, 4), 2, (3, 3), 1), 40)
     votes, activations = torch.randn(2 * 6, 18, 3, 4), torch.rand(2, 40)
     zero = torch.zeros(3)
-    coupling = variational_bayes_routing(votes, windows.gather(activations), zero, zero, windows=windows).coupling
+    coupling = variational_bayes_routing(
+        votes, activations[:, windows.children].flatten(0, 1), zero, zero, windows=windows
+    ).coupling
     sums = torch.zeros(2, 40).index_add(1, windows.children.flatten(), coupling.sum(dim=2).reshape(2, -1))
     torch.testing.assert_close(sums, torch.ones(2, 40))
 
@@ -118,3 +121,22 @@ def test_statistics_of_the_batch_are_those_of_torch():
 def test_a_batch_of_one_can_be_trained_on():
     out = VariationalBayesRouting(6, 3, parent_dim=4)(torch.randn(1, 6, 3, 4), torch.rand(1, 6))
     assert out.activations.isfinite().all()
+
+
+def test_first_coupling_of_the_authors_is_one_over_the_types_in_every_window():
+    windows = Windows(window_children((3, 3), 1, (2, 2), 1), 9)
+    votes, beta = torch.randn(4, 4, 5, 2), torch.zeros(5)
+    coupling = {
+        start: variational_bayes_routing(votes, torch.ones(4, 4), beta, beta, 1, start=start, windows=windows).coupling
+        for start in ("types", "parents")
+    }
+    torch.testing.assert_close(coupling["types"], torch.full((4, 4, 5), 1 / 5))
+    # the child in the middle is in all four windows, the one in the corner in one
+    torch.testing.assert_close(coupling["parents"][0, 3], torch.full((5,), 1 / 20))
+    torch.testing.assert_close(coupling["parents"][0, 0], torch.full((5,), 1 / 5))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_unknown_start_is_refused():
+    with pytest.raises(UserError, match="start must be 'parents' or 'types', got 'even'"):
+        VariationalBayesRouting(3, 2, parent_dim=4, start="even")

@@ -1,5 +1,6 @@
 """Pure tensor mathematics."""
 
+from capsnet.functional.convolution import conv2d as conv2d
 from capsnet.functional.labels import check_labels as check_labels
 from capsnet.functional.labels import check_marks as check_marks
 from capsnet.functional.mixture import Infer as Infer
@@ -12,6 +13,7 @@ from capsnet.functional.squash import exponential_squash as exponential_squash
 from capsnet.functional.squash import squash as squash
 from capsnet.functional.votes import dense_votes as dense_votes
 from capsnet.functional.windows import Windows as Windows
+from capsnet.functional.windows import gather_windows as gather_windows
 from capsnet.functional.windows import window_children as window_children
 
 __all__ = [
@@ -21,8 +23,10 @@ __all__ = [
     "VoteTensor",
     "Votes",
     "Windows",
+    "conv2d",
     "dense_votes",
     "exponential_squash",
+    "gather_windows",
     "infer_mixture",
     "squash",
     "vote_tensor",

@@ -1,10 +1,10 @@
 """Windows of a convolutional capsule layer: which children each of them holds, and which children they share."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Windows(NamedTuple):
@@ -23,10 +23,6 @@ class Windows(NamedTuple):
 
     children: Int[Tensor, "p i"]
     num_children: int
-
-    def gather(self, values: Float[Tensor, "b all *rest"]) -> Float[Tensor, "bp i *rest"]:
-        """Lay out what belongs to children window by window."""
-        return values[:, self.children].flatten(0, 1)
 
     def log_softmax(self, logits: Float[Tensor, "bp i j"]) -> Float[Tensor, "bp i j"]:
         """Normalise over all parents that receive from a child: over types and over the windows that hold it."""
@@ -56,3 +52,103 @@ def window_children(
     numbers = torch.arange(grid[0] * grid[1] * num_types).reshape(*grid, num_types)
     windows = numbers.unfold(0, kernel_size[0], stride).unfold(1, kernel_size[1], stride)  # y x type row column
     return windows.permute(0, 1, 3, 4, 2).reshape(windows.shape[0] * windows.shape[1], -1).contiguous()
+
+
+def gather_windows(
+    values: Float[Tensor, "b all c"],
+    grid: tuple[int, int],
+    kernel_size: tuple[int, int],
+    stride: int,
+    padding: int = 0,
+) -> Float[Tensor, "bp i c"]:
+    """Lay out the values of capsules window by window: `values[:, window_children(...)]` of a padded grid.
+
+    A child that several windows share has the sum of their gradients, in the order of its places in them: the same
+    bits with any number of threads, where the backward pass of an index adds in the order of the threads.
+
+    Args:
+        values: numbers of each capsule, in the order row, column, type.
+        grid: rows and columns of the capsules.
+        kernel_size: rows and columns of a window.
+        stride: step of the window.
+        padding: rows and columns of zeros around the grid.
+
+    Shapes:
+        values `b (h w type) c`; result `(b p) (row column type) c`.
+    """
+    samples, capsules, width = values.shape
+    places = values.reshape(samples, *grid, capsules // (grid[0] * grid[1]) * width)
+    if padding:
+        places = nn.functional.pad(places, (0, 0, *[padding] * 4))
+    if tuple(places.shape[1:3]) == kernel_size:
+        return places.reshape(samples, -1, width)
+    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        windows = _slices(places, kernel_size, stride)
+    else:
+        windows = _Gather.apply(places, kernel_size, stride)  # type: ignore[no-untyped-call]
+    return windows.reshape(samples * windows.shape[1] * windows.shape[2], -1, width)
+
+
+def _slices(places: Float[Tensor, "b h w c"], sides: tuple[int, int], stride: int) -> Float[Tensor, "b y x k c"]:
+    """Windows as a stack of strided slices, which a compiler turns into one loop, forward and backward."""
+    rows, columns = ((room - side) // stride for room, side in zip(places.shape[1:3], sides, strict=True))
+    return torch.stack([places[:, y, x] for y, x in _offsets(sides, rows, columns, stride)], dim=3)
+
+
+def _offsets(sides: tuple[int, int], rows: int, columns: int, stride: int) -> list[tuple[slice, slice]]:
+    """The places that stand first, second, ... in all windows; the last window begins `rows` and `columns` steps on."""
+    return [
+        (slice(y, y + rows * stride + 1, stride), slice(x, x + columns * stride + 1, stride))
+        for y in range(sides[0])
+        for x in range(sides[1])
+    ]
+
+
+class _Gather(torch.autograd.Function):
+    """Windows of places `b h w c`, as `b y x k c`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(places: Tensor, sides: tuple[int, int], stride: int) -> Tensor:
+        windows = places.unfold(1, sides[0], stride).unfold(2, sides[1], stride)  # b y x c row column
+        return windows.permute(0, 1, 2, 4, 5, 3).flatten(3, 4).contiguous()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, tuple[int, int], int], output: Tensor) -> None:
+        places, ctx.sides, ctx.stride = inputs
+        ctx.room = (places.shape[1], places.shape[2])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Scatter.apply(gradient, ctx.room, ctx.sides, ctx.stride), None, None  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        return _Gather.apply(tangent, ctx.sides, ctx.stride)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Scatter(torch.autograd.Function):
+    """The transpose of `_Gather`: add up windows `b y x k c` at their places `b h w c`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(windows: Tensor, room: tuple[int, int], sides: tuple[int, int], stride: int) -> Tensor:
+        places = windows.new_zeros(len(windows), *room, windows.shape[4])
+        offsets = _offsets(sides, windows.shape[1] - 1, windows.shape[2] - 1, stride)
+        for number, (y, x) in enumerate(offsets):
+            places[:, y, x] += windows[:, :, :, number]
+        return places
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, tuple[int, int], tuple[int, int], int], output: Tensor) -> None:
+        _, ctx.room, ctx.sides, ctx.stride = inputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Gather.apply(gradient, ctx.sides, ctx.stride), None, None, None  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
+        return _Scatter.apply(tangent, ctx.room, ctx.sides, ctx.stride)  # type: ignore[no-any-return, no-untyped-call]

@@ -1,6 +1,7 @@
 """Layers of capsules, and the decoders."""
 
 from capsnet.layers.conv import ConvCapsules as ConvCapsules
+from capsnet.layers.conv2d import Conv2d as Conv2d
 from capsnet.layers.conv_relu import ConvReLU as ConvReLU
 from capsnet.layers.decoder import Decoder as Decoder
 from capsnet.layers.decoder import SharedDecoder as SharedDecoder
@@ -12,6 +13,7 @@ from capsnet.layers.squashed_conv import SquashedConv as SquashedConv
 from capsnet.layers.volume_routing import VolumeCapsules as VolumeCapsules
 
 __all__ = [
+    "Conv2d",
     "ConvCapsules",
     "ConvReLU",
     "Decoder",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import Windows, dense_votes, window_children
+from capsnet.functional import Windows, dense_votes, gather_windows, window_children
 from capsnet.layers.dense import check_rows, check_sizes
 from capsnet.routing import Routing, make_routing
 
@@ -170,14 +170,8 @@ class ConvCapsules(nn.Module):
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
         dtype = self.weight.dtype
         poses, activations = children.poses.to(dtype), children.activations.to(dtype)[..., None]
-        if self.padding:
-            poses, activations = self._pad(poses), self._pad(activations)
-        poses, activations = (values[:, self.members].flatten(0, 1) for values in (poses, activations))
-        return Capsules(poses, activations[..., 0])
-
-    def _pad(self, values: Float[Tensor, "b all c"]) -> Float[Tensor, "b more c"]:
-        places = values.reshape(len(values), *self.grid, -1)
-        return nn.functional.pad(places, (0, 0, *[self.padding] * 4)).reshape(len(values), -1, values.shape[2])
+        layout = (self.grid, self.kernel_size, self.stride, self.padding)
+        return Capsules(gather_windows(poses, *layout), gather_windows(activations, *layout)[..., 0])
 
     def matrices(self) -> Float[Tensor, "i c j d"]:
         """A transformation matrix for each child of a window."""

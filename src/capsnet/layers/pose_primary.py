@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
+from capsnet.layers.conv2d import Conv2d
 from capsnet.layers.dense import check_sizes
 
 Norm = Literal["none", "type", "channel", "layer"]
@@ -65,9 +66,7 @@ class PosePrimaryCapsules(nn.Module):
         self.num_types, self.pose_dim, self.norm, self.offset = num_types, pose_dim, norm, offset
 
         def conv(channels: int) -> nn.Conv2d:
-            return nn.Conv2d(
-                in_channels, channels, kernel_size, stride, padding, bias=False, device=device, dtype=dtype
-            )
+            return Conv2d(in_channels, channels, kernel_size, stride, padding, bias=False, device=device, dtype=dtype)
 
         self.poses = conv(num_types * pose_dim)
         self.activations = conv(num_types) if activations else None

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
-from capsnet.functional import squash
+from capsnet.functional import conv2d, squash
+from capsnet.layers.conv2d import Conv2d
 from capsnet.layers.dense import check_sizes
 from capsnet.routing.base import find_fused
 
@@ -51,7 +52,7 @@ class PrimaryCapsules(nn.Module):
         check_sizes(in_channels=in_channels, num_types=num_types, pose_dim=pose_dim)
         check_sizes(kernel_size=kernel_size, stride=stride, scale=scale)
         self.num_types, self.pose_dim, self.scale = num_types, pose_dim, scale
-        self.conv = nn.Conv2d(in_channels, num_types * pose_dim, kernel_size, stride, device=device, dtype=dtype)
+        self.conv = Conv2d(in_channels, num_types * pose_dim, kernel_size, stride, device=device, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -67,8 +68,9 @@ class PrimaryCapsules(nn.Module):
         """Read feature maps as capsules."""
         # the scale goes onto the weight: the bias is not scaled in the authors' code
         weight = self.conv.weight if self.scale == 1.0 else self.conv.weight * self.scale
-        arguments = (features, weight, self.conv.bias, self.conv.stride)
-        maps = (find_fused("strided_conv", *arguments) or nn.functional.conv2d)(*arguments)
+        stride = (self.conv.stride[0], self.conv.stride[1])
+        arguments = (features, weight, self.conv.bias, stride)
+        maps = (find_fused("strided_conv", *arguments) or conv2d)(*arguments)
         with torch.autocast(maps.device.type, enabled=False):
             maps = maps.to(self.conv.weight.dtype).permute(0, 2, 3, 1)  # b h w channels
             poses = squash(maps.reshape(len(maps), -1, self.pose_dim))

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.functional import squash
+from capsnet.layers.conv2d import Conv2d
 from capsnet.layers.dense import check_sizes
 
 
@@ -53,7 +54,7 @@ class SquashedConv(nn.Module):
         super().__init__()
         check_sizes(channels=channels, types=types, dim=dim, kernel_size=kernel_size, stride=stride)
         self.dim = dim
-        self.conv = nn.Conv2d(
+        self.conv = Conv2d(
             channels, types * dim, kernel_size, stride, kernel_size // 2, bias=False, device=device, dtype=dtype
         )
         self.reset_parameters()

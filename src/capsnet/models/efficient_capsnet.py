@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.errors import UserError
 from capsnet.functional import exponential_squash
-from capsnet.layers import Decoder, DenseCapsules, UpsamplingDecoder
+from capsnet.layers import Conv2d, Decoder, DenseCapsules, UpsamplingDecoder
 from capsnet.models.arguments import check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
@@ -97,7 +97,7 @@ class EfficientCapsNet(CapsuleModel):
         grid = conv_grid(self.input_shape[1:], windows)
         self.primary_dim = primary_dim
         self.stem = _stem(self.input_shape[0], kernel_sizes, strides, norm, device, dtype)
-        self.primary = nn.Conv2d(
+        self.primary = Conv2d(
             _CHANNELS[-1],
             _CHANNELS[-1],
             grid if primary_kernel is None else primary_kernel,
@@ -163,7 +163,7 @@ def _stem(
     """Convolution, non-linearity and, after it, normalisation, four times."""
     layers: list[nn.Module] = []
     for width, side, step in zip(_CHANNELS, kernel_sizes, strides, strict=True):
-        layers.append(nn.Conv2d(channels, width, side, step, device=device, dtype=dtype))
+        layers.append(Conv2d(channels, width, side, step, device=device, dtype=dtype))
         if norm == "batch":
             layers += [nn.ReLU(), nn.BatchNorm2d(width, eps=1e-3, momentum=0.01, device=device, dtype=dtype)]
         else:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.layers import ConvCapsules, Decoder, PosePrimaryCapsules
+from capsnet.layers import Conv2d, ConvCapsules, Decoder, PosePrimaryCapsules
 from capsnet.losses.class_loss import CLASS_LOSSES
 from capsnet.models.arguments import check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
@@ -25,7 +25,7 @@ from capsnet.registry import did_you_mean
 _WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
 # where β starts in the authors' code, and λ
 _AUTHORS_CONV = {"beta_use": 0.5, "beta_activate": 0.5, "inverse_temperature": 0.01}
-_AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025}
+_AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025, "mass": 1e-5}
 
 
 class MatrixCapsNet(CapsuleModel):
@@ -90,7 +90,7 @@ class MatrixCapsNet(CapsuleModel):
         dim = pose_side**2
         given = resolve_routing(routing, routing_options, iterations=iterations, em_form=em_form)
         options = [_layer_options(routing, given, top) for top in (False, True)]
-        self.stem = nn.Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
+        self.stem = Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
         self.primary_capsules = PosePrimaryCapsules(
             channels,

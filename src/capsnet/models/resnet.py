@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from capsnet.layers import Conv2d
+
 Shortcut = Literal["conv", "pad"]
 
 
@@ -37,7 +39,7 @@ class BasicBlock(nn.Module):
 
         def conv(width: int, side: int, step: int) -> nn.Sequential:
             return nn.Sequential(
-                nn.Conv2d(width, channels_out, side, step, side // 2, bias=False, device=device, dtype=dtype),
+                Conv2d(width, channels_out, side, step, side // 2, bias=False, device=device, dtype=dtype),
                 nn.BatchNorm2d(channels_out, device=device, dtype=dtype),
             )
 

@@ -1,7 +1,7 @@
 """EM routing. Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, Procedure 1."""
 
 from functools import partial
-from math import log, pi
+from math import inf, log, pi
 from typing import Literal
 
 import torch
@@ -31,6 +31,7 @@ def em_routing(
     inverse_temperature: float = 0.01,
     form: Form = "paper",
     variance: float | None = None,
+    mass: float = _MASS,
     windows: Windows | None = None,
     recompute: bool = False,
 ) -> RoutingOutput:
@@ -62,6 +63,7 @@ def em_routing(
             and -5000 β_a stands in the place of β_a, which so learns 5000 times as fast.
         variance: added to each variance; None: that of the `form`. Where it is far below the variance of the first
             votes, each child goes to one parent at random from the second iteration on, and little is learned.
+        mass: added to R_j; 1e-7 in the convolutional layers of the authors' code, 1e-5 in its class layer.
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
         recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass:
             the votes are then stored once, and not several times for each iteration.
@@ -70,10 +72,10 @@ def em_routing(
         votes `b i j d`, activations `b i`, betas `j`; poses `b j d`, activations `b j`, coupling r `b i j`.
 
     Raises:
-        UserError: fewer than one iteration, or an unknown `form`.
+        UserError: fewer than one iteration, an unknown `form`, or a `mass` that is not above 0.
 
     Differs from the paper:
-        1e-4 is added to the variance and 1e-7 to R_j: identical votes have no variance, and a logarithm of it. In the
+        1e-4 is added to the variance and `mass` to R_j: identical votes have no variance, and a logarithm of it. In the
         authors' code convolutional parents compete across places within one type only; here across types, too, as in
         the paper.
 
@@ -83,7 +85,7 @@ def em_routing(
         torch.Size([2, 5, 16])
     """
     check_iterations(iterations)
-    _check(form)
+    _check(form, mass)
     means, evidence, coupling = _infer(
         vote_tensor(votes),
         widen(activations),
@@ -93,6 +95,7 @@ def em_routing(
         inverse_temperature=inverse_temperature,
         form=form,
         variance=variance,
+        mass=mass,
         windows=windows,
         recompute=recompute,
     )
@@ -109,6 +112,7 @@ def _infer(
     inverse_temperature: float,
     form: Form,
     variance: float | None,
+    mass: float,
     windows: Windows | None,
     recompute: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
@@ -120,7 +124,7 @@ def _infer(
     for step in range(iterations):
         temperature = inverse_temperature * (1 - 0.95 ** (step + 1))
         last = step == iterations - 1
-        arguments = (votes, children, logits, means, use, activate, temperature, form, least, windows, last)
+        arguments = (votes, children, logits, means, use, activate, temperature, form, least, mass, windows, last)
         means, active, coupling, logits = call(_iterate, *arguments, recompute=recompute)
     return means, active, coupling
 
@@ -135,13 +139,14 @@ def _iterate(
     temperature: float,
     form: Form,
     least: float,
+    least_mass: float,
     windows: Windows | None,
     last: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
     """One iteration: means, logits of the activations, coupling, and the logits of the next coupling."""
     coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
     mass = (coupling * children[..., None]).mT.contiguous()  # b j i
-    received = mass.sum(dim=2) + _MASS  # b j
+    received = mass.sum(dim=2) + least_mass  # b j
     share = mass / received[..., None]
     means = torch.lerp(votes.over_children(share), means, _MOMENTUM[form])
     squares = votes.squares(means)
@@ -166,9 +171,11 @@ def _evidence(
     return -received * (use[:, None] * (1 + log(2 * pi)) + variances.log()).sum(dim=2) - 5000 * activate
 
 
-def _check(form: str) -> None:
+def _check(form: str, mass: float) -> None:
     if form not in ("paper", "authors"):
         raise UserError(f"form must be 'paper' or 'authors', got {form!r}")
+    if not 0 < mass < inf:
+        raise UserError(f"mass must be above 0 and finite, got {mass}")
 
 
 @ROUTINGS.register("em")
@@ -185,6 +192,7 @@ class EMRouting(GaussianRouting):
         inverse_temperature: λ at the end of its schedule.
         form: `"paper"`, or the constants of the authors' code: `"authors"`.
         variance: added to each variance, in place of that of the `form`.
+        mass: added to the mass R_j of each parent (authors' code: 1e-7, in the class layer 1e-5).
         competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
             between those of one `"window"`.
         recompute: save memory in training, at the price of computing each iteration twice.
@@ -208,6 +216,7 @@ class EMRouting(GaussianRouting):
         inverse_temperature: float = 0.01,
         form: Form = "paper",
         variance: float | None = None,
+        mass: float = _MASS,
         competition: Competition = "layer",
         recompute: bool = False,
         batch_norm: bool = False,
@@ -229,8 +238,8 @@ class EMRouting(GaussianRouting):
             device=device,
             dtype=dtype,
         )
-        _check(form)
-        self.inverse_temperature, self.form, self.variance = inverse_temperature, form, variance
+        _check(form, mass)
+        self.inverse_temperature, self.form, self.variance, self.mass = inverse_temperature, form, variance, mass
 
     def infer(self, windows: Windows | None) -> Infer:
         """`em_routing` without its last sigmoid."""
@@ -240,6 +249,7 @@ class EMRouting(GaussianRouting):
             inverse_temperature=self.inverse_temperature,
             form=self.form,
             variance=self.variance,
+            mass=self.mass,
             windows=windows,
             recompute=self.recompute,
         )
@@ -247,5 +257,5 @@ class EMRouting(GaussianRouting):
     def extra_repr(self) -> str:
         return (
             f"{super().extra_repr()}, inverse_temperature={self.inverse_temperature:g}, form={self.form!r}, "
-            f"variance={self.variance}"
+            f"variance={self.variance}, mass={self.mass:g}"
         )

@@ -5,15 +5,19 @@ Ribeiro, Leontidis, Kollias, "Capsule Routing via Variational Bayes", AAAI 2020,
 
 from functools import partial
 from math import e, log, pi
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
 from capsnet.functional import Infer, Votes, Windows, vote_tensor, widen
 from capsnet.routing.base import ROUTINGS, call
 from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations
+
+Start = Literal["parents", "types"]
 
 # the paper's priors: a flat Dirichlet over parents, a Gaussian at 0 over means, a Wishart with identity scale over
 # precisions, whose degrees of freedom are one more than a pose has entries
@@ -27,6 +31,7 @@ def variational_bayes_routing(
     beta_activate: Float[Tensor, " j"],
     iterations: int = 3,
     *,
+    start: Start = "parents",
     windows: Windows | None = None,
     recompute: bool = False,
 ) -> RoutingOutput:
@@ -54,6 +59,8 @@ def variational_bayes_routing(
         beta_use: β_u.
         beta_activate: β_a.
         iterations: of variational EM.
+        start: the first $r_{ij}$: even over all `"parents"` that receive from child i, or the authors' 1 / J for J
+            `"types"`, which does not sum to one where several windows hold a child.
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
         recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass.
 
@@ -61,12 +68,10 @@ def variational_bayes_routing(
         votes `b i j d`, activations `b i`, betas `j`; poses m `b j d`, activations `b j`, coupling r `b i j`.
 
     Raises:
-        UserError: fewer than one iteration.
+        UserError: fewer than one iteration, or an unknown `start`.
 
     Differs from the paper:
-        The sum of α_k is over the types of one place, as in the authors' code. That code starts with 1 / J, this with
-        a share that sums to one over all parents that receive from a child; and it leaves E[ln π_j] out of the
-        numerator of the E-step.
+        The sum of α_k is over the types of one place, as in the authors' code.
 
     Example:
         >>> beta = torch.zeros(5)
@@ -74,12 +79,14 @@ def variational_bayes_routing(
         torch.Size([2, 5, 16])
     """
     check_iterations(iterations)
+    _check(start)
     means, evidence, coupling = _infer(
         vote_tensor(votes),
         widen(activations),
         widen(beta_use),
         widen(beta_activate),
         iterations=iterations,
+        start=start,
         windows=windows,
         recompute=recompute,
     )
@@ -93,14 +100,16 @@ def _infer(
     activate: Float[Tensor, " j"],
     *,
     iterations: int,
+    start: Start,
     windows: Windows | None,
     recompute: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
     """Poses, logits of the activations, and coupling, none in less than float32."""
     logits = children.new_zeros(*children.shape, len(use))  # b i j
     for step in range(iterations):
+        competing = None if step == 0 and start == "types" else windows
         means, negative_entropy, coupling, logits = call(
-            _iterate, votes, children, logits, windows, step == iterations - 1, recompute=recompute
+            _iterate, votes, children, logits, competing, step == iterations - 1, recompute=recompute
         )
     return means, activate + negative_entropy - use, coupling
 
@@ -133,6 +142,11 @@ def _iterate(
     return means, evidence, coupling, (constant[..., None] - nu[..., None] * fit / 2).mT
 
 
+def _check(start: str) -> None:
+    if start not in ("parents", "types"):
+        raise UserError(f"start must be 'parents' or 'types', got {start!r}")
+
+
 @ROUTINGS.register("variational_bayes")
 class VariationalBayesRouting(GaussianRouting):
     """Variational Bayes routing (Ribeiro et al. 2020): EM routing with priors, which keep Gaussians from collapsing.
@@ -148,6 +162,8 @@ class VariationalBayesRouting(GaussianRouting):
         batch_norm: normalise poses and activations over the batch.
         competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
             between those of one `"window"`.
+        start: the first coupling: even over all `"parents"` that receive from a child, or, as in the authors' code,
+            over the `"types"` of one place.
         recompute: save memory in training, at the price of computing each iteration twice.
 
     Raises:
@@ -165,6 +181,7 @@ class VariationalBayesRouting(GaussianRouting):
         iterations: int = 3,
         batch_norm: bool = True,
         competition: Competition = "layer",
+        start: Start = "parents",
         recompute: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -180,7 +197,12 @@ class VariationalBayesRouting(GaussianRouting):
             device=device,
             dtype=dtype,
         )
+        _check(start)
+        self.start = start
 
     def infer(self, windows: Windows | None) -> Infer:
         """`variational_bayes_routing` without its last sigmoid."""
-        return partial(_infer, iterations=self.iterations, windows=windows, recompute=self.recompute)
+        return partial(_infer, iterations=self.iterations, start=self.start, windows=windows, recompute=self.recompute)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, start={self.start!r}"

@@ -1,0 +1,112 @@
+"""Two threads give the same bits each time, in a process of their own: the suite itself runs with one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.models.test_models import SMALL
+
+from capsnet.models import MODELS
+
+# one of each class, large enough for threads to share its work
+SIZES = {
+    **SMALL,
+    "attention-capsnet-small": {"stages": ((4, 1, 2), (6, 1, 2)), "types": (8, 8, 8)},
+    "self-routing-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "types": 6, "depth": 3, "class_dim": 5},
+}
+NAMES = (
+    "attention-capsnet-small",
+    "baseline-cnn-quarter",
+    "capsnet-tiny",
+    "deepcaps-small",
+    "efficient-capsnet",
+    "em-capsnet-tiny",
+    "self-routing-capsnet",
+    "vb-capsnet-tiny",
+)
+
+GRADIENTS = """
+import json, sys, torch
+from capsnet import create_model
+assert torch.get_num_threads() == 2
+for name, options in json.loads(sys.argv[1]).items():
+    torch.manual_seed(0)
+    model = create_model(name, image_shape=(1, 36, 36), num_classes=4, **options)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.eval()
+    images, labels = torch.rand(16, 1, 36, 36), torch.arange(16) % 4
+    def gradients():
+        out = model(images)
+        loss = out.lengths.square().sum()
+        if model.decoder is not None:
+            loss = loss + model.reconstruct(out.capsules, labels).square().sum()
+        found = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+        return [out.lengths.detach(), *(gradient for gradient in found if gradient is not None)]
+    first = gradients()
+    print(name, sum(any(not a.equal(b) for a, b in zip(first, gradients())) for _ in range(5)), flush=True)
+torch.use_deterministic_algorithms(True)
+gradients()
+"""
+
+TRAINING = """
+import os, signal, sys, torch
+from pathlib import Path
+from capsnet.runs import RunConfig
+from capsnet.training import train
+from capsnet.training.loop import Job
+assert torch.get_num_threads() == 2
+small = {"stages": ((4, 1, 1), (6, 1, 2)), "types": (8, 8, 8)}
+config = RunConfig(
+    data="digits", model="attention-capsnet-small", model_options=small, steps=6, batch_size=16, limit=96, seed=1
+)
+out = Path(sys.argv[1])
+for name in "ab":
+    train(config, out=out / name)
+whole = Job._step
+def interrupted(job, *args):
+    whole(job, *args)
+    if job.state.step == 4:
+        os.kill(os.getpid(), signal.SIGINT)
+Job._step = interrupted
+try:
+    train(config, out=out / "stopped")
+except KeyboardInterrupt:
+    print("stopped")
+Job._step = whole
+train(config, resume=out / "stopped")
+"""
+
+
+def run_script(script: str, argument: str) -> str:
+    # passive: where other programs use the cores, a thread that waits gives up its own
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, argument], capture_output=True, text=True, env=environment, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def repeated() -> dict[str, int]:
+    lines = run_script(GRADIENTS, json.dumps({name: SIZES.get(name, {}) for name in NAMES})).splitlines()
+    return {name: int(different) for name, different in (line.split() for line in lines)}
+
+
+def test_every_class_of_model_is_tried() -> None:
+    assert {MODELS.get(name).build for name in NAMES} == {MODELS.get(name).build for name in MODELS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_repeated_backward_passes_are_equal_to_the_bit(repeated: dict[str, int], name: str) -> None:
+    assert repeated[name] == 0
+
+
+def test_runs_of_one_seed_are_equal_to_the_bit_even_when_stopped(tmp_path: Path) -> None:
+    assert "stopped" in run_script(TRAINING, str(tmp_path))
+    first, *others = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("a", "b", "stopped"))
+    assert all(other == first for other in others)
