@@ -1,6 +1,7 @@
 """Data sets by name, and folders of one's own images."""
 
 from pathlib import Path
+from typing import Literal
 
 # the modules below register their data sets
 from capsnet.data import affnist as _affnist  # noqa: F401
@@ -42,11 +43,12 @@ def load_data(
     if name in DATASETS:
         return DATASETS.get(name).load(data_dir)
     path = Path(name)
-    if path.is_dir():
+    kind = _kind_of(path)
+    if kind == "folder":
         from capsnet.data.folder import load_folder
 
         return load_folder(path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range)
-    if path.exists():
+    if kind == "file":
         from capsnet.data.arrays import load_arrays
 
         return load_arrays(path, pixel_range=pixel_range)
@@ -67,7 +69,15 @@ def locate_data(name: str) -> str:
     Args:
         name: as `load_data` takes it.
     """
-    return str(Path(name).absolute()) if name not in DATASETS and Path(name).exists() else name
+    return str(Path(name).absolute()) if name not in DATASETS and _kind_of(Path(name)) else name
+
+
+def _kind_of(path: Path) -> Literal["folder", "file", ""]:
+    try:
+        return "folder" if path.is_dir() else "file" if path.exists() else ""
+    # a name that no file can have, such as one that is too long
+    except (OSError, ValueError):
+        return ""
 
 
 __all__ = ["DATASETS", "Dataset", "ImageData", "hold_out", "load_data", "locate_data"]

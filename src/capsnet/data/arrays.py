@@ -1,6 +1,7 @@
 """Images that are arrays already: in memory, in a `.npz` file, or as a table of pixels (`.csv`, as on Kaggle)."""
 
 import math
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ _LARGE_BYTES, _MOST_RATIO = 1 << 28, 200
 _CHANNELS = (1, 3)
 _NPZ_NAMES = (("images", "labels"), ("x_train", "y_train"))
 _NPZ_TEST_NAMES = (("test_images", "test_labels"), ("x_test", "y_test"))
+# characters of a first line
+_LONGEST_LINE = 1 << 24
 _LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 _FAULTS = (OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, OverflowError, MemoryError)
 
@@ -73,7 +76,10 @@ def make_dataset(
         shapes = [tuple(part.shape[1:]) for part in pixels]
         raise UserError(f"{name}: training images are {shapes[0]}, test images {shapes[1]}; both must have one shape")
     names, numbers = _read_labels([_as_array(values, "labels") for _, values in pairs], class_names)
-    notes = [] if pixel_range is None else [f"Values {pixel_range[0]:g} to {pixel_range[1]:g} became 0 to 255."]
+    notes = []
+    if pixel_range not in (None, (0, 255)):
+        assert pixel_range is not None
+        notes.append(f"Pixel values of {pixel_range[0]:g} are read as black, of {pixel_range[1]:g} as white.")
     parts = [ImageData(part, label, names, keys=hash_images(part)) for part, label in zip(pixels, numbers, strict=True)]
     if test is None:
         parts = list(_hold_out_test(parts[0], name))
@@ -98,6 +104,8 @@ def load_arrays(path: Path, *, pixel_range: tuple[float, float] | None = None) -
         UserError: another kind of file, one that is damaged or too large, or arrays that make no data set.
     """
     kind = path.suffix.lower()
+    if not path.is_file():
+        raise UserError(f"{path}: is not a regular file")
     if kind == ".npz":
         pairs = _read_npz(path)
     elif kind == ".csv":
@@ -183,8 +191,8 @@ def _to_pixels(images: Array, pixel_range: tuple[float, float] | None) -> UInt8[
     pixels = np.empty(images.shape, np.uint8)
     # image by image: floats of all of them would need eight times the memory
     for image, pixel in zip(images, pixels, strict=True):
-        scaled = (image.astype(np.float64) - low) * (255 / (high - low))
-        pixel[...] = scaled.clip(0, 255).round()
+        shares = (image.astype(np.float64) - low) / (high - low)
+        pixel[...] = np.rint(shares.clip(0, 1) * 255)
     return torch.from_numpy(pixels)
 
 
@@ -270,13 +278,15 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
     try:
         if path.stat().st_size > _MOST_BYTES // 2:
             raise UserError(f"{path}: is larger than 2 GB; save its arrays with numpy.savez as a .npz file")
-        with path.open(encoding="utf-8-sig") as file:
-            first = file.readline(1 << 22).strip()
-        header = None if _are_numbers(first.split(",")) else [cell.strip(' "').lower() for cell in first.split(",")]
-        column = _label_column(path, header, first.count(",") + 1)
-        table = np.loadtxt(
-            path, dtype=np.float32, delimiter=",", skiprows=0 if header is None else 1, ndmin=2, encoding="utf-8-sig"
-        )
+        with path.open(encoding="utf-8-sig") as file, warnings.catch_warnings():
+            # of no rows, which are refused below
+            warnings.simplefilter("ignore", UserWarning)
+            first = file.readline(_LONGEST_LINE).strip()
+            header = None if _are_numbers(first.split(",")) else [cell.strip(' "').lower() for cell in first.split(",")]
+            column = _label_column(path, header, first.count(",") + 1)
+            if header is None:
+                file.seek(0)
+            table = np.loadtxt(file, dtype=np.float32, delimiter=",", ndmin=2)
     except UserError:
         raise
     except _FAULTS as fault:

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from capsnet.data.dataset import Dataset, ImageData, Preparation
+from capsnet.data.formats import printable_name
 from capsnet.data.holdout import hash_names, hold_out_by_hash
 from capsnet.data.images import ImageInfo, collect_notes
 from capsnet.data.inputs import Inputs
@@ -59,6 +60,7 @@ def load_folder(
     notes = [
         *layout.notes,
         *read.notes(),
+        *_describe_range(pixel_range),
         *_describe_test(layout, parts),
         *describe_classes(layout.class_names, parts["train"].counts()),
         *_describe_copies(survey),
@@ -68,7 +70,7 @@ def load_folder(
         parts["train"],
         parts["test"],
         validation=parts.get("validation"),
-        notes=tuple(notes),
+        notes=tuple(map(printable_name, notes)),
         pixel_range=pixel_range,
         survey=survey,
     )
@@ -113,7 +115,7 @@ def read_for_model(
     if not read.files:
         raise UserError(f"{folder}: holds no images in its class folders")
     data = _image_data(read, range(len(read.files)), layout.class_names)
-    return replace(data, notes=(*layout.notes, *read.notes()))
+    return replace(data, notes=tuple(map(printable_name, (*layout.notes, *read.notes()))))
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,14 @@ def _survey(folder: Path, read: _Read, parts: dict[Split, ImageData]) -> Survey:
         list(read.faults.values()),
         find_copies(folder, names, torch.stack(read.images)),
         {name: split for split, part in parts.items() for name in part.files or ()},
+        {file.name: file.label for file in read.files},
     )
+
+
+def _describe_range(pixel_range: tuple[float, float] | None) -> list[str]:
+    if pixel_range is None:
+        return []
+    return [f"Pixel values of {pixel_range[0]:g} are read as black, of {pixel_range[1]:g} as white."]
 
 
 def _describe_test(layout: Layout, parts: dict[Split, ImageData]) -> list[str]:
@@ -239,8 +248,15 @@ def _describe_test(layout: Layout, parts: dict[Split, ImageData]) -> list[str]:
 
 
 def _describe_copies(survey: Survey) -> list[str]:
-    across = len(survey.copies_across)
-    if not across:
-        return []
-    example = " = ".join(survey.copies_across[0][:3])
-    return [f"{across} images have copies in more than one split, such as {example}; test results may be too good."]
+    notes = []
+    across, unclear = survey.copies_across, survey.copies_of_classes
+    if across:
+        example = " = ".join(across[0][:3])
+        notes.append(
+            f"Images with copies in more than one split: {len(across)}, such as {example}; the test result may be "
+            "too good."
+        )
+    if unclear:
+        example = " = ".join(unclear[0][:3])
+        notes.append(f"Images with copies in more than one class: {len(unclear)}, such as {example}.")
+    return notes

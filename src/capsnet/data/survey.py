@@ -38,6 +38,7 @@ class Survey:
         left_out: files that cannot be read, with the reason.
         copies: files of the same content, each group with names relative to the folder.
         copies_across: the groups of these that lie in more than one split.
+        copies_of_classes: the groups of these that lie in more than one class.
     """
 
     width: Spread
@@ -47,6 +48,7 @@ class Survey:
     left_out: tuple[str, ...]
     copies: tuple[tuple[str, ...], ...]
     copies_across: tuple[tuple[str, ...], ...]
+    copies_of_classes: tuple[tuple[str, ...], ...]
 
 
 def make_survey(
@@ -55,6 +57,7 @@ def make_survey(
     left_out: Sequence[str],
     copies: Sequence[tuple[str, ...]],
     parts: Mapping[str, str],
+    labels: Mapping[str, int],
 ) -> Survey:
     """Sum up files.
 
@@ -64,6 +67,7 @@ def make_survey(
         left_out: files that cannot be read, with the reason.
         copies: groups of files of the same content.
         parts: the split of each file by its name.
+        labels: the class of each file by its name.
     """
     across = tuple(group for group in copies if len({parts[name] for name in group}) > 1)
     return Survey(
@@ -74,6 +78,7 @@ def make_survey(
         tuple(left_out),
         tuple(copies),
         across,
+        tuple(group for group in copies if len({labels[name] for name in group}) > 1),
     )
 
 
