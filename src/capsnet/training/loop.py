@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from capsnet.data import Dataset, ImageData
+from capsnet.data import Dataset, ImageData, locate_data
 from capsnet.data.inputs import Draws
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import Evaluation, evaluate_part
@@ -86,6 +86,8 @@ def train(
     """
     if "decoder" not in model_options(config.model):
         config = replace(config, recon_weight=0.0)
+    # a folder given relative to this directory is the run's data from any other, too
+    config = replace(config, data=locate_data(config.data))
     folder = Path(resume or out or new_folder(config.recipe))
     if resume is None:
         check_new(folder)
