@@ -123,7 +123,9 @@ def _print(result: Evaluation, loss: str) -> None:
         print(f"             a pair is right where both digits are found; single digits missed: {missed:.2f} %")
     print(f"accuracy     {result.accuracy:.4f}")
     if result.is_uneven:
-        print(f"balanced     {result.balanced_accuracy:.4f}  (mean accuracy of the classes, whose counts differ widely)")
+        print(
+            f"balanced     {result.balanced_accuracy:.4f}  (mean accuracy of the classes, whose counts differ widely)"
+        )
     print(f"{loss:11}  {result.margin_loss:.5f}")
     if result.reconstruction_mse is not None:
         decoded = "each digit's own" if pairs else "longest"
@@ -133,7 +135,9 @@ def _print(result: Evaluation, loss: str) -> None:
 
 def _print_classes(result: Evaluation) -> None:
     names = result.class_names or tuple(map(str, range(len(result.confusion))))
-    rows = [(name, sum(row) - row[k], sum(row)) for k, (name, row) in enumerate(zip(names, result.confusion, strict=True))]
+    rows = [
+        (name, sum(row) - row[k], sum(row)) for k, (name, row) in enumerate(zip(names, result.confusion, strict=True))
+    ]
     present = [row for row in rows if row[2]]
     width = max(len(name) for name, _, _ in present)
     worst = max(errors / count for _, errors, count in present)

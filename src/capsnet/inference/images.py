@@ -15,7 +15,6 @@ from capsnet.runs.data import load_dataset, split_training
 from capsnet.runs.folder import Run
 from capsnet.runs.splits import describe_changes, is_same_data, names_elsewhere, read_splits
 
-
 _SPLITS = ("train", "validation", "test")
 
 
@@ -105,9 +104,7 @@ def _foreign_images(model: nn.Module, folder: Path, split: str | None, *, skip_u
     if split in ("train", "validation") and not has_splits:
         raise UserError(f"{folder}: is not what the model was trained on, and has no {split} folder; leave split out")
     chosen: Split | None = split if has_splits else None  # type: ignore[assignment]
-    data = read_for_model(
-        folder, inputs, names, preparation=preparation, skip_unreadable=skip_unreadable, split=chosen
-    )
+    data = read_for_model(folder, inputs, names, preparation=preparation, skip_unreadable=skip_unreadable, split=chosen)
     channels, height, width = inputs.image_shape
     which = f"all {len(data):,} images" if chosen is None else f"the {len(data):,} images of the {chosen} folder"
     how = "cut out and centred as MNIST's digits were" if preparation == "digit" else "fitted into the frame"

@@ -1,6 +1,5 @@
 """What a run computes on: device, precision, memory, seed, and the record of it."""
 
-import os
 import platform
 import random
 import shlex
