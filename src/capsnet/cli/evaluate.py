@@ -123,9 +123,7 @@ def _print(result: Evaluation, loss: str) -> None:
         print(f"             a pair is right where both digits are found; single digits missed: {missed:.2f} %")
     print(f"accuracy     {result.accuracy:.4f}")
     if result.is_uneven:
-        print(
-            f"balanced     {result.balanced_accuracy:.4f}  (mean accuracy of the classes, whose counts differ widely)"
-        )
+        print(f"balanced     {result.balanced_accuracy:.4f}  (mean of the classes, whose counts differ widely)")
     print(f"{loss:11}  {result.margin_loss:.5f}")
     if result.reconstruction_mse is not None:
         decoded = "each digit's own" if pairs else "longest"

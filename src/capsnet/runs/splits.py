@@ -57,7 +57,8 @@ def is_same_data(splits: Splits, data_folder: Path) -> bool:
     sizes = splits.get("sizes")
     if not isinstance(sizes, dict) or not sizes:
         return False
-    return sum(_size(data_folder / str(file)) == size for file, size in sizes.items()) >= _SAME * len(sizes)
+    same = sum(1 for file, size in sizes.items() if _size(data_folder / str(file)) == size)
+    return same >= _SAME * len(sizes)
 
 
 def names_elsewhere(splits: Splits, split: str) -> frozenset[str]:

@@ -115,7 +115,7 @@ def balanced_order(labels: Int[Tensor, " m"], epoch: int, generator: torch.Gener
     Shapes:
         labels and result `m`.
     """
-    classes, device = labels.unique().tolist(), labels.device
+    classes, device = torch.bincount(labels).nonzero()[:, 0].tolist(), labels.device
     each, extra = divmod(len(labels), len(classes))
     drawn = []
     for position, label in enumerate(classes):

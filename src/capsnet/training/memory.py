@@ -83,7 +83,7 @@ def _measure(model: nn.Module, batch_size: int, device: torch.device, precision:
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         _run(model, batch_size, device, precision)
-        return torch.cuda.max_memory_allocated(device) - before
+        return int(torch.cuda.max_memory_allocated(device)) - int(before)
     threads = torch.get_num_threads()
     # the tensors of other threads would not be counted
     torch.set_num_threads(1)
@@ -126,11 +126,11 @@ class _Forward(nn.Module):
         return loss
 
 
-class _Peak(TorchDispatchMode):
+class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes of all tensors that are alive, and keeps the highest sum."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.bytes = self.highest = 0
         self._known: set[int] = set()
 
