@@ -232,7 +232,7 @@ def test_existing_folder_is_refused_before_any_work(tmp_path):
 
 def test_network_that_would_not_fit_is_refused_before_it_is_allocated(photos, tmp_path):
     config = replace(TINY, data=str(photos), image_size=700, model="capsnet", batch_size=128)
-    with pytest.raises(UserError, match=r"GB are free: .* capsules vote for 3 classes, .*--image-size"):
+    with pytest.raises(UserError, match=r"GB are free: .* capsules vote for 3 classes, .*image_size"):
         train(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -11,11 +11,12 @@ from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.routing import ROUTINGS, Routing
 from capsnet.runs import RunConfig
-from capsnet.training.setup import load_dataset, specify, split_training
+from capsnet.runs.data import load_dataset, split_training
+from capsnet.training.setup import specify
 
 
 def test_held_out_images_are_moved_once_and_the_same_way_each_time():
-    data = load_data("digits").train
+    data = load_data("digits")
     config = replace(TINY, validation_shift=3)
     (training, still), (same, moved) = split_training(TINY, data), split_training(config, data)
     assert training.images.equal(same.images)

@@ -19,8 +19,8 @@ from capsnet.runs.config import Option
 from capsnet.start import return_memory
 from capsnet.training import train
 
-# what may change when a run goes on: how long, and on what
-_FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir"))
+# what may change when a run goes on: how long, on what, and where its data are
+_FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir", "data"))
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,11 @@ def _config(options: Train) -> RunConfig:
 def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
     if options.out is not None:
         raise UserError("--out and --resume exclude each other: a resumed run stays in its folder")
+    if before.data != after.data and (before.data in DATASETS or after.data in DATASETS):
+        raise UserError(
+            f"--data on --resume gives the new place of the run's own images: the run has {before.data!r}, got "
+            f"{after.data!r}; start a new run"
+        )
     for item in dataclasses.fields(RunConfig):
         old, new = getattr(before, item.name), getattr(after, item.name)
         if old != new and item.name not in _FREE_ON_RESUME:
@@ -131,6 +136,10 @@ def _print_result(run: Run, reported: bool) -> None:
     print(
         f"\ntest error {test.error_percent:.2f} % of {test.n:,} {test.noun} (95 % interval {low:.2f} to {high:.2f} %)"
     )
+    if test.is_uneven:
+        print(
+            f"balanced accuracy {test.balanced_accuracy:.4f}, accuracy {test.accuracy:.4f}: class sizes differ widely"
+        )
     level, validation = run.config.stop_at, result.get("validation")
     if validation is not None and validation["accuracy"] < level:
         print(f"--stop-at {level:g} was not reached: {validation['accuracy']:.4f} at best, whose weights are kept")

@@ -111,6 +111,8 @@ class RunConfig:
     """Move each image that is held out by up to so many pixels, once: validation on moved images."""
     stop_at: float = 0.0
     """End the run after the first epoch with this accuracy on validation, a share such as 0.99 (0: at its length)."""
+    balance: bool = False
+    """Draw the training images of an epoch from all classes equally often, for classes of very different sizes."""
     limit: int = 0
     """Use so many training images only (0: all)."""
     test_limit: int = 0

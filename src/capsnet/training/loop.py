@@ -3,6 +3,7 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -20,6 +21,7 @@ from capsnet.inference.examples import draw_examples
 from capsnet.models.factory import model_options
 from capsnet.runs.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.runs.config import RunConfig
+from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import check_space, write_json, write_text
 from capsnet.runs.folder import Run, RunResult, check_new, new_folder
 from capsnet.runs.metrics import MetricsFile
@@ -35,7 +37,7 @@ from capsnet.training.device import (
     seed_everything,
 )
 from capsnet.training.progress import Reporter
-from capsnet.training.setup import augmentation, load_dataset, specify, split_training
+from capsnet.training.setup import augmentation, specify
 from capsnet.training.step import Step
 from capsnet.training.stop import StopRequest, stop_on_signal
 from capsnet.training.tensorboard import TensorBoard
@@ -93,18 +95,20 @@ def train(
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
     dataset = load_dataset(config)
-    training, validation = split_training(config, dataset.train)
+    training, validation = split_training(config, dataset)
     spec = specify(config, dataset)
     with on_meta():
-        check_memory(spec.build(), min(config.batch_size, len(training)), device)
+        check_memory(spec.build(), min(config.batch_size, len(training)), device, precision)
     seed_everything(config.seed)
     model = place_model(spec.build(), device)
     # best weights, the checkpoint (three times as large), and one more of it while it is being replaced
     check_space(folder, 7 * 4 * count_parameters(model))
 
     run = Run(folder, config) if resume else Run.create(folder, config)
+    for note in (*dataset.notes, *compare_splits(run, dataset, validation)):
+        print(f"capsnet: {note}", file=sys.stderr)
     assert spec.inputs is not None
-    batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing)
+    batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing, balance=config.balance)
     job = Job(run, spec, model, batches, validation, device, precision, followers)
     if resume:
         job.restore()
@@ -343,8 +347,8 @@ def _test(job: Job, dataset: Dataset) -> None:
     if job.state.best_step != job.state.step:
         best = job.evaluate(job.run.load_model().to(job.device), dataset.test, "test")
     result: RunResult = {
-        "test": best.to_dict(),
-        "test_last": last.to_dict(),
+        "test": best.to_record(),
+        "test_last": last.to_record(),
         "best_step": job.state.best_step,
         "step": job.state.step,
         "parameters": count_parameters(job.model),
