@@ -10,6 +10,9 @@ from PIL import Image
 from tests.cli.test_cli import call
 from tests.official import write_affnist, write_cifar10, write_cifar100, write_mnist, write_smallnorb, write_svhn
 
+from capsnet.runs import Run, load
+from capsnet.runs.data import load_dataset
+
 SETS = {
     "mnist": (write_mnist, [1, 28, 28], 20, 20),
     "multimnist": (write_mnist, [1, 36, 36], 20, 20),
@@ -160,3 +163,40 @@ def test_a_run_finds_its_relative_folder_from_any_directory(capsys, photos, tmp_
     status, _, err = call(capsys, "train --steps 3 --resume", tmp_path / "run")
     assert (status, err.count("\n")) == (2, 1)
     assert f"{tmp_path / 'photos'}: no such folder or file; if it was moved" in err
+
+
+@pytest.fixture
+def ten_bits(tmp_path):
+    """Two classes of grey images of 10 bits."""
+    random = np.random.default_rng(0)
+    for label, name in enumerate(("dark", "light")):
+        (tmp_path / "scans" / name).mkdir(parents=True)
+        for number in range(8):
+            values = random.integers(400 * label, 400 * label + 500, size=(20, 20)).astype(np.uint16)
+            Image.fromarray(values).save(tmp_path / "scans" / name / f"{number}.png")
+    return tmp_path / "scans"
+
+
+def test_range_of_a_run_stays_when_a_brighter_file_is_added(capsys, ten_bits, tmp_path):
+    line = "train --model capsnet-tiny --steps 1 --image-size 20 --out"
+    assert call(capsys, line, tmp_path / "run", "--data", ten_bits)[0] == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["pixel_range"] == [0, 1023]
+    Image.fromarray(np.full((20, 20), 60000, np.uint16)).save(ten_bits / "dark" / "bright.png")
+    assert load_dataset(Run.open(tmp_path / "run").config).pixel_range == (0, 1023)
+
+
+def test_pixel_range_that_is_given_is_used_and_stored(capsys, ten_bits, tmp_path):
+    line = "train --pixel-range 0 900 --model capsnet-tiny --steps 1 --image-size 20 --out"
+    assert call(capsys, line, tmp_path / "run", "--data", ten_bits)[0] == 0
+    assert load(tmp_path / "run").inputs.pixel_range == (0, 900)
+    dataset = load_dataset(Run.open(tmp_path / "run").config)
+    assert int(max(part.images.max() for part in (dataset.train, dataset.test))) == 255
+
+
+def test_resuming_a_run_of_an_older_capsnet_warns_of_other_held_out_images(capsys, photos, tmp_path):
+    line = "train --model capsnet-tiny --steps 1 --image-size 20 --out"
+    assert "no record of its images" not in call(capsys, line, tmp_path / "run", "--data", photos)[2]
+    (tmp_path / "run" / "splits.json").unlink()
+    status, _, err = call(capsys, "train --steps 2 --resume", tmp_path / "run")
+    assert status == 0
+    assert "has no record of its images: an older capsnet held out others" in err
