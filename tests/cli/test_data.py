@@ -1,6 +1,7 @@
 """`capsnet data` on every data set, from small files in the official formats."""
 
 import json
+import os
 import re
 import shutil
 
@@ -200,3 +201,12 @@ def test_resuming_a_run_of_an_older_capsnet_warns_of_other_held_out_images(capsy
     status, _, err = call(capsys, "train --steps 2 --resume", tmp_path / "run")
     assert status == 0
     assert "has no record of its images: an older capsnet held out others" in err
+
+
+def test_names_that_are_not_utf8_are_printed(capsys, photos, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    for number in range(2):
+        shutil.copy(folder / "rose" / "0.png", os.fsencode(folder / "rose") + b"/\xff%d.png" % number)
+    status, out, _ = call(capsys, "data", folder)
+    assert status == 0
+    assert r"rose/0.png = rose/\xff0.png = rose/\xff1.png" in out

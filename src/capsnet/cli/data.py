@@ -125,7 +125,7 @@ def _describe_files(survey: Survey) -> list[str]:
     ]
     if survey.copies:
         copies = sum(len(group) - 1 for group in survey.copies)
-        examples = listed([" = ".join(group) for group in survey.copies])
+        examples = printable_name(listed([" = ".join(group) for group in survey.copies]))
         lines.append(f"copies  {copies:,} files equal another one: {examples}")
     if survey.left_out:
         lines.append(f"left out  {len(survey.left_out):,} files that cannot be read:")
