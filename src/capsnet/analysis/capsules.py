@@ -13,6 +13,7 @@ from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Histogram, Share, histogram, rounded, wilson
 from capsnet.analysis.watch import watch
 from capsnet.data import ImageData
+from capsnet.errors import UserError
 from capsnet.losses.class_loss import LOSS_TARGETS
 
 _BINS = 40
@@ -59,7 +60,12 @@ def measure_capsules(model: nn.Module, data: ImageData, *, threshold: float = 0.
         model: a capsule network.
         data: images.
         threshold: a capsule that is never longer is called dead.
+
+    Raises:
+        UserError: a network without capsules.
     """
+    if getattr(model, "loss", "margin") == "cross-entropy":
+        raise UserError("the model has no capsules: its outputs are the probabilities of a softmax")
     all_lengths, largest, total = [], None, None
     for batch in watch(model, data):
         all_lengths.append(batch.output.lengths.cpu())
@@ -110,9 +116,10 @@ def say_capsules(found: CapsuleStatistics) -> str:
     if targets is not None and short is not None and long is not None:
         text += (
             f"; the margin loss trains the true class to {targets[0]:g}, which {100 * short['share']:.0f} % of the "
-            f"images do not reach, and the others to {targets[1]:g}, which another class exceeds in "
-            f"{100 * long['share']:.0f} %"
+            f"images do not reach"
         )
+        if found["absent_mean"] is not None:
+            text += f", and the others to {targets[1]:g}, which another class exceeds in {100 * long['share']:.0f} %"
     text += "."
     if found["dead_classes"]:
         text += f" Class capsules that are never active: {', '.join(found['dead_classes'])}."

@@ -88,8 +88,9 @@ def find_errors(
             {"index": index, "label": label, "predicted": guess, "length": length, "longest": best}
             for index, label, guess, length, best in zip(*columns, strict=True)
         ]
-        for row in rows if files is not None else ():
-            row["file"] = files[row["index"]]
+        if files is not None:
+            for row in rows:
+                row["file"] = files[row["index"]]
         return rows
 
     wrong, count = len(wrong_places), len(labels)
@@ -126,9 +127,9 @@ def say_errors(found: ErrorResults) -> str:
     )
     second, longer = found["second"], found["wrong_longest"]
     if second is not None and longer is not None:
-        text += f" In {second['count']:,} of them the true class is second; their longest capsule measures {longer:.2f}"
+        text += f" In {second['count']:,} of them the true class is second; the length of the winner is {longer:.2f}"
         if found["right_longest"] is not None:
-            text += f" on average, {found['right_longest']:.2f} where the answer is right"
+            text += f" on average, {found['right_longest']:.2f} where the answer is correct"
         text += "."
     if found["surer_when_right"] is not None:
         text += (

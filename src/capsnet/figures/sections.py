@@ -45,7 +45,7 @@ def mistakes_section(mistakes: Sequence[FileResult], class_names: Sequence[str])
     surest = sorted(mistakes, key=lambda row: -row["lengths"][row["prediction"]])
     rows = []
     for row in surest[:_MOST_FILES]:
-        lengths = [f"{row['lengths'][row[key]]:.3f}" for key in ("prediction", "label")]  # type: ignore[literal-required]
+        lengths = [f"{row['lengths'][row[key]]:.3f}" for key in ("prediction", "label")]
         cells = [row["file"], class_names[row["label"]], class_names[row["prediction"]], *lengths]
         rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     head = ("file", "true class", "predicted", "length of the predicted", "length of the true class")

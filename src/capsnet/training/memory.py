@@ -83,7 +83,8 @@ def _measure(model: nn.Module, batch_size: int, device: torch.device, precision:
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         _run(model, batch_size, device, precision)
-        return int(torch.cuda.max_memory_allocated(device)) - int(before)
+        highest: int = torch.cuda.max_memory_allocated(device) - before
+        return highest
     threads = torch.get_num_threads()
     # the tensors of other threads would not be counted
     torch.set_num_threads(1)
@@ -92,7 +93,7 @@ def _measure(model: nn.Module, batch_size: int, device: torch.device, precision:
             _run(model, batch_size, device, precision)
     finally:
         torch.set_num_threads(threads)
-    return peak.highest
+    return int(peak.highest)
 
 
 def _run(model: nn.Module, batch_size: int, device: torch.device, precision: str) -> None:
