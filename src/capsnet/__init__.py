@@ -12,6 +12,7 @@ with quitting_on_interrupt():
 
     from capsnet import functional, layers, losses, routing
     from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+    from capsnet.data import Dataset
     from capsnet.errors import UserError
     from capsnet.inference import Evaluation, evaluate
     from capsnet.models import create_model, list_models
@@ -61,6 +62,7 @@ __all__ = [
     "Callback",
     "CapsNetOutput",
     "Capsules",
+    "Dataset",
     "Evaluation",
     "RoutingOutput",
     "Run",

@@ -36,3 +36,15 @@ def test_one_class_has_no_others(make_subject):
     found = measure_capsules(*make_subject(classes=1))
     assert found["absent_mean"] is None
     assert "others" not in say_capsules(found)
+
+
+@pytest.mark.parametrize("loss", ["likelihood", "spread", "length-cross-entropy"])
+def test_lengths_of_the_margin_loss_are_named_for_networks_trained_by_it_only(make_subject, loss):
+    model, data = make_subject()
+    assert "trains the true class to 0.9" in say_capsules(measure_capsules(model, data))
+    model.loss = loss
+    found = measure_capsules(model, data)
+    assert (found["targets"], found["short"], found["long"]) == (None, None, None)
+    assert "margin" not in say_capsules(found)
+    model.loss = "hard-margin"
+    assert "trains the true class to 0.95" in say_capsules(measure_capsules(model, data))

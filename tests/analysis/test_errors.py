@@ -35,3 +35,9 @@ def test_all_right_and_all_wrong_are_said(labels, wrong):
 def test_a_model_of_one_class_is_never_wrong(make_subject):
     found = measure_errors(*make_subject(classes=1))
     assert (found["wrong"]["count"], found["doubtful"]) == (0, [])
+
+
+def test_mistakes_name_their_files_where_images_are_files():
+    found = find_errors(LENGTHS, LABELS, files=["a/0.png", "b/1.png", "a/2.png", "c/3.png"])
+    assert [item["file"] for item in found["mistakes"]] == ["b/1.png", "a/2.png"]
+    assert [item["file"] for item in found["doubtful"]] == ["c/3.png", "a/0.png"]

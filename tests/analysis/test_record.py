@@ -84,6 +84,7 @@ def test_a_network_without_capsules_gives_what_it_can():
         except UserError as fault:
             reasons[name] = str(fault)
     assert reasons == {
+        "capsules": "the model has no capsules: its outputs are the probabilities of a softmax",
         "detection": "the model has no decoder",
         "iterations": "the model has no layer in which every capsule votes for every class",
         "routing": "the model's routing gives no coupling",

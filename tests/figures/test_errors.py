@@ -28,3 +28,13 @@ def test_errors_of_one_class_leave_nothing_to_draw_but_the_title(colour_seen, qu
     model, seen = colour_seen(classes=1, shape=(1, 20, 20))
     figure = draw_errors(quick_results("errors", model, seen.data), model, seen.data)
     assert not figure.axes
+
+
+def test_errors_name_the_files_of_images(photos_seen, quick_results, texts):
+    model, data = photos_seen
+    named = replace(data, files=tuple(f"class/photo{k}.png" for k in range(len(data))))
+    drawn = texts(draw_errors(quick_results("errors", model, named), model, named))
+    assert sum(text.startswith("photo") for text in drawn) == 6
+    assert not any(
+        text.startswith("photo") for text in texts(draw_errors(quick_results("errors", model, data), model, data))
+    )

@@ -28,3 +28,16 @@ def test_a_model_without_decoder_is_one_row():
     figure = draw_structure(create_model("capsnet-tiny", image_shape=(3, 40, 20), num_classes=3, decoder=False))
     assert len(figure.axes) == 1
     assert to_png(figure)
+
+
+def test_outputs_without_poses_are_not_called_capsules():
+    shapes = {}
+    for name in ("self-routing-capsnet", "baseline-cnn-quarter", "capsnet-tiny"):
+        figure = draw_structure(create_model(name))
+        shapes[name] = [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "10 activations" in shapes["self-routing-capsnet"]
+    assert "10" in shapes["baseline-cnn-quarter"]
+    assert any("capsules of" in text for text in shapes["capsnet-tiny"])
+    assert not any(
+        "capsules of 0 D" in text or "capsules of 1 D" in text for texts in shapes.values() for text in texts
+    )

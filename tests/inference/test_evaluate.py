@@ -34,7 +34,7 @@ def test_numbers_are_those_of_a_pass_by_hand(model):
 
 def test_json_has_the_names_of_the_contract(model):
     values = capsnet.evaluate(model, "digits").to_dict()
-    names = "data split n accuracy error_percent margin_loss reconstruction_mse confusion"
+    names = "data split n accuracy error_percent margin_loss reconstruction_mse confusion balanced_accuracy"
     assert list(values) == names.split()
     assert values["error_percent"] == pytest.approx(100 * (1 - values["accuracy"]), abs=1e-5)
 
@@ -63,5 +63,30 @@ def test_images_or_classes_that_are_not_the_models_are_refused(model):
 
 
 def test_unknown_split_is_refused(model):
-    with pytest.raises(UserError, match="split must be 'train' or 'test'"):
+    with pytest.raises(UserError, match="split must be one of train, validation, test, got 'valid'"):
         capsnet.evaluate(model, "digits", split="valid")
+
+
+def test_balanced_accuracy_is_the_mean_over_classes_that_have_images():
+    result = Evaluation("x", "test", 105, 91 / 105, 0.0, None, [[90, 10, 0], [4, 1, 0], [0, 0, 0]])
+    assert result.balanced_accuracy == pytest.approx((0.9 + 0.2) / 2)
+    assert result.is_uneven
+    assert result.to_dict()["balanced_accuracy"] == result.balanced_accuracy
+
+
+def test_result_of_an_older_version_is_read():
+    old = {"data": "x", "split": "test", "n": 2, "accuracy": 0.5, "error_percent": 50.0}
+    old |= {"margin_loss": 0.1, "reconstruction_mse": None, "confusion": [[1, 0], [1, 0]]}
+    result = Evaluation.from_dict(old)
+    assert (result.n, result.balanced_accuracy, result.files) == (2, 0.5, None)
+
+
+def test_record_of_a_run_lists_only_mistakes():
+    files = (
+        {"file": "a/1.png", "label": 0, "prediction": 0, "lengths": [0.9, 0.1]},
+        {"file": "b/1.png", "label": 1, "prediction": 0, "lengths": [0.6, 0.5]},
+    )
+    result = Evaluation("x", "test", 2, 0.5, 0.0, None, [[1, 0], [1, 0]], class_names=("a", "b"), files=files)
+    assert result.to_record()["mistakes"] == [files[1]]
+    assert "files" not in result.to_record()
+    assert Evaluation.from_dict(result.to_dict()) == result

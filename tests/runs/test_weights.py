@@ -154,7 +154,7 @@ def inputs(**values):
         (options(stem_channels=10**30), r"'options.stem_channels' is 10000000000000000000\.\.\., the limit is 65,536"),
         (options(decoder_hidden=[5] * 100_000), r"'options.decoder_hidden' has 100,000 values"),
         (options(stem_channels="many"), r"'options.stem_channels' must be an integer, got 'many'"),
-        (options(leaky=1), r"'options.leaky' must be true or false, got 1"),
+        (options(leaky=1), r"'options.leaky' must be true or false or null, got 1"),
         (options(device="cuda"), r"'options.device'"),
         (options(kernel_size=0), r"w.safetensors: "),
         (inputs(enlarge=20_000), r"'inputs.enlarge' is 20000, the limit is 2,048"),

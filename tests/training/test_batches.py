@@ -6,6 +6,7 @@ from capsnet.data import ImageData
 from capsnet.data.color import standardize_images
 from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.data.pairs import Pairing
+from capsnet.errors import UserError
 from capsnet.training.batches import Batches, take
 
 
@@ -70,3 +71,43 @@ def test_what_training_sees_unvaried_is_what_the_model_sees_later(data):
     middle = {"corner": torch.ones(50, 2, dtype=torch.long)}
     batch = Batches(data, inputs, Augmentation()).make(torch.arange(50), middle)
     torch.testing.assert_close(batch.inputs, inputs(data.images))
+
+
+def uneven():
+    labels = torch.tensor([0] * 40 + [1] * 7 + [3] * 3)
+    return ImageData(torch.from_numpy(pixels(50, 1, 8, 8)), labels, tuple("abcd"))
+
+
+def test_balanced_epoch_draws_each_class_equally_often():
+    data = uneven()
+    maker = Batches(data, Inputs((1, 8, 8)), Augmentation(), balance=True)
+    totals = torch.zeros(4, dtype=torch.long)
+    for epoch in range(3):
+        order, _ = maker.plan_epoch(0, epoch)
+        counts = torch.bincount(data.labels[order], minlength=4)
+        assert sorted(counts.tolist()) == [0, 16, 17, 17]
+        totals += counts
+    # the one image more goes round
+    assert totals.tolist() == [50, 50, 0, 50]
+
+
+def test_balanced_epoch_repeats_no_image_before_all_of_its_class_were_drawn():
+    data = uneven()
+    order, _ = Batches(data, Inputs((1, 8, 8)), Augmentation(), balance=True).plan_epoch(5, 2)
+    times = torch.bincount(order, minlength=50)
+    for label in (0, 1, 3):
+        mine = times[data.labels == label]
+        assert mine.max() - mine.min() <= 1
+
+
+def test_balanced_order_depends_on_seed_and_epoch_alone():
+    maker = Batches(uneven(), Inputs((1, 8, 8)), Augmentation(), balance=True)
+    order = maker.plan_epoch(7, 3)[0]
+    assert order.equal(maker.plan_epoch(7, 3)[0])
+    assert not order.equal(maker.plan_epoch(7, 4)[0])
+    assert not order.equal(maker.plan_epoch(8, 3)[0])
+
+
+def test_pairs_cannot_be_balanced(data):
+    with pytest.raises(UserError, match="balance is for single images"):
+        Batches(data, Inputs((1, 8, 8)), Augmentation(), Pairing(), balance=True)

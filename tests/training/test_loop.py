@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import load_file
 from tests.conftest import TINY
 
+from capsnet.bounds import Bound
 from capsnet.cli.train import _print_result
 from capsnet.data import load_data
 from capsnet.errors import UserError
 from capsnet.losses import class_loss as objective
 from capsnet.runs import Run
+from capsnet.runs.bounds import BOUNDS
 from capsnet.runs.lock import FolderLock
 from capsnet.training import Diverged, progress, train
 from capsnet.training import loop as module
@@ -237,7 +239,7 @@ def test_existing_folder_is_refused_before_any_work(tmp_path):
 
 def test_network_that_would_not_fit_is_refused_before_it_is_allocated(photos, tmp_path):
     config = replace(TINY, data=str(photos), image_size=700, model="capsnet", batch_size=128)
-    with pytest.raises(UserError, match=r"GB are free: .* capsules vote for 3 classes, .*--image-size"):
+    with pytest.raises(UserError, match=r"GB are free: .* capsules vote for 3 classes, .*image_size"):
         train(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -277,7 +279,9 @@ def test_weights_that_explode_in_the_last_step_of_an_epoch_are_not_saved(validat
 
 
 @pytest.mark.parametrize("validation", [0, 0.1])
-def test_absurd_learning_rate_ends_as_a_run_that_diverged(validation, tmp_path):
+def test_weights_that_explode_in_the_last_step_end_the_run_as_diverged(validation, tmp_path, monkeypatch):
+    # above what a configuration allows
+    monkeypatch.setitem(BOUNDS, "lr", Bound(0, 1e31))
     with pytest.raises(Diverged, match="not finite at step 1"):
         train(replace(TINY, lr=1e30, steps=1, validation=validation), out=tmp_path / "run")
     assert not (tmp_path / "run" / "evaluation.json").exists()

@@ -2,7 +2,6 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
-import torch
 from tests.conftest import TINY
 
 from capsnet.data import load_data
@@ -11,29 +10,7 @@ from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.routing import ROUTINGS, Routing
 from capsnet.runs import RunConfig
-from capsnet.training.setup import load_dataset, specify, split_training
-
-
-def test_held_out_images_are_moved_once_and_the_same_way_each_time():
-    data = load_data("digits").train
-    config = replace(TINY, validation_shift=3)
-    (training, still), (same, moved) = split_training(TINY, data), split_training(config, data)
-    assert training.images.equal(same.images)
-    assert moved.labels.equal(still.labels)
-    assert not moved.images.equal(still.images)
-    assert moved.images.equal(split_training(config, data)[1].images)
-    # what is moved out of the frame is gone, all else is there
-    assert moved.images.sum() <= still.images.sum()
-    rows = torch.stack([image.sum(dim=(0, 2)).argmax() for image in moved.images])
-    before = torch.stack([image.sum(dim=(0, 2)).argmax() for image in still.images])
-    assert (rows - before).float().std() > 1
-
-
-def test_fewer_test_images_are_the_same_ones_for_all_seeds():
-    one, two = (load_dataset(replace(TINY, test_limit=50, seed=seed)).test for seed in (1, 2))
-    assert len(one) == 50
-    assert one.images.equal(two.images)
-    assert len(load_dataset(replace(TINY, test_limit=5000)).test) == 359
+from capsnet.training.setup import specify
 
 
 def test_held_out_images_of_pairs_cannot_be_moved():

@@ -4,7 +4,7 @@ Dead capsules: Mitterreiter, Koch, Giesen, Laue, "Why Capsule Neural Networks Do
 Parse-Tree Assumption", AAAI 2023.
 """
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import nn
@@ -13,6 +13,8 @@ from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Histogram, Share, histogram, rounded, wilson
 from capsnet.analysis.watch import watch
 from capsnet.data import ImageData
+from capsnet.errors import UserError
+from capsnet.losses.class_loss import LOSS_TARGETS
 
 _BINS = 40
 
@@ -45,8 +47,9 @@ class CapsuleStatistics(TypedDict):
     absent: Histogram
     present_mean: float
     absent_mean: float | None
-    short: Share
-    long: Share
+    targets: NotRequired[list[float] | None]
+    short: Share | None
+    long: Share | None
 
 
 @torch.no_grad()
@@ -57,7 +60,12 @@ def measure_capsules(model: nn.Module, data: ImageData, *, threshold: float = 0.
         model: a capsule network.
         data: images.
         threshold: a capsule that is never longer is called dead.
+
+    Raises:
+        UserError: a network without capsules.
     """
+    if getattr(model, "loss", "margin") == "cross-entropy":
+        raise UserError("the model has no capsules: its outputs are the probabilities of a softmax")
     all_lengths, largest, total = [], None, None
     for batch in watch(model, data):
         all_lengths.append(batch.output.lengths.cpu())
@@ -71,7 +79,11 @@ def measure_capsules(model: nn.Module, data: ImageData, *, threshold: float = 0.
     edges = torch.linspace(0, 1, _BINS + 1)
     absent_lengths = lengths[~present]
     dead_classes = (lengths.amax(dim=0) < threshold).nonzero()[:, 0].tolist()
-    long = (lengths.masked_fill(present, 0.0) > 0.1).any(dim=1)
+    targets = LOSS_TARGETS.get(getattr(model, "loss", "margin"))
+    short = long = None
+    if targets is not None:
+        short = wilson(int((lengths[present] < targets[0]).sum()), len(data))
+        long = wilson(int((lengths.masked_fill(present, 0.0) > targets[1]).any(dim=1).sum()), len(data))
     return {
         "threshold": threshold,
         "children": 0 if largest is None else len(largest),
@@ -83,8 +95,9 @@ def measure_capsules(model: nn.Module, data: ImageData, *, threshold: float = 0.
         "absent": histogram(absent_lengths, edges),
         "present_mean": float(lengths[present].mean()),
         "absent_mean": float(absent_lengths.mean()) if len(absent_lengths) else None,
-        "short": wilson(int((lengths[present] < 0.9).sum()), len(data)),
-        "long": wilson(int(long.sum()), len(data)),
+        "targets": None if targets is None else list(targets),
+        "short": short,
+        "long": long,
     }
 
 
@@ -99,10 +112,15 @@ def say_capsules(found: CapsuleStatistics) -> str:
     text += f"The capsule of the true class is {found['present_mean']:.2f} long on average"
     if found["absent_mean"] is not None:
         text += f", the others {found['absent_mean']:.2f}"
-    text += (
-        f"; {100 * found['short']['share']:.0f} % of the images stay below the 0.9 that the margin loss asks of the "
-        f"true class, in {100 * found['long']['share']:.0f} % another class exceeds 0.1."
-    )
+    targets, short, long = found.get("targets"), found["short"], found["long"]
+    if targets is not None and short is not None and long is not None:
+        text += (
+            f"; the margin loss trains the true class to {targets[0]:g}, which {100 * short['share']:.0f} % of the "
+            f"images do not reach"
+        )
+        if found["absent_mean"] is not None:
+            text += f", and the others to {targets[1]:g}, which another class exceeds in {100 * long['share']:.0f} %"
+    text += "."
     if found["dead_classes"]:
         text += f" Class capsules that are never active: {', '.join(found['dead_classes'])}."
     return text
@@ -115,8 +133,8 @@ ANALYSES.add(
         measure_capsules,
         say_capsules,
         "Dead means: never active on these images; with few images more look dead than are, and a small length can "
-        "still carry weight, as the transformation matrices may enlarge it. Lengths are trained towards 0.9 and 0.1; "
-        "they are no calibrated probabilities.",
+        "still carry weight, as the transformation matrices may enlarge it. "
+        "Lengths are not calibrated probabilities.",
         images=1000,
         quick_images=128,
         settings={"threshold": 0.01},

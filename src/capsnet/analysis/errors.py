@@ -1,6 +1,7 @@
 """Which images are wrong, how sure the network was, and whether the length of a capsule tells."""
 
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ class Mistake(TypedDict):
         predicted: class of the longest capsule.
         length: of the true class's capsule.
         longest: of the predicted class's capsule.
+        file: of the image, where images are files.
     """
 
     index: int
@@ -27,6 +29,7 @@ class Mistake(TypedDict):
     predicted: int
     length: float
     longest: float
+    file: NotRequired[str]
 
 
 class ErrorResults(TypedDict):
@@ -51,12 +54,15 @@ class ErrorResults(TypedDict):
     doubtful: list[Mistake]
 
 
-def find_errors(lengths: Float[Tensor, "m n"], labels: Int[Tensor, " m"], *, most: int = 100) -> ErrorResults:
+def find_errors(
+    lengths: Float[Tensor, "m n"], labels: Int[Tensor, " m"], *, files: Sequence[str] | None = None, most: int = 100
+) -> ErrorResults:
     """Sort the wrong and the doubtful images out of all.
 
     Args:
         lengths: of the class capsules.
         labels: true classes.
+        files: the file of each image, or None.
         most: how many of each are listed.
     """
     longest, predicted = lengths.max(dim=1)
@@ -78,10 +84,14 @@ def find_errors(lengths: Float[Tensor, "m n"], labels: Int[Tensor, " m"], *, mos
             rounded(true[chosen]),
             rounded(lengths[chosen, said[chosen]]),
         )
-        return [
+        rows: list[Mistake] = [
             {"index": index, "label": label, "predicted": guess, "length": length, "longest": best}
             for index, label, guess, length, best in zip(*columns, strict=True)
         ]
+        if files is not None:
+            for row in rows:
+                row["file"] = files[row["index"]]
+        return rows
 
     wrong, count = len(wrong_places), len(labels)
     both = 0 < wrong < count
@@ -105,7 +115,7 @@ def measure_errors(model: nn.Module, data: ImageData, *, most: int = 100) -> Err
         data: images.
         most: how many wrong and doubtful images are listed.
     """
-    return find_errors(find_lengths(model, view(model, data)), data.labels, most=most)
+    return find_errors(find_lengths(model, view(model, data)), data.labels, files=data.files, most=most)
 
 
 def say_errors(found: ErrorResults) -> str:
@@ -117,9 +127,9 @@ def say_errors(found: ErrorResults) -> str:
     )
     second, longer = found["second"], found["wrong_longest"]
     if second is not None and longer is not None:
-        text += f" In {second['count']:,} of them the true class is second; their longest capsule measures {longer:.2f}"
+        text += f" In {second['count']:,} of them the true class is second; the length of the winner is {longer:.2f}"
         if found["right_longest"] is not None:
-            text += f" on average, {found['right_longest']:.2f} where the answer is right"
+            text += f" on average, {found['right_longest']:.2f} where the answer is correct"
         text += "."
     if found["surer_when_right"] is not None:
         text += (

@@ -156,7 +156,7 @@ ANALYSES.add(
         say_robustness,
         "Curves hold for these changes and this data set. They show how this network generalises, not that capsules "
         "are the reason: compare with another network of the same accuracy on unchanged images, trained with the same "
-        "shifts. A digit turned far may be another digit to people, too.",
+        "shifts. An image changed far may show another class to people, too.",
         images=500,
         quick_images=40,
         settings={

@@ -1,5 +1,6 @@
 """`capsnet data`."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +11,21 @@ from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
 from capsnet.data import Dataset, load_data
 from capsnet.data.examples import example_images
+from capsnet.data.formats import printable_name
+from capsnet.data.survey import Spread, Survey, listed
 from capsnet.errors import UserError
 from capsnet.runs.files import write_bytes
 
 _SHADES = " ░▒▓█"
+_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Data:
     """Count the images of a data set, draw a histogram of its classes and show samples.
+
+    Of a folder it also reports sizes, modes, copies, files that cannot be read, small and uneven classes, and which
+    images are the test split.
 
     Examples:
       capsnet data mnist --figure mnist.png
@@ -26,13 +33,15 @@ class Data:
     """
 
     name: tyro.conf.Positional[str]
-    """A data set (capsnet list data), or a folder with a folder of images for each class."""
+    """A data set (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
     data_dir: Path | None = None
     """Folder that holds named data sets."""
     image_size: int = 32
     """Side to which one's own images are scaled."""
     skip_unreadable: bool = False
-    """Leave out files of an image folder that are no images."""
+    """Leave out files of an image folder that are no images; they are named."""
+    pixel_range: tuple[float, float] | None = None
+    """Values that become black and white, of images of more than 8 bits (default: decided once for all)."""
     figure: Path | None = None
     """Draw the histogram and samples into this PNG file."""
     json: bool = False
@@ -49,6 +58,7 @@ def main(args: list[str]) -> None:
         data_dir=options.data_dir,
         image_size=options.image_size,
         skip_unreadable=options.skip_unreadable,
+        pixel_range=options.pixel_range,
     )
     if options.figure is not None:
         from capsnet.figures.data import draw_data
@@ -70,7 +80,14 @@ def _counts(dataset: Dataset) -> dict[str, object]:
         "class_names": list(dataset.train.class_names),
         "train": dataset.train.counts(),
         "test": dataset.test.counts(),
+        "notes": list(dataset.notes),
     }
+    if dataset.validation is not None:
+        counts["validation"] = dataset.validation.counts()
+    if dataset.pixel_range is not None:
+        counts["pixel_range"] = list(dataset.pixel_range)
+    if dataset.survey is not None:
+        counts["survey"] = dataclasses.asdict(dataset.survey)
     if dataset.pairing is not None:
         counts["test_pairs"] = len(dataset.test) * dataset.pairing.pairs_per_digit
     return counts
@@ -78,23 +95,60 @@ def _counts(dataset: Dataset) -> dict[str, object]:
 
 def _print(dataset: Dataset) -> None:
     print(_describe(dataset) + "\n")
-    rows = list(zip(dataset.train.class_names, dataset.train.counts(), dataset.test.counts(), strict=True))
-    width = max(5, *(len(name) for name, _, _ in rows))
-    most = max(train for _, train, _ in rows)
-    print(f"{'class':{width}}  {'train':>7}  {'test':>7}")
-    for name, train, test in rows:
-        print(f"{name:{width}}  {train:>7,}  {test:>7,}  {bar(train / most)}")
+    names, train = dataset.train.class_names, dataset.train.counts()
+    columns = {"train": train, "validation": None, "test": dataset.test.counts()}
+    if dataset.validation is not None:
+        columns["validation"] = dataset.validation.counts()
+    given = {title: counts for title, counts in columns.items() if counts is not None}
+    width = max(5, *map(len, names))
+    wide = {title: max(len(title), 7) for title in given}
+    print("  ".join([f"{'class':{width}}", *(f"{title:>{wide[title]}}" for title in given)]))
+    for label, name in enumerate(names):
+        numbers = [f"{counts[label]:>{wide[title]},}" for title, counts in given.items()]
+        print("  ".join([f"{name:{width}}", *numbers, bar(train[label] / max(train))]))
     print()
     print(_samples(dataset))
+    if dataset.survey is not None:
+        print("\n" + "\n".join(_describe_files(dataset.survey)))
+    if dataset.notes:
+        print("\n" + "\n".join(dataset.notes))
+
+
+def _describe_files(survey: Survey) -> list[str]:
+    """Lines about the files of a folder."""
+    modes = ", ".join(f"{mode} {count:,}" for mode, count in survey.modes.items())
+    lines = [
+        f"width   {_range(survey.width)} pixels",
+        f"height  {_range(survey.height)} pixels",
+        f"aspect  {_range(survey.aspect)} (width divided by height)",
+        f"modes   {modes}",
+    ]
+    if survey.copies:
+        copies = sum(len(group) - 1 for group in survey.copies)
+        examples = printable_name(listed([" = ".join(group) for group in survey.copies]))
+        lines.append(f"copies  {copies:,} files equal another one: {examples}")
+    if survey.left_out:
+        lines.append(f"left out  {len(survey.left_out):,} files that cannot be read:")
+        lines += [f"  {reason}" for reason in survey.left_out[:_NAMED]]
+        if len(survey.left_out) > _NAMED:
+            lines.append(f"  and {len(survey.left_out) - _NAMED:,} more")
+    return lines
+
+
+def _range(spread: Spread) -> str:
+    low, middle, high = (f"{round(value, 2):,.6g}" for value in (spread.low, spread.median, spread.high))
+    return f"{low} to {high}, median {middle}"
 
 
 def _describe(dataset: Dataset) -> str:
     shape = "x".join(map(str, dataset.input_shape))
     sizes = f"{shape} (channels x height x width)"
+    name = printable_name(dataset.name)
     if dataset.pairing is None:
-        return f"{dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images, {sizes}"
+        held_out = f", {len(dataset.validation):,} validation" if dataset.validation is not None else ""
+        return f"{name}: {len(dataset.train):,} training{held_out} and {len(dataset.test):,} test images, {sizes}"
     return (
-        f"{dataset.name}: pairs of {len(dataset.train):,} training digits, drawn anew for each batch, and "
+        f"{name}: pairs of {len(dataset.train):,} training digits, drawn anew for each batch, and "
         f"{len(dataset.test) * dataset.pairing.pairs_per_digit:,} test pairs of {len(dataset.test):,} digits, {sizes}"
     )
 

@@ -1,20 +1,25 @@
 """`capsnet evaluate`."""
 
+import csv
+import io
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import tyro
+from torch import nn
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
-from capsnet.data import Dataset
 from capsnet.errors import UserError
-from capsnet.inference import Evaluation, evaluate
-from capsnet.inference.evaluate import load_data_for
+from capsnet.inference import Evaluation
+from capsnet.inference.evaluate import evaluate_images
+from capsnet.inference.images import TestImages, find_images
 from capsnet.losses.class_loss import LOSS_WORDS
 from capsnet.models.ensemble import Ensemble
-from capsnet.runs import load
+from capsnet.runs import Run, load
+from capsnet.runs.files import write_text
 from capsnet.training.device import resolve_device
 
 
@@ -22,8 +27,11 @@ from capsnet.training.device import resolve_device
 class Evaluate:
     """Test a trained network on a data set, or several together: the lengths of their capsules are added.
 
+    Of a folder that the network was not trained on, all images are tested, prepared as capsnet predict does.
+
     Examples:
       capsnet evaluate runs/quickstart
+      capsnet evaluate runs/photos --data new-photos/ --csv answers.csv
       capsnet evaluate runs/quickstart/weights.safetensors --data mnist --json
       capsnet evaluate runs/cifar10-1 runs/cifar10-2 runs/cifar10-3
     """
@@ -31,9 +39,9 @@ class Evaluate:
     models: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders, weights files or names from capsnet list pretrained; several are tested together, as one network."""
     data: str | None = None
-    """Data set or folder; default: the one it was trained on."""
-    split: Literal["test", "train"] = "test"
-    """Which part of the data."""
+    """Data set or folder; default: the one it was trained on. Give its new place if that folder was moved."""
+    split: Literal["test", "validation", "train"] | None = None
+    """Which part of the data; default: test, and all images of a folder that the network was not trained on."""
     data_dir: Path | None = None
     """Folder that holds named data sets."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -42,6 +50,8 @@ class Evaluate:
     """Leave out files of an image folder that are no images."""
     pairs_per_digit: int = 0
     """Test pairs of each digit, of data that are pairs (0: as in training; the paper: 1000)."""
+    csv: Path | None = None
+    """Write file, label, prediction and lengths of each image of a folder into this CSV file."""
     json: bool = False
     """Print one JSON object."""
 
@@ -51,43 +61,87 @@ def main(args: list[str]) -> None:
     options = parse(Evaluate, args)
     if not options.models:
         raise UserError("no network given: capsnet evaluate takes a run folder or a weights file, or several")
+    if options.csv is not None and options.csv.exists():
+        raise UserError(f"{options.csv}: exists; give another --csv")
     members = [load(path) for path in options.models]
     model = (members[0] if len(members) == 1 else Ensemble(members)).to(resolve_device(options.device))
-    name = options.data or str(model.data)
-    dataset = load_data_for(model, name, data_dir=options.data_dir, skip_unreadable=options.skip_unreadable)
+    images = _find_images(model, options)
     if options.pairs_per_digit:
-        dataset = _with_pairs(dataset, options.pairs_per_digit)
-    result = evaluate(model, dataset, options.split)
+        images = _with_pairs(images, options.pairs_per_digit)
+    for note in images.notes:
+        print(f"capsnet: {note}", file=sys.stderr)
+    result = evaluate_images(model, images)
+    if options.csv is not None:
+        write_text(options.csv, _to_csv(result))
     if options.json:
         print_json(result.to_dict())
     else:
-        split = dataset.test if options.split == "test" else dataset.train
-        _print(result, split.class_names, LOSS_WORDS[getattr(members[0], "loss", "margin")])
+        _print(result, LOSS_WORDS[getattr(members[0], "loss", "margin")])
+        if options.csv is not None:
+            print(f"answers: {options.csv}")
 
 
-def _with_pairs(dataset: Dataset, count: int) -> Dataset:
-    if dataset.pairing is None:
-        raise UserError(f"--pairs-per-digit is for data that are pairs, {dataset.name} is single images")
-    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=count))
+def _find_images(model: nn.Module, options: Evaluate) -> TestImages:
+    run = Run.open(options.models[0]) if len(options.models) == 1 and options.models[0].is_dir() else None
+    return find_images(
+        model,
+        options.data,
+        options.split,
+        run=run,
+        data_dir=options.data_dir,
+        skip_unreadable=options.skip_unreadable,
+    )
 
 
-def _print(result: Evaluation, class_names: tuple[str, ...], loss: str) -> None:
+def _with_pairs(images: TestImages, count: int) -> TestImages:
+    if images.pairing is None:
+        raise UserError(f"--pairs-per-digit is for data that are pairs, {images.name} is single images")
+    return replace(images, pairing=replace(images.pairing, pairs_per_digit=count))
+
+
+def _to_csv(result: Evaluation) -> str:
+    """A row for each file: classes by name, lengths in the order of the model's classes, separated by spaces."""
+    if result.files is None or result.class_names is None:
+        raise UserError(f"--csv lists image files, {result.data} is not a folder of them")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "label", "prediction", "lengths"])
+    for row in result.files:
+        label, prediction = (result.class_names[k] for k in (row["label"], row["prediction"]))
+        writer.writerow([row["file"], label, prediction, " ".join(f"{length:.6g}" for length in row["lengths"])])
+    return text.getvalue()
+
+
+def _print(result: Evaluation, loss: str) -> None:
     low, high = result.error_interval
     pairs = result.digit_error_percent is not None
-    print(f"{result.data}, {result.split} split, {result.n:,} {result.noun}")
+    split = "all of its images" if result.split == "all" else f"{result.split} split"
+    print(f"{result.data}, {split}, {result.n:,} {result.noun}")
     print(f"error        {result.error_percent:.2f} %  (95 % interval {low:.2f} to {high:.2f} %)")
     if pairs:
         missed = result.digit_error_percent
         print(f"             a pair is right where both digits are found; single digits missed: {missed:.2f} %")
     print(f"accuracy     {result.accuracy:.4f}")
+    if result.is_uneven:
+        print(f"balanced     {result.balanced_accuracy:.4f}  (mean of the classes, whose counts differ widely)")
     print(f"{loss:11}  {result.margin_loss:.5f}")
     if result.reconstruction_mse is not None:
         decoded = "each digit's own" if pairs else "longest"
         print(f"pixel error  {result.reconstruction_mse:.5f}  (mean squared, {decoded} capsule decoded)")
-    wrong = [(sum(row) - row[k], sum(row)) for k, row in enumerate(result.confusion)]
-    width = max(len(name) for name in class_names)
-    worst = max((errors / max(count, 1) for errors, count in wrong), default=0.0)
+    _print_classes(result)
+
+
+def _print_classes(result: Evaluation) -> None:
+    names = result.class_names or tuple(map(str, range(len(result.confusion))))
+    rows = [
+        (name, sum(row) - row[k], sum(row)) for k, (name, row) in enumerate(zip(names, result.confusion, strict=True))
+    ]
+    present = [row for row in rows if row[2]]
+    width = max(len(name) for name, _, _ in present)
+    worst = max(errors / count for _, errors, count in present)
     print("wrong in each class")
-    for name, (errors, count) in zip(class_names, wrong, strict=False):
-        share = errors / max(count, 1) / worst if worst else 0.0
-        print(f"  {name:{width}}  {errors:>5} of {count:<6,} {bar(share)}")
+    for name, errors, count in present:
+        share = errors / count / worst if worst else 0.0
+        print(f"  {name:{width}}  {errors:>5} of {count:<6,} {bar(share)}".rstrip())
+    if len(present) < len(rows):
+        print(f"  no images of {', '.join(name for name, _, count in rows if not count)}")

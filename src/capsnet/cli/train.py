@@ -10,7 +10,7 @@ import tyro
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
-from capsnet.data import DATASETS
+from capsnet.data import DATASETS, locate_data
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.recipes import RECIPES
@@ -19,8 +19,8 @@ from capsnet.runs.config import Option
 from capsnet.start import return_memory
 from capsnet.training import train
 
-# what may change when a run goes on: how long, and on what
-_FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir"))
+# what may change when a run goes on: how long, on what, and where its data are
+_FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir", "data"))
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Train(RunConfig):
     """
 
     recipe: tyro.conf.Positional[str] = "quickstart"
-    """The recipe to start from (capsnet list recipes); for a folder of images own-images, where none is named."""
+    """The recipe to start from (capsnet list recipes); for images of your own own-images, where none is named."""
     model_options: Annotated[Mapping[str, Option], tyro.conf.Suppress] = dataclasses.field(default_factory=dict)
     option: tuple[str, ...] = ()
     """More arguments of the model, KEY=VALUE: --option routing_bias=true primary_scale=0.03125."""
@@ -57,7 +57,7 @@ def main(args: list[str]) -> None:
     named = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Train, args, _defaults(RECIPES.get(named).config))
     recipe = options.recipe
-    if "quickstart" not in args and recipe == "quickstart" and _is_folder(options.data):
+    if "quickstart" not in args and recipe == "quickstart" and _are_own_images(options.data):
         recipe = "own-images"
     if options.resume is not None:
         before = Run.open(options.resume).config
@@ -82,8 +82,9 @@ def main(args: list[str]) -> None:
         _print_result(run, options.report)
 
 
-def _is_folder(data: str) -> bool:
-    return data not in DATASETS and Path(data).is_dir()
+def _are_own_images(data: str) -> bool:
+    # of a folder or file its absolute path
+    return data not in DATASETS and Path(locate_data(data)).is_absolute()
 
 
 def _defaults(config: RunConfig) -> Train:
@@ -102,6 +103,11 @@ def _config(options: Train) -> RunConfig:
 def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
     if options.out is not None:
         raise UserError("--out and --resume exclude each other: a resumed run stays in its folder")
+    if before.data != after.data and (before.data in DATASETS or after.data in DATASETS):
+        raise UserError(
+            f"--data on --resume gives the new place of the run's own images: the run has {before.data!r}, got "
+            f"{after.data!r}; start a new run"
+        )
     for item in dataclasses.fields(RunConfig):
         old, new = getattr(before, item.name), getattr(after, item.name)
         if old != new and item.name not in _FREE_ON_RESUME:
@@ -130,6 +136,10 @@ def _print_result(run: Run, reported: bool) -> None:
     print(
         f"\ntest error {test.error_percent:.2f} % of {test.n:,} {test.noun} (95 % interval {low:.2f} to {high:.2f} %)"
     )
+    if test.is_uneven:
+        print(
+            f"balanced accuracy {test.balanced_accuracy:.4f}, accuracy {test.accuracy:.4f}: class sizes differ widely"
+        )
     level, validation = run.config.stop_at, result.get("validation")
     if validation is not None and validation["accuracy"] < level:
         print(f"--stop-at {level:g} was not reached: {validation['accuracy']:.4f} at best, whose weights are kept")

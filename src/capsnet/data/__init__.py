@@ -1,6 +1,7 @@
 """Data sets by name, and folders of one's own images."""
 
 from pathlib import Path
+from typing import Literal
 
 # the modules below register their data sets
 from capsnet.data import affnist as _affnist  # noqa: F401
@@ -20,30 +21,63 @@ from capsnet.errors import UserError
 
 
 def load_data(
-    name: str, *, data_dir: Path | None = None, image_size: int = 32, skip_unreadable: bool = False
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    image_size: int = 32,
+    skip_unreadable: bool = False,
+    pixel_range: tuple[float, float] | None = None,
 ) -> Dataset:
-    """Load a data set by name, or from a folder of class folders.
+    """Load a data set by name, from a folder of class folders, or from a file of arrays.
 
     Args:
-        name: a name in `DATASETS`, or a folder.
+        name: a name in `DATASETS`, a folder, or a `.npz` or `.csv` file.
         data_dir: where named data sets lie; see `capsnet.data.download`.
         image_size: side of the images of a folder.
         skip_unreadable: leave out files of a folder that are no images.
+        pixel_range: values that become 0 and 255, of images of more than 8 bits; None: decided once for all images.
 
     Raises:
-        UserError: neither a known name nor a folder, or files that fail a check.
+        UserError: neither a known name nor a folder or file, or files that fail a check.
     """
     if name in DATASETS:
         return DATASETS.get(name).load(data_dir)
-    if Path(name).is_dir():
+    path = Path(name)
+    kind = _kind_of(path)
+    if kind == "folder":
         from capsnet.data.folder import load_folder
 
-        return load_folder(Path(name), image_size=image_size, skip_unreadable=skip_unreadable)
+        return load_folder(path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range)
+    if kind == "file":
+        from capsnet.data.array_files import load_arrays
+
+        return load_arrays(path, pixel_range=pixel_range)
+    if len(path.parts) > 1 or path.suffix in (".npz", ".csv"):
+        raise UserError(f"{name}: no such folder or file; if it was moved, give its new place with --data")
     try:
         DATASETS.get(name)
     except UserError as fault:
-        raise UserError(f"{fault}, or a folder with a folder of images for each class") from None
+        raise UserError(
+            f"{fault}, or a folder with a folder of images for each class, or a .npz or .csv file"
+        ) from None
     raise AssertionError("unreachable")
 
 
-__all__ = ["DATASETS", "Dataset", "ImageData", "hold_out", "load_data"]
+def locate_data(name: str) -> str:
+    """The name of a data set that means the same from any working directory: of a folder or file, its absolute path.
+
+    Args:
+        name: as `load_data` takes it.
+    """
+    return str(Path(name).absolute()) if name not in DATASETS and _kind_of(Path(name)) else name
+
+
+def _kind_of(path: Path) -> Literal["folder", "file", ""]:
+    try:
+        return "folder" if path.is_dir() else "file" if path.exists() else ""
+    # a name that no file can have, such as one that is too long
+    except (OSError, ValueError):
+        return ""
+
+
+__all__ = ["DATASETS", "Dataset", "ImageData", "hold_out", "load_data", "locate_data"]

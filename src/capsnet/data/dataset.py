@@ -1,15 +1,18 @@
 """What a data set is: uint8 images, labels and class names, kept whole in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from jaxtyping import Int, UInt8
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from capsnet.data.holdout import hash_names, hold_out_by_hash
 from capsnet.data.pairs import Pairing
+from capsnet.data.survey import Survey
 from capsnet.errors import UserError
 from capsnet.registry import Registry
 
@@ -26,12 +29,15 @@ class ImageData:
         class_names: a name for each class.
         info: more about each image, or None; what its columns are is the data set's to say.
         files: the file of each image relative to the data set's folder, or None where images are not files.
+        keys: a hash of each image's content, by which images without files are held out; None: by a seeded draw.
+        notes: what a person should know of how these images were read, one sentence each.
 
     Shapes:
-        images `m c h w`, labels `m`, info `m k`.
+        images `m c h w`, labels `m`, info `m k`, keys `m`.
 
     Raises:
-        UserError: images and labels of different counts, no images, or a label without a class.
+        UserError: images that are not uint8 or not `m c h w`, images and labels of different counts, no images, or a
+            label without a class.
     """
 
     images: UInt8[Tensor, "m c h w"]
@@ -39,14 +45,27 @@ class ImageData:
     class_names: tuple[str, ...]
     info: Int[Tensor, "_ k"] | None = None
     files: tuple[str, ...] | None = None
+    keys: Int[Tensor, " _"] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8:
+            raise UserError(
+                f"images must be uint8 from 0 to 255, got {self.images.dtype}; Dataset.from_arrays scales other values"
+            )
+        if self.images.ndim != 4 or self.labels.ndim != 1:
+            raise UserError(
+                f"images must be m c h w and labels m, got shapes {tuple(self.images.shape)} and "
+                f"{tuple(self.labels.shape)}"
+            )
         if len(self.images) != len(self.labels):
             raise UserError(f"{len(self.images)} images but {len(self.labels)} labels; each image needs one label")
         if self.info is not None and len(self.info) != len(self.images):
             raise UserError(f"{len(self.images)} images but {len(self.info)} rows of info; each image needs one row")
         if self.files is not None and len(self.files) != len(self.images):
             raise UserError(f"{len(self.images)} images but {len(self.files)} file names; each image needs one")
+        if self.keys is not None and len(self.keys) != len(self.images):
+            raise UserError(f"{len(self.images)} images but {len(self.keys)} keys; each image needs one")
         if len(self.images) == 0:
             raise UserError("the data set holds no images")
         low, high = int(self.labels.min()), int(self.labels.max())
@@ -71,7 +90,10 @@ class ImageData:
         """The images at `indices`."""
         info = None if self.info is None else self.info[indices]
         files = None if self.files is None else tuple(self.files[k] for k in indices.tolist())
-        return replace(self, images=self.images[indices], labels=self.labels[indices], info=info, files=files)
+        keys = None if self.keys is None else self.keys[indices.to(self.keys.device)]
+        return replace(
+            self, images=self.images[indices], labels=self.labels[indices], info=info, files=files, keys=keys
+        )
 
     def counts(self) -> list[int]:
         """Number of images of each class."""
@@ -94,6 +116,7 @@ class Dataset:
         validation: images that the data set itself sets aside for validation; None: they are split from `train`.
         notes: what a person should know of how it was read, one sentence each: files left out, a split that was made.
         pixel_range: values that became 0 and 255, of images of more than 8 bits; None: they have 8 bits.
+        survey: of image files: their sizes, modes and copies; None: the images are not files.
     """
 
     name: str
@@ -105,6 +128,33 @@ class Dataset:
     validation: ImageData | None = None
     notes: tuple[str, ...] = ()
     pixel_range: tuple[float, float] | None = None
+    survey: Survey | None = None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: ArrayLike,
+        labels: ArrayLike,
+        class_names: Sequence[str] | None = None,
+        test: tuple[ArrayLike, ArrayLike] | None = None,
+        pixel_range: tuple[float, float] | None = None,
+    ) -> "Dataset":
+        """Make a data set of arrays or tensors; see `capsnet.data.arrays.make_dataset`.
+
+        Example:
+            >>> Dataset.from_arrays(x_train, y_train, test=(x_test, y_test))
+        """
+        # imported late: arrays are made into what this file defines
+        from capsnet.data.arrays import make_dataset
+
+        return make_dataset(images, labels, class_names, test=test, pixel_range=pixel_range)
+
+    @classmethod
+    def from_folder(cls, folder: Path | str, *, image_size: int = 32) -> "Dataset":
+        """Read a folder of class folders; see `capsnet.data.folder.load_folder`."""
+        from capsnet.data.folder import load_folder
+
+        return load_folder(Path(folder), image_size=image_size)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -137,26 +187,38 @@ DATASETS: Registry[Source] = Registry("data set")
 def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageData, ImageData | None]:
     """Split images off for validation, the same ones for the same seed.
 
+    Images that are files are held out by a hash of their names, images with keys by these, class by class: one more
+    image moves no other. Of other data sets the seed draws from all images alike, or class by class where a class
+    would otherwise lose its last image.
+
     Args:
         data: all training images.
         share: share of the images (below 1), or their number (1 and more); 0 for none.
-        seed: of the shuffle.
+        seed: of the split.
 
     Returns:
         What is left to train on, and what was held out (None for a share of 0).
 
     Raises:
-        UserError: a share that leaves nothing to train on.
+        UserError: a share that leaves nothing to train on, or no image of a class.
     """
     count = round(len(data) * share) if share < 1 else int(share)
     if share > 0:
         count = max(count, 1)
     if not 0 <= count < len(data):
         raise UserError(f"validation must leave images to train on, got {share:g} of {len(data)}; use a smaller share")
+    keys = data.keys if data.files is None else hash_names(data.files)
+    if keys is not None:
+        kept, held = hold_out_by_hash(keys, data.labels.cpu(), share, salt=f"validation {seed}")
+        return data.select(kept), data.select(held) if len(held) else None
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     if count == 0:
         return data, None
-    return data.select(order[count:].sort().values), data.select(order[:count].sort().values)
+    kept, held = order[count:].sort().values, order[:count].sort().values
+    if share < 1 and set(data.labels.tolist()) != set(data.labels[kept].tolist()):
+        # a class would have nothing to learn from: hold out of each class its share, and never its last image
+        kept, held = hold_out_by_hash(torch.arange(len(data)), data.labels.cpu(), count, salt=f"validation {seed}")
+    return data.select(kept), data.select(held)
 
 
 def split_by_class(labels: Int[Tensor, " m"], share: float, *, seed: int) -> tuple[Tensor, Tensor]:

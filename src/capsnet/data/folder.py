@@ -1,106 +1,262 @@
-"""One's own images: a folder for each class, `class/image.png`, of any size, grey or colour."""
+"""Folders of image files: `class/image.png`, of any size, grey or colour, with or without folders for the splits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
-from PIL import Image
+from jaxtyping import UInt8
+from torch import Tensor
 
-from capsnet.data.dataset import Dataset, ImageData, split_by_class
-from capsnet.data.images import open_image, prepare_image
+from capsnet.data.dataset import Dataset, ImageData, Preparation
+from capsnet.data.formats import printable_name
+from capsnet.data.holdout import hash_names, hold_out_by_hash
+from capsnet.data.images import ImageInfo, collect_notes
+from capsnet.data.inputs import Inputs
+from capsnet.data.layout import ClassFile, Layout, Split, find_layout
+from capsnet.data.pixels import decide_range
+from capsnet.data.reading import probe_files, read_files
+from capsnet.data.survey import Survey, describe_classes, find_copies, listed, make_survey
 from capsnet.errors import UserError
 
 _TEST_SHARE = 0.2
-_SPLIT_SEED = 0
-_SPLITS = ("train", "test")
-_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
 
 
-def load_folder(folder: Path, *, image_size: int = 32, skip_unreadable: bool = False) -> Dataset:
+def load_folder(
+    folder: Path,
+    *,
+    image_size: int = 32,
+    skip_unreadable: bool = False,
+    pixel_range: tuple[float, float] | None = None,
+) -> Dataset:
     """Load images from class folders, each scaled into a square with its aspect kept.
 
-    `folder/train/class/image.png` and `folder/test/class/image.png` keep their split; of a folder without them, a
-    fifth of each class is the test split, always the same images. All images are grey, or all are read as colour.
+    Folders `train`, `val` and `test` (and their longer names, in any case) above the class folders are the splits.
+    Without a test split, about a fifth of each class is held out as one, by a hash of each file's name: one more file
+    moves no other. All images are grey, or all are read as colour.
 
     Args:
-        folder: holds a folder for each class; files beside them and hidden ones are ignored.
+        folder: holds a folder for each class, or one for each split.
         image_size: side of the square in pixels.
-        skip_unreadable: leave out files that are no images, in place of an error.
+        skip_unreadable: leave out files that are no images, in place of an error; `notes` names them.
+        pixel_range: values that become 0 and 255, of files of more than 8 bits; None: decided once for all files.
 
     Raises:
-        UserError: no folder, fewer than two classes, a class without enough images, or an unreadable file.
+        UserError: no folder, fewer than two classes, splits that cannot be told from classes, a class without enough
+            images, or an unreadable file.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
     if image_size < 1:
-        raise UserError(f"--image-size must be at least 1, got {image_size}")
-    has_splits = all((folder / split).is_dir() for split in _SPLITS)
-    class_names = _class_names(folder / "train" if has_splits else folder)
-    roots = [folder / split for split in _SPLITS] if has_splits else [folder]
-    files = [_image_files(root, class_names) for root in roots]
-    files = [_readable(part, skip_unreadable) for part in files]
-    color = any(_is_color(path) for part in files for path, _ in part)
-    parts = [_read(part, class_names, image_size, color) for part, root in zip(files, roots, strict=True)]
-    for part, root in zip(parts, roots, strict=True):
-        _check_counts(part, root, 1 if has_splits else 2)
-    if has_splits:
-        return Dataset(str(folder), parts[0], parts[1])
-    train, test = split_by_class(parts[0].labels, _TEST_SHARE, seed=_SPLIT_SEED)
-    return Dataset(str(folder), parts[0].select(train), parts[0].select(test))
-
-
-def _class_names(root: Path) -> tuple[str, ...]:
-    names = tuple(sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")))
-    if not names:
-        raise UserError(f"{root}: holds no class folders; put the images of each class into a folder of its name")
-    if len(names) == 1:
-        raise UserError(f"{root}: holds one class folder, {names[0]!r}; at least two classes are needed")
-    return names
-
-
-def _image_files(root: Path, class_names: Sequence[str]) -> list[tuple[Path, int]]:
-    unknown = sorted({path.name for path in root.iterdir() if path.is_dir()} - set(class_names))
-    unknown = [name for name in unknown if not name.startswith(".")]
-    if unknown:
-        raise UserError(f"{root}: class {unknown[0]!r} has no training images")
-    return [
-        (path, label)
-        for label, name in enumerate(class_names)
-        for path in sorted((root / name).rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and path.name != "Thumbs.db"
+        raise UserError(f"image_size must be at least 1, got {image_size}")
+    layout = find_layout(folder)
+    files = [file for part in layout.splits.values() for file in part]
+    probed = _probe(folder, files)
+    pixel_range = pixel_range or decide_range(probed.infos)
+    shape = (3 if any(info.color for info in probed.infos) else 1, image_size, image_size)
+    read = _read(folder, probed, shape, "fit", pixel_range)
+    read.check(skip_unreadable)
+    parts = _split(layout, read)
+    survey = _survey(folder, read, parts)
+    notes = [
+        *layout.notes,
+        *read.notes(),
+        *_describe_range(pixel_range),
+        *_describe_test(layout, parts),
+        *describe_classes(layout.class_names, parts["train"].counts()),
+        *_describe_copies(survey),
     ]
+    return Dataset(
+        str(folder),
+        parts["train"],
+        parts["test"],
+        validation=parts.get("validation"),
+        notes=tuple(map(printable_name, notes)),
+        pixel_range=pixel_range,
+        survey=survey,
+    )
 
 
-def _readable(files: Sequence[tuple[Path, int]], skip: bool) -> list[tuple[Path, int]]:
-    """Check every file before any work is done; without `skip`, the first unreadable ones are named."""
-    good, bad = [], []
-    for path, label in files:
-        try:
-            if path.suffix.lower() not in _SUFFIXES:
-                raise UserError(f"{path}: is not an image file")
-            open_image(path, color=False)
-            good.append((path, label))
-        except UserError as fault:
-            bad.append(str(fault))
-    if bad and not skip:
-        more = f" (and {len(bad) - 1} more files)" if len(bad) > 1 else ""
-        raise UserError(f"{bad[0]}{more}; remove it, or leave out such files with --skip-unreadable")
-    return good
+def read_for_model(
+    folder: Path,
+    inputs: Inputs,
+    class_names: Sequence[str],
+    *,
+    preparation: Preparation = "fit",
+    skip_unreadable: bool = False,
+    split: Split | None = None,
+) -> ImageData:
+    """Read all labelled images of a folder as a trained model sees them, to test it.
+
+    Args:
+        folder: holds a folder for each class, or one for each split; any of the model's classes may be there.
+        inputs: of the model: images have its size, channels and range of values.
+        class_names: of the model, in the order of its labels.
+        preparation: of the model.
+        skip_unreadable: leave out files that are no images, in place of an error; `notes` names them.
+        split: images of this split only, where the folder has splits; None: of all.
+
+    Returns:
+        Images with the model's class names and labels, and their files.
+
+    Raises:
+        UserError: a folder without class folders, or without this split, a class that the model does not know, or an
+            unreadable file.
+    """
+    if split is not None and split not in get_args(Split):
+        raise UserError(f"split must be one of {', '.join(get_args(Split))}, got {split!r}")
+    layout = find_layout(folder, class_names=class_names)
+    if split is not None and layout.has_splits:
+        if split not in layout.splits:
+            raise UserError(f"{folder}: has no {split} split; it has {', '.join(layout.splits)}")
+        layout = replace(layout, splits={split: layout.splits[split]})
+    files = [file for part in layout.splits.values() for file in part]
+    read = _read(folder, _probe(folder, files), inputs.image_shape, preparation, inputs.pixel_range)
+    read.check(skip_unreadable)
+    if not read.files:
+        raise UserError(f"{folder}: holds no images in its class folders")
+    data = _image_data(read, range(len(read.files)), layout.class_names)
+    return replace(data, notes=tuple(map(printable_name, (*layout.notes, *read.notes()))))
 
 
-def _is_color(path: Path) -> bool:
-    with Image.open(path) as image:
-        return image.mode not in ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+@dataclass(frozen=True)
+class _Read:
+    """Files that can be read, and the faults of the others by name.
+
+    Args:
+        files: that can be read.
+        infos: of each of them.
+        images: of each of them, once they are decoded.
+        faults: of all other files.
+    """
+
+    files: list[ClassFile]
+    infos: list[ImageInfo]
+    images: list[UInt8[Tensor, "c h w"]]
+    faults: dict[str, str]
+
+    def check(self, skip_unreadable: bool) -> None:
+        """Refuse unreadable files, unless they are to be left out."""
+        if self.faults and not skip_unreadable:
+            more = f" (and {len(self.faults) - 1} more files)" if len(self.faults) > 1 else ""
+            first = next(iter(self.faults.values()))
+            raise UserError(f"{first}{more}; remove it, or leave out such files with --skip-unreadable")
+
+    def notes(self) -> list[str]:
+        """Sentences about files that were left out, and about those that need a remark."""
+        notes = []
+        if self.faults:
+            notes.append(f"{len(self.faults)} files that cannot be read were left out: {listed(list(self.faults))}.")
+        return notes + [f"{note}." for note in collect_notes(self.infos)]
 
 
-def _read(files: Sequence[tuple[Path, int]], class_names: tuple[str, ...], image_size: int, color: bool) -> ImageData:
-    shape = (3 if color else 1, image_size, image_size)
-    images = [prepare_image(path, shape, "fit") for path, _ in files]
-    labels = torch.tensor([label for _, label in files], dtype=torch.long)
-    return ImageData(torch.stack(images) if images else torch.empty(0, *shape, dtype=torch.uint8), labels, class_names)
+def _probe(folder: Path, files: Sequence[ClassFile]) -> _Read:
+    results = probe_files(folder, [file.name for file in files])
+    good = [(file, info) for file, info in zip(files, results, strict=True) if isinstance(info, ImageInfo)]
+    return _Read([file for file, _ in good], [info for _, info in good], [], _faults(files, results))
 
 
-def _check_counts(part: ImageData, root: Path, least: int) -> None:
-    for name, count in zip(part.class_names, part.counts(), strict=True):
+def _read(
+    folder: Path,
+    probed: _Read,
+    image_shape: tuple[int, int, int],
+    preparation: Preparation,
+    pixel_range: tuple[float, float] | None,
+) -> _Read:
+    names = [file.name for file in probed.files]
+    results = read_files(folder, names, image_shape, preparation, pixel_range=pixel_range)
+    good = [k for k, result in enumerate(results) if isinstance(result, Tensor)]
+    return _Read(
+        [probed.files[k] for k in good],
+        [probed.infos[k] for k in good],
+        [result for result in results if isinstance(result, Tensor)],
+        probed.faults | _faults(probed.files, results),
+    )
+
+
+def _faults(files: Sequence[ClassFile], results: Sequence[object]) -> dict[str, str]:
+    pairs = zip(files, results, strict=True)
+    return {file.name: str(result) for file, result in pairs if isinstance(result, UserError)}
+
+
+def _image_data(read: _Read, indices: Sequence[int], class_names: tuple[str, ...]) -> ImageData:
+    return ImageData(
+        torch.stack([read.images[k] for k in indices]),
+        torch.tensor([read.files[k].label for k in indices], dtype=torch.long),
+        class_names,
+        files=tuple(read.files[k].name for k in indices),
+    )
+
+
+def _split(layout: Layout, read: _Read) -> dict[Split, ImageData]:
+    """The images of each split; without a test split, part of the training images."""
+    positions = {file.name: k for k, file in enumerate(read.files)}
+    members: dict[Split, list[int]] = {
+        split: [positions[file.name] for file in files if file.name in positions]
+        for split, files in layout.splits.items()
+    }
+    least = 1 if "test" in members else 2
+    labels = torch.tensor([read.files[k].label for k in members["train"]], dtype=torch.long)
+    counts = torch.bincount(labels, minlength=len(layout.class_names)).tolist()
+    for name, count in zip(layout.class_names, counts, strict=True):
         if count < least:
-            raise UserError(f"{root / name}: holds {count} images, at least {least} are needed")
+            raise UserError(f"{layout.roots['train'] / name}: holds {count} images, at least {least} are needed")
+    for split, part in members.items():
+        if not part:
+            raise UserError(f"{layout.roots[split]}: holds no images in its class folders")
+    parts = {split: _image_data(read, part, layout.class_names) for split, part in members.items()}
+    if "test" not in parts:
+        # the name below the split's folder: photos/train and photos then hold out the same images
+        names = [str((layout.folder / read.files[k].name).relative_to(layout.roots["train"])) for k in members["train"]]
+        kept, held = hold_out_by_hash(hash_names(names), labels, _TEST_SHARE, salt="test")
+        parts["train"], parts["test"] = parts["train"].select(kept), parts["train"].select(held)
+    return parts
+
+
+def _survey(folder: Path, read: _Read, parts: dict[Split, ImageData]) -> Survey:
+    names = [file.name for file in read.files]
+    return make_survey(
+        [(info.width, info.height) for info in read.infos],
+        [info.mode for info in read.infos],
+        list(read.faults.values()),
+        find_copies(folder, names, torch.stack(read.images)),
+        {name: split for split, part in parts.items() for name in part.files or ()},
+        {file.name: file.label for file in read.files},
+    )
+
+
+def _describe_range(pixel_range: tuple[float, float] | None) -> list[str]:
+    if pixel_range is None:
+        return []
+    return [f"Pixel values of {pixel_range[0]:g} are read as black, of {pixel_range[1]:g} as white."]
+
+
+def _describe_test(layout: Layout, parts: dict[Split, ImageData]) -> list[str]:
+    notes = []
+    total = len(parts["train"]) + len(parts["test"])
+    if "test" not in layout.splits:
+        notes.append(
+            f"There is no test folder: {len(parts['test'])} of {total} images are held out as the test split, by a "
+            "hash of their names."
+        )
+    for split in ("validation", "test"):
+        if split in parts:
+            counts = zip(layout.class_names, parts[split].counts(), strict=True)
+            empty = [name for name, count in counts if count == 0]
+            if empty:
+                notes.append(f"The {split} split holds no images of {listed(empty)}.")
+    return notes
+
+
+def _describe_copies(survey: Survey) -> list[str]:
+    notes = []
+    across, unclear = survey.copies_across, survey.copies_of_classes
+    if across:
+        example = " = ".join(across[0][:3])
+        notes.append(
+            f"Images with copies in more than one split: {len(across)}, such as {example}; the test result may be "
+            "too good."
+        )
+    if unclear:
+        example = " = ".join(unclear[0][:3])
+        notes.append(f"Images with copies in more than one class: {len(unclear)}, such as {example}.")
+    return notes

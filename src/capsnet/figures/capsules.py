@@ -27,7 +27,9 @@ def draw_capsules(found: CapsuleStatistics, n: int) -> Figure:
             f"Left: each of the {found['children']:,} capsules below the classes, in the order of its largest length; "
             f"one that never exceeds {found['threshold']:g} is called dead. Right: "
         )
-    subtitle += "class capsules; the dashed lines are where the margin loss wants them."
+    subtitle += "class capsules."
+    if found.get("targets"):
+        subtitle += " Dashed: the lengths that the margin loss trains the true class and the others to."
     figure = new_figure(8.0, 2.9, "How long capsules get", subtitle)
     left = 4.6 if below else 0.75
     if below:
@@ -72,7 +74,7 @@ def _draw_classes(axes: Axes, found: CapsuleStatistics) -> None:
     for name, counts, color in kinds:
         if sum(counts["counts"]):
             _step(axes, counts, name, color)
-    for place in (0.1, 0.9):
+    for place in found.get("targets") or ():
         axes.axvline(place, color=GREY, linewidth=0.9, linestyle=(0, (3, 3)), zorder=0)
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)

@@ -1,6 +1,7 @@
 """The surest mistakes and the closest calls, with the two capsules in question and what they draw."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import cast
 
 import torch
@@ -11,12 +12,12 @@ from torch import Tensor, nn
 from capsnet.analysis.errors import ErrorResults, Mistake
 from capsnet.analysis.watch import read, view
 from capsnet.data import ImageData
-from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, class_label, new_figure, styled
+from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, class_label, new_figure, plain, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
 
 _COLUMNS, _WRONG, _DOUBTFUL = 6, 12, 6
-_STEP, _TALL = 1.23, 0.5
+_STEP, _TALL, _LABEL = 1.23, 0.5, 0.1
 
 
 @styled
@@ -38,10 +39,13 @@ def draw_errors(found: ErrorResults, model: nn.Module, data: ImageData) -> Figur
     if decoded:
         subtitle += (
             "Small pictures: what the decoder draws from the capsule of the true class (left) and the other (right). "
+            "A good picture from the shorter capsule: the pose was correct, and the other class was still longer. "
         )
     subtitle += "Bars: the lengths of the two capsules; blue: the true class."
     cell = 0.72 * min(1.0, data.image_shape[1] / data.image_shape[2])
-    row = cell + (_TALL if decoded else 0.0) + 0.7
+    # a line below each image for the name of its file
+    label = 0.0 if data.files is None else _LABEL
+    row = cell + label + (_TALL if decoded else 0.0) + 0.7
     rows = [-(-len(items) // _COLUMNS) for _, items in blocks]
     height = sum(rows) * row + 0.35 * len(blocks) + 0.1
     figure = new_figure(8.0, height, "What goes wrong", subtitle)
@@ -92,6 +96,11 @@ def _draw_one(
         color=ORANGE if wrong else INK,
         weight="bold" if wrong else "normal",
     )
+    if "file" in item:
+        # the folder of an image is its class
+        name = plain(PurePosixPath(item["file"]).name, 20)
+        axes.text(0.5, -0.04, name, transform=axes.transAxes, size=5.5, ha="center", va="top", color=GREY, gid="file")
+        bottom -= _LABEL
     if drawn is not None:
         small = _TALL * image.shape[3] / image.shape[2]
         middle = left + (_STEP - 0.15) / 2
@@ -121,7 +130,6 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "errors",
     _draw,
-    caption="An orange title is a mistake. Where the capsule of the true class draws the image well and was still "
-    "shorter, the network saw the right thing and believed the other.",
+    caption="An orange title marks a mistake. The closer the two bars, the less sure the answer was.",
     place=42,
 )

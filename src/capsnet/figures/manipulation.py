@@ -151,8 +151,8 @@ FIGURES.add(
     "manipulate",
     FigureKind(
         _drawings,
-        "What each dimension of a class capsule stands for: width, slant, thickness of a stroke, a part of the shape. "
-        "Nobody named them; the network found them because they help to draw.",
+        "What each dimension of a class capsule stands for. Nobody assigns a meaning to them; the network learns them "
+        "because they help to draw. Of digits they often are width, slant, or thickness of a stroke.",
         30,
     ),
 )

@@ -130,7 +130,7 @@ FIGURES.add(
     "reconstructions",
     FigureKind(
         _drawings,
-        "What a class capsule knows: 16 numbers for one image are enough to draw it again. An orange frame marks "
+        "What a class capsule knows: its pose alone is enough to draw the image again. An orange frame marks "
         "a wrong prediction, which is drawn as what it was taken for.",
         20,
     ),

@@ -15,7 +15,7 @@ from capsnet.errors import UserError
 from capsnet.figures.analyses import in_order
 from capsnet.figures.draw import plan, render, write_figure
 from capsnet.figures.page import PAGE, STYLE
-from capsnet.figures.sections import analysis_section, left_out_section
+from capsnet.figures.sections import analysis_section, left_out_section, mistakes_section
 from capsnet.figures.subject import FIGURES, Subject
 from capsnet.inference.evaluate import Evaluation
 from capsnet.losses.class_loss import LOSS_WORDS
@@ -98,6 +98,7 @@ def build_page(
         ),
         left_out_section(left_out or {}),
         _section("Errors of each class", _class_errors(run)),
+        _mistakes(run),
         _section("How to reproduce it", f"<pre>{escape(command(run.config))}</pre>{_recorded(run)}"),
         _section("Configuration", _table(_options(run.config))),
         _section("Environment", _table(run.environment() or {})),
@@ -125,6 +126,8 @@ def _headline(run: Run) -> str:
         f"test {test.noun}": f"{test.n:,}",
         LOSS_WORDS[model_loss(run.config.model, run.config.model_options)]: f"{test.margin_loss:.4f}",
     }
+    if test.is_uneven:
+        numbers["balanced accuracy (mean of the classes)"] = f"{100 * test.balanced_accuracy:.2f} %"
     if test.digit_error_percent is not None:
         numbers["single digits missed"] = f"{test.digit_error_percent:.2f} %"
     if test.reconstruction_mse is not None:
@@ -232,6 +235,13 @@ def _class_errors(run: Run) -> str:
         share = f"{100 * wrong / images:.2f} %" if images else "none"
         rows.append([name, f"{images:,}", f"{wrong:,}", share, taken])
     return _grid(["class", "images", "wrong", "error", "taken for"], rows)
+
+
+def _mistakes(run: Run) -> str:
+    result = run.evaluation()
+    if result is None:
+        return ""
+    return mistakes_section(result["test"].get("mistakes", []), _class_names(run, len(result["test"]["confusion"])))
 
 
 def _class_names(run: Run, count: int) -> Sequence[str]:

@@ -92,7 +92,6 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "robustness",
     _draw,
-    caption="Where a curve falls, the network no longer knows what it never saw in training. A capsule network is "
-    "meant to carry what it learned over to other poses; this is how far it does.",
+    caption="Where a curve falls, the network no longer recognises what it never saw in training.",
     place=60,
 )

@@ -77,7 +77,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "samples",
     _draw,
-    caption="Images that nobody wrote: poses drawn at random from what each class capsule says of its training images. "
+    caption="Synthetic images, decoded from poses sampled from a Gaussian fitted to each class. "
     "Blurred or broken ones lie where the capsule was never trained to decode.",
     place=32,
 )

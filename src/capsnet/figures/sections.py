@@ -1,9 +1,12 @@
 """The sections of a report that analyses fill: the number, the figure, and what one may conclude."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from capsnet.analysis import ANALYSES, Record
+from capsnet.runs.folder import FileResult
+
+_MOST_FILES = 50
 
 
 def analysis_section(record: Record, picture: str) -> str:
@@ -27,6 +30,33 @@ def analysis_section(record: Record, picture: str) -> str:
         f"<section>\n<h2>{title}</h2>\n<p>{says}</p>\n{picture}\n"
         f'<p class="caution"><strong>How far this goes.</strong> {escape(analysis.caution)}</p>\n'
         f'<p class="source">{escape(source)}.</p>\n</section>'
+    )
+
+
+def mistakes_section(mistakes: Sequence[FileResult], class_names: Sequence[str]) -> str:
+    """The files that were classified incorrectly, those that the network was surest of first.
+
+    Args:
+        mistakes: of the test split; an empty list gives no section.
+        class_names: of the model.
+    """
+    if not mistakes:
+        return ""
+    surest = sorted(mistakes, key=lambda row: -row["lengths"][row["prediction"]])
+    rows = []
+    for row in surest[:_MOST_FILES]:
+        lengths = [f"{row['lengths'][row[key]]:.3f}" for key in ("prediction", "label")]
+        cells = [row["file"], class_names[row["label"]], class_names[row["prediction"]], *lengths]
+        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    head = ("file", "true class", "predicted", "length of the predicted", "length of the true class")
+    more = len(mistakes) - len(rows)
+    rest = f"<p>And {more:,} more: capsnet evaluate RUN --csv FILE lists all files.</p>" if more else ""
+    return (
+        '<section>\n<h2>Files classified incorrectly</h2>\n<div class="scroll"><table><thead><tr>'
+        + "".join(f"<th>{name}</th>" for name in head)
+        + "</tr></thead><tbody>"
+        + "".join(rows)
+        + f"</tbody></table></div>{rest}\n</section>"
     )
 
 

@@ -171,7 +171,11 @@ def _draw_row(axes: Axes, row: list[Block]) -> None:
 
 def _shape_text(block: Block) -> str:
     if block.is_capsules:
-        return f"{block.shape[0]:,} capsules of {block.shape[1]} D"
+        count, dims = block.shape
+        # without a pose, or with one number for it, an output is only how active its class is
+        if dims < 2:
+            return f"{count:,} numbers" if dims else f"{count:,} activations"
+        return f"{count:,} capsules of {dims} D"
     return " × ".join(f"{side:,}" for side in block.shape)
 
 
@@ -206,7 +210,7 @@ def _draw_volume(axes: Axes, shape: tuple[int, ...], x: float, y: float, room: f
 def _draw_capsules(axes: Axes, shape: tuple[int, ...], x: float, y: float) -> float:
     """Capsules as columns of cells, one cell for each dimension; many of them are thinned out."""
     capsules, dims = shape
-    shown, cells = min(capsules, 12), min(dims, 16)
+    shown, cells = min(capsules, 12), min(max(dims, 1), 16)
     pitch, high = 0.085, 1.15 * cells / 16
     left, bottom = x - shown * pitch / 2, y - high / 2
     for column in range(shown):
@@ -228,7 +232,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "structure",
     _draw,
-    caption="The network: from pixels to feature maps, to many small capsules that vote, to one capsule for each "
-    "class, and back to pixels. Shapes are for one image.",
+    caption="The network, from the image to one output for each class, and the decoder where it has one. Shapes are "
+    "for one image.",
     place=60,
 )

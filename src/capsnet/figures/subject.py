@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -14,12 +13,13 @@ from torch import Tensor, nn
 from capsnet.analysis import Record, analyse
 from capsnet.analysis.record import analysis_path, choose, fingerprint, read_record, write_record
 from capsnet.capsules import Capsules
-from capsnet.data import Dataset, ImageData, load_data
+from capsnet.data import Dataset, ImageData
 from capsnet.data.pairs import Pairing, draw_pairs
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import Evaluation, match_classes, predict_batches
 from capsnet.inference.pair_metrics import find_pairs, match_found
 from capsnet.registry import Registry
+from capsnet.runs.data import load_dataset
 from capsnet.runs.folder import Run
 
 LOOK_AT = 1000
@@ -143,14 +143,10 @@ class Subject:
     @cached_property
     def _found(self) -> Dataset | UserError:
         # a failure is kept too: looking again may mean trying to download again
-        config = self.run.config
         if self._dataset is not None:
             return self._dataset
         try:
-            folder = Path(config.data_dir) if config.data_dir else None
-            return load_data(
-                config.data, data_dir=folder, image_size=config.image_size, skip_unreadable=config.skip_unreadable
-            )
+            return load_dataset(self.run.config)
         except UserError as fault:
             return fault
 

@@ -1,100 +1,28 @@
 """Evaluation of a model on a split, of single images or of pairs."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from math import prod, sqrt
+from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from capsnet.capsules import CapsNetOutput
-from capsnet.data import Dataset, ImageData, load_data
-from capsnet.data.inputs import Inputs
+from capsnet.data import Dataset, ImageData
 from capsnet.data.pairs import Pairing, fixed_pairs
-from capsnet.errors import UserError
+from capsnet.inference.evaluation import Evaluation as Evaluation
+from capsnet.inference.evaluation import wilson_interval as wilson_interval
+from capsnet.inference.images import TestImages, find_images
+from capsnet.inference.images import find_inputs as find_inputs
+from capsnet.inference.images import input_shape as input_shape
+from capsnet.inference.images import load_data_for as load_data_for
+from capsnet.inference.images import match_classes as match_classes
 from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss, each_label
-from capsnet.runs.folder import Run, SplitResult
+from capsnet.runs.folder import FileResult, Run
 
 _BATCH = 128
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a model does on a split.
-
-    Args:
-        data: name of the data set.
-        split: `"train"` or `"test"` or `"validation"`.
-        n: number of images.
-        accuracy: share of images whose longest capsule is that of their class.
-        margin_loss: mean over the images; of a model trained by another loss, that loss.
-        reconstruction_mse: mean squared error of a pixel, decoded from the longest capsule; None without a decoder.
-        confusion: rows are true classes, columns predicted ones.
-        digit_error_percent: of pairs only: share of single digits that were not found, in percent.
-
-    Of pairs, n counts pairs; accuracy is the share of pairs whose two digits are both found (exact pairs); the
-    reconstruction error is that of each digit, decoded from its own capsule; confusion counts single digits, two for
-    each pair.
-    """
-
-    data: str
-    split: str
-    n: int
-    accuracy: float
-    margin_loss: float
-    reconstruction_mse: float | None
-    confusion: list[list[int]]
-    digit_error_percent: float | None = None
-
-    @property
-    def error_percent(self) -> float:
-        """Share of wrong images, or of wrong pairs, in percent."""
-        return 100 * (1 - self.accuracy)
-
-    @property
-    def noun(self) -> str:
-        """What n counts: images or pairs."""
-        return "images" if self.digit_error_percent is None else "pairs"
-
-    @property
-    def error_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the error in percent."""
-        return wilson_interval(1 - self.accuracy, self.n)
-
-    @classmethod
-    def from_dict(cls, values: SplitResult) -> "Evaluation":
-        """Read what `to_dict` gives."""
-        return cls(**{name: value for name, value in values.items() if name != "error_percent"})  # type: ignore[arg-type]
-
-    def to_dict(self) -> SplitResult:
-        """The object that `capsnet evaluate --json` prints."""
-        values: SplitResult = {
-            "data": self.data,
-            "split": self.split,
-            "n": self.n,
-            "accuracy": self.accuracy,
-            "error_percent": round(self.error_percent, 6),
-            "margin_loss": self.margin_loss,
-            "reconstruction_mse": self.reconstruction_mse,
-            "confusion": self.confusion,
-        }
-        if self.digit_error_percent is not None:
-            values["digit_error_percent"] = self.digit_error_percent
-        return values
-
-
-def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval, in percent, of a share that was found among n.
-
-    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
-    """
-    z = 1.959964
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n**2))
-    return 100 * max(centre - half, 0.0), 100 * min(centre + half, 1.0)
 
 
 def predict_batches(
@@ -116,11 +44,14 @@ def evaluate_model(model: nn.Module, data: ImageData, *, name: str, split: str) 
     margin, error = torch.zeros((), device=device), torch.zeros((), device=device)
     confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
     has_decoder = getattr(model, "decoder", None) is not None
+    answers: list[torch.Tensor] = []
     for images, labels, output in predict_batches(model, data):
         margin += class_loss(model, output, labels).sum()
         if has_decoder:
             error += reconstruction_loss(model.reconstruct(output.capsules), images, reduction="sum")  # type: ignore[operator]
         confusion += torch.bincount(labels * classes + output.lengths.argmax(dim=1), minlength=classes * classes)
+        if data.files is not None:
+            answers.append(output.lengths.cpu())
     model.train(was_training)
     table = confusion.view(classes, classes)
     pixels = prod(input_shape(model))
@@ -132,6 +63,16 @@ def evaluate_model(model: nn.Module, data: ImageData, *, name: str, split: str) 
         margin_loss=float(margin) / len(data),
         reconstruction_mse=float(error) / len(data) / pixels if has_decoder else None,
         confusion=table.tolist(),
+        class_names=data.class_names,
+        files=None if data.files is None else _list_files(data.files, data.labels, torch.cat(answers)),
+    )
+
+
+def _list_files(files: Sequence[str], labels: torch.Tensor, lengths: torch.Tensor) -> tuple[FileResult, ...]:
+    rows = zip(files, labels.tolist(), lengths.argmax(dim=1).tolist(), lengths.tolist(), strict=True)
+    return tuple(
+        {"file": file, "label": label, "prediction": prediction, "lengths": row}
+        for file, label, prediction, row in rows
     )
 
 
@@ -165,6 +106,7 @@ def evaluate_pairs(model: nn.Module, data: ImageData, pairing: Pairing, *, name:
         margin_loss=float(margin) / count,
         reconstruction_mse=float(error) / count / 2 / prod(input_shape(model)) if has_decoder else None,
         confusion=table.tolist(),
+        class_names=data.class_names,
         digit_error_percent=round(100 * (1 - int(table.diagonal().sum()) / (2 * count)), 6),
     )
 
@@ -177,14 +119,19 @@ def evaluate_part(model: nn.Module, data: ImageData, pairing: Pairing | None, *,
 
 
 def evaluate(
-    model_or_run: nn.Module | Run, data: str | Path | Dataset, split: str = "test", *, data_dir: Path | None = None
+    model_or_run: nn.Module | Run,
+    data: str | Path | Dataset | None = None,
+    split: str | None = None,
+    *,
+    data_dir: Path | None = None,
 ) -> Evaluation:
     """Evaluate a model on a data set.
 
     Args:
         model_or_run: a model with `input_shape` and `class_names`, or a run.
-        data: a data set's name, a folder, or a data set.
-        split: `"test"` or `"train"`.
+        data: a data set's name, a folder, or a data set; None: what the model was trained on.
+        split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained on,
+            else the test split.
         data_dir: where named data sets lie.
 
     Raises:
@@ -193,63 +140,11 @@ def evaluate(
     Example:
         >>> evaluate(capsnet.load("runs/quickstart"), "digits").error_percent
     """
-    if split not in ("train", "test"):
-        raise UserError(f"split must be 'train' or 'test', got {split!r}")
+    run = model_or_run if isinstance(model_or_run, Run) else None
     model = model_or_run.load_model() if isinstance(model_or_run, Run) else model_or_run
-    dataset = data if isinstance(data, Dataset) else load_data_for(model, str(data), data_dir=data_dir)
-    chosen = dataset.test if split == "test" else dataset.train
-    part = match_classes(chosen, model, dataset.name, dataset.pairing)
-    return evaluate_part(model, part, dataset.pairing, name=dataset.name, split=split)
+    return evaluate_images(model, find_images(model, data, split, run=run, data_dir=data_dir))
 
 
-def load_data_for(
-    model: nn.Module, name: str, *, data_dir: Path | None = None, skip_unreadable: bool = False
-) -> Dataset:
-    """Load a data set for a model: a folder's images in the size that it wants, pairs as it was trained on them."""
-    _, height, width = find_inputs(model).image_shape
-    if height != width and Path(name).is_dir():
-        raise UserError(f"{name}: images of a folder are square, the model wants {height}x{width}")
-    dataset = load_data(name, data_dir=data_dir, image_size=height, skip_unreadable=skip_unreadable)
-    pairing: Pairing | None = getattr(model, "pairing", None)
-    return dataset if None in (dataset.pairing, pairing) else replace(dataset, pairing=pairing)
-
-
-def input_shape(model: nn.Module) -> tuple[int, int, int]:
-    """Channels, height and width of a model's input."""
-    channels, height, width = model.input_shape  # type: ignore[misc]
-    return channels, height, width
-
-
-def find_inputs(model: nn.Module) -> Inputs:
-    """How images become a model's inputs: as its weights file says, or whole with pixels in [0, 1]."""
-    inputs: Inputs | None = getattr(model, "inputs", None)
-    return inputs or Inputs(input_shape(model))
-
-
-def match_classes(data: ImageData, model: nn.Module, name: str, pairing: Pairing | None = None) -> ImageData:
-    """The data in the model's channels, with labels in the order of the model's class names.
-
-    Args:
-        data: images as they are stored.
-        model: with `class_names`.
-        name: of the data, for messages.
-        pairing: makes the model's inputs of the images, which are smaller by its padding.
-
-    Raises:
-        UserError: images of another size, or a class that the model does not know.
-    """
-    channels, height, width = find_inputs(model).image_shape
-    if pairing is not None:
-        height, width = height - 2 * pairing.padding, width - 2 * pairing.padding
-    images = data.images
-    if images.shape[1] == 1 and channels == 3:
-        images = images.expand(-1, 3, -1, -1)
-    if images.shape[1:] != (channels, height, width):
-        got, wanted = ("x".join(map(str, shape)) for shape in (data.image_shape, (channels, height, width)))
-        raise UserError(f"{name}: its images are {got} (channels x height x width), the model wants {wanted}")
-    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
-    unknown = [known for known in data.class_names if known not in names]
-    if unknown:
-        raise UserError(f"{name}: the model does not know the class {unknown[0]!r}; it knows {', '.join(names)}")
-    order = torch.tensor([names.index(known) for known in data.class_names])
-    return ImageData(images, order[data.labels], names)
+def evaluate_images(model: nn.Module, images: TestImages) -> Evaluation:
+    """Evaluate a model on images that were found for it."""
+    return evaluate_part(model, images.data, images.pairing, name=images.name, split=images.split)

@@ -78,6 +78,10 @@ LOSS_WORDS: Mapping[str, str] = {
 """How each is called where a person reads it."""
 
 
+LOSS_TARGETS: Mapping[str, tuple[float, float]] = {"margin": (0.9, 0.1), "hard-margin": (0.95, 0.05)}
+"""Lengths that a loss trains the true class and the others towards, of the losses that have such lengths."""
+
+
 def class_loss(
     model: nn.Module, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None
 ) -> Float[Tensor, " b"]:

@@ -35,7 +35,7 @@ class RunConfig:
     recipe: str = "custom"
     """The recipe that this run started from."""
     data: str = "digits"
-    """Data set: a name (capsnet list data), or a folder with a folder of images for each class."""
+    """Data set: a name (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
     data_dir: str | None = None
     """Folder that holds named data sets; the default is $CAPSNET_DATA_DIR, then the cache, then a download."""
     image_size: int = 32
@@ -116,6 +116,8 @@ class RunConfig:
     """Move each image that is held out by up to so many pixels, once: validation on moved images."""
     stop_at: float = 0.0
     """End the run after the first epoch with this accuracy on validation, a share such as 0.99 (0: at its length)."""
+    balance: bool = False
+    """Draw the training images of an epoch from all classes equally often, for classes of very different sizes."""
     limit: int = 0
     """Use so many training images only (0: all)."""
     test_limit: int = 0

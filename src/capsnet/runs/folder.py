@@ -23,8 +23,17 @@ from capsnet.runs.typed import convert, read_json, read_typed
 from capsnet.runs.weights import load_weights
 
 
+class FileResult(TypedDict):
+    """What a model answered for an image file: indices of the true and the predicted class, and all lengths."""
+
+    file: str
+    label: int
+    prediction: int
+    lengths: list[float]
+
+
 class SplitResult(TypedDict):
-    """How a model did on a split: what `capsnet evaluate --json` prints."""
+    """How a model did on a split: what `capsnet evaluate --json` prints; `evaluation.json` lists `mistakes` only."""
 
     data: str
     split: str
@@ -34,7 +43,11 @@ class SplitResult(TypedDict):
     margin_loss: float
     reconstruction_mse: float | None
     confusion: list[list[int]]
+    balanced_accuracy: NotRequired[float]
     digit_error_percent: NotRequired[float]
+    class_names: NotRequired[list[str]]
+    files: NotRequired[list[FileResult]]
+    mistakes: NotRequired[list[FileResult]]
 
 
 class ValidationResult(TypedDict):

@@ -7,12 +7,12 @@ from typing import TypedDict
 
 from capsnet.inference.evaluate import evaluate
 from capsnet.models.ensemble import Ensemble
+from capsnet.runs.data import load_dataset
 from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run, SplitResult
 from capsnet.runs.weights import count_parameters
 from capsnet.studies.study import Task, Together
 from capsnet.training.device import resolve_device
-from capsnet.training.setup import load_dataset
 
 _FILE = "together.json"
 

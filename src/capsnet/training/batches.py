@@ -13,6 +13,7 @@ from capsnet.data import ImageData
 from capsnet.data.augment import draw_shifts
 from capsnet.data.inputs import Augmentation, Draws, Inputs
 from capsnet.data.pairs import Pairing, draw_partners, make_pairs
+from capsnet.errors import UserError
 
 
 class Batch(NamedTuple):
@@ -40,12 +41,26 @@ class Batches:
         inputs: how an image becomes an input.
         augmentation: how it is varied; of pairs, only the shift is used, one for each of the two.
         pairing: makes pairs, padded as it says; None: single images.
+        balance: draw an epoch from all classes equally often: an epoch is as long, repeats images of small classes
+            and leaves out some of large ones, others in each epoch.
+
+    Raises:
+        UserError: balance together with pairs.
     """
 
     def __init__(
-        self, data: ImageData, inputs: Inputs, augmentation: Augmentation, pairing: Pairing | None = None
+        self,
+        data: ImageData,
+        inputs: Inputs,
+        augmentation: Augmentation,
+        pairing: Pairing | None = None,
+        *,
+        balance: bool = False,
     ) -> None:
+        if balance and pairing is not None:
+            raise UserError("balance is for single images; the partners of pairs are drawn from all classes")
         self.data, self.inputs, self.augmentation, self.pairing = data, inputs, augmentation, pairing
+        self.balance = balance
 
     def __len__(self) -> int:
         return len(self.data)
@@ -58,7 +73,10 @@ class Batches:
         """
         device, count = self.data.images.device, len(self.data)
         generator = torch.Generator(device).manual_seed(seed * 1_000_003 + epoch)
-        order = torch.randperm(count, generator=generator, device=device)
+        if self.balance:
+            order = balanced_order(self.data.labels, epoch, generator)
+        else:
+            order = torch.randperm(count, generator=generator, device=device)
         if self.pairing is None:
             return order, self.augmentation.draw(count, self.inputs, generator)
         shift, partner_shift = (draw_shifts(count, self.augmentation.shift, generator) for _ in range(2))
@@ -81,6 +99,35 @@ class Batches:
         pixels = self.augmentation.vary(images, draws, self.inputs)
         inputs = self.inputs.normalize(pixels)
         return Batch(inputs, labels, (pixels / 255).clamp(0, 1) if self.inputs.standardize else inputs)
+
+
+def balanced_order(labels: Int[Tensor, " m"], epoch: int, generator: torch.Generator) -> Int[Tensor, " m"]:
+    """Draw as many images as there are, each class equally often, in a random order.
+
+    The images of a class are drawn without replacement until all were, and then again. Where the number of images is
+    no multiple of the number of classes, some classes have one image more, others in each epoch.
+
+    Args:
+        labels: of the images; classes without an image are left out.
+        epoch: its number.
+        generator: draws, on the device of the labels.
+
+    Shapes:
+        labels and result `m`.
+    """
+    classes, device = torch.bincount(labels).nonzero()[:, 0].tolist(), labels.device
+    each, extra = divmod(len(labels), len(classes))
+    drawn = []
+    for position, label in enumerate(classes):
+        members = (labels == label).nonzero()[:, 0]
+        count = each + ((position - epoch * extra) % len(classes) < extra)
+        rounds = [
+            members[torch.randperm(len(members), generator=generator, device=device)]
+            for _ in range(-(-count // len(members)))
+        ]
+        drawn.append(torch.cat([members[:0], *rounds])[:count])
+    chosen = torch.cat(drawn)
+    return chosen[torch.randperm(len(chosen), generator=generator, device=device)]
 
 
 def take(draws: Draws, part: slice) -> Draws:

@@ -1,6 +1,5 @@
 """What a run computes on: device, precision, memory, seed, and the record of it."""
 
-import os
 import platform
 import random
 import shlex
@@ -16,7 +15,8 @@ from torch import nn
 from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.layers import DenseCapsules
-from capsnet.runs.weights import count_parameters
+from capsnet.training.memory import available_memory as available_memory
+from capsnet.training.memory import memory_bound, parameter_memory, step_memory
 
 
 def resolve_device(name: str) -> torch.device:
@@ -57,45 +57,35 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def check_memory(model: nn.Module, batch_size: int, device: torch.device) -> None:
+def check_memory(model: nn.Module, batch_size: int, device: torch.device, precision: str = "fp32") -> None:
     """Refuse a network that would not fit, before anything of it is allocated.
 
     Args:
         model: on the meta device.
         batch_size: images in a step.
         device: where it would be trained.
+        precision: of the convolutions, `"fp32"` or `"bf16"`.
 
     Raises:
         UserError: it needs more than there is; the message names what makes it so large.
     """
-    # weights, gradients and Adam's two moments
-    parameters = 16 * count_parameters(model)
-    layers = [layer for layer in model.modules() if isinstance(layer, DenseCapsules)]
-    # votes, and about as much again twice over for routing and its gradient
-    votes = 12 * batch_size * sum(layer.num_children * layer.num_parents * layer.parent_dim for layer in layers)
-    needed, available = parameters + votes, available_memory(device)
+    available, parameters = available_memory(device), parameter_memory(model)
+    # measuring takes as long as a step: it is done only where the network might not fit
+    if memory_bound(model, batch_size) <= available:
+        return
+    needed = parameters if parameters > available else step_memory(model, batch_size, device, precision)
     if needed <= available:
         return
+    layers = [layer for layer in model.modules() if isinstance(layer, DenseCapsules)]
     largest = max(layers, key=lambda layer: layer.weight.numel(), default=None)
     sizes = "" if largest is None else f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes, "
-    remedy = "use smaller images (--image-size)" if parameters > available else "use a smaller --batch-size"
+    remedy = "use smaller images (image_size)" if parameters > available else "use a smaller batch_size"
+    parts = f"{parameters / 1e9:.1f} GB for weights, gradients and moments"
+    if needed > parameters:
+        parts += f" and {(needed - parameters) / 1e9:.1f} GB for a batch of {batch_size} images"
     raise UserError(
-        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}"
-        f"{parameters / 1e9:.1f} GB for parameters and {votes / 1e9:.1f} GB for the votes of {batch_size} images; "
-        f"{remedy}"
+        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}{parts}; {remedy}"
     )
-
-
-def available_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
 
 
 def describe_environment(device: torch.device, precision: str) -> dict[str, object]:

@@ -3,22 +3,24 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
 
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from capsnet.data import Dataset, ImageData
+from capsnet.data import Dataset, ImageData, locate_data
 from capsnet.data.inputs import Draws
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
 from capsnet.runs.built import as_built
 from capsnet.runs.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.runs.config import RunConfig
+from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import check_space, write_json, write_text
 from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
@@ -37,7 +39,7 @@ from capsnet.training.device import (
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.finite import FiniteCheck
 from capsnet.training.progress import Reporter
-from capsnet.training.setup import augmentation, load_dataset, specify, split_training
+from capsnet.training.setup import augmentation, specify
 from capsnet.training.step import Step
 from capsnet.training.stop import StopRequest, stop_on_signal
 from capsnet.training.tensorboard import TensorBoard
@@ -80,7 +82,8 @@ def train(
         >>> run = train(RunConfig(data="digits", epochs=1))
         >>> run.evaluation()["test"]["accuracy"]
     """
-    config = as_built(config)
+    # a folder given relative to this directory is the run's data from any other, too
+    config = as_built(replace(config, data=locate_data(config.data)))
     folder = Path(resume or out or new_folder(config.recipe))
     followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
     if resume is not None:
@@ -96,21 +99,27 @@ def _train(run: Run, followers: Callbacks, *, resumed: bool = False, numbered: b
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
     dataset = load_dataset(config)
-    training, validation = split_training(config, dataset.train)
+    # the range of a run is decided once: it stays when the run goes on and the folder has changed
+    config = replace(config, pixel_range=dataset.pixel_range or config.pixel_range)
+    training, validation = split_training(config, dataset)
     spec = specify(config, dataset)
     with on_meta():
-        check_memory(spec.build(), min(config.batch_size, len(training)), device)
+        check_memory(spec.build(), min(config.batch_size, len(training)), device, precision)
     seed_everything(config.seed)
     model = place_model(spec.build(), device)
     assert spec.inputs is not None
-    batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing)
+    batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing, balance=config.balance)
     lock = None
-    if not resumed:
+    if resumed:
+        run = Run(run.folder, config)
+    else:
         check_space(run.folder, _space(model, config))
         environment = describe_environment(device, precision)
         run, lock = create_locked(run.folder, config, environment, numbered=numbered)
         followers.folder = run.folder
     try:
+        for note in (*dataset.notes, *compare_splits(run, dataset, validation)):
+            print(f"capsnet: {note}", file=sys.stderr)
         job = Job(run, spec, model, batches, validation, device, precision, followers)
         if resumed:
             job.restore()
@@ -373,8 +382,8 @@ def _test(job: Job, dataset: Dataset) -> None:
     for part in (best, last):
         job.finite.evaluation(part.margin_loss, "test", job.state.step)
     result: RunResult = {
-        "test": best.to_dict(),
-        "test_last": last.to_dict(),
+        "test": best.to_record(),
+        "test_last": last.to_record(),
         "best_step": job.state.best_step,
         "step": job.state.step,
         "parameters": count_parameters(job.model),

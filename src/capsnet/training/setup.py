@@ -1,56 +1,14 @@
-"""What a run begins with: its data, the images it learns from and those held out, and what its model is."""
+"""What a run trains: its model, and how its training images are varied."""
 
 import dataclasses
-from dataclasses import replace
-from pathlib import Path
 
-import torch
-
-from capsnet.data import Dataset, ImageData, hold_out, load_data
-from capsnet.data.augment import draw_shifts, shift_images
+from capsnet.data import Dataset
 from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
 from capsnet.runs.built import built_options
 from capsnet.runs.config import RunConfig
 from capsnet.runs.weights import ModelSpec
-
-
-def load_dataset(config: RunConfig) -> Dataset:
-    """Load a run's data set; the test images are the same ones for every seed of the run.
-
-    Raises:
-        UserError: it cannot be found, or fails a check.
-    """
-    dataset = load_data(
-        config.data,
-        data_dir=Path(config.data_dir) if config.data_dir else None,
-        image_size=config.image_size,
-        skip_unreadable=config.skip_unreadable,
-    )
-    if 0 < config.test_limit < len(dataset.test):
-        dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - config.test_limit, seed=0)[0])
-    if dataset.pairing is None:
-        return dataset
-    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=config.pairs_per_digit))
-
-
-def split_training(config: RunConfig, data: ImageData) -> tuple[ImageData, ImageData | None]:
-    """Split a data set's training images into those that are learned from and those held out (None where none are).
-
-    Held out images are moved once, by numbers that the seed gives: a resumed run sees the same.
-
-    Raises:
-        UserError: nothing is left to train on.
-    """
-    training, validation = hold_out(data, config.validation, seed=config.seed)
-    if 0 < config.limit < len(training):
-        training, _ = hold_out(training, len(training) - config.limit, seed=config.seed + 1)
-    if validation is not None and config.validation_shift:
-        generator = torch.Generator().manual_seed(config.seed)
-        shifts = draw_shifts(len(validation), config.validation_shift, generator)
-        validation = replace(validation, images=shift_images(validation.images, shifts).contiguous())
-    return training, validation
 
 
 def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:

@@ -1,0 +1,123 @@
+"""Many image files become one tensor: each is decoded once, in parallel, and kept prepared in the user's cache."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from capsnet.data.dataset import Preparation
+from capsnet.data.images import SUFFIXES, ImageInfo, prepare_image, probe_image
+from capsnet.data.prepared import PreparedImages, file_keys
+from capsnet.errors import UserError
+
+Result = TypeVar("Result")
+_MOST_THREADS = 8
+
+
+def probe_files(folder: Path, names: Sequence[str]) -> list[ImageInfo | UserError]:
+    """What each file is, by its header; an error for a file that cannot be read.
+
+    Args:
+        folder: of the data set.
+        names: of the files, relative to it.
+    """
+    return _for_each(lambda name: _probe(folder / name), names, "checking images")
+
+
+def read_files(
+    folder: Path,
+    names: Sequence[str],
+    image_shape: tuple[int, int, int],
+    preparation: Preparation,
+    *,
+    pixel_range: tuple[float, float] | None = None,
+) -> list[UInt8[Tensor, "c h w"] | UserError]:
+    """Read each file as an image of this shape; an error for a file that cannot be read.
+
+    Args:
+        folder: of the data set.
+        names: of the files, relative to it.
+        image_shape: channels, height and width.
+        preparation: how a file becomes an image.
+        pixel_range: values that become 0 and 255, of files of more than 8 bits.
+    """
+    cache = PreparedImages(folder, image_shape, preparation, pixel_range)
+    keys, stored = file_keys(folder, names), cache.load()
+    missing = [name for name, key in zip(names, keys, strict=True) if key not in stored]
+    read = _for_each(
+        lambda name: prepare_image(folder / name, image_shape, preparation, pixel_range=pixel_range),
+        missing,
+        "reading images",
+    )
+    fresh = dict(zip(missing, read, strict=True))
+    results = [fresh[name] if name in fresh else stored[key] for name, key in zip(names, keys, strict=True)]
+    good = {key: image for key, image in zip(keys, results, strict=True) if isinstance(image, Tensor)}
+    if missing and good:
+        # other parts of the folder stay, what belongs to files that changed goes at last
+        others = {key: image for key, image in stored.items() if key not in good}
+        cache.save(good | (others if len(others) <= len(good) else {}))
+    return results
+
+
+def stack_images(images: Sequence[UInt8[Tensor, "c h w"]], image_shape: tuple[int, int, int]) -> Tensor:
+    """One tensor of images, also of none."""
+    return torch.stack(list(images)) if images else torch.empty(0, *image_shape, dtype=torch.uint8)
+
+
+def _probe(path: Path) -> ImageInfo:
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path}: is not an image file")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is not a regular file")
+    return probe_image(path)
+
+
+def _for_each(function: Callable[[str], Result], names: Sequence[str], description: str) -> list[Result | UserError]:
+    """Call a function for each name, on all cores: decoders run outside of the interpreter's lock."""
+
+    def call(name: str) -> Result | UserError:
+        try:
+            return function(name)
+        except UserError as fault:
+            return fault
+
+    executor = ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), _MOST_THREADS))
+    try:
+        with _Progress(description, len(names)) as progress:
+            results = []
+            for result in executor.map(call, names):
+                results.append(result)
+                progress.advance()
+            return results
+    finally:
+        # Ctrl-C ends at once, not after all files
+        executor.shutdown(cancel_futures=True)
+
+
+class _Progress:
+    """A bar on a terminal, which goes when it is full; nothing elsewhere."""
+
+    def __init__(self, description: str, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True, force_jupyter=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        hidden = not console.is_terminal
+        self._progress = Progress(*columns, console=console, transient=True, disable=hidden)
+        self._task = self._progress.add_task(description, total=total)
+
+    def __enter__(self) -> "_Progress":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def advance(self) -> None:
+        self._progress.advance(self._task)

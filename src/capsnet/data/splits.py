@@ -1,0 +1,93 @@
+"""Which images a run learned from, chose its weights by and is tested on: written into the run, compared later."""
+
+from collections.abc import Mapping, Sequence
+
+from capsnet.data.dataset import Dataset, ImageData
+from capsnet.data.survey import listed
+
+_PARTS = ("train", "validation", "test")
+
+
+def split_record(dataset: Dataset, validation: ImageData | None) -> dict[str, object]:
+    """The names of the images in each part, as JSON holds them.
+
+    Args:
+        dataset: of the run.
+        validation: images held out of its training images, or None.
+
+    Returns:
+        `data`, and for images that are files or have keys `train` (without `validation`), `validation` and `test`; of
+        other data sets, which a seed splits, the number of images in each.
+    """
+    validation = dataset.validation or validation
+    held = set(_names(validation) or ())
+    train = _names(dataset.train)
+    record: dict[str, object] = {
+        "data": dataset.name,
+        "counts": {
+            "train": len(dataset.train) - (len(validation) if validation and dataset.validation is None else 0),
+            "validation": len(validation) if validation else 0,
+            "test": len(dataset.test),
+        },
+    }
+    if train is not None:
+        record["train"] = [name for name in train if name not in held]
+        record["validation"] = sorted(held)
+        record["test"] = list(_names(dataset.test) or ())
+    return record
+
+
+def check_record(record: Mapping[str, object], dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
+    """Sentences about what changed in a data set since a record was made; none where nothing did.
+
+    Args:
+        record: of `split_record`, as read from JSON.
+        dataset: as it is today.
+        validation: images held out of its training images today, or None.
+    """
+    today = split_record(dataset, validation)
+    before, after = _parts_of(record), _parts_of(today)
+    if before is None or after is None:
+        counts = record.get("counts")
+        return (
+            () if counts == today["counts"] else (f"The parts of {dataset.name} held {counts}, now {today['counts']}.",)
+        )
+    old = {name: part for part, names in before.items() for name in names}
+    new = {name: part for part, names in after.items() for name in names}
+    gone, added = sorted(set(old) - set(new)), sorted(set(new) - set(old))
+    moved = sorted(name for name in set(old) & set(new) if old[name] != new[name])
+    notes = []
+    if gone:
+        notes.append(f"{len(gone)} images were removed or renamed since the run was made: {listed(gone)}.")
+    if added:
+        notes.append(f"{len(added)} images were added since the run was made: {listed(added)}.")
+    learned = [name for name in moved if new[name] == "test"]
+    if learned:
+        notes.append(f"{len(learned)} test images were in training or validation: {listed(learned)}.")
+    if other := [name for name in moved if new[name] != "test"]:
+        notes.append(f"{len(other)} images changed parts since the run was made: {listed(other)}.")
+    return tuple(notes)
+
+
+def learned_names(record: Mapping[str, object]) -> frozenset[str]:
+    """Names of the images that a run learned from or chose its weights by; none where the record has no names."""
+    parts = _parts_of(record) or {}
+    return frozenset(parts.get("train", ())) | frozenset(parts.get("validation", ()))
+
+
+def _names(data: ImageData | None) -> Sequence[str] | None:
+    if data is None:
+        return None
+    if data.files is not None:
+        return data.files
+    return None if data.keys is None else [f"{key & (2**64 - 1):016x}" for key in data.keys.tolist()]
+
+
+def _parts_of(record: Mapping[str, object]) -> dict[str, list[str]] | None:
+    parts = {}
+    for part in _PARTS:
+        names = record.get(part)
+        if not isinstance(names, list):
+            return None
+        parts[part] = [str(name) for name in names]
+    return parts

@@ -1,0 +1,143 @@
+"""What a person must know of a folder of images before training: sizes, modes, copies, small and uneven classes."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from capsnet.data.holdout import hash_images
+from capsnet.errors import UserError
+
+_SMALL, _UNEVEN, _NAMED = 5, 3, 5
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Smallest, median and largest value."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the image files of a folder are.
+
+    Args:
+        width: of the images in pixels.
+        height: of the images in pixels.
+        aspect: width divided by height.
+        modes: how many files there are of each mode, such as RGB or L.
+        left_out: files that cannot be read, with the reason.
+        copies: files of the same content, each group with names relative to the folder.
+        copies_across: the groups of these that lie in more than one split.
+        copies_of_classes: the groups of these that lie in more than one class.
+    """
+
+    width: Spread
+    height: Spread
+    aspect: Spread
+    modes: Mapping[str, int]
+    left_out: tuple[str, ...]
+    copies: tuple[tuple[str, ...], ...]
+    copies_across: tuple[tuple[str, ...], ...]
+    copies_of_classes: tuple[tuple[str, ...], ...]
+
+
+def make_survey(
+    sizes: Sequence[tuple[int, int]],
+    modes: Iterable[str],
+    left_out: Sequence[str],
+    copies: Sequence[tuple[str, ...]],
+    parts: Mapping[str, str],
+    labels: Mapping[str, int],
+) -> Survey:
+    """Sum up files.
+
+    Args:
+        sizes: width and height of each image.
+        modes: of each image.
+        left_out: files that cannot be read, with the reason.
+        copies: groups of files of the same content.
+        parts: the split of each file by its name.
+        labels: the class of each file by its name.
+    """
+    across = tuple(group for group in copies if len({parts[name] for name in group}) > 1)
+    return Survey(
+        _spread([width for width, _ in sizes]),
+        _spread([height for _, height in sizes]),
+        _spread([width / height for width, height in sizes]),
+        dict(Counter(modes).most_common()),
+        tuple(left_out),
+        tuple(copies),
+        across,
+        tuple(group for group in copies if len({labels[name] for name in group}) > 1),
+    )
+
+
+def find_copies(folder: Path, names: Sequence[str], images: UInt8[Tensor, "m c h w"]) -> tuple[tuple[str, ...], ...]:
+    """Groups of files with the same content.
+
+    Args:
+        folder: of the data set.
+        names: of the files, relative to it.
+        images: of the files as they were read; only files whose images and sizes are equal are compared.
+
+    Raises:
+        UserError: a file that has gone.
+    """
+    try:
+        alike: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for name, key in zip(names, hash_images(images).tolist(), strict=True):
+            alike[key, (folder / name).stat().st_size].append(name)
+        groups: dict[str, list[str]] = defaultdict(list)
+        for same in alike.values():
+            if len(same) > 1:
+                for name in same:
+                    groups[_digest(folder / name)].append(name)
+    except OSError as fault:
+        raise UserError(f"{fault.filename}: cannot be read ({fault.strerror})") from None
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def describe_classes(class_names: Sequence[str], counts: Sequence[int]) -> list[str]:
+    """Sentences about classes that have few training images, or many fewer than others."""
+    notes = []
+    small = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if 0 < count < _SMALL]
+    if small:
+        notes.append(f"Classes with fewer than {_SMALL} training images: {listed(small)}.")
+    empty = [name for name, count in zip(class_names, counts, strict=True) if count == 0]
+    if empty:
+        notes.append(f"Classes without training images: {listed(empty)}.")
+    least, most = min(filter(None, counts)), max(counts)
+    if most > _UNEVEN * least:
+        few, many = class_names[counts.index(least)], class_names[counts.index(most)]
+        notes.append(
+            f"Classes are uneven: {most} training images of {many}, {least} of {few}; accuracy favours large classes."
+        )
+    return notes
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first five names and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _spread(values: Sequence[int] | Sequence[float]) -> Spread:
+    return Spread(float(min(values)), float(median(values)), float(max(values)))
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

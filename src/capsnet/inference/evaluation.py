@@ -1,0 +1,136 @@
+"""The result of an evaluation: counts, shares, and what the model answered for each file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from capsnet.runs.folder import FileResult, SplitResult
+
+# counts of classes that differ by more than this make accuracy misleading
+_UNEVEN = 3
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a model does on a split.
+
+    Args:
+        data: name of the data set.
+        split: `"train"`, `"validation"` or `"test"`; `"all"` of a folder that the model was not trained on.
+        n: number of images.
+        accuracy: share of images whose longest capsule is that of their class.
+        margin_loss: mean over the images; of a model trained by another loss, that loss.
+        reconstruction_mse: mean squared error of a pixel, decoded from the longest capsule; None without a decoder.
+        confusion: rows are true classes, columns predicted ones.
+        digit_error_percent: of pairs only: share of single digits that were not found, in percent.
+        class_names: of the rows and columns of `confusion`; None in results of older versions.
+        files: what the model answered for each image file; None where images are not files.
+
+    Of pairs, n counts pairs; accuracy is the share of pairs whose two digits are both found (exact pairs); the
+    reconstruction error is that of each digit, decoded from its own capsule; confusion counts single digits, two for
+    each pair.
+    """
+
+    data: str
+    split: str
+    n: int
+    accuracy: float
+    margin_loss: float
+    reconstruction_mse: float | None
+    confusion: list[list[int]]
+    digit_error_percent: float | None = None
+    class_names: tuple[str, ...] | None = None
+    files: tuple[FileResult, ...] | None = None
+
+    @property
+    def error_percent(self) -> float:
+        """Share of wrong images, or of wrong pairs, in percent."""
+        return 100 * (1 - self.accuracy)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean over the classes that have images of the share that is correct; of pairs, of single digits."""
+        rows = [(row[label], sum(row)) for label, row in enumerate(self.confusion)]
+        recalls = [correct / count for correct, count in rows if count]
+        return sum(recalls) / len(recalls) if recalls else 0.0
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether the largest class has more than three times the images of the smallest that has any."""
+        return is_uneven([sum(row) for row in self.confusion])
+
+    @property
+    def noun(self) -> str:
+        """What n counts: images or pairs."""
+        return "images" if self.digit_error_percent is None else "pairs"
+
+    @property
+    def error_interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the error in percent."""
+        return wilson_interval(1 - self.accuracy, self.n)
+
+    @property
+    def mistakes(self) -> tuple[FileResult, ...] | None:
+        """The files that were classified incorrectly; None where images are not files."""
+        return None if self.files is None else tuple(row for row in self.files if row["label"] != row["prediction"])
+
+    @classmethod
+    def from_dict(cls, values: SplitResult) -> "Evaluation":
+        """Read what `to_dict` or `to_record` gives; a record lists no files."""
+        names, files = values.get("class_names"), values.get("files")
+        return cls(
+            data=values["data"],
+            split=values["split"],
+            n=values["n"],
+            accuracy=values["accuracy"],
+            margin_loss=values["margin_loss"],
+            reconstruction_mse=values["reconstruction_mse"],
+            confusion=values["confusion"],
+            digit_error_percent=values.get("digit_error_percent"),
+            class_names=None if names is None else tuple(names),
+            files=None if files is None else tuple(files),
+        )
+
+    def to_dict(self) -> SplitResult:
+        """The object that `capsnet evaluate --json` prints."""
+        values: SplitResult = {
+            "data": self.data,
+            "split": self.split,
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "error_percent": round(self.error_percent, 6),
+            "margin_loss": self.margin_loss,
+            "reconstruction_mse": self.reconstruction_mse,
+            "confusion": self.confusion,
+            "balanced_accuracy": self.balanced_accuracy,
+        }
+        if self.digit_error_percent is not None:
+            values["digit_error_percent"] = self.digit_error_percent
+        if self.files is not None and self.class_names is not None:
+            values["class_names"], values["files"] = list(self.class_names), list(self.files)
+        return values
+
+    def to_record(self) -> SplitResult:
+        """What `evaluation.json` of a run holds: of files, only the mistakes."""
+        values, mistakes = self.to_dict(), self.mistakes
+        if mistakes is not None:
+            del values["files"]
+            values["mistakes"] = list(mistakes)
+        return values
+
+
+def is_uneven(counts: Sequence[int]) -> bool:
+    """Whether one class has more than three times the images of another; classes without images do not count."""
+    present = [count for count in counts if count]
+    return bool(present) and max(present) > _UNEVEN * min(present)
+
+
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval, in percent, of a share that was found among n.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
+    """
+    z = 1.959964
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n**2))
+    return 100 * max(centre - half, 0.0), 100 * min(centre + half, 1.0)

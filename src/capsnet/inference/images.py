@@ -1,0 +1,213 @@
+"""Which images a model is tested on: a split of its own data, a named data set, or all of another folder."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from capsnet.data import DATASETS, Dataset, ImageData, load_data
+from capsnet.data.dataset import Preparation
+from capsnet.data.inputs import Inputs
+from capsnet.data.pairs import Pairing
+from capsnet.errors import UserError
+from capsnet.runs.data import load_dataset, split_training
+from capsnet.runs.folder import Run
+from capsnet.runs.splits import describe_changes, is_same_data, names_elsewhere, read_splits
+
+_SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class TestImages:
+    """What a model is tested on.
+
+    Args:
+        name: of the data set.
+        split: `"train"`, `"validation"` or `"test"`; `"all"` of a folder that the model was not trained on.
+        data: images in the model's channels, labels in the order of its classes.
+        pairing: makes pairs of them, or None.
+        notes: what a person should know, one sentence each.
+    """
+
+    name: str
+    split: str
+    data: ImageData
+    pairing: Pairing | None = None
+    notes: tuple[str, ...] = ()
+
+
+def find_images(
+    model: nn.Module,
+    data: str | Path | Dataset | None = None,
+    split: str | None = None,
+    *,
+    run: Run | None = None,
+    data_dir: Path | None = None,
+    skip_unreadable: bool = False,
+) -> TestImages:
+    """Find the images to test a model on.
+
+    Args:
+        model: with `input_shape` and `class_names`.
+        data: a data set's name, a folder, or a data set; None: what the model was trained on.
+        split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained
+            on, else the test split. The model's own folder is also known where it was moved.
+        run: the model's run, which knows what was held out.
+        data_dir: where named data sets lie.
+        skip_unreadable: leave out files of a folder that are no images.
+
+    Raises:
+        UserError: an unknown data set or split, or images or classes that are not the model's.
+    """
+    if split not in (None, *_SPLITS):
+        raise UserError(f"split must be one of {', '.join(_SPLITS)}, got {split!r}")
+    if isinstance(data, Dataset):
+        return _select(model, data, split or "test", data.validation)
+    own = str(getattr(model, "data", "")) if run is None else run.config.data
+    name = own if data is None else str(data)
+    if not name:
+        raise UserError("the model does not record what it was trained on; give data")
+    if name not in DATASETS and Path(name).is_dir():
+        if not _is_own(name, own, run):
+            return _foreign_images(model, Path(name), split, skip_unreadable=skip_unreadable)
+        if run is not None:
+            return _own_images(model, run, name, split or "test", skip_unreadable=skip_unreadable)
+    split = split or "test"
+    if split == "validation":
+        if run is None or name != own:
+            raise UserError("only a run folder records which images were held out for validation; give the run folder")
+        config = replace(run.config, data_dir=str(data_dir) if data_dir else run.config.data_dir)
+        dataset = load_dataset(config)
+        return _select(model, dataset, split, split_training(config, dataset)[1])
+    dataset = load_data_for(model, name, data_dir=data_dir, skip_unreadable=skip_unreadable)
+    return _select(model, dataset, split, None)
+
+
+def _is_own(name: str, own: str, run: Run | None) -> bool:
+    """Whether a folder is what the model was trained on, in its place or moved."""
+    if Path(name).resolve() == Path(own).resolve():
+        return True
+    splits = None if run is None else read_splits(run.folder)
+    return splits is not None and is_same_data(splits, Path(name))
+
+
+def _foreign_images(model: nn.Module, folder: Path, split: str | None, *, skip_unreadable: bool) -> TestImages:
+    """All images of a folder that the model was not trained on, or those of one of its split folders."""
+    # image files bring Pillow, which other data do not need
+    from capsnet.data.folder import read_for_model
+    from capsnet.data.layout import Split, find_layout
+
+    inputs, preparation = find_inputs(model), find_preparation(model)
+    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+    has_splits = find_layout(folder, class_names=names).has_splits
+    if split in ("train", "validation") and not has_splits:
+        raise UserError(f"{folder}: is not what the model was trained on, and has no {split} folder; leave split out")
+    chosen: Split | None = split if has_splits else None  # type: ignore[assignment]
+    data = read_for_model(folder, inputs, names, preparation=preparation, skip_unreadable=skip_unreadable, split=chosen)
+    channels, height, width = inputs.image_shape
+    which = f"all {len(data):,} images" if chosen is None else f"the {len(data):,} images of the {chosen} folder"
+    how = "cut out and centred as MNIST's digits were" if preparation == "digit" else "fitted into the frame"
+    note = (
+        f"{which} of {folder} are tested, prepared as capsnet predict does: {height}x{width}, "
+        f"{'grey' if channels == 1 else 'colour'}, {how}"
+    )
+    return TestImages(str(folder), chosen or "all", data, notes=(note, *data.notes))
+
+
+def _own_images(model: nn.Module, run: Run, name: str, split: str, *, skip_unreadable: bool) -> TestImages:
+    """A split of the folder that a run was trained on; images that were in another split then are left out."""
+    config = replace(
+        run.config,
+        data=name,
+        skip_unreadable=skip_unreadable or run.config.skip_unreadable,
+        pixel_range=find_inputs(model).pixel_range or run.config.pixel_range,
+    )
+    dataset = load_dataset(config)
+    training, validation = split_training(replace(config, validation_shift=0), dataset)
+    chosen = {"train": training, "validation": validation, "test": dataset.test}[split]
+    if chosen is None:
+        raise UserError(f"{run.folder}: held no images out for validation; its splits are train and test")
+    notes, record = list(dataset.notes), read_splits(run.folder)
+    if record is not None:
+        notes += describe_changes(record, dataset, validation)
+        elsewhere = names_elsewhere(record, split)
+        kept = [k for k, file in enumerate(chosen.files or ()) if file not in elsewhere]
+        if len(kept) < len(chosen):
+            notes.append(f"{len(chosen) - len(kept):,} images that were in another split then are left out.")
+            chosen = chosen.select(torch.tensor(kept, dtype=torch.long))
+    return TestImages(name, split, match_classes(chosen, model, name), notes=tuple(notes))
+
+
+def _select(model: nn.Module, dataset: Dataset, split: str, validation: ImageData | None) -> TestImages:
+    parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
+    chosen = parts[split]
+    if chosen is None:
+        raise UserError(f"{dataset.name} has no validation split; its splits are train and test")
+    data = match_classes(chosen, model, dataset.name, dataset.pairing)
+    return TestImages(dataset.name, split, data, dataset.pairing, dataset.notes)
+
+
+def load_data_for(
+    model: nn.Module, name: str, *, data_dir: Path | None = None, skip_unreadable: bool = False
+) -> Dataset:
+    """Load a data set for a model: a folder's images in the size that it wants, pairs as it was trained on them."""
+    _, height, width = find_inputs(model).image_shape
+    if height != width and Path(name).is_dir():
+        raise UserError(f"{name}: images of a folder are square, the model wants {height}x{width}")
+    dataset = load_data(
+        name,
+        data_dir=data_dir,
+        image_size=height,
+        skip_unreadable=skip_unreadable,
+        pixel_range=find_inputs(model).pixel_range,
+    )
+    pairing: Pairing | None = getattr(model, "pairing", None)
+    return dataset if None in (dataset.pairing, pairing) else replace(dataset, pairing=pairing)
+
+
+def input_shape(model: nn.Module) -> tuple[int, int, int]:
+    """Channels, height and width of a model's input."""
+    channels, height, width = model.input_shape  # type: ignore[misc]
+    return channels, height, width
+
+
+def find_inputs(model: nn.Module) -> Inputs:
+    """How images become a model's inputs: as its weights file says, or whole with pixels in [0, 1]."""
+    inputs: Inputs | None = getattr(model, "inputs", None)
+    return inputs or Inputs(input_shape(model))
+
+
+def find_preparation(model: nn.Module) -> Preparation:
+    """How image files become a model's images; `"fit"` where the model does not record it."""
+    preparation: Preparation = getattr(model, "preparation", "fit")
+    return preparation
+
+
+def match_classes(data: ImageData, model: nn.Module, name: str, pairing: Pairing | None = None) -> ImageData:
+    """The data in the model's channels, with labels in the order of the model's class names.
+
+    Args:
+        data: images as they are stored.
+        model: with `class_names`.
+        name: of the data, for messages.
+        pairing: makes the model's inputs of the images, which are smaller by its padding.
+
+    Raises:
+        UserError: images of another size, or a class that the model does not know.
+    """
+    channels, height, width = find_inputs(model).image_shape
+    if pairing is not None:
+        height, width = height - 2 * pairing.padding, width - 2 * pairing.padding
+    images = data.images
+    if images.shape[1] == 1 and channels == 3:
+        images = images.expand(-1, 3, -1, -1)
+    if images.shape[1:] != (channels, height, width):
+        got, wanted = ("x".join(map(str, shape)) for shape in (data.image_shape, (channels, height, width)))
+        raise UserError(f"{name}: its images are {got} (channels x height x width), the model wants {wanted}")
+    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+    unknown = [known for known in data.class_names if known not in names]
+    if unknown:
+        raise UserError(f"{name}: the model does not know the class {unknown[0]!r}; it knows {', '.join(names)}")
+    order = torch.tensor([names.index(known) for known in data.class_names], device=data.labels.device)
+    return replace(data, images=images, labels=order[data.labels], class_names=names)

@@ -1,0 +1,80 @@
+"""The data of a run: its data set, the images it learns from and those held out."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from capsnet.data import Dataset, ImageData, hold_out, load_data
+from capsnet.data.augment import draw_shifts, shift_images
+from capsnet.errors import UserError
+from capsnet.runs.config import RunConfig
+from capsnet.runs.folder import Run
+from capsnet.runs.splits import describe_changes, is_same_data, read_splits, write_splits
+
+
+def load_dataset(config: RunConfig) -> Dataset:
+    """Load a run's data set; the test images are the same ones for every seed of the run.
+
+    Raises:
+        UserError: it cannot be found, or fails a check.
+    """
+    dataset = load_data(
+        config.data,
+        data_dir=Path(config.data_dir) if config.data_dir else None,
+        image_size=config.image_size,
+        skip_unreadable=config.skip_unreadable,
+        pixel_range=config.pixel_range,
+    )
+    if 0 < config.test_limit < len(dataset.test):
+        dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - config.test_limit, seed=0)[0])
+    if dataset.pairing is None:
+        return dataset
+    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=config.pairs_per_digit))
+
+
+def split_training(config: RunConfig, dataset: Dataset) -> tuple[ImageData, ImageData | None]:
+    """The images that a run learns from, and those held out (None where none are).
+
+    Validation images of the data set's own are used as they are; otherwise they are held out of the training images.
+    They are moved once, by numbers that the seed gives: a resumed run uses the same.
+
+    Raises:
+        UserError: nothing is left to train on.
+    """
+    training, validation = dataset.train, dataset.validation
+    if not config.validation:
+        validation = None
+    elif validation is None:
+        training, validation = hold_out(dataset.train, config.validation, seed=config.seed)
+    if 0 < config.limit < len(training):
+        training, _ = hold_out(training, len(training) - config.limit, seed=config.seed + 1)
+    if validation is not None and config.validation_shift:
+        generator = torch.Generator().manual_seed(config.seed)
+        shifts = draw_shifts(len(validation), config.validation_shift, generator)
+        validation = replace(validation, images=shift_images(validation.images, shifts).contiguous())
+    return training, validation
+
+
+def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
+    """Sentences about what changed in a run's data since it began; a run that begins records its data here.
+
+    Raises:
+        UserError: a record that cannot be read or written, or a folder with other files than the run's.
+    """
+    record = read_splits(run.folder)
+    if record is None:
+        write_splits(run.folder, dataset, validation)
+        if dataset.train.files is None or not (run.folder / "last").exists():
+            return ()
+        return (
+            f"{run.folder} has no record of its images: an older capsnet held out others than are held out now, so the "
+            "run may be tested on images that it learned from; start a new run for a valid test.",
+        )
+    moved = record.get("data") != dataset.name
+    if moved and "sizes" in record and not is_same_data(record, Path(dataset.name)):
+        raise UserError(
+            f"{dataset.name}: does not hold the images of {run.folder}, which were in {record.get('data')}; "
+            "give the folder to which those were moved, or start a new run"
+        )
+    return describe_changes(record, dataset, validation)

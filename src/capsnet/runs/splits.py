@@ -1,0 +1,74 @@
+"""Which images a run trained on, validated on and tests on: `splits.json` in its folder."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from capsnet.data import Dataset, ImageData
+from capsnet.data.splits import check_record, split_record
+from capsnet.errors import UserError
+from capsnet.runs.files import write_json
+
+Splits = Mapping[str, object]
+
+_NAME, _VERSION = "splits.json", 1
+# a folder that holds this share of the recorded files is the same data set
+_SAME = 0.9
+
+
+def write_splits(run_folder: Path, dataset: Dataset, validation: ImageData | None) -> None:
+    """Write the record of a run's images; of files also their sizes, by which a moved folder is known again."""
+    record = {"format_version": _VERSION, **split_record(dataset, validation)}
+    parts = [part.files for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
+    files = [file for part in parts for file in part or ()]
+    if files:
+        record["sizes"] = {file: _size(Path(dataset.name) / file) for file in files}
+    write_json(run_folder / _NAME, record)
+
+
+def read_splits(run_folder: Path) -> Splits | None:
+    """Read the record of a run's images; None where it has none.
+
+    Raises:
+        UserError: a file that is not such a record.
+    """
+    path = run_folder / _NAME
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text())
+    except ValueError as fault:
+        raise UserError(f"{path}: is not JSON ({fault})") from None
+    version = record.get("format_version") if isinstance(record, dict) else None
+    if not isinstance(version, int):
+        raise UserError(f"{path}: is not the record of a run's images")
+    if version > _VERSION:
+        raise UserError(f"{path}: is from a newer capsnet (format {version}); upgrade capsnet")
+    return {str(key): value for key, value in record.items()}
+
+
+def describe_changes(splits: Splits, dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
+    """Sentences about how a data set differs from a run's record of it; none where it does not."""
+    return check_record(splits, dataset, validation)
+
+
+def is_same_data(splits: Splits, data_folder: Path) -> bool:
+    """Whether a folder holds the files that a run recorded: 90 % of them, by name and size."""
+    sizes = splits.get("sizes")
+    if not isinstance(sizes, dict) or not sizes:
+        return False
+    same = sum(1 for file, size in sizes.items() if _size(data_folder / str(file)) == size)
+    return same >= _SAME * len(sizes)
+
+
+def names_elsewhere(splits: Splits, split: str) -> frozenset[str]:
+    """Names of the images that the record has in other splits than this one."""
+    others = [splits.get(name) for name in ("train", "validation", "test") if name != split]
+    return frozenset(str(name) for names in others if isinstance(names, list) for name in names)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1

@@ -1,0 +1,160 @@
+"""The memory of a training step, from steps on a few images: fused kernels are measured where they would be used."""
+
+import gc
+import os
+import weakref
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from capsnet.capsules import CapsNetOutput
+from capsnet.layers import DenseCapsules
+from capsnet.losses import reconstruction_loss
+from capsnet.losses.class_loss import class_loss
+
+# a fused kernel may leave fewer images than the first number to the plain code
+_FEW, _MORE = 16, 32
+# bytes held for each number of an input, more than any network of this package takes beside its votes
+_BYTES_PER_NUMBER = 64 * 1024
+
+
+def memory_bound(model: nn.Module, batch_size: int) -> int:
+    """More than a step of this package's models takes, in bytes, from their sizes alone: every vote counts as stored.
+
+    Args:
+        model: on any device.
+        batch_size: images in a step.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, DenseCapsules)]
+    votes = sum(layer.num_children * layer.num_parents * layer.parent_dim for layer in layers)
+    numbers = torch.Size(model.input_shape).numel()  # type: ignore[arg-type]
+    return parameter_memory(model) + batch_size * (12 * votes + _BYTES_PER_NUMBER * numbers)
+
+
+def parameter_memory(model: nn.Module) -> int:
+    """Bytes of the weights, their gradients and Adam's two moments."""
+    return 16 * sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def step_memory(model: nn.Module, batch_size: int, device: torch.device, precision: str = "fp32") -> int:
+    """Bytes that a training step holds at its peak: weights, gradients, moments, and what lies between the layers.
+
+    The forward and backward pass of 16 and of 32 images give what each image adds. They are run where 32 times what
+    one image takes fits into half of what is free; else that number is the answer. Not counted: what libraries take
+    for themselves, and the training images.
+
+    Args:
+        model: on the meta device; it is not changed.
+        batch_size: images in a step.
+        device: where it would be trained.
+        precision: of the convolutions, `"fp32"` or `"bf16"`.
+    """
+    moments = parameter_memory(model) // 2
+    one = _measure(model, 1, device, precision)
+    each = one - moments // 2
+    if batch_size == 1 or one + (_MORE - 1) * each > available_memory(device) // 2:
+        return moments + one + (batch_size - 1) * each
+    few = _measure(model, min(batch_size, _FEW), device, precision)
+    if batch_size <= _FEW:
+        return moments + few
+    more = _measure(model, _MORE, device, precision)
+    return moments + few + (batch_size - _FEW) * max(more - few, 0) // (_MORE - _FEW)
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that are free on a device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
+
+
+def _measure(model: nn.Module, batch_size: int, device: torch.device, precision: str) -> int:
+    """Bytes of weights, gradients and everything between, at the peak of a forward and backward pass."""
+    gc.collect()
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        _run(model, batch_size, device, precision)
+        highest: int = torch.cuda.max_memory_allocated(device) - before
+        return highest
+    threads = torch.get_num_threads()
+    # the tensors of other threads would not be counted
+    torch.set_num_threads(1)
+    try:
+        with _Peak() as peak:
+            _run(model, batch_size, device, precision)
+    finally:
+        torch.set_num_threads(threads)
+    return int(peak.highest)
+
+
+def _run(model: nn.Module, batch_size: int, device: torch.device, precision: str) -> None:
+    forward = _Forward(model)
+    tensors = {
+        name: torch.full_like(tensor, 0.01 if tensor.is_floating_point() else 0, device=device).requires_grad_(
+            tensor.requires_grad
+        )
+        for name, tensor in [*forward.named_parameters(), *forward.named_buffers()]
+    }
+    images = torch.full((batch_size, *model.input_shape), 0.5, device=device)  # type: ignore[misc]
+    labels = torch.zeros(batch_size, dtype=torch.long, device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        loss: Tensor = torch.func.functional_call(forward, tensors, (images, labels))
+    loss.backward()  # type: ignore[no-untyped-call]
+
+
+class _Forward(nn.Module):
+    """The loss of a batch, as training computes it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        output: CapsNetOutput = self.model(images)
+        loss = class_loss(self.model, output, labels).mean()
+        if getattr(self.model, "decoder", None) is not None:
+            drawn: Tensor = self.model.reconstruct(output.capsules, labels)  # type: ignore[operator]
+            loss = loss + reconstruction_loss(drawn, images)
+        return loss
+
+
+class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the bytes of all tensors that are alive, and keeps the highest sum."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = self.highest = 0
+        self._known: set[int] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # otherwise the first operation imports torch's compiler, which takes seconds
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(tensor, Tensor):
+                self._count(tensor.untyped_storage())
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._known:
+            self._known.add(key)
+            self.bytes += size
+            self.highest = max(self.highest, self.bytes)
+            weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.bytes -= size
