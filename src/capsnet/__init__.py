@@ -10,6 +10,7 @@ with collecting_later():
 
 from capsnet import functional, layers, losses, routing
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+from capsnet.data import Dataset
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation, evaluate
 from capsnet.models import create_model, list_models
@@ -30,6 +31,7 @@ __all__ = [
     "Callback",
     "CapsNetOutput",
     "Capsules",
+    "Dataset",
     "Evaluation",
     "RoutingOutput",
     "Run",

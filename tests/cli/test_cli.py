@@ -219,7 +219,7 @@ BAD = {
     "predict RUN": "no image files given",
     "predict RUN /nothing.png": "no such file",
     "predict RUN RUN": "is a folder",
-    "evaluate RUN --data PHOTOS": "the model wants 1x28x28",
+    "evaluate RUN --data PHOTOS": "unknown class 'blue sky'",
     "list model": "did you mean 'models'",
     "show capsnett": "did you mean 'capsnet'",
     "data PHOTOS/rose": "holds no class folders",

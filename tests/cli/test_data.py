@@ -1,11 +1,17 @@
 """`capsnet data` on every data set, from small files in the official formats."""
 
 import json
+import re
+import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 from tests.cli.test_cli import call
 from tests.official import write_affnist, write_cifar10, write_cifar100, write_mnist, write_smallnorb, write_svhn
+
+from capsnet.runs import Run, load
+from capsnet.runs.data import load_dataset
 
 SETS = {
     "mnist": (write_mnist, [1, 28, 28], 20, 20),
@@ -87,3 +93,110 @@ def test_pairs_can_be_shifted_only(capsys, tmp_path, option):
     assert status == 2
     assert "data that are pairs can be shifted only" in err
     assert not (tmp_path / "run").exists()
+
+
+def test_what_matters_before_training_is_reported(capsys, photos, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    (folder / "rose" / "notes.txt").write_text("thorns")
+    shutil.copy(folder / "rose" / "0.png", folder / "grass" / "copy.png")
+    status, out, _ = call(capsys, "data --skip-unreadable", folder, "--figure", tmp_path / "photos.png")
+    assert status == 0
+    assert re.search(r"width +\d+ to \d+, median \d+ pixels", out)
+    assert "modes   RGB 46" in out
+    assert "1 files equal another one: grass/copy.png = rose/0.png" in out
+    assert "notes.txt: is not an image file" in out
+    assert "1 files that cannot be read were left out: rose/notes.txt." in out
+    assert "There is no test folder: " in out
+    assert (tmp_path / "photos.png").is_file()
+    values = json.loads(call(capsys, "data --skip-unreadable --json", folder)[1])
+    assert values["survey"]["modes"] == {"RGB": 46}
+    assert len(values["survey"]["left_out"]) == 1
+    assert any("copies in more than one class: 1" in note for note in values["notes"])
+
+
+def test_validation_folder_has_a_column(capsys, photos, tmp_path):
+    for name in ("Training", "Valid", "Testing"):
+        shutil.copytree(photos, tmp_path / name)
+    out = call(capsys, "data", tmp_path)[1]
+    assert "45 training, 45 validation and 45 test images" in out
+    assert re.search(r"rose +15 +15 +15", out)
+    assert "Training images are from Training/, validation images are from Valid/, test images are from Testing/" in out
+
+
+def test_flat_test_folder_ends_with_status_2_and_the_remedy(capsys, photos, tmp_path):
+    shutil.copytree(photos, tmp_path / "train")
+    (tmp_path / "test").mkdir()
+    shutil.copy(photos / "rose" / "0.png", tmp_path / "test")
+    status, out, err = call(capsys, "data", tmp_path)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert f"{tmp_path / 'test'}: holds 1 files but no class folders" in err
+
+
+@pytest.mark.parametrize("name", ["own.csv", "own.npz"])
+def test_arrays_are_counted_and_trained_on(capsys, tmp_path, name):
+    images = np.random.default_rng(0).integers(0, 256, size=(40, 20, 20)).astype(np.uint8)
+    labels = np.arange(40) % 2
+    if name == "own.npz":
+        np.savez(tmp_path / name, images=images, labels=labels)
+    else:
+        table = np.column_stack([labels, images.reshape(40, -1)])
+        np.savetxt(tmp_path / name, table, fmt="%d", delimiter=",")
+    counts = json.loads(call(capsys, "data --json", tmp_path / name)[1])
+    assert sum(counts["train"]) + sum(counts["test"]) == 40
+    line = "train --model capsnet-tiny --steps 2 --batch-size 16 --json --out"
+    status, out, _ = call(capsys, line, tmp_path / "run", "--data", tmp_path / name)
+    assert status == 0
+    assert json.loads(out)["test"]["n"] == sum(counts["test"])
+
+
+def test_a_run_finds_its_relative_folder_from_any_directory(capsys, photos, tmp_path, monkeypatch):
+    shutil.copytree(photos, tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    line = "train --data photos --model capsnet-tiny --steps 1 --image-size 20 --out run"
+    assert call(capsys, line)[0] == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert data == str(tmp_path / "photos")
+    assert call(capsys, "train --steps 2 --resume", tmp_path / "run")[0] == 0
+    shutil.rmtree(tmp_path / "photos")
+    status, _, err = call(capsys, "train --steps 3 --resume", tmp_path / "run")
+    assert (status, err.count("\n")) == (2, 1)
+    assert f"{tmp_path / 'photos'}: no such folder or file; if it was moved" in err
+
+
+@pytest.fixture
+def ten_bits(tmp_path):
+    """Two classes of grey images of 10 bits."""
+    random = np.random.default_rng(0)
+    for label, name in enumerate(("dark", "light")):
+        (tmp_path / "scans" / name).mkdir(parents=True)
+        for number in range(8):
+            values = random.integers(400 * label, 400 * label + 500, size=(20, 20)).astype(np.uint16)
+            Image.fromarray(values).save(tmp_path / "scans" / name / f"{number}.png")
+    return tmp_path / "scans"
+
+
+def test_range_of_a_run_stays_when_a_brighter_file_is_added(capsys, ten_bits, tmp_path):
+    line = "train --model capsnet-tiny --steps 1 --image-size 20 --out"
+    assert call(capsys, line, tmp_path / "run", "--data", ten_bits)[0] == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["pixel_range"] == [0, 1023]
+    Image.fromarray(np.full((20, 20), 60000, np.uint16)).save(ten_bits / "dark" / "bright.png")
+    assert load_dataset(Run.open(tmp_path / "run").config).pixel_range == (0, 1023)
+
+
+def test_pixel_range_that_is_given_is_used_and_stored(capsys, ten_bits, tmp_path):
+    line = "train --pixel-range 0 900 --model capsnet-tiny --steps 1 --image-size 20 --out"
+    assert call(capsys, line, tmp_path / "run", "--data", ten_bits)[0] == 0
+    assert load(tmp_path / "run").inputs.pixel_range == (0, 900)
+    dataset = load_dataset(Run.open(tmp_path / "run").config)
+    assert int(max(part.images.max() for part in (dataset.train, dataset.test))) == 255
+
+
+def test_resuming_a_run_of_an_older_capsnet_warns_of_other_held_out_images(capsys, photos, tmp_path):
+    line = "train --model capsnet-tiny --steps 1 --image-size 20 --out"
+    assert "no record of its images" not in call(capsys, line, tmp_path / "run", "--data", photos)[2]
+    (tmp_path / "run" / "splits.json").unlink()
+    status, _, err = call(capsys, "train --steps 2 --resume", tmp_path / "run")
+    assert status == 0
+    assert "has no record of its images: an older capsnet held out others" in err

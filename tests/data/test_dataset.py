@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -44,6 +46,38 @@ def test_same_seed_holds_out_the_same_images():
 def test_validation_may_not_take_everything():
     with pytest.raises(UserError, match="must leave images to train on"):
         hold_out(data(), 20, seed=0)
+
+
+def test_draw_of_data_without_names_is_what_it_was():
+    """Validation splits of runs that were made before must repeat."""
+    _, validation = hold_out(data(), 0.3, seed=3)
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(3))
+    assert validation.images.flatten().tolist() == sorted(order[:6].tolist())
+
+
+def test_the_last_image_of_a_class_stays_in_training_whatever_the_seed():
+    rare = data(labels=torch.tensor([0] * 19 + [1]))
+    for seed in range(30):
+        train, validation = hold_out(rare, 0.2, seed=seed)
+        assert (train.counts(), validation.counts()) == ([15, 1], [4, 0])
+
+
+def test_files_are_held_out_by_their_names_class_by_class():
+    files = tuple(f"{number}.png" for number in range(20))
+    named = replace(data(), files=files)
+    _, validation = hold_out(named, 0.2, seed=0)
+    order = torch.arange(20).flip(0)
+    assert set(hold_out(named.select(order), 0.2, seed=0)[1].files) == set(validation.files)
+    assert min(validation.counts()) > 0
+    assert hold_out(named, 0.2, seed=1)[1].files != validation.files
+
+
+def test_images_that_are_not_uint8_are_refused(unchecked):
+    images = data().images
+    with pytest.raises(UserError, match=r"images must be uint8 .* got torch\.float32; Dataset\.from_arrays scales"):
+        ImageData(images.float() / 255, data().labels, ("a", "b"))
+    with pytest.raises(UserError, match=r"labels m, got shapes \(20, 1, 1, 1\) and \(20, 1\)"):
+        ImageData(images, data().labels[:, None], ("a", "b"))
 
 
 def test_split_by_class_takes_its_share_of_each_class():

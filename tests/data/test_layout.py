@@ -72,7 +72,7 @@ def test_files_that_systems_leave_do_not_count(make):
         (["train/a/1.png", "train/test/1.png", "test/a/1.png"], "the class 'test' looks like a split"),
         (["photos/train/a/1.png", "photos/test/a/1.png"], r"one class folder, 'photos'; did you mean .*photos, which"),
         (["a/1.png"], "holds one class folder, 'a'; at least two are needed"),
-        (["1.png"], "holds 1 files but no class folders"),
+        (["1.png"], "holds no class folders, only 1 files"),
         (["train/a/1.png", "train/b/1.png", "test/A/1.png"], "unknown class 'A'; .*the known classes are 'a', 'b'"),
     ],
 )

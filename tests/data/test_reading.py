@@ -76,3 +76,10 @@ def test_a_pipe_is_no_image_and_is_not_waited_for(folder):
 def test_no_bar_is_drawn_where_there_is_no_terminal(folder, capfd):
     read_files(folder, ["0.png"], SHAPE, "fit")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_bar_is_drawn_on_a_terminal(folder, capfd, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    read_files(folder, ["0.png"], SHAPE, "fit")
+    out, err = capfd.readouterr()
+    assert (out, "reading images" in err) == ("", True)

@@ -1,4 +1,5 @@
 import base64
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -136,3 +137,10 @@ def test_uploads_are_refused_by_size_and_by_what_they_are():
         read_image(bytes(MAX_BYTES + 1))
     with pytest.raises(ValueError, match=r"notes\.txt: is not an image"):
         read_image(b"not an image", "notes.txt")
+
+
+def test_uploads_of_more_than_8_bits_have_the_range_of_the_model():
+    buffer = BytesIO()
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(buffer, "PNG")
+    image = read_image(buffer.getvalue(), pixel_range=(0.0, 2000.0))
+    assert image.getpixel((0, 0)) == (128, 128, 128)

@@ -106,3 +106,14 @@ def test_configuration_of_a_newer_version_is_refused():
 def test_json_that_is_no_configuration_is_refused(text):
     with pytest.raises(UserError, match="not that of a run"):
         RunConfig.from_json(text)
+
+
+@pytest.mark.parametrize("values", [(1.0, 1.0), (2.0, 1.0), (float("nan"), 1.0), (0.0, float("inf"))])
+def test_pixel_range_is_two_finite_numbers_in_order(values):
+    with pytest.raises(UserError, match="--pixel-range must be finite numbers LOW below HIGH"):
+        RunConfig(pixel_range=values)
+
+
+def test_pixel_range_survives_json():
+    config = RunConfig(pixel_range=(-1000.0, 400.0))
+    assert RunConfig.from_json(config.to_json()) == config

@@ -1,12 +1,15 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 from tests.conftest import TINY
 
 from capsnet.data import load_data
+from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.routing import ROUTINGS, Routing
+from capsnet.runs import RunConfig
 from capsnet.training.setup import specify
 
 
@@ -33,3 +36,9 @@ def test_model_made_for_another_routing_keeps_it_unless_one_is_named(model, chan
     assert isinstance(used, ROUTINGS.get(routing))
     # attention iterates over all layers together: the count is the model's
     assert getattr(built, "iterations", getattr(used, "iterations", None)) == iterations
+
+
+def test_pixel_range_of_the_data_goes_with_the_weights():
+    dataset = replace(load_data("digits"), pixel_range=(0.0, 4095.0))
+    spec = specify(RunConfig(), dataset)
+    assert Inputs.from_dict(json.loads(json.dumps(asdict(spec.inputs)))).pixel_range == (0.0, 4095.0)

@@ -10,7 +10,7 @@ import tyro
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
-from capsnet.data import DATASETS
+from capsnet.data import DATASETS, locate_data
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.recipes import RECIPES
@@ -35,7 +35,7 @@ class Train(RunConfig):
     """
 
     recipe: tyro.conf.Positional[str] = "quickstart"
-    """The recipe to start from (capsnet list recipes); for a folder of images own-images, where none is named."""
+    """The recipe to start from (capsnet list recipes); for images of your own own-images, where none is named."""
     model_options: Annotated[Mapping[str, Option], tyro.conf.Suppress] = dataclasses.field(default_factory=dict)
     option: tuple[str, ...] = ()
     """More arguments of the model, KEY=VALUE: --option routing_bias=true primary_scale=0.03125."""
@@ -57,7 +57,7 @@ def main(args: list[str]) -> None:
     named = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Train, args, _defaults(RECIPES.get(named).config))
     recipe = options.recipe
-    if "quickstart" not in args and recipe == "quickstart" and _is_folder(options.data):
+    if "quickstart" not in args and recipe == "quickstart" and _are_own_images(options.data):
         recipe = "own-images"
     if options.resume is not None:
         before = Run.open(options.resume).config
@@ -82,8 +82,9 @@ def main(args: list[str]) -> None:
         _print_result(run, options.report)
 
 
-def _is_folder(data: str) -> bool:
-    return data not in DATASETS and Path(data).is_dir()
+def _are_own_images(data: str) -> bool:
+    # of a folder or file its absolute path
+    return data not in DATASETS and Path(locate_data(data)).is_absolute()
 
 
 def _defaults(config: RunConfig) -> Train:

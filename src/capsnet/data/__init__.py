@@ -49,7 +49,7 @@ def load_data(
 
         return load_folder(path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range)
     if kind == "file":
-        from capsnet.data.arrays import load_arrays
+        from capsnet.data.array_files import load_arrays
 
         return load_arrays(path, pixel_range=pixel_range)
     if len(path.parts) > 1 or path.suffix in (".npz", ".csv"):

@@ -188,7 +188,8 @@ def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageDa
     """Split images off for validation, the same ones for the same seed.
 
     Images that are files are held out by a hash of their names, images with keys by these, class by class: one more
-    image moves no other. Of other data sets the seed draws from all images alike.
+    image moves no other. Of other data sets the seed draws from all images alike, or class by class where a class
+    would otherwise lose its last image.
 
     Args:
         data: all training images.
@@ -213,19 +214,11 @@ def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageDa
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))
     if count == 0:
         return data, None
-    training, held_out = data.select(order[count:].sort().values), data.select(order[:count].sort().values)
-    if share < 1:
-        _check_classes_stay(data, training, share)
-    return training, held_out
-
-
-def _check_classes_stay(data: ImageData, training: ImageData, share: float) -> None:
-    for name, before, after in zip(data.class_names, data.counts(), training.counts(), strict=True):
-        if before and not after:
-            raise UserError(
-                f"validation {share:g} would hold out every training image of the class {name!r}, which has {before}; "
-                "use another seed, a smaller share, or more images"
-            )
+    kept, held = order[count:].sort().values, order[:count].sort().values
+    if share < 1 and set(data.labels.tolist()) != set(data.labels[kept].tolist()):
+        # a class would have nothing to learn from: hold out of each class its share, and never its last image
+        kept, held = hold_out_by_hash(torch.arange(len(data)), data.labels.cpu(), count, salt=f"validation {seed}")
+    return data.select(kept), data.select(held)
 
 
 def split_by_class(labels: Int[Tensor, " m"], share: float, *, seed: int) -> tuple[Tensor, Tensor]:

@@ -42,6 +42,8 @@ SUFFIXES: frozenset[str] = frozenset(suffix for name in FORMATS for suffix in _S
 
 # these decoders hold several copies of a whole image
 _MAX_PIXELS_OF = {"WEBP": 32_000_000, "AVIF": 32_000_000, "JPEG2000": 24_000_000}
+# the first frame of an animation covers at least one part in so many of its area
+_LEAST_SHARE = 20
 
 # what Pillow's readers raise on damaged files
 _FAULTS = (
@@ -58,7 +60,7 @@ _FAULTS = (
     struct.error,
     zlib.error,
 )
-_quiet = threading.Lock()
+_quiet = threading.RLock()
 
 
 def printable_name(source: Source | str) -> str:
@@ -70,10 +72,20 @@ def printable_name(source: Source | str) -> str:
 
 
 @contextmanager
-def refusing_damage(name: str) -> Iterator[None]:
-    """Turn every fault of a decoder into a `UserError` of one line that names the file."""
-    try:
+def without_warnings() -> Iterator[None]:
+    """Keep Pillow from printing warnings of what is checked here, or makes no difference (damaged EXIF)."""
+    # the filters of warnings belong to the process
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def refusing_damage(name: str) -> Iterator[None]:
+    """Turn every fault of a decoder into a `UserError` of one line that names the file, and print no warnings."""
+    try:
+        with without_warnings():
+            yield
     except UserError:
         raise
     except FileNotFoundError:
@@ -106,14 +118,12 @@ def open_header(source: Source, name: str) -> Iterator[ImageFile.ImageFile]:
     formats = [kind for kind in FORMATS if kind != "TGA" or name.lower().endswith(_SUFFIXES["TGA"])]
     with refusing_damage(name):
         try:
-            # the size is checked below
-            with _quiet, warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                image = Image.open(source, formats=formats)
+            image = Image.open(source, formats=formats)
         except UnidentifiedImageError:
             raise UserError(f"{name}: {_why_unknown(source)}") from None
     with image:
         _check_size(image, name)
+        _check_first_frame(image, name)
         yield image
 
 
@@ -126,6 +136,18 @@ def _check_size(image: Image.Image, name: str) -> None:
         kind = "" if most == MAX_PIXELS else f" of a {image.format} file"
         raise UserError(
             f"{name}: {width}x{height} pixels{kind} are too many to decode safely; shrink it below {most // 10**6} MP"
+        )
+
+
+def _check_first_frame(image: ImageFile.ImageFile, name: str) -> None:
+    """Refuse a GIF with a wrong size: nearly all of the image would be background."""
+    if image.format != "GIF" or not image.tile:
+        return
+    left, top, right, bottom = image.tile[0].extents or (0, 0, *image.size)
+    if (right - left) * (bottom - top) * _LEAST_SHARE < image.width * image.height:
+        raise UserError(
+            f"{name}: is a damaged image (its first frame covers {right - left}x{bottom - top} of "
+            f"{image.width}x{image.height} pixels)"
         )
 
 

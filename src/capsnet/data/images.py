@@ -1,5 +1,6 @@
 """Image files: opened safely, and made into an input of a model."""
 
+import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from capsnet.data.dataset import Preparation
 from capsnet.data.deep import DeepImage, is_deep, load_deep
 from capsnet.data.formats import FORMATS as FORMATS
 from capsnet.data.formats import SUFFIXES as SUFFIXES
-from capsnet.data.formats import Source, open_header, printable_name, refusing_damage
+from capsnet.data.formats import Source, open_header, printable_name, refusing_damage, without_warnings
 from capsnet.data.photo import center_digit
 from capsnet.data.pixels import ImageInfo as ImageInfo
 from capsnet.data.pixels import PixelRange, check_range, check_units, decide_range
@@ -24,7 +25,7 @@ _MARGIN = 3
 # side of the image in which a digit is looked for
 _DIGIT_SIDE = 640
 # pixels that are converted at once
-_BAND_PIXELS = 2_000_000
+_BAND_PIXELS = 500_000
 # side of the image on which the ground of transparent places is chosen
 _GROUND_SIDE = 512
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
@@ -63,10 +64,10 @@ def open_image(
     if pixel_range is not None:
         check_range(pixel_range)
     with open_header(source, name) as image:
-        deep = is_deep(image)
+        with refusing_damage(name):
+            deep = is_deep(image)
         if not deep:
-            pixels = _decode(image, name, color, side)
-            return _finish(pixels, image, color)
+            return _finish(_decode(image, name, color, side), image, color)
     loaded = load_deep(source, name)
     return _finish(_scale_deep(loaded, pixel_range, side), loaded.upper, color)
 
@@ -170,6 +171,8 @@ def _decode(image: ImageFile.ImageFile, name: str, color: bool, side: int) -> Im
             _draft(image, color, side)
         image.load()
         mode = "RGBA" if image.has_transparency_data else "RGB" if color else "L"
+        if not side and image.mode == mode:
+            return image
         return _assemble(lambda top, bottom: _convert_rows(image, top, bottom, mode), image, mode, side)
 
 
@@ -214,7 +217,8 @@ def _finish(pixels: Image.Image, source: Image.Image, color: bool) -> Image.Imag
         pixels = _fill_transparent(pixels)
     method = _UPRIGHT.get(_orientation(source, decoded=True))
     upright = pixels if method is None else pixels.transpose(method)
-    return upright.convert("RGB" if color else "L")
+    mode = "RGB" if color else "L"
+    return upright if upright.mode == mode else upright.convert(mode)
 
 
 def _orientation(image: Image.Image, *, decoded: bool) -> int:
@@ -227,8 +231,9 @@ def _orientation(image: Image.Image, *, decoded: bool) -> int:
     if not decoded and (image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)):
         return 1
     try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (SyntaxError, ValueError, OSError, LookupError, TypeError, OverflowError):
+        with without_warnings():
+            value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, ValueError, OSError, LookupError, TypeError, OverflowError, struct.error):
         return 1
     return value if isinstance(value, int) else 1
 

@@ -168,8 +168,8 @@ def _class_folders(root: Path, known: Sequence[str] | None) -> tuple[str, ...]:
     names = [path.name for path in _visible_folders(root)]
     if not names:
         count = len(_loose_files(root))
-        held = f"holds {count} files but no class folders" if count else "holds no class folders"
-        raise UserError(f"{root}: {held}; put the images of each class into a folder of its name")
+        held = f", only {count} files" if count else ""
+        raise UserError(f"{root}: holds no class folders{held}; put the images of each class into a folder of its name")
     odd = [name for name in names if not name.isprintable()]
     if odd:
         raise UserError(f"{root}: the folder name {odd[0]!r} cannot be printed; rename it")

@@ -117,14 +117,21 @@ def _foreign_images(model: nn.Module, folder: Path, split: str | None, *, skip_u
 
 def _own_images(model: nn.Module, run: Run, name: str, split: str, *, skip_unreadable: bool) -> TestImages:
     """A split of the folder that a run was trained on; images that were in another split then are left out."""
-    config = replace(run.config, data=name, skip_unreadable=skip_unreadable or run.config.skip_unreadable)
+    config = replace(
+        run.config,
+        data=name,
+        skip_unreadable=skip_unreadable or run.config.skip_unreadable,
+        pixel_range=find_inputs(model).pixel_range or run.config.pixel_range,
+    )
     dataset = load_dataset(config)
     training, validation = split_training(replace(config, validation_shift=0), dataset)
     chosen = {"train": training, "validation": validation, "test": dataset.test}[split]
     if chosen is None:
         raise UserError(f"{run.folder}: held no images out for validation; its splits are train and test")
     notes, record = list(dataset.notes), read_splits(run.folder)
-    if record is not None:
+    if record is None:
+        notes.append(f"{run.folder} has no record of its images: it may be tested on some that it learned from.")
+    else:
         notes += describe_changes(record, dataset, validation)
         elsewhere = names_elsewhere(record, split)
         kept = [k for k, file in enumerate(chosen.files or ()) if file not in elsewhere]
@@ -150,7 +157,13 @@ def load_data_for(
     _, height, width = find_inputs(model).image_shape
     if height != width and Path(name).is_dir():
         raise UserError(f"{name}: images of a folder are square, the model wants {height}x{width}")
-    dataset = load_data(name, data_dir=data_dir, image_size=height, skip_unreadable=skip_unreadable)
+    dataset = load_data(
+        name,
+        data_dir=data_dir,
+        image_size=height,
+        skip_unreadable=skip_unreadable,
+        pixel_range=find_inputs(model).pixel_range,
+    )
     pairing: Pairing | None = getattr(model, "pairing", None)
     return dataset if None in (dataset.pairing, pairing) else replace(dataset, pairing=pairing)
 

@@ -30,7 +30,7 @@ class RunConfig:
     recipe: str = "custom"
     """The recipe that this run started from."""
     data: str = "digits"
-    """Data set: a name (capsnet list data), or a folder with a folder of images for each class."""
+    """Data set: a name (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
     data_dir: str | None = None
     """Folder that holds named data sets; the default is $CAPSNET_DATA_DIR, then the cache, then a download."""
     image_size: int = 32

@@ -24,6 +24,7 @@ def load_dataset(config: RunConfig) -> Dataset:
         data_dir=Path(config.data_dir) if config.data_dir else None,
         image_size=config.image_size,
         skip_unreadable=config.skip_unreadable,
+        pixel_range=config.pixel_range,
     )
     if 0 < config.test_limit < len(dataset.test):
         dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - config.test_limit, seed=0)[0])
@@ -64,7 +65,12 @@ def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> 
     record = read_splits(run.folder)
     if record is None:
         write_splits(run.folder, dataset, validation)
-        return ()
+        if dataset.train.files is None or not (run.folder / "last").exists():
+            return ()
+        return (
+            f"{run.folder} has no record of its images: an older capsnet held out others than are held out now, so the "
+            "run may be tested on images that it learned from; start a new run for a valid test.",
+        )
     moved = record.get("data") != dataset.name
     if moved and "sizes" in record and not is_same_data(record, Path(dataset.name)):
         raise UserError(

@@ -95,6 +95,8 @@ def train(
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
     dataset = load_dataset(config)
+    # the range of a run is decided once: it stays when the run goes on and the folder has changed
+    config = replace(config, pixel_range=dataset.pixel_range or config.pixel_range)
     training, validation = split_training(config, dataset)
     spec = specify(config, dataset)
     with on_meta():
