@@ -85,3 +85,17 @@ def test_split_by_class_takes_its_share_of_each_class():
     first, second = split_by_class(labels, 0.2, seed=0)
     assert torch.bincount(labels[second]).tolist() == [2, 1, 1]
     assert sorted(torch.cat([first, second]).tolist()) == list(range(17))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0.0, 1.0]), "labels must be whole numbers, got torch.float32"),
+        (torch.tensor([1, 2]), "labels must be 0 to 1, got 1 to 2; subtract 1"),
+        (torch.tensor([[0], [1]]), "labels m, got shapes"),
+    ],
+)
+def test_labels_of_another_kind_are_refused(labels, message):
+    with pytest.raises(UserError, match=message):
+        ImageData(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), labels, ("a", "b"))

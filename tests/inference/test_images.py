@@ -160,3 +160,10 @@ def test_mistakes_of_a_run_on_a_folder_are_named(run):
     assert torch.tensor(run.evaluation()["test"]["confusion"]).diagonal().sum() == run.evaluation()["test"]["n"] - len(
         wrong
     )
+
+
+def test_run_without_a_record_warns_on_its_own_folder(run, tmp_path):
+    old = replace(run, folder=shutil.copytree(run.folder, tmp_path / "old"))
+    (old.folder / "splits.json").unlink()
+    (*_, note) = find_images(old.load_model(), run=old).notes
+    assert "may be tested on some that it learned from" in note

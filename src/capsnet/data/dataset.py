@@ -58,6 +58,8 @@ class ImageData:
                 f"images must be m c h w and labels m, got shapes {tuple(self.images.shape)} and "
                 f"{tuple(self.labels.shape)}"
             )
+        if self.labels.is_floating_point() or self.labels.dtype == torch.bool:
+            raise UserError(f"labels must be whole numbers, got {self.labels.dtype}; convert them with labels.long()")
         if len(self.images) != len(self.labels):
             raise UserError(f"{len(self.images)} images but {len(self.labels)} labels; each image needs one label")
         if self.info is not None and len(self.info) != len(self.images):
@@ -70,7 +72,8 @@ class ImageData:
             raise UserError("the data set holds no images")
         low, high = int(self.labels.min()), int(self.labels.max())
         if low < 0 or high >= len(self.class_names):
-            raise UserError(f"labels must be 0 to {len(self.class_names) - 1}, got {low} to {high}")
+            hint = "; subtract 1 where classes are counted from 1" if (low, high) == (1, len(self.class_names)) else ""
+            raise UserError(f"labels must be 0 to {len(self.class_names) - 1}, got {low} to {high}{hint}")
 
     def __len__(self) -> int:
         return len(self.images)

@@ -129,7 +129,9 @@ def _own_images(model: nn.Module, run: Run, name: str, split: str, *, skip_unrea
     if chosen is None:
         raise UserError(f"{run.folder}: held no images out for validation; its splits are train and test")
     notes, record = list(dataset.notes), read_splits(run.folder)
-    if record is not None:
+    if record is None:
+        notes.append(f"{run.folder} has no record of its images: it may be tested on some that it learned from.")
+    else:
         notes += describe_changes(record, dataset, validation)
         elsewhere = names_elsewhere(record, split)
         kept = [k for k, file in enumerate(chosen.files or ()) if file not in elsewhere]
