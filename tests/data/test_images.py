@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from capsnet.data import images as module
+from capsnet.data import formats as module
 from capsnet.data.images import prepare_image
 from capsnet.errors import UserError
 

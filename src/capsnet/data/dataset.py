@@ -93,6 +93,7 @@ class Dataset:
         transformed_test: the test images are transformed in ways that the training images are not.
         validation: images that the data set itself sets aside for validation; None: they are split from `train`.
         notes: what a person should know of how it was read, one sentence each: files left out, a split that was made.
+        pixel_range: values that became 0 and 255, of images of more than 8 bits; None: they have 8 bits.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Dataset:
     transformed_test: bool = False
     validation: ImageData | None = None
     notes: tuple[str, ...] = ()
+    pixel_range: tuple[float, float] | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

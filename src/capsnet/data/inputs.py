@@ -23,6 +23,7 @@ from capsnet.data.frame import (
     flip_images,
     shrink_images,
 )
+from capsnet.data.pixels import check_range
 from capsnet.errors import UserError
 
 Draws = Mapping[str, Tensor]
@@ -43,7 +44,7 @@ class Inputs:
             files of 8 bits.
 
     Raises:
-        UserError: a side that does not fit into the image.
+        UserError: a side that does not fit into the image, or a range that is not two finite numbers in order.
     """
 
     image_shape: tuple[int, int, int]
@@ -54,6 +55,8 @@ class Inputs:
     pixel_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.pixel_range is not None:
+            check_range(self.pixel_range)
         _, height, width = self.image_shape
         for name in ("shrink", "enlarge"):
             if getattr(self, name) and height != width:

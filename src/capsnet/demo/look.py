@@ -89,15 +89,20 @@ class Look(TypedDict):
     about: str
 
 
-def read_image(data: bytes, name: str = "the image") -> Image.Image:
+def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float, float] | None = None) -> Image.Image:
     """Decode an image that a person gave, safely, and no larger than a network could make use of.
+
+    Args:
+        data: the contents of the file.
+        name: of the file, for messages.
+        pixel_range: values that become black and white, of a file of more than 8 bits: those of the model's `inputs`.
 
     Raises:
         UserError: more than 10 MB or 64 million pixels, no image, or a damaged one.
     """
     if len(data) > MAX_BYTES:
         raise UserError(f"{name}: is larger than {MAX_BYTES // 1_000_000} MB; shrink it first")
-    image = open_image(BytesIO(data), color=True, name=name)
+    image = open_image(BytesIO(data), color=True, name=name, pixel_range=pixel_range, side=_LONGEST_SIDE)
     image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BOX)
     return image
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from capsnet.demo.gallery import Gallery
 from capsnet.demo.look import MAX_BYTES, look, read_image, redraw
 from capsnet.errors import UserError
+from capsnet.inference.evaluate import find_inputs
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -186,7 +187,11 @@ class Answers:
         if data is None:
             return _fault(f"{name} is larger than {MAX_BYTES // 1_000_000} MB; shrink it first", 413)
         model = request.query_params.get("model", "")
-        return await self._compute(lambda: {**look(self.gallery.get(model), read_image(data, name))})
+        return await self._compute(lambda: self._look(model, data, name))
+
+    def _look(self, model_name: str, data: bytes, name: str) -> dict[str, object]:
+        model = self.gallery.get(model_name)
+        return {**look(model, read_image(data, name, pixel_range=find_inputs(model).pixel_range))}
 
     async def redraw(self, request: "Request") -> "Response":
         """Draw the capsule `label` of the network `model` with the pose `pose`."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -36,6 +37,9 @@ class RunConfig:
     """Side to which one's own images are scaled (data sets by name keep theirs)."""
     skip_unreadable: bool = False
     """Leave out files of an image folder that are no images, in place of an error."""
+    pixel_range: tuple[float, float] | None = None
+    """Values of the image files that become black and white, for files of more than 8 bits (default: the range of the
+    data set)."""
     model: str = "capsnet"
     """Model (capsnet list models)."""
     model_options: Mapping[str, Option] = field(default_factory=dict)
@@ -143,6 +147,11 @@ class RunConfig:
             raise UserError("--stop-at needs images held out: --validation is 0; give a share such as 0.1")
         if self.contrast > 1:
             raise UserError(f"--contrast is a share of at most 1, got {self.contrast}")
+        if self.pixel_range is not None:
+            low, high = self.pixel_range
+            # a NaN is not below anything
+            if not -math.inf < low < high < math.inf:
+                raise UserError(f"--pixel-range must be finite numbers LOW below HIGH, got {low:g} and {high:g}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
@@ -199,7 +208,8 @@ class RunConfig:
         if unknown:
             raise UserError(f"config.json has an unknown entry {unknown[0]!r}; upgrade capsnet")
         # JSON has lists only
-        return cls(**{**values, "lr_milestones": tuple(values.get("lr_milestones", ()))})
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **lists})
 
 
 _AT_LEAST: Mapping[str, float] = {

@@ -61,7 +61,9 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
         UserError: options that do not fit the data.
     """
     classes = dataset.train.class_names
-    inputs = Inputs(dataset.input_shape, config.shrink, config.crop, config.standardize, config.enlarge)
+    inputs = Inputs(
+        dataset.input_shape, config.shrink, config.crop, config.standardize, config.enlarge, dataset.pixel_range
+    )
     if dataset.pairing is not None:
         _check_pairs(config, inputs)
     _, height, width = inputs.image_shape
