@@ -39,8 +39,7 @@ model = capsnet.load("{name}")
 
 It knows the ten digits as MNIST has them: written by hand in the United States around 1990, one in an image, upright.
 `capsnet predict` finds, crops and centres a digit in a photo or drawing before the network sees it; two digits in an
-image, printed ones, and digits turned by more than some 20 degrees are not what it was trained on. It always names a
-digit: a short longest capsule says that it may be none.
+image, printed ones, and digits turned by more than some 20 degrees are not what it was trained on.
 """
 
 

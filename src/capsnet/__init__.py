@@ -1,6 +1,8 @@
 """Capsule networks in PyTorch: right against the papers, fast, and pleasant to use."""
 
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capsnet._version import __version__ as __version__
 from capsnet.start import collecting_later
@@ -17,6 +19,17 @@ from capsnet.runs import Run, RunConfig, load
 from capsnet.runs.show import VIEWS, View
 from capsnet.training import Callback, train
 
+if TYPE_CHECKING:
+    from capsnet.inference.predict import Prediction as Prediction
+    from capsnet.inference.predict import predict as predict
+
+
+def __getattr__(name: str) -> object:
+    # prediction reads image files: Pillow and scipy are loaded when it is first used
+    if name in ("Prediction", "predict"):
+        return getattr(importlib.import_module("capsnet.inference.predict"), name)
+    raise AttributeError(f"module 'capsnet' has no attribute {name!r}")
+
 
 @VIEWS.register("figures")
 def _view(folder: Path) -> View:
@@ -31,6 +44,7 @@ __all__ = [
     "CapsNetOutput",
     "Capsules",
     "Evaluation",
+    "Prediction",
     "RoutingOutput",
     "Run",
     "RunConfig",
@@ -42,6 +56,7 @@ __all__ = [
     "list_models",
     "load",
     "losses",
+    "predict",
     "routing",
     "train",
 ]

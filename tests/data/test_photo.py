@@ -169,3 +169,17 @@ def test_predict_says_of_an_even_surface_that_it_holds_no_digit(capsys, tmp_path
     Image.new("L", (50, 40), 200).save(path)
     assert main(["predict", "efficient-capsnet-mnist", str(path)]) == 0
     assert "no digit found" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("drawn", "pieces"), [([(0, 0)], 1), ([(0, 0), (60, 4)], 2), ([(0, 0), (60, 0), (120, 3)], 3)])
+def test_pieces_side_by_side_are_counted(drawn, pieces):
+    image = Image.new("L", (220, 110), 255)
+    for x, y in drawn:
+        image.paste(draw_seven((55, 90), at=(15, 20)), (x, y))
+    assert center_digit(image).pieces == pieces
+
+
+def test_pieces_above_one_another_are_one():
+    image = draw_seven()
+    ImageDraw.Draw(image).line([(40, 8), (70, 8)], fill=0, width=5)
+    assert center_digit(image).pieces == 1

@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from capsnet.demo.look import MAX_BYTES, look, prepare, read_image, redraw
+from capsnet.demo.look import MAX_BYTES, look, read_image, redraw
+from capsnet.inference.predict import prepare_picture
 from capsnet.runs.weights import ModelSpec
 
 DIGITS = tuple("0123456789")
@@ -35,7 +36,7 @@ def pixels(picture):
 def test_look_says_what_the_model_says(tiny, seven):
     found = look(tiny, seven)
     with torch.inference_mode():
-        output = tiny(prepare(seven, tiny) / 255)
+        output = tiny(prepare_picture(seven, tiny).pixels[None] / 255)
     assert found["lengths"] == pytest.approx(output.lengths[0].tolist(), abs=1e-6)
     assert found["found"] == [int(output.lengths.argmax())]
     assert np.allclose(found["poses"], output.capsules.poses[0], atol=1e-6)
@@ -55,7 +56,7 @@ def test_the_reconstruction_is_the_winners_and_moves_with_its_pose(tiny, seven):
     label = found["found"][0]
     pose = found["poses"][label]
     with torch.inference_mode():
-        output = tiny(prepare(seven, tiny) / 255)
+        output = tiny(prepare_picture(seven, tiny).pixels[None] / 255)
         expected = tiny.reconstruct(output.capsules)[0, 0] * 255
     assert np.abs(pixels(found["drawn"])[..., 0] - expected.numpy()).max() <= 1
     assert redraw(tiny, label, pose) == found["drawn"]
@@ -68,7 +69,7 @@ def test_coupling_starts_even_and_ends_as_the_models_own(tiny, seven):
     assert np.array(steps[0]["shares"]).shape == (10, 6, 6)
     assert np.allclose(steps[0]["shares"], 1)
     with torch.inference_mode():
-        coupling = tiny(prepare(seven, tiny) / 255).coupling
+        coupling = tiny(prepare_picture(seven, tiny).pixels[None] / 255).coupling
     own = coupling.reshape(6, 6, 4, 10).sum(dim=2).permute(2, 0, 1) * 10 / 4
     assert np.allclose(steps[2]["shares"], own, atol=1e-4)
 

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from PIL import Image
 from scipy import ndimage
 
-# larger images are shrunk to this first
-_WORK_SIDE = 640
+# side to which larger images are shrunk first
+WORK_SIDE = 640
 # side of the box around a digit, in a frame of 28 and in larger ones; in smaller ones the same share of it
 _BOX, _FRAME = 20, 28
 # ink that differs less from paper, of 255 steps of grey, is none
@@ -34,18 +34,20 @@ class CenteredDigit:
     Args:
         image: light strokes on black, in the frame.
         box: left, top, right and bottom of the digit in the given image; None where there is no digit.
+        pieces: how many large pieces of ink stand side by side: several digits or letters, mostly.
     """
 
     image: Image.Image
     box: tuple[int, int, int, int] | None
+    pieces: int = 0
 
 
 def center_digit(image: Image.Image, height: int = 28, width: int = 28) -> CenteredDigit:
     """Find the digit in an image and set it into a frame as MNIST's were.
 
     The paper is a smooth surface through the image, so a shadow does not matter; what differs from it by more than
-    its noise is ink, lighter or darker, whichever is stronger; specks beside the digit are left out. A digit that is cut
-    out tightly leaves little paper: there, Otsu's threshold divides ink from paper. Even corners of a turned photo are
+    its noise is ink, lighter or darker, whichever is stronger; specks beside the digit are left out. A digit that fills
+    its image leaves little paper: there, Otsu's threshold divides ink from paper. Even corners of a turned photo are
     neither. An image that has the frame's size and looks like MNIST's already stays as it is.
 
     Args:
@@ -58,7 +60,7 @@ def center_digit(image: Image.Image, height: int = 28, width: int = 28) -> Cente
         True
     """
     grey = image.convert("L")
-    shrink = max(1.0, max(grey.size) / _WORK_SIDE)
+    shrink = max(1.0, max(grey.size) / WORK_SIDE)
     if shrink > 1:
         small = (max(1, round(grey.width / shrink)), max(1, round(grey.height / shrink)))
         grey = grey.resize(small, Image.Resampling.BOX)
@@ -74,9 +76,10 @@ def center_digit(image: Image.Image, height: int = 28, width: int = 28) -> Cente
     left, top, right, bottom = (int(value) for value in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
     scale_x, scale_y = image.width / grey.width, image.height / grey.height
     box = (int(left * scale_x), int(top * scale_y), round(right * scale_x), round(bottom * scale_y))
+    pieces = _count_pieces(mask)
     if image.size == (width, height) and _is_centered(ink, (right - left, bottom - top)):
-        return CenteredDigit(Image.fromarray(ink.round().astype(np.uint8)), box)
-    return CenteredDigit(_frame(ink[top:bottom, left:right], height, width), box)
+        return CenteredDigit(Image.fromarray(ink.round().astype(np.uint8)), box, pieces)
+    return CenteredDigit(_frame(ink[top:bottom, left:right], height, width), box, pieces)
 
 
 def _find_ink(grey: Float[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], np.ndarray]:
@@ -190,7 +193,7 @@ def _is_turned_rectangle(mask: np.ndarray) -> bool:
     if few.all() or few.mean() < 0.25:
         return False
     y, x = np.indices(few.shape, np.float32).reshape(2, -1)
-    angles = np.deg2rad(np.arange(-45, 45, 1, np.float32))[:, None]
+    angles = np.deg2rad(np.arange(-45, 45).astype(np.float32))[:, None]
     inside, covered = few.ravel(), np.ones((len(angles), few.size), bool)
     for across in (x * np.cos(angles) + y * np.sin(angles), y * np.cos(angles) - x * np.sin(angles)):
         part = across[:, inside]
@@ -231,6 +234,28 @@ def _without_specks(mask: np.ndarray) -> np.ndarray:
     sizes[0] = 0
     kept: np.ndarray = (sizes >= sizes.max() / 12)[pieces]
     return kept
+
+
+def _count_pieces(mask: np.ndarray) -> int:
+    """How many large pieces stand side by side; those above one another, such as the bar of a 5, count as one."""
+    pieces, _ = ndimage.label(mask, np.ones((3, 3)))
+    sizes = np.bincount(pieces.ravel())[1:]
+    boxes = ndimage.find_objects(pieces)
+    tall = max(rows.stop - rows.start for rows, _ in boxes)
+    spans = sorted(
+        (columns.start, columns.stop)
+        for (rows, columns), size in zip(boxes, sizes, strict=True)
+        if size >= 0.2 * sizes.max() and rows.stop - rows.start >= 0.4 * tall
+    )
+    count, end, width = 0, 0, 0
+    for start, stop in spans:
+        # of two that overlap, by more than a quarter of the narrower, one stands above the other
+        if count == 0 or end - start <= 0.25 * min(width, stop - start):
+            count, width = count + 1, stop - start
+        else:
+            width = max(width, stop - start)
+        end = max(end, stop)
+    return count
 
 
 def _is_centered(ink: Float[np.ndarray, "h w"], size: tuple[int, int]) -> bool:

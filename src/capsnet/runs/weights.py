@@ -18,6 +18,7 @@ from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import create_model
+from capsnet.runs.doubt import Doubt
 from capsnet.runs.files import write_bytes
 
 FORMAT_VERSION = 2
@@ -35,6 +36,7 @@ class ModelSpec:
         data: the data set that the model was trained on.
         inputs: how an image becomes an input; None: whole, with pixels in [0, 1].
         pairing: how pairs are made, of a model that was trained on pairs.
+        doubt: when an answer is unsure; None: this was not measured.
     """
 
     model: str
@@ -44,12 +46,13 @@ class ModelSpec:
     data: str
     inputs: Inputs | None = None
     pairing: Pairing | None = None
+    doubt: Doubt | None = None
 
     def build(self) -> nn.Module:
         """Create the model with fresh weights, its class names, and how images become its inputs."""
         model = create_model(self.model, **self.options)
         model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data  # type: ignore[assignment]
-        model.inputs, model.pairing = self.inputs, self.pairing  # type: ignore[assignment]
+        model.inputs, model.pairing, model.doubt = self.inputs, self.pairing, self.doubt  # type: ignore[assignment]
         return model
 
 
@@ -107,6 +110,8 @@ def load_weights(path: Path) -> nn.Module:
         values["inputs"] = Inputs.from_dict(values["inputs"])
     if values.get("pairing"):
         values["pairing"] = Pairing(**values["pairing"])
+    if values.get("doubt"):
+        values["doubt"] = Doubt(**values["doubt"])
     # drawing eight million numbers that are overwritten at once takes longer than reading them
     with _NoDraws():
         model = ModelSpec(**values).build()

@@ -337,9 +337,11 @@ def _end_badly(callbacks: Callbacks, fault: BaseException) -> None:
 def _test(job: Job, dataset: Dataset) -> None:
     """Look at the test split, once: with the weights that validation chose, and with the last."""
     last = job.evaluate(job.model, dataset.test, "test")
-    best = last
+    best, best_model = last, job.model
     if job.state.best_step != job.state.step:
-        best = job.evaluate(job.run.load_model().to(job.device), dataset.test, "test")
+        best_model = job.run.load_model().to(job.device)
+        best = job.evaluate(best_model, dataset.test, "test")
+    _measure_doubt(job, best_model)
     result: RunResult = {
         "test": best.to_dict(),
         "test_last": last.to_dict(),
@@ -356,3 +358,15 @@ def _test(job: Job, dataset: Dataset) -> None:
             "margin_loss": job.state.best_loss,
         }
     write_json(job.run.folder / "evaluation.json", result)
+
+
+def _measure_doubt(job: Job, best_model: nn.Module) -> None:
+    """Store with the best weights when an answer is unsure, measured on the validation images."""
+    if job.validation is None or job.spec.pairing is not None:
+        return
+    # loaded here: it looks for pieces of ink with scipy
+    from capsnet.inference.doubt import calibrate_doubt
+
+    doubt = calibrate_doubt(best_model.eval(), job.validation)
+    if doubt is not None:
+        save_weights(job.run.weights_path, best_model, replace(job.spec, doubt=doubt))
