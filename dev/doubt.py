@@ -130,8 +130,9 @@ def write_card(path: Path, doubt: Doubt) -> None:
 
 `capsnet predict` and `capsnet demo` mark an answer as unsure if the longest capsule is shorter than {doubt.length:.2f},
 or less than {doubt.gap:.2f} longer than the second; if its reconstruction differs from the image by more than
-{100 * (doubt.error or 0):.0f} % of the image's squared pixels; or if several pieces of ink stand side by side. The
-limits are chosen on {doubt.images:,} validation images, of which {100 * doubt.passed:.1f} % pass. They mark
+{100 * (doubt.error or 0):.0f} % of the image's squared pixels, or in the mean grey of a 5x5 window by more than
+{doubt.patch_error:.2f} of white; or if several pieces of ink stand side by side. The limits are chosen on
+{doubt.images:,} validation images, of which {100 * doubt.passed:.1f} % pass. They mark
 
 | images ({COUNT} of each) | marked as unsure |
 |---|---|

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from capsnet.demo.look import MAX_BYTES, look, read_image, redraw
 from capsnet.inference.predict import prepare_picture
+from capsnet.runs.doubt import Doubt
 from capsnet.runs.weights import ModelSpec
 
 DIGITS = tuple("0123456789")
@@ -42,6 +43,14 @@ def test_look_says_what_the_model_says(tiny, seven):
     assert np.allclose(found["poses"], output.capsules.poses[0], atol=1e-6)
     assert found["names"] == list(DIGITS)
     assert "trained on digits" in found["about"]
+
+
+def test_the_page_is_given_why_an_answer_is_unsure(seven):
+    model = build("capsnet-tiny")
+    assert look(model, seven)["unsure"] is False
+    model.doubt = Doubt(length=2.0, gap=0.0, error=None, patch_error=None, pieces=1, images=200, passed=0.96)
+    answer = look(model, seven)
+    assert (answer["unsure"], answer["reasons"]) == (True, ["no capsule is long"])
 
 
 def test_what_was_seen_is_the_digit_in_its_frame(tiny, seven):

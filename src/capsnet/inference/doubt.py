@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from capsnet.capsules import CapsNetOutput
 from capsnet.data import ImageData
@@ -20,6 +21,8 @@ from capsnet.runs.doubt import Doubt
 
 # of the validation images this share shall pass: 95 % and a margin for other images
 _PASS = 0.96
+# side of the window in which a reconstruction is compared, as a share of the image's
+_WINDOW = 5 / 28
 _FEWEST, _MOST = 200, 5000
 _REASONS = (
     "several pieces of ink",
@@ -37,12 +40,15 @@ class Signals:
         length: of the longest capsule.
         gap: its difference to the second longest.
         error: of its reconstruction, as a share of the image's squared pixels; None without a decoder.
+        patch_error: of its reconstruction where that is worst: the largest difference of mean grey in a window of a
+            sixth of the image's side, in units of white; None without a decoder.
         pieces: of ink side by side; None where they were not counted.
     """
 
     length: Float[Tensor, " b"]
     gap: Float[Tensor, " b"]
     error: Float[Tensor, " b"] | None
+    patch_error: Float[Tensor, " b"] | None
     pieces: Int[Tensor, " b"] | None
 
 
@@ -62,11 +68,15 @@ def read_signals(
     """
     lengths = output.lengths.float()
     longest = lengths.topk(min(2, lengths.shape[1]), dim=1).values
-    error = None
+    error = patch_error = None
     if drawn is not None:
         squares = seen.square().flatten(1).sum(dim=1)
         error = (drawn - seen).square().flatten(1).sum(dim=1) / squares.clamp(min=1e-6)
-    return Signals(longest[:, 0], longest[:, 0] - longest[:, -1], error, pieces)
+        # a part that is missing or too much, not many faint differences along the strokes
+        window = max(1, round(min(seen.shape[2:]) * _WINDOW))
+        means = avg_pool2d((drawn - seen).mean(dim=1, keepdim=True), window, stride=1)
+        patch_error = means.abs().flatten(1).amax(dim=1)
+    return Signals(longest[:, 0], longest[:, 0] - longest[:, -1], error, patch_error, pieces)
 
 
 def find_reasons(signals: Signals, doubt: Doubt) -> list[tuple[str, ...]]:
@@ -74,7 +84,9 @@ def find_reasons(signals: Signals, doubt: Doubt) -> list[tuple[str, ...]]:
     short, close = signals.length < doubt.length, signals.gap < doubt.gap
     poor = torch.zeros_like(short)
     if signals.error is not None and doubt.error is not None:
-        poor = signals.error > doubt.error
+        poor = poor | (signals.error > doubt.error)
+    if signals.patch_error is not None and doubt.patch_error is not None:
+        poor = poor | (signals.patch_error > doubt.patch_error)
     several = torch.zeros_like(short)
     if signals.pieces is not None and doubt.pieces is not None:
         several = signals.pieces.to(short.device) > doubt.pieces
@@ -117,10 +129,12 @@ def _measure(model: nn.Module, data: ImageData) -> Signals:
         drawn = model.reconstruct(output.capsules) if has_decoder else None  # type: ignore[operator]
         parts.append(read_signals(output, seen, drawn, None))
     errors = [part.error.cpu() for part in parts if part.error is not None]
+    patch_errors = [part.patch_error.cpu() for part in parts if part.patch_error is not None]
     return Signals(
         length=torch.cat([part.length for part in parts]).cpu(),
         gap=torch.cat([part.gap for part in parts]).cpu(),
         error=torch.cat(errors) if errors else None,
+        patch_error=torch.cat(patch_errors) if patch_errors else None,
         pieces=_count_pieces(model, data),
     )
 
@@ -139,6 +153,7 @@ def _limits(signals: Signals, share: float) -> Doubt:
         length=float(signals.length.quantile(share)),
         gap=float(signals.gap.quantile(share)),
         error=None if signals.error is None else float(signals.error.quantile(1 - share)),
+        patch_error=None if signals.patch_error is None else float(signals.patch_error.quantile(1 - share)),
         pieces=None if signals.pieces is None else 1,
         images=len(signals.length),
         passed=0.0,

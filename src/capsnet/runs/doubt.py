@@ -13,6 +13,8 @@ class Doubt:
         gap: the least difference between the longest and the second longest.
         error: the largest reconstruction error of the longest capsule, as a share of the image's squared pixels; None
             for a model without decoder.
+        patch_error: the largest difference of mean grey between the reconstruction and the image in any window of a
+            sixth of the image's side, in units of white; None for a model without decoder.
         pieces: the most pieces of ink side by side; None where images are not prepared as digits.
         images: number of validation images that the limits were measured on.
         passed: share of them that is not unsure.
@@ -22,6 +24,7 @@ class Doubt:
     length: float
     gap: float
     error: float | None
+    patch_error: float | None
     pieces: int | None
     images: int
     passed: float
