@@ -1,19 +1,20 @@
 """Make the weights of a run those that come with the package: `python dev/ship.py RUN NAME`.
 
 Parameters are rounded to bfloat16, and the rounded network is tested; running statistics keep float32. The model card
-is written from the run's own files.
+is written from the run's own files; `dev/doubt.py NAME` then measures when its answers are unsure.
 """
 
 import sys
 from pathlib import Path
 
 import torch
-from capsnet.training.files import write_bytes, write_text
-from capsnet.training.pretrained import FOLDER
-from capsnet.training.weights import count_parameters, load_weights, read_tensors, to_bytes
 
+from capsnet.inference import evaluate
 from capsnet.recipes import RECIPES
-from capsnet.training import Run, evaluate
+from capsnet.runs import Run
+from capsnet.runs.files import write_bytes, write_text
+from capsnet.runs.pretrained import FOLDER
+from capsnet.runs.weights import count_parameters, load_weights, read_tensors, to_bytes
 
 CARD = """# {name}
 
@@ -39,8 +40,7 @@ model = capsnet.load("{name}")
 
 It knows the ten digits as MNIST has them: written by hand in the United States around 1990, one in an image, upright.
 `capsnet predict` finds, crops and centres a digit in a photo or drawing before the network sees it; two digits in an
-image, printed ones, and digits turned by more than some 20 degrees are not what it was trained on. It always names a
-digit: a short longest capsule says that it may be none.
+image, printed ones, and digits turned by more than some 20 degrees are not what it was trained on.
 """
 
 

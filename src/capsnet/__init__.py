@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from capsnet._version import __version__ as __version__
 from capsnet.start import collecting_later, quitting_on_interrupt
@@ -38,6 +39,10 @@ _ROOMS = frozenset(
     ]
 )
 
+if TYPE_CHECKING:
+    from capsnet.inference.predict import Prediction as Prediction
+    from capsnet.inference.predict import predict as predict
+
 
 @VIEWS.register("figures")
 def _view(folder: Path) -> View:
@@ -49,6 +54,9 @@ def _view(folder: Path) -> View:
 
 def __getattr__(name: str) -> object:
     """Import a room of the package when it is first used (PEP 562), as in `capsnet.kernels.use("plain")`."""
+    # prediction reads image files: Pillow and scipy are loaded when it is first used
+    if name in ("Prediction", "predict"):
+        return getattr(import_module("capsnet.inference.predict"), name)
     if name not in _ROOMS:
         raise AttributeError(f"module 'capsnet' has no attribute {name!r}")
     return import_module(f"capsnet.{name}")
@@ -64,6 +72,7 @@ __all__ = [
     "Capsules",
     "Dataset",
     "Evaluation",
+    "Prediction",
     "RoutingOutput",
     "Run",
     "RunConfig",
@@ -75,6 +84,7 @@ __all__ = [
     "list_models",
     "load",
     "losses",
+    "predict",
     "routing",
     "train",
 ]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from tests.data.canvases import make_canvas
+from tests.data.canvases import cut_tightly, make_canvas, photograph
 
 from capsnet.cli import main
 from capsnet.data import load_data
@@ -40,6 +40,32 @@ def test_97_percent_of_digits_pasted_anywhere_are_read(test_split, name):
     canvases = [make_canvas(image[0].numpy(), generator)[0] for image in test_split.images[:1000]]
     found = predict(load(name), [center_digit(canvas).image for canvas in canvases])
     assert (found == test_split.labels[:1000]).float().mean() >= 0.97
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", ["capsnet-mnist", "efficient-capsnet-mnist"])
+def test_digits_cut_out_tightly_are_read(test_split, name):
+    # each digit in one of 32 ways: side, margin, dark or light; all 32 ways of 1,000 digits are in dev/LOG.md
+    ways = [
+        (side, m, dark) for side in (20, 40, 80, 280) for m in (0, 1, side // 20, 3 * side // 20) for dark in (0, 1)
+    ]
+    images = [
+        cut_tightly(image[0].numpy(), side, margin, dark=bool(dark))
+        for image, (side, margin, dark) in zip(test_split.images[:1024], ways * 32, strict=True)
+    ]
+    digits = [center_digit(image) for image in images]
+    assert all(digit.box is not None for digit in digits)
+    found = predict(load(name), [digit.image for digit in digits])
+    assert (found == test_split.labels[:1024]).float().mean() >= 0.985
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("turned", [False, True])
+def test_98_percent_of_photographed_digits_are_read(test_split, turned):
+    generator = np.random.default_rng(1)
+    photos = [photograph(image[0].numpy(), generator, turned=turned) for image in test_split.images[:300]]
+    found = predict(load("efficient-capsnet-mnist"), [center_digit(photo).image for photo in photos])
+    assert (found == test_split.labels[:300]).float().mean() >= 0.98
 
 
 @pytest.mark.real_data
@@ -94,6 +120,43 @@ def test_a_noisy_surface_has_no_digit():
     assert center_digit(Image.fromarray(noise)).box is None
 
 
+@pytest.mark.parametrize("deviation", [0.0, 1.0])
+@pytest.mark.parametrize("side", [20, 28, 80, 300])
+def test_uneven_light_and_any_noise_have_no_digit(side, deviation):
+    y, x = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side), indexing="ij")
+    light = 180 - 40 * x + 20 * y - 30 * x * x + np.random.default_rng(0).normal(0, 1, x.shape) * deviation
+    noise = np.random.default_rng(0).integers(0, 256, x.shape)
+    assert center_digit(Image.fromarray(light.astype(np.uint8))).box is None
+    assert center_digit(Image.fromarray(noise.astype(np.uint8))).box is None
+
+
+@pytest.mark.parametrize(("ground", "ink"), [(255, 0), (0, 255), (90, 200)])
+@pytest.mark.parametrize("side", [20, 280])
+def test_a_digit_that_fills_its_image_is_found(side, ground, ink):
+    # a thick zero: most of the image is ink
+    image = Image.new("L", (side, side), ground)
+    ImageDraw.Draw(image).ellipse([0, 0, side - 1, side - 1], outline=ink, width=round(0.3 * side))
+    frame = seen(image)
+    assert frame[13:15, 5:9].min() > 200
+    assert frame[13:15, 13:15].max() < 100
+
+
+@pytest.mark.parametrize(("ground", "ink"), [(200, 60), (120, 250)])
+@pytest.mark.parametrize("corner", [0, 255])
+@pytest.mark.parametrize("whole", [False, True])
+def test_corners_of_a_turned_photo_are_no_ink(ground, ink, corner, whole):
+    straight = draw_seven(size=(180, 160), ground=ground, ink=ink, at=(80, 50))
+    turned = straight.rotate(8, Image.Resampling.BICUBIC, expand=whole, fillcolor=corner)
+    expected = draw_seven(size=(180, 160), at=(80, 50)).rotate(8, Image.Resampling.BICUBIC, fillcolor=255)
+    assert np.abs(seen(turned) - seen(expected)).mean() < 3
+
+
+def test_a_light_bar_on_black_is_a_stroke_not_a_turned_photo():
+    bar = Image.new("L", (200, 200), 0)
+    ImageDraw.Draw(bar).polygon([(70, 0), (199, 120), (130, 199), (0, 80)], fill=230)
+    assert center_digit(bar).box is not None
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (28, 28)])
 def test_any_size_is_taken(size):
     image = Image.new("L", size, 255)
@@ -106,3 +169,17 @@ def test_predict_says_of_an_even_surface_that_it_holds_no_digit(capsys, tmp_path
     Image.new("L", (50, 40), 200).save(path)
     assert main(["predict", "efficient-capsnet-mnist", str(path)]) == 0
     assert "no digit found" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("drawn", "pieces"), [([(0, 0)], 1), ([(0, 0), (60, 4)], 2), ([(0, 0), (60, 0), (120, 3)], 3)])
+def test_pieces_side_by_side_are_counted(drawn, pieces):
+    image = Image.new("L", (220, 110), 255)
+    for x, y in drawn:
+        image.paste(draw_seven((55, 90), at=(15, 20)), (x, y))
+    assert center_digit(image).pieces == pieces
+
+
+def test_pieces_above_one_another_are_one():
+    image = draw_seven()
+    ImageDraw.Draw(image).line([(40, 8), (70, 8)], fill=0, width=5)
+    assert center_digit(image).pieces == 1

@@ -7,8 +7,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from capsnet import create_model, list_models
-from capsnet.demo.look import MAX_BYTES, find_pose_dim, look, prepare, read_image, redraw
+from capsnet.demo.look import MAX_BYTES, find_pose_dim, look, read_image, redraw
 from capsnet.errors import UserError
+from capsnet.inference.predict import prepare_picture
+from capsnet.runs.doubt import Doubt
 from capsnet.runs.weights import ModelSpec
 
 DIGITS = tuple("0123456789")
@@ -38,12 +40,20 @@ def pixels(picture):
 def test_look_says_what_the_model_says(tiny, seven):
     found = look(tiny, seven)
     with torch.inference_mode():
-        output = tiny(prepare(seven, tiny) / 255)
+        output = tiny(prepare_picture(seven, tiny).pixels[None] / 255)
     assert found["lengths"] == pytest.approx(output.lengths[0].tolist(), abs=1e-6)
     assert found["found"] == [int(output.lengths.argmax())]
     assert np.allclose(found["poses"], output.capsules.poses[0], atol=1e-6)
     assert found["names"] == list(DIGITS)
     assert "trained on digits" in found["about"]
+
+
+def test_the_page_is_given_why_an_answer_is_unsure(seven):
+    model = build("capsnet-tiny")
+    assert look(model, seven)["unsure"] is False
+    model.doubt = Doubt(length=2.0, gap=0.0, error=None, patch_error=None, pieces=1, images=200, passed=0.96)
+    answer = look(model, seven)
+    assert (answer["unsure"], answer["reasons"]) == (True, ["no capsule is long"])
 
 
 def test_what_was_seen_is_the_digit_in_its_frame(tiny, seven):
@@ -58,7 +68,7 @@ def test_the_reconstruction_is_the_winners_and_moves_with_its_pose(tiny, seven):
     label = found["found"][0]
     pose = found["poses"][label]
     with torch.inference_mode():
-        output = tiny(prepare(seven, tiny) / 255)
+        output = tiny(prepare_picture(seven, tiny).pixels[None] / 255)
         expected = tiny.reconstruct(output.capsules)[0, 0] * 255
     assert np.abs(pixels(found["drawn"])[..., 0] - expected.numpy()).max() <= 1
     assert redraw(tiny, label, pose) == found["drawn"]
@@ -71,7 +81,7 @@ def test_coupling_starts_even_and_ends_as_the_models_own(tiny, seven):
     assert np.array(steps[0]["shares"]).shape == (10, 6, 6)
     assert np.allclose(steps[0]["shares"], 1)
     with torch.inference_mode():
-        coupling = tiny(prepare(seven, tiny) / 255).coupling
+        coupling = tiny(prepare_picture(seven, tiny).pixels[None] / 255).coupling
     own = coupling.reshape(6, 6, 4, 10).sum(dim=2).permute(2, 0, 1) * 10 / 4
     assert np.allclose(steps[2]["shares"], own, atol=1e-4)
 

@@ -18,7 +18,8 @@ from capsnet.errors import UserError
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.pool import devices
 from capsnet.studies.runner import run_task
-from capsnet.training.loop import Diverged, Job
+from capsnet.training import Diverged
+from capsnet.training.loop import Job
 
 
 @pytest.fixture

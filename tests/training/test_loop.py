@@ -19,6 +19,7 @@ from capsnet.runs.bounds import BOUNDS
 from capsnet.runs.lock import FolderLock
 from capsnet.training import Diverged, progress, train
 from capsnet.training import loop as module
+from capsnet.training import run as run_module
 from capsnet.training.loop import Job
 from capsnet.training.stop import stop_on_signal
 
@@ -121,7 +122,7 @@ def test_run_ends_after_the_epoch_that_reaches_an_accuracy_however_often_it_is_s
 def test_run_killed_between_its_accuracy_and_its_test_is_only_tested(tmp_path, monkeypatch):
     config = replace(TINY, epochs=4, stop_at=0.01)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_test", lambda job, dataset: 1 / 0)
+        patch.setattr(run_module, "_test", lambda job, dataset: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(config, out=tmp_path / "run")
     monkeypatch.setattr(Job, "_step", lambda *args: 1 / 0)
@@ -225,7 +226,7 @@ def test_training_works_outside_the_main_thread(tmp_path):
 def test_limited_images_are_drawn_from_all_classes(photos, tmp_path, monkeypatch):
     counts = []
     monkeypatch.setattr(Job, "train", lambda job: counts.append(job.batches.data.counts()))
-    monkeypatch.setattr(module, "_test", lambda job, dataset: None)
+    monkeypatch.setattr(run_module, "_test", lambda job, dataset: None)
     train(replace(TINY, data=str(photos), limit=18), out=tmp_path / "run")
     assert sum(counts[0]) == 18
     assert min(counts[0]) > 0
@@ -290,7 +291,7 @@ def test_weights_that_explode_in_the_last_step_end_the_run_as_diverged(validatio
 def test_run_made_longer_and_stopped_in_its_test_is_tested_again(tiny_run, tmp_path, monkeypatch):
     run = train(replace(TINY, epochs=1), out=tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_test", lambda job, dataset: 1 / 0)
+        patch.setattr(run_module, "_test", lambda job, dataset: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(TINY, resume=run.folder)
     assert (run.folder / "evaluation.json").is_file()

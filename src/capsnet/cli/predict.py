@@ -1,16 +1,25 @@
 """`capsnet predict`."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import tyro
+from torch import nn
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
-from capsnet.data.images import prepare_image
 from capsnet.errors import UserError
-from capsnet.inference.evaluate import find_inputs
+from capsnet.inference.predict import (
+    NO_DIGIT,
+    Answer,
+    Failure,
+    Prediction,
+    answer_files,
+    choose_range,
+    collect_notes,
+)
 from capsnet.runs import load
 from capsnet.runs.files import write_bytes
 
@@ -21,6 +30,11 @@ class Predict:
 
     A network that learned digits sees a file as MNIST's were made: light strokes on black whichever way they were
     drawn, cropped, scaled to 20x20 and centred by mass. Other networks see the image fitted into their frame.
+
+    An answer is marked as unsure if its capsule is short, a second one is nearly as long, its reconstruction is poor,
+    or several pieces of ink stand side by side; the limits were measured on validation images (capsnet show).
+
+    A file that cannot be read is named at the end, and the exit status is 2; the others are answered.
 
     Examples:
       capsnet predict efficient-capsnet-mnist photo.jpg
@@ -34,75 +48,129 @@ class Predict:
     """Image files, of any size."""
     as_is: bool = False
     """Only scale the image into the frame: neither invert, crop nor centre it."""
+    pixel_range: tuple[float, float] | None = None
+    """Values that become black and white, of files of more than 8 bits (default: the model's, else the files')."""
     figure: Path | None = None
-    """Draw what the network saw, the lengths and the reconstruction into this file."""
+    """Draw what the network saw, the lengths and the reconstruction of up to 30 images into this file."""
     json: bool = False
     """Print one JSON object."""
+    poses: bool = False
+    """Give the poses of the class capsules, too (with --json)."""
 
 
-def main(args: list[str]) -> None:
+def main(args: list[str]) -> int:
     """Predict and print."""
     options = parse(Predict, args)
     if not options.images:
         raise UserError("no image files given: capsnet predict RUN IMAGE...")
     if options.figure is not None and options.figure.exists():
         raise UserError(f"{options.figure}: exists; give another --figure")
+    if options.poses and not options.json:
+        raise UserError("--poses needs --json")
     model = load(options.model)
-    preparation = "fit" if options.as_is else model.preparation
-    inputs = find_inputs(model)
-    images = torch.stack([prepare_image(path, inputs.image_shape, preparation) for path in options.images])  # type: ignore[arg-type]
-    with torch.inference_mode():
-        output = model(inputs(images))
-        drawn = None if getattr(model, "decoder", None) is None else model.reconstruct(output.capsules)  # type: ignore[operator]
-    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
-    if options.figure is not None:
-        from capsnet.figures.prediction import draw_prediction
-        from capsnet.figures.style import to_png
-
-        files = [str(path) for path in options.images]
-        figure = draw_prediction(inputs.view(images).round().to(torch.uint8), output.lengths, drawn, names, files)
-        write_bytes(options.figure, to_png(figure))
-    rows = zip(options.images, output.lengths.tolist(), strict=True)
-    count = 1 if getattr(model, "pairing", None) is None else 2
-    predictions = [_prediction(path, lengths, names, count) for path, lengths in rows]
-    if preparation == "digit":
-        # an even surface comes back black
-        for prediction, image in zip(predictions, images, strict=True):
-            if not image.any():
-                prediction |= {"label": None, "class_name": None}
+    predictions: list[dict[str, object]] = []
+    failures: list[Failure] = []
+    drawn: list[Answer] = []
+    pixel_range, infos = choose_range(model, options.images, options.pixel_range)
+    for note in collect_notes(infos):
+        print(f"capsnet: {note}", file=sys.stderr)
+    answers = answer_files(
+        model,
+        options.images,
+        preparation="fit" if options.as_is else None,
+        pixel_range=pixel_range,
+        poses=options.poses,
+    )
+    for answer in answers:
+        if isinstance(answer, Failure):
+            failures.append(answer)
+            continue
+        if options.figure is not None:
+            _keep(drawn, answer)
+        if options.json:
+            predictions.append(_to_dict(answer.prediction, model))
+        else:
+            _print(answer.prediction, model)
+    count = len(options.images) - len(failures)
+    if options.figure is not None and drawn:
+        _draw(options.figure, drawn, count, model)
+        more = f" (the first {len(drawn)} of {count:,} images)" if count > len(drawn) else ""
+        print(f"figure: {options.figure}{more}", file=sys.stderr if options.json else sys.stdout)
     if options.json:
-        print_json({"predictions": predictions})
-        return
-    for prediction in predictions:
-        _print(prediction, names)
-    if options.figure is not None:
-        print(f"figure: {options.figure}")
+        failed = [{"file": failure.file, "error": failure.error} for failure in failures]
+        print_json({"predictions": predictions, **({"failed": failed} if failed else {})})
+    return _report(failures, len(options.images))
 
 
-def _prediction(path: Path, lengths: list[float], names: tuple[str, ...], count: int) -> dict[str, object]:
-    """What is on an image; of a network that was trained on pairs, also the two longest capsules."""
-    found = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)[:count]
-    label = found[0]
-    prediction: dict[str, object] = {
-        "file": str(path),
-        "label": label,
-        "class_name": names[label],
-        "length": lengths[label],
-        "lengths": lengths,
+def _report(failures: list[Failure], count: int) -> int:
+    """Name the files that could not be read; the exit status."""
+    for failure in failures:
+        print(f"capsnet: {failure.error}", file=sys.stderr)
+    if failures and count > 1:
+        print(f"capsnet: {len(failures)} of {count} files could not be read", file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _keep(drawn: list[Answer], answer: Answer) -> None:
+    """Keep what the figure shows, and no more of many images."""
+    from capsnet.figures.prediction import MOST_IMAGES
+
+    if len(drawn) < MOST_IMAGES:
+        drawn.append(answer)
+
+
+def _draw(path: Path, answers: list[Answer], count: int, model: nn.Module) -> None:
+    from capsnet.figures.prediction import draw_prediction
+    from capsnet.figures.style import to_png
+
+    drawings = [answer.drawn for answer in answers if answer.drawn is not None]
+    predictions = [answer.prediction for answer in answers]
+    figure = draw_prediction(
+        torch.stack([answer.seen for answer in answers]),
+        torch.tensor([prediction.lengths for prediction in predictions]),
+        torch.stack(drawings) if drawings else None,
+        _names(model),
+        [prediction.file or "" for prediction in predictions],
+        unsure=[bool(prediction.unsure) for prediction in predictions],
+        total=count,
+    )
+    write_bytes(path, to_png(figure))
+
+
+def _names(model: nn.Module) -> tuple[str, ...]:
+    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+    return names
+
+
+def _to_dict(prediction: Prediction, model: nn.Module) -> dict[str, object]:
+    names = _names(model)
+    values: dict[str, object] = {
+        "file": prediction.file,
+        "label": prediction.label,
+        "class_name": prediction.class_name,
+        "length": prediction.length,
+        "lengths": list(prediction.lengths),
     }
-    if count > 1:
-        prediction |= {"labels": found, "class_names": [names[k] for k in found]}
-    return prediction
+    if prediction.labels is not None:
+        values |= {"labels": list(prediction.labels), "class_names": [names[k] for k in prediction.labels]}
+    if prediction.unsure is not None:
+        values |= {"unsure": prediction.unsure, "reasons": list(prediction.reasons)}
+    if prediction.poses is not None:
+        values["poses"] = [list(pose) for pose in prediction.poses]
+    return values
 
 
-def _print(prediction: dict[str, object], names: tuple[str, ...]) -> None:
-    if prediction["label"] is None:
-        print(f"{prediction['file']}: no digit found, the image is even (--as-is shows it to the network as it is)")
+def _print(prediction: Prediction, model: nn.Module) -> None:
+    if prediction.label is None:
+        print(f"{prediction.file}: {NO_DIGIT} (--as-is shows it to the network as it is)")
         return
-    lengths: list[float] = prediction["lengths"]  # type: ignore[assignment]
+    names = _names(model)
+    labels = prediction.labels or (prediction.label,)
+    answer = f"{' and '.join(names[k] for k in labels)}  (length {prediction.length:.3f})"
+    if prediction.unsure:
+        answer = f"unsure: most like {answer}; {'; '.join(prediction.reasons)}"
+    print(f"{prediction.file}: {answer}")
     width = max(len(name) for name in names)
-    found: list[str] = prediction.get("class_names", [prediction["class_name"]])  # type: ignore[assignment]
-    print(f"{prediction['file']}: {' and '.join(found)}  (length {prediction['length']:.3f})")
-    for name, length in zip(names, lengths, strict=True):
-        mark = "◂" if name in found else ""
+    for label, (name, length) in enumerate(zip(names, prediction.lengths, strict=True)):
+        mark = "◂" if label in labels else ""
         print(f"  {name:{width}}  {length:.3f}  {bar(length)} {mark}".rstrip())

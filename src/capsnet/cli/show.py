@@ -18,6 +18,7 @@ from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.runs import Run
 from capsnet.runs.built import as_built
+from capsnet.runs.doubt import Doubt
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.studies import STUDIES
@@ -116,3 +117,7 @@ def _show_run(run: Run) -> None:
         weights = "best weights" if split == "test" else "last step"
         print(f"\n{weights}: test error {part.error_percent:.2f} % of {part.n:,} ({low:.2f} to {high:.2f} %)", end="")
     print()
+    doubt: Doubt | None = getattr(run.load_model(), "doubt", None) if run.weights_path.is_file() else None
+    if doubt is not None:
+        print("\nunsure answers")
+        print(*doubt.describe(), sep="\n")

@@ -11,12 +11,20 @@ from jaxtyping import Float
 from PIL import Image
 from scipy import ndimage
 
-# larger images are shrunk to this first
-_WORK_SIDE = 640
+# side to which larger images are shrunk first
+WORK_SIDE = 640
 # side of the box around a digit, in a frame of 28 and in larger ones; in smaller ones the same share of it
 _BOX, _FRAME = 20, 28
 # ink that differs less from paper, of 255 steps of grey, is none
 _FAINTEST = 8.0
+# ink that is less than so many times the noise may be a digit that covers much of its image
+_NOISY = 12.0
+# share of the variance between ink and paper, and correlation of neighbours, that noise does not have
+_SEPARATE, _RELATED = 0.735, 0.35
+# share of the variance that is the light's on paper without ink
+_SMOOTH = 0.93
+# greys around a turned photo differ by no more, and the share of a rectangle that the photo covers
+_EVEN, _RECTANGULAR = 12, 0.96
 
 
 @dataclass(frozen=True)
@@ -26,18 +34,21 @@ class CenteredDigit:
     Args:
         image: light strokes on black, in the frame.
         box: left, top, right and bottom of the digit in the given image; None where there is no digit.
+        pieces: how many large pieces of ink stand side by side: several digits or letters, mostly.
     """
 
     image: Image.Image
     box: tuple[int, int, int, int] | None
+    pieces: int = 0
 
 
 def center_digit(image: Image.Image, height: int = 28, width: int = 28) -> CenteredDigit:
     """Find the digit in an image and set it into a frame as MNIST's were.
 
     The paper is a smooth surface through the image, so a shadow does not matter; what differs from it by more than
-    its noise is ink, lighter or darker, whichever is stronger; specks beside the digit are left out. An image that has
-    the frame's size and looks like MNIST's already stays as it is.
+    its noise is ink, lighter or darker, whichever is stronger; specks beside the digit are left out. A digit that fills
+    its image leaves little paper: there, Otsu's threshold divides ink from paper. Even corners of a turned photo are
+    neither. An image that has the frame's size and looks like MNIST's already stays as it is.
 
     Args:
         image: of any size and mode.
@@ -49,30 +60,41 @@ def center_digit(image: Image.Image, height: int = 28, width: int = 28) -> Cente
         True
     """
     grey = image.convert("L")
-    shrink = max(1.0, max(grey.size) / _WORK_SIDE)
+    shrink = max(1.0, max(grey.size) / WORK_SIDE)
     if shrink > 1:
         small = (max(1, round(grey.width / shrink)), max(1, round(grey.height / shrink)))
         grey = grey.resize(small, Image.Resampling.BOX)
-    ink, mask = _find_ink(np.asarray(grey, np.float32))
+    pixels = np.asarray(grey, np.float32)
+    filled = _fill_corners(pixels)
+    ink, mask = _find_ink(filled)
+    if not mask.any() and filled is not pixels:
+        # what looked like a turned photo was a stroke
+        ink, mask = _find_ink(pixels)
     if not mask.any():
         return CenteredDigit(Image.new("L", (width, height), 0), None)
     rows, columns = np.nonzero(mask)
     left, top, right, bottom = (int(value) for value in (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
     scale_x, scale_y = image.width / grey.width, image.height / grey.height
     box = (int(left * scale_x), int(top * scale_y), round(right * scale_x), round(bottom * scale_y))
+    pieces = _count_pieces(mask)
     if image.size == (width, height) and _is_centered(ink, (right - left, bottom - top)):
-        return CenteredDigit(Image.fromarray(ink.round().astype(np.uint8)), box)
-    return CenteredDigit(_frame(ink[top:bottom, left:right], height, width), box)
+        return CenteredDigit(Image.fromarray(ink.round().astype(np.uint8)), box, pieces)
+    return CenteredDigit(_frame(ink[top:bottom, left:right], height, width), box, pieces)
 
 
 def _find_ink(grey: Float[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], np.ndarray]:
     """How much ink is at each place, 0 to 255, and which places belong to the digit."""
     difference = grey - _paper(grey)
-    spread = 1.4826 * float(np.median(np.abs(difference - np.median(difference))))
+    spread = _spread(difference)
     smooth = ndimage.gaussian_filter(difference, 0.7) if spread > 0.5 else difference
     ink = smooth if smooth.max() > -smooth.min() else -smooth
-    peak = float(np.percentile(ink[ink > 0.5 * ink.max()], 75)) if ink.max() > 0 else 0.0
-    if peak < max(_FAINTEST, 4 * spread):
+    peak = _peak(ink)
+    # ink that covers much of the image counts as noise above; two separate greys are paper and ink all the same
+    divided = _divide_greys(grey) if peak < max(_FAINTEST, _NOISY * spread) else None
+    if divided is not None:
+        ink, spread = divided
+        peak = _peak(ink)
+    if peak < _FAINTEST or (divided is None and peak < 4 * spread):
         return np.zeros_like(grey), np.zeros(grey.shape, bool)
     # what noise reaches is paper
     floor = min(2.0 * spread, 0.3 * peak)
@@ -82,6 +104,103 @@ def _find_ink(grey: Float[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"],
     return np.where(near, ink, 0).astype(np.float32), mask
 
 
+def _spread(values: np.ndarray) -> float:
+    """Standard deviation of noise around the median; outliers, such as ink on much paper, do not count."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
+
+
+def _peak(ink: Float[np.ndarray, "h w"]) -> float:
+    """Ink of a stroke's middle."""
+    return float(np.percentile(ink[ink > 0.5 * ink.max()], 75)) if ink.max() > 0 else 0.0
+
+
+def _divide_greys(grey: Float[np.ndarray, "h w"]) -> tuple[Float[np.ndarray, "h w"], float] | None:
+    """Ink and the paper's noise by Otsu's threshold, for a digit cut out tightly; None where the greys are not two.
+
+    Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 1979. Ink is what is rarer on the
+    border than inside.
+    """
+    threshold, separation = _otsu(grey)
+    if separation < _SEPARATE or _neighbor_correlation(grey) < _RELATED or _smooth_share(grey) > _SMOOTH:
+        return None
+    light = grey > threshold
+    light_ink = light.mean() > np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]]).mean()
+    paper = grey[light != light_ink]
+    ink = grey - np.median(paper)
+    return (ink if light_ink else -ink), _spread(paper)
+
+
+def _otsu(grey: Float[np.ndarray, "h w"]) -> tuple[float, float]:
+    """The threshold between two groups of greys, and the share of the variance that lies between the groups.
+
+    The share is 0.64 for a normal, 0.75 for an even distribution of greys, and 1 for two greys.
+    """
+    low, high = float(grey.min()), float(grey.max())
+    if high <= low:
+        return low, 0.0
+    counts, edges = np.histogram(grey, 256, (low, high))
+    centers, below = (edges[:-1] + edges[1:]) / 2, counts.cumsum()[:-1]
+    sums = (counts * centers).cumsum()
+    above = grey.size - below
+    between = below * above * (sums[:-1] / below.clip(1) - (sums[-1] - sums[:-1]) / above.clip(1)) ** 2
+    best = int(between.argmax())
+    return float(edges[best + 1]), float(between[best] / grey.size**2 / grey.var())
+
+
+def _neighbor_correlation(grey: Float[np.ndarray, "h w"]) -> float:
+    """How alike neighbours are, along the direction in which they are most: 0 for noise, 1 for a smooth surface."""
+    differences = [np.diff(grey, axis=axis) for axis in (0, 1) if grey.shape[axis] > 1]
+    return max((1 - float((part**2).mean() / (2 * grey.var() + 1e-9)) for part in differences), default=0.0)
+
+
+def _smooth_share(grey: Float[np.ndarray, "h w"]) -> float:
+    """Share of the variance that a surface of second degree explains: near 1 for paper in uneven light without ink."""
+    step = max(1, max(grey.shape) // 64)
+    few = grey[::step, ::step]
+    terms = _surface_terms(few.shape).reshape(-1, 6)
+    rest = few.ravel() - terms @ np.linalg.lstsq(terms, few.ravel(), rcond=None)[0]
+    return 1 - float(rest.var() / (few.var() + 1e-9))
+
+
+def _fill_corners(grey: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Fill what surrounds a turned photo, even black or white corners, with the paper beside it."""
+    corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]]
+    if min(grey.shape) < 40:
+        return grey
+    if np.ptp(corners) > _EVEN or not (corners.max() <= _EVEN or corners.min() >= 255 - _EVEN):
+        return grey
+    even, _ = ndimage.label(np.abs(grey - np.median(corners)) <= 2 * _EVEN)
+    outside = np.isin(even, np.unique(even[[0, 0, -1, -1], [0, -1, 0, -1]]))
+    pieces, count = ndimage.label(~outside)
+    if count == 0:
+        return grey
+    photo = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
+    if not _is_turned_rectangle(photo):
+        return grey
+    # blur and compression reach over the side
+    inside = ndimage.binary_erosion(photo, iterations=2 + max(grey.shape) // 100, border_value=1)
+    if not inside.any():
+        return grey
+    rows, columns = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    filled: Float[np.ndarray, "h w"] = grey[rows, columns]
+    return filled
+
+
+def _is_turned_rectangle(mask: np.ndarray) -> bool:
+    """Whether a region is a rectangle at some angle, or what the image's frame leaves of it."""
+    step = max(1, max(mask.shape) // 64)
+    few = mask[::step, ::step]
+    if few.all() or few.mean() < 0.25:
+        return False
+    y, x = np.indices(few.shape, np.float32).reshape(2, -1)
+    angles = np.deg2rad(np.arange(-45, 45).astype(np.float32))[:, None]
+    inside, covered = few.ravel(), np.ones((len(angles), few.size), bool)
+    for across in (x * np.cos(angles) + y * np.sin(angles), y * np.cos(angles) - x * np.sin(angles)):
+        part = across[:, inside]
+        covered &= (across >= part.min(axis=1, keepdims=True)) & (across <= part.max(axis=1, keepdims=True))
+    return bool(inside.sum() >= _RECTANGULAR * covered.sum(axis=1).min())
+
+
 def _paper(grey: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """The paper's grey at each place: the border's median, and for larger images a surface of second degree."""
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
@@ -89,8 +208,7 @@ def _paper(grey: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     spread = float(np.percentile(border, 90) - np.percentile(border, 10))
     if min(grey.shape) < 40 or spread < 12:
         return flat
-    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in grey.shape), indexing="ij")
-    terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1)
+    terms = _surface_terms(grey.shape)
     step = max(1, max(grey.shape) // 64)
     few, values = terms[::step, ::step].reshape(-1, 6), grey[::step, ::step].ravel()
     kept = np.ones(len(values), bool)
@@ -102,6 +220,11 @@ def _paper(grey: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return surface
 
 
+def _surface_terms(shape: tuple[int, ...]) -> Float[np.ndarray, "h w 6"]:
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in shape), indexing="ij")
+    return np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=-1)
+
+
 def _without_specks(mask: np.ndarray) -> np.ndarray:
     """The largest piece and those of at least a twelfth of its size."""
     pieces, count = ndimage.label(mask, np.ones((3, 3)))
@@ -111,6 +234,28 @@ def _without_specks(mask: np.ndarray) -> np.ndarray:
     sizes[0] = 0
     kept: np.ndarray = (sizes >= sizes.max() / 12)[pieces]
     return kept
+
+
+def _count_pieces(mask: np.ndarray) -> int:
+    """How many large pieces stand side by side; those above one another, such as the bar of a 5, count as one."""
+    pieces, _ = ndimage.label(mask, np.ones((3, 3)))
+    sizes = np.bincount(pieces.ravel())[1:]
+    boxes = ndimage.find_objects(pieces)
+    tall = max(rows.stop - rows.start for rows, _ in boxes)
+    spans = sorted(
+        (columns.start, columns.stop)
+        for (rows, columns), size in zip(boxes, sizes, strict=True)
+        if size >= 0.2 * sizes.max() and rows.stop - rows.start >= 0.4 * tall
+    )
+    count, end, width = 0, 0, 0
+    for start, stop in spans:
+        # of two that overlap, by more than a quarter of the narrower, one stands above the other
+        if count == 0 or end - start <= 0.25 * min(width, stop - start):
+            count, width = count + 1, stop - start
+        else:
+            width = max(width, stop - start)
+        end = max(end, stop)
+    return count
 
 
 def _is_centered(ink: Float[np.ndarray, "h w"], size: tuple[int, int]) -> bool:

@@ -10,19 +10,19 @@ from io import BytesIO
 from pathlib import Path
 from typing import TypedDict
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
 from capsnet.analysis.iterations import make_votes, route
 from capsnet.analysis.watch import find_class_layer
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
-from capsnet.data.images import digit_image, fit_image, open_image
+from capsnet.data.images import open_image
 from capsnet.errors import UserError
 from capsnet.figures.coupling import Grid, coupling_shares, find_grid
 from capsnet.inference.evaluate import find_inputs
+from capsnet.inference.predict import Answer, answer_prepared, prepare_picture
 from capsnet.models.efficient_capsnet import EfficientCapsNet
 from capsnet.runs.weights import count_parameters
 
@@ -77,6 +77,8 @@ class Look(TypedDict):
         places: None where the network has no coupling over the image; `note` says why.
         note: a sentence, or nothing.
         about: the network in a few words.
+        unsure: whether the answer may not be relied on.
+        reasons: why, in words.
     """
 
     names: list[str]
@@ -88,6 +90,8 @@ class Look(TypedDict):
     places: Places | None
     note: str
     about: str
+    unsure: bool
+    reasons: list[str]
 
 
 def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float, float] | None = None) -> Image.Image:
@@ -108,20 +112,6 @@ def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float
     return image
 
 
-def prepare(image: Image.Image, model: nn.Module) -> UInt8[Tensor, "1 c h w"]:
-    """An image as the model's input: as MNIST was made, where the model learned digits.
-
-    Raises:
-        UserError: a model of neither 1 nor 3 channels.
-    """
-    channels, height, width = find_inputs(model).image_shape
-    if channels not in (1, 3):
-        raise UserError(f"this network sees {channels} channels at once, a drawing or photo has 1 or 3; choose another")
-    fit = digit_image if channels == 1 and getattr(model, "preparation", "fit") == "digit" else fit_image
-    pixels = np.array(fit(image.convert("L" if channels == 1 else "RGB"), height, width))
-    return torch.from_numpy(pixels.reshape(1, height, width, channels)).permute(0, 3, 1, 2)
-
-
 @torch.inference_mode()
 def look(model: nn.Module, image: Image.Image) -> Look:
     """Show an image to a model, and say all that the page shows.
@@ -137,7 +127,10 @@ def look(model: nn.Module, image: Image.Image) -> Look:
         >>> look(capsnet.load("runs/quickstart"), Image.open("seven.png"))["found"]
         [7]
     """
-    inputs, pixels = find_inputs(model), prepare(image, model)
+    inputs, prepared = find_inputs(model), prepare_picture(image, model)
+    [answer] = answer_prepared(model, [prepared])
+    assert isinstance(answer, Answer)
+    prediction, pixels = answer.prediction, prepared.pixels[None]
     children, output = _watch(model, inputs(pixels))
     found = output.lengths[0].topk(1 if getattr(model, "pairing", None) is None else 2).indices.tolist()
     places, note = _find_places(model, children, output)
@@ -155,6 +148,8 @@ def look(model: nn.Module, image: Image.Image) -> Look:
         "places": places,
         "note": note,
         "about": _about(model),
+        "unsure": bool(prediction.unsure),
+        "reasons": list(prediction.reasons),
     }
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from capsnet.figures.style import BLUE, GREY, INK, PALE, axes_at, class_label, labels, new_figure, plain, styled
 from capsnet.figures.tiles import show, to_tiles
 
-_MOST_IMAGES, _MOST_BARS = 30, 40
+MOST_IMAGES, _MOST_BARS = 30, 40
 _WIDTH, _SIDE = 8.0, 1.2
 
 
@@ -23,6 +23,9 @@ def draw_prediction(
     reconstructions: Float[Tensor, "b c h w"] | None,
     class_names: Sequence[str],
     files: Sequence[str],
+    *,
+    unsure: Sequence[bool] = (),
+    total: int = 0,
 ) -> Figure:
     """Draw a row for each image: the input, the lengths of the class capsules as bars, the reconstruction.
 
@@ -32,13 +35,16 @@ def draw_prediction(
         reconstructions: from the longest capsule; None without a decoder.
         class_names: a name for each class.
         files: where each image came from. More than 30 images are cut at 30.
+        unsure: which answers are unsure; none where it was not measured.
+        total: number of images of which these are the first; 0: these are all.
     """
-    count = min(len(inputs), _MOST_IMAGES)
+    total = total or len(inputs)
+    count = min(len(inputs), MOST_IMAGES)
     subtitle = "Left: what the network saw. Bars: length of each class capsule, the longest is the prediction."
     if reconstructions is not None:
         subtitle += " Right: what the decoder draws from it."
-    if len(inputs) > count:
-        subtitle += f" The first {count} of {len(inputs):,} images are shown."
+    if total > count:
+        subtitle += f" The first {count} of {total:,} images are shown."
     names = labels(class_names, 14)
     longest = max(len(name) for name in names)
     crowded = longest * min(len(class_names), _MOST_BARS) > 50
@@ -56,7 +62,7 @@ def draw_prediction(
             show(axes, to_tiles(reconstructions[index : index + 1])[0], frame=True)
         bars = axes_at(figure, 0.3 + _SIDE + 0.55, bottom, wide, max(tall, 0.9))
         _draw_lengths(bars, lengths[index].float().cpu().numpy(), names, crowded)
-        _draw_title(bars, lengths[index], class_names, files[index])
+        _draw_title(bars, lengths[index], class_names, files[index], bool(unsure) and unsure[index])
     return figure
 
 
@@ -91,8 +97,8 @@ def _draw_values(axes: Axes, lengths: Float[np.ndarray, " n"], order: np.ndarray
         axes.text(place, min(value, 0.9) + 0.02, f"{value:.2f}", size=7.5, ha="center", va="bottom", color=color)
 
 
-def _draw_title(axes: Axes, lengths: Float[Tensor, " n"], class_names: Sequence[str], file: str) -> None:
+def _draw_title(axes: Axes, lengths: Float[Tensor, " n"], class_names: Sequence[str], file: str, unsure: bool) -> None:
     winner = int(lengths.argmax())
-    name = class_label(class_names, winner, 30)
+    name = ("unsure: most like " if unsure else "") + class_label(class_names, winner, 30)
     axes.set_title(f"{name}, length {float(lengths[winner]):.2f}", pad=11, color=INK)
     axes.set_title(plain(PurePath(file).name, 34), loc="right", size=8.5, weight="normal", color=GREY, pad=11)

@@ -20,6 +20,7 @@ from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import create_model
 from capsnet.models.factory import option_types
+from capsnet.runs.doubt import Doubt
 from capsnet.runs.files import write_bytes
 from capsnet.runs.formats import upgrade_options
 from capsnet.runs.limits import SIZE, check_limits
@@ -42,6 +43,7 @@ class ModelSpec:
         data: the data set that the model was trained on.
         inputs: how an image becomes an input; None: whole, with pixels in [0, 1].
         pairing: how pairs are made, of a model that was trained on pairs.
+        doubt: when an answer is unsure; None: this was not measured.
     """
 
     model: str
@@ -51,6 +53,7 @@ class ModelSpec:
     data: str
     inputs: Inputs | None = None
     pairing: Pairing | None = None
+    doubt: Doubt | None = None
 
     def build(self) -> nn.Module:
         """Create the model with fresh weights, its class names, and how images become its inputs.
@@ -67,7 +70,7 @@ class ModelSpec:
         if self.inputs is not None and self.inputs.shape != model.input_shape:
             raise UserError(f"inputs are {self.inputs.shape}, the model {self.model!r} is for {model.input_shape}")
         model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data  # type: ignore[assignment]
-        model.inputs, model.pairing = self.inputs, self.pairing  # type: ignore[assignment]
+        model.inputs, model.pairing, model.doubt = self.inputs, self.pairing, self.doubt  # type: ignore[assignment]
         return model
 
 

@@ -3,46 +3,31 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
 
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from capsnet.data import Dataset, ImageData, locate_data
+from capsnet.data import ImageData
 from capsnet.data.inputs import Draws
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
-from capsnet.runs.built import as_built
 from capsnet.runs.checkpoint import State, load_checkpoint, save_checkpoint
 from capsnet.runs.config import RunConfig
-from capsnet.runs.data import compare_splits, load_dataset, split_training
-from capsnet.runs.files import check_space, write_json, write_text
-from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
-from capsnet.runs.lock import FolderLock
+from capsnet.runs.files import check_space, write_text
+from capsnet.runs.folder import Run
 from capsnet.runs.metrics import MetricsFile
-from capsnet.runs.weights import ModelSpec, count_parameters, on_meta, save_weights
+from capsnet.runs.weights import ModelSpec, count_parameters, save_weights
 from capsnet.training.batches import Batches, take
-from capsnet.training.callback import Callback, CallbackError, Callbacks, Start, Validation
-from capsnet.training.device import (
-    check_memory,
-    describe_environment,
-    place_model,
-    resolve_device,
-    resolve_precision,
-    seed_everything,
-)
+from capsnet.training.callback import CallbackError, Callbacks, Start, Validation
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.finite import FiniteCheck
 from capsnet.training.progress import Reporter
-from capsnet.training.setup import augmentation, specify
 from capsnet.training.step import Step
 from capsnet.training.stop import StopRequest, stop_on_signal
-from capsnet.training.tensorboard import TensorBoard
 
 # in the order of `Step.totals`
 MEANS = ("loss", "margin_loss", "reconstruction_loss", "accuracy")
@@ -50,96 +35,6 @@ _ROWS_PER_EPOCH = 20
 _CHECKPOINT_SECONDS = 300.0
 # a look at the numbers waits for the device
 _LOOK_SECONDS = 1.0
-
-
-def train(
-    config: RunConfig,
-    *,
-    out: Path | str | None = None,
-    resume: Path | str | None = None,
-    callbacks: Sequence[Callback] = (),
-    tensorboard: bool = False,
-) -> Run:
-    """Train a model and test it once at the end.
-
-    Args:
-        config: what to compute.
-        out: the run's folder; the default is a new one in `runs/`.
-        resume: go on with the run in this folder, under `config`, in place of a new one.
-        callbacks: are told how it goes, and may end it; the user's own logging.
-        tensorboard: write TensorBoard events too, into the run's folder.
-
-    Returns:
-        The run, with its evaluation.
-
-    Raises:
-        UserError: something that the user can mend, such as another process at work on the run; nothing is lost.
-        Diverged: the loss is not finite any more; the last good state is kept.
-        CallbackError: a callback failed; the state is saved.
-        KeyboardInterrupt: stopped by the user; the state is saved.
-
-    Example:
-        >>> run = train(RunConfig(data="digits", epochs=1))
-        >>> run.evaluation()["test"]["accuracy"]
-    """
-    # a folder given relative to this directory is the run's data from any other, too
-    config = as_built(replace(config, data=locate_data(config.data)))
-    folder = Path(resume or out or new_folder(config.recipe))
-    followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
-    if resume is not None:
-        with FolderLock(folder):
-            return _train(Run(folder, config), followers, resumed=True)
-    check_new(folder)
-    return _train(Run(folder, config), followers, numbered=out is None)
-
-
-def _train(run: Run, followers: Callbacks, *, resumed: bool = False, numbered: bool = False) -> Run:
-    """Train a run: a resumed one, whose lock is held, or a new one, whose folder is made when all is ready."""
-    config = run.config
-    device = resolve_device(config.device)
-    precision = resolve_precision(config.precision, device)
-    dataset = load_dataset(config)
-    # the range of a run is decided once: it stays when the run goes on and the folder has changed
-    config = replace(config, pixel_range=dataset.pixel_range or config.pixel_range)
-    training, validation = split_training(config, dataset)
-    spec = specify(config, dataset)
-    with on_meta():
-        check_memory(spec.build(), min(config.batch_size, len(training)), device, precision)
-    seed_everything(config.seed)
-    model = place_model(spec.build(), device)
-    assert spec.inputs is not None
-    batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing, balance=config.balance)
-    lock = None
-    if resumed:
-        run = Run(run.folder, config)
-    else:
-        check_space(run.folder, _space(model, config))
-        environment = describe_environment(device, precision)
-        run, lock = create_locked(run.folder, config, environment, numbered=numbered)
-        followers.folder = run.folder
-    try:
-        for note in (*dataset.notes, *compare_splits(run, dataset, validation)):
-            print(f"capsnet: {note}", file=sys.stderr)
-        job = Job(run, spec, model, batches, validation, device, precision, followers)
-        if resumed:
-            job.restore()
-        job.train()
-        if job.trained or run.evaluation() is None:
-            _test(job, dataset)
-    except BaseException as fault:
-        _end_badly(followers, fault)
-        raise
-    finally:
-        if lock is not None:
-            lock.release()
-    followers.end(run.evaluation())
-    return run
-
-
-def _space(model: nn.Module, config: RunConfig) -> int:
-    """Bytes that a run writes: the best weights, the checkpoint, and one more of it while it is being replaced."""
-    weights = 4 * count_parameters(model)
-    return weights + 2 * weights * (3 if config.optimizer == "adam" else 2)
 
 
 class Job:
@@ -198,7 +93,7 @@ class Job:
         if not self.ended:
             # what is there is replaced by files of the same sizes, one at a time
             there = sum(file.stat().st_size for file in (self.run.weights_path, checkpoint) if file.exists())
-            check_space(self.run.folder, max(_space(self.model, self.config) - there, 0))
+            check_space(self.run.folder, max(space_needed(self.model, self.config) - there, 0))
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 
@@ -365,35 +260,7 @@ class Job:
             raise
 
 
-def _end_badly(callbacks: Callbacks, fault: BaseException) -> None:
-    """Tell the callbacks that the run is over, without hiding why."""
-    try:
-        callbacks.end(None)
-    except CallbackError as second:
-        fault.add_note(str(second))
-
-
-def _test(job: Job, dataset: Dataset) -> None:
-    """Look at the test split, once: with the weights that validation chose, and with the last."""
-    last = job.evaluate(job.model, dataset.test, "test")
-    best = last
-    if job.state.best_step != job.state.step:
-        best = job.evaluate(job.run.load_model().to(job.device), dataset.test, "test")
-    for part in (best, last):
-        job.finite.evaluation(part.margin_loss, "test", job.state.step)
-    result: RunResult = {
-        "test": best.to_record(),
-        "test_last": last.to_record(),
-        "best_step": job.state.best_step,
-        "step": job.state.step,
-        "parameters": count_parameters(job.model),
-        "seconds": job.state.seconds,
-        "images_per_second": job.state.images / max(job.state.seconds, 1e-9),
-    }
-    if job.validation is not None:
-        result["validation"] = {
-            "n": len(job.validation),
-            "accuracy": job.state.best_accuracy,
-            "margin_loss": job.state.best_loss,
-        }
-    write_json(job.run.folder / "evaluation.json", result)
+def space_needed(model: nn.Module, config: RunConfig) -> int:
+    """Bytes that a run writes: the best weights, the checkpoint, and one more of it while it is being replaced."""
+    weights = 4 * count_parameters(model)
+    return weights + 2 * weights * (3 if config.optimizer == "adam" else 2)

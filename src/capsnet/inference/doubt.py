@@ -1,0 +1,162 @@
+"""When an answer is unsure: too short a capsule, a close second, a poor reconstruction, several pieces of ink.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017: length as the presence of a class (section 2),
+reconstruction from the longest capsule (section 4.1).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from capsnet.capsules import CapsNetOutput
+from capsnet.data import ImageData
+from capsnet.data.photo import center_digit
+from capsnet.inference.evaluate import find_inputs, predict_batches
+from capsnet.runs.doubt import Doubt
+
+# of the validation images this share passes: 95 % and a margin for other images
+_PASS = 0.955
+# side of the window in which a reconstruction is compared, as a share of the image's
+_WINDOW = 5 / 28
+_FEWEST, _MOST = 200, 5000
+_REASONS = (
+    "several pieces of ink",
+    "no capsule is long",
+    "a second capsule is nearly as long",
+    "a poor reconstruction",
+)
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What speaks for and against an answer, for each image.
+
+    Args:
+        length: of the longest capsule.
+        gap: its difference to the second longest.
+        error: of its reconstruction, as a share of the image's squared pixels; None without a decoder.
+        patch_error: of its reconstruction where that is worst: the largest difference of mean grey in a window of a
+            sixth of the image's side, in units of white; None without a decoder.
+        pieces: of ink side by side; None where they were not counted.
+    """
+
+    length: Float[Tensor, " b"]
+    gap: Float[Tensor, " b"]
+    error: Float[Tensor, " b"] | None
+    patch_error: Float[Tensor, " b"] | None
+    pieces: Int[Tensor, " b"] | None
+
+
+def read_signals(
+    output: CapsNetOutput,
+    seen: Float[Tensor, "b c h w"],
+    drawn: Float[Tensor, "b c h w"] | None,
+    pieces: Int[Tensor, " b"] | None,
+) -> Signals:
+    """Read the signals off a model's output.
+
+    Args:
+        output: of the model.
+        seen: its images in [0, 1].
+        drawn: what the longest capsules decode to; None without a decoder.
+        pieces: of ink side by side in each image, if they were counted.
+    """
+    lengths = output.lengths.float()
+    longest = lengths.topk(min(2, lengths.shape[1]), dim=1).values
+    error = patch_error = None
+    if drawn is not None:
+        squares = seen.square().flatten(1).sum(dim=1)
+        error = (drawn - seen).square().flatten(1).sum(dim=1) / squares.clamp(min=1e-6)
+        # a part that is missing or too much, not many faint differences along the strokes
+        window = max(1, round(min(seen.shape[2:]) * _WINDOW))
+        means = avg_pool2d((drawn - seen).mean(dim=1, keepdim=True), window, stride=1)
+        patch_error = means.abs().flatten(1).amax(dim=1)
+    return Signals(longest[:, 0], longest[:, 0] - longest[:, -1], error, patch_error, pieces)
+
+
+def find_reasons(signals: Signals, doubt: Doubt) -> list[tuple[str, ...]]:
+    """Why each answer is unsure, in words; nothing where it is sure."""
+    short, close = signals.length < doubt.length, signals.gap < doubt.gap
+    poor = torch.zeros_like(short)
+    if signals.error is not None and doubt.error is not None:
+        poor = poor | (signals.error > doubt.error)
+    if signals.patch_error is not None and doubt.patch_error is not None:
+        poor = poor | (signals.patch_error > doubt.patch_error)
+    several = torch.zeros_like(short)
+    if signals.pieces is not None and doubt.pieces is not None:
+        several = signals.pieces.to(short.device) > doubt.pieces
+    rows = torch.stack([several, short, close, poor], dim=1).tolist()
+    return [tuple(word for word, true in zip(_REASONS, row, strict=True) if true) for row in rows]
+
+
+@torch.inference_mode()
+def calibrate_doubt(model: nn.Module, data: ImageData) -> Doubt | None:
+    """Choose the limits so that 95.5 % of validation images pass, each signal cutting off the same share.
+
+    Args:
+        model: in eval mode.
+        data: images that it was not trained on, and that are not of the test split; the first 5,000 are used.
+
+    Returns:
+        The limits; None for fewer than 200 images.
+    """
+    if len(data) < _FEWEST:
+        return None
+    part = data.select(torch.arange(min(len(data), _MOST), device=data.labels.device))
+    signals = _measure(model, part)
+    low, high = 0.0, 1 - _PASS
+    doubt = _limits(signals, low)
+    # each signal alone may cut off up to 4.5 %; together they cut off more than one and less than the sum
+    for _ in range(30):
+        share = (low + high) / 2
+        candidate = _limits(signals, share)
+        if candidate.passed >= _PASS:
+            low, doubt = share, candidate
+        else:
+            high = share
+    return doubt
+
+
+def _measure(model: nn.Module, data: ImageData) -> Signals:
+    parts = []
+    for seen, _, output in predict_batches(model, data):
+        has_decoder = getattr(model, "decoder", None) is not None
+        drawn = model.reconstruct(output.capsules) if has_decoder else None  # type: ignore[operator]
+        parts.append(read_signals(output, seen, drawn, None))
+    errors = [part.error.cpu() for part in parts if part.error is not None]
+    patch_errors = [part.patch_error.cpu() for part in parts if part.patch_error is not None]
+    return Signals(
+        length=torch.cat([part.length for part in parts]).cpu(),
+        gap=torch.cat([part.gap for part in parts]).cpu(),
+        error=torch.cat(errors) if errors else None,
+        patch_error=torch.cat(patch_errors) if patch_errors else None,
+        pieces=_count_pieces(model, data),
+    )
+
+
+def _count_pieces(model: nn.Module, data: ImageData) -> Int[Tensor, " m"] | None:
+    channels, height, width = find_inputs(model).image_shape
+    if channels != 1 or getattr(model, "preparation", "fit") != "digit":
+        return None
+    images = data.images[:, 0].cpu().numpy()
+    return torch.tensor([center_digit(Image.fromarray(np.asarray(x)), height, width).pieces for x in images])
+
+
+def _limits(signals: Signals, share: float) -> Doubt:
+    """Limits that each cut off `share` of the images, and the share that passes all of them."""
+    doubt = Doubt(
+        length=float(signals.length.quantile(share)),
+        gap=float(signals.gap.quantile(share)),
+        error=None if signals.error is None else float(signals.error.quantile(1 - share)),
+        patch_error=None if signals.patch_error is None else float(signals.patch_error.quantile(1 - share)),
+        pieces=None if signals.pieces is None else 1,
+        images=len(signals.length),
+        passed=0.0,
+    )
+    reasons = find_reasons(signals, doubt)
+    return replace(doubt, passed=sum(not row for row in reasons) / len(reasons))
