@@ -4,6 +4,9 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Proced
 memory traffic are in README.md of this folder.
 """
 
+import inspect
+from collections.abc import Callable
+
 import torch
 import triton
 import triton.language as tl
@@ -16,7 +19,12 @@ from capsnet.kernels.dynamic_routing.cpu import squash_gradient
 _SAMPLES, _PROGRAMS = 8, 512
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+def _jit(function: Callable[..., None]) -> triton.JITFunction:
+    """Compile a kernel from its own source, also where a type checker has wrapped it: the wrapper knows no `tl`."""
+    return triton.jit(inspect.unwrap(function))
+
+
+@_jit
 def _iterate(  # type: ignore[no-untyped-def]
     poses, weight, reached, grad_total, grad_coupling, coupling, change, partial,
     samples, children, parents, dim, children_each, to_b, to_i, to_j, from_b, from_i, from_j,
@@ -62,7 +70,7 @@ def _iterate(  # type: ignore[no-untyped-def]
     tl.store(partial + tl.program_id(1) * samples * parents * dim + at_bjd, total, in_bjd)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@_jit
 def _gradients(  # type: ignore[no-untyped-def]
     poses, weight, factors, vectors, grad_poses, grad_weight, samples, children, parents, dim, child_dim,
     PAIRS: tl.constexpr, C: tl.constexpr, PARENTS: tl.constexpr, DIM: tl.constexpr,
@@ -188,6 +196,7 @@ def _launch(
         *(grad_coupling.stride() if grad_coupling is not None else (0, 0, 0)),
         C=c, LEAKY=leaky, BACKWARD=change is not None, DIRECT=grad_coupling is not None, KEEP=coupling is not None,
         SAMPLES=_SAMPLES, PARENTS=triton.next_power_of_2(j), DIM=triton.next_power_of_2(d),
+        enable_fp_fusion=True,
     )  # fmt: skip
     torch.sum(partial, 0, out=out)
 
@@ -201,7 +210,7 @@ def _add_gradients(
     _gradients[(i,)](
         poses, weight, factors, vectors, more_poses, more_weight, b, i, j, d, c,
         PAIRS=len(factors), C=triton.next_power_of_2(c), PARENTS=triton.next_power_of_2(j),
-        DIM=triton.next_power_of_2(d),
+        DIM=triton.next_power_of_2(d), enable_fp_fusion=True,
     )  # fmt: skip
     grad_poses += more_poses
     grad_weight += more_weight
