@@ -18,7 +18,7 @@ from capsnet.errors import UserError
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
 from capsnet.models.factory import model_options
-from capsnet.runs.checkpoint import State, load_checkpoint, save_checkpoint
+from capsnet.runs.checkpoint import CheckpointWriter, State, load_checkpoint
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import check_space, write_json, write_text
 from capsnet.runs.folder import Run, RunResult, check_new, new_folder
@@ -33,6 +33,7 @@ from capsnet.training.device import (
     resolve_device,
     resolve_precision,
     seed_everything,
+    use_precision,
 )
 from capsnet.training.progress import Reporter
 from capsnet.training.setup import augmentation, load_dataset, specify, split_training
@@ -43,7 +44,7 @@ from capsnet.training.tensorboard import TensorBoard
 # in the order of `Step.totals`
 MEANS = ("loss", "margin_loss", "reconstruction_loss", "accuracy")
 _ROWS_PER_EPOCH = 20
-_CHECKPOINT_SECONDS = 300.0
+_CHECKPOINT_SECONDS = 30.0
 # a look at the numbers waits for the device
 _LOOK_SECONDS = 1.0
 
@@ -109,9 +110,11 @@ def train(
     else:
         write_json(folder / "environment.json", describe_environment(device, precision))
     try:
-        job.train()
+        with use_precision(precision, device):
+            job.train()
         if job.trained or run.evaluation() is None:
-            _test(job, dataset)
+            with use_precision("fp32", device):
+                _test(job, dataset)
     except BaseException as fault:
         _end_badly(followers, fault)
         raise
@@ -129,7 +132,7 @@ class Job:
         batches: images to learn from, on `device`.
         validation: images held out, or None.
         device: what computes.
-        precision: of the convolutions, `"fp32"` or `"bf16"`.
+        precision: of the convolutions, `"fp32"`, `"tf32"` or `"bf16"`.
         callbacks: what is told how it goes.
     """
 
@@ -147,7 +150,10 @@ class Job:
         self.run, self.config, self.spec = run, run.config, spec
         self.model, self.device = model, device
         self.step = Step(model, batches, self.config, precision)
-        self.batches, self.validation = batches, validation
+        # on the device once, not at each validation
+        self.batches, self.validation = batches, None if validation is None else validation.to(device)
+        self.half = precision == "bf16" and device.type == "cuda"
+        self.checkpoints = CheckpointWriter(run.folder / "last")
         self.steps_per_epoch = -(-len(batches) // self.config.batch_size)
         self.total_steps = self.config.total_steps(self.steps_per_epoch)
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
@@ -189,6 +195,7 @@ class Job:
                     self._train_epoch(reporter, stop)
         finally:
             reporter.close()
+            self.checkpoints.wait()
 
     def _train_epoch(self, reporter: Reporter, stop: StopRequest) -> None:
         """Train from where the run is to the end of that epoch, or of the run; then validate and save."""
@@ -226,10 +233,11 @@ class Job:
             self._stop()
 
     def _save(self) -> None:
-        save_checkpoint(self.run.folder / "last", self.model, self.step.optimizer, self.state, self.step.totals)
+        self.checkpoints.save(self.model, self.step.optimizer, self.state, self.step.totals)
 
     def _stop(self) -> None:
         folder = self.run.folder
+        self.checkpoints.wait()
         raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
 
     def _step(self, indices: Tensor, draws: Draws) -> None:
@@ -247,6 +255,7 @@ class Job:
         bad = int(self.step.bad_step)
         if bad == 0:
             return
+        self.checkpoints.wait()
         folder = self.run.folder
         kept = (folder / "last" / "checkpoint.safetensors").exists()
         last_good = f"the last good state is kept in {folder}" if kept else "no epoch was finished before it"
@@ -260,7 +269,9 @@ class Job:
         """Keep the weights that are best on validation; without validation, the last."""
         accuracy, loss, result = 0.0, -float(self.state.step), None
         if self.validation is not None:
-            result = self.evaluate(self.model, self.validation, "validation")
+            # in the precision of training on a GPU; the test is in float32
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                result = self.evaluate(self.model, self.validation, "validation")
             accuracy, loss = result.accuracy, result.margin_loss
         improved = self.state.improves(accuracy, loss)
         if improved:
