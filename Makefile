@@ -46,5 +46,6 @@ site: .venv/installed-dev
 bench: .venv/installed
 	$(BIN)/capsnet bench convolution routing step --quick --against benchmarks/results
 
-bench-gpu: .venv/installed
-	$(BIN)/capsnet bench --device cuda --out benchmarks/results
+# with the Python that has a torch for the GPU; nothing is installed
+bench-gpu:
+	PYTHONPATH=src python3 -m capsnet bench --device cuda --out benchmarks/results
