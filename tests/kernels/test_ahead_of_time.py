@@ -1,5 +1,6 @@
 """Every Triton kernel that a call launches compiles for the GPUs that are common, without one; nothing is run."""
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -62,21 +63,6 @@ class Launch:
         }
 
 
-class Recorder:
-    """Stands for a kernel: keeps what it is launched with."""
-
-    def __init__(self, kernel, launches):
-        self.kernel, self.launches = kernel, launches
-
-    def __getitem__(self, grid):
-        def launch(*arguments, **named):
-            names = self.kernel.arg_names
-            options = {name: named.pop(name) for name in OPTIONS if name in named}
-            self.launches.append(Launch(self.kernel, dict(zip(names, arguments, strict=False)) | named, options))
-
-        return launch
-
-
 @pytest.fixture
 def launches(monkeypatch):
     """What the routing launches from here on."""
@@ -85,15 +71,17 @@ def launches(monkeypatch):
     from capsnet.kernels.dynamic_routing import triton as routing
 
     launches = []
-    for name, value in vars(routing).copy().items():
-        if isinstance(value, triton.JITFunction) and launched(value):
-            monkeypatch.setattr(routing, name, Recorder(value, launches))
+
+    def record(kernel, grid):
+        def launch(*arguments, **named):
+            options = {name: named.pop(name) for name in OPTIONS if name in named}
+            launches.append(Launch(kernel, dict(zip(kernel.arg_names, arguments, strict=False)) | named, options))
+
+        return launch
+
+    monkeypatch.setattr(triton.JITFunction, "__getitem__", record)
     monkeypatch.setattr(op, "_implementation", lambda poses: routing)
     return launches
-
-
-def launched(function):
-    return any(not parameter.is_constexpr for parameter in function.params)
 
 
 def route(size, dtype=torch.float32, *, coupling_counts=False, **options):
@@ -104,37 +92,80 @@ def route(size, dtype=torch.float32, *, coupling_counts=False, **options):
     torch.autograd.grad(outputs, (poses, weight), [torch.zeros_like(one) for one in outputs])
 
 
+def compile_all(launches, capability, folder):
+    """Compile each kernel once for its constants; check that a block of it fits the smallest of these GPUs."""
+    usages = {}
+    for launch in launches:
+        constants = [(name, value) for name, value in launch.arguments.items() if not isinstance(value, torch.Tensor)]
+        key = f"{launch.kernel.__name__} {constants}"
+        usages[key] = usages.get(key) or launch.compile(capability, folder)
+    assert all(usage["SHARED"] <= 99 * 1024 for usage in usages.values()), usages
+    return usages
+
+
+@pytest.fixture(params=["highest", "medium"], ids=["float32", "bfloat16"])
+def precision(request):
+    """The type in which products are formed."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(request.param)
+    yield request.param
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.usefixtures("precision")
 @pytest.mark.parametrize("capability", [80, 90])
-@pytest.mark.parametrize("leaky", [False, True])
-def test_no_register_spills_at_the_papers_size(capability, leaky, launches, tmp_path):
-    route(PAPER, leaky=leaky, coupling_counts=leaky)
-    usages = [launch.compile(capability, tmp_path) for launch in launches]
-    assert len(usages) >= 3
-    assert all(usage["STACK"] == usage["LOCAL"] == 0 for usage in usages), usages
+def test_no_register_spills_at_the_papers_size(capability, launches, tmp_path):
+    route(PAPER)
+    usages = compile_all(launches, capability, tmp_path)
+    names = {name.split()[0] for name in usages}
+    assert names == {"_iterate", "_finish_forward", "_begin_backward", "_gradients", "_finish_backward"}
+    assert all(usage["STACK"] == usage["LOCAL"] == 0 for usage in usages.values()), usages
 
 
 @pytest.mark.parametrize("capability", [80, 90])
+def test_a_hundred_parents_are_routed_in_blocks(capability, launches, tmp_path):
+    route((16, 64, 8, 100, 16), coupling_counts=True)
+    usages = compile_all(launches, capability, tmp_path)
+    assert any("_measure_softmax" in name for name in usages)
+    # without blocks it was hundreds of bytes
+    assert all(usage["STACK"] <= 64 for usage in usages.values()), usages
+
+
 @pytest.mark.parametrize(
-    ("size", "dtype"),
+    ("size", "dtype", "capability"),
     [
-        ((1, 1, 1, 1, 1), torch.float32),
-        ((7, 63, 3, 5, 7), torch.float32),
-        ((33, 7, 16, 2, 4), torch.float32),
-        ((16, 63, 8, 10, 16), torch.float64),
-        ((16, 64, 8, 100, 16), torch.float32),
+        ((1, 1, 1, 1, 1), torch.float32, 90),
+        ((7, 63, 3, 5, 7), torch.float32, 80),
+        ((33, 7, 16, 2, 4), torch.float32, 90),
+        ((16, 63, 8, 10, 16), torch.float64, 80),
+        ((16, 5, 64, 3, 64), torch.float32, 90),
+        ((16, 5, 8, 3, 16), torch.bfloat16, 80),
     ],
     ids=str,
 )
 def test_kernels_compile_at_other_sizes(size, dtype, capability, launches, tmp_path):
     route(size, dtype)
-    for launch in launches:
-        usage = launch.compile(capability, tmp_path)
-        # what a block may have on the smaller of the two
-        assert usage["REG"] <= 255
-        assert usage["SHARED"] <= 163 * 1024
+    assert compile_all(launches, capability, tmp_path)
 
 
-def test_kernels_compile_with_the_last_gradient(launches, tmp_path):
-    route(PAPER, gradient="last", iterations=2)
-    for launch in launches:
-        assert launch.compile(80, tmp_path)["STACK"] == 0
+@pytest.mark.parametrize(
+    "options", [{"gradient": "last", "iterations": 2}, {"leaky": True, "coupling_counts": True}], ids=str
+)
+def test_kernels_compile_with_each_option(options, launches, tmp_path):
+    route(PAPER, **options)
+    assert all(usage["STACK"] == 0 for usage in compile_all(launches, 80, tmp_path).values())
+
+
+def test_kernels_are_launched_on_the_device_of_their_tensors(launches, monkeypatch):
+    entered = []
+
+    @contextlib.contextmanager
+    def device_of(tensor):
+        entered.append(tensor.device)
+        before = len(launches)
+        yield
+        assert len(launches) > before
+
+    monkeypatch.setattr(torch.cuda, "device_of", device_of)
+    route((16, 3, 2, 2, 4))
+    assert len(entered) == 2

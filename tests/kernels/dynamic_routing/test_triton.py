@@ -29,7 +29,7 @@ def test_parity_in_the_interpreter():
         "-q",
         "-x",
         "-k",
-        "each_option or coupling or number or half",
+        "odd_sizes or each_option or coupling or number or half or double",
         "--override-ini=addopts=",
         "-p",
         "no:cacheprovider",
