@@ -4,7 +4,7 @@ import torch
 import capsnet
 from capsnet.data import Dataset, ImageData, load_data
 from capsnet.errors import UserError
-from capsnet.inference.evaluate import Evaluation, evaluate_model
+from capsnet.inference.evaluate import Evaluation, evaluate_model, evaluation_batch
 from capsnet.losses import margin_loss
 
 
@@ -65,3 +65,12 @@ def test_images_or_classes_that_are_not_the_models_are_refused(model):
 def test_unknown_split_is_refused(model):
     with pytest.raises(UserError, match="split must be 'train' or 'test'"):
         capsnet.evaluate(model, "digits", split="valid")
+
+
+def test_evaluation_batches_are_larger_on_a_gpu():
+    images = [
+        ImageData(torch.zeros(2, 1, side, side, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"))
+        for side in (28, 280)
+    ]
+    assert [evaluation_batch(torch.device("cuda"), one) for one in images] == [1024, 128]
+    assert [evaluation_batch(torch.device("cpu"), one) for one in images] == [128, 128]

@@ -106,3 +106,8 @@ def test_configuration_of_a_newer_version_is_refused():
 def test_json_that_is_no_configuration_is_refused(text):
     with pytest.raises(UserError, match="not that of a run"):
         RunConfig.from_json(text)
+
+
+def test_execution_is_chosen_by_the_device_by_default_and_kept_where_a_run_has_one():
+    assert RunConfig().execution == "auto"
+    assert RunConfig.from_json('{"format_version": 1, "execution": "eager"}').execution == "eager"
