@@ -64,5 +64,6 @@ site: $(VENV)/installed-dev
 bench: $(VENV)/installed
 	$(BIN)/capsnet bench convolution routing step --quick --against benchmarks/results
 
-bench-gpu: $(VENV)/installed
-	$(BIN)/capsnet bench --device cuda --out benchmarks/results
+# with the Python that has a torch for the GPU; nothing is installed
+bench-gpu:
+	PYTHONPATH=src python3 -m capsnet bench --device cuda --out benchmarks/results

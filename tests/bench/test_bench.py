@@ -1,13 +1,15 @@
 """Benchmarks measure what they say, and a path that gained less is found."""
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from capsnet.bench import BENCHES, routings, run, runner
+from capsnet.bench import BENCHES, memory_process, routings, run, runner
 from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
 from capsnet.bench.measure import interleave, spread
 from capsnet.bench.memory import added_megabytes
@@ -116,6 +118,39 @@ def test_file_that_cannot_be_added_to_is_found_before_anything_is_measured(tmp_p
     assert "holds no results of capsnet bench" in told.err
     assert told.out == ""
     assert file.read_text() == "{}"
+
+
+@pytest.mark.usefixtures("tiny")
+def test_rows_are_on_the_disk_after_each_measurement(tmp_path, monkeypatch):
+    BENCHES.add("unfinished", replace(BENCHES.get("tiny"), jobs=lambda device, quick: 1 / 0))
+    file = tmp_path / "results.json"
+    assert main(["bench", "tiny", "unfinished", "--out", str(file)]) == 1
+    assert [row["bench"] for row in json.loads(file.read_text())["rows"]] == ["tiny"]
+
+
+def test_memory_of_a_captured_step_is_measured_from_before_the_capture(monkeypatch, capsys):
+    done = []
+    monkeypatch.setattr(memory_process, "return_memory", lambda: None)
+    monkeypatch.setattr(memory_process.step, "make_paths", lambda *sizes: {"graph": lambda: done.append(sizes)})
+
+    def peak_of(work, device):
+        before = len(done)
+        work()
+        return 10 * before + len(done) - before
+
+    monkeypatch.setattr(memory_process, "peak_of", peak_of)
+    memory_process.main("step", "graph", "cuda", "2", "28")
+    # one small step and one that makes the optimiser's state, then those up to the capture
+    assert float(capsys.readouterr().out) == 20 + 4
+
+
+def test_results_of_a_gpu_need_no_registry():
+    root = Path(__file__).parents[2]
+    if not (root / "Makefile").exists() or shutil.which("make") is None:
+        pytest.skip("needs make and a checkout")
+    done = subprocess.run(["make", "-n", "bench-gpu"], cwd=root, capture_output=True, text=True, check=True).stdout
+    assert done.startswith("PYTHONPATH=src python3 -m capsnet bench --device cuda")
+    assert "pip" not in done
 
 
 @pytest.mark.usefixtures("tiny")

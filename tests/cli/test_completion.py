@@ -48,7 +48,7 @@ BASH = {
     ("train", "--routing", "dyn"): ["dynamic"],
     ("train", "--routing", "=", "dyn"): ["dynamic"],
     ("train", "--routing", "="): None,
-    ("train", "--precision", ""): ["auto", "fp32", "bf16"],
+    ("train", "--precision", ""): ["auto", "fp32", "tf32", "bf16"],
     ("train", "--data", "fash"): ["fashion-mnist"],
     ("train", "--data", "my"): ["my photos"],
     ("train", "--seed", ""): [],

@@ -4,7 +4,7 @@ import torch
 import capsnet
 from capsnet.data import Dataset, ImageData, load_data
 from capsnet.errors import UserError
-from capsnet.inference.evaluate import Evaluation, evaluate_model
+from capsnet.inference.evaluate import Evaluation, evaluate_model, evaluation_batch
 from capsnet.losses import margin_loss
 
 
@@ -90,3 +90,12 @@ def test_record_of_a_run_lists_only_mistakes():
     assert result.to_record()["mistakes"] == [files[1]]
     assert "files" not in result.to_record()
     assert Evaluation.from_dict(result.to_dict()) == result
+
+
+def test_evaluation_batches_are_larger_on_a_gpu():
+    images = [
+        ImageData(torch.zeros(2, 1, side, side, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"))
+        for side in (28, 280)
+    ]
+    assert [evaluation_batch(torch.device("cuda"), one) for one in images] == [1024, 128]
+    assert [evaluation_batch(torch.device("cpu"), one) for one in images] == [128, 128]

@@ -117,3 +117,8 @@ def test_pixel_range_is_two_finite_numbers_in_order(values):
 def test_pixel_range_survives_json():
     config = RunConfig(pixel_range=(-1000.0, 400.0))
     assert RunConfig.from_json(config.to_json()) == config
+
+
+def test_execution_is_chosen_by_the_device_by_default_and_kept_where_a_run_has_one():
+    assert RunConfig().execution == "auto"
+    assert RunConfig.from_json('{"format_version": 1, "execution": "eager"}').execution == "eager"

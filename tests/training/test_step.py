@@ -11,8 +11,9 @@ from capsnet.data import load_data
 from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.errors import UserError
 from capsnet.losses import margin_loss, reconstruction_loss
+from capsnet.training import step as step_module
 from capsnet.training.batches import Batches
-from capsnet.training.step import Step
+from capsnet.training.step import Step, captures
 
 
 def batches(data, shift=0):
@@ -78,6 +79,29 @@ def test_step_with_no_weight_on_reconstruction_leaves_the_decoder_alone(model):
 def test_cuda_graph_without_a_gpu_is_refused(model):
     with pytest.raises(UserError, match="needs a CUDA device"):
         Step(model, batches(load_data("digits").train), replace(TINY, execution="cuda-graph"), "fp32")
+
+
+def test_steps_that_cannot_be_captured_run_eagerly_by_default(model, monkeypatch, caplog):
+    def fail(*arguments):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(step_module, "_Captured", fail)
+    for execution in ("auto", "cuda-graph"):
+        step = Step(model, batches(load_data("digits").train), replace(TINY, batch_size=4), "fp32")
+        step.config, step.captures, step._warm_up = replace(step.config, execution=execution), True, 0
+        if execution == "cuda-graph":
+            with pytest.raises(RuntimeError, match="not permitted"):
+                step(torch.arange(4), {}, 0.01)
+        else:
+            step(torch.arange(4), {}, 0.01)
+            assert "steps run eagerly" in caplog.text
+            assert (int(step.done), step.captures) == (1, False)
+
+
+@pytest.mark.parametrize(("execution", "captured"), [("auto", True), ("compile", True), ("eager", False)])
+def test_steps_are_captured_on_a_gpu_where_eager_is_not_chosen(execution, captured):
+    assert captures(execution, torch.device("cuda")) is captured
+    assert not captures(execution, torch.device("cpu"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

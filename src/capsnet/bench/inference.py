@@ -8,12 +8,12 @@ from capsnet import kernels
 from capsnet.bench.bench import BENCHES, Bench, Job
 from capsnet.bench.step import count_operations, make_data
 from capsnet.models import create_model
-from capsnet.training.device import resolve_precision
+from capsnet.training.device import place_model, resolve_precision, use_precision
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
     """One image, and a batch."""
-    model = create_model("capsnet").to(device).eval()
+    model = place_model(create_model("capsnet"), device).eval()
     kinds: dict[str, tuple[kernels.Mode, str]] = {"plain": ("plain", "fp32"), "fused": ("auto", "fp32")}
     if resolve_precision("auto", device) == "bf16":
         kinds["fused bf16"] = ("auto", "bf16")
@@ -23,7 +23,7 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
         @torch.inference_mode()
         def work(mode: kernels.Mode, precision: str, inputs: torch.Tensor = inputs) -> None:
             autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-            with kernels.use(mode), autocast:
+            with kernels.use(mode), use_precision(precision, device), autocast:
                 model.reconstruct(model(inputs).capsules)  # type: ignore[operator]
 
         yield Job(

@@ -17,11 +17,13 @@ from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.models import create_model
 from capsnet.runs.config import Execution, Precision, RunConfig
 from capsnet.training.batches import Batch, Batches
-from capsnet.training.device import place_model, resolve_precision
+from capsnet.training.device import place_model, resolve_precision, use_precision
 from capsnet.training.objective import find_losses
 from capsnet.training.step import Step
 
 CLASSES = tuple("0123456789")
+# three steps as they are, and the one that is captured
+STEPS_TO_CAPTURE = 4
 SIDES = (28, 32, 48, 64, 96)
 
 
@@ -33,17 +35,20 @@ def make_data(count: int, side: int, device: torch.device) -> ImageData:
 
 
 def make_paths(device: torch.device, batch: int, side: int, model_name: str = "capsnet") -> dict[str, Work]:
-    """One training step each: plain and fused in float32, fused in bfloat16, and that as one CUDA graph."""
+    """One training step each: plain and fused in float32, fused in fewer bits, and that as one CUDA graph."""
     torch.manual_seed(0)
     model = create_model(model_name, image_shape=(1, side, side))
     kinds: dict[str, tuple[kernels.Mode, Precision, Execution]] = {
         "plain": ("plain", "fp32", "eager"),
         "fused": ("auto", "fp32", "eager"),
     }
+    if device.type == "cuda":
+        kinds["fused tf32"] = ("auto", "tf32", "eager")
     if resolve_precision("auto", device) == "bf16":
         kinds["fused bf16"] = ("auto", "bf16", "eager")
         if device.type == "cuda":
             kinds["fused bf16 graph"] = ("auto", "bf16", "cuda-graph")
+            kinds["fused bf16 compiled graph"] = ("auto", "bf16", "compile")
     data = make_data(batch, side, device)
     return {name: _path(place_model(copy.deepcopy(model), device), data, *kind) for name, kind in kinds.items()}
 
@@ -56,14 +61,19 @@ def _path(model: nn.Module, data: ImageData, mode: kernels.Mode, precision: Prec
     draws = {"shift": torch.ones(len(data), 2, dtype=torch.long, device=device)}
 
     def work() -> None:
-        with kernels.use(mode):
+        with kernels.use(mode), use_precision(precision, device):
             step(indices, draws, 1e-4)
 
-    if execution == "cuda-graph":
-        # its first steps are not captured yet
-        for _ in range(4):
-            work()
     return work
+
+
+def warm_up(paths: dict[str, Work], device: torch.device) -> dict[str, Work]:
+    """Do the steps that come before a replay, on a GPU: where steps are captured, the first ones are not yet."""
+    if device.type == "cuda":
+        for work in paths.values():
+            for _ in range(STEPS_TO_CAPTURE):
+                work()
+    return paths
 
 
 def count_operations(side: int = 28) -> float:
@@ -81,7 +91,7 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
     for batch in (128, 1024) if device.type == "cuda" else (128,) if quick else (16, 128):
         yield Job(
             {"batch": batch, "image": 28},
-            make_paths(device, batch, 28),
+            warm_up(make_paths(device, batch, 28), device),
             operations * batch,
             memory=partial(_memory, device, batch),
         )
@@ -94,7 +104,9 @@ def _memory(device: torch.device, batch: int, path: str) -> float:
 def sides(device: torch.device, quick: bool) -> Iterator[Job]:
     """How a step grows with the image."""
     for side in SIDES[-1:] if quick else SIDES:
-        yield Job({"batch": 16, "image": side}, make_paths(device, 16, side), 16 * count_operations(side))
+        yield Job(
+            {"batch": 16, "image": side}, warm_up(make_paths(device, 16, side), device), 16 * count_operations(side)
+        )
 
 
 BENCHES.add("step", Bench(jobs, "a training step of the paper's network: time and memory", trains=True))

@@ -60,16 +60,21 @@ def main(args: list[str]) -> int:
     path = None if options.out is None else _find_file(options.out, machine)
     # before anything is measured: a file that cannot be added to must not cost a measurement
     earlier = [] if path is None or not (options.names or options.quick) else _find_rows(path, machine)
-    show = None if options.json else _Table().row
-    results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=show)
+    table, described, rows = _Table(), describe(device), list[Row]()
+
+    def keep(row: Row, ceilings: Ceilings) -> None:
+        rows.append(row)
+        if path is not None:
+            # after each measurement: what ends the program loses none that was made
+            _write(path, {"machine": described, "ceilings": ceilings, "rows": rows}, earlier)
+        if not options.json:
+            table.row(row, ceilings)
+
+    results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=keep)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        anew = {_key(row) for row in results["rows"]}
         # a benchmark that is run whole drops the cases that it no longer has
         dropped = () if options.quick else options.names
-        kept = [row for row in earlier if row["bench"] not in dropped and _key(row) not in anew]
-        rows = sorted([*kept, *results["rows"]], key=lambda row: row["bench"])
-        write_text(path, json.dumps({**results, "rows": rows}, indent=1) + "\n")
+        _write(path, results, [row for row in earlier if row["bench"] not in dropped])
     behind = [] if before is None else _compare(results, before)
     if options.json:
         print_json({**results, "fell_behind": behind})
@@ -78,6 +83,15 @@ def main(args: list[str]) -> int:
         if path is not None:
             print(f"results: {path}")
     return 1 if behind else 0
+
+
+def _write(path: Path, results: Results, earlier: list[Row]) -> None:
+    """Write results, and the rows of earlier ones that were not measured again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    anew = {_key(row) for row in results["rows"]}
+    kept = [row for row in earlier if _key(row) not in anew]
+    rows = sorted([*kept, *results["rows"]], key=lambda row: row["bench"])
+    write_text(path, json.dumps({**results, "rows": rows}, indent=1) + "\n")
 
 
 def _find_file(path: Path, machine: str) -> Path:

@@ -37,8 +37,9 @@ class Reproduce:
     """Runs at a time: one on each GPU, or each on its share of the cores."""
     data_dir: Path | None = None
     """Folder that holds named data sets."""
-    execution: Execution = "eager"
-    """How a step is run: operation by operation, by torch.compile, or (the fastest on a GPU) as one CUDA graph."""
+    execution: Execution = "auto"
+    """How a step is run: operation by operation (eager), by torch.compile, or as one CUDA graph; auto: cuda-graph on a
+    GPU, else eager."""
     small: bool = False
     """Drop the weights of finished runs: the table needs their numbers only."""
     change: tuple[str, ...] = ()

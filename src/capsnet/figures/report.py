@@ -189,7 +189,7 @@ def _recipe(run: Run) -> str:
 def _changes(recipe: RunConfig, config: RunConfig) -> str:
     """Options in which a run is not its recipe's."""
     ours, theirs = dataclasses.asdict(config), dataclasses.asdict(recipe)
-    skipped = ("device", "precision", "data_dir")
+    skipped = ("device", "precision", "execution", "data_dir")
     changed = [name for name in ours if ours[name] != theirs[name] and name not in skipped]
     return ", ".join(f"{name.replace('_', ' ')} {ours[name]} in place of {theirs[name]}" for name in changed)
 

@@ -23,16 +23,27 @@ from capsnet.losses.class_loss import class_loss, each_label
 from capsnet.runs.folder import FileResult, Run
 
 _BATCH = 128
+# as many pixels as a GPU needs to be busy: 1024 images of 28x28
+_PIXELS_ON_GPU = 1024 * 28 * 28
 
 
 def predict_batches(
-    model: nn.Module, data: ImageData, *, batch_size: int = _BATCH
+    model: nn.Module, data: ImageData, *, batch_size: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, CapsNetOutput]]:
-    """Run a model over a data set: the part of the images that it sees in [0, 1], labels, output, on its device."""
+    """Run a model over a data set: the part of the images that it sees in [0, 1], labels, output, on its device.
+
+    A `batch_size` of 0 is 128, or on a GPU as many as keep it busy.
+    """
     device, inputs = next(model.parameters()).device, find_inputs(model)
+    batch_size = batch_size or evaluation_batch(device, data)
     for images, labels in zip(torch.split(data.images, batch_size), torch.split(data.labels, batch_size), strict=True):
         seen = inputs.view(images.to(device))
         yield seen / 255, labels.to(device), model(inputs.normalize(seen))
+
+
+def evaluation_batch(device: torch.device, data: ImageData) -> int:
+    """Images of a batch where nothing is learned."""
+    return _BATCH if device.type != "cuda" else max(_BATCH, _PIXELS_ON_GPU // data.images[0].numel())
 
 
 @torch.no_grad()

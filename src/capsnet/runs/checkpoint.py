@@ -7,6 +7,7 @@ to store.
 import dataclasses
 import json
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -52,24 +53,66 @@ class State:
         return (accuracy, -loss) > (self.best_accuracy, -self.best_loss)
 
 
-def save_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer, state: State, totals: Tensor) -> None:
-    """Write `folder/checkpoint.safetensors`; a kill leaves the old one or the new one.
+class CheckpointWriter:
+    """Writes checkpoints of copies in a thread beside the training; one at a time.
 
     Args:
         folder: the run's `last/`.
-        model: its parameters.
-        optimizer: its moments.
-        state: where the run is.
-        totals: sums since the last row of metrics.
     """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # Python waits for the thread of a pool before it ends
+        self._pool = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future[None] | None = None
+
+    def save(self, model: nn.Module, optimizer: Optimizer, state: State, totals: Tensor) -> None:
+        """Begin to write `checkpoint.safetensors`; a kill leaves the old one or the new one.
+
+        Args:
+            model: its parameters.
+            optimizer: its moments.
+            state: where the run is.
+            totals: sums since the last row of metrics.
+
+        Raises:
+            UserError: the one before could not be written.
+        """
+        self.wait()
+        tensors = {
+            name: tensor.detach().to("cpu", copy=True) for name, tensor in _collect(model, optimizer, totals).items()
+        }
+        metadata = {"state": json.dumps(dataclasses.asdict(state))}
+        self._writing = self._pool.submit(_write, self._folder, tensors, metadata)
+
+    def wait(self) -> None:
+        """Wait until all that was saved is on the disk.
+
+        Raises:
+            UserError: it could not be written.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+
+def save_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer, state: State, totals: Tensor) -> None:
+    """`CheckpointWriter.save`, and wait until it is done."""
+    writer = CheckpointWriter(folder)
+    writer.save(model, optimizer, state, totals)
+    writer.wait()
+
+
+def _collect(model: nn.Module, optimizer: Optimizer, totals: Tensor) -> dict[str, Tensor]:
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
-    tensors["totals"] = totals
+    return {**tensors, "totals": totals}
+
+
+def _write(folder: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     folder.mkdir(exist_ok=True)
-    metadata = {"state": json.dumps(dataclasses.asdict(state))}
-    data = to_bytes(tensors, metadata)
-    write_bytes(folder / "checkpoint.safetensors", data)
+    write_bytes(folder / "checkpoint.safetensors", to_bytes(tensors, metadata))
 
 
 def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tuple[State, Tensor]:

@@ -17,8 +17,8 @@ from capsnet.runs.typed import convert, parse_json
 FORMAT_VERSION = 2
 
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
-Execution = Literal["eager", "compile", "cuda-graph"]
+Precision = Literal["auto", "fp32", "tf32", "bf16"]
+Execution = Literal["auto", "eager", "compile", "cuda-graph"]
 Optimizer = Literal["adam", "sgd"]
 Schedule = Literal["exponential", "one-cycle", "step"]
 Option = bool | int | float | str
@@ -127,9 +127,12 @@ class RunConfig:
     device: Device = "auto"
     """Where to compute."""
     precision: Precision = "auto"
-    """Of the convolutions; auto is bf16 where the hardware computes in it, else fp32. Routing is always fp32."""
-    execution: Execution = "eager"
-    """How a step is run: operation by operation, by torch.compile, or as one CUDA graph."""
+    """Of the numbers that convolutions multiply: exact (fp32), of 10 bits (tf32, NVIDIA GPUs only) or of 7 (bf16). auto
+    is bf16 where the hardware multiplies in it, else fp32. Sums are in fp32; so is routing, but for its products on a
+    GPU."""
+    execution: Execution = "auto"
+    """How a step is run: operation by operation (eager), by torch.compile, or as one CUDA graph (cuda-graph), of what
+    torch.compile makes with compile on a GPU; auto: cuda-graph on a GPU, else eager."""
 
     def __post_init__(self) -> None:
         for name, bound in BOUNDS.items():

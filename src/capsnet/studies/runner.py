@@ -35,7 +35,7 @@ def reproduce(
     out: Path | None = None,
     jobs: int = 1,
     data_dir: Path | None = None,
-    execution: Execution = "eager",
+    execution: Execution = "auto",
     small: bool = False,
     changes: Changes | None = None,
 ) -> Table:
@@ -48,7 +48,7 @@ def reproduce(
         out: the study's folder, `runs/`, `logs/` and tables in it; the default is `studies/NAME-BUDGET`.
         jobs: runs at a time, each a process: on a GPU of its own where there are some, else on its share of the cores.
         data_dir: where named data sets lie.
-        execution: how a step is run; `"cuda-graph"` is the fastest on a GPU.
+        execution: how a step is run; `"auto"` is one CUDA graph on a GPU.
         small: drop the weights of finished runs.
         changes: fields of `RunConfig` for every run, over the study's: for a trial; the table says so.
 

@@ -231,7 +231,7 @@ def plan(
     out: Path,
     changes: Changes | None = None,
     data_dir: str | None = None,
-    execution: Execution = "eager",
+    execution: Execution = "auto",
 ) -> list[Task]:
     """All runs of a study, seed by seed, so that a table of fewer seeds is there first.
 

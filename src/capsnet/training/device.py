@@ -1,10 +1,12 @@
 """What a run computes on: device, precision, memory, seed, and the record of it."""
 
+import contextlib
 import platform
 import random
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,13 +33,39 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """`fp32` or `bf16`; `auto` is bf16 where the hardware itself multiplies in it."""
+    """`fp32`, `tf32` or `bf16`; `auto` is bf16 where the hardware itself multiplies in it.
+
+    Raises:
+        UserError: tf32 on a device without it.
+    """
+    if name == "tf32" and device.type != "cuda":
+        raise UserError(f"--precision tf32 needs a CUDA device, this run is on {device.type}; use fp32")
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     features = torch.cpu.get_capabilities()
     return "bf16" if features.get("amx_bf16") or features.get("avx512_bf16") else "fp32"
+
+
+@contextlib.contextmanager
+def use_precision(precision: str, device: torch.device) -> Iterator[None]:
+    """Let PyTorch compute as `--precision` says on a GPU, where its own settings round float32 convolutions to TF32.
+
+    fp32 is float32 throughout. tf32 rounds the factors of every float32 product to 10 bits. bf16 lets float32 products
+    outside autocast do so, too, and the fused routing round its factors to bfloat16. On a CPU nothing changes.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision({"fp32": "highest", "tf32": "high", "bf16": "medium"}[precision])
+    torch.backends.cudnn.allow_tf32 = precision != "fp32"
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def place_model(model: nn.Module, device: torch.device) -> nn.Module:

@@ -15,7 +15,7 @@ from capsnet.data import ImageData
 from capsnet.data.inputs import Draws
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
-from capsnet.runs.checkpoint import State, load_checkpoint, save_checkpoint
+from capsnet.runs.checkpoint import CheckpointWriter, State, load_checkpoint
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import check_space, write_text
 from capsnet.runs.folder import Run
@@ -32,7 +32,7 @@ from capsnet.training.stop import StopRequest, stop_on_signal
 # in the order of `Step.totals`
 MEANS = ("loss", "margin_loss", "reconstruction_loss", "accuracy")
 _ROWS_PER_EPOCH = 20
-_CHECKPOINT_SECONDS = 300.0
+_CHECKPOINT_SECONDS = 30.0
 # a look at the numbers waits for the device
 _LOOK_SECONDS = 1.0
 
@@ -47,7 +47,7 @@ class Job:
         batches: images to learn from, on `device`.
         validation: images held out, or None.
         device: what computes.
-        precision: of the convolutions, `"fp32"` or `"bf16"`.
+        precision: of the convolutions, `"fp32"`, `"tf32"` or `"bf16"`.
         callbacks: what is told how it goes.
     """
 
@@ -65,7 +65,10 @@ class Job:
         self.run, self.config, self.spec = run, run.config, spec
         self.model, self.device = model, device
         self.step = Step(model, batches, self.config, precision)
-        self.batches, self.validation = batches, validation
+        # on the device once, not at each validation
+        self.batches, self.validation = batches, None if validation is None else validation.to(device)
+        self.half = precision == "bf16" and device.type == "cuda"
+        self.checkpoints = CheckpointWriter(run.folder / "last")
         self.steps_per_epoch = -(-len(batches) // self.config.batch_size)
         self.total_steps = self.config.total_steps(self.steps_per_epoch)
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
@@ -115,6 +118,7 @@ class Job:
                     self._train_epoch(reporter, stop)
         finally:
             reporter.close()
+            self.checkpoints.wait()
 
     def _train_epoch(self, reporter: Reporter, stop: StopRequest) -> None:
         """Train from where the run is to the end of that epoch, or of the run; then validate and save."""
@@ -158,7 +162,7 @@ class Job:
             Diverged: they are not; the last checkpoint stays.
         """
         self._check_state()
-        save_checkpoint(self.run.folder / "last", self.model, self.step.optimizer, self.state, self.step.totals)
+        self.checkpoints.save(self.model, self.step.optimizer, self.state, self.step.totals)
 
     def _check_state(self) -> None:
         if self.checked_step == self.state.step:
@@ -170,6 +174,7 @@ class Job:
 
     def _stop(self) -> None:
         folder = self.run.folder
+        self.checkpoints.wait()
         raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
 
     def _step(self, indices: Tensor, draws: Draws) -> None:
@@ -193,7 +198,9 @@ class Job:
         self._check_state()
         accuracy, loss, result = 0.0, -float(self.state.step), None
         if self.validation is not None:
-            result = self.evaluate(self.model, self.validation, "validation")
+            # in the precision of training on a GPU; the test is in float32
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                result = self.evaluate(self.model, self.validation, "validation")
             accuracy, loss = result.accuracy, result.margin_loss
             self.finite.evaluation(loss, "validation", self.state.step)
         improved = self.state.improves(accuracy, loss)
@@ -227,7 +234,10 @@ class Job:
         Raises:
             Diverged: a loss among them was not finite.
         """
-        self.finite.losses(int(self.step.bad_step))
+        if bad := int(self.step.bad_step):
+            # what is being written is the last good state
+            self.checkpoints.wait()
+        self.finite.losses(bad)
         before, seconds = self.seen_images, time.monotonic() - self.clock
         rows = []
         for step, images, totals in self.rows:

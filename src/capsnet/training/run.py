@@ -27,6 +27,7 @@ from capsnet.training.device import (
     resolve_device,
     resolve_precision,
     seed_everything,
+    use_precision,
 )
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.loop import Job, space_needed
@@ -105,9 +106,11 @@ def _train(run: Run, followers: Callbacks, *, resumed: bool = False, numbered: b
         job = Job(run, spec, model, batches, validation, device, precision, followers)
         if resumed:
             job.restore()
-        job.train()
+        with use_precision(precision, device):
+            job.train()
         if job.trained or run.evaluation() is None:
-            _test(job, dataset)
+            with use_precision("fp32", device):
+                _test(job, dataset)
     except BaseException as fault:
         _end_badly(followers, fault)
         raise

@@ -3,6 +3,7 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from capsnet.data.inputs import Draws
 from capsnet.errors import UserError
-from capsnet.runs.config import RunConfig
+from capsnet.runs.config import Execution, RunConfig
 from capsnet.training.batches import Batches
 from capsnet.training.objective import find_losses
 from capsnet.training.optimizer import make_optimizer
@@ -24,7 +25,7 @@ class Step:
         model: on the device of the images.
         batches: images to learn from.
         config: the run's.
-        precision: of the convolutions, `"fp32"` or `"bf16"`.
+        precision: of the convolutions, `"fp32"`, `"tf32"` or `"bf16"`; the caller sets it by `use_precision`.
 
     Attributes:
         totals: loss, margin loss, reconstruction loss, correct images and images, summed until somebody zeroes them.
@@ -38,8 +39,7 @@ class Step:
     def __init__(self, model: nn.Module, batches: Batches, config: RunConfig, precision: str) -> None:
         self.model, self.batches, self.config, self.precision = model, batches, config, precision
         device = batches.data.images.device
-        if config.execution == "cuda-graph" and device.type != "cuda":
-            raise UserError(f"--execution cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
+        self.captures = captures(config.execution, device)
         self.optimizer = make_optimizer(model, config, device)
         self.totals = torch.zeros(5, device=device)
         self.done, self.bad_step = (torch.zeros((), dtype=torch.long, device=device) for _ in range(2))
@@ -56,13 +56,15 @@ class Step:
             else:
                 group["lr"] = rate
         # the last, smaller batch of an epoch has sizes of its own
-        if self.config.execution == "cuda-graph" and len(indices) == self.config.batch_size:
-            self._replay(indices, draws)
+        if self.captures and len(indices) == self.config.batch_size:
+            # the streams and the graph are those of the current device
+            with torch.cuda.device_of(indices):  # type: ignore[no-untyped-call]
+                self._replay(indices, draws)
         else:
             self._work(indices, draws)
 
     def _replay(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
-        """Learn by the captured step; the first steps run as they are, aside, as PyTorch asks before a capture."""
+        """Replay the CUDA graph; the first three steps warm up on a side stream."""
         if self._warm_up:
             self._warm_up -= 1
             aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -72,7 +74,16 @@ class Step:
             torch.cuda.current_stream().wait_stream(aside)
             return
         if self._captured is None:
-            self._captured = _Captured(self._work, indices, draws)
+            try:
+                self._captured = _Captured(self._work, indices, draws)
+            except RuntimeError as fault:
+                if self.config.execution != "auto":
+                    raise
+                reason = str(fault).splitlines()[0]
+                logging.getLogger("capsnet").warning(f"steps run eagerly: they cannot be captured ({reason})")
+                self.captures = False
+                self._work(indices, draws)
+                return
         self._captured.replay(indices, draws)
 
     def _work(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
@@ -88,6 +99,17 @@ class Step:
             self.done += 1
             unheard = (self.bad_step == 0) & ~losses.total.isfinite()
             self.bad_step.copy_(torch.where(unheard, self.done, self.bad_step))
+
+
+def captures(execution: Execution, device: torch.device) -> bool:
+    """Whether steps are captured as a CUDA graph: on a GPU all but eager ones are, compiled ones too.
+
+    Raises:
+        UserError: cuda-graph on another device.
+    """
+    if execution == "cuda-graph" and device.type != "cuda":
+        raise UserError(f"--execution cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
+    return device.type == "cuda" and execution != "eager"
 
 
 class _Captured:

@@ -22,7 +22,11 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         monkeypatch.setattr(cpu, "_NUMBERS", 2**12)
     if request.param == "interpreter":
         triton = pytest.importorskip("capsnet.kernels.dynamic_routing.triton", reason="Triton is not installed")
-        monkeypatch.setattr(triton, "_SAMPLES", 2)
+        # few large pieces take the interpreter less time: still several of samples, of children, and of 40 parents
+        monkeypatch.setattr(triton, "_SAMPLES", 8)
+        monkeypatch.setattr(triton, "_ROWS", 64)
+        monkeypatch.setattr(triton, "_MATRIX", 2**14)
+        monkeypatch.setattr(triton, "_PROGRAMS", 3)
         monkeypatch.setattr(op, "_implementation", lambda poses: triton)
     return "cuda" if request.param == "cuda" else "cpu"
 

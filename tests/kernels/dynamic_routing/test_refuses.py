@@ -1,5 +1,7 @@
 """When the fused routing says no, and in which words."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.autograd import forward_ad
@@ -34,6 +36,20 @@ def test_a_missing_triton_is_a_reason_on_a_gpu(monkeypatch):
     with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True):
         poses, weight = torch.empty(16, 3, 2, device="cuda"), torch.empty(3, 2, 2, 4, device="cuda")
         assert refuses(poses, weight) == "Triton is not installed"
+
+
+def test_matrices_too_large_for_a_gpu_program_are_a_reason(monkeypatch):
+    monkeypatch.setattr(op, "has_triton", lambda: True)
+    assert op.cuda_refusal(POSES, torch.empty(3, 64, 2, 64)) is None
+    assert "matrices of 65 x 64 numbers do not fit" in op.cuda_refusal(POSES, torch.empty(3, 65, 2, 64))
+
+
+def test_an_older_gpu_is_a_reason(monkeypatch):
+    monkeypatch.setattr(op, "has_triton", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for major, refused in ((7, True), (8, False)):
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device, m=major: SimpleNamespace(major=m))
+        assert (op.cuda_refusal(POSES, WEIGHT) is not None) is refused
 
 
 def test_transforms_of_torch_func_are_left_to_the_plain_function():

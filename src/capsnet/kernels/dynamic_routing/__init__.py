@@ -84,7 +84,7 @@ def _cannot(
     poses: Float[Tensor, "b i c"], weight: Float[Tensor, "i c j d"], bias: Float[Tensor, "j d"] | None
 ) -> str | None:
     tensors = [poses, weight] if bias is None else [poses, weight, bias]
-    return _refuses_values(tensors) or _refuses_context(tensors) or _refuses_device(poses.device)
+    return _refuses_values(tensors) or _refuses_context(tensors) or _refuses_device(poses, weight)
 
 
 def _refuses_values(tensors: list[Tensor]) -> str | None:
@@ -123,9 +123,7 @@ def _has_tangent(tensor: Tensor) -> bool:
     return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
 
 
-def _refuses_device(device: torch.device) -> str | None:
-    if device.type not in ("cpu", "cuda"):
-        return f"it has no implementation for {device.type}"
-    if device.type == "cuda" and not op.has_triton():
-        return "Triton is not installed"
-    return None
+def _refuses_device(poses: Float[Tensor, "b i c"], weight: Float[Tensor, "i c j d"]) -> str | None:
+    if poses.device.type not in ("cpu", "cuda"):
+        return f"it has no implementation for {poses.device.type}"
+    return op.cuda_refusal(poses, weight) if poses.is_cuda else None

@@ -17,11 +17,27 @@ from torch import Tensor
 from capsnet.errors import UserError
 from capsnet.kernels.dynamic_routing import cpu
 
+# logarithm to base 2 of the numbers in the largest matrix that fits
+_LARGEST_MATRIX = 12
+
 
 @functools.cache
 def has_triton() -> bool:
     """Tell whether Triton can be imported, without doing so."""
     return importlib.util.find_spec("triton") is not None
+
+
+def cuda_refusal(poses: Tensor, weight: Tensor) -> str | None:
+    """Say why the Triton kernels cannot take a call, or None where they can."""
+    if not has_triton():
+        return "Triton is not installed"
+    # no GPU: the tensors hold no data, as under torch.export
+    if torch.cuda.is_available() and torch.cuda.get_device_properties(poses.device).major < 8:
+        return "the GPU is older than compute capability 8.0, whose tensor cores it needs"
+    width, rows = ((size - 1).bit_length() for size in (weight.shape[3], weight.shape[1]))
+    if max(width, 4) + max(rows, 4) > _LARGEST_MATRIX:
+        return f"matrices of {weight.shape[1]} x {weight.shape[3]} numbers do not fit one program on a GPU"
+    return None
 
 
 @torch.library.custom_op("capsnet::dynamic_routing", mutates_args=())

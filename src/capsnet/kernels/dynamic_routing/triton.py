@@ -1,92 +1,377 @@
-"""Fused dynamic routing on a GPU, in Triton; one kernel for an iteration, one for the gradients of poses and weight.
+"""Fused dynamic routing on a GPU, in Triton: products on tensor cores, gradients within the backward pass.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Procedure 1; the derivation, the names and the
 memory traffic are in README.md of this folder.
 """
+
+import inspect
+from collections.abc import Callable
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from capsnet.functional import squash
-from capsnet.kernels.dynamic_routing.cpu import squash_gradient
+# programs that run at once on a large GPU, one on a multiprocessor: they decide the order of sums, so no GPU is asked
+_PROGRAMS = 132
+# what a program holds at a time: samples, rows (child, child dim) of matrices, and numbers of those rows' matrices;
+# chosen so that nothing spills at the paper's size and shared memory stays below 99 KB
+_SAMPLES, _ROWS, _MATRIX = 16, 16, 4096
+# partial sums that are added at a time
+_PARTS, _WARPS = 16, 8
 
-# samples of one program, and about how many programs: a few for each multiprocessor of a large GPU
-_SAMPLES, _PROGRAMS = 8, 512
+
+def _jit(function: Callable[..., object]) -> triton.JITFunction:
+    """Compile a kernel from its own source, also where a type checker has wrapped it: the wrapper knows no `tl`."""
+    return triton.jit(inspect.unwrap(function))
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _iterate(  # type: ignore[no-untyped-def]
-    poses, weight, reached, grad_total, grad_coupling, coupling, change, partial,
-    samples, children, parents, dim, children_each, to_b, to_i, to_j, from_b, from_i, from_j,
-    C: tl.constexpr, LEAKY: tl.constexpr, BACKWARD: tl.constexpr, DIRECT: tl.constexpr, KEEP: tl.constexpr,
-    SAMPLES: tl.constexpr, PARENTS: tl.constexpr, DIM: tl.constexpr,
+@_jit
+def _squash_parts(x):  # type: ignore[no-untyped-def]
+    """Vectors `b j d` in units of their largest entry, their norm in that unit, and the unit."""
+    unit = tl.maximum(tl.max(tl.abs(x), 2), 1.0)[:, :, None]
+    y = x / unit
+    return y, tl.sqrt(tl.sum(y * y, 2) + 1e-20)[:, :, None], unit
+
+
+@_jit
+def _squash(x):  # type: ignore[no-untyped-def]
+    y, norm, unit = _squash_parts(x)
+    share = 1.0 / unit
+    return y * (norm / (share * share + norm * norm))
+
+
+@_jit
+def _squash_gradient(x, grad):  # type: ignore[no-untyped-def]
+    """Multiply `grad` with the derivative of `_squash(x)`, in the same safe units."""
+    y, norm, unit = _squash_parts(x)
+    share = 1.0 / unit
+    below = share * share + norm * norm
+    along = tl.sum(y * grad, 2)[:, :, None] * (share * share - norm * norm) / (norm * below * below)
+    return (grad * norm / below + y * along) * share
+
+
+@_jit
+def _product(a, b, total, PRECISION: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Add the product of matrices, one for each entry of the first axis, to `total` in float32 (float64 in float64)."""
+    return tl.dot(a, b, total, input_precision=PRECISION, out_dtype=total.dtype)
+
+
+@_jit
+def _agreement(vectors, matrices, u, PRECISION: tl.constexpr, C: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Pull parents' vectors `j b d` back through the matrices `j gc d`, to `j b gc`; times votes they are `j b g`."""
+    zeros = tl.zeros([vectors.shape[0], vectors.shape[1], matrices.shape[1]], u.dtype)
+    pulled = _product(vectors, tl.permute(matrices, (0, 2, 1)), zeros, PRECISION)
+    rows: tl.constexpr = pulled.shape[2]
+    parts = tl.reshape(pulled * u[None, :, :], (pulled.shape[0], pulled.shape[1], rows // C, C))
+    return pulled, tl.sum(parts, 3)
+
+
+@_jit
+def _repeat(factor, C: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Give each entry of a child's pose the child's factor: `j b g` to `j b gc`."""
+    shape: tl.constexpr = factor.shape
+    wide = tl.broadcast_to(factor[:, :, :, None], (shape[0], shape[1], shape[2], C))
+    return tl.reshape(wide, (shape[0], shape[1], shape[2] * C))
+
+
+@_jit
+def _stable_sum(logits, LEAKY: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The largest logit of `j b g`, the shares in units of its exponential, and their sum; leaky: with a logit 0."""
+    top = tl.max(logits, 0)
+    if LEAKY:
+        top = tl.maximum(top, 0.0)
+    share = tl.exp(logits - top[None, :, :])
+    whole = tl.sum(share, 0)
+    if LEAKY:
+        whole += tl.exp(-top)
+    return top, share, whole
+
+
+@_jit
+def _measure_softmax(  # type: ignore[no-untyped-def]
+    poses, weight, reached, grad_total, grad_coupling, tops, wholes, means,
+    samples, from_b, from_i, from_j, children: tl.constexpr, parents: tl.constexpr, dim: tl.constexpr,
+    child_dim: tl.constexpr, LEAKY: tl.constexpr, BACKWARD: tl.constexpr, DIRECT: tl.constexpr, PRECISION: tl.constexpr,
+    B: tl.constexpr, G: tl.constexpr, C: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """Sum votes times coupling over some children; backward, votes times the gradient of the logits."""
-    b = tl.program_id(0) * SAMPLES + tl.arange(0, SAMPLES)
-    j, d = tl.arange(0, PARENTS), tl.arange(0, DIM)
-    in_jd = (j[:, None] < parents) & (d[None, :] < dim)
-    in_bj = (b[:, None] < samples) & (j[None, :] < parents)
-    in_bjd = (b[:, None, None] < samples) & in_jd[None, :, :]
-    at_bjd = (b[:, None, None] * parents + j[None, :, None]) * dim + d[None, None, :]
-    so_far = tl.load(reached + at_bjd, in_bjd, 0.0)
-    total = tl.zeros_like(so_far)
-    first = tl.program_id(1) * children_each
-    for i in range(first, tl.minimum(first + children_each, children)):
-        votes = tl.zeros_like(so_far)
-        for c in range(C):
-            u = tl.load(poses + (b * children + i) * C + c, b < samples, 0.0)
-            w = tl.load(weight + ((i * C + c) * parents + j[:, None]) * dim + d[None, :], in_jd, 0.0)
-            votes += u[:, None, None] * w[None, :, :]
-        logits = tl.where(in_bj, tl.sum(votes * so_far, 2), float("-inf"))
-        # a row of no sample has no finite logit: its maximum must be finite all the same
-        top = tl.where(b < samples, tl.max(logits, 1), 0.0)
-        if LEAKY:
-            top = tl.maximum(top, 0.0)
-        share = tl.exp(logits - top[:, None])
-        whole = tl.sum(share, 1)
-        if LEAKY:
-            whole += tl.exp(-top)
-        share = share / tl.where(b < samples, whole, 1.0)[:, None]
-        if KEEP:
-            tl.store(coupling + b[:, None] * to_b + i * to_i + j[None, :] * to_j, share, in_bj)
-        factor = share
+    """Of more parents than one program holds: largest logit, sum of exponentials, and mean gradient of each child."""
+    row, start = tl.program_id(0).to(tl.int64) * B, tl.program_id(1).to(tl.int64) * G
+    b, g, gc, d = tl.arange(0, B), tl.arange(0, G), tl.arange(0, G * C), tl.arange(0, D)
+    in_b, in_g, in_d = row + b < samples, start + g < children, d < dim
+    in_rows = (start + gc // C < children) & (gc % C < child_dim)
+    at_u = b[:, None] * children * child_dim + (gc // C * child_dim + gc % C)[None, :]
+    u = tl.load(poses + (row * children + start) * child_dim + at_u, in_b[:, None] & in_rows[None, :], 0.0)
+    if LEAKY:
+        top, whole = tl.zeros([B, G], u.dtype), tl.zeros([B, G], u.dtype) + 1.0
+    else:
+        top, whole = tl.full([B, G], float("-inf"), u.dtype), tl.zeros([B, G], u.dtype)
+    mean = tl.zeros([B, G], u.dtype)
+    for block in range(0, tl.cdiv(parents, J)):
+        j = block * J + tl.arange(0, J)
+        in_j = j < parents
+        at_w = ((gc // C * child_dim + gc % C)[None, :, None] * parents + j[:, None, None]) * dim + d[None, None, :]
+        in_w = in_j[:, None, None] & in_rows[None, :, None] & in_d[None, None, :]
+        w = tl.load(weight + start * child_dim * parents * dim + at_w, in_w, 0.0)
+        at = row * parents * dim + (b[None, :, None] * parents + j[:, None, None]) * dim + d[None, None, :]
+        in_at = in_j[:, None, None] & in_b[None, :, None] & in_d[None, None, :]
+        _, logits = _agreement(tl.load(reached + at, in_at, 0.0).to(w.dtype), w, u, PRECISION, C)
+        logits = tl.where(in_j[:, None, None], logits, float("-inf"))
+        new = tl.maximum(top, tl.max(logits, 0))
+        share = tl.exp(logits - new[None, :, :])
+        old = tl.exp(top - new)
+        whole = whole * old + tl.sum(share, 0)
         if BACKWARD:
-            grad = tl.sum(votes * tl.load(grad_total + at_bjd, in_bjd, 0.0), 2)
+            _, grad = _agreement(tl.load(grad_total + at, in_at, 0.0).to(w.dtype), w, u, PRECISION, C)
             if DIRECT:
-                grad += tl.load(grad_coupling + b[:, None] * from_b + i * from_i + j[None, :] * from_j, in_bj, 0.0)
-            factor = share * (grad - tl.sum(share * grad, 1)[:, None])
-            tl.store(change + b[:, None] * to_b + i * to_i + j[None, :] * to_j, factor, in_bj)
-        total += factor[:, :, None] * votes
-    tl.store(partial + tl.program_id(1) * samples * parents * dim + at_bjd, total, in_bjd)
+                direct = grad_coupling + row * from_b + start * from_i
+                at_bg = b[None, :, None] * from_b + g[None, None, :] * from_i + j[:, None, None] * from_j
+                in_bg = in_j[:, None, None] & in_b[None, :, None] & in_g[None, None, :]
+                grad += tl.load(direct + at_bg, in_bg, 0.0).to(u.dtype)
+            mean = mean * old + tl.sum(share * grad, 0)
+        top = new
+    to = row * children + start + b[:, None] * children + g[None, :]
+    inside = in_b[:, None] & in_g[None, :]
+    tl.store(tops + to, top, inside)
+    tl.store(wholes + to, whole, inside)
+    if BACKWARD:
+        tl.store(means + to, mean / whole, inside)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _gradients(  # type: ignore[no-untyped-def]
-    poses, weight, factors, vectors, grad_poses, grad_weight, samples, children, parents, dim, child_dim,
-    PAIRS: tl.constexpr, C: tl.constexpr, PARENTS: tl.constexpr, DIM: tl.constexpr,
+@_jit
+def _iterate(  # type: ignore[no-untyped-def]
+    poses, weight, reached, tops, wholes, coupling, partial,
+    samples, each, to_b, to_i, to_j, children: tl.constexpr, parents: tl.constexpr, dim: tl.constexpr,
+    child_dim: tl.constexpr, LEAKY: tl.constexpr, KEEP: tl.constexpr, BLOCKS: tl.constexpr, PRECISION: tl.constexpr,
+    B: tl.constexpr, G: tl.constexpr, C: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
-    """Find the gradients of one child's poses and matrices from that of its votes, a sum of factors times vectors."""
-    i = tl.program_id(0)
-    c, j, d = tl.arange(0, C), tl.arange(0, PARENTS), tl.arange(0, DIM)
-    in_jd = (j[:, None] < parents) & (d[None, :] < dim)
-    in_cjd = (c[:, None, None] < child_dim) & in_jd[None, :, :]
-    at_cjd = ((i * child_dim + c[:, None, None]) * parents + j[None, :, None]) * dim + d[None, None, :]
-    w = tl.load(weight + at_cjd, in_cjd, 0.0)
-    grad_w = tl.zeros_like(w)
-    for b in range(samples):
-        u = tl.load(poses + (b * children + i) * child_dim + c, c < child_dim, 0.0)
-        grad_vote = tl.zeros([PARENTS, DIM], dtype=w.dtype)
-        for pair in range(PAIRS):
-            row = pair * samples + b
-            factor = tl.load(factors + (row * children + i) * parents + j, j < parents, 0.0)
-            vector = tl.load(vectors + (row * parents + j[:, None]) * dim + d[None, :], in_jd, 0.0)
-            grad_vote += factor[:, None] * vector
-        grad_w += u[:, None, None] * grad_vote[None, :, :]
-        grad_u = tl.sum(tl.sum(w * grad_vote[None, :, :], 2), 1)
-        tl.store(grad_poses + (b * children + i) * child_dim + c, grad_u, c < child_dim)
-    tl.store(grad_weight + at_cjd, grad_w, in_cjd)
+    """Sum the votes of some children, each times its coupling: one iteration, from `reached`, V_j."""
+    row, j = tl.program_id(0).to(tl.int64) * B, tl.program_id(2) * J + tl.arange(0, J)
+    b, g, gc, d = tl.arange(0, B), tl.arange(0, G), tl.arange(0, G * C), tl.arange(0, D)
+    in_b, in_j, in_d = row + b < samples, j < parents, d < dim
+    at_u = b[:, None] * children * child_dim + (gc // C * child_dim + gc % C)[None, :]
+    at_w = ((gc // C * child_dim + gc % C)[None, :, None] * parents + j[:, None, None]) * dim + d[None, None, :]
+    at = row * parents * dim + (b[None, :, None] * parents + j[:, None, None]) * dim + d[None, None, :]
+    in_at = in_j[:, None, None] & in_b[None, :, None] & in_d[None, None, :]
+    vectors = tl.load(reached + at, in_at, 0.0).to(weight.dtype.element_ty)
+    total = tl.zeros([J, B, D], poses.dtype.element_ty)
+    first = tl.program_id(1).to(tl.int64) * each
+    for start in range(first, tl.minimum(first + each, children), G):
+        in_rows = (start + gc // C < children) & (gc % C < child_dim)
+        in_w = in_j[:, None, None] & in_rows[None, :, None] & in_d[None, None, :]
+        w = tl.load(weight + start * child_dim * parents * dim + at_w, in_w, 0.0)
+        u = tl.load(poses + (row * children + start) * child_dim + at_u, in_b[:, None] & in_rows[None, :], 0.0)
+        _, logits = _agreement(vectors, w, u, PRECISION, C)
+        logits = tl.where(in_j[:, None, None], logits, float("-inf"))
+        in_bg = in_b[:, None] & (start + g < children)[None, :]
+        if BLOCKS > 1:
+            at_bg = row * children + start + b[:, None] * children + g[None, :]
+            share = tl.exp(logits - tl.load(tops + at_bg, in_bg, 0.0)[None, :, :])
+            whole = tl.load(wholes + at_bg, in_bg, 1.0)
+        else:
+            _, share, whole = _stable_sum(logits, LEAKY)
+        share = share / whole[None, :, :]
+        if KEEP:
+            to = coupling + row * to_b + start * to_i
+            at_bgj = b[None, :, None] * to_b + g[None, None, :] * to_i + j[:, None, None] * to_j
+            tl.store(to + at_bgj, share, in_j[:, None, None] & in_bg[None, :, :])
+        total = _product((_repeat(share, C) * u[None, :, :]).to(w.dtype), w, total, PRECISION)
+    tl.store(partial + tl.program_id(1).to(tl.int64) * samples * parents * dim + at, total, in_at)
+
+
+@_jit
+def _gradients(  # type: ignore[no-untyped-def]
+    poses, weight, reached, grad_total, grad_coupling, tops, wholes, means, partial, grad_poses, grad_weight,
+    samples, each, rows, from_b, from_i, from_j, children: tl.constexpr, parents: tl.constexpr, dim: tl.constexpr,
+    child_dim: tl.constexpr, LEAKY: tl.constexpr, FULL: tl.constexpr, DIRECT: tl.constexpr, ADD: tl.constexpr,
+    BLOCKS: tl.constexpr, PRECISION: tl.constexpr,
+    B: tl.constexpr, G: tl.constexpr, C: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
+):  # fmt: skip
+    """Gradients of one iteration to some children's poses and matrices, and those votes' share in `agreed`."""
+    j = tl.program_id(2) * J + tl.arange(0, J)
+    b, g, gc, d = tl.arange(0, B), tl.arange(0, G), tl.arange(0, G * C), tl.arange(0, D)
+    in_j, in_d = j < parents, d < dim
+    at_u = b[:, None] * children * child_dim + (gc // C * child_dim + gc % C)[None, :]
+    at_w = ((gc // C * child_dim + gc % C)[None, :, None] * parents + j[:, None, None]) * dim + d[None, None, :]
+    at = (b[None, :, None] * parents + j[:, None, None]) * dim + d[None, None, :]
+    first, first_row = tl.program_id(0).to(tl.int64) * each, tl.program_id(1).to(tl.int64) * rows
+    to_partial = partial + tl.program_id(0).to(tl.int64) * samples * parents * dim
+    to_u = grad_poses + tl.program_id(2).to(tl.int64) * samples * children * child_dim
+    to_w = grad_weight + tl.program_id(1).to(tl.int64) * children * child_dim * parents * dim
+    for start in range(first, tl.minimum(first + each, children), G):
+        in_rows = (start + gc // C < children) & (gc % C < child_dim)
+        in_w = in_j[:, None, None] & in_rows[None, :, None] & in_d[None, None, :]
+        w = tl.load(weight + start * child_dim * parents * dim + at_w, in_w, 0.0)
+        grad_w = tl.zeros([J, G * C, D], poses.dtype.element_ty)
+        # samples whose sum over the children before these is in `partial`
+        begun = tl.where(start > first, samples, 0)
+        for row in range(first_row, tl.minimum(first_row + rows, samples), B):
+            in_b = row + b < samples
+            in_u, in_bg = in_b[:, None] & in_rows[None, :], in_b[:, None] & (start + g < children)[None, :]
+            in_at = in_j[:, None, None] & in_b[None, :, None] & in_d[None, None, :]
+            u = tl.load(poses + (row * children + start) * child_dim + at_u, in_u, 0.0)
+            v = tl.load(reached + row * parents * dim + at, in_at, 0.0).to(w.dtype)
+            pulled_v, logits = _agreement(v, w, u, PRECISION, C)
+            logits = tl.where(in_j[:, None, None], logits, float("-inf"))
+            at_bg = row * children + start + b[:, None] * children + g[None, :]
+            if BLOCKS > 1:
+                share = tl.exp(logits - tl.load(tops + at_bg, in_bg, 0.0)[None, :, :])
+                whole = tl.load(wholes + at_bg, in_bg, 1.0)
+            else:
+                _, share, whole = _stable_sum(logits, LEAKY)
+            share = share / whole[None, :, :]
+            grad_s = tl.load(grad_total + row * parents * dim + at, in_at, 0.0).to(w.dtype)
+            pulled_s, grad = _agreement(grad_s, w, u, PRECISION, C)
+            factor = _repeat(share, C)
+            grad_u = tl.sum(factor * pulled_s, 0)
+            moved = (factor * u[None, :, :]).to(w.dtype)
+            # vectors are read again: held in between, they would not leave registers for all
+            grad_s = tl.load(grad_total + row * parents * dim + at, in_at, 0.0).to(w.dtype)
+            grad_w = _product(tl.permute(moved, (0, 2, 1)), grad_s, grad_w, PRECISION)
+            if FULL:
+                if DIRECT:
+                    direct = grad_coupling + row * from_b + start * from_i
+                    at_bgj = b[None, :, None] * from_b + g[None, None, :] * from_i + j[:, None, None] * from_j
+                    grad += tl.load(direct + at_bgj, in_j[:, None, None] & in_bg[None, :, :], 0.0).to(u.dtype)
+                mean = tl.load(means + at_bg, in_bg, 0.0) if BLOCKS > 1 else tl.sum(share * grad, 0)
+                factor = _repeat(share * (grad - mean[None, :, :]), C)
+                grad_u += tl.sum(factor * pulled_v, 0)
+                moved = (factor * u[None, :, :]).to(w.dtype)
+                to = to_partial + row * parents * dim + at
+                agreed = tl.load(to, in_at & (row + b < begun)[None, :, None], 0.0)
+                tl.store(to, _product(moved, w, agreed, PRECISION), in_at)
+                v = tl.load(reached + row * parents * dim + at, in_at, 0.0).to(w.dtype)
+                grad_w = _product(tl.permute(moved, (0, 2, 1)), v, grad_w, PRECISION)
+            grad_to = to_u + (row * children + start) * child_dim + at_u
+            if ADD:
+                grad_u += tl.load(grad_to, in_u, 0.0)
+            tl.store(grad_to, grad_u, in_u)
+        # other threads of the program read what these have written to `partial`
+        tl.debug_barrier()
+        grad_to = to_w + start * child_dim * parents * dim + at_w
+        if ADD:
+            grad_w += tl.load(grad_to, in_w, 0.0)
+        tl.store(grad_to, grad_w, in_w)
+
+
+@_jit
+def _add_parts(partial, at, inside, parts, size, PARTS: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Add the arrays of `size` numbers that the programs of a kernel left, always in the same order: `1 j d`."""
+    part = tl.arange(0, PARTS)[:, None, None]
+    total = tl.zeros(at.shape, partial.dtype.element_ty)
+    for first in range(0, parts, PARTS):
+        some = (first + part).to(tl.int64)
+        total += tl.sum(tl.load(partial + some * size + at, inside & (some < parts), 0.0), 0)[None, :, :]
+    return total
+
+
+@_jit
+def _finish_forward(  # type: ignore[no-untyped-def]
+    partial, bias, total, reached, poses, parts, size, ways,
+    FIRST: tl.constexpr, LAST: tl.constexpr, BIAS: tl.constexpr, PARTS: tl.constexpr,
+    parents: tl.constexpr, dim: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
+):  # fmt: skip
+    """End an iteration: s_j is the sum of the parts, shared among `ways`, and the bias; its squash joins `reached`."""
+    b, j, d = tl.program_id(0).to(tl.int64), tl.program_id(1) * J + tl.arange(0, J), tl.arange(0, D)
+    at_jd = (j[:, None] * dim + d[None, :])[None, :, :]
+    inside = ((j[:, None] < parents) & (d[None, :] < dim))[None, :, :]
+    at = b * parents * dim + at_jd
+    x = _add_parts(partial, at, inside, parts, size, PARTS) / ways
+    if BIAS:
+        x += tl.load(bias + at_jd, inside, 0.0).to(x.dtype)
+    tl.store(total + at, x, inside)
+    pose = _squash(x)
+    if LAST:
+        tl.store(poses + at, pose, inside)
+    else:
+        if not FIRST:
+            pose += tl.load(reached + at, inside, 0.0)
+        tl.store(reached + at, pose, inside)
+
+
+@_jit
+def _begin_backward(  # type: ignore[no-untyped-def]
+    totals, grad_poses, reached, grad_total, iterations, size,
+    parents: tl.constexpr, dim: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
+):  # fmt: skip
+    """Compute `reached` of all iterations again, and the gradient of the last s_j."""
+    b, j, d = tl.program_id(0).to(tl.int64), tl.program_id(1) * J + tl.arange(0, J), tl.arange(0, D)
+    inside = ((j[:, None] < parents) & (d[None, :] < dim))[None, :, :]
+    at = b * parents * dim + (j[:, None] * dim + d[None, :])[None, :, :]
+    x = tl.load(totals + at, inside, 0.0)
+    so_far = tl.zeros_like(x)
+    for step in range(1, iterations):
+        so_far += _squash(x)
+        tl.store(reached + step * size + at, so_far, inside)
+        x = tl.load(totals + step * size + at, inside, 0.0)
+    grad = tl.load(grad_poses + at, inside, 0.0).to(x.dtype)
+    tl.store(grad_total + at, _squash_gradient(x, grad), inside)
+
+
+@_jit
+def _finish_backward(  # type: ignore[no-untyped-def]
+    partial, total, agreed, grad_total, parts, size,
+    FIRST: tl.constexpr, PARTS: tl.constexpr,
+    parents: tl.constexpr, dim: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
+):  # fmt: skip
+    """From the gradients of all later logits to that of this iteration's pose, `agreed`, and to that of its s_j."""
+    b, j, d = tl.program_id(0).to(tl.int64), tl.program_id(1) * J + tl.arange(0, J), tl.arange(0, D)
+    inside = ((j[:, None] < parents) & (d[None, :] < dim))[None, :, :]
+    at = b * parents * dim + (j[:, None] * dim + d[None, :])[None, :, :]
+    grad = _add_parts(partial, at, inside, parts, size, PARTS)
+    if not FIRST:
+        grad += tl.load(agreed + at, inside, 0.0)
+    tl.store(agreed + at, grad, inside)
+    tl.store(grad_total + at, _squash_gradient(tl.load(total + at, inside, 0.0), grad), inside)
+
+
+class _Cut:
+    """How a call is cut into programs: sizes, what one program holds at a time, and what it walks over."""
+
+    def __init__(self, poses: Tensor, weight: Tensor) -> None:
+        self.samples, self.children, child_dim = poses.shape
+        self.parents, dim = weight.shape[2:]
+        width, rows = max(16, triton.next_power_of_2(dim)), triton.next_power_of_2(child_dim)
+        self.group = max(1, _ROWS // rows)
+        most = _MATRIX // 2 if weight.dtype == torch.float64 else _MATRIX
+        held = min(triton.next_power_of_2(self.parents), max(1, most // (width * self.group * rows)))
+        self.blocks = triton.cdiv(self.parents, held)
+        self.sample_blocks, self.groups = triton.cdiv(self.samples, _SAMPLES), triton.cdiv(self.children, self.group)
+        self.vectors = {"parents": self.parents, "dim": dim, "J": held, "D": width, "enable_fp_fusion": True}
+        tile = {"children": self.children, "child_dim": child_dim, "B": _SAMPLES, "G": self.group, "C": rows}
+        self.pairs = {**tile, **self.vectors, "num_warps": _WARPS, "num_stages": 1}
+
+    def split_children(self, beside: int, programs: int) -> tuple[int, int]:
+        """Children that a program walks over, and how many such programs there are, with so many beside each."""
+        each = _share(self.groups, programs // beside) * self.group
+        return each, triton.cdiv(self.children, each)
+
+    def split_samples(self, beside: int, programs: int) -> tuple[int, int]:
+        """Samples that a program walks over, and how many such programs there are, with so many beside each."""
+        each = _share(self.sample_blocks, programs // beside) * _SAMPLES
+        return each, triton.cdiv(self.samples, each)
+
+
+def _share(pieces: int, programs: int) -> int:
+    return int(triton.cdiv(pieces, max(1, min(pieces, programs))))
+
+
+def product_type(wide: torch.dtype) -> tuple[torch.dtype, str]:
+    """The type in which products are formed, and how Triton forms them; sums are always float32 (float64 in float64).
+
+    In float32 this follows `torch.set_float32_matmul_precision`, as all matrix products of PyTorch do: "highest" splits
+    each number into three of TF32, which together are as exact; "high" is TF32; "medium" is bfloat16.
+    """
+    if wide == torch.float64:
+        return wide, "ieee"
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:
+        # set through torch.backends.cuda.matmul.fp32_precision, which the older question refuses; it has no bfloat16
+        precision = "high" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "highest"
+    if precision == "medium":
+        return torch.bfloat16, "ieee"
+    return wide, "tf32x3" if precision == "highest" else "tf32"
 
 
 def forward(
@@ -99,22 +384,43 @@ def forward(
     totals: Tensor,
 ) -> None:
     """Fill `parents`, `coupling` and `totals` from the other arguments."""
+    with torch.cuda.device_of(poses):  # type: ignore[no-untyped-call]
+        _forward(poses, weight, bias, leaky, parents, coupling, totals)
+
+
+def _forward(
+    poses: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    leaky: bool,
+    parents: Tensor,
+    coupling: Tensor,
+    totals: Tensor,
+) -> None:
     u, w = poses.to(totals.dtype).contiguous(), weight.to(totals.dtype).contiguous()
-    wide = coupling if coupling.dtype == totals.dtype else torch.empty_like(coupling, dtype=totals.dtype)
-    share = 1 / (weight.shape[2] + leaky)
-    reached = torch.zeros_like(totals[0])
+    kind, precision = product_type(u.dtype)
+    narrow, reached = w.to(kind), torch.empty_like(totals[0])
+    cut, ways, last = _Cut(u, narrow), w.shape[2] + leaky, len(totals) - 1
+    # two fit on a multiprocessor in half precision
+    fit = _PROGRAMS * (2 if kind.itemsize == 2 else 1)
+    each, splits = cut.split_children(cut.sample_blocks * cut.blocks, fit)
     for step, total in enumerate(totals):
         if step == 0:
-            total.copy_((u.flatten(1) @ w.flatten(0, 1).flatten(1)).view_as(total) * share)
-            wide.fill_(share)
+            partial = (u.flatten(1) @ w.flatten(0, 1).flatten(1)).view(1, *total.shape)
         else:
-            _launch(u, w, reached, total, leaky, coupling=wide if step == len(totals) - 1 else None)
-        if bias is not None:
-            total += bias
-        reached += squash(total)
-    parents.copy_(squash(totals[-1]))
-    if wide is not coupling:
-        coupling.copy_(wide)
+            tops, wholes, _ = _measure(cut, u, narrow, reached, leaky, precision)
+            partial = u.new_empty(splits, *total.shape)
+            _iterate[cut.sample_blocks, splits, cut.blocks](
+                u, narrow, reached, tops, wholes, coupling, partial, cut.samples, each, *coupling.stride(),
+                LEAKY=leaky, KEEP=step == last, BLOCKS=cut.blocks, PRECISION=precision, **cut.pairs,
+            )  # fmt: skip
+        _finish_forward[cut.samples, cut.blocks](
+            partial, total if bias is None else bias, total, reached, parents,
+            len(partial), total.numel(), ways if step == 0 else 1,
+            FIRST=step == 0, LAST=step == last, BIAS=bias is not None, PARTS=_PARTS, **cut.vectors,
+        )  # fmt: skip
+    if last == 0:
+        coupling.fill_(1 / ways)
 
 
 def backward(
@@ -128,80 +434,105 @@ def backward(
     grads: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """Fill `grads`, those of `poses`, `weight` and `bias`, from the other arguments."""
+    with torch.cuda.device_of(poses):  # type: ignore[no-untyped-call]
+        found = _backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full)
+        for to, grad in zip(grads, found, strict=True):
+            to.copy_(grad)
+
+
+def _backward(
+    poses: Tensor,
+    weight: Tensor,
+    totals: Tensor,
+    grad_parents: Tensor,
+    grad_coupling: Tensor | None,
+    leaky: bool,
+    full: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
     u, w = poses.to(totals.dtype).contiguous(), weight.to(totals.dtype).contiguous()
-    grad_u, grad_w = torch.zeros_like(u), torch.zeros_like(w)
-    grad_bias = totals.new_zeros(w.shape[2:])
-    direct = None if grad_coupling is None else grad_coupling.to(totals.dtype)
-    grad_pose, agreed = grad_parents.to(totals.dtype), torch.zeros_like(totals[0])
-    poses_so_far = torch.stack([torch.zeros_like(agreed), *map(squash, totals[:-1])]).cumsum(0)
-    factors, vectors = [], []
-    for step in range(len(totals) - 1, -1, -1):
-        grad_total = squash_gradient(totals[step], grad_pose, dim=-1)
-        grad_bias += grad_total.sum(0)
-        if step == 0:
-            share = (grad_total / (w.shape[2] + leaky)).flatten(1)
-            grad_u += (share @ w.flatten(0, 1).flatten(1).t()).view_as(u)
-            grad_w += (u.flatten(1).t() @ share).view_as(w)
-        else:
-            pair = u.new_empty(2, *u.shape[:2], w.shape[2])
-            change = torch.empty_like(agreed)
-            _launch(u, w, poses_so_far[step], change, leaky, pair[0], pair[1], grad_total, direct)
-            agreed += change
-            factors += [pair[0], pair[1]] if full else [pair[0]]
-            vectors += [grad_total, poses_so_far[step]] if full else [grad_total]
-        grad_pose, direct = agreed, None
-        if not full:
-            break
-    if factors:
-        _add_gradients(u, w, torch.stack(factors), torch.stack(vectors), grad_u, grad_w)
-    for to, grad in zip(grads, (grad_u, grad_w, grad_bias), strict=True):
-        to.copy_(grad)
+    kind, precision = product_type(u.dtype)
+    narrow, reached, grad_totals = w.to(kind), torch.empty_like(totals), torch.empty_like(totals)
+    cut, ways, last = _Cut(u, narrow), w.shape[2] + leaky, len(totals) - 1
+    agreed = torch.empty_like(totals[0])
+    _begin_backward[cut.samples, cut.blocks](
+        totals, grad_parents.contiguous(), reached, grad_totals[last], len(totals), totals[0].numel(),
+        **cut.vectors,
+    )  # fmt: skip
+    each, programs = cut.split_children(cut.blocks, _PROGRAMS)
+    rows, splits = cut.split_samples(programs * cut.blocks, _PROGRAMS)
+    grad_u, grad_w = u.new_empty(cut.blocks, *u.shape), w.new_empty(splits, *w.shape)
+    partial = u.new_empty(programs if full and last else 0, *agreed.shape)
+    first = 0 if full else last
+    for step in range(last, max(first, 1) - 1, -1):
+        direct = grad_coupling if step == last else None
+        _launch_gradients(
+            cut, (u, narrow, reached[step], grad_totals[step]), direct, partial, (grad_u, grad_w), each, rows,
+            leaky=leaky, full=full, add=step < last, precision=precision,
+        )  # fmt: skip
+        if full:
+            _finish_backward[cut.samples, cut.blocks](
+                partial, totals[step - 1], agreed, grad_totals[step - 1], programs, agreed.numel(),
+                FIRST=step == last, PARTS=_PARTS, **cut.vectors,
+            )  # fmt: skip
+    whole_u, whole_w = (_sum(grad_u), _sum(grad_w)) if last else (torch.zeros_like(u), torch.zeros_like(w))
+    if first == 0:
+        # the uniform coupling is a constant: two matrix products
+        share = grad_totals[0].flatten(1) / ways
+        matrix = w.flatten(0, 1).flatten(1)
+        whole_u.flatten(1).addmm_(share, matrix.t())
+        whole_w.flatten(0, 1).flatten(1).addmm_(u.flatten(1).t(), share)
+    return whole_u, whole_w, grad_totals[first:].sum((0, 1))
 
 
-def _launch(
+def _sum(parts: Tensor) -> Tensor:
+    return parts[0] if len(parts) == 1 else parts.sum(0)
+
+
+def _measure(
+    cut: _Cut,
     poses: Tensor,
     weight: Tensor,
     reached: Tensor,
-    out: Tensor,
     leaky: bool,
-    coupling: Tensor | None = None,
-    change: Tensor | None = None,
+    precision: str,
     grad_total: Tensor | None = None,
     grad_coupling: Tensor | None = None,
-) -> None:
-    """Run `_iterate` on all samples and children; `out` gets the sum of all programs, always in the same order."""
-    b, i, c = poses.shape
-    _, _, j, d = weight.shape
-    blocks = triton.cdiv(b, _SAMPLES)
-    each = triton.cdiv(i, max(1, min(i, _PROGRAMS // blocks)))
-    splits = triton.cdiv(i, each)
-    partial = poses.new_empty(splits, b, j, d)
-    unused = partial
-    _iterate[blocks, splits](
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What a program must know of the parents that others hold; nothing where one holds them all."""
+    if cut.blocks == 1:
+        return poses, poses, poses
+    tops, wholes, means = poses.new_empty(3, cut.samples, cut.children)
+    _measure_softmax[cut.sample_blocks, cut.groups](
         poses, weight, reached,
-        unused if grad_total is None else grad_total,
-        unused if grad_coupling is None else grad_coupling,
-        unused if coupling is None else coupling,
-        unused if change is None else change,
-        partial, b, i, j, d, each,
-        *(coupling.stride() if coupling is not None else (0, 0, 0)),
-        *(grad_coupling.stride() if grad_coupling is not None else (0, 0, 0)),
-        C=c, LEAKY=leaky, BACKWARD=change is not None, DIRECT=grad_coupling is not None, KEEP=coupling is not None,
-        SAMPLES=_SAMPLES, PARENTS=triton.next_power_of_2(j), DIM=triton.next_power_of_2(d),
+        reached if grad_total is None else grad_total,
+        reached if grad_coupling is None else grad_coupling,
+        tops, wholes, means, cut.samples, *((0, 0, 0) if grad_coupling is None else grad_coupling.stride()),
+        LEAKY=leaky, BACKWARD=grad_total is not None, DIRECT=grad_coupling is not None, PRECISION=precision,
+        **cut.pairs,
     )  # fmt: skip
-    torch.sum(partial, 0, out=out)
+    return tops, wholes, means
 
 
-def _add_gradients(
-    poses: Tensor, weight: Tensor, factors: Tensor, vectors: Tensor, grad_poses: Tensor, grad_weight: Tensor
+def _launch_gradients(
+    cut: _Cut,
+    inputs: tuple[Tensor, Tensor, Tensor, Tensor],
+    grad_coupling: Tensor | None,
+    partial: Tensor,
+    grads: tuple[Tensor, Tensor],
+    each: int,
+    rows: int,
+    *,
+    leaky: bool,
+    full: bool,
+    add: bool,
+    precision: str,
 ) -> None:
-    b, i, c = poses.shape
-    _, _, j, d = weight.shape
-    more_poses, more_weight = torch.empty_like(poses), torch.empty_like(weight)
-    _gradients[(i,)](
-        poses, weight, factors, vectors, more_poses, more_weight, b, i, j, d, c,
-        PAIRS=len(factors), C=triton.next_power_of_2(c), PARENTS=triton.next_power_of_2(j),
-        DIM=triton.next_power_of_2(d),
+    poses, weight, reached, grad_total = inputs
+    sums = _measure(cut, poses, weight, reached, leaky, precision, grad_total if full else None, grad_coupling)
+    direct = reached if grad_coupling is None else grad_coupling
+    _gradients[triton.cdiv(cut.children, each), len(grads[1]), cut.blocks](
+        poses, weight, reached, grad_total, direct, *sums, partial, *grads, cut.samples, each, rows,
+        *((0, 0, 0) if grad_coupling is None else grad_coupling.stride()),
+        LEAKY=leaky, FULL=full, DIRECT=grad_coupling is not None, ADD=add, BLOCKS=cut.blocks, PRECISION=precision,
+        **cut.pairs,
     )  # fmt: skip
-    grad_poses += more_poses
-    grad_weight += more_weight

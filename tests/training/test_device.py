@@ -1,0 +1,49 @@
+"""What a run computes on, and in which precision."""
+
+import pytest
+import torch
+
+from capsnet.errors import UserError
+from capsnet.kernels.dynamic_routing.op import has_triton
+from capsnet.training.device import resolve_precision, use_precision
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+def settings():
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("fp32", ("highest", False)), ("tf32", ("high", True)), ("bf16", ("medium", True))]
+)
+def test_precision_decides_how_a_gpu_multiplies_and_is_put_back(precision, expected):
+    before = settings()
+    with use_precision(precision, GPU):
+        assert settings() == expected
+    assert settings() == before
+
+
+def test_precision_changes_nothing_on_a_cpu():
+    before = settings()
+    with use_precision("bf16", CPU):
+        assert settings() == before
+
+
+def test_tf32_without_a_gpu_is_refused():
+    with pytest.raises(UserError, match=r"tf32 needs a CUDA device, this run is on cpu; use fp32"):
+        resolve_precision("tf32", CPU)
+    assert resolve_precision("tf32", GPU) == "tf32"
+
+
+@pytest.mark.skipif(not has_triton(), reason="Triton is not installed")
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("fp32", (torch.float32, "tf32x3")), ("tf32", (torch.float32, "tf32")), ("bf16", (torch.bfloat16, "ieee"))],
+)
+def test_routing_on_a_gpu_multiplies_in_the_precision_of_the_run(precision, expected):
+    from capsnet.kernels.dynamic_routing.triton import product_type
+
+    with use_precision(precision, GPU):
+        assert product_type(torch.float32) == expected
+        assert product_type(torch.float64) == (torch.float64, "ieee")
