@@ -5,8 +5,8 @@ import pytest
 import torch
 from tests.official import pixels
 
-from capsnet.data.color import adjust_brightness, adjust_contrast
 from capsnet.data.inputs import Augmentation, Inputs
+from capsnet.data.transforms.brightness import adjust_brightness, adjust_contrast
 from capsnet.errors import UserError
 
 

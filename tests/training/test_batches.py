@@ -3,9 +3,9 @@ import torch
 from tests.official import pixels
 
 from capsnet.data import ImageData
-from capsnet.data.color import standardize_images
 from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.data.pairs import Pairing
+from capsnet.data.transforms.brightness import standardize_images
 from capsnet.errors import UserError
 from capsnet.training.batches import Batches, take
 

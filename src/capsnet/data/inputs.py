@@ -10,10 +10,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from capsnet.data.affine import rotate_images
-from capsnet.data.augment import draw_shifts, shift_images
-from capsnet.data.color import adjust_brightness, adjust_contrast, draw_uniform, standardize_images
-from capsnet.data.distort import draw_places, draw_squeezes, erase_squares, place_images, squeeze_images
 from capsnet.data.frame import (
     center_crop,
     crop_images,
@@ -24,6 +20,10 @@ from capsnet.data.frame import (
     shrink_images,
 )
 from capsnet.data.pixels import check_range
+from capsnet.data.transforms.affine import rotate_images
+from capsnet.data.transforms.brightness import adjust_brightness, adjust_contrast, draw_uniform, standardize_images
+from capsnet.data.transforms.shift import draw_shifts, shift_images
+from capsnet.data.transforms.squeeze import draw_places, draw_squeezes, erase_squares, place_images, squeeze_images
 from capsnet.errors import UserError
 
 Draws = Mapping[str, Tensor]

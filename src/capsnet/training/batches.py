@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from capsnet.data import ImageData
-from capsnet.data.augment import draw_shifts
 from capsnet.data.inputs import Augmentation, Draws, Inputs
 from capsnet.data.pairs import Pairing, draw_partners, make_pairs
+from capsnet.data.transforms.shift import draw_shifts
 from capsnet.errors import UserError
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from capsnet.data.color import adjust_brightness, adjust_contrast, draw_uniform, standardize_images
+from capsnet.data.transforms.brightness import adjust_brightness, adjust_contrast, draw_uniform, standardize_images
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from capsnet.data.affine import affine_images
-from capsnet.data.augment import shift_images
+from capsnet.data.transforms.affine import affine_images
+from capsnet.data.transforms.shift import shift_images
 
 
 def draw_squeezes(count: int, most: int, generator: torch.Generator) -> Int[Tensor, " m"]:

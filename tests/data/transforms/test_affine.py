@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from capsnet.data.affine import affine_images, rotate_images, rotations
-from capsnet.data.augment import shift_images
 from capsnet.data.frame import pad_images
+from capsnet.data.transforms.affine import affine_images, rotate_images, rotations
+from capsnet.data.transforms.shift import shift_images
 
 
 @pytest.fixture

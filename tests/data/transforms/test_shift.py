@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from capsnet.data.augment import draw_shifts, shift_images
+from capsnet.data.transforms.shift import draw_shifts, shift_images
 
 
 def test_each_image_moves_by_its_own_shift_and_zeros_come_in():

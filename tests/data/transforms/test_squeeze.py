@@ -1,7 +1,7 @@
 import torch
 from tests.official import pixels
 
-from capsnet.data.distort import (
+from capsnet.data.transforms.squeeze import (
     draw_places,
     draw_squeezes,
     erase_squares,

@@ -1,0 +1,1 @@
+"""Transforms that vary training images, one object each."""
