@@ -13,7 +13,7 @@ from capsnet.data.affnist import SIDE, padded_mnist
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
 from capsnet.data.mnist import MNIST
 from capsnet.data.transforms.affine import affine_images, rotations
-from capsnet.data.transforms.brightness import draw_uniform
+from capsnet.data.transforms.random import draw_uniform
 
 ROTATION, SHEAR, SCALE = 20.0, 0.2, (0.8, 1.2)
 _CHUNK = 2000

@@ -1,22 +1,51 @@
-"""Brightness, contrast and standardisation of a batch, with numbers of each image's own, as in the authors' code.
+"""Brightness: a random amount is added to all pixels of each image.
 
-Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, released code: brightness by up to 63 of 255,
-then contrast by 0.2 to 1.8, then standardisation, none of them cut to the range of a pixel. All take floats; brightness
-and standardisation count in units where white is 255.
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, released code: up to 63 of 255, not cut to the
+range of a pixel.
 """
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from capsnet.bounds import Bound
+from capsnet.data.transforms.random import draw_uniform
+from capsnet.data.transforms.transform import Shape
 
-def draw_uniform(count: int, low: float, high: float, generator: torch.Generator) -> Float[Tensor, " m"]:
-    """Draw a number from low to high for each image, on the generator's device.
 
-    Shapes:
-        result `count`.
+@dataclass(frozen=True)
+class Brightness:
+    """Add up to `amount` to all pixels of an image, or subtract it. Of floats, after the images are scaled.
+
+    Args:
+        amount: the largest change; white is 255.
+
+    Raises:
+        UserError: an amount that is not from 0 to 255.
     """
-    return low + (high - low) * torch.rand(count, generator=generator, device=generator.device)
+
+    amount: int | float
+
+    def __post_init__(self) -> None:
+        Bound(0, 255).check("amount", self.amount)
+
+    def draw(self, count: int, generator: torch.Generator, shape: Shape) -> Float[Tensor, " m"]:
+        """Draw what is added to each image.
+
+        Shapes:
+            result `count`.
+        """
+        return draw_uniform(count, -self.amount, self.amount, generator)
+
+    def apply(self, images: Float[Tensor, "b c h w"], draws: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
+        """Add each image's own amount.
+
+        Shapes:
+            images `b c h w`, draws `b`, result as images.
+        """
+        return adjust_brightness(images, draws)
 
 
 def adjust_brightness(images: Float[Tensor, "b c h w"], amounts: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
@@ -26,27 +55,3 @@ def adjust_brightness(images: Float[Tensor, "b c h w"], amounts: Float[Tensor, "
         images `b c h w`, amounts `b`, result as images.
     """
     return images + amounts[:, None, None, None]
-
-
-def adjust_contrast(images: Float[Tensor, "b c h w"], factors: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
-    """Scale how far each pixel is from the mean of its channel by the image's own factor.
-
-    Shapes:
-        images `b c h w`, factors `b`, result as images.
-    """
-    mean = images.mean(dim=(2, 3), keepdim=True)
-    return torch.lerp(mean, images, factors[:, None, None, None])
-
-
-def standardize_images(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Give each image zero mean and unit variance over all of its N values: (x - mean) / max(std, 1/sqrt(N)).
-
-    The lower bound keeps an image of one colour at zero; it is small where white is 255.
-
-    Shapes:
-        images `b c h w`, result as images.
-    """
-    count = images[0].numel()
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    std = images.std(dim=(1, 2, 3), keepdim=True, correction=0)
-    return (images - mean) / std.clamp(min=count**-0.5)
