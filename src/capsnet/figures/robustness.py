@@ -19,7 +19,7 @@ _WIDE, _TALL, _TILES = 3.15, 1.55, 8
 
 
 @styled
-def draw_robustness(found: RobustnessCurves, image: Tensor, *, seed: int, shift: float) -> Figure:
+def draw_robustness(found: RobustnessCurves, image: Tensor, *, seed: int, shift: int | float) -> Figure:
     """Draw a curve for each change, above one image changed as the axis says.
 
     Args:

@@ -68,7 +68,7 @@ def augmentation(config: RunConfig) -> Augmentation:
         (config.place, Place(distribution)),
     ]
     if distribution == "normal":
-        # the authors' order; otherwise a digit that was placed at an edge stays there
+        # Efficient-CapsNet's authors place a digit before they squeeze it
         squeeze_and_place.reverse()
     colors = _switched_on(
         (config.brightness, Brightness(config.brightness)),

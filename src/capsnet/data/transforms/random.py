@@ -9,6 +9,7 @@ from torch import Tensor
 from capsnet.errors import UserError
 
 Distribution = Literal["uniform", "normal"]
+"""How random numbers spread over their range: evenly, or most of them near its middle."""
 
 # of the half range, in the code of Efficient-CapsNet's authors
 _DEVIATION, _LARGEST = 0.33, 0.9999
