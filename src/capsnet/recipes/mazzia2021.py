@@ -53,8 +53,8 @@ add_recipe(
         summary="Efficient-CapsNet on MNIST, 150 epochs: rotation, shifts, squeezing, a square erased",
         source=_SOURCE,
         reported="test error 0.16 % at best; weights chosen on the test set",
-        differs=f"{_LAST}; pixels are divided by 255, not 256, and rounded after each transform; angles are not cut to "
-        "whole degrees, and images turn about their middle, not half a pixel beside it",
+        differs=f"{_LAST}; pixels are divided by 255, not 256, and rounded to 0 to 255 after each transform; angles "
+        "are not cut to whole degrees, and images turn about their middle, not half a pixel beside it",
     ),
 )
 add_recipe(
