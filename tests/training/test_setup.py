@@ -89,5 +89,5 @@ def test_pairs_are_shifted_by_whole_pixels_only(changes):
 
 
 def test_erased_square_beyond_the_image_is_refused():
-    with pytest.raises(UserError, match="--erase-corners must be at most 25 for a square of 3 in these images, got 26"):
+    with pytest.raises(UserError, match="erase_corners must be at most 25 for a square of 3 in these images, got 26"):
         specify(replace(TINY, erase=3, erase_corners=(0, 26)), load_data("digits"))

@@ -166,23 +166,23 @@ class RunConfig:
                 raise UserError(f"--pixel-range must be finite numbers LOW below HIGH, got {low:g} and {high:g}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise UserError(f"{_flag(name)} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+                raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         self._check_augmentation()
 
     def _check_augmentation(self) -> None:
         if self.shift_interpolation == "none" and self.shift != int(self.shift):
             raise UserError(
-                f"--shift must be a whole number of pixels, got {self.shift:g}; give --shift-interpolation bilinear "
+                f"shift must be a whole number of pixels, got {self.shift:g}; give shift_interpolation 'bilinear' "
                 "for fractions"
             )
         if self.erase_corners is not None:
             if not isinstance(self.erase_corners, tuple) or len(self.erase_corners) != 2:
-                raise UserError(f"--erase-corners must be two whole numbers, got {self.erase_corners!r}")
+                raise UserError(f"erase_corners must be two whole numbers, got {self.erase_corners!r}")
             if not self.erase:
-                raise UserError("--erase-corners needs --erase, the side of the square")
+                raise UserError("erase_corners needs `erase`, the side of the square")
             first, last = self.erase_corners
             if first > last:
-                raise UserError(f"--erase-corners must be FIRST LAST, FIRST not above LAST, got {first} and {last}")
+                raise UserError(f"erase_corners must be FIRST LAST, FIRST not above LAST, got {first} and {last}")
 
     def total_epochs(self, steps_per_epoch: int) -> int:
         """Passes over the training images, of a run that `steps` does not end."""

@@ -43,7 +43,7 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
             raise UserError(f"--{name} must be below the side of the images, {side}, got {getattr(config, name)}")
     if config.erase_corners is not None and config.erase_corners[1] + config.erase > side:
         raise UserError(
-            f"--erase-corners must be at most {side - config.erase} for a square of {config.erase} in these images, "
+            f"erase_corners must be at most {side - config.erase} for a square of {config.erase} in these images, "
             f"got {config.erase_corners[1]}"
         )
     offered = {
@@ -96,7 +96,7 @@ def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
     shift_only = Augmentation((Shift(int(config.shift)),) if config.shift else ())
     if not whole or augmentation(config) != shift_only:
         raise UserError(
-            "data that are pairs can only be shifted by whole pixels: remove --enlarge, --shrink, --crop, "
+            "data that are pairs can only be shifted by whole pixels: leave out --enlarge, --shrink, --crop, "
             "--standardize, --rotation, --squeeze, --place, --erase, --flip, --brightness, --contrast, "
             "--shift-interpolation, --shift-fill and --validation-shift"
         )
