@@ -19,7 +19,7 @@ from torch import nn
 
 from capsnet.analysis.statistics import wilson
 from capsnet.data import load_data
-from capsnet.data.augment import draw_shifts, shift_images
+from capsnet.data.transforms.shift import draw_shifts, shift_images
 from capsnet.figures.style import BLUE, GREY, ORANGE
 from capsnet.layers import ConvCapsules, DenseCapsules, PrimaryCapsules
 from capsnet.losses import margin_loss

@@ -13,8 +13,11 @@ LEFT_OUT = frozenset(("cli", "__main__"))
 
 
 def modules() -> list[str]:
-    """Rooms and single files, in the order of their names, the package itself first."""
-    found = [path.stem for path in PACKAGE.glob("*.py")] + [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+    """Rooms, their folders and single files, in the order of their names, the package itself first."""
+    folders = [path.parent for pattern in ("*", "*/*") for path in PACKAGE.glob(f"{pattern}/__init__.py")]
+    folders = [folder for folder in folders if "kernels" not in folder.relative_to(PACKAGE).parts[:-1]]
+    found = [path.stem for path in PACKAGE.glob("*.py")]
+    found += [".".join(folder.relative_to(PACKAGE).parts) for folder in folders]
     names = sorted(name for name in found if not name.startswith("_") and name not in LEFT_OUT)
     return ["capsnet", *(f"capsnet.{name}" for name in names)]
 

@@ -5,7 +5,6 @@ from typing import get_args
 
 import pytest
 
-from capsnet.data.inputs import Augmentation
 from capsnet.errors import UserError
 from capsnet.runs import RunConfig
 from capsnet.runs.bounds import BOUNDS
@@ -23,10 +22,6 @@ NUMBERS.remove("pixel_range")
 
 def test_every_field_that_holds_numbers_has_bounds():
     assert set(NUMBERS) == set(BOUNDS)
-
-
-def test_every_number_of_the_augmentation_has_bounds():
-    assert {item.name for item in dataclasses.fields(Augmentation) if item.type is not bool} <= set(BOUNDS)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -3,9 +3,10 @@ import torch
 from tests.official import pixels
 
 from capsnet.data import ImageData
-from capsnet.data.color import standardize_images
-from capsnet.data.inputs import Augmentation, Inputs
+from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
+from capsnet.data.standardize import standardize_images
+from capsnet.data.transforms import Augmentation, Brightness, Flip, Rotate, Shift
 from capsnet.errors import UserError
 from capsnet.training.batches import Batches, take
 
@@ -17,7 +18,7 @@ def data():
 
 def batches(data, *, pairing=None, shift=2, **inputs):
     shape = (1, 8, 8) if pairing is None else (1, 8 + 2 * pairing.padding, 8 + 2 * pairing.padding)
-    return Batches(data, Inputs(shape, **inputs), Augmentation(shift=shift), pairing)
+    return Batches(data, Inputs(shape, **inputs), [Shift(shift)] if shift else [], pairing)
 
 
 @pytest.mark.parametrize("pairing", [None, Pairing()])
@@ -34,14 +35,14 @@ def test_order_and_draws_depend_on_seed_and_epoch_alone(data, pairing):
 def test_images_are_moved_and_brought_to_one():
     image = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
     image[0, 0, 0, 0] = 255
-    maker = Batches(ImageData(image, torch.tensor([0]), ("a",)), Inputs((1, 3, 3)), Augmentation(shift=2))
-    batch = maker.make(torch.tensor([0]), {"shift": torch.tensor([[1, 2]])})
+    maker = Batches(ImageData(image, torch.tensor([0]), ("a",)), Inputs((1, 3, 3)), [Shift(2)])
+    batch = maker.make(torch.tensor([0]), {"stored.0": torch.tensor([[1, 2]])})
     assert batch.inputs[0, 0, 1, 2] == batch.inputs.sum() == 1
     assert batch.targets is batch.inputs
 
 
 def test_reconstructions_of_standardised_images_are_compared_with_pixels(data):
-    batch = batches(data, standardize=True, crop=4).make(torch.tensor([3]), {"corner": torch.tensor([[1, 2]])})
+    batch = batches(data, shift=0, standardize=True, crop=4).make(torch.tensor([3]), {"crop": torch.tensor([[1, 2]])})
     patch = data.images[3:4, :, 1:5, 2:6].float()
     torch.testing.assert_close(batch.targets, patch / 255)
     torch.testing.assert_close(batch.inputs, standardize_images(patch))
@@ -68,7 +69,7 @@ def test_pairs_of_an_epoch_are_new_in_the_next(data):
 
 def test_what_training_sees_unvaried_is_what_the_model_sees_later(data):
     inputs = Inputs((1, 8, 8), shrink=4, crop=2, standardize=True)
-    middle = {"corner": torch.ones(50, 2, dtype=torch.long)}
+    middle = {"crop": torch.ones(50, 2, dtype=torch.long)}
     batch = Batches(data, inputs, Augmentation()).make(torch.arange(50), middle)
     torch.testing.assert_close(batch.inputs, inputs(data.images))
 
@@ -111,3 +112,25 @@ def test_balanced_order_depends_on_seed_and_epoch_alone():
 def test_pairs_cannot_be_balanced(data):
     with pytest.raises(UserError, match="balance is for single images"):
         Batches(data, Inputs((1, 8, 8)), Augmentation(), Pairing(), balance=True)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        Augmentation((Rotate(15),)),
+        Augmentation((Shift(2), Rotate(15))),
+        Augmentation((Shift(2),), cropped=(Flip(),)),
+        Augmentation((Shift(2),), scaled=(Brightness(9),)),
+        Augmentation((Shift(2.5, interpolation="bilinear"),)),
+        Augmentation((Shift(2, fill="edge"),)),
+    ],
+)
+def test_pairs_can_be_shifted_by_whole_pixels_only(data, augmentation):
+    with pytest.raises(UserError, match="data that are pairs can be shifted by whole pixels only"):
+        Batches(data, Inputs((1, 8, 8)), augmentation, Pairing())
+
+
+def test_pairs_without_augmentation_stay_where_they_are(data):
+    _, draws = Batches(data, Inputs((1, 16, 16)), [], Pairing()).plan_epoch(0, 0)
+    assert draws["shift"].eq(0).all()
+    assert draws["partner_shift"].eq(0).all()

@@ -25,7 +25,7 @@ from capsnet.models import create_model
 from capsnet.runs.weights import on_meta
 from capsnet.runs import RunConfig
 from capsnet.data import ImageData
-from capsnet.data.inputs import Augmentation, Inputs
+from capsnet.data.inputs import Inputs
 from capsnet.training.batches import Batches
 from capsnet.training.memory import step_memory
 from capsnet.training.step import Step
@@ -37,7 +37,7 @@ def train(count):
     data = ImageData(images, torch.arange(count) % classes, model.class_names)
     weight = 0.0 if model.decoder is None else 0.0005
     config = RunConfig(batch_size=count, recon_weight=weight)
-    step = Step(model, Batches(data, Inputs(data.image_shape), Augmentation()), config, "fp32")
+    step = Step(model, Batches(data, Inputs(data.image_shape), []), config, "fp32")
     for _ in range(2):
         step(torch.arange(count), {}, 1e-4)
 train(2)

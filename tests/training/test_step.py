@@ -8,7 +8,8 @@ from tests.conftest import TINY
 
 from capsnet import create_model
 from capsnet.data import load_data
-from capsnet.data.inputs import Augmentation, Inputs
+from capsnet.data.inputs import Inputs
+from capsnet.data.transforms import Shift
 from capsnet.errors import UserError
 from capsnet.losses import margin_loss, reconstruction_loss
 from capsnet.training import step as step_module
@@ -17,7 +18,7 @@ from capsnet.training.step import Step, captures
 
 
 def batches(data, shift=0):
-    return Batches(data, Inputs(data.image_shape), Augmentation(shift=shift))
+    return Batches(data, Inputs(data.image_shape), [Shift(shift)] if shift else [])
 
 
 @pytest.fixture
@@ -113,9 +114,9 @@ def test_captured_steps_are_the_eager_ones(optimizer):
     for execution in ("eager", "cuda-graph"):
         torch.manual_seed(0)
         model = create_model(TINY.model, image_shape=(1, 28, 28)).cuda()
-        step = Step(model, batches(data), replace(config, execution=execution), "fp32")
+        step = Step(model, batches(data, shift=1), replace(config, execution=execution), "fp32")
         for k in range(8):
-            draws = {"shift": torch.full((16, 2), k % 3 - 1, device="cuda")}
+            draws = {"stored.0": torch.full((16, 2), k % 3 - 1, device="cuda")}
             step(torch.arange(16, device="cuda") + 16 * k, draws, 1e-3 * (k + 1))
         sums.append(step.totals)
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))

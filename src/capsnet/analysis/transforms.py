@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from capsnet.data.augment import shift_images
+from capsnet.data.transforms.shift import shift_images
 
 Images = Float[Tensor, "b c h w"]
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.data import ImageData
-from capsnet.data.color import standardize_images
 from capsnet.data.inputs import Inputs
+from capsnet.data.standardize import standardize_images
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import predict_batches
 from capsnet.layers import DenseCapsules

@@ -13,7 +13,8 @@ from capsnet.bench.bench import BENCHES, Bench, Job
 from capsnet.bench.measure import Work
 from capsnet.bench.memory import added_megabytes
 from capsnet.data import ImageData
-from capsnet.data.inputs import Augmentation, Inputs
+from capsnet.data.inputs import Inputs
+from capsnet.data.transforms import Augmentation, Shift
 from capsnet.models import create_model
 from capsnet.runs.config import Execution, Precision, RunConfig
 from capsnet.training.batches import Batch, Batches
@@ -55,10 +56,10 @@ def make_paths(device: torch.device, batch: int, side: int, model_name: str = "c
 
 def _path(model: nn.Module, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:
     config = RunConfig(batch_size=len(data), execution=execution)
-    step = Step(model, Batches(data, Inputs(data.image_shape), Augmentation(shift=config.shift)), config, precision)
-    device = data.images.device
+    device, inputs, augmentation = data.images.device, Inputs(data.image_shape), Augmentation((Shift(config.shift),))
+    step = Step(model, Batches(data, inputs, augmentation), config, precision)
     indices = torch.arange(len(data), device=device)
-    draws = {"shift": torch.ones(len(data), 2, dtype=torch.long, device=device)}
+    draws = augmentation.draw(len(data), inputs, torch.Generator(device).manual_seed(0))
 
     def work() -> None:
         with kernels.use(mode), use_precision(precision, device):

@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from capsnet.data.affine import affine_images, rotations
 from capsnet.data.affnist import SIDE, padded_mnist
-from capsnet.data.color import draw_uniform
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
 from capsnet.data.mnist import MNIST
+from capsnet.data.transforms.affine import affine_images, rotations
+from capsnet.data.transforms.random import draw_uniform
 
 ROTATION, SHEAR, SCALE = 20.0, 0.2, (0.8, 1.2)
 _CHUNK = 2000

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 
-from capsnet.data.augment import draw_shifts, shift_images
 from capsnet.data.frame import pad_images
+from capsnet.data.transforms.shift import draw_shifts, shift_images
 from capsnet.errors import UserError
 
 

@@ -19,7 +19,7 @@ _WIDE, _TALL, _TILES = 3.15, 1.55, 8
 
 
 @styled
-def draw_robustness(found: RobustnessCurves, image: Tensor, *, seed: int, shift: int) -> Figure:
+def draw_robustness(found: RobustnessCurves, image: Tensor, *, seed: int, shift: int | float) -> Figure:
     """Draw a curve for each change, above one image changed as the axis says.
 
     Args:
@@ -33,7 +33,7 @@ def draw_robustness(found: RobustnessCurves, image: Tensor, *, seed: int, shift:
         f"Accuracy on {clean['n']:,} test images that are changed before the network sees them. Bands: 95 % intervals "
         "(Wilson); dashed: chance. Below each curve the first image, changed as much. "
     )
-    subtitle += f"Training images were moved by up to {shift} pixels." if shift else "Training images were not moved."
+    subtitle += f"Training images were moved by up to {shift:g} pixels." if shift else "Training images were not moved."
     cell = _WIDE / _TILES
     row = _TALL + cell * image.shape[2] / image.shape[3] + 1.05
     rows = -(-len(curves) // 2)

@@ -1,33 +1,34 @@
 """CapsNet-Keras (XifengGuo, 2017): its first version and its newest one."""
 
 import math
+from dataclasses import replace
 
 from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
 
 _SOURCE = "github.com/XifengGuo/CapsNet-Keras"
-_SHIFT = (
-    "whole-pixel shifts of 2 filled with zeros in place of interpolated ones of 2.8 smeared at the edge; the best "
-    "weights are chosen on 5,000 training images, not on the test set"
-)
+# a tenth of the side; `fill_mode` of Keras' image generator is "nearest", the repeated edge
+_SHIFTS = RunConfig(data="mnist", batch_size=100, shift=2.8, shift_interpolation="bilinear", shift_fill="edge")
+_CHOSEN = "the best weights are chosen on 5,000 training images, not on the test set"
 
 add_recipe(
     "capsnet-keras-mnist",
     Recipe(
-        RunConfig(data="mnist", epochs=50, batch_size=100, lr_decay=0.9, lr_decay_steps=0, validation=5000),
+        replace(_SHIFTS, epochs=50, lr_decay=0.9, lr_decay_steps=0, validation=5000),
         summary="CapsNet-Keras, newest: Adam 1e-3 x 0.9 each epoch, batch 100, 50 epochs",
         source=_SOURCE,
         reported="test error 0.34 ± 0.016 % (n = 3)",
-        differs=_SHIFT,
+        differs=f"{_CHOSEN}; shifted pixels are rounded to whole numbers of 255",
     ),
 )
 add_recipe(
     "capsnet-keras-first-mnist",
     Recipe(
-        RunConfig(
-            data="mnist",
+        replace(
+            _SHIFTS,
+            # Keras' generator took the nearest pixel until its pull request 8849 of December 2017
+            shift_interpolation="nearest",
             epochs=20,
-            batch_size=100,
             lr_decay=math.exp(-0.1),
             lr_decay_steps=0,
             recon_weight=0.0005 / 784,
@@ -36,6 +37,6 @@ add_recipe(
         summary="CapsNet-Keras, first version: 20 epochs, Adam 1e-3 exp(-epoch/10), 0.0005 x mean squared error",
         source=f"{_SOURCE} at b102071",
         reported="99.59 % after 20 epochs, 98.51 % after the first (n = 1)",
-        differs=_SHIFT,
+        differs=_CHOSEN,
     ),
 )

@@ -21,6 +21,9 @@ Precision = Literal["auto", "fp32", "tf32", "bf16"]
 Execution = Literal["auto", "eager", "compile", "cuda-graph"]
 Optimizer = Literal["adam", "sgd"]
 Schedule = Literal["exponential", "one-cycle", "step"]
+ShiftInterpolation = Literal["none", "nearest", "bilinear"]
+ShiftFill = Literal["zeros", "edge"]
+Distortions = Literal["uniform", "normal"]
 Option = bool | int | float | str
 
 
@@ -80,8 +83,16 @@ class RunConfig:
     """The learning rate decays no further than this (the authors: 1e-6)."""
     recon_weight: float = 0.0005
     """Weight of the sum of squared pixel errors (0.0005 is 0.392 x mean for 784 pixels); 0: no decoder."""
-    shift: int = 2
-    """Shift each training image by up to so many pixels, zeros come in; of pairs, each of the two by its own."""
+    shift: int | float = 2
+    """Shift each training image by up to this many pixels in both directions; of pairs, each digit by its own."""
+    shift_interpolation: ShiftInterpolation = "none"
+    """none: shifts are whole numbers of pixels. Otherwise they are real numbers, and pixels are the nearest ones or
+    bilinear (Keras' image generator)."""
+    shift_fill: ShiftFill = "zeros"
+    """What comes in at the edge of a shifted image: zeros, or the repeated edge (Keras' image generator)."""
+    distortions: Distortions = "uniform"
+    """How angles, squeezes and places are drawn: uniform, or normal as by Efficient-CapsNet's authors: small ones are
+    more likely, and images are placed before they are squeezed."""
     rotation: float = 0.0
     """Turn each training image by up to so many degrees to both sides."""
     rotation_chance: float = 1.0
@@ -92,6 +103,8 @@ class RunConfig:
     """Move what is not black of each training image to any place in its frame."""
     erase: int = 0
     """Make a square of this side black at a random place of each training image (0: none)."""
+    erase_corners: tuple[int, int] | None = None
+    """First and last row and column at which the erased square may begin (default: anywhere in the image)."""
     enlarge: int = 0
     """Scale all images up to so many pixels a side first (0: they keep their size)."""
     shrink: int = 0
@@ -157,6 +170,22 @@ class RunConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        self._check_augmentation()
+
+    def _check_augmentation(self) -> None:
+        if self.shift_interpolation == "none" and self.shift != int(self.shift):
+            raise UserError(
+                f"shift must be a whole number of pixels, got {self.shift:g}; give shift_interpolation 'bilinear' "
+                "for fractions"
+            )
+        if self.erase_corners is not None:
+            if not isinstance(self.erase_corners, tuple) or len(self.erase_corners) != 2:
+                raise UserError(f"erase_corners must be two whole numbers, got {self.erase_corners!r}")
+            if not self.erase:
+                raise UserError("erase_corners needs `erase`, the side of the square")
+            first, last = self.erase_corners
+            if first > last:
+                raise UserError(f"erase_corners must be FIRST LAST, FIRST not above LAST, got {first} and {last}")
 
     def total_epochs(self, steps_per_epoch: int) -> int:
         """Passes over the training images, of a run that `steps` does not end."""
@@ -220,6 +249,9 @@ _CHOICES = {
         ("execution", Execution),
         ("optimizer", Optimizer),
         ("schedule", Schedule),
+        ("shift_interpolation", ShiftInterpolation),
+        ("shift_fill", ShiftFill),
+        ("distortions", Distortions),
     )
 }
 # share of the run in which the rate of one-cycle rises

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from capsnet.data import Dataset, ImageData, hold_out, load_data
-from capsnet.data.augment import draw_shifts, shift_images
+from capsnet.data.transforms.shift import draw_shifts, shift_images
 from capsnet.errors import UserError
 from capsnet.runs.config import RunConfig
 from capsnet.runs.folder import Run

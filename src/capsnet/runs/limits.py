@@ -16,6 +16,7 @@ LIMITS: Mapping[str, int] = {
     "padding": _SIDE,
     "squeeze": _SIDE,
     "erase": _SIDE,
+    "erase_corners": _SIDE,
     "num_classes": 65_536,
     "iterations": 1_000,
     "depth": 1_000,

@@ -3,6 +3,7 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 5 to 7.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,9 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from capsnet.data import ImageData
-from capsnet.data.augment import draw_shifts
-from capsnet.data.inputs import Augmentation, Draws, Inputs
+from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing, draw_partners, make_pairs
+from capsnet.data.transforms import Augmentation, Draws, Shift, Transform
 from capsnet.errors import UserError
 
 
@@ -39,28 +40,35 @@ class Batches:
     Args:
         data: on the device that trains.
         inputs: how an image becomes an input.
-        augmentation: how it is varied; of pairs, only the shift is used, one for each of the two.
+        augmentation: how it is varied, or a list of transforms of whole stored images; pairs may only be shifted by
+            whole pixels, each of the two by its own.
         pairing: makes pairs, padded as it says; None: single images.
         balance: draw an epoch from all classes equally often: an epoch is as long, repeats images of small classes
             and leaves out some of large ones, others in each epoch.
 
     Raises:
-        UserError: balance together with pairs.
+        UserError: balance together with pairs, or a transform that pairs cannot have.
+
+    Example:
+        >>> Batches(data, Inputs(data.image_shape), [Shift(2), Rotate(15)])
     """
 
     def __init__(
         self,
         data: ImageData,
         inputs: Inputs,
-        augmentation: Augmentation,
+        augmentation: Augmentation | Sequence[Transform],
         pairing: Pairing | None = None,
         *,
         balance: bool = False,
     ) -> None:
         if balance and pairing is not None:
             raise UserError("balance is for single images; the partners of pairs are drawn from all classes")
+        if not isinstance(augmentation, Augmentation):
+            augmentation = Augmentation(tuple(augmentation))
         self.data, self.inputs, self.augmentation, self.pairing = data, inputs, augmentation, pairing
         self.balance = balance
+        self._pair_shift = pair_shift(augmentation) if pairing is not None else Shift(0)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -69,7 +77,7 @@ class Batches:
         """Draw the order of the images and the random numbers of each, from the seed and the epoch's number alone.
 
         Shapes:
-            order `m`; draws `m` or `m 2` each, in that order.
+            order `m`; draws `m ...` each, in that order.
         """
         device, count = self.data.images.device, len(self.data)
         generator = torch.Generator(device).manual_seed(seed * 1_000_003 + epoch)
@@ -79,7 +87,8 @@ class Batches:
             order = torch.randperm(count, generator=generator, device=device)
         if self.pairing is None:
             return order, self.augmentation.draw(count, self.inputs, generator)
-        shift, partner_shift = (draw_shifts(count, self.augmentation.shift, generator) for _ in range(2))
+        shape = self.inputs.image_shape
+        shift, partner_shift = (self._pair_shift.draw(count, generator, shape) for _ in range(2))
         partner = draw_partners(self.data.labels[order], self.data.labels, generator)
         return order, {"shift": shift, "partner_shift": partner_shift, "partner": partner}
 
@@ -87,7 +96,7 @@ class Batches:
         """The batch of the images at `indices`, varied by their random numbers.
 
         Shapes:
-            indices `b`, draws `b` or `b 2` each.
+            indices `b`, draws `b ...` each.
         """
         images, labels = self.data.images[indices], self.data.labels[indices]
         if self.pairing is not None:
@@ -99,6 +108,18 @@ class Batches:
         pixels = self.augmentation.vary(images, draws, self.inputs)
         inputs = self.inputs.normalize(pixels)
         return Batch(inputs, labels, (pixels / 255).clamp(0, 1) if self.inputs.standardize else inputs)
+
+
+def pair_shift(augmentation: Augmentation) -> Shift:
+    """The shift of each digit of a pair, the only transform that pairs can have; of no augmentation, one by 0 pixels.
+
+    Raises:
+        UserError: other transforms.
+    """
+    shifts = [shift for shift in augmentation.stored if isinstance(shift, Shift)]
+    if len(shifts) > 1 or augmentation != Augmentation(tuple(shifts)) or any(not shift.is_plain for shift in shifts):
+        raise UserError(f"data that are pairs can be shifted by whole pixels only, got {augmentation}")
+    return shifts[0] if shifts else Shift(0)
 
 
 def balanced_order(labels: Int[Tensor, " m"], epoch: int, generator: torch.Generator) -> Int[Tensor, " m"]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from capsnet.data import ImageData
-from capsnet.data.inputs import Draws
+from capsnet.data.transforms import Draws
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
 from capsnet.runs.checkpoint import CheckpointWriter, State, load_checkpoint

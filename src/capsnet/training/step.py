@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from capsnet.data.inputs import Draws
+from capsnet.data.transforms import Draws
 from capsnet.errors import UserError
 from capsnet.runs.config import Execution, RunConfig
 from capsnet.training.batches import Batches

@@ -48,15 +48,3 @@ def rotations(degrees: Float[Tensor, " b"]) -> Float[Tensor, "b 2 2"]:
     angles = torch.deg2rad(degrees)
     cos, sin = angles.cos(), angles.sin()
     return torch.stack([cos, sin, -sin, cos], dim=1).view(-1, 2, 2)
-
-
-def rotate_images(images: Shaped[Tensor, "b c s s"], degrees: Float[Tensor, " b"]) -> Shaped[Tensor, "b c s s"]:
-    """Turn each square image anticlockwise about its middle by its own angle.
-
-    Shapes:
-        images `b c s s`, degrees `b`, result as images.
-
-    Example:
-        >>> rotate_images(images, draw_uniform(len(images), -15, 15, generator))
-    """
-    return affine_images(images, rotations(degrees), degrees.new_zeros(len(degrees), 2), images.shape[-1])

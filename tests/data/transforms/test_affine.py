@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from capsnet.data.affine import affine_images, rotate_images, rotations
-from capsnet.data.augment import shift_images
 from capsnet.data.frame import pad_images
+from capsnet.data.transforms.affine import affine_images, rotations
+from capsnet.data.transforms.shift import shift_images
 
 
 @pytest.fixture
@@ -13,22 +13,6 @@ def images():
 
 def unit(count):
     return torch.eye(2).repeat(count, 1, 1)
-
-
-def test_each_image_turns_anticlockwise_by_its_own_angle(images):
-    turned = rotate_images(images, torch.tensor([0.0, 90.0, 180.0]))
-    for index in range(3):
-        assert turned[index].equal(images[index].rot90(index, (1, 2)))
-    assert turned.dtype == torch.uint8
-
-
-def test_a_bar_leans_to_the_left_when_it_turns_anticlockwise():
-    bar = torch.zeros(1, 1, 21, 21)
-    bar[..., 2:11, 10] = 1
-    turned = rotate_images(bar, torch.tensor([20.0]))[0, 0]
-    mass = turned.sum(dim=0) @ torch.arange(21.0) / turned.sum()
-    # the bar's middle is 4 above the centre; sin 20° = 0.342
-    assert abs(float(mass) - (10 - 4 * 0.342)) < 0.05
 
 
 def test_whole_shifts_equal_those_of_augment(images):

@@ -1,0 +1,98 @@
+"""What varies training images: lists of transforms, and where between stored pixels and the model's input each acts.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 5 and 7, and the released code.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from capsnet.data.inputs import Inputs
+from capsnet.data.transforms.crop import Crop
+from capsnet.data.transforms.transform import Draws, Shape, Transform
+from capsnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training varies an image. Each list is applied in its order; `Inputs` says how images are scaled and cropped.
+
+        stored image -> stored -> (scaled to its final size) -> scaled -> (a random patch cut out) -> cropped
+
+    Random numbers are drawn in the order stored, patch, cropped, scaled.
+
+    Args:
+        stored: transforms of whole images as the data set holds them, bytes.
+        cropped: transforms of what the model sees, floats from 0 to 255: all of the image, or the patch.
+        scaled: transforms of whole images in their final scale, before the patch is cut out, floats from 0 to 255.
+
+    Raises:
+        UserError: something in a list that has no `draw` or no `apply`.
+
+    Example:
+        >>> Augmentation((Shift(2), Rotate(15, chance=0.5)), cropped=(Flip(), Brightness(63), Contrast(0.8)))
+    """
+
+    stored: tuple[Transform, ...] = ()
+    cropped: tuple[Transform, ...] = ()
+    scaled: tuple[Transform, ...] = ()
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            transforms = getattr(self, item.name)
+            for transform in transforms if isinstance(transforms, tuple) else (None,):
+                # the class `Shift` has these methods too, but only an object such as `Shift(2)` is a transform
+                if isinstance(transform, type) or not isinstance(transform, Transform):
+                    expected = "a tuple of objects with draw and apply, such as (Shift(2),)"
+                    raise UserError(f"{item.name} must be {expected}, got {transforms!r}")
+
+    def draw(self, count: int, inputs: Inputs, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw the random numbers of `count` images, on the generator's device.
+
+        Shapes:
+            result `count ...` each.
+
+        Raises:
+            UserError: images that a transform cannot vary, or a transform that does not draw a row for each image.
+        """
+        draws = {}
+        for name, transform, shape in self._in_order(inputs):
+            draws[name] = transform.draw(count, generator, shape)
+            if draws[name].shape[:1] != (count,):
+                got = tuple(draws[name].shape)
+                raise UserError(f"draw of {transform} must return a row for each of {count} images, got {got}")
+        return draws
+
+    def vary(self, images: UInt8[Tensor, "b c h w"], draws: Draws, inputs: Inputs) -> Float[Tensor, "b c y x"]:
+        """What the model sees of each image, varied by the image's own numbers, from 0 to 255.
+
+        Shapes:
+            images `b` + `inputs.image_shape`, draws `b ...` each, result `b` + `inputs.shape`.
+        """
+        pixels = inputs.scale(_apply("stored", self.stored, images, draws))
+        pixels = _apply("scaled", self.scaled, pixels, draws)
+        if inputs.crop:
+            pixels = Crop(inputs.crop).apply(pixels, draws["crop"])
+        return _apply("cropped", self.cropped, pixels, draws)
+
+    def _in_order(self, inputs: Inputs) -> Iterator[tuple[str, Transform, Shape]]:
+        """Name, transform and shape of its images, in the order in which random numbers are drawn."""
+        yield from _named("stored", self.stored, inputs.image_shape)
+        if inputs.crop:
+            yield "crop", Crop(inputs.crop), inputs.scaled_shape
+        yield from _named("cropped", self.cropped, inputs.shape)
+        yield from _named("scaled", self.scaled, inputs.scaled_shape)
+
+
+def _named(part: str, transforms: tuple[Transform, ...], shape: Shape) -> Iterator[tuple[str, Transform, Shape]]:
+    for position, transform in enumerate(transforms):
+        yield f"{part}.{position}", transform, shape
+
+
+def _apply(part: str, transforms: tuple[Transform, ...], images: Tensor, draws: Draws) -> Tensor:
+    for position, transform in enumerate(transforms):
+        images = transform.apply(images, draws[f"{part}.{position}"])
+    return images
