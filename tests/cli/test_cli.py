@@ -151,6 +151,7 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "Procedure" not in call(capsys, "show digits")[1]
     assert "agree" in call(capsys, "show dynamic")[1]
     assert "test error" in call(capsys, "show", tiny_run.folder)[1]
+    assert "exact test p = 1: no difference" in call(capsys, "show", tiny_run.folder, "--against", tiny_run.folder)[1]
     status, out, _ = call(capsys, "data digits --figure", tmp_path / "digits.png")
     assert status == 0
     assert "1,438 training and 359 test images" in out

@@ -21,7 +21,7 @@ from capsnet.runs.built import as_built
 from capsnet.runs.doubt import Doubt
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.weights import count_parameters, on_meta
-from capsnet.studies import STUDIES
+from capsnet.studies import STUDIES, compare_runs
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,23 @@ class Show:
     Examples:
       capsnet show sabour2017-mnist
       capsnet show runs/quickstart
+      capsnet show runs/r3 --against runs/r1
     """
 
     name: tyro.conf.Positional[str]
     """A name from capsnet list, or a run folder."""
+    against: str | None = None
+    """Another run of the same test images: McNemar's exact test of the two runs' predictions."""
 
 
 def main(args: list[str]) -> None:
     """Find out what the name is and print it."""
-    name = parse(Show, args).name
-    if name in MODELS:
+    command = parse(Show, args)
+    name = command.name
+    if command.against is not None:
+        test = compare_runs(Run.open(name), Run.open(command.against))
+        print(*test.describe(name, command.against), sep="\n")
+    elif name in MODELS:
         _show_model(name)
     elif name in RECIPES or name in STUDIES:
         # a study may have the name of the recipe that it trains

@@ -76,7 +76,8 @@ class Run:
     """A run's folder and configuration; a notebook displays its result and its learning curves.
 
     Args:
-        folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`, `figures/`.
+        folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`,
+            `predictions.safetensors`, `figures/`.
         config: what it computes.
 
     Example:

@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from capsnet.data import Dataset, locate_data
+from capsnet.inference.predictions import write_predictions
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 from capsnet.runs.data import compare_splits, load_dataset, split_training
@@ -151,6 +152,8 @@ def _test(job: Job, dataset: Dataset) -> None:
             "accuracy": job.state.best_accuracy,
             "margin_loss": job.state.best_loss,
         }
+    if best.predictions is not None and last.predictions is not None:
+        write_predictions(job.run.folder, best.predictions, last.predictions)
     write_json(job.run.folder / "evaluation.json", result)
 
 
