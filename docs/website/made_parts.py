@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import fill as readme
 import speed
@@ -19,7 +20,8 @@ import yaml
 from capsnet.cli import VERBS
 from capsnet.data import DATASETS
 from capsnet.models import create_model, list_models
-from capsnet.recipes import RECIPES
+from capsnet.recipes import RECIPES, Recipe
+from capsnet.recipes.recipe import OWN
 from capsnet.runs import RunConfig
 from capsnet.studies import STUDIES
 
@@ -59,8 +61,26 @@ def recipes() -> str:
             "",
             f"```bash\ncapsnet train {name}\n```",
             "",
+            *_origins(recipe),
         ]
     return "\n".join(parts)
+
+
+def _origins(recipe: Recipe) -> list[str]:
+    """Where each option of a recipe comes from; nothing where all of them are this package's choice."""
+    if set(recipe.settings.values()) == {OWN}:
+        return []
+    rows = [f"    | `{option}` | {_linked(origin)} |" for option, origin in recipe.settings.items()]
+    return ['??? note "Where each option comes from"', "", "    | option | origin |", "    |:--|:--|", *rows, ""]
+
+
+def _linked(origin: str) -> str:
+    """An origin in code as a link to its first line."""
+    place = re.match(r"([\w-]+/[\w.-]+)@([0-9a-f]{7}) ([^:]+):(\d+)", origin)
+    if place is None:
+        return origin
+    repository, commit, file, line = place.groups()
+    return f"[{origin}](https://github.com/{repository}/blob/{commit}/{quote(file)}#L{line})"
 
 
 def _sentence(text: str) -> str:

@@ -143,6 +143,9 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "routing              em, 3 iterations" in call(capsys, "show em-capsnet-tiny")[1]
     assert "routing          em\n" in call(capsys, "show hinton2018-mnist-quick")[1]
     assert "0.25 ± 0.005" in call(capsys, "show sabour2017-mnist")[1]
+    assert (
+        "0.0001                     coder3000/SR-CapsNet@7622d38 config.py:33" in call(capsys, "show hahn2019-svhn")[1]
+    )
     assert "paper-or-code" in call(capsys, "list studies")[1]
     assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
     both = call(capsys, "show sabour2017-cifar10")[1]

@@ -1,6 +1,7 @@
 """`capsnet show`."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
@@ -16,7 +17,7 @@ from capsnet.models.factory import model_routing
 from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
-from capsnet.runs import Run
+from capsnet.runs import Run, RunConfig
 from capsnet.runs.built import as_built
 from capsnet.runs.doubt import Doubt
 from capsnet.runs.pretrained import list_pretrained, model_card
@@ -83,7 +84,7 @@ def _show_recipe(name: str) -> None:
     recipe = RECIPES.get(name)
     print(f"{name}: {recipe.summary}\n")
     print(f"source    {recipe.source}\nreported  {recipe.reported}\ndiffers   {recipe.differs}\n")
-    _print_config(as_built(recipe.config))
+    _print_config(as_built(recipe.config), recipe.settings)
     print(f"\ncapsnet train {name}")
 
 
@@ -105,10 +106,11 @@ def _show_study(name: str) -> None:
         print(f"capsnet reproduce {name} --budget {budget}")
 
 
-def _print_config(config: object) -> None:
-    assert dataclasses.is_dataclass(config)
+def _print_config(config: RunConfig, origins: Mapping[str, str] | None = None) -> None:
+    """Print each option, and where it comes from if that is known."""
     for item in dataclasses.fields(config):
-        print(f"  {item.name:16} {getattr(config, item.name)}")
+        line = f"  {item.name:16} {getattr(config, item.name)}"
+        print(f"{line:44}  {origins[item.name]}" if origins and item.name in origins else line)
 
 
 def _show_run(run: Run) -> None:

@@ -2,13 +2,38 @@
 
 import math
 
-from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.recipes.recipe import Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
 _SOURCE = "github.com/XifengGuo/CapsNet-Keras"
 _SHIFT = (
     "whole-pixel shifts of 2 filled with zeros in place of interpolated ones of 2.8 smeared at the edge; the best "
     "weights are chosen on 5,000 training images, not on the test set"
+)
+
+_NEWEST = in_code(
+    "XifengGuo/CapsNet-Keras@2f6d47d",
+    model="capsulenet.py:31-77",
+    epochs="capsulenet.py:211",
+    batch_size="capsulenet.py:212",
+    optimizer="capsulenet.py:113",
+    lr="capsulenet.py:213",
+    lr_decay="capsulenet.py:215",
+    lr_decay_steps="capsulenet.py:110",
+    recon_weight="capsulenet.py:217",
+    shift="capsulenet.py:126-127, 221",
+)
+_FIRST = in_code(
+    "XifengGuo/CapsNet-Keras@b102071",
+    model="capsulenet.py:25-57",
+    epochs="capsulenet.py:168",
+    batch_size="capsulenet.py:167",
+    optimizer="capsulenet.py:92",
+    lr="capsulenet.py:89",
+    lr_decay="capsulenet.py:89",
+    lr_decay_steps="capsulenet.py:89",
+    recon_weight="capsulenet.py:169",
+    shift="capsulenet.py:105-106, 171",
 )
 
 add_recipe(
@@ -19,6 +44,7 @@ add_recipe(
         source=_SOURCE,
         reported="test error 0.34 ± 0.016 % (n = 3)",
         differs=_SHIFT,
+        settings={**_NEWEST, **own("validation")},
     ),
 )
 add_recipe(
@@ -37,5 +63,6 @@ add_recipe(
         source=f"{_SOURCE} at b102071",
         reported="99.59 % after 20 epochs, 98.51 % after the first (n = 1)",
         differs=_SHIFT,
+        settings={**_FIRST, **own("validation")},
     ),
 )
