@@ -23,6 +23,7 @@ from capsnet.models import create_model, list_models
 from capsnet.recipes import RECIPES, Recipe
 from capsnet.recipes.recipe import OWN
 from capsnet.runs import RunConfig
+from capsnet.runs.weights import count_decoder, count_parameters, on_meta
 from capsnet.studies import STUDIES
 
 ROOT = Path(__file__).parents[2]
@@ -106,11 +107,13 @@ def _changed(config: RunConfig) -> str:
 
 
 def models() -> str:
-    """Every model with its number of parameters."""
-    lines = ["| model | parameters |", "|:--|--:|"]
+    """Every model with its number of parameters, the decoder apart."""
+    lines = ["| model | parameters without decoder | decoder |", "|:--|--:|--:|"]
     for name in list_models():
-        count = sum(parameter.numel() for parameter in create_model(name, device="meta").parameters())
-        lines.append(f"| `{name}` | {count:,} |")
+        with on_meta():
+            model = create_model(name)
+        decoder = count_decoder(model)
+        lines.append(f"| `{name}` | {count_parameters(model) - decoder:,} | {f'{decoder:,}' if decoder else ''} |")
     return "\n".join(lines)
 
 

@@ -67,6 +67,7 @@ class RunResult(TypedDict):
     best_step: int
     step: int
     parameters: NotRequired[int]
+    decoder_parameters: NotRequired[int]
     seconds: float
     images_per_second: float
 

@@ -18,7 +18,7 @@ from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import check_space, write_json
 from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
-from capsnet.runs.weights import count_parameters, on_meta, save_weights
+from capsnet.runs.weights import count_decoder, count_parameters, on_meta, save_weights
 from capsnet.training.batches import Batches
 from capsnet.training.callback import Callback, CallbackError, Callbacks
 from capsnet.training.device import (
@@ -143,6 +143,7 @@ def _test(job: Job, dataset: Dataset) -> None:
         "best_step": job.state.best_step,
         "step": job.state.step,
         "parameters": count_parameters(job.model),
+        "decoder_parameters": count_decoder(job.model),
         "seconds": job.state.seconds,
         "images_per_second": job.state.images / max(job.state.seconds, 1e-9),
     }
