@@ -59,8 +59,8 @@ class Record(TypedDict):
     read: bool
 
 
-Row = tuple[str, str]
-"""A data set and a line of its table."""
+Row = tuple[str, str, float]
+"""A data set, a line of its table, and the error by which our lines are sorted."""
 
 
 def write_page(page: Path = PAGE) -> Path:
@@ -83,14 +83,14 @@ def fill(text: str) -> str:
 def records(kind: str) -> str:
     """The records of a class, a table for each data set."""
     entries = json.loads((DOCS / "records.json").read_text())["records"]
-    rows: list[Row] = [(entry["data"], _record(entry)) for entry in entries if entry["class"] == kind]
+    rows: list[Row] = [(entry["data"], _record(entry), 0.0) for entry in entries if entry["class"] == kind]
     return _tables(HEAD, rows)
 
 
 def _tables(head: Sequence[str], rows: Sequence[Row]) -> str:
     parts = []
-    for data in dict.fromkeys(data for data, _ in rows):
-        parts += [f"### {data}", "", *head, *(line for other, line in rows if other == data), ""]
+    for data in dict.fromkeys(row[0] for row in rows):
+        parts += [f"### {data}", "", *head, *(line for other, line, _ in rows if other == data), ""]
     return "\n".join(["", *parts])
 
 
@@ -110,7 +110,7 @@ def _record(record: Record) -> str:
 
 def ours() -> str:
     """The results of this package: rows of studies, and single runs."""
-    return _tables(OURS, sorted([*_studies(), *_runs()], key=lambda row: row[0]))
+    return _tables(OURS, sorted([*_studies(), *_runs()], key=lambda row: (row[0], row[2])))
 
 
 def _studies() -> list[Row]:
@@ -131,6 +131,7 @@ def _studies() -> list[Row]:
                     _title(Run.open(folder).config.data),
                     f"| {entry['label']} | {error} | {entry['n']} | {_split(entry['parameters'], drawing)} "
                     f"| {table['schedule'].split(';')[0]} | [{table['study']}](studies/{table['study']}.md) |",
+                    entry["mean"],
                 )
             )
     return rows
@@ -141,8 +142,12 @@ def _runs() -> list[Row]:
     for path in sorted((DOCS / "runs").glob("*/evaluation.json")):
         run = Run.open(path.parent)
         result = run.evaluation()
-        if result is None or "parameters" not in result:
+        if result is None:
             continue
+        if "parameters" not in result:
+            # an older run; all runs kept here have the image size of their model
+            with on_meta():
+                result["parameters"] = count_parameters(create_model(run.config.model, **run.config.model_options))
         test = Evaluation.from_dict(result["test"])
         drawing = count_drawing(run.config, result)
         rows.append(
@@ -150,6 +155,7 @@ def _runs() -> list[Row]:
                 _title(run.config.data),
                 f"| {run.config.model} | {test.error_percent:.2f} % | 1 | {_split(result['parameters'], drawing)} "
                 f"| {result['step']:,} steps of {run.config.batch_size} | [{run.folder.name}](recipes.md) |",
+                test.error_percent,
             )
         )
     return rows
