@@ -14,7 +14,7 @@ from capsnet.recipes import RECIPES
 from capsnet.runs import Run
 from capsnet.runs.files import write_bytes, write_text
 from capsnet.runs.pretrained import FOLDER
-from capsnet.runs.weights import count_parameters, load_weights, read_tensors, to_bytes
+from capsnet.runs.weights import count_decoder, count_parameters, load_weights, read_tensors, to_bytes
 
 CARD = """# {name}
 
@@ -26,7 +26,7 @@ model = capsnet.load("{name}")
 
 | | |
 |---|---|
-| model | `{model}`, {parameters:,} parameters, stored in bfloat16 |
+| model | `{model}`, {parameters:,} parameters ({encoder:,} and a decoder of {decoder:,}), stored in bfloat16 |
 | data | {data}: {trained:,} training images, {held_out:,} held out for validation |
 | recipe | `capsnet train {recipe} --seed {seed}` |
 | weights | the best of the run on validation, at step {best_step:,} of {steps:,} |
@@ -63,6 +63,8 @@ def main(source: Path, name: str) -> None:
         error=found.error_percent,
         model=run.config.model,
         parameters=count_parameters(model),
+        encoder=count_parameters(model) - count_decoder(model),
+        decoder=count_decoder(model),
         data=run.config.data,
         trained=60_000 - evaluation["validation"]["n"],
         held_out=evaluation["validation"]["n"],

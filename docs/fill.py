@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+import records
 import routing_pages
 import routing_pictures
 import speed
@@ -67,7 +68,7 @@ def main() -> None:
         if (picture := folders[-1] / "figures" / f"{name}.png").is_file():
             shutil.copyfile(picture, ROOT / "docs" / "pictures" / picture.name)
     print(json.dumps([folder.name for folder in folders]))
-    print(json.dumps([page.name for page in write_pages()]))
+    print(json.dumps([page.name for page in (*write_pages(), records.write_page())]))
     routing_pictures.main()
     print(json.dumps([page.name for page in routing_pages.write_pages()]))
 

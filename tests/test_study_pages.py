@@ -1,6 +1,7 @@
 """Pages of studies: prose with the numbers of a table."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,11 @@ def test_page_says_what_networks_together_gain():
     made = table("sabour2017-cifar10", [30.0, 32.0], None)
     made["rows"][1] = {**made["rows"][1], "mean": 28.5}
     assert pages.together(made) == "Together they make 2.50 points less error than their mean."
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in (DOCS / "studies").glob("*/table.json")), ids=str)
+def test_page_in_the_repository_is_the_one_that_is_made(folder):
+    made, name = json.loads((folder / "table.json").read_text()), folder.name
+    prose = (DOCS / "studies" / "pages" / f"{name}.md").read_text()
+    assert (folder / "table.md").read_text() == to_markdown(made)
+    assert pages.fill(made, prose, folder) == (DOCS / "studies" / f"{name}.md").read_text()

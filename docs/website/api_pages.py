@@ -85,9 +85,10 @@ def _offered(name: str) -> list[str]:
     exported = _exports(path)
     if exported is None:
         return _defined(path)
+    # the package imports its rooms within a `with` statement
     modules = {
         alias.name
-        for node in ast.parse(path.read_text()).body
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and node.module == name
         for alias in node.names
     }

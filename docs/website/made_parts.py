@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import fill as readme
 import speed
@@ -19,8 +20,10 @@ import yaml
 from capsnet.cli import VERBS
 from capsnet.data import DATASETS
 from capsnet.models import create_model, list_models
-from capsnet.recipes import RECIPES
+from capsnet.recipes import RECIPES, Recipe
+from capsnet.recipes.recipe import OWN
 from capsnet.runs import RunConfig
+from capsnet.runs.weights import count_decoder, count_parameters, on_meta
 from capsnet.studies import STUDIES
 
 ROOT = Path(__file__).parents[2]
@@ -59,8 +62,26 @@ def recipes() -> str:
             "",
             f"```bash\ncapsnet train {name}\n```",
             "",
+            *_origins(recipe),
         ]
     return "\n".join(parts)
+
+
+def _origins(recipe: Recipe) -> list[str]:
+    """Where each option of a recipe comes from; nothing where all of them are this package's choice."""
+    if set(recipe.settings.values()) == {OWN}:
+        return []
+    rows = [f"    | `{option}` | {_linked(origin)} |" for option, origin in recipe.settings.items()]
+    return ['??? note "Where each option comes from"', "", "    | option | origin |", "    |:--|:--|", *rows, ""]
+
+
+def _linked(origin: str) -> str:
+    """An origin in code as a link to its first line."""
+    place = re.match(r"([\w-]+/[\w.-]+)@([0-9a-f]{7}) ([^:]+):(\d+)", origin)
+    if place is None:
+        return origin
+    repository, commit, file, line = place.groups()
+    return f"[{origin}](https://github.com/{repository}/blob/{commit}/{quote(file)}#L{line})"
 
 
 def _sentence(text: str) -> str:
@@ -86,11 +107,13 @@ def _changed(config: RunConfig) -> str:
 
 
 def models() -> str:
-    """Every model with its number of parameters."""
-    lines = ["| model | parameters |", "|:--|--:|"]
+    """Every model with its number of parameters, the decoder apart."""
+    lines = ["| model | parameters without decoder | decoder |", "|:--|--:|--:|"]
     for name in list_models():
-        count = sum(parameter.numel() for parameter in create_model(name, device="meta").parameters())
-        lines.append(f"| `{name}` | {count:,} |")
+        with on_meta():
+            model = create_model(name)
+        decoder = count_decoder(model)
+        lines.append(f"| `{name}` | {count_parameters(model) - decoder:,} | {f'{decoder:,}' if decoder else ''} |")
     return "\n".join(lines)
 
 

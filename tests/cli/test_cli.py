@@ -143,6 +143,9 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "routing              em, 3 iterations" in call(capsys, "show em-capsnet-tiny")[1]
     assert "routing          em\n" in call(capsys, "show hinton2018-mnist-quick")[1]
     assert "0.25 ± 0.005" in call(capsys, "show sabour2017-mnist")[1]
+    assert (
+        "0.0001                     coder3000/SR-CapsNet@7622d38 config.py:33" in call(capsys, "show hahn2019-svhn")[1]
+    )
     assert "paper-or-code" in call(capsys, "list studies")[1]
     assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
     both = call(capsys, "show sabour2017-cifar10")[1]
@@ -151,6 +154,7 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "Procedure" not in call(capsys, "show digits")[1]
     assert "agree" in call(capsys, "show dynamic")[1]
     assert "test error" in call(capsys, "show", tiny_run.folder)[1]
+    assert "exact test p = 1: no difference" in call(capsys, "show", tiny_run.folder, "--against", tiny_run.folder)[1]
     status, out, _ = call(capsys, "data digits --figure", tmp_path / "digits.png")
     assert status == 0
     assert "1,438 training and 359 test images" in out

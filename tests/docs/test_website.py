@@ -84,6 +84,19 @@ def test_reference_names_each_thing_once(website):
     assert len(named) == len(set(named))
 
 
+def test_page_of_the_package_shows_no_room_that_has_a_page(website):
+    shown = re.findall(r"^::: (\S+)$", website("api_pages").pages()["api/capsnet.md"], re.M)
+    assert "capsnet.train" in shown
+    assert set(shown) & set(website("api_pages").modules()) == set()
+
+
+def test_recipes_page_links_the_origin_of_an_option(website):
+    text = website("made_parts").recipes()
+    line = "https://github.com/coder3000/SR-CapsNet/blob/7622d38/config.py#L33"
+    assert f"| `weight_decay` | [coder3000/SR-CapsNet@7622d38 config.py:33]({line}) |" in text
+    assert "| `recon_weight` | Sabour et al. 2017, section 4.1 (cited, not read) |" in text
+
+
 @pytest.mark.parametrize("page", ["index.md", "recipes.md", "speed.md", "studies/index.md"])
 def test_marks_of_a_page_are_filled(page, website):
     pytest.importorskip("yaml")

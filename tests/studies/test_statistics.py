@@ -2,9 +2,10 @@ from math import sqrt
 
 import pytest
 from scipy.special import stdtr
+from scipy.stats import binomtest
 
 from capsnet.inference.evaluate import wilson_interval
-from capsnet.studies.statistics import correct_by_holm, mean_and_std, pool_scatter
+from capsnet.studies.statistics import correct_by_holm, mcnemar, mean_and_std, pool_scatter
 
 # the two-way table of two rows and three seeds is a paired t test: differences -3, -2, -4
 PAIRED = {"a": {0: 1.0, 1: 2.0, 2: 3.0}, "b": {0: 4.0, 1: 4.0, 2: 7.0}}
@@ -67,3 +68,29 @@ def test_mean_and_std():
 def test_wilson_by_hand():
     # 10 of 100: the interval of Wilson's paper is 5.5 to 17.4 %
     assert wilson_interval(0.1, 100) == (pytest.approx(5.523, abs=1e-3), pytest.approx(17.437, abs=1e-3))
+
+
+@pytest.mark.parametrize(
+    ("only_first", "only_second", "p"),
+    [
+        # 2 / 2^5, 2 (1 + 6) / 2^6, 2 (1 + 10 + 45) / 2^10, and a tie
+        (5, 0, 0.0625),
+        (1, 5, 0.21875),
+        (2, 8, 0.109375),
+        (3, 3, 1.0),
+        (0, 0, 1.0),
+    ],
+)
+def test_mcnemar_by_hand(only_first, only_second, p):
+    assert mcnemar(only_first, only_second) == pytest.approx(p)
+    assert mcnemar(only_second, only_first) == pytest.approx(p)
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(1, 15), (40, 61), (1000, 1100)])
+def test_mcnemar_is_the_binomial_test(only_first, only_second):
+    assert mcnemar(only_first, only_second) == pytest.approx(binomtest(only_first, only_first + only_second).pvalue)
+
+
+def test_mcnemar_refuses_a_negative_number():
+    with pytest.raises(ValueError, match="got -1 and 3"):
+        mcnemar(-1, 3)

@@ -1,6 +1,7 @@
 """`capsnet show`."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
@@ -16,12 +17,12 @@ from capsnet.models.factory import model_routing
 from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
-from capsnet.runs import Run
+from capsnet.runs import Run, RunConfig
 from capsnet.runs.built import as_built
 from capsnet.runs.doubt import Doubt
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.weights import count_parameters, on_meta
-from capsnet.studies import STUDIES
+from capsnet.studies import STUDIES, compare_runs
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,23 @@ class Show:
     Examples:
       capsnet show sabour2017-mnist
       capsnet show runs/quickstart
+      capsnet show runs/r3 --against runs/r1
     """
 
     name: tyro.conf.Positional[str]
     """A name from capsnet list, or a run folder."""
+    against: str | None = None
+    """Another run of the same test images: McNemar's exact test of the two runs' predictions."""
 
 
 def main(args: list[str]) -> None:
     """Find out what the name is and print it."""
-    name = parse(Show, args).name
-    if name in MODELS:
+    command = parse(Show, args)
+    name = command.name
+    if command.against is not None:
+        test = compare_runs(Run.open(name), Run.open(command.against))
+        print(*test.describe(name, command.against), sep="\n")
+    elif name in MODELS:
         _show_model(name)
     elif name in RECIPES or name in STUDIES:
         # a study may have the name of the recipe that it trains
@@ -76,7 +84,7 @@ def _show_recipe(name: str) -> None:
     recipe = RECIPES.get(name)
     print(f"{name}: {recipe.summary}\n")
     print(f"source    {recipe.source}\nreported  {recipe.reported}\ndiffers   {recipe.differs}\n")
-    _print_config(as_built(recipe.config))
+    _print_config(as_built(recipe.config), recipe.settings)
     print(f"\ncapsnet train {name}")
 
 
@@ -98,10 +106,11 @@ def _show_study(name: str) -> None:
         print(f"capsnet reproduce {name} --budget {budget}")
 
 
-def _print_config(config: object) -> None:
-    assert dataclasses.is_dataclass(config)
+def _print_config(config: RunConfig, origins: Mapping[str, str] | None = None) -> None:
+    """Print each option, and where it comes from if that is known."""
     for item in dataclasses.fields(config):
-        print(f"  {item.name:16} {getattr(config, item.name)}")
+        line = f"  {item.name:16} {getattr(config, item.name)}"
+        print(f"{line:44}  {origins[item.name]}" if origins and item.name in origins else line)
 
 
 def _show_run(run: Run) -> None:

@@ -18,6 +18,7 @@ from capsnet.inference.images import input_shape as input_shape
 from capsnet.inference.images import load_data_for as load_data_for
 from capsnet.inference.images import match_classes as match_classes
 from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
+from capsnet.inference.predictions import Predictions, hash_names
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss, each_label
 from capsnet.runs.folder import FileResult, Run
@@ -56,11 +57,13 @@ def evaluate_model(model: nn.Module, data: ImageData, *, name: str, split: str) 
     confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
     has_decoder = getattr(model, "decoder", None) is not None
     answers: list[torch.Tensor] = []
+    guesses: list[torch.Tensor] = []
     for images, labels, output in predict_batches(model, data):
         margin += class_loss(model, output, labels).sum()
         if has_decoder:
             error += reconstruction_loss(model.reconstruct(output.capsules), images, reduction="sum")  # type: ignore[operator]
-        confusion += torch.bincount(labels * classes + output.lengths.argmax(dim=1), minlength=classes * classes)
+        guesses.append(output.lengths.argmax(dim=1))
+        confusion += torch.bincount(labels * classes + guesses[-1], minlength=classes * classes)
         if data.files is not None:
             answers.append(output.lengths.cpu())
     model.train(was_training)
@@ -76,6 +79,7 @@ def evaluate_model(model: nn.Module, data: ImageData, *, name: str, split: str) 
         confusion=table.tolist(),
         class_names=data.class_names,
         files=None if data.files is None else _list_files(data.files, data.labels, torch.cat(answers)),
+        predictions=Predictions(data.labels.cpu(), torch.cat(guesses).cpu(), hash_names(data.files)),
     )
 
 

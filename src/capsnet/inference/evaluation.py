@@ -1,9 +1,10 @@
 """The result of an evaluation: counts, shares, and what the model answered for each file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 
+from capsnet.inference.predictions import Predictions
 from capsnet.runs.folder import FileResult, SplitResult
 
 # counts of classes that differ by more than this make accuracy misleading
@@ -25,6 +26,7 @@ class Evaluation:
         digit_error_percent: of pairs only: share of single digits that were not found, in percent.
         class_names: of the rows and columns of `confusion`; None in results of older versions.
         files: what the model answered for each image file; None where images are not files.
+        predictions: true and predicted class of every image; None for pairs, and in a result that was read again.
 
     Of pairs, n counts pairs; accuracy is the share of pairs whose two digits are both found (exact pairs); the
     reconstruction error is that of each digit, decoded from its own capsule; confusion counts single digits, two for
@@ -41,6 +43,7 @@ class Evaluation:
     digit_error_percent: float | None = None
     class_names: tuple[str, ...] | None = None
     files: tuple[FileResult, ...] | None = None
+    predictions: Predictions | None = field(default=None, compare=False, repr=False)
 
     @property
     def error_percent(self) -> float:

@@ -175,7 +175,11 @@ def _stem(
 
 MODELS.add(
     "efficient-capsnet",
-    Preset(EfficientCapsNet, {}, "Mazzia et al. 2021, MNIST: self-attention routing, 161,824 parameters and a decoder"),
+    Preset(
+        EfficientCapsNet,
+        {},
+        "Mazzia et al. 2021, MNIST: self-attention routing, 161,824 parameters and 1,411,344 in a decoder",
+    ),
 )
 MODELS.add(
     "efficient-capsnet-smallnorb",

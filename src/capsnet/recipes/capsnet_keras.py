@@ -3,13 +3,42 @@
 import math
 from dataclasses import replace
 
-from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.recipes.recipe import Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
 _SOURCE = "github.com/XifengGuo/CapsNet-Keras"
 # a tenth of the side; `fill_mode` of Keras' image generator is "nearest", the repeated edge
 _SHIFTS = RunConfig(data="mnist", batch_size=100, shift=2.8, shift_interpolation="bilinear", shift_fill="edge")
 _CHOSEN = "the best weights are chosen on 5,000 training images, not on the test set"
+
+_NEWEST = in_code(
+    "XifengGuo/CapsNet-Keras@2f6d47d",
+    model="capsulenet.py:31-77",
+    epochs="capsulenet.py:211",
+    batch_size="capsulenet.py:212",
+    optimizer="capsulenet.py:113",
+    lr="capsulenet.py:213",
+    lr_decay="capsulenet.py:215",
+    lr_decay_steps="capsulenet.py:110",
+    recon_weight="capsulenet.py:217",
+    shift="capsulenet.py:126-127, 221",
+    shift_interpolation="capsulenet.py:126-127",
+    shift_fill="capsulenet.py:126-127",
+)
+_FIRST = in_code(
+    "XifengGuo/CapsNet-Keras@b102071",
+    model="capsulenet.py:25-57",
+    epochs="capsulenet.py:168",
+    batch_size="capsulenet.py:167",
+    optimizer="capsulenet.py:92",
+    lr="capsulenet.py:89",
+    lr_decay="capsulenet.py:89",
+    lr_decay_steps="capsulenet.py:89",
+    recon_weight="capsulenet.py:169",
+    shift="capsulenet.py:105-106, 171",
+    shift_interpolation="capsulenet.py:105-106",
+    shift_fill="capsulenet.py:105-106",
+)
 
 add_recipe(
     "capsnet-keras-mnist",
@@ -19,6 +48,7 @@ add_recipe(
         source=_SOURCE,
         reported="test error 0.34 ± 0.016 % (n = 3)",
         differs=f"{_CHOSEN}; shifted pixels are rounded to whole numbers of 255",
+        settings={**_NEWEST, **own("validation")},
     ),
 )
 add_recipe(
@@ -38,5 +68,6 @@ add_recipe(
         source=f"{_SOURCE} at b102071",
         reported="99.59 % after 20 epochs, 98.51 % after the first (n = 1)",
         differs=_CHOSEN,
+        settings={**_FIRST, **own("validation")},
     ),
 )

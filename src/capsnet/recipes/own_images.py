@@ -1,6 +1,6 @@
 """One's own images: what `capsnet train --data FOLDER` takes where no recipe is named."""
 
-from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.recipes.recipe import Recipe, add_recipe, own
 from capsnet.runs.config import RunConfig
 
 # from some dozens of photos the paper's network learns nothing; of those that were tried (dev/LOG.md, 2026-11-26) this
@@ -26,5 +26,9 @@ add_recipe(
         summary="a folder of your own images (--data FOLDER): a residual network under self-routing, 48x48",
         source="this package; the network of Hahn, Pyeon, Kim, NeurIPS 2019",
         reported="no number: it depends on the images",
+        settings=own(
+            *("image_size", "model", "epochs", "batch_size", "schedule", "lr", "recon_weight", "shift", "rotation"),
+            *("brightness", "contrast", "standardize", "validation"),
+        ),
     ),
 )

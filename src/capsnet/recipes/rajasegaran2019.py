@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.recipes.recipe import Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
 _SOURCE = "Rajasegaran et al., CVPR 2019"
@@ -21,6 +21,21 @@ _DIFFERS = (
     "whole-pixel shifts filled with zeros, without its zoom of 10 % and turns of 0.1 degrees; the last weights are "
     "kept, where that code keeps those that are best on the test set"
 )
+_CODE = "brjathu/deepcaps@c2f3be3"
+_SETTINGS = in_code(
+    _CODE,
+    epochs="train.py:77",
+    batch_size="train.py:78",
+    optimizer="train.py:32",
+    lr="train.py:79",
+    schedule="train.py:24",
+    lr_decay="train.py:24",
+    lr_milestones="train.py:24",
+    recon_weight="train.py:32",
+    shift="train.py:40",
+    validation="train.py:50-52",
+)
+_FLIP = in_code(_CODE, flip="train.py:41")
 
 for _data, _title, _error in (("cifar10", "CIFAR-10", 7.26), ("svhn", "SVHN", 2.44)):
     add_recipe(
@@ -38,6 +53,11 @@ for _data, _title, _error in (("cifar10", "CIFAR-10", 7.26), ("svhn", "SVHN", 2.
             source=_SOURCE,
             reported=f"test error {_error} % (the released code, several networks together)",
             differs=_DIFFERS if _data == "cifar10" else f"{_DIFFERS}; digits are not mirrored",
+            settings={
+                **_SETTINGS,
+                **in_code(_CODE, model="deepcaps.py:22-91", enlarge="train.py:106-108, 113-116"),
+                **(_FLIP if _data == "cifar10" else {}),
+            },
         ),
     )
 for _data, _title, _error in (("mnist", "MNIST", 0.28), ("fashion-mnist", "Fashion-MNIST", 5.27)):
@@ -49,6 +69,11 @@ for _data, _title, _error in (("mnist", "MNIST", 0.28), ("fashion-mnist", "Fashi
             source=_SOURCE,
             reported=f"test error {_error} % (the released code, several networks together)",
             differs=_DIFFERS if _data != "mnist" else f"{_DIFFERS}; digits are not mirrored",
+            settings={
+                **_SETTINGS,
+                **in_code(_CODE, model="deepcaps.py:94-164"),
+                **(_FLIP if _data != "mnist" else {}),
+            },
         ),
     )
 add_recipe(
@@ -69,5 +94,9 @@ add_recipe(
         reported="test error 0.28 % (the released code, several networks together)",
         differs="8 types of capsule in place of 32, 32 channels in place of 128, class capsules of 16; one cycle of "
         "the rate over 4 epochs in place of two phases of 100",
+        settings={
+            **own("model", "epochs", "batch_size", "schedule", "lr", "shift", "validation"),
+            **in_code(_CODE, recon_weight="train.py:32"),
+        },
     ),
 )

@@ -1,6 +1,7 @@
 """What a recipe is."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from capsnet.registry import Registry
 from capsnet.runs.config import RunConfig
@@ -16,6 +17,8 @@ class Recipe:
         source: the paper or repository.
         reported: the source's own result, in words.
         differs: how this run differs from the source's, in words.
+        settings: where each option of `config` comes from: `"owner/repository@commit file:line"`, a section of a paper,
+            or `OWN`. Of what was not read, only cited from elsewhere, it says so.
     """
 
     config: RunConfig
@@ -23,10 +26,14 @@ class Recipe:
     source: str
     reported: str
     differs: str = "nothing known"
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 UNCHECKED = "a number that was not checked against the source, and is not repeated here"
 """What a recipe says of such a number."""
+
+OWN = "this package's choice"
+"""The origin of a setting that no source states."""
 
 RECIPES: Registry[Recipe] = Registry("recipe")
 
@@ -34,3 +41,28 @@ RECIPES: Registry[Recipe] = Registry("recipe")
 def add_recipe(name: str, recipe: Recipe) -> None:
     """Register a recipe; its runs carry its name."""
     RECIPES.add(name, replace(recipe, config=replace(recipe.config, recipe=name)))
+
+
+def own(*options: str) -> dict[str, str]:
+    """The origin of options that this package chose."""
+    return dict.fromkeys(options, OWN)
+
+
+def in_code(code: str, **places: str) -> dict[str, str]:
+    """The origin of options in a repository.
+
+    Args:
+        code: `"owner/repository@commit"`.
+        places: for each option, the file and line, `"config.py:33"`.
+    """
+    return {option: f"{code} {place}" for option, place in places.items()}
+
+
+def cited(paper: str, **places: str) -> dict[str, str]:
+    """The origin of options in a paper that is cited from elsewhere: its text was not read.
+
+    Args:
+        paper: authors and year.
+        places: for each option, the section.
+    """
+    return {option: f"{paper}, {place} (cited, not read)" for option, place in places.items()}

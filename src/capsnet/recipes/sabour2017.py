@@ -2,9 +2,30 @@
 
 from dataclasses import replace
 
-from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.recipes.recipe import Recipe, add_recipe, cited, in_code, own
 from capsnet.runs.config import RunConfig
 
+_PAPER = "Sabour et al. 2017"
+_CODE = "Sarasra/models@984fbc7"
+_SETTINGS = {
+    **in_code(
+        _CODE,
+        batch_size="research/capsules/experiment.py:320",
+        optimizer="research/capsules/models/model.py:70",
+        lr="research/capsules/experiment.py:541",
+        lr_decay="research/capsules/experiment.py:538",
+        lr_decay_steps="research/capsules/experiment.py:539",
+        lr_floor="research/capsules/models/model.py:68",
+    ),
+    **cited(_PAPER, model="section 4", recon_weight="section 4.1"),
+}
+_MNIST = {
+    **_SETTINGS,
+    # 300,000 steps of 128 are 640 times 60,000 images
+    **in_code(_CODE, epochs="research/capsules/README.md:56", validation="research/capsules/README.md:52"),
+    **cited(_PAPER, shift="section 5"),
+}
+_NO_DECODER = in_code(_CODE, recon_weight="research/capsules/models/conv_model.py:111")
 _REPORTED = "test error 0.25 ± 0.005 % (3 routing iterations, with reconstruction, n = 3)"
 
 add_recipe(
@@ -16,6 +37,7 @@ add_recipe(
         reported=_REPORTED,
         differs="the text does not state initialisation, batch size and length: batch 128 and 300,000 steps are the "
         "authors' code's; all 60,000 images are trained on, and the last weights kept",
+        settings=_MNIST,
     ),
 )
 add_recipe(
@@ -27,6 +49,16 @@ add_recipe(
         reported=_REPORTED,
         differs="a new shift for each image and epoch in place of all 25 stored in a file; "
         "--validation 10000 is their validation mode, 50,000 images to train on",
+        settings={
+            **_MNIST,
+            **in_code(
+                _CODE,
+                model="research/capsules/models/capsule_model.py:53-79, 182",
+                # half of the margin loss, averaged over 10 classes, is 1/20 of the paper's sum
+                recon_weight="research/capsules/models/capsule_model.py:152, models/layers/layers.py:362, 396",
+                shift="research/capsules/input_data/mnist/mnist_input_record.py:201",
+            ),
+        },
     ),
 )
 add_recipe(
@@ -37,9 +69,22 @@ add_recipe(
         source="Sabour, Frosst, Hinton, NeurIPS 2017",
         reported="test error 0.39 %",
         differs="the text does not state initialisation, batch size, length and the share of dropout: a half here; "
-        "batch 128 and 300,000 steps are the authors' code's for the capsule network",
+        "batch 128 and 300,000 steps are the authors' code's for the capsule network; the baseline of that code has "
+        "other sizes",
+        settings={**_MNIST, **_NO_DECODER, **cited(_PAPER, model="section 5")},
     ),
 )
+_PAIRS = {
+    **_SETTINGS,
+    **cited(
+        _PAPER,
+        steps="section 6, 60 million pairs",
+        lr_decay_steps="section 6, 10 times as long",
+        shift="section 6",
+        validation="section 6",
+    ),
+}
+
 add_recipe(
     "sabour2017-multimnist",
     Recipe(
@@ -49,6 +94,7 @@ add_recipe(
         reported="test error 5.2 % of exact pairs (3 routing iterations, with reconstruction)",
         differs="pairs are drawn anew for each batch in place of 60 million stored ones, over which 469,000 steps of "
         "128 go once; one test pair for each digit (--pairs-per-digit 1000 for the paper's 10 million)",
+        settings=_PAIRS,
     ),
 )
 add_recipe(
@@ -68,6 +114,7 @@ add_recipe(
         reported="test error 8.1 % of exact pairs",
         differs="the text does not state the loss of a pair: cross-entropy here, half for each of the two classes; "
         "pairs and length are those of sabour2017-multimnist",
+        settings={**_PAIRS, **_NO_DECODER, **cited(_PAPER, model="section 6")},
     ),
 )
 _UNKNOWN_LENGTH = "the text does not state batch size and length: batch 128 and 300,000 steps are those of MNIST"
@@ -76,6 +123,12 @@ _STOPS = (
     "stops after the first epoch that reaches 99.23 % of 6,000 training images held out and moved, the paper's level "
     "on moved test images; --data affnist-like where affNIST's file is not at hand"
 )
+_MOVING = {
+    **_SETTINGS,
+    **own("epochs", "validation", "validation_shift"),
+    **in_code(_CODE, shift="research/capsules/README.md:95"),
+    **cited(_PAPER, stop_at="section 5.2"),
+}
 
 add_recipe(
     "sabour2017-affnist",
@@ -85,6 +138,7 @@ add_recipe(
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2",
         reported="test error 21 % (stopped early at 0.77 % on moved MNIST); a CNN at 0.78 % has 34 %",
         differs=_STOPS,
+        settings=_MOVING,
     ),
 )
 add_recipe(
@@ -96,8 +150,11 @@ add_recipe(
         reported="test error 34 % (a CNN at 0.78 % on moved MNIST)",
         differs="the text says of its CNN only that it has a similar number of parameters: this one is the baseline "
         f"for MNIST with a quarter of its channels; {_STOPS}",
+        settings={**_MOVING, **_NO_DECODER, **own("model")},
     ),
 )
+_DISTORT = "research/capsules/input_data/cifar10/cifar10_input.py"
+_NORB = "research/capsules/input_data/norb/norb_input_record.py"
 _COLORS = RunConfig(steps=300_000, validation=0, shift=0, brightness=63.0, contrast=0.8, standardize=True)
 
 add_recipe(
@@ -117,6 +174,22 @@ add_recipe(
         reported="test error 10.6 % (7 networks together, 3 routing iterations)",
         differs="one network (capsnet evaluate RUN RUN... tests several together); length, padded convolutions, "
         "colours, standardisation and the missing decoder are the released code's, the text does not state them",
+        settings={
+            **_SETTINGS,
+            **in_code(
+                _CODE,
+                model_options="research/capsules/README.md:46",
+                steps="research/capsules/README.md:45",
+                recon_weight="research/capsules/README.md:46",
+                shift=f"{_DISTORT}:78-82",
+                crop=f"{_DISTORT}:78, 156",
+                flip=f"{_DISTORT}:79",
+                brightness=f"{_DISTORT}:80",
+                contrast=f"{_DISTORT}:81-82",
+                standardize=f"{_DISTORT}:163",
+                validation=f"{_DISTORT}:147-149",
+            ),
+        },
     ),
 )
 add_recipe(
@@ -129,6 +202,21 @@ add_recipe(
         differs=f"{_UNKNOWN_LENGTH}; colours and standardisation are the released code's; images are shrunk by means "
         "of 2x2 pixels, where that code takes every second one; the decoder draws the patch before it is "
         "standardised, which a sigmoid can",
+        settings={
+            **_SETTINGS,
+            **in_code(
+                _CODE,
+                steps="research/capsules/README.md:56",
+                shift=f"{_NORB}:80-85",
+                shrink=f"{_NORB}:108",
+                crop=f"{_NORB}:76-77",
+                brightness=f"{_NORB}:81",
+                contrast=f"{_NORB}:82",
+                color_first=f"{_NORB}:81-83",
+                standardize=f"{_NORB}:91",
+                validation=f"{_NORB}:125",
+            ),
+        },
     ),
 )
 add_recipe(
@@ -146,5 +234,11 @@ add_recipe(
         reported="test error 4.3 %",
         differs=f"{_UNKNOWN_LENGTH}; it states neither augmentation nor decoder: there is none of the first, and the "
         "decoder for MNIST",
+        settings={
+            **_SETTINGS,
+            **in_code(_CODE, steps="research/capsules/README.md:56"),
+            **cited(_PAPER, model_options="section 7", validation="section 7"),
+            **own("shift"),
+        },
     ),
 )

@@ -1,6 +1,6 @@
 """Time to accuracy: the faithful network to 99.5 % of MNIST's test split, in as little time as one device allows."""
 
-from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.recipes.recipe import Recipe, add_recipe, cited, own
 from capsnet.runs.config import RunConfig
 
 add_recipe(
@@ -11,5 +11,11 @@ add_recipe(
         source="Sabour, Frosst, Hinton, NeurIPS 2017 (network and losses)",
         reported="test error 0.25 ± 0.005 % after 300,000 steps (n = 3)",
         differs="3,752 steps in place of 300,000, whose rate rises to 0.002 and falls to zero; nothing else",
+        settings={
+            **own("epochs", "schedule", "lr"),
+            **cited("Sabour et al. 2017", model="section 4", recon_weight="section 4.1", shift="section 5"),
+            "batch_size": "Sarasra/models@984fbc7 research/capsules/experiment.py:320",
+            "validation": "Sarasra/models@984fbc7 research/capsules/README.md:52",
+        },
     ),
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from capsnet.recipes.recipe import Recipe, add_recipe
+from capsnet.recipes.recipe import Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
 _SOURCE = "Tsai, Srivastava, Goh, Salakhutdinov, ICLR 2020"
@@ -25,6 +25,7 @@ add_recipe(
         reported="no number for this network and data",
         differs="105,777 parameters in place of 1,828,817: two residual blocks, both strided, 8 types of capsule in "
         "place of 32; Adam over one cycle of the rate in place of stochastic gradient descent",
+        settings=own("model", "epochs", "batch_size", "schedule", "lr", "recon_weight", "shift", "validation"),
     ),
 )
 
@@ -45,7 +46,25 @@ _TRAINING = RunConfig(
 )
 _DIFFERS = (
     "the last weights are kept, where the authors' code keeps those that are best on the test set; a patch cut out of "
-    "the image with 4 pixels of zeros around it is a shift of up to 4"
+    "the image with 4 pixels of zeros around it is a shift of up to 4; pixels are in [0, 1], where the authors' code "
+    "normalises each channel by the mean and the standard deviation of the data set (main_capsule.py:58)"
+)
+_CODE = "apple/ml-capsules-inverted-attention-routing@53899ae"
+_SETTINGS = in_code(
+    _CODE,
+    epochs="main_capsule.py:207",
+    batch_size="main_capsule.py:69",
+    optimizer="main_capsule.py:88",
+    lr="main_capsule.py:39",
+    momentum="main_capsule.py:88",
+    weight_decay="main_capsule.py:41",
+    schedule="main_capsule.py:90",
+    lr_decay="main_capsule.py:90",
+    lr_milestones="main_capsule.py:90",
+    recon_weight="main_capsule.py:116",
+    shift="main_capsule.py:55",
+    flip="main_capsule.py:56",
+    validation="main_capsule.py:65-70",
 )
 
 add_recipe(
@@ -56,6 +75,7 @@ add_recipe(
         source=_SOURCE,
         reported="test error 5.15 % on average, 4.86 % at best (2 routing iterations), weights chosen on the test set",
         differs=_DIFFERS,
+        settings={**_SETTINGS, **in_code(_CODE, model="configs/resnet_backbone_CIFAR10.json:1-44")},
     ),
 )
 add_recipe(
@@ -66,5 +86,6 @@ add_recipe(
         source=_SOURCE,
         reported="test error 23.73 % on average, 21.98 % at best; weights chosen on the test set",
         differs=_DIFFERS,
+        settings={**_SETTINGS, **in_code(_CODE, model="configs/resnet_backbone_CIFAR100.json:1-49")},
     ),
 )

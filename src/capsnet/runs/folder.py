@@ -67,6 +67,7 @@ class RunResult(TypedDict):
     best_step: int
     step: int
     parameters: NotRequired[int]
+    decoder_parameters: NotRequired[int]
     seconds: float
     images_per_second: float
 
@@ -76,7 +77,8 @@ class Run:
     """A run's folder and configuration; a notebook displays its result and its learning curves.
 
     Args:
-        folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`, `figures/`.
+        folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`,
+            `predictions.safetensors`, `figures/`.
         config: what it computes.
 
     Example:

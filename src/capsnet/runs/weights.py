@@ -272,6 +272,12 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
+def count_decoder(model: nn.Module) -> int:
+    """Number of trainable parameters that only draw the reconstruction; 0 without a decoder."""
+    named = model.named_parameters()
+    return sum(weight.numel() for name, weight in named if name.startswith("decoder.") and weight.requires_grad)
+
+
 def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     """Tensors and metadata as the content of a safetensors file."""
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, dict(metadata))

@@ -13,6 +13,9 @@ from capsnet.studies import sabour2017_smallnorb as _sabour2017_smallnorb  # noq
 from capsnet.studies import sabour2017_svhn as _sabour2017_svhn  # noqa: F401
 from capsnet.studies import sabour2017_table1 as _sabour2017_table1  # noqa: F401
 from capsnet.studies import speedrun as _speedrun  # noqa: F401
+from capsnet.studies.against import PairedTest as PairedTest
+from capsnet.studies.against import compare_predictions as compare_predictions
+from capsnet.studies.against import compare_runs as compare_runs
 from capsnet.studies.runner import reproduce as reproduce
 from capsnet.studies.study import STUDIES as STUDIES
 from capsnet.studies.study import Budget as Budget
@@ -31,6 +34,7 @@ __all__ = [
     "STUDIES",
     "Budget",
     "Comparison",
+    "PairedTest",
     "Reported",
     "Row",
     "StandIn",
@@ -38,6 +42,8 @@ __all__ = [
     "Table",
     "Task",
     "Together",
+    "compare_predictions",
+    "compare_runs",
     "make_table",
     "plan",
     "reproduce",

@@ -57,7 +57,7 @@ def _columns(table: Table) -> list[Column]:
         columns.append(("clean error, held out", lambda row: _mean(row.get("clean_mean"), row.get("clean_std"))))
     if table["validated"]:
         columns.append(("last step", lambda row: _mean(row["last_mean"], row["last_std"])))
-    columns.append(("parameters", lambda row: "" if row["parameters"] is None else f"{row['parameters']:,}"))
+    columns.append(("parameters", _parameters))
     columns.append(("training", lambda row: "" if row["seconds"] is None else f"{row['seconds']:,.0f} s"))
     return columns
 
@@ -77,6 +77,14 @@ def _ours(row: RowEntry) -> str:
         # of two values a standard deviation says no more than the two
         return f"{row['mean']:.2f} % ({', '.join(f'{error:.2f}' for error in row['errors'])})"
     return _mean(row["mean"], row["std"]) or "no run finished"
+
+
+def _parameters(row: RowEntry) -> str:
+    """All parameters, and of how many the network and its decoder are."""
+    total, decoder = row["parameters"], row.get("decoder_parameters", 0)
+    if total is None:
+        return ""
+    return f"{total:,} ({total - decoder:,} and a decoder of {decoder:,})" if decoder else f"{total:,}"
 
 
 def _interval(row: RowEntry) -> str:

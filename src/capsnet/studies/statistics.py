@@ -1,7 +1,8 @@
 """Whether rows of a study differ: a two-way analysis of rows and seeds, since all rows share the seeds.
 
 Fisher, "The Design of Experiments", 1935 (randomised blocks). Holm, "A simple sequentially rejective multiple test
-procedure", Scandinavian Journal of Statistics 1979.
+procedure", Scandinavian Journal of Statistics 1979. McNemar, "Note on the sampling error of the difference between
+correlated proportions or percentages", Psychometrika 1947, in its exact form.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import bdtr, stdtr, stdtrit
 
 SIGNIFICANT = 0.01
 
@@ -83,3 +84,24 @@ def correct_by_holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = largest
     return corrected
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """McNemar's exact test of two models on the same images.
+
+    Only images that exactly one of the two classifies correctly tell them apart. If both models are equally good, each
+    of these is the first model's with chance one half: p = min(1, 2 P(X <= min(b, c))), X binomial (b + c, 1/2).
+
+    Args:
+        only_first: b, images that only the first model classifies correctly.
+        only_second: c, images that only the second model classifies correctly.
+
+    Returns:
+        The two-sided p value; 1 where the models never differ.
+
+    Raises:
+        ValueError: a negative number.
+    """
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"numbers of images must be 0 or above, got {only_first} and {only_second}")
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))

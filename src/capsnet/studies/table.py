@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.runs.folder import Run, RunResult
 from capsnet.studies.milestones import read_milestones
+from capsnet.studies.parameters import count_drawing
 from capsnet.studies.statistics import SIGNIFICANT, correct_by_holm, mean_and_std, pool_scatter
 from capsnet.studies.study import STUDIES, Changes, Reported, Row, Study, Task
 from capsnet.studies.together import TogetherResult
@@ -33,8 +34,8 @@ class RowEntry(TypedDict):
     """A row: errors in percent of the test images, one for each of `seeds`, and what follows from them.
 
     `errors` are those of the weights that validation chose, or of the last step where nothing was held out; `last_*`
-    those of the last step. `wrong` and `images` are pooled over the seeds, `interval` is Wilson's of them. `seconds`
-    is the mean time of training.
+    those of the last step. Of `parameters`, `decoder_parameters` draw the reconstruction. `wrong` and `images` are
+    pooled over the seeds, `interval` is Wilson's of them. `seconds` is the mean time of training.
 
     Of pairs, errors are those of exact pairs, `digit_*` those of single digits. Of runs that end at an accuracy
     (`stop_at`, a share), `clean_*` are errors on the images held out, of which `held_out` are as many, and `reached` is
@@ -55,6 +56,7 @@ class RowEntry(TypedDict):
     last_mean: float | None
     last_std: float | None
     parameters: int | None
+    decoder_parameters: NotRequired[int]
     seconds: float | None
     digit_errors: NotRequired[list[float]]
     digit_mean: NotRequired[float]
@@ -187,6 +189,8 @@ def _row(study: Study, budget: str, row: Row, found: Sequence[tuple[Task, RunRes
         "parameters": results[0].get("parameters") if results else None,
         "seconds": round(sum(result["seconds"] for result in results) / len(results), 1) if results else None,
     }
+    if found and (decoder := count_drawing(Run.open(found[0][0].folder).config, results[0])) is not None:
+        entry["decoder_parameters"] = decoder
     _add_digits(entry, results)
     _add_clean(entry, found)
     _add_milestones(entry, row, found)

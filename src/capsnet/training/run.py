@@ -11,13 +11,14 @@ from pathlib import Path
 from torch import nn
 
 from capsnet.data import Dataset, locate_data
+from capsnet.inference.predictions import write_predictions
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import check_space, write_json
 from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
-from capsnet.runs.weights import count_parameters, on_meta, save_weights
+from capsnet.runs.weights import count_decoder, count_parameters, on_meta, save_weights
 from capsnet.training.batches import Batches
 from capsnet.training.callback import Callback, CallbackError, Callbacks
 from capsnet.training.device import (
@@ -145,6 +146,7 @@ def _test(job: Job, dataset: Dataset) -> None:
         "best_step": job.state.best_step,
         "step": job.state.step,
         "parameters": count_parameters(job.model),
+        "decoder_parameters": count_decoder(job.model),
         "seconds": job.state.seconds,
         "images_per_second": job.state.images / max(job.state.seconds, 1e-9),
     }
@@ -154,6 +156,8 @@ def _test(job: Job, dataset: Dataset) -> None:
             "accuracy": job.state.best_accuracy,
             "margin_loss": job.state.best_loss,
         }
+    if best.predictions is not None and last.predictions is not None:
+        write_predictions(job.run.folder, best.predictions, last.predictions)
     write_json(job.run.folder / "evaluation.json", result)
 
 

@@ -1,0 +1,28 @@
+"""How many of a run's parameters draw the reconstruction, and have no part in the classification."""
+
+from capsnet.models import create_model
+from capsnet.models.factory import model_options
+from capsnet.runs.built import built_options
+from capsnet.runs.config import RunConfig
+from capsnet.runs.folder import RunResult
+from capsnet.runs.weights import count_decoder, count_parameters, on_meta
+
+
+def count_drawing(config: RunConfig, result: RunResult) -> int | None:
+    """The parameters of a run's decoder.
+
+    Args:
+        config: of the run.
+        result: of the run.
+
+    Returns:
+        What the run recorded; of an older run, what its model has at the model's own image size, or None where that is
+        not the size of the run's network.
+    """
+    if "decoder_parameters" in result:
+        return result["decoder_parameters"]
+    if not config.recon_weight or "decoder" not in model_options(config.model):
+        return 0
+    with on_meta():
+        model = create_model(config.model, **{**config.model_options, **built_options(config)})
+    return count_decoder(model) if count_parameters(model) == result.get("parameters") else None
