@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tests.test_architecture import LEVELS
 
 from capsnet import cli
 from capsnet.cli.train import Train
@@ -110,3 +111,21 @@ def test_pictures_of_every_page_exist():
     for page in PAGES:
         pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
         assert not [picture for picture in pictures if not (page.parent / picture).is_file()], page
+
+
+def test_files_that_the_architecture_page_names_exist():
+    named = set(re.findall(r"`([\w/]+\.py|[\w/]+/)`", (DOCS / "architecture.md").read_text()))
+    assert len(named) > 50
+    missing = [path for path in named if not ((ROOT / "src" / "capsnet" / path).exists() or (ROOT / path).exists())]
+    assert not missing
+
+
+def test_architecture_page_has_every_room_at_its_level():
+    text = (DOCS / "architecture.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", text, re.MULTILINE)
+    shown = {
+        name.strip("/").removesuffix(".py"): int(level)
+        for level, names in rows
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+    assert shown == {room: level for room, level in LEVELS.items() if room != "__main__"}
