@@ -7,7 +7,16 @@ from capsnet.bench import Results, Row
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- speed: made by docs/fill.py from benchmarks -->", "<!-- end of speed -->"
-HEAD = "| implementation | hardware | epoch of 60,000 | step of 128 | memory of a step |\n|---|---|---|---|---|"
+HEAD = "| path | hardware | epoch of 60,000 | step of 128 | memory of a step |\n|---|---|---|---|---|"
+PUBLISHED = "| implementation | its hardware | epoch of 60,000 |\n|---|---|---|"
+NO_GPU = (
+    "Only CPUs have been measured so far: **the CUDA path of this package is untested**. The times below are what "
+    "other implementations publish for their own GPUs; they are not comparable with the times of a CPU above."
+)
+SOME_GPU = (
+    "The times below are what other implementations publish for their own GPUs; compare them only with rows above that "
+    "were measured on a GPU, and mind that the GPUs differ."
+)
 IMAGES, BATCH = 60_000, 128
 NAMES = {
     "plain": "plain path (einsum, torch's convolution), fp32",
@@ -18,7 +27,7 @@ NAMES = {
 
 
 def table(results: list[Results], published: list[dict[str, object]]) -> str:
-    """Rows of this package on each machine measured, then those of others, the fastest first.
+    """Rows of this package on each machine measured, then a table of others, the fastest first.
 
     Args:
         results: of `capsnet bench`.
@@ -29,9 +38,11 @@ def table(results: list[Results], published: list[dict[str, object]]) -> str:
         step = next((row for row in one["rows"] if row["bench"] == "step" and row["case"]["batch"] == BATCH), None)
         if step is not None:
             lines += _of_machine(one, step)
+    gpu = any(str(one["machine"]["device"]).startswith("NVIDIA") for one in results)
+    lines += ["", SOME_GPU if gpu else NO_GPU, "", PUBLISHED]
     for other in sorted(published, key=lambda entry: entry["seconds_per_epoch"]):  # type: ignore[arg-type,return-value]
         link = f"[{other['implementation']}](https://github.com/{other['repository']})"
-        lines.append(f"| {link} | {other['hardware']} | {other['seconds_per_epoch']:g} s | | |")
+        lines.append(f"| {link} | {other['hardware']} | {other['seconds_per_epoch']:g} s |")
     return "\n".join(lines)
 
 
@@ -39,14 +50,14 @@ def _of_machine(results: Results, step: Row) -> list[str]:
     machine = results["machine"]
     hardware = str(machine["device"])
     if not hardware.startswith("NVIDIA"):
-        hardware += f", {machine['threads']} cores, {machine['instructions']}"
+        hardware += f", {machine['threads']} cores, {machine['instructions']}, {str(machine['date'])[:10]}"
     lines = []
     for path, time in step["times"].items():
         memory = step["megabytes"][path]
         lines.append(_line(NAMES[path], hardware, time["median"], f"{memory:,.0f} MB", step["ratio"][path]))
     lines.append(
         _line(
-            "*limit of the direct algorithm at the speed of this machine's fp32 products*",
+            "*lower bound of the plain path: its multiplications at this machine's fp32 speed*",
             hardware,
             step["limit"],
             "",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import fill as readme
+import results
 import speed
 import yaml
 
@@ -37,9 +37,13 @@ def fill(text: str) -> str:
 
 
 def runs() -> str:
-    """The table of kept runs, as in the README."""
-    folders = sorted(path.parent for path in (ROOT / "docs" / "runs").glob("*/evaluation.json"))
-    return "\n".join([readme.HEAD, *(readme.row(folder) for folder in folders)])
+    """The table of results, as in the README."""
+    return results.results()
+
+
+def tables() -> str:
+    """The papers' tables that were run, as in the README."""
+    return results.studies("studies/")
 
 
 def recipes() -> str:
@@ -165,6 +169,7 @@ def cite() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "runs": runs,
+    "tables": tables,
     "recipes": recipes,
     "models": models,
     "data": data,
