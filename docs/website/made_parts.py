@@ -42,8 +42,8 @@ def runs() -> str:
 
 
 def tables() -> str:
-    """The papers' tables that were run, as in the README."""
-    return results.studies("studies/")
+    """The papers' tables that were run, as in the README; for docs/studies/index.md."""
+    return results.studies("")
 
 
 def recipes() -> str:

@@ -66,6 +66,18 @@ def test_commands_of_a_page_are_understood(page, monkeypatch, capsys):
     capsys.readouterr()
 
 
+def test_commands_in_the_tables_of_the_migration_page_are_understood(monkeypatch):
+    inline = re.findall(r"`capsnet ([^`]+)`", (DOCS / "migration.md").read_text())
+    # RUN and STUDY stand for names
+    whole = [line for line in inline if not re.search(r"\b[A-Z]{3,}\b", line)]
+    assert len(whole) > 20
+    for line in whole:
+        verb, *words = shlex.split(line)
+        if verb not in CHEAP:
+            module = importlib.import_module(f"capsnet.cli.{verb}")
+            check(line, read(module, words, monkeypatch))
+
+
 def read(module, words, monkeypatch):
     """What a verb makes of its words."""
     parse = importlib.import_module("capsnet.cli.parse").parse
