@@ -33,6 +33,7 @@ _KERAS_OPTIONS = {
     "digit": "capsnet figures RUN, which draws manipulate-0 to manipulate-9",
     "gpus": "capsnet reproduce STUDY --jobs N, a network on each GPU",
 }
+_REPLACED = "is an option of CapsNet-Keras; use"
 
 
 def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
@@ -61,7 +62,8 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UserError(f"{_one_line(said.getvalue())} (capsnet {verb} --help)") from None
+        message = _one_line(said.getvalue())
+        raise UserError(message if _REPLACED in message else f"{message} (capsnet {verb} --help)") from None
 
 
 def _switches(options: type, default: object) -> Mapping[str, bool]:
@@ -140,7 +142,7 @@ def _one_line(box: str) -> str:
         name = unknown[1].partition("=")[0]
         replacement = _KERAS_OPTIONS.get(name.lstrip("-").replace("_", "-"))
         if replacement is not None:
-            return f"{name} is an option of CapsNet-Keras; use {replacement}"
+            return f"{name} {_REPLACED} {replacement}"
         message = f"unknown option {unknown[1]}"
     lines = [line for part in parts for line in part]
     suggested = next((lines[k + 1] for k, line in enumerate(lines[:-1]) if line.startswith("Perhaps you meant")), "")
