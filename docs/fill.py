@@ -6,6 +6,7 @@ No number is typed by hand. Weights and figures of a run are not kept in the rep
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import results
@@ -23,7 +24,12 @@ def main() -> None:
     readme = ROOT / "README.md"
     text = results.put(readme.read_text(), results.RESULTS, results.results())
     text = results.put(text, results.TABLES, results.studies("docs/studies/"))
-    readme.write_text(speed.fill(text))
+    text = speed.fill(text)
+    # once pyproject.toml names the repository, links also work where the README is shown without it
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"].get("urls", {})
+    if "Repository" in urls:
+        text = results.absolute_links(text, urls["Repository"])
+    readme.write_text(text)
     folders = sorted(path.parent for path in (ROOT / "docs" / "runs").glob("*/evaluation.json"))
     for name in PICTURES:
         if (picture := folders[-1] / "figures" / f"{name}.png").is_file():

@@ -1,6 +1,7 @@
 """The tables of results in README.md, from docs/runs and docs/studies."""
 
 import json
+import re
 from pathlib import Path
 
 from capsnet.inference import Evaluation
@@ -95,3 +96,17 @@ def put(text: str, marks: tuple[str, str], table: str) -> str:
     before, rest = text.split(begin)
     _, after = rest.split(end)
     return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def absolute_links(text: str, address: str, branch: str = "main") -> str:
+    """A document whose links to files of the repository are absolute, so that they also work on PyPI.
+
+    Args:
+        text: Markdown; links of it are relative to the repository, or absolute already.
+        address: of the repository, such as https://github.com/owner/name.
+        branch: that is linked to.
+    """
+    page = re.compile(r"(?<!!)(\[[^\]]*\])\((?!https?:|#)([^)\s]+)\)")
+    picture = re.compile(r"(!\[[^\]]*\])\((?!https?:)([^)\s]+)\)")
+    text = picture.sub(rf"\1({address}/raw/{branch}/\2)", text)
+    return page.sub(rf"\1({address}/blob/{branch}/\2)", text)
