@@ -113,14 +113,19 @@ def picture(record: Record) -> str:
     """The picture of a routing with its caption."""
     name, training = record["routing"], record["training"]
     options = "".join(f", `{key}={value}`" for key, value in training["options"].items())
-    right = " and ".join(str(digit["label"]) for digit in record["digits"] if digit["classes"][0] == digit["label"])
+    right = [str(digit["label"]) for digit in record["digits"] if digit["classes"][0] == digit["label"]]
+    shown = (
+        f"It classifies the {' and the '.join(right)} shown here correctly."
+        if right
+        else "It errs on all digits shown."
+    )
     return (
         f"![Which places feed a class under {name} routing](pictures/{name}.png)\n\n"
         f"A small network (two 5x5 convolutions, 8 capsules at each of 10x10 places, one layer of this routing) after "
         f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} and "
         f"Adam at {training['rate']:g}; one seed, "
-        f"{100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images right, of the digits "
-        f"shown {right or 'none'}. `docs/routing_models.py` trained it; the numbers are in "
+        f"{100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images correct. {shown} "
+        "`docs/routing_models.py` trained it; the numbers are in "
         f"[{name}.json](pictures/{name}.json)."
     )
 

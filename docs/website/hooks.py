@@ -23,7 +23,7 @@ from mathml import MathExtension  # noqa: E402
 
 # documents that live elsewhere in the repository: page, file, and where its links go on the site
 BORROWED = {
-    "project/contributing.md": ("CONTRIBUTING.md", {}),
+    "project/contributing.md": ("CONTRIBUTING.md", {"docs/architecture.md": "../architecture.md"}),
     "project/changelog.md": ("CHANGELOG.md", {}),
     "project/log.md": (
         "dev/LOG.md",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-import fill as readme
+import results
 import speed
 import yaml
 
@@ -40,9 +40,13 @@ def fill(text: str) -> str:
 
 
 def runs() -> str:
-    """The table of kept runs, as in the README."""
-    folders = sorted(path.parent for path in (ROOT / "docs" / "runs").glob("*/evaluation.json"))
-    return "\n".join([readme.HEAD, *(readme.row(folder) for folder in folders)])
+    """The table of results, as in the README."""
+    return results.results()
+
+
+def tables() -> str:
+    """The papers' tables that were run, as in the README; for docs/studies/index.md."""
+    return results.studies("")
 
 
 def recipes() -> str:
@@ -188,6 +192,7 @@ def cite() -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "runs": runs,
+    "tables": tables,
     "recipes": recipes,
     "models": models,
     "data": data,

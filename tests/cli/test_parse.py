@@ -1,8 +1,10 @@
+import dataclasses
 from dataclasses import dataclass
 
 import pytest
 
-from capsnet.cli.parse import parse
+from capsnet.cli.parse import _KERAS_OPTIONS, parse
+from capsnet.cli.train import Train
 from capsnet.errors import UserError
 
 
@@ -53,3 +55,32 @@ def test_a_word_that_is_no_option_is_named_with_the_nearest(words, message):
     with pytest.raises(UserError) as fault:
         parse(Photos, words.split(), Photos())
     assert message in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--num_routing 1", "--num_routing is an option of CapsNet-Keras; use --iterations N"),
+        ("--routings=1", "--routings is an option of CapsNet-Keras; use --iterations N"),
+        ("-r 1", "-r is an option of CapsNet-Keras; use --iterations N"),
+        ("--is_training 0 --weights x.h5", "use capsnet evaluate RUN"),
+        ("-t -w x.h5", "-t is an option of CapsNet-Keras; use capsnet evaluate RUN"),
+        ("-w x.h5", "capsnet train --resume RUN"),
+        ("--lam_recon 0.392", "use --recon-weight X, where X is lam_recon divided by the number of pixels"),
+        ("--shift_fraction 0.1", "use --shift N, in whole pixels"),
+        ("--save_dir result", "use --out FOLDER"),
+        ("--digit 5", "use capsnet figures RUN"),
+        ("--debug", "use --tensorboard"),
+    ],
+)
+def test_an_option_of_capsnet_keras_is_answered_with_what_replaces_it(words, message):
+    with pytest.raises(UserError) as fault:
+        parse(Train, words.split(), Train())
+    assert message in str(fault.value)
+
+
+def test_every_replacement_of_a_capsnet_keras_option_is_an_option_of_its_command():
+    words = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Train)}
+    named = {text.split()[0] for text in _KERAS_OPTIONS.values() if text.startswith("--")}
+    assert len(named) == 5
+    assert named <= words

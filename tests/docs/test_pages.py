@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tests.test_architecture import LEVELS
 
 from capsnet import cli
 from capsnet.cli.train import Train
@@ -65,6 +66,18 @@ def test_commands_of_a_page_are_understood(page, monkeypatch, capsys):
     capsys.readouterr()
 
 
+def test_commands_in_the_tables_of_the_migration_page_are_understood(monkeypatch):
+    inline = re.findall(r"`capsnet ([^`]+)`", (DOCS / "migration.md").read_text())
+    # RUN and STUDY stand for names
+    whole = [line for line in inline if not re.search(r"\b[A-Z]{3,}\b", line)]
+    assert len(whole) > 20
+    for line in whole:
+        verb, *words = shlex.split(line)
+        if verb not in CHEAP:
+            module = importlib.import_module(f"capsnet.cli.{verb}")
+            check(line, read(module, words, monkeypatch))
+
+
 def read(module, words, monkeypatch):
     """What a verb makes of its words."""
     parse = importlib.import_module("capsnet.cli.parse").parse
@@ -110,3 +123,21 @@ def test_pictures_of_every_page_exist():
     for page in PAGES:
         pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
         assert not [picture for picture in pictures if not (page.parent / picture).is_file()], page
+
+
+def test_files_that_the_architecture_page_names_exist():
+    named = set(re.findall(r"`([\w/]+\.py|[\w/]+/)`", (DOCS / "architecture.md").read_text()))
+    assert len(named) > 50
+    missing = [path for path in named if not ((ROOT / "src" / "capsnet" / path).exists() or (ROOT / path).exists())]
+    assert not missing
+
+
+def test_architecture_page_has_every_room_at_its_level():
+    text = (DOCS / "architecture.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", text, re.MULTILINE)
+    shown = {
+        name.strip("/").removesuffix(".py"): int(level)
+        for level, names in rows
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+    assert shown == {room: level for room, level in LEVELS.items() if room != "__main__"}

@@ -38,19 +38,19 @@ _REFUSED = frozenset(
 
 VERBS = {
     "train": "train a network by a recipe, or on a folder of your own images",
-    "evaluate": "test a trained network on a data set",
-    "predict": "say what is on image files",
-    "analyse": "measure how a run routes, what breaks it, and where it errs",
+    "evaluate": "test a trained network on a data set or folder",
+    "predict": "classify image files",
+    "analyse": "measure routing, robustness and mistakes of a run",
     "figures": "draw a run's figures",
     "report": "write a run's report.html",
-    "reproduce": "fill a paper's table: a study of several runs",
+    "reproduce": "reproduce a paper's table: a study of several runs",
     "list": "list models, routings, data, recipes, studies",
     "show": "show a model, recipe, study, data set, routing or run",
-    "bench": "measure this machine: plain and fused paths, and its limits",
-    "data": "count and show the images of a data set",
-    "demo": "open a page on which digits are drawn and capsules looked into",
-    "doctor": "say what was found on this machine, and what is missing",
-    "completion": "let the shell complete commands, options and names",
+    "bench": "measure speed and memory of the plain and fused paths",
+    "data": "check a data set or folder: counts, sizes, copies, samples",
+    "demo": "open a page to draw digits and look into capsules",
+    "doctor": "check this machine: device, kernels, data, optional packages",
+    "completion": "print the script that completes commands in your shell",
 }
 
 
@@ -135,9 +135,9 @@ def _drop_output() -> None:
 
 def _help() -> str:
     verbs = "\n".join(f"  {verb:10} {line}" for verb, line in VERBS.items())
-    return f"""usage: capsnet VERB [options]     capsnet VERB --help says more
+    return f"""usage: capsnet VERB [options]     capsnet VERB --help lists its options
 
 {verbs}
 
   capsnet train                          the quick start: the paper's network on embedded digits, in minutes
-  capsnet predict runs/quickstart 7.png  what is on an image of yours"""
+  capsnet predict runs/quickstart 7.png  classify an image of your own"""

@@ -16,6 +16,25 @@ from capsnet.runs.config import Option
 
 T = TypeVar("T")
 
+# options of CapsNet-Keras, written with hyphens, and what replaces them
+_KERAS_OPTIONS = {
+    "num-routing": "--iterations N",
+    "routings": "--iterations N",
+    "r": "--iterations N",
+    "lam-recon": "--recon-weight X, where X is lam_recon divided by the number of pixels: 0.392 becomes 0.0005",
+    "shift-fraction": "--shift N, in whole pixels: 0.1 of 28 pixels becomes 2",
+    "save-dir": "--out FOLDER",
+    "debug": "--tensorboard",
+    "weights": "capsnet evaluate RUN to test, capsnet train --resume RUN to go on",
+    "w": "capsnet evaluate RUN to test, capsnet train --resume RUN to go on",
+    "is-training": "capsnet evaluate RUN to test",
+    "testing": "capsnet evaluate RUN",
+    "t": "capsnet evaluate RUN",
+    "digit": "capsnet figures RUN, which draws manipulate-0 to manipulate-9",
+    "gpus": "capsnet reproduce STUDY --jobs N, a network on each GPU",
+}
+_REPLACED = "is an option of CapsNet-Keras; use"
+
 
 def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
     """Read `args` into a dataclass; its docstring and its fields' docstrings are the help.
@@ -43,7 +62,8 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UserError(f"{_one_line(said.getvalue())} (capsnet {verb} --help)") from None
+        message = _one_line(said.getvalue())
+        raise UserError(message if _REPLACED in message else f"{message} (capsnet {verb} --help)") from None
 
 
 def _switches(options: type, default: object) -> Mapping[str, bool]:
@@ -119,6 +139,10 @@ def _one_line(box: str) -> str:
     message = re.sub(r"^Error parsing [A-Z]\w*: ", "", message)
     unknown = re.match(r"Unrecognized options: (-[^,]*)", message)
     if unknown:
+        name = unknown[1].partition("=")[0]
+        replacement = _KERAS_OPTIONS.get(name.lstrip("-").replace("_", "-"))
+        if replacement is not None:
+            return f"{name} {_REPLACED} {replacement}"
         message = f"unknown option {unknown[1]}"
     lines = [line for part in parts for line in part]
     suggested = next((lines[k + 1] for k, line in enumerate(lines[:-1]) if line.startswith("Perhaps you meant")), "")

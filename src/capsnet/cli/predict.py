@@ -26,15 +26,15 @@ from capsnet.runs.files import write_bytes
 
 @dataclass(frozen=True)
 class Predict:
-    """Say what is on image files.
+    """Classify image files.
 
-    A network that learned digits sees a file as MNIST's were made: light strokes on black whichever way they were
-    drawn, cropped, scaled to 20x20 and centred by mass. Other networks see the image fitted into their frame.
+    For a network of digits a file is prepared as MNIST's digits were: light strokes on black (dark strokes on light
+    paper are inverted), cropped, scaled to 20x20 and centred by mass. For other networks it is fitted into the frame.
 
     An answer is marked as unsure if its capsule is short, a second one is nearly as long, its reconstruction is poor,
     or several pieces of ink stand side by side; the limits were measured on validation images (capsnet show).
 
-    A file that cannot be read is named at the end, and the exit status is 2; the others are answered.
+    Files that cannot be read are named at the end, and the exit status is 2; the others are classified.
 
     Examples:
       capsnet predict efficient-capsnet-mnist photo.jpg
@@ -47,15 +47,15 @@ class Predict:
     images: tyro.conf.Positional[tuple[Path, ...]]
     """Image files, of any size."""
     as_is: bool = False
-    """Only scale the image into the frame: neither invert, crop nor centre it."""
+    """Only scale the image into the frame; do not invert, crop or centre it."""
     pixel_range: tuple[float, float] | None = None
     """Values that become black and white, of files of more than 8 bits (default: the model's, else the files')."""
     figure: Path | None = None
-    """Draw what the network saw, the lengths and the reconstruction of up to 30 images into this file."""
+    """Draw up to 30 images as the network saw them, their lengths and reconstructions into this file."""
     json: bool = False
     """Print one JSON object."""
     poses: bool = False
-    """Give the poses of the class capsules, too (with --json)."""
+    """Add the poses of the class capsules (with --json)."""
 
 
 def main(args: list[str]) -> int:

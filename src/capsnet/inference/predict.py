@@ -22,7 +22,7 @@ from capsnet.inference.evaluate import find_inputs
 from capsnet.runs import Run, load
 
 _BATCH = 64
-NO_DIGIT = "no digit found, the image is even"
+NO_DIGIT = "no digit found, the image is uniform"
 
 
 @dataclass(frozen=True)

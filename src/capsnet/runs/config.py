@@ -57,28 +57,28 @@ class RunConfig:
     iterations: int | None = None
     """Routing iterations, the paper's r; None: the model's own number."""
     epochs: int = 20
-    """Passes over the training images (0: 20, and more of few images, until there are 1,000 steps)."""
+    """Passes over the training images (0: at least 20, and at least 1,000 steps)."""
     steps: int = 0
-    """Stop after so many steps instead (0: epochs decide)."""
+    """Stop after this many steps instead (0: after the epochs)."""
     batch_size: int = 128
     """Images in a step."""
     optimizer: Optimizer = "adam"
-    """What changes the weights: Adam, or (sgd) stochastic gradient descent with momentum."""
+    """Adam, or stochastic gradient descent with momentum (sgd)."""
     momentum: float = 0.9
-    """Of sgd: the share of the step before that is done again."""
+    """Momentum (sgd only)."""
     weight_decay: float = 0.0
-    """So much of each weight is added to its gradient; half of it times the squared weights to the loss."""
+    """L2 penalty: this times the weight is added to its gradient."""
     lr: float = 1e-3
     """Learning rate: at the first step, or at the peak of one-cycle."""
     schedule: Schedule = "exponential"
-    """How the rate goes on: it decays, or (one-cycle) rises for a fifth of the run, then falls in a line to zero, or
-    (step) falls after the epochs in lr-milestones."""
+    """Learning-rate schedule: exponential decay; one-cycle (linear warm-up for 20 % of the steps, then linear to zero);
+    or step decay after the epochs in lr-milestones."""
     lr_decay: float = 0.96
     """Factor on the learning rate each lr-decay-steps steps, applied continuously; of step, at each milestone."""
     lr_decay_steps: int = 2000
-    """Steps of one decay; 0 decays once after each epoch, in a stair."""
+    """Steps of one decay; 0: decay once after each epoch."""
     lr_milestones: tuple[int, ...] = ()
-    """Epochs after which step lowers the rate, for example 150 250."""
+    """Epochs after which the step schedule lowers the learning rate, for example 150 250."""
     lr_floor: float = 1e-6
     """The learning rate decays no further than this (the authors: 1e-6)."""
     recon_weight: float = 0.0005
