@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from capsnet import create_model
 from capsnet.capsules import RoutingOutput
-from capsnet.functional import squash
+from capsnet.functional import Windows, squash
 from capsnet.routing import ROUTINGS, Routing
 
 
@@ -29,7 +29,14 @@ class CosineRouting(Routing):
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
         self.sharpness = sharpness
 
-    def forward(self, votes: Tensor, activations: Tensor | None = None) -> RoutingOutput:
+    def forward(
+        self,
+        votes: Tensor,
+        activations: Tensor | None = None,
+        *,
+        poses: Tensor | None = None,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
         mean = votes.mean(dim=1, keepdim=True)  # b 1 j d
         cosine = nn.functional.cosine_similarity(votes, mean, dim=-1, eps=1e-4)  # b i j
         coupling = (self.sharpness * cosine).softmax(dim=-1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import squash
+from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing
 
 _EPS = 1e-12
@@ -99,7 +99,12 @@ class MaxMinRouting(Routing):
         return 1 / self.num_parents
 
     def forward(
-        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used, their length is in their votes."""
         return max_min_routing(votes, self.iterations)

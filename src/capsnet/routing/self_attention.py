@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
-from capsnet.functional import exponential_squash
+from capsnet.functional import Windows, exponential_squash
 from capsnet.routing.base import ROUTINGS, Routing
 
 
@@ -78,7 +78,12 @@ class SelfAttentionRouting(Routing):
         return 1 / sqrt(self.num_parents)
 
     def forward(
-        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used, their length is in their votes."""
         return self_attention_routing(votes, self.prior)

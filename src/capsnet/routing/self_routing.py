@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
-from capsnet.functional import widen
+from capsnet.functional import Windows, widen
 from capsnet.routing.base import ROUTINGS, Routing
 
 _EPS = 1e-12
@@ -61,8 +61,6 @@ class SelfRouting(Routing):
         parent_dim: dimension of a parent's pose.
     """
 
-    uses_poses = True
-
     def __init__(
         self,
         num_children: int,
@@ -89,6 +87,7 @@ class SelfRouting(Routing):
         activations: Float[Tensor, "b i"] | None = None,
         *,
         poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route votes by the children's poses; without activations every child counts the same.
 
@@ -96,6 +95,7 @@ class SelfRouting(Routing):
             votes: what each child thinks each parent looks like.
             activations: of the children.
             poses: of the children; without them only the biases decide.
+            windows: not used: each window is routed alone.
         """
         if activations is None:
             activations = votes.new_ones(votes.shape[:2])
