@@ -12,7 +12,7 @@ from capsnet.functional import Windows, squash
 from capsnet.routing import ROUTINGS, Routing
 
 
-@ROUTINGS.register("cosine")
+@ROUTINGS.add("cosine")
 class CosineRouting(Routing):
     """Send each child to the parents whose mean vote points where its own does; one step."""
 

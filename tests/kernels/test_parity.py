@@ -19,16 +19,19 @@ LAYERS = {
     ),
 }
 
+# the kernel of dynamic routing leaves fewer than 16 to the plain function
+SAMPLES, DRAWS = 17, 5
 
-def make(layer, routing):
+
+def make(layer, routing, seed=0):
     """A layer in float64 whose numbers float32 can hold, with no parameter at its start."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     layer = LAYERS[layer](routing=routing)
     with torch.no_grad():
         for parameter in layer.routing.parameters():
             parameter += torch.randn_like(parameter) / 4
     count = layer.num_children if isinstance(layer, DenseCapsules) else layer.grid[0] * layer.grid[1] * 3
-    return layer.double(), Capsules(torch.randn(5, count, layer.child_dim), torch.rand(5, count))
+    return layer.double(), Capsules(torch.randn(SAMPLES, count, layer.child_dim), torch.rand(SAMPLES, count))
 
 
 def run(layer, children, *, plain):
@@ -80,17 +83,23 @@ def test_results_and_every_gradient_equal_the_plain_ones_in_float64(routing, lay
 
 @cases
 def test_error_in_float32_is_at_most_twice_that_of_the_plain_way(routing, layer):
-    layer, children = make(layer, routing)
-    exact = run(layer, children, plain=True)
-    layer = layer.float()
-    plain = run(layer, children, plain=True)
-    with new_memory_is_nan():
-        fused = run(layer, children, plain=False)
-    for name, value in exact.items():
-        # a gradient that is zero, such as that of a bias before batch normalisation, has no scale
-        scale = max(float(value.norm()), 1e-3)
-        errors = [float((found[name] - value).norm()) / scale for found in (plain, fused)]
-        assert errors[1] <= 2 * errors[0] + 1e-6, (name, errors)
+    errors = {}
+    for seed in range(DRAWS):
+        wide, children = make(layer, routing, seed)
+        exact = run(wide, children, plain=True)
+        narrow = wide.float()
+        plain = run(narrow, children, plain=True)
+        with new_memory_is_nan():
+            fused = run(narrow, children, plain=False)
+        for name, value in exact.items():
+            # a gradient that is zero, such as that of a bias before batch normalisation, has no scale
+            scale = max(float(value.norm()), 1e-3)
+            both = torch.stack([(found[name] - value).norm() / scale for found in (plain, fused)])
+            errors.setdefault(name, []).append(both)
+    for name, draws in errors.items():
+        # the median: the rounding of one ill-conditioned draw says nothing of the rest
+        plain, fused = torch.stack(draws).median(dim=0).values.tolist()
+        assert fused <= 2 * plain + 1e-7, (name, plain, fused)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +107,13 @@ def test_error_in_float32_is_at_most_twice_that_of_the_plain_way(routing, layer)
     [("em", "infer_mixture"), ("variational_bayes", "infer_mixture"), ("dynamic", "dynamic_routing")],
 )
 def test_a_kernel_is_compared(routing, kernel, monkeypatch):
-    asked = []
-    fused = kernels.fused
-    monkeypatch.setattr(
-        kernels, "fused", lambda name, *a, **o: asked.append((name, fused(name, *a, **o))) or asked[-1][1]
-    )
+    asked, find = {}, kernels.fused
+
+    def note(name, *arguments, **options):
+        asked[name] = find(name, *arguments, **options)
+        return asked[name]
+
+    monkeypatch.setattr(kernels, "fused", note)
     layer, children = make("dense, vectors", routing)
     run(layer.float(), children, plain=False)
-    assert [(name, found is not None) for name, found in asked] == [(kernel, True)]
+    assert asked[kernel] is not None

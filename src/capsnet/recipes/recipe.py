@@ -28,7 +28,7 @@ class Recipe:
 UNCHECKED = "a number that was not checked against the source, and is not repeated here"
 """What a recipe says of such a number."""
 
-RECIPES: Registry[Recipe] = Registry("recipe")
+RECIPES: Registry[Recipe] = Registry("recipe", "capsnet.recipes")
 
 
 def add_recipe(name: str, recipe: Recipe) -> None:

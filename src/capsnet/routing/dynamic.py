@@ -82,7 +82,7 @@ def _check(iterations: int, gradient: str) -> None:
         raise UserError(f"gradient must be 'full' or 'last', got {gradient!r}")
 
 
-@ROUTINGS.register("dynamic")
+@ROUTINGS.add("dynamic")
 class DynamicRouting(Routing):
     """Routing by agreement (Sabour et al. 2017): each child goes to the parents that agree with its vote.
 

@@ -154,7 +154,7 @@ class _Options(TypedDict):
     mass: float
 
 
-@ROUTINGS.register("em")
+@ROUTINGS.add("em")
 class EMRouting(GaussianRouting):
     """EM routing (Hinton et al. 2018): each parent is a Gaussian over the votes of the children that it explains.
 

@@ -48,7 +48,7 @@ def self_routing(
     return RoutingOutput(*(x.to(votes.dtype) for x in (poses, share, coupling)))
 
 
-@ROUTINGS.register("self_routing")
+@ROUTINGS.add("self_routing")
 class SelfRouting(Routing):
     """Self-routing (Hahn et al. 2019): each child chooses its parents from its own pose, without agreement.
 

@@ -32,7 +32,7 @@ def uniform_routing(votes: Float[Tensor, "b i j d"]) -> RoutingOutput:
     return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
 
 
-@ROUTINGS.register("uniform")
+@ROUTINGS.add("uniform")
 class UniformRouting(Routing):
     """No routing (the control): every parent gets the same share of every child.
 

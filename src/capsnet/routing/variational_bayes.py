@@ -131,7 +131,7 @@ class _Options(TypedDict):
     start: Start
 
 
-@ROUTINGS.register("variational_bayes")
+@ROUTINGS.add("variational_bayes")
 class VariationalBayesRouting(GaussianRouting):
     """Variational Bayes routing (Ribeiro et al. 2020): EM routing with priors, which keep Gaussians from collapsing.
 
