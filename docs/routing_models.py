@@ -121,7 +121,7 @@ def watch(model: SmallCapsNet, image: Tensor) -> dict[str, object]:
     for count in range(1, getattr(layer.routing, "iterations", 1) + 1):
         cut = copy.copy(layer.routing)
         cut.iterations = count  # type: ignore[assignment]
-        outputs.append(cut.route_votes(layer.votes(children), children))
+        outputs.append(cut(layer.votes(children), children.activations, poses=children.poses))
     lengths = [model.classes(found).lengths[0] for found in outputs]
     pair = lengths[-1].topk(2).indices
     given = [found.coupling * children.activations[..., None] for found in outputs]

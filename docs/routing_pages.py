@@ -4,6 +4,8 @@ Only the text between two marks is written; no number in it is typed by hand.
 """
 
 import json
+import sys
+from inspect import cleandoc
 from pathlib import Path
 
 from routing_pictures import Record, read_records
@@ -153,12 +155,26 @@ def fill(name: str, text: str) -> str:
     results, records = read_results(), read_records()
     if name == "README":
         return replace(replace(text, "cost", tables(results)), "picture", overview(records))
-    return replace(replace(text, "cost", cost(name, results)), "picture", picture(records[name]))
+    shown = picture(records[name]) if name in records else ""
+    return replace(replace(text, "cost", cost(name, results)), "picture", shown)
+
+
+def generated() -> dict[str, str]:
+    """Pages of the site for routings that have none in docs/routings, made of their documentation: path and text."""
+    pages = {}
+    for name in ROUTINGS.names():
+        if not (PAGES / f"{name}.md").exists():
+            build = ROUTINGS.get(name)
+            source = cleandoc(sys.modules[build.__module__].__doc__ or "")
+            words = cleandoc(build.__doc__ or "").partition("\n\nArgs:")[0]
+            text = f"# {name}\n\n{source}\n\n{words}\n\n`{build.__module__}.{build.__name__}`; not measured yet.\n"
+            pages[f"routings/{name}.md"] = text
+    return pages
 
 
 def write_pages() -> list[Path]:
-    """Fill all pages; returns them."""
-    pages = [PAGES / f"{name}.md" for name in ("README", *ROUTINGS.names())]
+    """Fill all pages in docs/routings; returns them."""
+    pages = sorted(PAGES.glob("*.md"))
     for page in pages:
         page.write_text(fill(page.stem, page.read_text()))
     return pages

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from capsnet import create_model
 from capsnet.capsules import RoutingOutput
-from capsnet.functional import squash
+from capsnet.functional import Windows, squash
 from capsnet.routing import ROUTINGS, Routing
 
 
-@ROUTINGS.register("cosine")
+@ROUTINGS.add("cosine")
 class CosineRouting(Routing):
     """Send each child to the parents whose mean vote points where its own does; one step."""
 
@@ -29,7 +29,14 @@ class CosineRouting(Routing):
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
         self.sharpness = sharpness
 
-    def forward(self, votes: Tensor, activations: Tensor | None = None) -> RoutingOutput:
+    def forward(
+        self,
+        votes: Tensor,
+        activations: Tensor | None = None,
+        *,
+        poses: Tensor | None = None,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
         mean = votes.mean(dim=1, keepdim=True)  # b 1 j d
         cosine = nn.functional.cosine_similarity(votes, mean, dim=-1, eps=1e-4)  # b i j
         coupling = (self.sharpness * cosine).softmax(dim=-1)

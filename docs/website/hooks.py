@@ -19,6 +19,7 @@ for folder in (HERE, HERE.parent):
 import api_pages  # noqa: E402
 import made_parts  # noqa: E402
 import notebook_pages  # noqa: E402
+import routing_pages  # noqa: E402
 from mathml import MathExtension  # noqa: E402
 
 # documents that live elsewhere in the repository: page, file, and where its links go on the site
@@ -42,7 +43,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the formulas, and to the navigation what is there without being named: routings, studies, API pages."""
     config.markdown_extensions.append(MathExtension())  # type: ignore[arg-type]
     nav = config.nav
-    _add_to_nav(nav, "routings/README.md", _pages("routings", "README.md"))
+    _add_to_nav(nav, "routings/README.md", [*_pages("routings", "README.md"), *routing_pages.generated()])
     _add_to_nav(nav, "studies/index.md", _pages("studies", "index.md"))
     _add_to_nav(nav, "api/index.md", [{name: f"api/{name}.md"} for name in api_pages.modules()])
     return config
@@ -67,7 +68,8 @@ def _add_to_nav(nav: object, behind: str, pages: Sequence[str | dict[str, str]])
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
-    made: dict[str, str | bytes] = {**api_pages.pages(), **notebook_pages.pages(), "project/cite.md": made_parts.cite()}
+    made: dict[str, str | bytes] = {**api_pages.pages(), **notebook_pages.pages(), **routing_pages.generated()}
+    made["project/cite.md"] = made_parts.cite()
     for page, (source, links) in BORROWED.items():
         text = (ROOT / source).read_text()
         for written, meant in links.items():

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from capsnet.inference.predict import predict as predict
 
 
-@VIEWS.register("figures")
+@VIEWS.add("figures")
 def _view(folder: Path) -> View:
     """A run is shown by the figures, which are loaded when somebody first looks at one."""
     from capsnet.figures.view import RunView

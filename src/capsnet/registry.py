@@ -1,9 +1,19 @@
-"""One small registry: names of routings, models, data sets, recipes and figures."""
+"""One small registry: names of routings, models, data sets, recipes, figures and more.
+
+`add` is the only verb, as a call or as a decorator. A room of the package imports its own modules with
+`import_modules`; other packages offer things through entry points of the group `capsnet.<kinds>`.
+"""
 
 import difflib
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+import importlib
+import pkgutil
+import sys
+import types
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator
+from importlib import metadata
+from typing import Generic, TypeVar, overload
 
 from capsnet.errors import UserError
 
@@ -16,8 +26,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" did you mean {close[0]!r}?" if close else ""
 
 
+def import_modules(package: str, *, leave: Collection[str] = ()) -> None:
+    """Import the modules of a package in the order of their names, so that they register what they hold.
+
+    Modules whose names begin with an underscore are left out.
+
+    Args:
+        package: its name; it is imported already, or being imported.
+        leave: names of modules that register nothing and are imported where they are used.
+    """
+    names = sorted(module.name for module in pkgutil.iter_modules(sys.modules[package].__path__))
+    for name in names:
+        if not name.startswith("_") and name not in leave:
+            importlib.import_module(f"{package}.{name}")
+
+
 class Registry(Generic[T]):
     """Names to values of one kind.
+
+    Args:
+        kind: what the values are, for messages.
+        group: entry points of other packages that hold such values: each entry point's name is the name of its value.
+            They are loaded when an unknown name is asked for or the names are listed. None: there are none.
 
     Example:
         >>> shapes = Registry[int]("shape")
@@ -27,19 +57,28 @@ class Registry(Generic[T]):
         3
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, group: str | None = None) -> None:
+        self.kind, self.group = kind, group
         self._values: dict[str, T] = {}
+        self._failures: list[str] = []
+        self._loaded = group is None
 
-    def add(self, name: str, value: T) -> T:
-        """Register `value`; a second value under one name is a mistake of the author's."""
+    @overload
+    def add(self, name: str, value: T) -> T: ...
+
+    @overload
+    def add(self, name: str) -> Callable[[T], T]: ...
+
+    def add(self, name: str, value: T | None = None) -> T | Callable[[T], T]:
+        """Register `value`; without one, register what the decorator `@registry.add(name)` stands above.
+
+        A second value under one name is a mistake of the author's.
+        """
+        if value is None:
+            return lambda decorated: self.add(name, decorated)
         assert name not in self._values, f"{self.kind} {name!r} is registered twice"
         self._values[name] = value
         return value
-
-    def register(self, name: str) -> Callable[[T], T]:
-        """Decorator form of `add`."""
-        return lambda value: self.add(name, value)
 
     def get(self, name: str) -> T:
         """Return the value registered under `name`.
@@ -47,17 +86,38 @@ class Registry(Generic[T]):
         Raises:
             UserError: unknown name; the nearest and all known names are in the message.
         """
-        if name not in self._values:
+        if name not in self:
             hint = did_you_mean(name, self._values)
-            raise UserError(f"unknown {self.kind} {name!r};{hint} Known: {', '.join(self.names())}")
+            failures = "".join(f"; {failure}" for failure in self._failures)
+            raise UserError(f"unknown {self.kind} {name!r};{hint} Known: {', '.join(self.names())}{failures}")
         return self._values[name]
 
     def names(self, pattern: str = "*") -> list[str]:
         """Sorted names that match a shell pattern such as `"capsnet*"`."""
+        self._load_entry_points()
         return sorted(fnmatch.filter(self._values, pattern))
 
     def __contains__(self, name: object) -> bool:
+        if name not in self._values:
+            self._load_entry_points()
         return name in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
+
+    def _load_entry_points(self) -> None:
+        """Register what other packages offer; one that cannot be loaded is named in a warning and left out."""
+        if self._loaded:
+            return
+        self._loaded = True
+        for point in metadata.entry_points(group=self.group or ""):
+            package = point.dist.name if point.dist is not None else point.module
+            try:
+                value = point.load()
+                # a module registers what it holds itself, and so may a class
+                if not isinstance(value, types.ModuleType) and self._values.setdefault(point.name, value) is not value:
+                    raise ValueError(f"the name {point.name!r} is taken")
+            except Exception as error:  # whatever another package's code raises
+                failure = f"{self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}"
+                self._failures.append(failure)
+                warnings.warn(failure, stacklevel=3)

@@ -19,10 +19,10 @@ for name in ROUTINGS:
     torch.manual_seed(0)
     routing = make_routing(name, 7, 3, child_dim=5, parent_dim=4)
     votes, children = torch.randn(2, 7, 3, 4, requires_grad=True), Capsules(torch.randn(2, 7, 5), torch.rand(2, 7))
-    compiled = torch.compile(routing.route_votes, backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(routing, backend="aot_eager", fullgraph=True)
     results = []
-    for function in (routing.route_votes, compiled):
-        out = function(votes, children)
+    for function in (routing, compiled):
+        out = function(votes, children.activations, poses=children.poses)
         gradient, = torch.autograd.grad(out.poses.square().sum(), votes)
         results.append((*out, gradient))
     for eager, traced in zip(*results, strict=True):

@@ -44,7 +44,7 @@ def test_steps_from_given_parents_equal_all_iterations_at_once():
     votes, routing = torch.randn(2, 6, 4, 5), InvertedDotProductRouting(6, 4, parent_dim=5, iterations=3)
     poses = inverted_dot_product_routing(votes, 1, gain=routing.norm.weight, bias=routing.norm.bias).poses
     for _ in range(2):
-        poses = routing(votes, parents=poses).poses
+        poses = routing.update(votes, poses).poses
     torch.testing.assert_close(poses, routing(votes).poses)
 
 

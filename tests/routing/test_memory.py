@@ -6,8 +6,18 @@ import torch
 from capsnet import kernels
 from capsnet.capsules import Capsules
 from capsnet.layers import ConvCapsules, DenseCapsules
-from capsnet.routing import ROUTINGS
 
+# routings that promise it; of the two with distances from a mean, with activation checkpointing
+LEAN = [
+    "dynamic",
+    "em",
+    "inverted_dot_product",
+    "max_min",
+    "self_attention",
+    "self_routing",
+    "uniform",
+    "variational_bayes",
+]
 SIZES = {"child_dim": 16, "parent_dim": 16}
 
 
@@ -21,7 +31,7 @@ def layers(name, rows):
 
 
 @pytest.mark.parametrize("rows", [1, 4])
-@pytest.mark.parametrize("name", ROUTINGS.names())
+@pytest.mark.parametrize("name", LEAN)
 def test_layer_keeps_its_votes_not_twice(name, rows):
     for layer, children in layers(name, rows):
         inside, kept = layer.gather(children), {}

@@ -36,4 +36,4 @@ class Analysis:
     draws: bool = False
 
 
-ANALYSES: Registry[Analysis] = Registry("analysis")
+ANALYSES: Registry[Analysis] = Registry("analysis", "capsnet.analyses")

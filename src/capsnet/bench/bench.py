@@ -72,7 +72,7 @@ class Bench:
     trains: bool = False
 
 
-BENCHES: Registry[Bench] = Registry("benchmark")
+BENCHES: Registry[Bench] = Registry("benchmark", "capsnet.benches")
 
 
 def measure(name: str, job: Job, device: torch.device, ceilings: Ceilings, rounds: int) -> Row:

@@ -3,21 +3,28 @@
 from pathlib import Path
 from typing import Literal
 
-# the modules below register their data sets
-from capsnet.data import affnist as _affnist  # noqa: F401
-from capsnet.data import affnist_like as _affnist_like  # noqa: F401
-from capsnet.data import cifar10 as _cifar10  # noqa: F401
-from capsnet.data import cifar100 as _cifar100  # noqa: F401
-from capsnet.data import digits as _digits  # noqa: F401
-from capsnet.data import mnist as _mnist  # noqa: F401
-from capsnet.data import multimnist as _multimnist  # noqa: F401
-from capsnet.data import smallnorb as _smallnorb  # noqa: F401
-from capsnet.data import svhn as _svhn  # noqa: F401
 from capsnet.data.dataset import DATASETS as DATASETS
 from capsnet.data.dataset import Dataset as Dataset
 from capsnet.data.dataset import ImageData as ImageData
 from capsnet.data.dataset import hold_out as hold_out
 from capsnet.errors import UserError
+from capsnet.registry import import_modules
+
+# what is needed for folders and files only is imported by them
+_UNNAMED = [
+    "array_files",
+    "arrays",
+    "deep",
+    "examples",
+    "folder",
+    "formats",
+    "images",
+    "layout",
+    "photo",
+    "prepared",
+    "reading",
+]
+import_modules(__name__, leave=_UNNAMED)
 
 
 def load_data(

@@ -184,7 +184,7 @@ class Source:
     made_from: str | None = None
 
 
-DATASETS: Registry[Source] = Registry("data set")
+DATASETS: Registry[Source] = Registry("data set", "capsnet.data")
 
 
 def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageData, ImageData | None]:

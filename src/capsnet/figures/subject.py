@@ -227,7 +227,7 @@ class FigureKind:
     place: int
 
 
-FIGURES: Registry[FigureKind] = Registry("figure")
+FIGURES: Registry[FigureKind] = Registry("figure", "capsnet.figures")
 
 
 def add_figure(name: str, draw: Callable[[Subject], Figure], *, caption: str, place: int) -> None:

@@ -3,33 +3,25 @@
 from capsnet.functional.convolution import conv2d as conv2d
 from capsnet.functional.labels import check_labels as check_labels
 from capsnet.functional.labels import check_marks as check_marks
-from capsnet.functional.mixture import Infer as Infer
-from capsnet.functional.mixture import Votes as Votes
-from capsnet.functional.mixture import VoteTensor as VoteTensor
-from capsnet.functional.mixture import infer_mixture as infer_mixture
-from capsnet.functional.mixture import vote_tensor as vote_tensor
 from capsnet.functional.precision import widen as widen
 from capsnet.functional.squash import exponential_squash as exponential_squash
 from capsnet.functional.squash import squash as squash
 from capsnet.functional.votes import dense_votes as dense_votes
 from capsnet.functional.windows import Windows as Windows
 from capsnet.functional.windows import gather_windows as gather_windows
+from capsnet.functional.windows import parent_softmax as parent_softmax
 from capsnet.functional.windows import window_children as window_children
 
 __all__ = [
     "check_labels",
     "check_marks",
-    "Infer",
-    "VoteTensor",
-    "Votes",
     "Windows",
     "conv2d",
     "dense_votes",
     "exponential_squash",
     "gather_windows",
-    "infer_mixture",
+    "parent_softmax",
     "squash",
-    "vote_tensor",
     "widen",
     "window_children",
 ]

@@ -35,6 +35,16 @@ class Windows(NamedTuple):
         return logits - (sums.gather(1, child).log() + peak).reshape(logits.shape[:2])[..., None]
 
 
+def parent_softmax(logits: Float[Tensor, "b i j"], windows: Windows | None = None) -> Float[Tensor, "b i j"]:
+    """Distribute each child over the parents that receive from it.
+
+    Args:
+        logits: how well each parent explains each child.
+        windows: of a convolutional layer, whose parents compete across windows; None: within each one.
+    """
+    return (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
+
+
 def window_children(
     grid: tuple[int, int], num_types: int, kernel_size: tuple[int, int], stride: int
 ) -> Int[Tensor, "p i"]:

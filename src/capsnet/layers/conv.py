@@ -148,8 +148,7 @@ class ConvCapsules(nn.Module):
         """Find the parents of `children`."""
         with torch.autocast(self.weight.device.type, enabled=False):
             inside = self.gather(children)
-            windows = self.windows() if self.routing.uses_windows else None
-            found = self.routing.route_children(inside, self.matrices(), offsets=self.offsets, windows=windows)
+            found = self.routing.route_children(inside, self.matrices(), offsets=self.offsets, windows=self.windows())
             samples = len(children.poses)
             return RoutingOutput(
                 found.poses.reshape(samples, -1, self.parent_dim),

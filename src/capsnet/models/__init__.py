@@ -11,6 +11,10 @@ from capsnet.models.factory import list_models as list_models
 from capsnet.models.matrix_capsnet import MatrixCapsNet as MatrixCapsNet
 from capsnet.models.model import CapsuleModel as CapsuleModel
 from capsnet.models.self_routing_capsnet import SelfRoutingCapsNet as SelfRoutingCapsNet
+from capsnet.registry import import_modules
+
+import_modules(__name__, leave=("ensemble",))
+
 
 __all__ = [
     "AttentionCapsNet",

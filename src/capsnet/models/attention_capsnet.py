@@ -176,7 +176,7 @@ def update_parents(
     inside = layer.gather(children)
     votes = layer.votes(inside)
     before = parents.poses.reshape(len(votes), -1, layer.parent_dim)
-    out: RoutingOutput = layer.routing(votes, parents=before)
+    out = layer.routing.update(votes, before)
     if isinstance(layer, DenseCapsules):
         return out
     return RoutingOutput(

@@ -23,7 +23,7 @@ class Preset:
     summary: str
 
 
-MODELS: Registry[Preset] = Registry("model")
+MODELS: Registry[Preset] = Registry("model", "capsnet.models")
 
 
 def create_model(name: str, **overrides: object) -> nn.Module:

@@ -35,7 +35,7 @@ UNCHECKED = "a number that was not checked against the source, and is not repeat
 OWN = "this package's choice"
 """The origin of a setting that no source states."""
 
-RECIPES: Registry[Recipe] = Registry("recipe")
+RECIPES: Registry[Recipe] = Registry("recipe", "capsnet.recipes")
 
 
 def add_recipe(name: str, recipe: Recipe) -> None:

@@ -1,5 +1,6 @@
 """Routing algorithms, one file each: votes of the children in, parents out."""
 
+from capsnet.registry import import_modules
 from capsnet.routing.base import ROUTINGS as ROUTINGS
 from capsnet.routing.base import Routing as Routing
 from capsnet.routing.base import check_options as check_options
@@ -23,6 +24,9 @@ from capsnet.routing.uniform import UniformRouting as UniformRouting
 from capsnet.routing.uniform import uniform_routing as uniform_routing
 from capsnet.routing.variational_bayes import VariationalBayesRouting as VariationalBayesRouting
 from capsnet.routing.variational_bayes import variational_bayes_routing as variational_bayes_routing
+
+import_modules(__name__)
+
 
 __all__ = [
     "DynamicRouting",

@@ -3,20 +3,17 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from capsnet.bounds import Bound, check_numbers, whole
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes
 from capsnet.registry import Registry, did_you_mean
-
-R = TypeVar("R")
 
 
 class Routing(nn.Module, ABC):
@@ -30,21 +27,11 @@ class Routing(nn.Module, ABC):
     Attributes:
         coupling_axis: the axis over which the coupling sums to one, `"j"` (parents), or None where it is no
             distribution.
-        orders_children: True where the result depends on the order of children.
-        mixes_samples: True where training normalises over the batch, so that a sample's result depends on the others;
-            in eval mode it never does.
         activates: False where the algorithm gives parents no activation: all are 1, and a model reads the poses.
-        uses_poses: True where `forward` also takes the children's `poses`, and the constructor their `child_dim`.
-        uses_windows: True where `forward` also takes the `windows` of a convolutional layer: their parents compete
-            for a child.
     """
 
     coupling_axis: ClassVar[str | None] = "j"
-    orders_children: ClassVar[bool] = False
-    mixes_samples: bool = False
     activates: ClassVar[bool] = True
-    uses_poses: ClassVar[bool] = False
-    uses_windows: ClassVar[bool] = False
 
     def __init__(self, num_children: int, num_parents: int, *, parent_dim: int) -> None:
         super().__init__()
@@ -52,9 +39,21 @@ class Routing(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Turn the children's votes and activations into parents."""
+        """Turn the children's votes into parents; each routing uses what its paper uses of the children.
+
+        Args:
+            votes: what each child thinks each parent looks like.
+            activations: of the children; None: all are 1.
+            poses: of the children.
+            windows: of a convolutional layer, whose parents may compete for a child; None: there is one window.
+        """
 
     def initial_gain(self) -> float:
         """Factor on a layer's first transformations, which otherwise make a parent's mean share as long as a child.
@@ -62,17 +61,6 @@ class Routing(nn.Module, ABC):
         For routings whose sum is another one, or that start too sharp with votes so long to learn.
         """
         return 1.0
-
-    def route_votes(
-        self, votes: Float[Tensor, "b i j d"], children: Capsules, windows: Windows | None = None
-    ) -> RoutingOutput:
-        """Do `forward`, with whatever else of the children this routing declares that it uses."""
-        more: dict[str, object] = {}
-        if self.uses_poses:
-            more["poses"] = children.poses
-        if self.uses_windows:
-            more["windows"] = windows
-        return self(votes, children.activations, **more)  # type: ignore[no-any-return]
 
     def route_children(
         self,
@@ -82,7 +70,7 @@ class Routing(nn.Module, ABC):
         offsets: Float[Tensor, "p i 1 rd"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Do `forward` on the votes of `children`; a fused implementation that never builds them may stand in.
+        """Make the votes of `children`, then call `forward`; a kernel that never stores the votes may take its place.
 
         Args:
             children: in a convolutional layer laid out window by window.
@@ -90,7 +78,9 @@ class Routing(nn.Module, ABC):
             offsets: added to the votes of each place (coordinate addition).
             windows: of a convolutional layer.
         """
-        return self.route_votes(dense_votes(children.poses, weight, offsets), children, windows)
+        votes = dense_votes(children.poses, weight, offsets)
+        output: RoutingOutput = self(votes, children.activations, poses=children.poses, windows=windows)
+        return output
 
 
 def find_fused(name: str, *arguments: object, **options: object) -> Callable[..., Any] | None:
@@ -102,7 +92,7 @@ def find_fused(name: str, *arguments: object, **options: object) -> Callable[...
     return fused(name, *arguments, **options)
 
 
-ROUTINGS: Registry[Callable[..., Routing]] = Registry("routing")
+ROUTINGS: Registry[Callable[..., Routing]] = Registry("routing", "capsnet.routings")
 
 
 def make_routing(
@@ -135,7 +125,7 @@ def make_routing(
         return routing
     build = ROUTINGS.get(routing)
     check_options(routing, options or {})
-    more = {"child_dim": child_dim} if getattr(build, "uses_poses", False) else {}
+    more = {"child_dim": child_dim} if "child_dim" in inspect.signature(build).parameters else {}
     return build(
         num_children, num_parents, parent_dim=parent_dim, device=device, dtype=dtype, **more, **(options or {})
     )
@@ -185,10 +175,3 @@ BOUNDS: Mapping[str, Bound] = {
     "beta_activate": Bound(-1e6, 1e6),
 }
 """Numbers among the options of the routings of this package."""
-
-
-def call(function: Callable[..., R], *arguments: object, recompute: bool) -> R:
-    """Call a function; with `recompute`, autograd keeps its arguments only, and calls it again in the backward pass."""
-    if not recompute:
-        return function(*arguments)
-    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

@@ -82,7 +82,7 @@ def _check(iterations: int, gradient: str) -> None:
         raise UserError(f"gradient must be 'full' or 'last', got {gradient!r}")
 
 
-@ROUTINGS.register("dynamic")
+@ROUTINGS.add("dynamic")
 class DynamicRouting(Routing):
     """Routing by agreement (Sabour et al. 2017): each child goes to the parents that agree with its vote.
 
@@ -122,7 +122,12 @@ class DynamicRouting(Routing):
             self.bias = nn.Parameter(torch.zeros(num_parents, parent_dim, device=device, dtype=dtype))
 
     def forward(
-        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used, their length is in their votes."""
         return dynamic_routing(votes, self.iterations, bias=self.bias, leaky=self.leaky, gradient=self.gradient)

@@ -1,8 +1,8 @@
 """EM routing. Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, Procedure 1."""
 
-from functools import partial
+from collections.abc import Iterable
 from math import inf, log, pi
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from jaxtyping import Float
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import Infer, Votes, Windows, vote_tensor, widen
-from capsnet.routing.base import ROUTINGS, call
-from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations
+from capsnet.functional import Windows, parent_softmax, widen
+from capsnet.routing.base import ROUTINGS
+from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations, finish, maybe_checkpoint
 
 Form = Literal["paper", "authors"]
 
@@ -34,6 +34,7 @@ def em_routing(
     mass: float = _MASS,
     windows: Windows | None = None,
     recompute: bool = False,
+    norms: Iterable[nn.Module] | None = None,
 ) -> RoutingOutput:
     r"""Explain the votes by one Gaussian for each parent, found by expectation and maximisation.
 
@@ -65,8 +66,9 @@ def em_routing(
             votes, each child goes to one parent at random from the second iteration on, and little is learned.
         mass: added to R_j; 1e-7 in the convolutional layers of the authors' code, 1e-5 in its class layer.
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
-        recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass:
-            the votes are then stored once, and not several times for each iteration.
+        recompute: activation checkpointing of each iteration: the votes are stored once, and not several times for
+            each iteration, which is computed again in the backward pass.
+        norms: normalise poses, and logits of the activations, at the end; the paper does not.
 
     Shapes:
         votes `b i j d`, activations `b i`, betas `j`; poses `b j d`, activations `b j`, coupling r `b i j`.
@@ -86,89 +88,55 @@ def em_routing(
     """
     check_iterations(iterations)
     _check(form, mass)
-    means, evidence, coupling = _infer(
-        vote_tensor(votes),
-        widen(activations),
-        widen(beta_use),
-        widen(beta_activate),
-        iterations=iterations,
-        inverse_temperature=inverse_temperature,
-        form=form,
-        variance=variance,
-        mass=mass,
-        windows=windows,
-        recompute=recompute,
-    )
-    return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
-
-
-def _infer(
-    votes: Votes,
-    children: Float[Tensor, "b i"],
-    use: Float[Tensor, " j"],
-    activate: Float[Tensor, " j"],
-    *,
-    iterations: int,
-    inverse_temperature: float,
-    form: Form,
-    variance: float | None,
-    mass: float,
-    windows: Windows | None,
-    recompute: bool,
-) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
-    """Poses, logits of the activations, and coupling, none in less than float32."""
-    samples, parents = len(children), len(use)
-    least = _VARIANCE[form] if variance is None else variance
-    logits = children.new_zeros(samples, children.shape[1], parents)  # b i j
-    means = children.new_zeros(samples, parents, votes.pose_dim)  # b j d
-    for step in range(iterations):
-        temperature = inverse_temperature * (1 - 0.95 ** (step + 1))
-        last = step == iterations - 1
-        arguments = (votes, children, logits, means, use, activate, temperature, form, least, mass, windows, last)
-        means, active, coupling, logits = call(_iterate, *arguments, recompute=recompute)
-    return means, active, coupling
+    dtype, (samples, children, parents, dim) = votes.dtype, votes.shape
+    votes, activations = widen(votes), widen(activations)
+    beta_use, beta_activate = widen(beta_use), widen(beta_activate)
+    constants = (form, _VARIANCE[form] if variance is None else variance, mass)
+    logits = votes.new_zeros(samples, children, parents)
+    means = votes.new_zeros(samples, parents, dim)
+    for t in range(1, iterations + 1):
+        coupling = parent_softmax(logits, windows)  # b i j
+        temperature = inverse_temperature * (1 - 0.95**t)
+        last = t == iterations
+        arguments = (votes, activations, coupling, means, beta_use, beta_activate, temperature, *constants, last)
+        means, active, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
+    return finish(means, active, coupling, norms=norms, dtype=dtype)
 
 
 def _iterate(
-    votes: Votes,
-    children: Float[Tensor, "b i"],
-    logits: Float[Tensor, "b i j"],
+    votes: Float[Tensor, "b i j d"],
+    activations: Float[Tensor, "b i"],
+    coupling: Float[Tensor, "b i j"],
     means: Float[Tensor, "b j d"],
-    use: Float[Tensor, " j"],
-    activate: Float[Tensor, " j"],
+    beta_use: Float[Tensor, " j"],
+    beta_activate: Float[Tensor, " j"],
     temperature: float,
     form: Form,
-    least: float,
+    least_variance: float,
     least_mass: float,
-    windows: Windows | None,
     last: bool,
-) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
-    """One iteration: means, logits of the activations, coupling, and the logits of the next coupling."""
-    coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
-    mass = (coupling * children[..., None]).mT.contiguous()  # b j i
-    received = mass.sum(dim=2) + least_mass  # b j
-    share = mass / received[..., None]
-    means = torch.lerp(votes.over_children(share), means, _MOMENTUM[form])
-    squares = votes.squares(means)
-    variances = squares.over_children(share) + least  # b j d
-    active = temperature * _evidence(received, variances, use, activate, form)  # b j
-    if last:
-        return means, active, coupling, logits
-    fit = squares.over_entries(variances.reciprocal())  # b j i
-    density = (2 * pi * variances).log().sum(dim=2)[..., None] + fit
-    return means, active, coupling, (nn.functional.logsigmoid(active)[..., None] - density / 2).mT
-
-
-def _evidence(
-    received: Float[Tensor, "b j"],
-    variances: Float[Tensor, "b j d"],
-    use: Float[Tensor, " j"],
-    activate: Float[Tensor, " j"],
-    form: Form,
-) -> Float[Tensor, "b j"]:
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
+    """M-step and E-step: means, logits of the activations, and logits of the next coupling."""
+    # M-step
+    mass = coupling * activations[..., None]  # R_ij
+    received = mass.sum(dim=1) + least_mass  # R_j
+    share = mass / received[:, None]
+    means = torch.lerp(torch.einsum("bij,bijd->bjd", share, votes), means, _MOMENTUM[form])
+    squares = (votes - means[:, None]).square()
+    variances = torch.einsum("bij,bijd->bjd", share, squares) + least_variance
     if form == "paper":
-        return activate - received * (use[:, None] + variances.log() / 2).sum(dim=2)
-    return -received * (use[:, None] * (1 + log(2 * pi)) + variances.log()).sum(dim=2) - 5000 * activate
+        cost = (beta_use[:, None] + variances.log() / 2) * received[..., None]
+        active = temperature * (beta_activate - cost.sum(dim=2))
+    else:
+        cost = (beta_use[:, None] * (1 + log(2 * pi)) + variances.log()) * received[..., None]
+        active = temperature * (-5000 * beta_activate - cost.sum(dim=2))
+    # nobody would read a coupling after the last M-step
+    if last:
+        return means, active, coupling
+    # E-step
+    distance = (squares / variances[:, None]).sum(dim=3)
+    density = -((2 * pi * variances).log().sum(dim=2)[:, None] + distance) / 2  # log p_ij
+    return means, active, nn.functional.logsigmoid(active)[:, None] + density
 
 
 def _check(form: str, mass: float) -> None:
@@ -178,7 +146,15 @@ def _check(form: str, mass: float) -> None:
         raise UserError(f"mass must be above 0 and finite, got {mass}")
 
 
-@ROUTINGS.register("em")
+class _Options(TypedDict):
+    iterations: int
+    inverse_temperature: float
+    form: Form
+    variance: float | None
+    mass: float
+
+
+@ROUTINGS.add("em")
 class EMRouting(GaussianRouting):
     """EM routing (Hinton et al. 2018): each parent is a Gaussian over the votes of the children that it explains.
 
@@ -205,6 +181,8 @@ class EMRouting(GaussianRouting):
     Raises:
         UserError: fewer than one iteration, or an unknown option.
     """
+
+    kernel = "em"
 
     def __init__(
         self,
@@ -241,17 +219,33 @@ class EMRouting(GaussianRouting):
         _check(form, mass)
         self.inverse_temperature, self.form, self.variance, self.mass = inverse_temperature, form, variance, mass
 
-    def infer(self, windows: Windows | None) -> Infer:
-        """`em_routing` without its last sigmoid."""
-        return partial(
-            _infer,
-            iterations=self.iterations,
-            inverse_temperature=self.inverse_temperature,
-            form=self.form,
-            variance=self.variance,
-            mass=self.mass,
-            windows=windows,
+    def options(self) -> _Options:
+        return {
+            "iterations": self.iterations,
+            "inverse_temperature": self.inverse_temperature,
+            "form": self.form,
+            "variance": self.variance,
+            "mass": self.mass,
+        }
+
+    def forward(
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
+        """Route votes; without activations every child counts the same."""
+        return em_routing(
+            votes,
+            votes.new_ones(votes.shape[:2]) if activations is None else activations,
+            self.beta_use,
+            self.beta_activate,
+            **self.options(),
+            windows=self.competing(windows),
             recompute=self.recompute,
+            norms=self.norms,
         )
 
     def extra_repr(self) -> str:

@@ -1,17 +1,20 @@
 """What EM routing and variational Bayes routing share: parents are Gaussians over votes, found in a few iterations."""
 
 from abc import abstractmethod
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import Infer, Windows, infer_mixture, vote_tensor, widen
+from capsnet.functional import Windows, widen
 from capsnet.routing.base import Routing, find_fused
 
+R = TypeVar("R")
 Competition = Literal["layer", "window"]
 
 
@@ -34,7 +37,8 @@ class GaussianRouting(Routing):
         UserError: fewer than one iteration, or an unknown option.
     """
 
-    uses_windows = True
+    kernel: ClassVar[str]
+    """Name of the algorithm in `capsnet.kernels.infer_mixture`."""
 
     def __init__(
         self,
@@ -56,27 +60,13 @@ class GaussianRouting(Routing):
         if competition not in ("layer", "window"):
             raise UserError(f"competition must be 'layer' or 'window', got {competition!r}")
         self.iterations, self.competition, self.recompute = iterations, competition, recompute
-        self.mixes_samples = batch_norm
         self.beta_use = nn.Parameter(torch.full((num_parents,), beta_use, device=device, dtype=dtype))
         self.beta_activate = nn.Parameter(torch.full((num_parents,), beta_activate, device=device, dtype=dtype))
         self.norms = nn.ModuleList(BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
 
     @abstractmethod
-    def infer(self, windows: Windows | None) -> Infer:
-        """A function of votes, activations, β_u and β_a to poses, logits of the activations, and coupling."""
-
-    def forward(
-        self,
-        votes: Float[Tensor, "b i j d"],
-        activations: Float[Tensor, "b i"] | None = None,
-        *,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route votes; without activations every child counts the same."""
-        children = votes.new_ones(votes.shape[:2]) if activations is None else activations
-        infer = self.infer(self._competing(windows))
-        found = infer(vote_tensor(votes), widen(children), widen(self.beta_use), widen(self.beta_activate))
-        return self._finish(found, votes.dtype)
+    def options(self) -> Mapping[str, object]:
+        """Options of the algorithm that have numbers of their own, as the kernel takes them."""
 
     def route_children(
         self,
@@ -86,21 +76,19 @@ class GaussianRouting(Routing):
         offsets: Float[Tensor, "p i 1 rd"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Route children straight from their poses, without storing the votes where the fused kernel takes the call."""
+        """Route children straight from their poses, without storing the votes where the kernel takes the call."""
+        betas = (widen(self.beta_use), widen(self.beta_activate))
+        arguments = (self.kernel, children, weight, betas, self.options())
         places = len(windows.children) if windows is not None else 1 if offsets is None else len(offsets)
-        shared = [widen(self.beta_use), widen(self.beta_activate)]
-        arguments = (self.infer(self._competing(windows)), children, weight, shared)
-        fused = find_fused("infer_mixture", *arguments, offsets=offsets, places=places)
-        return self._finish((fused or infer_mixture)(*arguments, offsets=offsets, places=places), weight.dtype)
+        layout = {"offsets": offsets, "places": places, "windows": self.competing(windows)}
+        fused = find_fused("infer_mixture", *arguments, **layout)
+        if fused is None:
+            return super().route_children(children, weight, offsets=offsets, windows=windows)
+        return finish(*fused(*arguments, **layout), norms=self.norms, dtype=weight.dtype)
 
-    def _competing(self, windows: Windows | None) -> Windows | None:
+    def competing(self, windows: Windows | None) -> Windows | None:
+        """The windows whose parents compete with one another, if they do."""
         return windows if self.competition == "layer" else None
-
-    def _finish(self, found: tuple[Tensor, ...], dtype: torch.dtype) -> RoutingOutput:
-        poses, evidence, coupling = found
-        if self.norms is not None:
-            poses, evidence = self.norms[0](poses), self.norms[1](evidence)
-        return RoutingOutput(*(x.to(dtype) for x in (poses, evidence.sigmoid(), coupling)))
 
     def extra_repr(self) -> str:
         return f"iterations={self.iterations}, batch_norm={self.norms is not None}, competition={self.competition!r}"
@@ -110,6 +98,27 @@ def check_iterations(iterations: int) -> None:
     """Refuse fewer than one iteration."""
     if iterations < 1:
         raise UserError(f"iterations must be at least 1, got {iterations}")
+
+
+def finish(
+    poses: Float[Tensor, "b j d"],
+    logits: Float[Tensor, "b j"],
+    coupling: Float[Tensor, "b i j"],
+    *,
+    norms: Iterable[nn.Module] | None,
+    dtype: torch.dtype,
+) -> RoutingOutput:
+    """Normalise poses and logits of the activations, if `norms` are given, and activate; all in the type `dtype`."""
+    if norms is not None:
+        poses, logits = (norm(x) for norm, x in zip(norms, (poses, logits), strict=True))
+    return RoutingOutput(*(x.to(dtype) for x in (poses, logits.sigmoid(), coupling)))
+
+
+def maybe_checkpoint(function: Callable[..., R], *arguments: object, recompute: bool) -> R:
+    """Run `function`, with activation checkpointing if `recompute`."""
+    if not recompute:
+        return function(*arguments)
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
 
 
 class BatchNorm(nn.Module):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
+from capsnet.functional import Windows
 from capsnet.routing.base import ROUTINGS, Routing
 
 
@@ -65,7 +66,7 @@ def _check(iterations: int) -> None:
         raise UserError(f"iterations must be at least 1, got {iterations}")
 
 
-@ROUTINGS.register("inverted_dot_product")
+@ROUTINGS.add("inverted_dot_product")
 class InvertedDotProductRouting(Routing):
     """Inverted dot-product attention (Tsai et al. 2020): parents compete for votes; normalised poses, no activations.
 
@@ -104,19 +105,20 @@ class InvertedDotProductRouting(Routing):
         votes: Float[Tensor, "b i j d"],
         activations: Float[Tensor, "b i"] | None = None,
         *,
-        parents: Float[Tensor, "b j d"] | None = None,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Route votes; the children's activations are not used.
+        """Route votes; the children's activations are not used."""
+        return inverted_dot_product_routing(votes, self.iterations, gain=self.norm.weight, bias=self.norm.bias)
+
+    def update(self, votes: Float[Tensor, "b i j d"], parents: Float[Tensor, "b j d"]) -> RoutingOutput:
+        """Do one iteration of the concurrent schedule.
 
         Args:
             votes: what each child thinks each parent looks like.
-            activations: not used.
-            parents: do one step from these poses, in place of all iterations.
+            parents: poses of the iteration before.
         """
-        iterations = self.iterations if parents is None else 1
-        return inverted_dot_product_routing(
-            votes, iterations, parents=parents, gain=self.norm.weight, bias=self.norm.bias
-        )
+        return inverted_dot_product_routing(votes, 1, parents=parents, gain=self.norm.weight, bias=self.norm.bias)
 
     def extra_repr(self) -> str:
         return f"iterations={self.iterations}"

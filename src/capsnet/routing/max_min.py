@@ -9,7 +9,7 @@ from torch import Tensor
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import squash
+from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing
 
 _EPS = 1e-12
@@ -62,7 +62,7 @@ def _check(iterations: int) -> None:
         raise UserError(f"iterations must be at least 1, got {iterations}")
 
 
-@ROUTINGS.register("max_min")
+@ROUTINGS.add("max_min")
 class MaxMinRouting(Routing):
     """Dynamic routing whose coupling is scaled from 0 to 1 for each child (Zhao et al. 2019).
 
@@ -99,7 +99,12 @@ class MaxMinRouting(Routing):
         return 1 / self.num_parents
 
     def forward(
-        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used, their length is in their votes."""
         return max_min_routing(votes, self.iterations)

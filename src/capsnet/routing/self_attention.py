@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
-from capsnet.functional import exponential_squash
+from capsnet.functional import Windows, exponential_squash
 from capsnet.routing.base import ROUTINGS, Routing
 
 
@@ -44,7 +44,7 @@ def self_attention_routing(votes: Float[Tensor, "b i j d"], prior: Float[Tensor,
     return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
 
 
-@ROUTINGS.register("self_attention")
+@ROUTINGS.add("self_attention")
 class SelfAttentionRouting(Routing):
     """Self-attention routing (Mazzia et al. 2021): one step, each vote weighed by its agreement with all others.
 
@@ -78,7 +78,12 @@ class SelfAttentionRouting(Routing):
         return 1 / sqrt(self.num_parents)
 
     def forward(
-        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used, their length is in their votes."""
         return self_attention_routing(votes, self.prior)

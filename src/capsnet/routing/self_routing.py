@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
-from capsnet.functional import widen
+from capsnet.functional import Windows, widen
 from capsnet.routing.base import ROUTINGS, Routing
 
 _EPS = 1e-12
@@ -48,7 +48,7 @@ def self_routing(
     return RoutingOutput(*(x.to(votes.dtype) for x in (poses, share, coupling)))
 
 
-@ROUTINGS.register("self_routing")
+@ROUTINGS.add("self_routing")
 class SelfRouting(Routing):
     """Self-routing (Hahn et al. 2019): each child chooses its parents from its own pose, without agreement.
 
@@ -60,8 +60,6 @@ class SelfRouting(Routing):
         child_dim: dimension of a child's pose.
         parent_dim: dimension of a parent's pose.
     """
-
-    uses_poses = True
 
     def __init__(
         self,
@@ -89,6 +87,7 @@ class SelfRouting(Routing):
         activations: Float[Tensor, "b i"] | None = None,
         *,
         poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route votes by the children's poses; without activations every child counts the same.
 
@@ -96,6 +95,7 @@ class SelfRouting(Routing):
             votes: what each child thinks each parent looks like.
             activations: of the children.
             poses: of the children; without them only the biases decide.
+            windows: not used: each window is routed alone.
         """
         if activations is None:
             activations = votes.new_ones(votes.shape[:2])

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.capsules import RoutingOutput
-from capsnet.functional import squash
+from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing
 
 
@@ -32,7 +32,7 @@ def uniform_routing(votes: Float[Tensor, "b i j d"]) -> RoutingOutput:
     return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
 
 
-@ROUTINGS.register("uniform")
+@ROUTINGS.add("uniform")
 class UniformRouting(Routing):
     """No routing (the control): every parent gets the same share of every child.
 
@@ -56,7 +56,12 @@ class UniformRouting(Routing):
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
 
     def forward(
-        self, votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"] | None = None
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
     ) -> RoutingOutput:
         """Add up votes; the children's activations are not used, their length is in their votes."""
         return uniform_routing(votes)

@@ -3,19 +3,19 @@
 Ribeiro, Leontidis, Kollias, "Capsule Routing via Variational Bayes", AAAI 2020, section 3 and Algorithm 1.
 """
 
-from functools import partial
+from collections.abc import Iterable
 from math import e, log, pi
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import Infer, Votes, Windows, vote_tensor, widen
-from capsnet.routing.base import ROUTINGS, call
-from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations
+from capsnet.functional import Windows, parent_softmax, widen
+from capsnet.routing.base import ROUTINGS
+from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations, finish, maybe_checkpoint
 
 Start = Literal["parents", "types"]
 
@@ -34,6 +34,7 @@ def variational_bayes_routing(
     start: Start = "parents",
     windows: Windows | None = None,
     recompute: bool = False,
+    norms: Iterable[nn.Module] | None = None,
 ) -> RoutingOutput:
     r"""Explain the votes by a mixture of one Gaussian for each parent, with priors over all of its parameters.
 
@@ -62,7 +63,8 @@ def variational_bayes_routing(
         start: the first $r_{ij}$: even over all `"parents"` that receive from child i, or the authors' 1 / J for J
             `"types"`, which does not sum to one where several windows hold a child.
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
-        recompute: store of an iteration only what the next one needs, and compute the rest again in the backward pass.
+        recompute: activation checkpointing of each iteration.
+        norms: normalise poses, and logits of the activations, at the end, over the batch as in the paper.
 
     Shapes:
         votes `b i j d`, activations `b i`, betas `j`; poses m `b j d`, activations `b j`, coupling r `b i j`.
@@ -80,66 +82,43 @@ def variational_bayes_routing(
     """
     check_iterations(iterations)
     _check(start)
-    means, evidence, coupling = _infer(
-        vote_tensor(votes),
-        widen(activations),
-        widen(beta_use),
-        widen(beta_activate),
-        iterations=iterations,
-        start=start,
-        windows=windows,
-        recompute=recompute,
-    )
-    return RoutingOutput(*(x.to(votes.dtype) for x in (means, evidence.sigmoid(), coupling)))
-
-
-def _infer(
-    votes: Votes,
-    children: Float[Tensor, "b i"],
-    use: Float[Tensor, " j"],
-    activate: Float[Tensor, " j"],
-    *,
-    iterations: int,
-    start: Start,
-    windows: Windows | None,
-    recompute: bool,
-) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
-    """Poses, logits of the activations, and coupling, none in less than float32."""
-    logits = children.new_zeros(*children.shape, len(use))  # b i j
+    dtype, votes, activations = votes.dtype, widen(votes), widen(activations)
+    logits = votes.new_zeros(votes.shape[:3])
     for step in range(iterations):
         competing = None if step == 0 and start == "types" else windows
-        means, negative_entropy, coupling, logits = call(
-            _iterate, votes, children, logits, competing, step == iterations - 1, recompute=recompute
-        )
-    return means, activate + negative_entropy - use, coupling
+        coupling = parent_softmax(logits, competing)  # b i j
+        arguments = (votes, activations, coupling, step == iterations - 1)
+        means, entropy, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
+    active = widen(beta_activate) - entropy - widen(beta_use)
+    return finish(means, active, coupling, norms=norms, dtype=dtype)
 
 
 def _iterate(
-    votes: Votes,
-    children: Float[Tensor, "b i"],
-    logits: Float[Tensor, "b i j"],
-    windows: Windows | None,
+    votes: Float[Tensor, "b i j d"],
+    activations: Float[Tensor, "b i"],
+    coupling: Float[Tensor, "b i j"],
     last: bool,
-) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"], Float[Tensor, "b i j"]]:
-    """One iteration: means, weighed negative entropy, coupling, and the logits of the next coupling."""
-    dim = votes.pose_dim
-    coupling = (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
-    mass = (coupling * children[..., None]).mT.contiguous()  # b j i
-    received = mass.sum(dim=2)  # b j
+) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
+    """M-step and E-step: means, entropies weighed by the mixing coefficients, and logits of the next coupling."""
+    dim = votes.shape[3]
+    # M-step
+    mass = coupling * activations[..., None]  # R_ij
+    received = mass.sum(dim=1)  # R_j
     alpha, kappa, nu = _ALPHA + received, _KAPPA + received, dim + 1 + received
-    means = votes.over_children(mass) / kappa[..., None]  # b j d
-    # measured from m, the spread serves the E-step too
-    squares = votes.squares(means)
-    inverse_psi = 1 / _PSI + squares.over_children(mass) + _KAPPA * means.square()  # b j d
-    log_pi = alpha.digamma() - alpha.sum(dim=1, keepdim=True).digamma()  # b j
+    means = torch.einsum("bij,bijd->bjd", mass, votes) / kappa[..., None]  # m_j
+    squares = (votes - means[:, None]).square()
+    inverse_psi = 1 / _PSI + torch.einsum("bij,bijd->bjd", mass, squares) + _KAPPA * means.square()
+    log_pi = alpha.digamma() - alpha.sum(dim=1, keepdim=True).digamma()  # E[ln pi_j]
     freedom = (nu[..., None] - torch.arange(dim, device=nu.device, dtype=nu.dtype)) / 2
-    log_precision = (freedom.digamma() - inverse_psi.log()).sum(dim=2) + dim * log(2)  # b j
-    evidence = -log_pi.exp() * (dim * log(2 * pi * e) - log_precision) / 2
+    log_precision = (freedom.digamma() - inverse_psi.log()).sum(dim=2) + dim * log(2)  # E[ln |Lambda_j|]
+    entropy = log_pi.exp() * (dim * log(2 * pi * e) - log_precision) / 2
+    # nobody would read a coupling after the last M-step
     if last:
-        return means, evidence, coupling, logits
-    fit = squares.over_entries(inverse_psi.reciprocal())  # b j i
+        return means, entropy, coupling
+    # E-step
+    distance = (squares / inverse_psi[:, None]).sum(dim=3)
     constant = log_pi + (log_precision - dim * log(2 * pi) - dim / kappa) / 2
-    return means, evidence, coupling, (constant[..., None] - nu[..., None] * fit / 2).mT
+    return means, entropy, constant[:, None] - nu[:, None] * distance / 2
 
 
 def _check(start: str) -> None:
@@ -147,7 +126,12 @@ def _check(start: str) -> None:
         raise UserError(f"start must be 'parents' or 'types', got {start!r}")
 
 
-@ROUTINGS.register("variational_bayes")
+class _Options(TypedDict):
+    iterations: int
+    start: Start
+
+
+@ROUTINGS.add("variational_bayes")
 class VariationalBayesRouting(GaussianRouting):
     """Variational Bayes routing (Ribeiro et al. 2020): EM routing with priors, which keep Gaussians from collapsing.
 
@@ -170,7 +154,7 @@ class VariationalBayesRouting(GaussianRouting):
         UserError: fewer than one iteration, or an unknown option.
     """
 
-    mixes_samples = True
+    kernel = "variational_bayes"
 
     def __init__(
         self,
@@ -200,9 +184,28 @@ class VariationalBayesRouting(GaussianRouting):
         _check(start)
         self.start = start
 
-    def infer(self, windows: Windows | None) -> Infer:
-        """`variational_bayes_routing` without its last sigmoid."""
-        return partial(_infer, iterations=self.iterations, start=self.start, windows=windows, recompute=self.recompute)
+    def options(self) -> _Options:
+        return {"iterations": self.iterations, "start": self.start}
+
+    def forward(
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
+        """Route votes; without activations every child counts the same."""
+        return variational_bayes_routing(
+            votes,
+            votes.new_ones(votes.shape[:2]) if activations is None else activations,
+            self.beta_use,
+            self.beta_activate,
+            **self.options(),
+            windows=self.competing(windows),
+            recompute=self.recompute,
+            norms=self.norms,
+        )
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, start={self.start!r}"

@@ -180,7 +180,7 @@ class Study:
         return row.label + self.budget(budget).labels.get(row.name, "")
 
 
-STUDIES: Registry[Study] = Registry("study")
+STUDIES: Registry[Study] = Registry("study", "capsnet.studies")
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,6 @@ def test_a_parameter_without_effect_has_a_zero_gradient():
 def test_it_says_what_it_cannot_take(width, dtype, words):
     layer = DenseCapsules(6, 3, child_dim=width, parent_dim=4, routing="em", dtype=dtype)
     children = Capsules(torch.randn(2, 6, width, dtype=dtype), torch.rand(2, 6, dtype=dtype))
-    infer = layer.routing.infer(None)
-    shared = [layer.routing.beta_use, layer.routing.beta_activate]
-    assert words in infer_mixture.refuses(infer, children, layer.matrices(), shared)
+    betas = (layer.routing.beta_use, layer.routing.beta_activate)
+    assert words in infer_mixture.refuses("em", children, layer.matrices(), betas, layer.routing.options())
     assert layer(children).poses.isfinite().all()

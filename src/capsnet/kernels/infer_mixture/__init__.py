@@ -1,9 +1,10 @@
-"""Gaussians fitted to votes that are never stored: same function as `capsnet.functional.infer_mixture`, on a CPU.
+"""EM routing and variational Bayes routing on votes that are never stored: `route_children` of both, on a CPU.
 
 The derivation of what is computed, and what it costs, is in README.md of this folder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,11 +13,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from capsnet.capsules import Capsules
-from capsnet.functional.mixture import Infer
+from capsnet.functional import Windows
+from capsnet.kernels.infer_mixture.em import infer_em
 from capsnet.kernels.infer_mixture.scratch import ScratchVotes
+from capsnet.kernels.infer_mixture.variational_bayes import infer_variational_bayes
 from capsnet.kernels.threads import in_parts
 
 __all__ = ["infer_mixture", "refuses"]
+
+Infer = Callable[..., tuple[Tensor, ...]]
+_ALGORITHMS: Mapping[str, Infer] = {"em": infer_em, "variational_bayes": infer_variational_bayes}
 
 # votes that are worked on at a time: four such tensors stay in the cache of a core, and one sample is the least
 _VOTES = 2**19
@@ -25,39 +31,55 @@ _WIDEST = 8
 
 
 def infer_mixture(
-    infer: Infer,
+    algorithm: str,
     children: Capsules,
     weight: Float[Tensor, "i c j d"],
-    shared: Sequence[Tensor],
+    betas: tuple[Float[Tensor, " j"], Float[Tensor, " j"]],
+    options: Mapping[str, object],
     *,
     offsets: Float[Tensor, "p i 1 rd"] | None = None,
     places: int = 1,
-) -> tuple[Tensor, ...]:
-    """Call `infer` on the votes of a few samples at a time, in the backward pass once more.
+    windows: Windows | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Route children by EM or variational Bayes, a few samples at a time: poses, logits of activations, coupling.
 
-    Its results have the plain function's gradients to poses, activations, `weight` and `shared`, once: there are no
+    Its results have the gradients of the plain function to poses, activations, `weight` and `betas`, once: there are no
     second derivatives.
 
-    Args: those of the plain function.
+    Args:
+        algorithm: `"em"` or `"variational_bayes"`.
+        children: poses and activations.
+        weight: transformation matrices.
+        betas: β_u and β_a of each parent.
+        options: other arguments of the plain function.
+        offsets: what is added to the votes of each place.
+        places: rows of children that belong to one sample.
+        windows: of a convolutional layer whose parents compete across places.
+
+    Shapes:
+        poses `b i (r c)`, activations `b i`, weight `i c j d`, offsets `p i 1 (r d)` for `p` places.
     """
-    arguments = (infer, places, children.poses, children.activations, weight, offsets, *shared)
+    infer = partial(_ALGORITHMS[algorithm], windows=windows, **options)
+    arguments = (infer, places, children.poses, children.activations, weight, offsets, *betas)
     return _Mixture.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def refuses(
-    infer: Infer,
+    algorithm: str,
     children: Capsules,
     weight: Float[Tensor, "i c j d"],
-    shared: Sequence[Tensor],
+    betas: tuple[Float[Tensor, " j"], Float[Tensor, " j"]],
+    options: Mapping[str, object],
     *,
     offsets: Float[Tensor, "p i 1 rd"] | None = None,
     places: int = 1,
+    windows: Windows | None = None,
 ) -> str | None:
     """Say why a call is not for this implementation, or None where it is.
 
     Args: those of `infer_mixture`.
     """
-    tensors = (children.poses, children.activations, weight, *shared)
+    tensors = (children.poses, children.activations, weight, *betas)
     if children.poses.device.type != "cpu":
         return "it works on a CPU only"
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:

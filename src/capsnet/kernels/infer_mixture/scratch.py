@@ -11,7 +11,7 @@ from capsnet.functional.votes import matrix_votes, matrix_votes_backward
 
 
 class ScratchVotes:
-    """Votes `b j d i` that stand in for `VoteTensor` for as long as the next ones are not filled in.
+    """Votes `b j d i` of a few samples, for as long as the next ones are not filled in.
 
     Args:
         weight: transformation matrices.
