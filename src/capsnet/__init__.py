@@ -1,7 +1,6 @@
 """Capsule networks in PyTorch: right against the papers, fast, and pleasant to use."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capsnet._version import __version__ as __version__
@@ -18,7 +17,6 @@ with quitting_on_interrupt():
     from capsnet.inference import Evaluation, evaluate
     from capsnet.models import create_model, list_models
     from capsnet.runs import Run, RunConfig, load
-    from capsnet.runs.show import VIEWS, View
     from capsnet.training import Callback, train
 
 _ROOMS = frozenset(
@@ -42,14 +40,6 @@ _ROOMS = frozenset(
 if TYPE_CHECKING:
     from capsnet.inference.predict import Prediction as Prediction
     from capsnet.inference.predict import predict as predict
-
-
-@VIEWS.register("figures")
-def _view(folder: Path) -> View:
-    """A run is shown by the figures, which are loaded when somebody first looks at one."""
-    from capsnet.figures.view import RunView
-
-    return RunView(folder)
 
 
 def __getattr__(name: str) -> object:
