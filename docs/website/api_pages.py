@@ -84,7 +84,7 @@ def _offered(name: str) -> list[str]:
         return _defined(path)
     modules = {
         alias.name
-        for node in ast.parse(path.read_text()).body
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and node.module == name
         for alias in node.names
     }

@@ -12,7 +12,6 @@ from typing import TypeVar, get_type_hints
 import tyro
 
 from capsnet.errors import UserError
-from capsnet.runs.config import Option
 
 T = TypeVar("T")
 
@@ -80,7 +79,7 @@ def _needed_switches(args: Sequence[str], start: Mapping[str, bool]) -> list[str
     return kept
 
 
-def key_and_value(flag: str, word: str) -> tuple[str, Option]:
+def key_and_value(flag: str, word: str) -> tuple[str, bool | int | float | str]:
     """Read KEY=VALUE, where the value is a number, true, false or a word.
 
     Raises:
