@@ -98,8 +98,9 @@ def key_and_value(flag: str, word: str) -> tuple[str, bool | int | float | str]:
 
 
 def _one_line(box: str) -> str:
-    """The message in a box of text: its first part, and the option that a later part suggests.
+    """The message in tyro's error box: its first part, and the option that a later part suggests.
 
+    tyro has no public interface to its errors: the hook in `tyro._errors` is private, and may change in any release.
     Parts are divided by rules; where the box is drawn without line characters, its title is a part before the first.
     """
     parts: list[list[str]] = [[]]
