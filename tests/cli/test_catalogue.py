@@ -31,6 +31,12 @@ def test_new_file_in_a_room_makes_list_read_the_registry(monkeypatch):
     assert list_entries("routings") == {"new": "registered a moment ago"}
 
 
+def test_offer_of_another_package_makes_list_read_the_registry(monkeypatch):
+    monkeypatch.setattr(catalogue.metadata, "entry_points", lambda group: [group])
+    monkeypatch.setitem(KINDS._values, "routings", lambda: {"other": "of another package"})
+    assert list_entries("routings") == {"other": "of another package"}
+
+
 def test_unknown_kind_is_refused_with_the_nearest():
     with pytest.raises(UserError, match="unknown kind 'model'; did you mean 'models'"):
         list_entries("model")
