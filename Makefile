@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 SHORT := tests/functional tests/losses tests/layers tests/data tests/runs tests/cli/test_cli.py
 
-.PHONY: run test test-real-data test-short lint docs site bench bench-gpu clean
+.PHONY: run test test-real-data test-short lint docs catalogue site bench bench-gpu clean
 
 # RUN holds more flags of `capsnet train`
 run: $(VENV)/installed
@@ -55,6 +55,10 @@ $(VENV)/installed-test: $(VENV)/installed
 # write the numbers of docs/runs into the documents
 docs: $(VENV)/installed
 	$(BIN)/python docs/fill.py
+
+# write the names and summaries of `capsnet list` from the registries
+catalogue: $(VENV)/installed
+	$(BIN)/python -c 'from capsnet.cli.catalogue import write_catalogue; write_catalogue()'
 
 # the documentation site, in site/
 site: $(VENV)/installed-dev

@@ -1,6 +1,7 @@
 """The rooms of the package, and what stays out of `import capsnet`."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -101,16 +102,50 @@ def test_kernels_never_import_routing():
     assert not [path for path in (ROOT / "kernels").rglob("*.py") if "routing" in imports(path)]
 
 
-def test_import_loads_nothing_heavy():
-    script = "import sys, capsnet; print(*{name.split('.')[0] for name in sys.modules})"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"matplotlib", "tyro", "rich", "pooch", "sklearn", "scipy", "PIL", "tensorboard"} & set(loaded)
+def loaded_by(script):
+    """The modules that a new process holds after a script."""
+    script = f"import sys\n{script}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_import_capsnet_loads_no_other_module():
+    loaded = loaded_by("import capsnet")
+    assert {name for name in loaded if name.startswith("capsnet")} == {"capsnet", "capsnet._version"}
+    assert not {"torch", "numpy"} & loaded
+
+
+def test_loading_a_model_loads_nothing_heavy():
+    loaded = loaded_by("import capsnet; capsnet.load, capsnet.train, capsnet.evaluate, capsnet.Dataset, capsnet.layers")
+    assert not {"matplotlib", "tyro", "rich", "pooch", "sklearn", "scipy", "PIL", "tensorboard"} & loaded
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["list", "nosuch"], ["trian"]])
+def test_help_and_mistakes_are_printed_without_torch(words):
+    assert "torch" not in loaded_by(f"from capsnet.cli import main; main({words})")
+
+
+def test_top_offers_every_room():
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert rooms <= set(dir(capsnet))
+    assert all(getattr(capsnet, room).__name__ == f"capsnet.{room}" for room in rooms)
+
+
+@pytest.mark.parametrize("name", capsnet.__all__)
+def test_top_is_lazy_and_typed_alike(name):
+    value = getattr(capsnet, name)
+    # what type checkers read
+    imports = next(node for node in ast.parse((ROOT / "__init__.py").read_text()).body if isinstance(node, ast.If))
+    typed = {alias.asname: node.module for node in imports.body for alias in node.names}
+    assert value is getattr(importlib.import_module(typed[name]), name)
 
 
 @pytest.mark.parametrize(
     "use",
     [
         "kernels.use('plain').__enter__()",
+        "errors.UserError",
+        "routing.dynamic.dynamic_routing",
         "analysis.robustness",
         "bench",
         "data.load_data",

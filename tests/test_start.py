@@ -1,81 +1,48 @@
-import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from capsnet import start
-from capsnet.start import collecting_later
 
 
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    yield
-    gc.enable()
+def run(program: str) -> str:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
 
-def test_nothing_is_collected_meanwhile_nor_at_once_afterwards() -> None:
-    seen: list[str] = []
-
-    def note(phase: str, info: dict[str, int]) -> None:
-        seen.append(phase)
-
-    gc.callbacks.append(note)
-    try:
-        with collecting_later():
-            kept = [[number] for number in range(100_000)]
-        # fewer new objects than a collection waits for
-        after = [[number] for number in range(gc.get_threshold()[0] // 2)]
-    finally:
-        gc.callbacks.remove(note)
-    assert seen == []
-    assert len(kept) > len(after)
-
-
-@pytest.mark.parametrize("enabled", [True, False])
-def test_collecting_goes_on_as_it_was_even_after_a_fault(enabled: bool) -> None:
-    if not enabled:
-        gc.disable()
-    with pytest.raises(ModuleNotFoundError), collecting_later():
-        raise ModuleNotFoundError
-    assert gc.isenabled() == enabled
-
-
-def test_what_others_froze_stays_frozen() -> None:
-    gc.freeze()
-    try:
-        frozen = gc.get_freeze_count()
-        with collecting_later():
-            pass
-        assert gc.get_freeze_count() >= frozen > 0
-    finally:
-        gc.unfreeze()
-
-
-def test_nothing_is_left_frozen() -> None:
-    with collecting_later():
-        pass
-    assert gc.get_freeze_count() == 0
-
-
-@pytest.mark.parametrize(("first", "looked"), [("main(['--version'])", False), ("pass", True)])
-def test_command_ends_without_looking_for_garbage(first: str, looked: bool) -> None:
-    program = f"""
-import os
-from capsnet.cli import main
-class Garbage:
-    def __init__(self):
-        self.itself = self
-    def __del__(self, write=os.write):
-        write(1, b"found")
-{first}
-garbage = Garbage()
+def test_modules_of_a_command_are_never_collected() -> None:
+    program = """
+import gc
+from capsnet.start import keeping_modules
+phases = []
+gc.callbacks.append(lambda phase, info: phases.append(phase))
+with keeping_modules():
+    kept = [[number] for number in range(100_000)]
+print(phases, gc.isenabled(), gc.get_freeze_count() > 100_000)
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ("found" in ended.stdout) == looked
+    assert run(program) == "[] True True\n"
+
+
+def test_collector_is_on_again_after_a_fault() -> None:
+    program = """
+import gc
+from capsnet.start import keeping_modules
+try:
+    with keeping_modules():
+        raise ModuleNotFoundError
+except ModuleNotFoundError:
+    print(gc.isenabled())
+"""
+    assert run(program) == "True\n"
+
+
+@pytest.mark.parametrize(("call", "frozen"), [("main()", True), ("main(sys.argv[1:])", False)])
+def test_collector_is_set_up_for_the_command_only(call: str, frozen: bool) -> None:
+    program = f"import gc, sys; sys.argv = ['capsnet', 'list', 'models']; from capsnet.cli import main; {call}\n"
+    program += "print(gc.get_freeze_count() > 0)"
+    assert run(program).splitlines()[-1] == str(frozen)
 
 
 def let_go(first: str, **environment: str) -> tuple[bool, float]:

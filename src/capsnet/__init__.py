@@ -1,69 +1,114 @@
-"""Capsule networks in PyTorch: right against the papers, fast, and pleasant to use."""
+"""Capsule networks in PyTorch: right against the papers, fast, and pleasant to use.
+
+`import capsnet` loads no other module: each name below, and each room, is imported when it is first used (PEP 562).
+"""
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capsnet._version import __version__ as __version__
-from capsnet.start import collecting_later, quitting_on_interrupt
 
-with quitting_on_interrupt():
-    with collecting_later():
-        import torch  # noqa: F401
+if TYPE_CHECKING:
+    from capsnet import analysis as analysis
+    from capsnet import bench as bench
+    from capsnet import capsules as capsules
+    from capsnet import cli as cli
+    from capsnet import data as data
+    from capsnet import demo as demo
+    from capsnet import doctor as doctor
+    from capsnet import errors as errors
+    from capsnet import figures as figures
+    from capsnet import functional as functional
+    from capsnet import inference as inference
+    from capsnet import kernels as kernels
+    from capsnet import layers as layers
+    from capsnet import losses as losses
+    from capsnet import models as models
+    from capsnet import recipes as recipes
+    from capsnet import registry as registry
+    from capsnet import routing as routing
+    from capsnet import runs as runs
+    from capsnet import studies as studies
+    from capsnet import training as training
+    from capsnet.capsules import CapsNetOutput as CapsNetOutput
+    from capsnet.capsules import Capsules as Capsules
+    from capsnet.capsules import RoutingOutput as RoutingOutput
+    from capsnet.data import Dataset as Dataset
+    from capsnet.errors import UserError as UserError
+    from capsnet.inference import Evaluation as Evaluation
+    from capsnet.inference import evaluate as evaluate
+    from capsnet.inference.predict import Prediction as Prediction
+    from capsnet.inference.predict import predict as predict
+    from capsnet.models import create_model as create_model
+    from capsnet.models import list_models as list_models
+    from capsnet.runs import Run as Run
+    from capsnet.runs import RunConfig as RunConfig
+    from capsnet.runs import load as load
+    from capsnet.training import Callback as Callback
+    from capsnet.training import train as train
 
-    from capsnet import functional, layers, losses, routing
-    from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
-    from capsnet.data import Dataset
-    from capsnet.errors import UserError
-    from capsnet.inference import Evaluation, evaluate
-    from capsnet.models import create_model, list_models
-    from capsnet.runs import Run, RunConfig, load
-    from capsnet.runs.show import VIEWS, View
-    from capsnet.training import Callback, train
+_MODULES = {
+    "CapsNetOutput": "capsules",
+    "Capsules": "capsules",
+    "RoutingOutput": "capsules",
+    "Dataset": "data",
+    "UserError": "errors",
+    "Evaluation": "inference",
+    "evaluate": "inference",
+    "Prediction": "inference.predict",
+    "predict": "inference.predict",
+    "create_model": "models",
+    "list_models": "models",
+    "Run": "runs",
+    "RunConfig": "runs",
+    "load": "runs",
+    "Callback": "training",
+    "train": "training",
+}
+"""The module of each name; `TYPE_CHECKING` above tells type checkers the same."""
 
 _ROOMS = frozenset(
     [
         "analysis",
         "bench",
+        "capsules",
+        "cli",
         "data",
         "demo",
         "doctor",
+        "errors",
         "figures",
+        "functional",
         "inference",
         "kernels",
+        "layers",
+        "losses",
         "models",
         "recipes",
+        "registry",
+        "routing",
         "runs",
         "studies",
         "training",
     ]
 )
 
-if TYPE_CHECKING:
-    from capsnet.inference.predict import Prediction as Prediction
-    from capsnet.inference.predict import predict as predict
+# a type checker would take any name for one that `__getattr__` knows
+if not TYPE_CHECKING:
 
-
-@VIEWS.add("figures")
-def _view(folder: Path) -> View:
-    """A run is shown by the figures, which are loaded when somebody first looks at one."""
-    from capsnet.figures.view import RunView
-
-    return RunView(folder)
-
-
-def __getattr__(name: str) -> object:
-    """Import a room of the package when it is first used (PEP 562), as in `capsnet.kernels.use("plain")`."""
-    # prediction reads image files: Pillow and scipy are loaded when it is first used
-    if name in ("Prediction", "predict"):
-        return getattr(import_module("capsnet.inference.predict"), name)
-    if name not in _ROOMS:
-        raise AttributeError(f"module 'capsnet' has no attribute {name!r}")
-    return import_module(f"capsnet.{name}")
+    def __getattr__(name: str) -> object:
+        """Import a room, or the module of a name, on first use."""
+        if name in _ROOMS:
+            return import_module(f"capsnet.{name}")
+        if name not in _MODULES:
+            raise AttributeError(f"module 'capsnet' has no attribute {name!r}")
+        value = getattr(import_module(f"capsnet.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+    return sorted({*globals(), *_ROOMS, *_MODULES})
 
 
 __all__ = [

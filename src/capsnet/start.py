@@ -1,11 +1,9 @@
-"""How a process starts and ends quickly, and what it does with memory in between."""
+"""How the process of a command is set up: interrupts, the garbage collector, and the memory allocator."""
 
-import atexit
 import ctypes
 import gc
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,33 +17,29 @@ _OPTIONS = {-3: 8 << 20, -1: 400 << 20, -8: 1}
 
 
 @contextmanager
-def collecting_later() -> Iterator[None]:
-    """Import modules without looking for garbage in between.
+def keeping_modules() -> Iterator[None]:
+    """Import the modules of a command without garbage collection, and exempt them from all later collections.
 
-    They make a million objects that stay; looking through them takes a sixth of the time of `import torch`.
+    `import torch` creates a million objects that live until the process ends. Without this, collections traverse them
+    several times, the last time at exit: a quarter of the processor time of a short command (dev/LOG.md).
     """
-    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if not gc.get_freeze_count():
-            # counts them as old, so that the next short collection does not go through them after all
-            gc.freeze()
-            gc.unfreeze()
-        if enabled:
-            gc.enable()
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
 def quitting_on_interrupt() -> Iterator[None]:
-    """While the command imports its modules, let Ctrl-C end the process at once, with status 130 and one line.
+    """While a command imports its modules, let Ctrl-C end the process at once, with status 130 and one line.
 
-    There is nothing to save yet, and libraries that are interrupted in their imports answer with faults of their own.
-    Where capsnet is used as a library, or somebody else handles the signal, nothing is changed.
+    There is nothing to save yet, and a library whose import is interrupted may print a traceback of its own. If the
+    signal has a handler already, or this is not the main thread, nothing changes.
     """
     try:
-        if not _is_command() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
             raise ValueError
         signal.signal(signal.SIGINT, _quit)
     except ValueError:
@@ -58,42 +52,21 @@ def quitting_on_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _is_command() -> bool:
-    program = Path(sys.argv[0])
-    # of `python -m capsnet`, the first argument is -m until the module is found
-    if sys.argv[0] == "-m":
-        return "capsnet" in sys.orig_argv
-    return program.stem == "capsnet" or program.parts[-2:] == ("capsnet", "__main__.py")
-
-
 def _quit(number: int, frame: FrameType | None) -> None:
     os.write(2, b"capsnet: interrupted\n")
     os._exit(130)
 
 
-def exit_quickly() -> None:
-    """At the end of this process, look for no garbage either: all of its memory is given back anyway.
-
-    After `import torch` that takes a third of a second.
-    """
-    atexit.register(_keep_garbage)
-
-
-def _keep_garbage() -> None:
-    # Triton would report as a leak what is still there
-    if "triton" not in sys.modules:
-        gc.freeze()
-
-
 def return_memory() -> bool:
-    """From now on let freed tensors of more than 8 MB go back to the operating system at once.
+    """Make malloc return freed tensors of more than 8 MB to the operating system at once.
 
-    glibc by itself keeps blocks of up to 32 MB, between which the next tensors do not fit: a process that trains the
-    paper's network then holds half as much again (dev/LOG.md). Huge pages make up for the time that new memory takes;
-    without them, without glibc, or where the user has set `MALLOC_...` or `GLIBC_TUNABLES`, nothing is changed.
+    The command line calls it before it imports PyTorch; a program of your own may do the same. By default, glibc keeps
+    blocks of up to 32 MB, between which the next tensors do not fit: a process that trains the paper's network then
+    holds half as much memory again (dev/LOG.md). Huge pages make up for the time that new memory takes. Without huge
+    pages or glibc, or if `MALLOC_...` or `GLIBC_TUNABLES` is set, nothing changes.
 
     Returns:
-        Whether it is so now.
+        Whether the allocator was set.
     """
     if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return False
@@ -102,6 +75,6 @@ def return_memory() -> bool:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is None:
         return False
-    # torch looks at it when it first makes a tensor
+    # PyTorch reads it when it creates its first tensor
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     return [set_option(option, value) for option, value in _OPTIONS.items()] == [1] * len(_OPTIONS)

@@ -33,7 +33,7 @@ def test_ctrl_c_in_the_first_seconds_prints_one_line(delay):
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
 def test_disk_that_refuses_is_said_in_one_line(number, monkeypatch, capsys):
-    def refuse(words):
+    def refuse(words, is_command):
         raise OSError(number, os.strerror(number), "figures/a.png")
 
     monkeypatch.setattr(cli, "_call", refuse)
@@ -42,7 +42,7 @@ def test_disk_that_refuses_is_said_in_one_line(number, monkeypatch, capsys):
 
 
 def test_other_faults_of_the_system_are_still_ours(monkeypatch, capsys):
-    def fail(words):
+    def fail(words, is_command):
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", "a")
 
     monkeypatch.setattr(cli, "_call", fail)

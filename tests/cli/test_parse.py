@@ -1,7 +1,10 @@
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import pytest
+import tyro
 
 from capsnet.cli.parse import _KERAS_OPTIONS, parse
 from capsnet.cli.train import Train
@@ -38,6 +41,39 @@ class Photos:
 def test_a_switch_may_be_given_in_both_forms_whatever_its_default(words, flip, standardize):
     read = parse(Photos, words.split(), Photos())
     assert (read.flip, read.standardize) == (flip, standardize)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Read a scan."""
+
+    file: tyro.conf.Positional[Path]
+    """The file."""
+    unit: Literal["mm", "px"] = "mm"
+    """Of lengths."""
+    side: int = 32
+    """Of an image."""
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "file"),
+        ("a.png --side x", "--side"),
+        ("a.png --unit cm", "'cm'"),
+        ("a.png b.png", "b.png"),
+        ("a.png --sid 3", "unknown option --sid; did you mean --side?"),
+    ],
+)
+def test_error_of_tyro_becomes_one_line_that_names_the_word(words, message, boxes, monkeypatch):
+    # the form of tyro's message, which has no public interface
+    monkeypatch.setitem(tyro._experimental_options, "utf8_boxes", boxes)
+    with pytest.raises(UserError) as fault:
+        parse(Scan, words.split())
+    assert message in str(fault.value)
+    assert str(fault.value).endswith(" (capsnet scan --help)")
+    assert not set("\n│╭─") & set(str(fault.value))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from capsnet.analysis.record import read_record
 from capsnet.cli import main
 from capsnet.errors import UserError
 from capsnet.figures.draw import plan
-from capsnet.figures.report import build_page, command, write_report
+from capsnet.figures.report import build_page, write_report
 from capsnet.recipes import RECIPES
 from capsnet.runs import Run
 
@@ -90,16 +90,3 @@ def test_a_run_that_is_not_finished_says_so(run):
 def test_names_are_escaped(run):
     run = replace(run, config=replace(run.config, data="<img src=x>"))
     assert "<img src=x>" not in build_page(run, {})
-
-
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        (RECIPES.get("sabour2017-mnist").config, "capsnet train sabour2017-mnist"),
-        (replace(QUICKSTART, epochs=9), "capsnet train quickstart --epochs 9"),
-        (replace(QUICKSTART, recipe="custom", data="my photos"), "capsnet train quickstart --data 'my photos'"),
-        (replace(QUICKSTART, model_options={"leaky": True}), "capsnet train quickstart --option leaky=true"),
-    ],
-)
-def test_the_command_names_what_differs_from_the_recipe(config, expected):
-    assert command(config) == expected

@@ -37,6 +37,19 @@ def test_run_without_weights_says_how_to_go_on(tmp_path):
     assert run.evaluation() is None
 
 
+def test_notebook_shows_a_run_by_its_numbers_and_no_pictures(tiny_run):
+    page = tiny_run._repr_html_()
+    assert f"<b>{tiny_run.folder.name}</b>: capsnet-tiny on digits" in page
+    assert f"test error <b>{tiny_run.evaluation()['test']['error_percent']:.2f} %</b> of 359 images" in page
+    assert "<img" not in page
+
+
+def test_notebook_shows_how_to_continue_a_run_that_is_not_finished(tmp_path):
+    page = Run.create(tmp_path / "<run>", RunConfig())._repr_html_()
+    assert "<b>&lt;run&gt;</b>" in page
+    assert f"capsnet train --resume &#x27;{tmp_path}/&lt;run&gt;&#x27;" in page
+
+
 def test_folder_that_a_killed_process_left_over_is_taken(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

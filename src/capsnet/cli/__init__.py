@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
-from capsnet.start import collecting_later, exit_quickly, quitting_on_interrupt
+from capsnet.start import keeping_modules, quitting_on_interrupt, return_memory
 
 # what the machine refuses, not a fault of ours: a read-only or full disk, missing rights, a name that cannot be, a
 # terminal that has gone
@@ -57,13 +57,16 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb.
 
+    Args:
+        argv: the words behind `capsnet`. None: this process is the command. Its words are those of `sys.argv`, and its
+            signals, garbage collector and memory allocator are set up for it (`capsnet.start`).
+
     Returns:
         Exit status: 0 done, 2 a fault of the user's, 1 a fault of ours, 130 interrupted.
     """
-    exit_quickly()
     _print_any_name()
     try:
-        status = _call([*(sys.argv[1:] if argv is None else argv)])
+        status = _call([*(sys.argv[1:] if argv is None else argv)], is_command=argv is None)
         # what the disk or the reader refuses is known only now
         sys.stdout.flush()
         return status
@@ -84,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _end_by_a_fault()
 
 
-def _call(words: Sequence[str]) -> int:
+def _call(words: Sequence[str], *, is_command: bool) -> int:
     # not list(...): the verb of that name is a module here
     verb, *args = words or ["--help"]
     if verb == "help" and args:
@@ -98,7 +101,11 @@ def _call(words: Sequence[str]) -> int:
     if verb not in VERBS:
         hint = did_you_mean(verb, [*VERBS, "--help", "--version"])
         raise UserError(f"unknown command {verb!r};{hint} Known: {', '.join(VERBS)}")
-    with collecting_later(), quitting_on_interrupt():
+    with contextlib.ExitStack() as stack:
+        if is_command:
+            return_memory()
+            stack.enter_context(quitting_on_interrupt())
+            stack.enter_context(keeping_modules())
         module = importlib.import_module(f"capsnet.cli.{verb}")
     return module.main(args) or 0
 

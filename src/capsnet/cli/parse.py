@@ -12,7 +12,6 @@ from typing import TypeVar, get_type_hints
 import tyro
 
 from capsnet.errors import UserError
-from capsnet.runs.config import Option
 
 T = TypeVar("T")
 
@@ -100,7 +99,7 @@ def _needed_switches(args: Sequence[str], start: Mapping[str, bool]) -> list[str
     return kept
 
 
-def key_and_value(flag: str, word: str) -> tuple[str, Option]:
+def key_and_value(flag: str, word: str) -> tuple[str, bool | int | float | str]:
     """Read KEY=VALUE, where the value is a number, true, false or a word.
 
     Raises:
@@ -119,8 +118,9 @@ def key_and_value(flag: str, word: str) -> tuple[str, Option]:
 
 
 def _one_line(box: str) -> str:
-    """The message in a box of text: its first part, and the option that a later part suggests.
+    """The message in tyro's error box: its first part, and the option that a later part suggests.
 
+    tyro has no public interface to its errors: the hook in `tyro._errors` is private, and may change in any release.
     Parts are divided by rules; where the box is drawn without line characters, its title is a part before the first.
     """
     parts: list[list[str]] = [[]]

@@ -9,7 +9,6 @@ import tyro
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
 from capsnet.runs.config import Execution
-from capsnet.start import return_memory
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.markdown import to_markdown
 
@@ -50,7 +49,6 @@ class Reproduce:
 
 def main(args: list[str]) -> None:
     """Reproduce, draw, and print the table."""
-    return_memory()
     options = parse(Reproduce, args)
     # before any work: a name that is not there
     study = STUDIES.get(options.study)

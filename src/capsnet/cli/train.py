@@ -16,7 +16,6 @@ from capsnet.inference import Evaluation
 from capsnet.recipes import RECIPES
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.config import Option
-from capsnet.start import return_memory
 from capsnet.training import train
 
 # what may change when a run goes on: how long, on what, and where its data are
@@ -53,7 +52,6 @@ class Train(RunConfig):
 
 def main(args: list[str]) -> None:
     """Train, then say how it went."""
-    return_memory()
     named = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Train, args, _defaults(RECIPES.get(named).config))
     recipe = options.recipe

@@ -16,7 +16,7 @@ import tyro
 from capsnet.analysis import ANALYSES
 from capsnet.bench import BENCHES
 from capsnet.cli import VERBS
-from capsnet.cli.list import KINDS
+from capsnet.cli.catalogue import KINDS, list_entries
 
 Paths = Literal["", "files", "folders", "runs"]
 
@@ -67,7 +67,7 @@ class Verb:
 
 
 def _listed(*kinds: str) -> Callable[[], tuple[str, ...]]:
-    return lambda: tuple(name for kind in kinds for name in KINDS.get(kind)())
+    return lambda: tuple(name for kind in kinds for name in list_entries(kind))
 
 
 _RUN = Slot(paths="runs")

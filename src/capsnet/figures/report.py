@@ -1,30 +1,30 @@
 """A run as one file to read: `report.html`, which needs nothing else, no network and no scripts."""
 
-import base64
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from string import Template
 
 from capsnet._version import __version__
 from capsnet.analysis import Record
 from capsnet.errors import UserError
 from capsnet.figures.analyses import in_order
+from capsnet.figures.command import changes, command
 from capsnet.figures.draw import plan, render, write_figure
-from capsnet.figures.page import PAGE, STYLE
+from capsnet.figures.elements import cards, command_block, figure, gallery, grid, pairs, section
 from capsnet.figures.sections import analysis_section, left_out_section, mistakes_section
 from capsnet.figures.subject import FIGURES, Subject
 from capsnet.inference.evaluate import Evaluation
 from capsnet.losses.class_loss import LOSS_WORDS
 from capsnet.models.factory import model_loss
 from capsnet.recipes import RECIPES
-from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_text
-from capsnet.runs.folder import Run
+from capsnet.runs.folder import Run, RunResult
+
+_PAGE = Path(__file__).with_suffix(".html")
 
 
 def write_report(run: Run, *, overwrite: bool = False) -> Path:
@@ -93,31 +93,29 @@ def build_page(
         _headline(run),
         _recipe(run),
         *(
-            analysis_section(records[kind], _figure(kind, files)) if kind in records else _figures(kind, files)
+            analysis_section(records[kind], figure(kind, files[kind], FIGURES.get(kind).caption))
+            if kind in records
+            else _figures(kind, files)
             for kind, files in pictures.items()
         ),
         left_out_section(left_out or {}),
-        _section("Errors of each class", _class_errors(run)),
+        section("Errors of each class", _class_errors(run)),
         _mistakes(run),
-        _section("How to reproduce it", f"<pre>{escape(command(run.config))}</pre>{_recorded(run)}"),
-        _section("Configuration", _table(_options(run.config))),
-        _section("Environment", _table(run.environment() or {})),
+        section("How to reproduce it", command_block(command(run.config)) + _recorded(run)),
+        section("Configuration", pairs(_options(run.config))),
+        section("Environment", pairs(run.environment() or {})),
     ]
     title = f"{run.folder.resolve().name}: {run.config.model} on {Path(run.config.data).name}"
-    return PAGE.format(
-        title=escape(title), style=STYLE, body="\n".join(filter(None, sections)), version=escape(__version__)
+    return Template(_PAGE.read_text(encoding="utf-8")).substitute(
+        title=escape(title), sections="\n".join(filter(None, sections)), version=escape(__version__)
     )
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>" if content else ""
 
 
 def _headline(run: Run) -> str:
     result = run.evaluation()
     if result is None:
-        resume = escape(f"capsnet train --resume {shlex.quote(str(run.folder))}")
-        return f'<p class="notice">This run is not finished: there is no test result yet.</p><pre>{resume}</pre>'
+        resume = command_block(f"capsnet train --resume {shlex.quote(str(run.folder))}")
+        return f'<p class="notice">This run is not finished: there is no test result yet.</p>{resume}'
     test = Evaluation.from_dict(result["test"])
     low, high = test.error_interval
     numbers = {
@@ -132,20 +130,19 @@ def _headline(run: Run) -> str:
         numbers["single digits missed"] = f"{test.digit_error_percent:.2f} %"
     if test.reconstruction_mse is not None:
         numbers["pixel error (mean squared)"] = f"{test.reconstruction_mse:.4f}"
-    cards = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in numbers.items())
     return (
         f'<section class="headline"><p class="number">{test.error_percent:.2f} %<span>test error</span></p>'
-        f"<dl>{cards}</dl>{_best_and_last(result)}</section>"
+        f"{cards(numbers)}{_best_and_last(result)}</section>"
     )
 
 
-def _best_and_last(result: Mapping[str, Any]) -> str:
+def _best_and_last(result: RunResult) -> str:
     rows = []
-    kept = [("kept", "test", result["best_step"]), ("last", "test_last", result["step"])]
+    kept = [("kept", result["test"], result["best_step"]), ("last", result["test_last"], result["step"])]
     if result["best_step"] == result["step"]:
-        kept = [("kept: the last", "test", result["step"])]
-    for name, key, step in kept:
-        part = Evaluation.from_dict(result[key])
+        kept = [("kept: the last", result["test"], result["step"])]
+    for name, split, step in kept:
+        part = Evaluation.from_dict(split)
         low, high = part.error_interval
         wrong = f"{round(part.n * (1 - part.accuracy)):,} of {part.n:,}"
         rows.append([name, f"{step:,}", f"{part.error_percent:.2f} %", f"{low:.2f} to {high:.2f} %", wrong])
@@ -158,7 +155,7 @@ def _best_and_last(result: Mapping[str, Any]) -> str:
             f"training set ({100 * validation['accuracy']:.2f} % right). The test images chose no weights."
         )
     speed = f"Trained for {_duration(result['seconds'])} at {result['images_per_second']:,.0f} images a second."
-    return f"{_grid(head, rows)}<p>{how} {speed}</p>"
+    return f"{grid(head, rows)}<p>{how} {speed}</p>"
 
 
 def _duration(seconds: float) -> str:
@@ -180,45 +177,17 @@ def _recipe(run: Run) -> str:
         )
     rows = {"what": recipe.summary, "source": recipe.source, "it reports": recipe.reported, "this run (n = 1)": ours}
     rows["known differences"] = recipe.differs
-    changed = _changes(_built(recipe.config), _built(run.config))
+    changed = changes(recipe.config, run.config)
     if changed:
         rows["changed in this run"] = changed
-    return _section(f"Recipe {run.config.recipe}", _table(rows))
-
-
-def _changes(recipe: RunConfig, config: RunConfig) -> str:
-    """Options in which a run is not its recipe's."""
-    ours, theirs = dataclasses.asdict(config), dataclasses.asdict(recipe)
-    skipped = ("device", "precision", "execution", "data_dir")
-    changed = [name for name in ours if ours[name] != theirs[name] and name not in skipped]
-    return ", ".join(f"{name.replace('_', ' ')} {ours[name]} in place of {theirs[name]}" for name in changed)
+    return section(f"Recipe {run.config.recipe}", pairs(rows))
 
 
 def _figures(kind: str, files: Mapping[str, bytes]) -> str:
     caption = FIGURES.get(kind).caption
     if list(files) == [kind]:
-        return f"<section>{_figure(kind, files)}</section>"
-    parts = "".join(
-        f"<details{' open' if index == 0 else ''}>"
-        f"<summary>{escape(name.removeprefix(kind + '-'))}</summary>"
-        f'<div class="picture">{_image(name, data)}</div></details>'
-        for index, (name, data) in enumerate(files.items())
-    )
-    return (
-        f"<section><h2>Each dimension of a capsule, moved</h2><p>{escape(caption)}</p>"
-        f'<div class="gallery">{parts}</div></section>'
-    )
-
-
-def _figure(kind: str, files: Mapping[str, bytes]) -> str:
-    caption = escape(FIGURES.get(kind).caption)
-    picture = f'<div class="picture">{_image(kind, files[kind])}</div>'
-    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
-
-
-def _image(name: str, data: bytes) -> str:
-    text = base64.b64encode(data).decode()
-    return f'<img src="data:image/png;base64,{text}" alt="{escape(name)}">'
+        return f"<section>{figure(kind, files[kind], caption)}</section>"
+    return section("Each dimension of a capsule, moved", f"<p>{escape(caption)}</p>{gallery(files, f'{kind}-')}")
 
 
 def _class_errors(run: Run) -> str:
@@ -234,7 +203,7 @@ def _class_errors(run: Run) -> str:
         taken = ", ".join(f"{names[k]} ({row[k]})" for k in others[:3]) + (", …" if len(others) > 3 else "")
         share = f"{100 * wrong / images:.2f} %" if images else "none"
         rows.append([name, f"{images:,}", f"{wrong:,}", share, taken])
-    return _grid(["class", "images", "wrong", "error", "taken for"], rows)
+    return grid(["class", "images", "wrong", "error", "taken for"], rows)
 
 
 def _mistakes(run: Run) -> str:
@@ -252,44 +221,6 @@ def _class_names(run: Run, count: int) -> Sequence[str]:
     return names
 
 
-def command(config: RunConfig) -> str:
-    """The command that makes this run again."""
-    # the command line starts from a recipe, from the quick start where none is named
-    recipe = config.recipe if config.recipe in RECIPES else "quickstart"
-    words, config = ["capsnet", "train", recipe], _built(config)
-    start = RECIPES.get(recipe).config
-    # what the recipe would build with this model need not be given
-    own = _built(replace(start, model=config.model, model_options=config.model_options))
-    start = replace(own, model=start.model, model_options=start.model_options)
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if item.name in ("recipe", "model_options") or value == getattr(start, item.name):
-            continue
-        flag = item.name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif isinstance(value, tuple):
-            words += [f"--{flag}", *map(str, value)]
-        else:
-            words += [f"--{flag}", shlex.quote(str(value))]
-    options = {key: value for key, value in config.model_options.items() if start.model_options.get(key) != value}
-    if options:
-        words += ["--option", *(shlex.quote(f"{key}={_plain(value)}") for key, value in options.items())]
-    return " ".join(words)
-
-
-def _built(config: RunConfig) -> RunConfig:
-    """The configuration as it was built; as it is, where this capsnet does not know its model."""
-    try:
-        return as_built(config)
-    except UserError:
-        return config
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _recorded(run: Run) -> str:
     environment = run.environment() or {}
     parts = [
@@ -302,16 +233,3 @@ def _options(config: RunConfig) -> dict[str, object]:
     values = {item.name.replace("_", " "): getattr(config, item.name) for item in dataclasses.fields(config)}
     values["model options"] = ", ".join(f"{key}={value}" for key, value in config.model_options.items()) or "none"
     return {name: "none" if value is None else value for name, value in values.items()}
-
-
-def _table(rows: Mapping[str, object]) -> str:
-    cells = "".join(
-        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items()
-    )
-    return f'<div class="scroll"><table class="pairs">{cells}</table></div>' if rows else ""
-
-
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,4 +1,4 @@
-"""A run as a notebook shows it."""
+"""A run in a notebook: its result, its figures and its report."""
 
 import shlex
 from collections.abc import Callable
@@ -8,35 +8,46 @@ from pathlib import Path
 
 from capsnet.errors import UserError
 from capsnet.figures.draw import plan
+from capsnet.figures.pictures import Picture, Pictures, embed
 from capsnet.figures.report import write_report
 from capsnet.figures.style import to_png
 from capsnet.figures.subject import FIGURES, Drawing, Subject
 from capsnet.inference.evaluate import Evaluation
 from capsnet.runs.folder import Run
-from capsnet.runs.show import Picture, Pictures, embed
 
 
 class RunView:
-    """Shows the run in a folder.
+    """A run that a notebook displays: name, test error with its interval, learning curves and the report's path.
 
     Args:
-        folder: the run's.
-
-    Raises:
-        UserError: it is not a run's.
+        run: finished or not.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._run = Run.open(folder)
+    def __init__(self, run: Run) -> None:
+        self.run = run
 
-    def summary(self) -> str:
-        """Name, test error with its interval, learning curves and where the report is, as HTML."""
-        run = self._run
+    def figures(self) -> Pictures:
+        """All figures that the run's state allows; see `show_figures`."""
+        return show_figures(self.run)
+
+    def figure(self, name: str) -> Picture:
+        """One figure; see `show_figure`."""
+        return show_figure(self.run, name)
+
+    def report(self, *, overwrite: bool = False) -> Path:
+        """Write `report.html`; see `write_report`."""
+        return write_report(self.run, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        return f"RunView({str(self.run.folder)!r})"
+
+    def _repr_html_(self) -> str:
+        run = self.run
         lines = [f"<b>{escape(run.folder.resolve().name)}</b>: {escape(run.config.model)} on {escape(run.config.data)}"]
         result = run.evaluation()
         if result is None:
             command = escape(f"capsnet train --resume {shlex.quote(str(run.folder))}")
-            lines.append(f"not finished: there is no test result yet; go on with <code>{command}</code>")
+            lines.append(f"not finished, no test result yet; continue with <code>{command}</code>")
         else:
             test = Evaluation.from_dict(result["test"])
             low, high = test.error_interval
@@ -46,28 +57,66 @@ class RunView:
             )
         report = run.folder / "report.html"
         lines.append(f"report: <code>{escape(str(report))}</code>" if report.is_file() else _MORE)
-        return f"<div>{'<br>'.join(lines)}</div>{self._curves()}"
-
-    def _curves(self) -> str:
-        try:
-            (drawing,) = FIGURES.get("curves").drawings(Subject(self._run)).values()
-            return embed(_draw("curves", "curves", drawing), width="34rem")
-        except UserError as fault:
-            return f"<div><small>no learning curves: {escape(str(fault))}</small></div>"
-
-    def pictures(self) -> Pictures:
-        """All figures that the run's state allows; what is left out is named on standard error."""
-        drawings: dict[str, Callable[[], Picture]] = {}
-        for kind, files in plan(Subject(self._run)).items():
-            drawings |= {name: partial(_draw, kind, name, drawing) for name, drawing in files.items()}
-        return Pictures(drawings)
-
-    def report(self, *, overwrite: bool) -> Path:
-        """Write `report.html`."""
-        return write_report(self._run, overwrite=overwrite)
+        return f"<div>{'<br>'.join(lines)}</div>{_curves(run)}"
 
 
-_MORE = "more: <code>run.figures()</code>, <code>run.metrics()</code>, <code>run.report()</code>"
+def show(run: Run | Path | str) -> RunView:
+    """Show a run in a notebook, with its learning curves.
+
+    Args:
+        run: the run, or its folder.
+
+    Raises:
+        UserError: the folder is not a run's.
+
+    Example:
+        >>> capsnet.figures.show("runs/quickstart")
+    """
+    return RunView(run if isinstance(run, Run) else Run.open(run))
+
+
+def show_figures(run: Run | Path | str) -> Pictures:
+    """All figures that the run's state allows, by name, each drawn on first access.
+
+    A figure that cannot be drawn, for want of data for instance, is named on standard error.
+
+    Args:
+        run: the run, or its folder.
+
+    Raises:
+        UserError: the folder is not a run's.
+    """
+    drawings: dict[str, Callable[[], Picture]] = {}
+    for kind, files in plan(Subject(show(run).run)).items():
+        drawings |= {name: partial(_draw, kind, name, drawing) for name, drawing in files.items()}
+    return Pictures(drawings)
+
+
+def show_figure(run: Run | Path | str, name: str) -> Picture:
+    """One figure of a run, by its name in `show_figures`.
+
+    Args:
+        run: the run, or its folder.
+        name: such as `"curves"`.
+
+    Raises:
+        UserError: an unknown name, a figure that cannot be drawn, or a folder that is not a run's.
+
+    Example:
+        >>> capsnet.figures.show_figure(run, "reconstructions").save("reconstructions.png")
+    """
+    return show_figures(run).find(name)
+
+
+_MORE = "more: <code>.figures()</code>, <code>.figure(name)</code>, <code>.report()</code>, <code>run.metrics()</code>"
+
+
+def _curves(run: Run) -> str:
+    try:
+        (drawing,) = FIGURES.get("curves").drawings(Subject(run)).values()
+        return embed(_draw("curves", "curves", drawing), width="34rem")
+    except UserError as fault:
+        return f"<div><small>no learning curves: {escape(str(fault))}</small></div>"
 
 
 def _draw(kind: str, name: str, drawing: Drawing) -> Picture:

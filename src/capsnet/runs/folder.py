@@ -2,9 +2,11 @@
 
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
@@ -18,7 +20,6 @@ from capsnet.runs.lock import FolderLock, is_left_over, remove_left_over
 from capsnet.runs.metrics import read_metrics
 from capsnet.runs.pretrained import list_pretrained, pretrained_path
 from capsnet.runs.rows import Rows
-from capsnet.runs.show import VIEWS, Picture, Pictures, View
 from capsnet.runs.typed import convert, read_json, read_typed
 from capsnet.runs.weights import load_weights
 
@@ -74,7 +75,7 @@ class RunResult(TypedDict):
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder and configuration; a notebook displays its result and its learning curves.
+    """A run's folder and configuration; a notebook displays its test error, and `capsnet.figures.show` its figures.
 
     Args:
         folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`,
@@ -83,7 +84,7 @@ class Run:
 
     Example:
         >>> run = capsnet.Run.open("runs/quickstart")
-        >>> run.figure("reconstructions")
+        >>> run.metrics()
     """
 
     folder: Path
@@ -173,34 +174,22 @@ class Run:
             return None
         return cast(dict[str, object], convert(read_json(path), Mapping[str, object], str(path)))
 
-    def figures(self) -> Pictures:
-        """All figures that the run's state allows, by name, each drawn when it is first asked for.
-
-        What cannot be drawn, for want of data for instance, is named on standard error.
-        """
-        return self._view().pictures()
-
-    def figure(self, name: str) -> Picture:
-        """One of `figures()`, drawn from the run's folder.
-
-        Raises:
-            UserError: unknown name, or a figure that cannot be drawn.
-        """
-        return self.figures().find(name)
-
-    def report(self, *, overwrite: bool = False) -> Path:
-        """Draw all figures and write `report.html`; returns where it is.
-
-        Raises:
-            UserError: there is a report already, or the run holds nothing to show.
-        """
-        return self._view().report(overwrite=overwrite)
-
     def _repr_html_(self) -> str:
-        return self._view().summary()
-
-    def _view(self) -> View:
-        return VIEWS.get("figures")(self.folder)
+        lines = [
+            f"<b>{escape(self.folder.resolve().name)}</b>: {escape(self.config.model)} on {escape(self.config.data)}"
+        ]
+        result = self.evaluation()
+        if result is None:
+            command = escape(f"capsnet train --resume {shlex.quote(str(self.folder))}")
+            lines.append(f"not finished, no test result yet; continue with <code>{command}</code>")
+        else:
+            test = result["test"]
+            noun = "pairs" if "digit_error_percent" in test else "images"
+            lines.append(
+                f"test error <b>{test['error_percent']:.2f} %</b> of {test['n']:,} {noun}, trained "
+                f"{result['seconds']:,.0f} s, {result['step']:,} steps"
+            )
+        return f"<div>{'<br>'.join(lines)}</div>"
 
 
 def create_locked(

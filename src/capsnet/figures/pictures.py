@@ -1,20 +1,19 @@
-"""What a run shows to a person who works in a notebook; the figures, of a higher room, register how."""
+"""Figures in memory, which a notebook displays."""
 
 import base64
 import html
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from capsnet.errors import UserError
-from capsnet.registry import Registry, did_you_mean
+from capsnet.registry import did_you_mean
 from capsnet.runs.files import write_bytes
 
 
 @dataclass(frozen=True, repr=False)
 class Picture:
-    """A figure of a run, which a notebook displays.
+    """One figure of a run.
 
     Args:
         name: such as `curves`.
@@ -46,13 +45,13 @@ class Picture:
 
 
 class Pictures(Mapping[str, Picture]):
-    """The figures of a run by name, each drawn when it is first asked for; a notebook displays all of them.
+    """The figures of a run by name, each drawn on first access; a notebook displays all of them.
 
     Args:
-        drawings: how to draw each.
+        drawings: a function for each name, which draws that figure.
 
     Example:
-        >>> run.figures()["curves"].save("curves.png")
+        >>> capsnet.figures.show_figures(run)["curves"].save("curves.png")
     """
 
     def __init__(self, drawings: Mapping[str, Callable[[], Picture]]) -> None:
@@ -71,7 +70,7 @@ class Pictures(Mapping[str, Picture]):
         return len(self._drawings)
 
     def find(self, name: str) -> Picture:
-        """Look a figure up.
+        """Return one figure.
 
         Raises:
             UserError: unknown name, with the nearest and all known ones; or a figure that cannot be drawn.
@@ -96,25 +95,7 @@ class Pictures(Mapping[str, Picture]):
         return "\n".join(parts)
 
 
-@runtime_checkable
-class View(Protocol):
-    """How a run is shown."""
-
-    def summary(self) -> str:
-        """Name, test error with its interval, learning curves and where the report is, as HTML."""
-
-    def pictures(self) -> Pictures:
-        """Its figures."""
-
-    def report(self, *, overwrite: bool) -> Path:
-        """Write `report.html`."""
-
-
-VIEWS: Registry[Callable[[Path], View]] = Registry("view")
-"""How to show the run in a folder; one is registered, under the name `figures`."""
-
-
 def embed(picture: Picture, width: str = "100%") -> str:
-    """A picture as an element of HTML that holds its bytes."""
+    """An HTML `<img>` element that contains the picture's bytes."""
     data, alt = base64.b64encode(picture.png).decode(), html.escape(picture.name, quote=True)
     return f'<img alt="{alt}" style="max-width:{width};height:auto" src="data:image/png;base64,{data}">'

@@ -1,7 +1,7 @@
 import pytest
 
 from capsnet.errors import UserError
-from capsnet.runs.show import Picture, Pictures
+from capsnet.figures.pictures import Picture, Pictures
 
 
 def drawn(log, name):

@@ -1,0 +1,26 @@
+from dataclasses import replace
+
+import pytest
+
+from capsnet.figures.command import changes, command
+from capsnet.recipes import RECIPES
+
+QUICKSTART = RECIPES.get("quickstart").config
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (RECIPES.get("sabour2017-mnist").config, "capsnet train sabour2017-mnist"),
+        (replace(QUICKSTART, epochs=9), "capsnet train quickstart --epochs 9"),
+        (replace(QUICKSTART, recipe="custom", data="my photos"), "capsnet train quickstart --data 'my photos'"),
+        (replace(QUICKSTART, model_options={"leaky": True}), "capsnet train quickstart --option leaky=true"),
+    ],
+)
+def test_the_command_names_what_differs_from_the_recipe(config, expected):
+    assert command(config) == expected
+
+
+def test_changes_of_a_run_name_both_values_but_not_the_device():
+    config = replace(QUICKSTART, epochs=9, device="cpu")
+    assert changes(QUICKSTART, config) == f"epochs 9 in place of {QUICKSTART.epochs}"
