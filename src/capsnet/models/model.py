@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -54,6 +55,13 @@ class CapsuleModel(nn.Module):
             raise UserError(
                 f"images must be numbers in [0, 1], got {images.dtype}; of stored pixels from 0 to 255 give "
                 "images / 255, or model.inputs(images) for a trained model"
+            )
+        weight = next(self.parameters(), None)
+        mixed = torch.is_autocast_enabled(images.device.type)
+        if weight is not None and images.dtype != weight.dtype and not mixed:
+            raise UserError(
+                f"images must be {weight.dtype} as the model's weights are, got {images.dtype}; convert them with "
+                f"images.to({weight.dtype})"
             )
         if images.ndim != 4:
             raise UserError(

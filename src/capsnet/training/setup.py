@@ -6,7 +6,7 @@ from capsnet.data import Dataset
 from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
-from capsnet.runs.built import built_options
+from capsnet.runs.built import as_built, built_options
 from capsnet.runs.config import RunConfig
 from capsnet.runs.weights import ModelSpec
 
@@ -26,15 +26,15 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     _, height, width = inputs.image_shape
     for name in ("rotation", "squeeze"):
         if getattr(config, name) and height != width:
-            raise UserError(f"--{name} is for square images, those of {dataset.name} are {height}x{width}")
+            raise UserError(f"{name} is for square images, those of {dataset.name} are {height}x{width}")
     side = min(dataset.input_shape[1:])
     for name in ("squeeze", "erase"):
         if getattr(config, name) >= side:
-            raise UserError(f"--{name} must be below the side of the images, {side}, got {getattr(config, name)}")
+            raise UserError(f"{name} must be below the side of the images, {side}, got {getattr(config, name)}")
     offered = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
-        "decoder": config.recon_weight > 0,
+        "decoder": bool(as_built(config).recon_weight),
     }
     # a CNN has neither routing nor decoder
     taken = model_options(config.model)
@@ -55,6 +55,6 @@ def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
     whole = inputs == Inputs(inputs.image_shape) and not config.validation_shift
     if not whole or augmentation(config) != Augmentation(shift=config.shift):
         raise UserError(
-            "data that are pairs can be shifted only: without --enlarge, --shrink, --crop, --standardize, --rotation, "
-            "--squeeze, --place, --erase, --flip, --brightness, --contrast and --validation-shift"
+            "data that are pairs can be shifted only: leave out `enlarge`, `shrink`, `crop`, `standardize`, "
+            "`rotation`, `squeeze`, `place`, `erase`, `flip`, `brightness`, `contrast` and `validation_shift`"
         )

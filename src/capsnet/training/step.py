@@ -39,7 +39,7 @@ class Step:
         self.model, self.batches, self.config, self.precision = model, batches, config, precision
         device = batches.data.images.device
         if config.execution == "cuda-graph" and device.type != "cuda":
-            raise UserError(f"--execution cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
+            raise UserError(f"execution must be eager or compile on {device.type}, got cuda-graph")
         self.optimizer = make_optimizer(model, config, device)
         self.totals = torch.zeros(5, device=device)
         self.done, self.bad_step = (torch.zeros((), dtype=torch.long, device=device) for _ in range(2))
@@ -78,7 +78,7 @@ class Step:
     def _work(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
         batch = self.batches.make(indices, draws)
         with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses = self._losses(self.model, batch, self.config.recon_weight, self.done / self._total)
+            losses = self._losses(self.model, batch, self.config.recon_weight or 0.0, self.done / self._total)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
