@@ -90,3 +90,9 @@ def test_record_of_a_run_lists_only_mistakes():
     assert result.to_record()["mistakes"] == [files[1]]
     assert "files" not in result.to_record()
     assert Evaluation.from_dict(result.to_dict()) == result
+
+
+def test_weights_are_evaluated_by_their_name_or_folder(tiny_run):
+    result = capsnet.evaluate(tiny_run.folder)
+    assert result.accuracy == tiny_run.evaluation()["test"]["accuracy"]
+    assert capsnet.evaluate(str(tiny_run.weights_path), "digits").accuracy == result.accuracy

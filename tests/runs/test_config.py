@@ -27,13 +27,13 @@ def test_recipes_survive_json(name):
         ({"lr_decay": 1.1}, "lr_decay must be at most 1, got 1.1"),
         ({"momentum": 1.0}, "momentum must be below 1, got 1.0"),
         ({"weight_decay": -1e-4}, "weight_decay must be at least 0"),
-        ({"schedule": "step"}, "--schedule step and --lr-milestones go together"),
-        ({"lr_milestones": (3,)}, "--schedule step and --lr-milestones go together"),
+        ({"schedule": "step"}, "schedule step and lr_milestones go together"),
+        ({"lr_milestones": (3,)}, "schedule step and lr_milestones go together"),
         ({"schedule": "step", "lr_milestones": (3, 0)}, "lr_milestones must be at least 1, got 0"),
         ({"recon_weight": -1.0}, "recon_weight must be at least 0"),
         ({"limit": -5}, "limit must be at least 0"),
         ({"stop_at": 99.2}, "stop_at must be at most 1, got 99.2"),
-        ({"stop_at": 0.9, "validation": 0}, "--stop-at needs images held out"),
+        ({"stop_at": 0.9, "validation": 0}, "stop_at needs images held out"),
     ],
 )
 def test_values_out_of_range_are_refused(values, words):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
+from capsnet.functional.labels import check_tensor
 from capsnet.models.arguments import check_arguments
 
 
@@ -51,6 +52,7 @@ class CapsuleModel(nn.Module):
         Raises:
             UserError: the message says what was given, and the remedy.
         """
+        check_tensor(images, "images")
         if not images.is_floating_point():
             raise UserError(
                 f"images must be numbers in [0, 1], got {images.dtype}; of stored pixels from 0 to 255 give "
@@ -68,6 +70,8 @@ class CapsuleModel(nn.Module):
                 f"images must have four axes, b x {self.input_shape}, got {tuple(images.shape)}; a single image is "
                 "image[None], and one without an axis for channels image[None, None]"
             )
+        if images.shape[0] == 0:
+            raise UserError(f"images must be at least one, got a batch of {tuple(images.shape)}")
         if images.shape[1:] != self.input_shape:
             raise UserError(
                 f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
