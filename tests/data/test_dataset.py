@@ -103,4 +103,4 @@ def test_labels_of_another_kind_are_refused(labels, message):
 
 def test_pixel_range_of_a_data_set_by_name_is_refused():
     with pytest.raises(UserError, match="pixel_range must be left out, got 0 and 100: digits has 8 bits"):
-        load_data("digits", pixel_range=(0, 100))
+        load_data("digits", pixel_range=(0.0, 100.0))
