@@ -84,7 +84,7 @@ def test_rooms_import_only_from_their_own_level_or_below():
 
 
 # `Dataset.from_arrays` and `from_folder` are made where arrays and folders are read
-CONSTRUCTORS = {"capsnet.data.dataset": {"capsnet.data.arrays", "capsnet.data.folder"}}
+CONSTRUCTORS = {"capsnet.data.dataset": {"capsnet.data.arrays", "capsnet.data.folder", "capsnet.data.torch_dataset"}}
 
 
 def test_modules_form_no_cycle():

@@ -61,7 +61,7 @@ def test_records_are_kept_and_bad_files_are_refused(tiny_run, tmp_path):
     record = analyse(run.load_model(), load_data("digits"), "errors", limit=5, weights=fingerprint(run))
     path = write_record(run, record)
     assert read_record(run, "errors") == record
-    for text, said in (("{", "is not JSON"), ("{}", "is no analysis")):
+    for text, said in (("{", "is not JSON"), ("{}", "make the analysis anew")):
         path.write_text(text)
         with pytest.raises(UserError, match=said):
             read_record(run, "errors")

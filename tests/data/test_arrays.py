@@ -116,3 +116,13 @@ def test_other_arrays_are_refused(images, labels, words):
 def test_labels_of_one_column_are_read():
     images, labels = digits()
     assert sum(Dataset.from_arrays(images, labels[:, None]).train.counts()) > 20
+
+
+def test_rows_of_different_lengths_are_refused():
+    with pytest.raises(UserError, match="must be one array of numbers"):
+        Dataset.from_arrays([[1], [1, 2]], [0, 1])
+
+
+def test_two_classes_of_one_name_are_refused():
+    with pytest.raises(UserError, match="class_names must differ from each other, got 'a' twice"):
+        Dataset.from_arrays(np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1], ["a", "a"])

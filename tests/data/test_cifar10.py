@@ -68,7 +68,7 @@ def test_damaged_archive_is_named(tmp_path, damage):
 
 
 def test_folder_without_any_says_what_it_must_hold(tmp_path):
-    with pytest.raises(UserError, match=r"--data-dir must hold cifar10/cifar-10-binary\.tar\.gz"):
+    with pytest.raises(UserError, match=r"data_dir must hold cifar10/cifar-10-binary\.tar\.gz"):
         load_data("cifar10", data_dir=tmp_path)
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from capsnet.data import ImageData, hold_out
+from capsnet.data import ImageData, hold_out, load_data
 from capsnet.data.dataset import split_by_class
 from capsnet.errors import UserError
 
@@ -99,3 +99,8 @@ def test_split_by_class_takes_its_share_of_each_class():
 def test_labels_of_another_kind_are_refused(labels, message):
     with pytest.raises(UserError, match=message):
         ImageData(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), labels, ("a", "b"))
+
+
+def test_pixel_range_of_a_data_set_by_name_is_refused():
+    with pytest.raises(UserError, match="pixel_range must be left out, got 0 and 100: digits has 8 bits"):
+        load_data("digits", pixel_range=(0.0, 100.0))

@@ -89,7 +89,7 @@ def test_without_network_the_message_says_where_to_put_the_files(cache):
 def test_server_that_fails_is_named_with_the_reason(cache, mirror, path, reason):
     with pytest.raises(UserError, match=rf"cannot download {mirror}{path}a\.gz \(({reason})") as fault:
         find_files("set", {"a.gz": md5(b"content")}, [mirror + path])
-    assert "--data-dir" in str(fault.value)
+    assert "data_dir" in str(fault.value)
     assert "\n" not in str(fault.value)
     assert not list((cache / "set").iterdir())
 

@@ -35,10 +35,10 @@ def test_standardised_inputs_do_not_depend_on_brightness_and_contrast(images):
 @pytest.mark.parametrize(
     ("sides", "words"),
     [
-        ({"crop": 13}, "--crop must be 0 to 12"),
+        ({"crop": 13}, "crop must be 0 to 12"),
         ({"shrink": 13}, "--shrink"),
         ({"shrink": 6, "crop": 7}, "0 to 6"),
-        ({"enlarge": 11}, "--enlarge must be at least 12"),
+        ({"enlarge": 11}, "enlarge must be at least 12"),
     ],
 )
 def test_a_patch_larger_than_the_image_is_refused(sides, words):

@@ -36,3 +36,11 @@ def test_more_than_30_images_are_cut():
     figure = draw(31, 2)
     assert len(figure.axes) == 90
     assert "first 30 of 31" in " ".join(text.get_text() for text in figure.texts)
+
+
+def test_length_of_a_long_capsule_stands_inside_its_bar():
+    lengths = torch.tensor([[0.96, 0.5]])
+    axes = draw_prediction(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), lengths, None, ["0", "1"], ["a.png"]).axes[-1]
+    inside, above = axes.texts[:2]
+    assert (inside.get_color(), inside.get_va(), above.get_va()) == ("white", "top", "bottom")
+    assert inside.get_position()[1] < 0.96

@@ -1,6 +1,9 @@
+import pytest
+
 from capsnet.figures.structure import draw_structure, find_blocks
 from capsnet.figures.style import to_png
 from capsnet.models import create_model
+from capsnet.runs.weights import count_parameters
 
 
 def test_blocks_are_those_of_the_paper():
@@ -41,3 +44,10 @@ def test_outputs_without_poses_are_not_called_capsules():
     assert not any(
         "capsules of 0 D" in text or "capsules of 1 D" in text for texts in shapes.values() for text in texts
     )
+
+
+@pytest.mark.parametrize("name", ["baseline-cnn-quarter", "em-capsnet-tiny", "attention-capsnet-small"])
+def test_all_parameters_are_in_the_blocks(name):
+    model = create_model(name, image_shape=(1, 28, 28)).eval()
+    encoder, decoder = find_blocks(model)
+    assert sum(block.parameters for block in encoder + decoder) == count_parameters(model)

@@ -111,3 +111,9 @@ def test_model_draws_the_labelled_capsules_of_a_column():
     model = create_model("capsnet-tiny", num_classes=3)
     capsules = model(torch.rand(4, 1, 28, 28)).capsules
     torch.testing.assert_close(model.reconstruct(capsules, LABELS[:, None]), model.reconstruct(capsules, LABELS))
+
+
+@takers
+def test_labels_that_are_no_tensor_are_refused(taker):
+    with pytest.raises(UserError, match=r"must be a tensor, got list; use torch\.as_tensor"):
+        TAKERS[taker](LABELS.tolist())

@@ -99,3 +99,9 @@ def test_evaluation_batches_are_larger_on_a_gpu():
     ]
     assert [evaluation_batch(torch.device("cuda"), one) for one in images] == [1024, 128]
     assert [evaluation_batch(torch.device("cpu"), one) for one in images] == [128, 128]
+
+
+def test_weights_are_evaluated_by_their_name_or_folder(tiny_run):
+    result = capsnet.evaluate(tiny_run.folder)
+    assert result.accuracy == tiny_run.evaluation()["test"]["accuracy"]
+    assert capsnet.evaluate(str(tiny_run.weights_path), "digits").accuracy == result.accuracy

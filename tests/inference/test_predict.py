@@ -192,3 +192,10 @@ def test_files_of_other_frameworks_are_refused_by_name(capsys, weights, file, na
     assert f"{name}: is not a whole safetensors file" in capsys.readouterr().err
     assert main(["predict", str(weights), str(other)]) == 2
     assert name in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("images", [None, 3, [3], np.array(["seven.png"])])
+def test_what_is_no_image_is_refused(model, images):
+    with pytest.raises(UserError, match="images must be"):
+        predict(model, images)

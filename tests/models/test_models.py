@@ -165,3 +165,17 @@ def test_without_a_decoder_reconstruction_says_so(name):
     model = make(name, image_shape=(1, 36, 36), **without_decoder(name))
     with pytest.raises(UserError, match="no decoder"):
         model.reconstruct(model(torch.rand(2, 1, 36, 36)).capsules)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(2, 1, 28, 28, dtype=torch.float64), r"must be torch\.float32 as the model's weights are"),
+        (torch.zeros(2, 1, 28, 28).numpy(), "must be a tensor, got ndarray"),
+        (torch.zeros(0, 1, 28, 28), "images must be at least one"),
+    ],
+)
+def test_images_that_a_model_cannot_take_are_refused(images, message):
+    with pytest.raises(UserError, match=message):
+        create_model("capsnet-tiny")(images)

@@ -29,23 +29,23 @@ def test_every_field_that_holds_numbers_has_bounds():
 @pytest.mark.parametrize("name", NUMBERS)
 def test_number_out_of_bounds_is_refused_by_name(name, value):
     several = isinstance(getattr(RunConfig(), name), tuple)
-    with pytest.raises(UserError, match=f"--{name.replace('_', '-')} must be "):
+    with pytest.raises(UserError, match=f"{name} must be "):
         RunConfig(**{name: (value,) if several else value})
 
 
 @pytest.mark.parametrize("pair", [(0.0, float("nan")), (float("-inf"), 1.0), (1.0, 1.0), (2.0, 1.0)])
 def test_pixel_range_is_two_finite_numbers_in_ascending_order(pair):
-    with pytest.raises(UserError, match="--pixel-range must be"):
+    with pytest.raises(UserError, match="pixel_range must be"):
         RunConfig(pixel_range=pair)
 
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("value", [1, "yes", None])
 def test_what_is_no_truth_value_is_refused(value):
-    with pytest.raises(UserError, match="--flip must be true or false"):
+    with pytest.raises(UserError, match="flip must be true or false"):
         RunConfig(flip=value)
 
 
 def test_part_of_an_image_cannot_be_held_out():
-    with pytest.raises(UserError, match="--validation is a share below 1 or a whole number"):
+    with pytest.raises(UserError, match="validation must be a share below 1 or a whole number"):
         RunConfig(validation=2.5)

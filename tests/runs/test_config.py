@@ -18,25 +18,25 @@ def test_recipes_survive_json(name):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"epochs": -1}, "--epochs must be at least 0, got -1"),
-        ({"batch_size": 0}, "--batch-size must be at least 1"),
-        ({"iterations": 0}, "--iterations must be at least 1"),
-        ({"shift": -1}, "--shift must be at least 0"),
+        ({"epochs": -1}, "epochs must be at least 0, got -1"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"iterations": 0}, "iterations must be at least 1"),
+        ({"shift": -1}, "shift must be at least 0"),
         ({"shift": 2.8}, "shift must be a whole number of pixels, got 2.8; give shift_interpolation 'bilinear'"),
         ({"erase": 4, "erase_corners": (22, 4)}, "FIRST not above LAST, got 22 and 4"),
         ({"erase_corners": (4, 22)}, "erase_corners needs `erase`"),
-        ({"lr": 0.0}, "--lr must be above 0"),
-        ({"lr": float("nan")}, "--lr must be a finite number, got nan"),
-        ({"lr_decay": 1.1}, "--lr-decay must be at most 1, got 1.1"),
-        ({"momentum": 1.0}, "--momentum must be below 1, got 1.0"),
-        ({"weight_decay": -1e-4}, "--weight-decay must be at least 0"),
-        ({"schedule": "step"}, "--schedule step and --lr-milestones go together"),
-        ({"lr_milestones": (3,)}, "--schedule step and --lr-milestones go together"),
-        ({"schedule": "step", "lr_milestones": (3, 0)}, "--lr-milestones must be at least 1, got 0"),
-        ({"recon_weight": -1.0}, "--recon-weight must be at least 0"),
-        ({"limit": -5}, "--limit must be at least 0"),
-        ({"stop_at": 99.2}, "--stop-at must be at most 1, got 99.2"),
-        ({"stop_at": 0.9, "validation": 0}, "--stop-at needs images held out"),
+        ({"lr": 0.0}, "lr must be above 0"),
+        ({"lr": float("nan")}, "lr must be a finite number, got nan"),
+        ({"lr_decay": 1.1}, "lr_decay must be at most 1, got 1.1"),
+        ({"momentum": 1.0}, "momentum must be below 1, got 1.0"),
+        ({"weight_decay": -1e-4}, "weight_decay must be at least 0"),
+        ({"schedule": "step"}, "schedule step and lr_milestones go together"),
+        ({"lr_milestones": (3,)}, "schedule step and lr_milestones go together"),
+        ({"schedule": "step", "lr_milestones": (3, 0)}, "lr_milestones must be at least 1, got 0"),
+        ({"recon_weight": -1.0}, "recon_weight must be at least 0"),
+        ({"limit": -5}, "limit must be at least 0"),
+        ({"stop_at": 99.2}, "stop_at must be at most 1, got 99.2"),
+        ({"stop_at": 0.9, "validation": 0}, "stop_at needs images held out"),
     ],
 )
 def test_values_out_of_range_are_refused(values, words):
@@ -113,7 +113,7 @@ def test_json_that_is_no_configuration_is_refused(text):
 
 @pytest.mark.parametrize("values", [(1.0, 1.0), (2.0, 1.0), (float("nan"), 1.0), (0.0, float("inf"))])
 def test_pixel_range_is_two_finite_numbers_in_order(values):
-    with pytest.raises(UserError, match="--pixel-range must be finite numbers LOW below HIGH"):
+    with pytest.raises(UserError, match="pixel_range must be finite numbers LOW below HIGH"):
         RunConfig(pixel_range=values)
 
 

@@ -1,5 +1,6 @@
 """Studies are data."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.built import as_built
 from capsnet.studies import STUDIES, Comparison, Together, plan
-from capsnet.studies.study import configure
+from capsnet.studies.study import Task, configure
 
 
 @pytest.mark.parametrize("name", STUDIES.names())
@@ -69,7 +70,7 @@ def test_users_changes_go_over_everything_else(study):
     ("call", "message"),
     [
         (lambda study: plan(study, "quik", 1, Path()), "unknown budget 'quik'; did you mean 'quick'"),
-        (lambda study: plan(study, "quick", 0, Path()), "--seeds must be at least 1, got 0"),
+        (lambda study: plan(study, "quick", 0, Path()), "seeds must be at least 1, got 0"),
         (lambda study: configure(study, study.rows[0], "quick", 0, {"limt": 3}), "did you mean 'limit'"),
         (lambda study: replace(study, rows=study.rows * 2), "names of their own"),
         (lambda study: replace(study, comparisons=(Comparison("r1", "plane"),)), "did you mean 'plain'"),
@@ -79,3 +80,14 @@ def test_users_changes_go_over_everything_else(study):
 def test_what_a_study_cannot_be_is_refused(study, call, message):
     with pytest.raises(UserError, match=message):
         call(STUDIES.get(study))
+
+
+def test_run_is_finished_when_its_last_step_was_tested(tiny_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run.folder, folder)
+    task = Task(STUDIES.get("speedrun-mnist").rows[0], 0, folder, tiny_run.config)
+    assert task.finished
+    *rest, last = (folder / "metrics.csv").read_text().splitlines()
+    step, tail = last.split(",", 1)
+    (folder / "metrics.csv").write_text("\n".join([*rest, last, f"{int(step) + 1},{tail}", ""]))
+    assert not task.finished

@@ -234,7 +234,7 @@ def test_limited_images_are_drawn_from_all_classes(photos, tmp_path, monkeypatch
 
 def test_existing_folder_is_refused_before_any_work(tmp_path):
     (tmp_path / "letter.txt").write_text("of value")
-    with pytest.raises(UserError, match="exists; give another --out, or go on with --resume"):
+    with pytest.raises(UserError, match="exists; give another `out`, or go on with resume="):
         train(replace(TINY, data="no such data"), out=tmp_path)
 
 

@@ -27,7 +27,7 @@ from capsnet.training.setup import augmentation, specify
 
 def test_held_out_images_of_pairs_cannot_be_moved():
     dataset = replace(load_data("digits"), pairing=Pairing())
-    with pytest.raises(UserError, match="--validation-shift"):
+    with pytest.raises(UserError, match="validation_shift"):
         specify(replace(TINY, validation_shift=1), dataset)
 
 

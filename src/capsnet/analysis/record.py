@@ -1,7 +1,6 @@
 """An analysis done: its numbers with everything that they need beside them, and the file that keeps them."""
 
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from capsnet.errors import UserError
 from capsnet.inference.evaluate import match_classes
 from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run
+from capsnet.runs.typed import read_typed
 
 
 class Record(TypedDict):
@@ -153,11 +153,9 @@ def read_record(run: Run, name: str) -> Record | None:
     if not path.is_file():
         return None
     try:
-        record: Record = json.loads(path.read_text())
-    except json.JSONDecodeError as fault:
-        raise UserError(f"{path}: is not JSON ({fault})") from None
-    if not isinstance(record, dict) or not Record.__required_keys__ <= set(record):
-        raise UserError(f"{path}: is no analysis of this version of capsnet; make it anew with capsnet analyse")
+        record: Record = read_typed(path, Record)
+    except UserError as fault:
+        raise UserError(f"{fault}; make the analysis anew with capsnet analyse --overwrite") from None
     return record
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from capsnet._version import __version__
+from capsnet.cli.flags import in_flags
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
 from capsnet.start import keeping_modules, quitting_on_interrupt, return_memory
@@ -107,7 +108,12 @@ def _call(words: Sequence[str], *, is_command: bool) -> int:
             stack.enter_context(quitting_on_interrupt())
             stack.enter_context(keeping_modules())
         module = importlib.import_module(f"capsnet.cli.{verb}")
-    return module.main(args) or 0
+    try:
+        return module.main(args) or 0
+    except UserError as fault:
+        # a module of a verb holds its options under the verb's name
+        options: type = getattr(module, verb.title())
+        raise UserError(in_flags(str(fault), options)) from None
 
 
 def _print_any_name() -> None:

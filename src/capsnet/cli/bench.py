@@ -14,6 +14,7 @@ from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
 from capsnet.errors import UserError
 from capsnet.runs.files import write_text
+from capsnet.runs.typed import read_typed
 from capsnet.training.device import resolve_device
 
 
@@ -101,14 +102,12 @@ def _find_file(path: Path, machine: str) -> Path:
 
 def _read(path: Path, machine: str) -> Results:
     file = _find_file(path, machine)
+    if not file.is_file():
+        raise UserError(f"{file}: no results of this machine; make them with capsnet bench --out {path}")
     try:
-        results: Results = json.loads(file.read_text())
-        results["rows"]
-    except FileNotFoundError:
-        raise UserError(f"{file}: no results of this machine; make them with capsnet bench --out {path}") from None
-    except (json.JSONDecodeError, KeyError, TypeError):
-        raise UserError(f"{file}: holds no results of capsnet bench") from None
-    return results
+        return read_typed(file, Results)
+    except UserError as fault:
+        raise UserError(f"{fault}; it holds no results of capsnet bench") from None
 
 
 def _find_rows(path: Path, machine: str) -> list[Row]:

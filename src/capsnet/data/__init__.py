@@ -48,6 +48,11 @@ def load_data(
         UserError: neither a known name nor a folder or file, or files that fail a check.
     """
     if name in DATASETS:
+        if pixel_range is not None:
+            raise UserError(
+                f"pixel_range must be left out, got {pixel_range[0]:g} and {pixel_range[1]:g}: {name} has 8 bits, as "
+                "all data sets by name; it is for image folders and array files"
+            )
         return DATASETS.get(name).load(data_dir)
     path = Path(name)
     kind = _kind_of(path)
@@ -60,7 +65,7 @@ def load_data(
 
         return load_arrays(path, pixel_range=pixel_range)
     if len(path.parts) > 1 or path.suffix in (".npz", ".csv"):
-        raise UserError(f"{name}: no such folder or file; if it was moved, give its new place with --data")
+        raise UserError(f"{name}: no such folder or file; if it was moved, give its new place as `data`")
     try:
         DATASETS.get(name)
     except UserError as fault:

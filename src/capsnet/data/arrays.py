@@ -79,7 +79,11 @@ def make_dataset(
 def _as_array(values: ArrayLike, what: str) -> Array:
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        # rows of different lengths
+        array = np.empty(0, dtype=object)
     if array.dtype == object:
         raise UserError(f"{what} must be one array of numbers, got objects (such as rows of different lengths)")
     return array
@@ -151,6 +155,9 @@ def _to_pixels(images: Array, pixel_range: tuple[float, float] | None) -> UInt8[
 def _read_labels(arrays: Sequence[Array], class_names: Sequence[str] | None) -> tuple[tuple[str, ...], list[Tensor]]:
     """Names of the classes and the labels of each part as indices into them."""
     arrays = [_one_axis(array) for array in arrays]
+    twice = [name for name in class_names or () if list(class_names or ()).count(name) > 1]
+    if twice:
+        raise UserError(f"class_names must differ from each other, got {twice[0]!r} twice")
     if any(array.dtype.kind in "US" for array in arrays):
         names = tuple(class_names or sorted({str(label) for label in arrays[0].tolist()}))
         places = {name: place for place, name in enumerate(names)}

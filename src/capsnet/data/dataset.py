@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int, UInt8
@@ -103,6 +103,15 @@ class ImageData:
         return torch.bincount(self.labels, minlength=len(self.class_names)).tolist()
 
 
+@runtime_checkable
+class MapDataset(Protocol):
+    """What `torch.utils.data.Dataset` promises: a length, and `(image, label)` at each index."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> object: ...
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set by name.
@@ -158,6 +167,23 @@ class Dataset:
         from capsnet.data.folder import load_folder
 
         return load_folder(Path(folder), image_size=image_size)
+
+    @classmethod
+    def from_torch(
+        cls,
+        dataset: MapDataset,
+        class_names: Sequence[str] | None = None,
+        test: MapDataset | None = None,
+        pixel_range: tuple[float, float] | None = None,
+    ) -> "Dataset":
+        """Read a map-style data set of (image, label); see `capsnet.data.torch_dataset.read_dataset`.
+
+        Example:
+            >>> Dataset.from_torch(torchvision.datasets.FashionMNIST("data"))
+        """
+        from capsnet.data.torch_dataset import read_dataset
+
+        return read_dataset(dataset, class_names, test=test, pixel_range=pixel_range)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -37,7 +37,7 @@ def find_files(
         return found
     if data_dir is not None:
         missing = next(file for file in checksums if _stored(data_dir / name / file) is None)
-        raise UserError(f"{data_dir / name / missing}: no such file; --data-dir must hold {_layout(name, checksums)}")
+        raise UserError(f"{data_dir / name / missing}: no such file; data_dir must hold {_layout(name, checksums)}")
     return {file: _download(name, file, checksum, mirrors, checksums) for file, checksum in checksums.items()}
 
 
@@ -95,7 +95,7 @@ def _download(name: str, file: str, checksum: str, mirrors: Sequence[str], check
         except OSError as fault:
             raise UserError(
                 f"{folder / file}: cannot be written ({fault.strerror or _line(fault)}); set CAPSNET_CACHE_DIR to a "
-                f"folder that can, or name the folder that holds {name}/ with --data-dir"
+                f"folder that can, or name the folder that holds {name}/ as data_dir"
             ) from None
         except ValueError:
             reasons.append("its checksum is wrong")
@@ -104,7 +104,7 @@ def _download(name: str, file: str, checksum: str, mirrors: Sequence[str], check
     others = "; of other mirrors: ".join(dict.fromkeys(reversed(reasons)))
     raise UserError(
         f"cannot download {mirrors[-1] + file} ({others}); fetch the files by hand into {folder} "
-        f"({', '.join(checksums)}), or name the folder that holds {name}/ with --data-dir"
+        f"({', '.join(checksums)}), or name the folder that holds {name}/ as data_dir"
     )
 
 

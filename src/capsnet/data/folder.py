@@ -139,7 +139,7 @@ class _Read:
         if self.faults and not skip_unreadable:
             more = f" (and {len(self.faults) - 1} more files)" if len(self.faults) > 1 else ""
             first = next(iter(self.faults.values()))
-            raise UserError(f"{first}{more}; remove it, or leave out such files with --skip-unreadable")
+            raise UserError(f"{first}{more}; remove it, or leave out such files with skip_unreadable=True")
 
     def notes(self) -> list[str]:
         """Sentences about files that were left out, and about those that need a remark."""

@@ -45,14 +45,14 @@ class Inputs:
         _, height, width = self.image_shape
         for name in ("shrink", "enlarge"):
             if getattr(self, name) and height != width:
-                raise UserError(f"--{name} is for square images, these are {height}x{width}")
+                raise UserError(f"{name} is for square images, these are {height}x{width}")
         if self.enlarge and (self.shrink or self.enlarge < height):
-            raise UserError(f"--enlarge must be at least {height} here, and without --shrink, got {self.enlarge}")
+            raise UserError(f"enlarge must be at least {height} here, and without `shrink`, got {self.enlarge}")
         room = self.enlarge or min(self.image_shape[1:])
         for name in ("shrink", "crop"):
             side = getattr(self, name)
             if not 0 <= side <= room:
-                raise UserError(f"--{name} must be 0 to {room} for these images, got {side}")
+                raise UserError(f"{name} must be 0 to {room} for these images, got {side}")
             room = side or room
 
     @classmethod

@@ -90,7 +90,7 @@ def serving(gallery: Gallery, *, port: int = 0) -> Iterator[str]:
         except OSError as fault:
             if fault.strerror:
                 raise UserError(f"the page's server cannot start ({fault.strerror}: {fault.filename})") from None
-            raise UserError("no port from 7860 to 7959 is free; choose another with --port") from None
+            raise UserError("no port from 7860 to 7959 is free; choose another `port`") from None
         try:
             yield address
         finally:
@@ -104,7 +104,7 @@ def _check_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as fault:
-            raise UserError(f"port {port} cannot be used ({fault.strerror}); choose another with --port") from None
+            raise UserError(f"port {port} cannot be used ({fault.strerror}); choose another `port`") from None
 
 
 @contextmanager

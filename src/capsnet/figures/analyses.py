@@ -61,7 +61,7 @@ def write_analyses(
         if not overwrite:
             _refuse_to_overwrite(run, name)
     if limit < 0:
-        raise UserError(f"--limit must be at least 0, got {limit}")
+        raise UserError(f"limit must be at least 0, got {limit}")
     model = run.load_model().to(resolve_device(device))
     subject, weights, done = Subject(run), fingerprint(run), Analysed({}, {}, [])
     for name in names:
@@ -91,6 +91,6 @@ def _refuse_to_overwrite(run: Run, name: str) -> None:
     kept, path = read_record(run, name), analysis_path(run, name)
     picture = run.figures_folder / f"{name}.png"
     if kept is not None and not kept["quick"]:
-        raise UserError(f"{path}: exists; --overwrite makes it anew, --only chooses others")
+        raise UserError(f"{path}: exists; overwrite=True makes it anew, `only` chooses others")
     if kept is None and picture.exists():
-        raise UserError(f"{picture}: exists; --overwrite makes it anew, --only chooses others")
+        raise UserError(f"{picture}: exists; overwrite=True makes it anew, `only` chooses others")

@@ -36,7 +36,7 @@ def draw_figures(run: Run, *, overwrite: bool = False, data: Dataset | None = No
     targets = {name: run.figures_folder / f"{name}.png" for kind in planned.values() for name in kind}
     for path in targets.values():
         if path.exists() and not overwrite:
-            raise UserError(f"{path}: exists; redraw with --overwrite")
+            raise UserError(f"{path}: exists; redraw with overwrite=True")
     written = []
     for kind, name, picture in render(planned):
         del kind

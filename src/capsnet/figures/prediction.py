@@ -93,8 +93,10 @@ def _draw_values(axes: Axes, lengths: Float[np.ndarray, " n"], order: np.ndarray
         return
     for place, k in enumerate(order):
         value = float(lengths[k])
-        color = BLUE if k == winner else GREY
-        axes.text(place, min(value, 0.9) + 0.02, f"{value:.2f}", size=7.5, ha="center", va="bottom", color=color)
+        inside = value > 0.9
+        color = (BLUE if k == winner else GREY) if not inside else "white"
+        height, side = (min(value, 1.0) - 0.02, "top") if inside else (value + 0.02, "bottom")
+        axes.text(place, height, f"{value:.2f}", size=7.5, ha="center", va=side, color=color)
 
 
 def _draw_title(axes: Axes, lengths: Float[Tensor, " n"], class_names: Sequence[str], file: str, unsure: bool) -> None:

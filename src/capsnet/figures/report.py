@@ -48,7 +48,9 @@ def write_report(run: Run, *, overwrite: bool = False) -> Path:
     """
     path = run.folder / "report.html"
     if path.exists() and not overwrite:
-        raise UserError(f"{path}: exists; write it anew with --overwrite")
+        raise UserError(f"{path}: exists; write it anew with overwrite=True")
+    # damaged files are refused before anything is drawn
+    run.metrics(), run.evaluation()
     subject = Subject(run)
     pictures: dict[str, dict[str, bytes]] = {}
     for kind, name, picture in render(plan(subject)):

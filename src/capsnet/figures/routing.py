@@ -111,7 +111,8 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "routing",
     _draw,
-    caption="Left: how many capsules are routed how sharply. Middle: whether long capsules are routed more sharply. "
-    "Right: how much a coupling differs from image to image; 0 would be a fixed weight.",
+    caption="Sharpness: how many capsules are routed how sharply. Sharpness and length, for children of several "
+    "lengths: whether long capsules are routed more sharply. Change over images: how much a coupling differs from "
+    "image to image; 0 would be a fixed weight.",
     place=52,
 )

@@ -69,14 +69,19 @@ def find_blocks(model: nn.Module) -> tuple[list[Block], list[Block]]:
 
 
 def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The model's children; of a decoder, its layers."""
+    """The model's children, of lists each layer; of a decoder, its layers."""
     for name, part in model.named_children():
         if name == "decoder":
             layers = [
                 layer for layer in part.modules() if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d)
             ]
             yield from ((f"decoder {k + 1}", layer) for k, layer in enumerate(layers))
-        else:
+        elif isinstance(part, nn.ModuleList):
+            for number, layer in enumerate(part, start=1):
+                # a norm changes no shape
+                if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+                    yield f"{name.replace('_', ' ')} {number}", layer
+        elif not isinstance(part, nn.Identity | nn.Dropout):
             yield name.replace("_", " "), part
 
 
@@ -145,13 +150,15 @@ def draw_structure(model: nn.Module, name: str = "model") -> Figure:
 def _draw_row(axes: Axes, row: list[Block]) -> None:
     step, start = (_WIDTH - 0.2) / len(row), 0.0
     small = step < 1.75
+    # texts and capsules beside each other do not overlap
+    fit = min(1.0, step / 1.35)
     for index, block in enumerate(row):
         middle = (index + 0.5) * step
-        half = _draw_block(axes, block, middle, 1.85, min(step, 1.9))
-        axes.text(middle, 0.98, block.name, weight="bold", ha="center", va="top", size=9)
-        axes.text(middle, 0.79, _shape_text(block), ha="center", va="top", size=9, color=BLUE)
+        half = _draw_block(axes, block, middle, 1.85, min(step, 1.9), fit)
+        axes.text(middle, 0.98, block.name, weight="bold", ha="center", va="top", size=9 * fit)
+        axes.text(middle, 0.79, _shape_text(block), ha="center", va="top", size=9 * fit, color=BLUE)
         what = block.what.replace(", ", ",\n") if small else block.what
-        axes.text(middle, 0.60, what, ha="center", va="top", size=7.5, color=GREY, linespacing=1.25)
+        axes.text(middle, 0.60, what, ha="center", va="top", size=7.5 * fit, color=GREY, linespacing=1.25)
         if block.parameters:
             axes.text(
                 middle,
@@ -159,7 +166,7 @@ def _draw_row(axes: Axes, row: list[Block]) -> None:
                 f"{block.parameters:,} parameters",
                 ha="center",
                 va="center",
-                size=8.5,
+                size=8.5 * fit,
                 color=INK,
                 gid="parameters",
             )
@@ -179,10 +186,10 @@ def _shape_text(block: Block) -> str:
     return " × ".join(f"{side:,}" for side in block.shape)
 
 
-def _draw_block(axes: Axes, block: Block, x: float, y: float, room: float) -> float:
+def _draw_block(axes: Axes, block: Block, x: float, y: float, room: float, fit: float) -> float:
     """Draw what comes out of a block around (x, y); returns half its width."""
     if block.is_capsules:
-        return _draw_capsules(axes, block.shape, x, y)
+        return _draw_capsules(axes, block.shape, x, y, 0.085 * fit)
     if len(block.shape) == 3:
         return _draw_volume(axes, block.shape, x, y, room)
     high = 0.35 + 0.9 * min(1.0, (block.shape[0] / 1024) ** 0.5)
@@ -207,11 +214,11 @@ def _draw_volume(axes: Axes, shape: tuple[int, ...], x: float, y: float, room: f
     return (wide + deep) / 2
 
 
-def _draw_capsules(axes: Axes, shape: tuple[int, ...], x: float, y: float) -> float:
+def _draw_capsules(axes: Axes, shape: tuple[int, ...], x: float, y: float, pitch: float) -> float:
     """Capsules as columns of cells, one cell for each dimension; many of them are thinned out."""
     capsules, dims = shape
     shown, cells = min(capsules, 12), min(max(dims, 1), 16)
-    pitch, high = 0.085, 1.15 * cells / 16
+    high = 1.15 * cells / 16
     left, bottom = x - shown * pitch / 2, y - high / 2
     for column in range(shown):
         if capsules > shown and column == shown - 3:

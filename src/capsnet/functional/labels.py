@@ -25,6 +25,7 @@ def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> 
     Raises:
         UserError: another shape, no whole numbers, or a number that is no class.
     """
+    check_tensor(labels, "labels")
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or len(labels) != samples:
@@ -41,6 +42,20 @@ def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> 
                 f"labels must be from 0 to {classes - 1} for {classes} classes, got {low} to {high}{remedy}"
             )
     return labels.long()
+
+
+def check_tensor(values: object, name: str) -> None:
+    """Refuse a list or an array in place of a tensor.
+
+    Args:
+        values: an argument.
+        name: of the argument.
+
+    Raises:
+        UserError: it is no tensor.
+    """
+    if not isinstance(values, Tensor):
+        raise UserError(f"{name} must be a tensor, got {type(values).__name__}; use torch.as_tensor({name})")
 
 
 def check_marks(marks: Shaped[Tensor, "b n"]) -> None:

@@ -21,7 +21,7 @@ from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
 from capsnet.inference.predictions import Predictions, hash_names
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss, each_label
-from capsnet.runs.folder import FileResult, Run
+from capsnet.runs.folder import FileResult, Run, load
 
 _BATCH = 128
 # as many pixels as a GPU needs to be busy: 1024 images of 28x28
@@ -134,7 +134,7 @@ def evaluate_part(model: nn.Module, data: ImageData, pairing: Pairing | None, *,
 
 
 def evaluate(
-    model_or_run: nn.Module | Run,
+    model_or_run: nn.Module | Run | Path | str,
     data: str | Path | Dataset | None = None,
     split: str | None = None,
     *,
@@ -143,7 +143,7 @@ def evaluate(
     """Evaluate a model on a data set.
 
     Args:
-        model_or_run: a model with `input_shape` and `class_names`, or a run.
+        model_or_run: a model with `input_shape` and `class_names`, a run, or what `capsnet.load` takes.
         data: a data set's name, a folder, or a data set; None: what the model was trained on.
         split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained on,
             else the test split.
@@ -155,6 +155,9 @@ def evaluate(
     Example:
         >>> evaluate(capsnet.load("runs/quickstart"), "digits").error_percent
     """
+    if isinstance(model_or_run, Path | str):
+        folder = Path(model_or_run)
+        model_or_run = Run.open(folder) if folder.is_dir() else load(folder)
     run = model_or_run if isinstance(model_or_run, Run) else None
     model = model_or_run.load_model() if isinstance(model_or_run, Run) else model_or_run
     return evaluate_images(model, find_images(model, data, split, run=run, data_dir=data_dir))

@@ -97,7 +97,7 @@ class Answer:
 
 def predict(
     model: nn.Module | Run | Path | str,
-    images: Tensor | np.ndarray | Path | str | Sequence[Path | str | Image.Image],
+    images: Tensor | np.ndarray | Path | str | Image.Image | Sequence[Path | str | Image.Image],
     *,
     preparation: Preparation | None = None,
     pixel_range: PixelRange | None = None,
@@ -125,10 +125,12 @@ def predict(
         ('7', False)
     """
     network = model if isinstance(model, nn.Module) else model.load_model() if isinstance(model, Run) else load(model)
+    if isinstance(images, np.ndarray) and images.dtype.kind not in "buif":
+        raise UserError(f"images must be uint8, or files, got an array of {images.dtype}; give files as a list")
     if isinstance(images, Tensor | np.ndarray):
         prepared: Iterable[PreparedImage | Failure] = _split(network, torch.as_tensor(images))
     else:
-        sources = [images] if isinstance(images, str | Path) else list(images)
+        sources = _list_sources(images)
         if pixel_range is None:
             pixel_range = choose_range(network, [source for source in sources if not isinstance(source, Image.Image)])[
                 0
@@ -140,6 +142,20 @@ def predict(
             raise UserError(answer.error)
         predictions.append(answer.prediction)
     return predictions
+
+
+def _list_sources(images: object) -> list[Path | str | Image.Image]:
+    """Files and Pillow images, of one or of several."""
+    if isinstance(images, Path | str | Image.Image):
+        return [images]
+    sources = []
+    for source in images if isinstance(images, Iterable) else [images]:
+        if not isinstance(source, Path | str | Image.Image):
+            raise UserError(
+                f"images must be a tensor, an array, or files or Pillow images, got {type(source).__name__}"
+            )
+        sources.append(source)
+    return sources
 
 
 def choose_range(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput
 from capsnet.errors import UserError
 from capsnet.functional import check_labels
+from capsnet.functional.labels import check_tensor
 from capsnet.losses.likelihood import activation_nll_loss, cross_entropy_loss
 from capsnet.losses.margin import margin_loss
 from capsnet.losses.spread import spread_loss, spread_margin
@@ -107,6 +108,7 @@ def class_loss(
 
 def _checked(labels: Labels, samples: int, classes: int) -> Labels:
     """Labels of images, or of pairs of two different classes."""
+    check_tensor(labels, "labels")
     if labels.ndim != 2 or labels.shape[1] != 2:
         return check_labels(labels, samples, classes)
     if classes < 3:

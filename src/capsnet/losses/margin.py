@@ -8,6 +8,7 @@ from torch import Tensor
 
 from capsnet.errors import UserError
 from capsnet.functional import check_labels, check_marks
+from capsnet.functional.labels import check_tensor
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -44,6 +45,7 @@ def margin_loss(
         >>> margin_loss(torch.tensor([[0.5, 0.2]]), torch.tensor([0]))  # 0.4 ** 2 + 0.5 * 0.1 ** 2
         tensor(0.1650)
     """
+    check_tensor(targets, "targets")
     samples, classes = lengths.shape
     if targets.shape == lengths.shape:
         check_marks(targets)

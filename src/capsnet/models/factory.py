@@ -123,6 +123,20 @@ def model_routing(name: str, options: Mapping[str, object] | None = None) -> tup
     return used, int(count) if isinstance(count, int) else None
 
 
+def own_option(name: str, option: str, options: Mapping[str, object] | None = None) -> object:
+    """The value that `create_model` gives an argument of a model; None where the model does not take it.
+
+    Args:
+        name: one of `list_models()`.
+        option: the argument.
+        options: arguments over those of the preset.
+    """
+    preset = MODELS.get(name)
+    parameter = inspect.signature(preset.build).parameters.get(option)
+    given = {**preset.options, **(options or {})}
+    return given.get(option, parameter.default) if parameter else None
+
+
 def option_types(name: str) -> dict[str, object]:
     """Names of the arguments that a model takes, with their types."""
     parameters = inspect.signature(MODELS.get(name).build).parameters

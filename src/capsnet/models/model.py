@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
+from capsnet.functional.labels import check_tensor
 from capsnet.models.arguments import check_arguments
 
 
@@ -50,16 +52,26 @@ class CapsuleModel(nn.Module):
         Raises:
             UserError: the message says what was given, and the remedy.
         """
+        check_tensor(images, "images")
         if not images.is_floating_point():
             raise UserError(
                 f"images must be numbers in [0, 1], got {images.dtype}; of stored pixels from 0 to 255 give "
                 "images / 255, or model.inputs(images) for a trained model"
+            )
+        weight = next(self.parameters(), None)
+        mixed = torch.is_autocast_enabled(images.device.type)
+        if weight is not None and images.dtype != weight.dtype and not mixed:
+            raise UserError(
+                f"images must be {weight.dtype} as the model's weights are, got {images.dtype}; convert them with "
+                f"images.to({weight.dtype})"
             )
         if images.ndim != 4:
             raise UserError(
                 f"images must have four axes, b x {self.input_shape}, got {tuple(images.shape)}; a single image is "
                 "image[None], and one without an axis for channels image[None, None]"
             )
+        if images.shape[0] == 0:
+            raise UserError(f"images must be at least one, got a batch of {tuple(images.shape)}")
         if images.shape[1:] != self.input_shape:
             raise UserError(
                 f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "

@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 from capsnet.errors import UserError
-from capsnet.models.factory import model_options, model_routing
+from capsnet.models.factory import model_options, model_routing, own_option
 from capsnet.runs.config import RunConfig
 
 _ROUTING = ("routing", "iterations")
+# section 4.1 of Sabour et al. 2017
+_RECON_WEIGHT = 0.0005
 
 
 def as_built(config: RunConfig) -> RunConfig:
-    """The configuration with the routing and the iterations that its model has, and no decoder where it has none.
+    """The configuration with what its model has: routing, iterations, and the weight of its decoder's loss.
 
     Raises:
         UserError: an unknown model, or one that cannot have this routing or these iterations; the message says why.
@@ -30,8 +32,22 @@ def as_built(config: RunConfig) -> RunConfig:
             )
         given[name] = value
     routing, iterations = model_routing(config.model, given)
-    weight = config.recon_weight if "decoder" in model_options(config.model) else 0.0
-    return replace(config, routing=routing, iterations=iterations, recon_weight=weight)
+    return replace(config, routing=routing, iterations=iterations, recon_weight=_recon_weight(config))
+
+
+def _recon_weight(config: RunConfig) -> float:
+    """The weight of the reconstruction loss: 0 where the model has no decoder."""
+    if "decoder" not in model_options(config.model):
+        return 0.0
+    decodes = bool(own_option(config.model, "decoder", config.model_options))
+    if config.recon_weight is None:
+        return _RECON_WEIGHT if decodes else 0.0
+    if config.recon_weight and not config.model_options.get("decoder", True):
+        raise UserError(
+            f"recon_weight {config.recon_weight:g} and the model option decoder=False contradict each other; give one "
+            "of them"
+        )
+    return config.recon_weight
 
 
 def built_options(config: RunConfig) -> dict[str, object]:

@@ -81,8 +81,9 @@ class RunConfig:
     """Epochs after which the step schedule lowers the learning rate, for example 150 250."""
     lr_floor: float = 1e-6
     """The learning rate decays no further than this (the authors: 1e-6)."""
-    recon_weight: float = 0.0005
-    """Weight of the sum of squared pixel errors (0.0005 is 0.392 x mean for 784 pixels); 0: no decoder."""
+    recon_weight: float | None = None
+    """Weight of the sum of squared pixel errors (0.0005 is 0.392 x mean for 784 pixels); 0: no decoder; None: 0.0005
+    for a model that has a decoder by itself, else 0."""
     shift: int | float = 2
     """Shift each training image by up to this many pixels in both directions; of pairs, each digit by its own."""
     shift_interpolation: ShiftInterpolation = "none"
@@ -152,24 +153,24 @@ class RunConfig:
             value = getattr(self, name)
             # None: the model's own
             if value is not None:
-                bound.check(_flag(name), value)
+                bound.check(name, value)
         for item in dataclasses.fields(RunConfig):
             if item.type is bool and not isinstance(getattr(self, item.name), bool):
-                raise UserError(f"{_flag(item.name)} must be true or false, got {getattr(self, item.name)!r}")
+                raise UserError(f"{item.name} must be true or false, got {getattr(self, item.name)!r}")
         if self.validation >= 1 and self.validation != int(self.validation):
-            raise UserError(f"--validation is a share below 1 or a whole number of images, got {self.validation}")
+            raise UserError(f"validation must be a share below 1 or a whole number of images, got {self.validation}")
         if (self.schedule == "step") != bool(self.lr_milestones):
-            raise UserError("--schedule step and --lr-milestones go together: give both, or neither")
+            raise UserError("schedule step and lr_milestones go together: give both, or neither")
         if self.stop_at and not self.validation:
-            raise UserError("--stop-at needs images held out: --validation is 0; give a share such as 0.1")
+            raise UserError("stop_at needs images held out: `validation` is 0; give a share such as 0.1")
         if self.pixel_range is not None:
             low, high = self.pixel_range
             # a NaN is not below anything
             if not -math.inf < low < high < math.inf:
-                raise UserError(f"--pixel-range must be finite numbers LOW below HIGH, got {low:g} and {high:g}")
+                raise UserError(f"pixel_range must be finite numbers LOW below HIGH, got {low:g} and {high:g}")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                raise UserError(f"--{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+                raise UserError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         self._check_augmentation()
 
     def _check_augmentation(self) -> None:
@@ -256,7 +257,3 @@ _CHOICES = {
 }
 # share of the run in which the rate of one-cycle rises
 _RISE = 0.2
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -31,7 +31,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and go on with "
-                "--resume: what was saved before is whole"
+                "capsnet train --resume: what was saved before is whole"
             ) from None
         raise UserError(f"{path}: cannot be written ({fault.strerror})") from None
 
@@ -61,5 +61,5 @@ def check_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise UserError(
             f"{folder}: no space left on the disk, {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; "
-            "free some, or give another --out"
+            "free some, or give another `out`"
         )

@@ -254,7 +254,7 @@ def check_new(folder: Path) -> None:
         UserError: it exists, and is not one that a killed process left over.
     """
     if os.path.lexists(folder) and not is_left_over(folder):
-        raise UserError(f"{folder}: exists; give another --out, or go on with --resume {folder}")
+        raise UserError(f"{folder}: exists; give another `out`, or go on with resume={folder}")
 
 
 def new_folder(name: str, root: Path = Path("runs")) -> Path:

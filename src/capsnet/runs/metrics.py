@@ -76,7 +76,7 @@ def _read_lines(path: Path) -> tuple[str, list[str]]:
 
 def _parse(head: str, lines: Sequence[str], path: Path) -> list[dict[str, float]]:
     columns = head.rstrip("\n").split(",")
-    if lines and not ("step" in columns and set(columns) <= set(COLUMNS)):
+    if head and not ("step" in columns and set(columns) <= set(COLUMNS)):
         raise UserError(f"{path}: its columns must be {', '.join(COLUMNS)}, got {head.strip()[:80]!r}")
     rows = []
     for number, line in enumerate(lines, start=2):

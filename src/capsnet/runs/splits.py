@@ -1,6 +1,5 @@
 """Which images a run trained on, validated on and tests on: `splits.json` in its folder."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from capsnet.data import Dataset, ImageData
 from capsnet.data.splits import check_record, split_record
 from capsnet.errors import UserError
 from capsnet.runs.files import write_json
+from capsnet.runs.typed import read_json
 
 Splits = Mapping[str, object]
 
@@ -35,12 +35,9 @@ def read_splits(run_folder: Path) -> Splits | None:
     path = run_folder / _NAME
     if not path.is_file():
         return None
-    try:
-        record = json.loads(path.read_text())
-    except ValueError as fault:
-        raise UserError(f"{path}: is not JSON ({fault})") from None
+    record = read_json(path)
     version = record.get("format_version") if isinstance(record, dict) else None
-    if not isinstance(version, int):
+    if not isinstance(record, dict) or not isinstance(version, int):
         raise UserError(f"{path}: is not the record of a run's images")
     if version > _VERSION:
         raise UserError(f"{path}: is from a newer capsnet (format {version}); upgrade capsnet")

@@ -4,15 +4,14 @@ A run is trained in stages, each of which ends with its test and goes on from th
 epoch are those of a run without stages, bit for bit. The test accuracies choose nothing.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
-from capsnet.errors import UserError
 from capsnet.runs import Run
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json
+from capsnet.runs.typed import read_typed
 from capsnet.training import train
 
 _FILE = "milestones.json"
@@ -28,6 +27,12 @@ class Milestone(TypedDict):
     train_accuracy: float
     test_accuracy: float
     seconds: float
+
+
+class _Milestones(TypedDict):
+    """What `milestones.json` holds."""
+
+    milestones: list[Milestone]
 
 
 def train_in_stages(folder: Path, config: RunConfig, stages: tuple[int, ...]) -> Run:
@@ -57,21 +62,7 @@ def read_milestones(folder: Path) -> list[Milestone]:
         UserError: a file that is not one of milestones.
     """
     path = folder / _FILE
-    if not path.is_file():
-        return []
-    try:
-        milestones: list[Milestone] = json.loads(path.read_text())["milestones"]
-        return [
-            {
-                "epochs": int(one["epochs"]),
-                "train_accuracy": float(one["train_accuracy"]),
-                "test_accuracy": float(one["test_accuracy"]),
-                "seconds": float(one["seconds"]),
-            }
-            for one in milestones
-        ]
-    except (ValueError, TypeError, KeyError) as fault:
-        raise UserError(f"{path}: is not a list of milestones ({type(fault).__name__}: {fault})") from None
+    return read_typed(path, _Milestones)["milestones"] if path.is_file() else []
 
 
 def _measure(run: Run, epochs: int) -> Milestone:

@@ -69,7 +69,7 @@ def reproduce(
     all_changes = {**_stand_in(study, folder, changes, data_dir), **(changes or {})}
     tasks = plan(study, budget, count, folder, all_changes, None if data_dir is None else str(data_dir), execution)
     if jobs < 1:
-        raise UserError(f"--jobs must be at least 1, got {jobs}")
+        raise UserError(f"jobs must be at least 1, got {jobs}")
     for task in tasks:
         _check(task)
     missing = [task for task in tasks if not task.finished]
@@ -108,7 +108,7 @@ def _check(task: Task) -> None:
         try:
             task.folder.rmdir()
         except OSError:
-            raise UserError(f"{task.folder}: is not a run folder, it has no config.json; give another --out") from None
+            raise UserError(f"{task.folder}: is not a run folder, it has no config.json; give another `out`") from None
         return
     before = Run.open(task.folder).config
     if before.epochs in task.stages:
@@ -120,7 +120,7 @@ def _check(task: Task) -> None:
         raise UserError(
             f"{task.folder}: holds a run with another {differing[0].replace('_', ' ')} "
             f"({getattr(before, differing[0])!r}, the study has {getattr(task.config, differing[0])!r}); "
-            "give another --out"
+            "give another `out`"
         )
 
 
@@ -150,7 +150,7 @@ def _find_together(study: Study, tasks: Sequence[Task], folder: Path) -> Togethe
         return result
     gone = [task.name for task in members if not (task.folder / "weights.safetensors").is_file()]
     if gone:
-        _say(f"networks are not tested together: the weights of {', '.join(gone)} were dropped (--small)")
+        _say(f"networks are not tested together: the weights of {', '.join(gone)} were dropped")
         return None
     _say(f"{len(members)} networks together")
     with _alone(folder):
@@ -204,7 +204,7 @@ def _alone(folder: Path) -> Iterator[int]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"{folder}: another capsnet reproduce is at work there; wait, or give another --out"
+                f"{folder}: another capsnet reproduce is at work there; wait, or give another `out`"
             ) from None
         yield file.fileno()
 

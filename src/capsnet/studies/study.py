@@ -10,6 +10,7 @@ from capsnet.recipes import RECIPES
 from capsnet.registry import Registry, did_you_mean
 from capsnet.runs.built import as_built
 from capsnet.runs.config import Execution, RunConfig
+from capsnet.runs.folder import Run
 from capsnet.studies.milestones import read_milestones
 
 Changes = Mapping[str, object]
@@ -201,7 +202,8 @@ class Task:
     @property
     def finished(self) -> bool:
         """Whether the run has its test result, that of its last stage."""
-        tested = (self.folder / "evaluation.json").is_file()
+        # a folder without a configuration is none of a run, and is refused when it is trained
+        tested = (self.folder / "config.json").is_file() and Run.open(self.folder).evaluation() is not None
         if not tested or not self.stages:
             return tested
         milestones = read_milestones(self.folder)
@@ -248,7 +250,7 @@ def plan(
         UserError: no seeds, an unknown budget or field.
     """
     if seeds < 1:
-        raise UserError(f"--seeds must be at least 1, got {seeds}")
+        raise UserError(f"seeds must be at least 1, got {seeds}")
     return [
         Task(
             row,

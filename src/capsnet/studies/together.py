@@ -1,15 +1,16 @@
 """The networks of a study's row, tested together once; the result is kept in `together.json`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from capsnet.errors import UserError
 from capsnet.inference.evaluate import evaluate
 from capsnet.models.ensemble import Ensemble
 from capsnet.runs.data import load_dataset
 from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run, SplitResult
+from capsnet.runs.typed import read_typed
 from capsnet.runs.weights import count_parameters
 from capsnet.studies.study import Task, Together
 from capsnet.training.device import resolve_device
@@ -31,8 +32,9 @@ def read_together(folder: Path, members: Sequence[Task]) -> TogetherResult | Non
     if not path.is_file():
         return None
     try:
-        result: TogetherResult = json.loads(path.read_text())
-    except json.JSONDecodeError:
+        result: TogetherResult = read_typed(path, TogetherResult)
+    except UserError:
+        # made anew
         return None
     return result if result["runs"] == _fingerprints(members) else None
 

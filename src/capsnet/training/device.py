@@ -28,7 +28,7 @@ def resolve_device(name: str) -> torch.device:
         UserError: cuda on a machine without one.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: this machine has no CUDA device that torch can use; use --device cpu")
+        raise UserError("device must be cpu or auto, got cuda: this machine has no CUDA device that torch can use")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

@@ -67,5 +67,5 @@ class FiniteCheck:
         rate = self._config.learning_rate(step - 1, self._steps_per_epoch)
         raise Diverged(
             f"{subject} not finite at step {step}, where the learning rate is {rate:.2g}; most likely that is too "
-            f"high: start anew with a smaller --lr ({last_good})"
+            f"high: start anew with a smaller `lr` ({last_good})"
         )

@@ -16,7 +16,7 @@ from capsnet.data.transforms import (
 )
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
-from capsnet.runs.built import built_options
+from capsnet.runs.built import as_built, built_options
 from capsnet.runs.config import RunConfig
 from capsnet.runs.weights import ModelSpec
 
@@ -36,11 +36,11 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     _, height, width = inputs.image_shape
     for name in ("rotation", "squeeze"):
         if getattr(config, name) and height != width:
-            raise UserError(f"--{name} is for square images, those of {dataset.name} are {height}x{width}")
+            raise UserError(f"{name} is for square images, those of {dataset.name} are {height}x{width}")
     side = min(dataset.input_shape[1:])
     for name in ("squeeze", "erase"):
         if getattr(config, name) >= side:
-            raise UserError(f"--{name} must be below the side of the images, {side}, got {getattr(config, name)}")
+            raise UserError(f"{name} must be below the side of the images, {side}, got {getattr(config, name)}")
     if config.erase_corners is not None and config.erase_corners[1] + config.erase > side:
         raise UserError(
             f"erase_corners must be at most {side - config.erase} for a square of {config.erase} in these images, "
@@ -49,7 +49,7 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     offered = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
-        "decoder": config.recon_weight > 0,
+        "decoder": bool(as_built(config).recon_weight),
     }
     # a CNN has neither routing nor decoder
     taken = model_options(config.model)
@@ -96,7 +96,7 @@ def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
     shift_only = Augmentation((Shift(int(config.shift)),) if config.shift else ())
     if not whole or augmentation(config) != shift_only:
         raise UserError(
-            "data that are pairs can only be shifted by whole pixels: leave out --enlarge, --shrink, --crop, "
-            "--standardize, --rotation, --squeeze, --place, --erase, --flip, --brightness, --contrast, "
-            "--shift-interpolation, --shift-fill and --validation-shift"
+            "data that are pairs can only be shifted by whole pixels: leave out `enlarge`, `shrink`, `crop`, "
+            "`standardize`, `rotation`, `squeeze`, `place`, `erase`, `flip`, `brightness`, `contrast`, "
+            "`shift_interpolation`, `shift_fill` and `validation_shift`"
         )

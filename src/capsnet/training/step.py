@@ -89,7 +89,7 @@ class Step:
     def _work(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
         batch = self.batches.make(indices, draws)
         with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses = self._losses(self.model, batch, self.config.recon_weight, self.done / self._total)
+            losses = self._losses(self.model, batch, self.config.recon_weight or 0.0, self.done / self._total)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
