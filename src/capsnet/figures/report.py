@@ -246,7 +246,7 @@ def _mistakes(run: Run) -> str:
 
 def _class_names(run: Run, count: int) -> Sequence[str]:
     try:
-        names: Sequence[str] = run.load_model().class_names  # type: ignore[assignment]
+        names: Sequence[str] = run.load_model().class_names
     except UserError:
         return [str(label) for label in range(count)]
     return names

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
-from torch import nn
-
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 from capsnet.registry import did_you_mean
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json, write_text
@@ -128,7 +127,7 @@ class Run:
         """Where figures go."""
         return self.folder / "figures"
 
-    def load_model(self) -> nn.Module:
+    def load_model(self) -> CapsuleModel:
         """The model with the run's best weights, in eval mode.
 
         Raises:
@@ -275,7 +274,7 @@ def new_folder(name: str, root: Path = Path("runs")) -> Path:
     return folder
 
 
-def load(source: Path | str) -> nn.Module:
+def load(source: Path | str) -> CapsuleModel:
     """Load a trained model, in eval mode on the CPU.
 
     Args:

@@ -18,9 +18,9 @@ from capsnet.data.dataset import Preparation
 from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
-from capsnet.models import create_model
+from capsnet.models import CapsuleModel, create_model
+from capsnet.models.doubt import Doubt
 from capsnet.models.factory import option_types
-from capsnet.runs.doubt import Doubt
 from capsnet.runs.files import write_bytes
 from capsnet.runs.formats import upgrade_options
 from capsnet.runs.limits import SIZE, check_limits
@@ -55,22 +55,23 @@ class ModelSpec:
     pairing: Pairing | None = None
     doubt: Doubt | None = None
 
-    def build(self) -> nn.Module:
+    def build(self) -> CapsuleModel:
         """Create the model with fresh weights, its class names, and how images become its inputs.
 
         Raises:
             UserError: an unknown model or option, or another number of classes or size of inputs than the model's.
         """
         model = create_model(self.model, **self.options)
-        known: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+        known = model.class_names
         if len(known) != len(self.class_names):
             raise UserError(
                 f"class_names must be {len(known)}, as many as the model has classes, got {len(self.class_names)}"
             )
         if self.inputs is not None and self.inputs.shape != model.input_shape:
             raise UserError(f"inputs are {self.inputs.shape}, the model {self.model!r} is for {model.input_shape}")
-        model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data  # type: ignore[assignment]
-        model.inputs, model.pairing, model.doubt = self.inputs, self.pairing, self.doubt  # type: ignore[assignment]
+        model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data
+        model.pairing, model.doubt = self.pairing, self.doubt
+        model.inputs = self.inputs or model.inputs
         return model
 
 
@@ -121,14 +122,14 @@ def on_meta() -> TorchFunctionMode:
     return _Unfilled()
 
 
-def save_weights(path: Path, model: nn.Module, spec: ModelSpec) -> None:
+def save_weights(path: Path, model: CapsuleModel, spec: ModelSpec) -> None:
     """Write a model's weights with its specification."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     metadata = {"capsnet": json.dumps({"format_version": FORMAT_VERSION, **asdict(spec)})}
     write_bytes(path, save(tensors, metadata))
 
 
-def load_weights(path: Path) -> nn.Module:
+def load_weights(path: Path) -> CapsuleModel:
     """Build the model of a weights file, in eval mode on the CPU.
 
     Raises:
@@ -175,7 +176,7 @@ def _upgrade(values: object) -> object:
     return {**values, "options": upgrade_options(model, options)}
 
 
-def _build(spec: ModelSpec, path: Path) -> nn.Module:
+def _build(spec: ModelSpec, path: Path) -> CapsuleModel:
     """The model that a weights file describes, without memory for its weights."""
     try:
         with on_meta():
@@ -191,7 +192,7 @@ def _build(spec: ModelSpec, path: Path) -> nn.Module:
     return model
 
 
-def _not_stored(model: nn.Module) -> list[Tensor]:
+def _not_stored(model: CapsuleModel) -> list[Tensor]:
     stored = model.state_dict()
     return [tensor for name, tensor in model.named_buffers() if name not in stored]
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
-
 from capsnet.data import Dataset, locate_data
+from capsnet.models import CapsuleModel
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 from capsnet.runs.data import compare_splits, load_dataset, split_training
@@ -154,7 +153,7 @@ def _test(job: Job, dataset: Dataset) -> None:
     write_json(job.run.folder / "evaluation.json", result)
 
 
-def _measure_doubt(job: Job, best_model: nn.Module) -> None:
+def _measure_doubt(job: Job, best_model: CapsuleModel) -> None:
     """Store with the best weights when an answer is unsure, measured on the validation images."""
     if job.validation is None or job.spec.pairing is not None:
         return

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.data.inputs import Draws
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 from capsnet.runs.config import RunConfig
 from capsnet.training.batches import Batches
 from capsnet.training.objective import find_losses
@@ -35,7 +36,7 @@ class Step:
         UserError: an execution that this device does not have.
     """
 
-    def __init__(self, model: nn.Module, batches: Batches, config: RunConfig, precision: str) -> None:
+    def __init__(self, model: CapsuleModel, batches: Batches, config: RunConfig, precision: str) -> None:
         self.model, self.batches, self.config, self.precision = model, batches, config, precision
         device = batches.data.images.device
         if config.execution == "cuda-graph" and device.type != "cuda":
@@ -65,7 +66,7 @@ class Step:
         """Learn by the captured step; the first steps run as they are, aside, as PyTorch asks before a capture."""
         if self._warm_up:
             self._warm_up -= 1
-            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 self._work(indices, draws)
@@ -80,7 +81,7 @@ class Step:
         with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             losses = self._losses(self.model, batch, self.config.recon_weight, self.done / self._total)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         self.optimizer.step()
         with torch.no_grad():
             means = torch.stack([losses.total, losses.margin, losses.reconstruction]) * len(indices)

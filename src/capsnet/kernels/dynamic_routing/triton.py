@@ -16,8 +16,8 @@ from capsnet.kernels.dynamic_routing.cpu import squash_gradient
 _SAMPLES, _PROGRAMS = 8, 512
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _iterate(  # type: ignore[no-untyped-def]
+@triton.jit
+def _iterate(
     poses, weight, reached, grad_total, grad_coupling, coupling, change, partial,
     samples, children, parents, dim, children_each, to_b, to_i, to_j, from_b, from_i, from_j,
     C: tl.constexpr, LEAKY: tl.constexpr, BACKWARD: tl.constexpr, DIRECT: tl.constexpr, KEEP: tl.constexpr,
@@ -62,8 +62,8 @@ def _iterate(  # type: ignore[no-untyped-def]
     tl.store(partial + tl.program_id(1) * samples * parents * dim + at_bjd, total, in_bjd)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _gradients(  # type: ignore[no-untyped-def]
+@triton.jit
+def _gradients(
     poses, weight, factors, vectors, grad_poses, grad_weight, samples, children, parents, dim, child_dim,
     PAIRS: tl.constexpr, C: tl.constexpr, PARENTS: tl.constexpr, DIM: tl.constexpr,
 ):  # fmt: skip

@@ -41,7 +41,8 @@ def infer_mixture(
     Args: those of the plain function.
     """
     arguments = (infer, places, children.poses, children.activations, weight, offsets, *shared)
-    return _Mixture.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
+    results: tuple[Tensor, ...] = _Mixture.apply(*arguments)
+    return results
 
 
 def refuses(
