@@ -12,6 +12,9 @@ with quitting_on_interrupt():
         import torch  # noqa: F401
 
     from capsnet import functional, layers, losses, routing
+
+    # `train` knows recipes by their names
+    from capsnet import recipes as _recipes  # noqa: F401
     from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
     from capsnet.data import Dataset
     from capsnet.errors import UserError

@@ -18,10 +18,8 @@ from capsnet.figures.page import PAGE, STYLE
 from capsnet.figures.sections import analysis_section, left_out_section, mistakes_section
 from capsnet.figures.subject import FIGURES, Subject
 from capsnet.inference.evaluate import Evaluation
-from capsnet.losses.class_loss import LOSS_WORDS
-from capsnet.models.factory import model_loss
 from capsnet.recipes import RECIPES
-from capsnet.runs.built import as_built
+from capsnet.runs.built import as_built, loss_words
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run
@@ -124,7 +122,7 @@ def _headline(run: Run) -> str:
         "95 % interval (Wilson)": f"{low:.2f} to {high:.2f} %",
         "accuracy": f"{100 * test.accuracy:.2f} %",
         f"test {test.noun}": f"{test.n:,}",
-        LOSS_WORDS[model_loss(run.config.model, run.config.model_options)]: f"{test.margin_loss:.4f}",
+        loss_words(run.config): f"{test.margin_loss:.4f}",
     }
     if test.is_uneven:
         numbers["balanced accuracy (mean of the classes)"] = f"{100 * test.balanced_accuracy:.2f} %"

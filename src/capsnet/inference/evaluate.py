@@ -18,7 +18,7 @@ from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss, each_label
 from capsnet.models import CapsuleModel
-from capsnet.runs.folder import FileResult, Run
+from capsnet.runs.folder import FileResult, Run, open_model
 
 _BATCH = 128
 
@@ -119,7 +119,7 @@ def evaluate_part(
 
 
 def evaluate(
-    model_or_run: CapsuleModel | Run,
+    model_or_run: CapsuleModel | Run | Path | str,
     data: str | Path | Dataset | None = None,
     split: str | None = None,
     *,
@@ -128,7 +128,7 @@ def evaluate(
     """Evaluate a model on a data set.
 
     Args:
-        model_or_run: a model with `input_shape` and `class_names`, or a run.
+        model_or_run: a model, a run, or what `capsnet.load` takes: a folder, a file or a name.
         data: a data set's name, a folder, or a data set; None: what the model was trained on.
         split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained on,
             else the test split.
@@ -138,10 +138,9 @@ def evaluate(
         UserError: an unknown data set or split, or images or classes that are not the model's.
 
     Example:
-        >>> evaluate(capsnet.load("runs/quickstart"), "digits").error_percent
+        >>> evaluate("runs/quickstart", "digits").error_percent
     """
-    run = model_or_run if isinstance(model_or_run, Run) else None
-    model = model_or_run.load_model() if isinstance(model_or_run, Run) else model_or_run
+    model, run = open_model(model_or_run)
     return evaluate_images(model, find_images(model, data, split, run=run, data_dir=data_dir))
 
 

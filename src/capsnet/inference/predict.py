@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.data.dataset import Preparation
 from capsnet.data.images import collect_notes as collect_notes
@@ -19,7 +19,8 @@ from capsnet.data.pixels import ImageInfo, PixelRange, check_range, decide_range
 from capsnet.errors import UserError
 from capsnet.inference.doubt import find_reasons, read_signals
 from capsnet.models import CapsuleModel
-from capsnet.runs import Run, load
+from capsnet.runs import Run
+from capsnet.runs.folder import open_model
 
 _BATCH = 64
 NO_DIGIT = "no digit found, the image is even"
@@ -124,7 +125,7 @@ def predict(
         >>> answer.class_name, answer.unsure
         ('7', False)
     """
-    network = model if isinstance(model, nn.Module) else model.load_model() if isinstance(model, Run) else load(model)
+    network, _ = open_model(model)
     if isinstance(images, Tensor | np.ndarray):
         prepared: Iterable[PreparedImage | Failure] = _split(network, torch.as_tensor(images))
     else:

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from capsnet.errors import UserError
-from capsnet.models.factory import model_options, model_routing
-from capsnet.runs.config import RunConfig
+from capsnet.losses.class_loss import LOSS_WORDS
+from capsnet.models.factory import model_loss, model_options, model_routing
+from capsnet.runs.config import RunConfig, is_object
 
 _ROUTING = ("routing", "iterations")
 
@@ -19,6 +20,9 @@ def as_built(config: RunConfig) -> RunConfig:
         >>> as_built(RunConfig(model="em-capsnet")).routing
         'em'
     """
+    if is_object(config.model):
+        _check_object(config)
+        return config
     given = dict(config.model_options)
     for name in _ROUTING:
         value = getattr(config, name)
@@ -32,6 +36,19 @@ def as_built(config: RunConfig) -> RunConfig:
     routing, iterations = model_routing(config.model, given)
     weight = config.recon_weight if "decoder" in model_options(config.model) else 0.0
     return replace(config, routing=routing, iterations=iterations, recon_weight=weight)
+
+
+def loss_words(config: RunConfig) -> str:
+    """What the loss of a run's classes is called."""
+    # of the user's own class only the object knows its loss
+    return "class loss" if is_object(config.model) else LOSS_WORDS[model_loss(config.model, config.model_options)]
+
+
+def _check_object(config: RunConfig) -> None:
+    for name in (*_ROUTING, "model_options"):
+        value = vars(config)[name]
+        if value:
+            raise UserError(f"{name} must be left out, got {value!r}: the model is an object, which is built already")
 
 
 def built_options(config: RunConfig) -> dict[str, object]:

@@ -52,6 +52,11 @@ class State:
         return (accuracy, -loss) > (self.best_accuracy, -self.best_loss)
 
 
+def has_checkpoint(run_folder: Path) -> bool:
+    """Whether a run has a state to go on from."""
+    return (run_folder / "last" / "checkpoint.safetensors").is_file()
+
+
 def save_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer, state: State, totals: Tensor) -> None:
     """Write `folder/checkpoint.safetensors`; a kill leaves the old one or the new one.
 

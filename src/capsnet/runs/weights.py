@@ -19,8 +19,10 @@ from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel, create_model
+from capsnet.models.custom import as_capsule_model
 from capsnet.models.doubt import Doubt
 from capsnet.models.factory import option_types
+from capsnet.runs.config import is_object
 from capsnet.runs.files import write_bytes
 from capsnet.runs.formats import upgrade_options
 from capsnet.runs.limits import SIZE, check_limits
@@ -59,9 +61,23 @@ class ModelSpec:
         """Create the model with fresh weights, its class names, and how images become its inputs.
 
         Raises:
-            UserError: an unknown model or option, or another number of classes or size of inputs than the model's.
+            UserError: an unknown model or option, another number of classes or size of inputs than the model's, or a
+                model of a class of the user's own.
         """
-        model = create_model(self.model, **self.options)
+        if is_object(self.model):
+            name = self.model.partition(": ")[2]
+            raise UserError(
+                f"the weights are those of a network of your own class, {name}, which no file holds; give it: "
+                "run.load_model(module) or capsnet.load(source, model=module)"
+            )
+        return self.describe(create_model(self.model, **self.options))
+
+    def describe(self, model: CapsuleModel) -> CapsuleModel:
+        """Give a model its class names, and how images become its inputs.
+
+        Raises:
+            UserError: another number of classes or size of inputs than the model's.
+        """
         known = model.class_names
         if len(known) != len(self.class_names):
             raise UserError(
@@ -129,8 +145,12 @@ def save_weights(path: Path, model: CapsuleModel, spec: ModelSpec) -> None:
     write_bytes(path, save(tensors, metadata))
 
 
-def load_weights(path: Path) -> CapsuleModel:
+def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
     """Build the model of a weights file, in eval mode on the CPU.
+
+    Args:
+        path: of the file.
+        model: an object that takes the weights, in place of a model that is built; it is changed.
 
     Raises:
         UserError: a file that is missing, damaged, no capsnet weights file, from a newer version, or that does not fit
@@ -139,13 +159,32 @@ def load_weights(path: Path) -> CapsuleModel:
     tensors, metadata = read_tensors(path)
     if "capsnet" not in metadata:
         raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
-    spec = _read_spec(metadata["capsnet"], path)
-    model = _build(spec, path)
-    model.load_state_dict(_fit(tensors, model.state_dict(), path), assign=True)
-    return model.eval()
+    spec = _parse_spec(metadata["capsnet"], path)
+    if model is not None:
+        shape = spec.inputs.shape if spec.inputs is not None else None
+        if shape is None:
+            raise UserError(f"{path}: does not say for which images its model is; load it without a model")
+        given = spec.describe(as_capsule_model(model, shape, len(spec.class_names)))
+        fill_model(given, tensors, path)
+        return given.eval()
+    built = _build(spec, path)
+    built.load_state_dict(_fit(tensors, built.state_dict(), path), assign=True)
+    return built.eval()
 
 
-def _read_spec(text: str, path: Path) -> ModelSpec:
+def read_spec(path: Path) -> ModelSpec:
+    """Read what a weights file says of its model.
+
+    Raises:
+        UserError: as `load_weights`.
+    """
+    _, metadata = read_tensors(path)
+    if "capsnet" not in metadata:
+        raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
+    return _parse_spec(metadata["capsnet"], path)
+
+
+def _parse_spec(text: str, path: Path) -> ModelSpec:
     """Read what a weights file says of its model; all sizes are below their limits."""
     values = parse_json(text, str(path))
     version = values.pop("format_version", None) if isinstance(values, dict) else None
@@ -158,7 +197,7 @@ def _read_spec(text: str, path: Path) -> ModelSpec:
         values = _upgrade(values)
     spec = cast(ModelSpec, convert(values, ModelSpec, str(path)))
     check_limits(dict(spec.options), str(path), "options", size=SIZE)
-    forms = option_types(spec.model)
+    forms = {} if is_object(spec.model) else option_types(spec.model)
     for option, value in spec.options.items():
         if option == "device":
             raise UserError(f"{path}: the entry 'options.device' is not one of a weights file")

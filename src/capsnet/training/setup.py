@@ -7,7 +7,7 @@ from capsnet.data.inputs import Augmentation, Inputs
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
 from capsnet.runs.built import built_options
-from capsnet.runs.config import RunConfig
+from capsnet.runs.config import RunConfig, is_object
 from capsnet.runs.weights import ModelSpec
 
 
@@ -31,6 +31,9 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     for name in ("squeeze", "erase"):
         if getattr(config, name) >= side:
             raise UserError(f"--{name} must be below the side of the images, {side}, got {getattr(config, name)}")
+    name = config.data if is_object(config.data) else dataset.name
+    if is_object(config.model):
+        return ModelSpec(config.model, {}, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
     offered = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
@@ -40,9 +43,7 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     taken = model_options(config.model)
     options = {name: value for name, value in offered.items() if name in taken}
     options |= built_options(config) | dict(config.model_options)
-    return ModelSpec(
-        config.model, options, classes, dataset.preparation, dataset.name, inputs=inputs, pairing=dataset.pairing
-    )
+    return ModelSpec(config.model, options, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
 
 
 def augmentation(config: RunConfig) -> Augmentation:
