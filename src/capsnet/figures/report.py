@@ -20,7 +20,7 @@ from capsnet.figures.subject import FIGURES, Subject
 from capsnet.inference.evaluate import Evaluation
 from capsnet.recipes import RECIPES
 from capsnet.runs.built import as_built, loss_words
-from capsnet.runs.config import RunConfig
+from capsnet.runs.config import RunConfig, is_object
 from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run
 
@@ -252,6 +252,9 @@ def _class_names(run: Run, count: int) -> Sequence[str]:
 
 def command(config: RunConfig) -> str:
     """The command that makes this run again."""
+    if is_object(config.model) or is_object(config.data):
+        given = [name for name in ("model", "data") if is_object(getattr(config, name))]
+        return f"capsnet.train(RunConfig.from_json(...), {', '.join(f'{name}=...' for name in given)})"
     # the command line starts from a recipe, from the quick start where none is named
     recipe = config.recipe if config.recipe in RECIPES else "quickstart"
     words, config = ["capsnet", "train", recipe], _built(config)
