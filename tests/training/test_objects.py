@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import capsnet
+from capsnet.cli import main
 from capsnet.layers import DenseCapsules, PrimaryCapsules
 
 SHORT = {"steps": 10, "batch_size": 8, "shift": 0, "device": "cpu", "precision": "fp32"}
@@ -60,6 +61,21 @@ def test_a_run_of_an_own_module_asks_for_it(own_run, arrays):
     result = run.evaluation()
     assert capsnet.evaluate(model, arrays).accuracy == result["test"]["accuracy"]
     assert len(capsnet.predict(model, arrays.test.images)) == result["test"]["n"]
+
+
+def test_a_run_of_objects_is_shown_and_says_what_it_needs(own_run, capsys):
+    run, _ = own_run
+    assert main(["show", str(run.folder)]) == 0
+    assert "custom: Own" in capsys.readouterr().out
+    assert main(["evaluate", str(run.folder)]) == 2
+    assert "own class, Own" in capsys.readouterr().err
+    with pytest.raises(capsnet.UserError, match=r"no file holds \(custom: arrays\); give data"):
+        capsnet.evaluate(run.load_model(Own()))
+
+
+def test_a_routing_for_an_object_is_refused(arrays, tmp_path):
+    with pytest.raises(capsnet.UserError, match="routing must be left out"):
+        capsnet.train(model=Own(), data=arrays, routing="em", out=tmp_path / "run", **SHORT)
 
 
 def test_a_run_of_objects_goes_on_with_them(own_run, arrays, tmp_path):

@@ -10,6 +10,7 @@ from capsnet.data import DATASETS, Dataset, ImageData, load_data
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
+from capsnet.runs.config import is_object
 from capsnet.runs.data import load_dataset, split_training
 from capsnet.runs.folder import Run
 from capsnet.runs.splits import describe_changes, is_same_data, names_elsewhere, read_splits
@@ -67,6 +68,8 @@ def find_images(
     name = own if data is None else str(data)
     if not name:
         raise UserError("the model does not record what it was trained on; give data")
+    if is_object(name):
+        raise UserError(f"the model was trained on data that no file holds ({name}); give data")
     if name not in DATASETS and Path(name).is_dir():
         if not _is_own(name, own, run):
             return _foreign_images(model, Path(name), split, skip_unreadable=skip_unreadable)

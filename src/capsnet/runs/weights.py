@@ -61,15 +61,8 @@ class ModelSpec:
         """Create the model with fresh weights, its class names, and how images become its inputs.
 
         Raises:
-            UserError: an unknown model or option, another number of classes or size of inputs than the model's, or a
-                model of a class of the user's own.
+            UserError: an unknown model or option, or another number of classes or size of inputs than the model's.
         """
-        if is_object(self.model):
-            name = self.model.partition(": ")[2]
-            raise UserError(
-                f"the weights are those of a network of your own class, {name}, which no file holds; give it: "
-                "run.load_model(module) or capsnet.load(source, model=module)"
-            )
         return self.describe(create_model(self.model, **self.options))
 
     def describe(self, model: CapsuleModel) -> CapsuleModel:
@@ -167,6 +160,12 @@ def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
         given = spec.describe(as_capsule_model(model, shape, len(spec.class_names)))
         fill_model(given, tensors, path)
         return given.eval()
+    if is_object(spec.model):
+        name = spec.model.partition(": ")[2]
+        raise UserError(
+            f"{path}: the weights are those of a network of your own class, {name}, which no file holds; give it: "
+            "run.load_model(module) or capsnet.load(source, model=module)"
+        )
     built = _build(spec, path)
     built.load_state_dict(_fit(tensors, built.state_dict(), path), assign=True)
     return built.eval()

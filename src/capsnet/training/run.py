@@ -91,17 +91,8 @@ def train(
         >>> run.evaluation()["test"]["accuracy"]
         >>> train(model=my_module, data=Dataset.from_arrays(images, labels), steps=1000)
     """
-    objects = _Objects(
-        None if isinstance(model, str) else model,
-        data if isinstance(data, Dataset) else None,
-    )
-    given = dict(options)
-    if model is not None:
-        given["model"] = model if isinstance(model, str) else object_name(class_of(model))
-    if data is not None:
-        given["data"] = object_name(data.name) if isinstance(data, Dataset) else str(data)
-    if start_from is not None:
-        given["start_from"] = str(start_from.folder if isinstance(start_from, Run) else start_from)
+    objects = _Objects(None if isinstance(model, str) else model, data if isinstance(data, Dataset) else None)
+    given = {**options, **_entries(model, data, start_from)}
     if resume is None or isinstance(recipe_or_config, RunConfig):
         config = make_config(recipe_or_config, given)
     else:
@@ -116,6 +107,20 @@ def train(
             return _train(Run(folder, config), followers, objects, resumed=True)
     check_new(folder)
     return _train(Run(folder, config), followers, objects, numbered=out is None)
+
+
+def _entries(
+    model: str | nn.Module | None, data: str | Path | Dataset | None, start_from: str | Path | Run | None
+) -> dict[str, object]:
+    """What a configuration holds of the arguments that were given."""
+    entries: dict[str, object] = {}
+    if model is not None:
+        entries["model"] = model if isinstance(model, str) else object_name(class_of(model))
+    if data is not None:
+        entries["data"] = object_name(data.name) if isinstance(data, Dataset) else str(data)
+    if start_from is not None:
+        entries["start_from"] = str(start_from.folder if isinstance(start_from, Run) else start_from)
+    return entries
 
 
 def _check_objects(config: RunConfig, objects: _Objects) -> None:
