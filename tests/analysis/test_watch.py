@@ -4,6 +4,7 @@ from torch import nn
 
 from capsnet.analysis.watch import find_class_layer, find_lengths, view, watch
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 
 
 def test_watch_catches_the_children_and_leaves_no_hook(make_subject):
