@@ -14,7 +14,7 @@ from capsnet.recipes import sabour2017 as _sabour2017  # noqa: F401
 from capsnet.recipes import shipped as _shipped  # noqa: F401
 from capsnet.recipes import speedrun as _speedrun  # noqa: F401
 from capsnet.recipes import tsai2020 as _tsai2020  # noqa: F401
-from capsnet.runs.recipe import RECIPES as RECIPES
-from capsnet.runs.recipe import Recipe as Recipe
+from capsnet.recipes.recipe import RECIPES as RECIPES
+from capsnet.recipes.recipe import Recipe as Recipe
 
 __all__ = ["RECIPES", "Recipe"]

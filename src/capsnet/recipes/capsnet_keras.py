@@ -2,8 +2,8 @@
 
 import math
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 _SOURCE = "github.com/XifengGuo/CapsNet-Keras"
 _SHIFT = (

@@ -3,8 +3,8 @@
 import math
 from dataclasses import replace
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 _THREE = Recipe(
     RunConfig(

@@ -1,7 +1,7 @@
 """One's own images: what `capsnet train --data FOLDER` takes where no recipe is named."""
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 # from some dozens of photos the paper's network learns nothing; of those that were tried (dev/LOG.md, 2026-11-26) this
 # one learned best: its residual trunk sees shapes on a busy background

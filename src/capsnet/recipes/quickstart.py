@@ -1,7 +1,7 @@
 """The first run: the paper's network on the embedded digits, in minutes on a laptop."""
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 add_recipe(
     "quickstart",

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 _SOURCE = "Rajasegaran et al., CVPR 2019"
 _TRAINING = RunConfig(

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from capsnet.recipes.recipe import UNCHECKED, Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import UNCHECKED, Recipe, add_recipe
 
 _SOURCE = "Ribeiro, Leontidis, Kollias, AAAI 2020"
 _TRAINING = RunConfig(

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 _REPORTED = "test error 0.25 ± 0.005 % (3 routing iterations, with reconstruction, n = 3)"
 

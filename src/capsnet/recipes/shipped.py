@@ -1,7 +1,7 @@
 """The runs that made the weights which come with the package."""
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 add_recipe(
     "shipped-capsnet-mnist",

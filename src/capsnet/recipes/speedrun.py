@@ -1,7 +1,7 @@
 """Time to accuracy: the faithful network to 99.5 % of MNIST's test split, in as little time as one device allows."""
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 add_recipe(
     "speedrun-mnist",

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from capsnet.recipes.recipe import Recipe, add_recipe
 from capsnet.runs.config import RunConfig
-from capsnet.runs.recipe import Recipe, add_recipe
 
 _SOURCE = "Tsai, Srivastava, Goh, Salakhutdinov, ICLR 2020"
 

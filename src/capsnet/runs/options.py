@@ -10,7 +10,7 @@ from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
 from capsnet.runs.config import RunConfig
 from capsnet.runs.folder import locate_weights
-from capsnet.runs.recipe import RECIPES
+from capsnet.runs.named import CONFIGS
 from capsnet.runs.transfer import configure_as
 
 FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir", "data"))
@@ -41,7 +41,7 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
     }
     if recipe == "quickstart" and are_own_images(values.get("data")):
         recipe = "own-images"
-    config = RECIPES.get(recipe).config if isinstance(recipe, str) else recipe
+    config = CONFIGS.get(recipe) if isinstance(recipe, str) else recipe
     source = values.get("start_from")
     if isinstance(source, str):
         values["start_from"] = locate_weights(source)
