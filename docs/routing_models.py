@@ -23,6 +23,7 @@ from capsnet.data import ImageData, load_data
 from capsnet.figures.coupling import find_grid
 from capsnet.layers import DenseCapsules, PrimaryCapsules
 from capsnet.losses.class_loss import class_loss
+from capsnet.models.grid import Grid
 from capsnet.models.model import CapsuleModel
 from capsnet.routing import ROUTINGS
 
@@ -57,7 +58,7 @@ class SmallCapsNet(CapsuleModel):
 
     def __init__(self, routing: str, setting: Setting) -> None:
         super().__init__((1, 28, 28), 10)
-        self.loss, self.grid = setting.loss, (10, 10)
+        self.loss, self.grid = setting.loss, Grid(10, 10, step=2.0, first=4.5, window=9)
         self.stem = nn.Conv2d(1, 32, 5)
         self.primary_capsules = PrimaryCapsules(32, 8, kernel_size=5)
         self.class_capsules = DenseCapsules(800, 10, routing=routing, routing_options=setting.options)
@@ -89,7 +90,7 @@ def train(routing: str, data: ImageData) -> SmallCapsNet:
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(SEED))
     for step in range(STEPS):
         chosen = order[step * BATCH : (step + 1) * BATCH]
-        loss = class_loss(model, model(data.images[chosen] / 255), data.labels[chosen]).mean()
+        loss = class_loss(model.loss, model(data.images[chosen] / 255), data.labels[chosen]).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

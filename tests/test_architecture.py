@@ -83,8 +83,12 @@ def test_rooms_import_only_from_their_own_level_or_below():
     assert not upward
 
 
-# `Dataset.from_arrays` and `from_folder` are made where arrays and folders are read
-CONSTRUCTORS = {"capsnet.data.dataset": {"capsnet.data.arrays", "capsnet.data.folder", "capsnet.data.torch_dataset"}}
+# `Dataset.from_arrays` and `from_folder` are made where arrays and folders are read, `RunConfig.from_options` where
+# recipes are
+CONSTRUCTORS = {
+    "capsnet.data.dataset": {"capsnet.data.arrays", "capsnet.data.folder", "capsnet.data.torch_dataset"},
+    "capsnet.runs.config": {"capsnet.runs.options"},
+}
 
 
 def test_modules_form_no_cycle():

@@ -13,16 +13,17 @@
 # capsule layer in the middle, trained with two routings and the control that every claim about routing needs.
 
 # %%
+import tempfile
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from capsnet.analysis.statistics import wilson
+import capsnet
 from capsnet.data import load_data
-from capsnet.data.transforms.shift import draw_shifts, shift_images
 from capsnet.figures.style import BLUE, GREY, ORANGE
 from capsnet.layers import ConvCapsules, DenseCapsules, PrimaryCapsules
-from capsnet.losses import margin_loss
 
 STEPS = 250
 
@@ -54,41 +55,27 @@ print(network)
 # %% [markdown]
 # ## Train it
 #
-# An ordinary loop. All routings see the same images, shifts and first weights.
+# `capsnet.train` takes the module as it is: its output has class capsules and their lengths, and that is all it needs.
+# All networks see the same images, shifts and first weights. What comes back is a run: a folder with the best weights
+# on held-out images, the learning curve and the test result.
 
 # %%
-digits = load_data("digits")
+folder = Path(tempfile.mkdtemp())
 
 
 def train(routing):
-    """The network after some steps, and the means of its loss over each tenth of them."""
+    """A run of the network with this routing."""
     torch.manual_seed(0)
-    network, generator = Small(routing), torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    losses = []
-    for _ in range(STEPS):
-        chosen = torch.randint(len(digits.train), (32,), generator=generator)
-        images = shift_images(digits.train.images[chosen], draw_shifts(32, 1, generator)).float() / 255
-        loss = margin_loss(network(images).activations, digits.train.labels[chosen])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return network, losses
+    return capsnet.train(
+        model=Small(routing), data="digits", out=folder / routing, steps=STEPS, batch_size=32, lr=3e-3, shift=1
+    )
 
 
-def right(network):
-    """How many test digits are right."""
-    with torch.no_grad():
-        lengths = network(digits.test.images.float() / 255).activations
-    return int((lengths.argmax(dim=1) == digits.test.labels).sum())
-
-
-networks, curves = {}, {}
-for routing in ("uniform", "dynamic", "max_min"):
-    networks[routing], curves[routing] = train(routing)
-    share = wilson(right(networks[routing]), len(digits.test))
-    print(f"{routing:8} {100 * share['share']:5.1f} %   95 %: {100 * share['low']:.1f} to {100 * share['high']:.1f} %")
+runs = {routing: train(routing) for routing in ("uniform", "dynamic", "max_min")}
+for routing, run in runs.items():
+    tested = capsnet.Evaluation.from_dict(run.evaluation()["test"])
+    low, high = tested.error_interval
+    print(f"{routing:8} test error {tested.error_percent:5.2f} %   95 %: {low:.2f} to {high:.2f} %")
 
 # %% [markdown]
 # `uniform` gives every parent the same share of every child: it is no routing at all. Where the intervals overlap, as
@@ -96,11 +83,10 @@ for routing in ("uniform", "dynamic", "max_min"):
 # and tests the difference.
 
 # %%
-
 figure, axes = plt.subplots(figsize=(6.4, 3), layout="constrained")
-for (routing, losses), color in zip(curves.items(), (GREY, BLUE, ORANGE), strict=True):
-    means = torch.tensor(losses)[: STEPS // 10 * 10].reshape(10, -1).mean(dim=1)
-    axes.plot(torch.arange(1, 11) * (STEPS // 10), means, color=color, label=routing)
+for (routing, run), color in zip(runs.items(), (GREY, BLUE, ORANGE), strict=True):
+    rows = run.metrics()
+    axes.plot([row["step"] for row in rows], [row["margin_loss"] for row in rows], color=color, label=routing)
 axes.set(xlabel="step", ylabel="margin loss", ylim=(0, None))
 _ = axes.legend(frameon=False)
 
@@ -108,13 +94,18 @@ _ = axes.legend(frameon=False)
 # ## Where do the children go?
 #
 # The class layer has one window and therefore shows its coupling: a row for each of the 72 capsules below, a column for
-# each class. Uniform coupling is 0.1 everywhere.
+# each class. Uniform coupling is 0.1 everywhere. The weights of a network of your own are loaded into an object of its
+# class.
 
 # %%
+images = load_data("digits").test.images[:100]
 with torch.no_grad():
-    for routing, network in networks.items():
-        coupling = network(digits.test.images[:100].float() / 255).coupling
+    for routing, run in runs.items():
+        model = run.load_model(Small(routing))
+        coupling = model(model.inputs(images)).coupling
         print(f"{routing:8} largest share of a child: {coupling.amax(dim=2).mean():.3f} on average")
 
 # %% [markdown]
+# `capsnet.train(model=..., data=capsnet.Dataset.from_arrays(images, labels))` trains it on arrays of your own.
+#
 # Next: [write a routing of your own](../tutorials/researcher.md), and put its name into the loop above.

@@ -102,6 +102,9 @@ if not TYPE_CHECKING:
             return import_module(f"capsnet.{name}")
         if name not in _MODULES:
             raise AttributeError(f"module 'capsnet' has no attribute {name!r}")
+        if name in ("RunConfig", "train"):
+            # they take recipes by name
+            import_module("capsnet.recipes")
         value = getattr(import_module(f"capsnet.{_MODULES[name]}"), name)
         globals()[name] = value
         return value

@@ -3,7 +3,7 @@ import torch
 
 from capsnet.analysis.adversarial import measure_adversarial, say_adversarial
 from capsnet.errors import UserError
-from capsnet.models import create_model
+from capsnet.models import CapsuleModel, create_model
 
 FEW = {"epsilons": (0.1, 0.5), "steps": 2, "step_counts": (1, 2), "queries": 2}
 
@@ -38,11 +38,11 @@ def test_the_same_seed_gives_the_same_numbers(make_subject):
 def test_a_model_without_gradients_fails_the_checks(make_subject):
     _, data = make_subject()
 
-    class Masked(torch.nn.Module):
+    class Masked(CapsuleModel):
         """Sees whole images only: its gradient is zero everywhere."""
 
         def __init__(self):
-            super().__init__()
+            super().__init__((1, 20, 20), 4)
             self.model = create_model("capsnet-tiny", image_shape=(1, 20, 20), num_classes=4)
 
         def forward(self, images):

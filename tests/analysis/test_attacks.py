@@ -5,13 +5,14 @@ from torch import nn
 from capsnet.analysis.attacks import attack_loss, fgsm, iterate, loss_gradient, pgd, random_signs, random_squares
 from capsnet.analysis.watch import frozen
 from capsnet.capsules import CapsNetOutput, Capsules
+from capsnet.models import CapsuleModel
 
 
-class Linear(nn.Module):
+class Linear(CapsuleModel):
     """Lengths are linear in the pixels: the first class by `weight`, the second against it."""
 
     def __init__(self, weight):
-        super().__init__()
+        super().__init__(tuple(weight.shape[1:]), 2)
         self.weight = nn.Parameter(weight)
 
     def forward(self, images):

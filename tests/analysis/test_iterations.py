@@ -4,6 +4,7 @@ from torch import nn
 
 from capsnet.analysis.iterations import measure_iterations, route, route_at_random, say_iterations
 from capsnet.errors import UserError
+from capsnet.models import create_model
 from capsnet.routing import DynamicRouting, dynamic_routing
 
 
@@ -57,6 +58,7 @@ def test_random_shares_of_identical_votes_change_nothing():
 
 
 def test_a_model_without_capsule_layer_is_refused(make_subject):
-    model, data = make_subject()
+    _, data = make_subject()
+    model = create_model("em-capsnet-tiny", image_shape=(1, 20, 20), num_classes=10)
     with pytest.raises(UserError, match="no layer in which every capsule votes"):
-        measure_iterations(model.stem, data)
+        measure_iterations(model, data)

@@ -4,6 +4,7 @@ from torch import nn
 
 from capsnet.analysis.watch import find_class_layer, find_lengths, view, watch
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 
 
 def test_watch_catches_the_children_and_leaves_no_hook(make_subject):
@@ -20,13 +21,12 @@ def test_watch_catches_the_children_and_leaves_no_hook(make_subject):
 def test_a_model_of_another_kind_shows_no_children(make_subject):
     model, data = make_subject()
 
-    class Other(nn.Module):
+    class Other(CapsuleModel):
         """Gives a capsule model's output without a capsule layer of its own."""
 
         def __init__(self):
-            super().__init__()
+            super().__init__(data.image_shape, 10)
             self.scale = nn.Parameter(torch.ones(()))
-            self.input_shape = data.image_shape
 
         def forward(self, images):
             return model(self.scale * images)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from capsnet.cli import VERBS, main
+from capsnet.runs import Run
 
 TINY = "--model capsnet-tiny --epochs 1 --batch-size 16 --limit 64"
 
@@ -265,6 +266,15 @@ def test_cuda_without_one_is_refused(capsys, monkeypatch):
     status, _, err = call(capsys, "train --device cuda")
     assert status == 2
     assert "--device cpu" in err
+
+
+def test_start_from_brings_the_network_and_its_weights(capsys, tiny_run, tmp_path):
+    words = "train --steps 1 --limit 64 --test-limit 20 --device cpu --out"
+    status, _, err = call(capsys, words, tmp_path / "run", "--start-from", tiny_run.folder)
+    assert status == 0
+    assert "tensors are carried over from" in err
+    config = Run.open(tmp_path / "run").config
+    assert (config.model, config.start_from) == (tiny_run.config.model, str(tiny_run.folder.absolute()))
 
 
 def test_resume_refuses_what_would_make_it_another_run(capsys, tiny_run):

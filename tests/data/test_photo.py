@@ -7,7 +7,6 @@ from tests.data.canvases import cut_tightly, make_canvas, photograph
 from capsnet.cli import main
 from capsnet.data import load_data
 from capsnet.data.photo import center_digit
-from capsnet.inference.evaluate import find_inputs
 from capsnet.runs import load
 
 
@@ -30,7 +29,7 @@ def test_split(data_dir):
 def predict(model, frames):
     images = torch.from_numpy(np.stack([np.asarray(frame) for frame in frames]))[:, None]
     with torch.inference_mode():
-        return torch.cat([model(find_inputs(model)(part)).lengths.argmax(dim=1) for part in images.split(250)])
+        return torch.cat([model(model.inputs(part)).lengths.argmax(dim=1) for part in images.split(250)])
 
 
 @pytest.mark.real_data

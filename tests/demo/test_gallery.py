@@ -41,7 +41,7 @@ def test_runs_with_weights_are_found_newest_first(tmp_path):
 
 
 def test_a_networks_pose_dimension_is_known(tiny_run):
-    assert Gallery([str(tiny_run.folder)]).pose_dim("tiny") == 16
+    assert Gallery([str(tiny_run.folder)]).get("tiny").pose_dim == 16
 
 
 def test_a_folder_of_runs_that_cannot_be_read_is_named(monkeypatch, tmp_path):

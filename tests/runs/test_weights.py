@@ -10,7 +10,6 @@ from safetensors.torch import load_file, save_file
 
 import capsnet
 from capsnet.errors import UserError
-from capsnet.inference.evaluate import find_inputs
 from capsnet.models import create_model, list_models
 from capsnet.runs.weights import on_meta
 
@@ -71,7 +70,7 @@ def test_weights_of_the_first_version_are_read(tiny_run, tmp_path):
 
     rewrite(tiny_run, tmp_path / "w.safetensors", lambda tensors: None, older)
     images = torch.randint(0, 256, (2, 1, 28, 28), dtype=torch.uint8)
-    assert find_inputs(capsnet.load(tmp_path / "w.safetensors"))(images).equal(images.float() / 255)
+    assert capsnet.load(tmp_path / "w.safetensors").inputs(images).equal(images.float() / 255)
 
 
 def test_files_that_are_no_weights_are_refused(tiny_run, tmp_path):

@@ -33,7 +33,7 @@ def small_cnn(monkeypatch):
 def test_margin_loss_is_that_of_models_that_name_none():
     model, labels = create_model(TINY.model), torch.tensor([3, 4])
     output = model(torch.rand(2, 1, 28, 28))
-    torch.testing.assert_close(class_loss(model, output, labels).mean(), margin_loss(output.lengths, labels))
+    torch.testing.assert_close(class_loss(model.loss, output, labels).mean(), margin_loss(output.lengths, labels))
 
 
 def test_cnn_is_trained_by_cross_entropy():
@@ -49,7 +49,7 @@ def test_cnn_is_asked_for_both_classes_of_a_pair():
     model, labels = create_model("baseline-cnn", **SMALL).eval(), torch.tensor([[3, 4]])
     output = model(torch.rand(1, 1, 28, 28))
     expected = -output.lengths[0, 3:5].log().mean()
-    torch.testing.assert_close(class_loss(model, output, labels)[0], expected)
+    torch.testing.assert_close(class_loss(model.loss, output, labels)[0], expected)
 
 
 def test_evaluation_reports_the_loss_that_was_trained():
@@ -96,5 +96,5 @@ def test_cross_entropy_of_a_pair_is_shared_by_its_two_classes():
     logits = torch.tensor([[2.0, 0.0, 1.0, -1.0]])
     output = CapsNetOutput(Capsules(logits[..., None], logits.softmax(1)), logits.softmax(1), None)
     model = create_model("baseline-cnn", image_shape=(1, 8, 8), **SMALL)
-    loss = class_loss(model, output, torch.tensor([[2, 0]]))
+    loss = class_loss(model.loss, output, torch.tensor([[2, 0]]))
     torch.testing.assert_close(loss, -logits.log_softmax(1)[:, [0, 2]].mean(1))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis.attacks import (
     Loss,
@@ -21,6 +21,7 @@ from capsnet.analysis.statistics import Share, wilson
 from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 
 ATTACKS = ("fgsm", "bim", "pgd")
 LOSSES: tuple[Loss, ...] = ("margin", "cross-entropy")
@@ -73,7 +74,7 @@ class _Attacked(NamedTuple):
 
 
 def measure_adversarial(
-    model: nn.Module,
+    model: CapsuleModel,
     data: ImageData,
     *,
     epsilons: Sequence[float] = (0.03, 0.1, 0.2, 0.3, 0.5),
@@ -109,7 +110,7 @@ def measure_adversarial(
         raise UserError("with a single class no image can be taken for another")
     plan = _Plan(tuple(epsilons), tuple(attacks), steps, tuple(step_counts), steps_epsilon, queries)
     generator = torch.Generator().manual_seed(seed)
-    device = next(model.parameters()).device
+    device = model.device
     parts = []
     with frozen(model):
         for images, labels in zip(
@@ -128,7 +129,7 @@ class _Plan(NamedTuple):
     queries: int
 
 
-def _attack(model: nn.Module, images: Tensor, labels: Tensor, plan: _Plan, generator: torch.Generator) -> _Attacked:
+def _attack(model: CapsuleModel, images: Tensor, labels: Tensor, plan: _Plan, generator: torch.Generator) -> _Attacked:
     """Do every attack on one batch."""
 
     @torch.no_grad()
@@ -165,7 +166,7 @@ def _attack(model: nn.Module, images: Tensor, labels: Tensor, plan: _Plan, gener
 
 
 def _step_by_step(
-    model: nn.Module, images: Tensor, labels: Tensor, plan: _Plan, right: Callable[[Tensor], Tensor]
+    model: CapsuleModel, images: Tensor, labels: Tensor, plan: _Plan, right: Callable[[Tensor], Tensor]
 ) -> list[Tensor]:
     """One BIM by steps of a quarter of epsilon, looked at after each number of steps."""
     moved, done, seen = images, 0, []
@@ -188,7 +189,7 @@ def _step_by_step(
 
 @torch.no_grad()
 def _rise(
-    model: nn.Module, images: Tensor, labels: Tensor, slope: Tensor, epsilon: float, generator: torch.Generator
+    model: CapsuleModel, images: Tensor, labels: Tensor, slope: Tensor, epsilon: float, generator: torch.Generator
 ) -> Tensor:
     """Cross-entropy at the image, a step along the gradient's sign, and one of the same size in random directions.
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from capsnet.analysis.watch import read
 from capsnet.losses import margin_loss
+from capsnet.models import CapsuleModel
 
 Loss = Literal["margin", "cross-entropy"]
 Images = Float[Tensor, "b c h w"]
@@ -35,7 +36,7 @@ def attack_loss(lengths: Float[Tensor, "b n"], labels: Labels, loss: Loss) -> Fl
     return nn.functional.cross_entropy(lengths, labels, reduction="none")
 
 
-def loss_gradient(model: nn.Module, images: Images, labels: Labels, loss: Loss) -> Images:
+def loss_gradient(model: CapsuleModel, images: Images, labels: Labels, loss: Loss) -> Images:
     """Gradient of each image's loss by its own pixels."""
     with torch.enable_grad():
         moved = images.detach().requires_grad_()
@@ -44,13 +45,13 @@ def loss_gradient(model: nn.Module, images: Images, labels: Labels, loss: Loss) 
     return gradient
 
 
-def fgsm(model: nn.Module, images: Images, labels: Labels, epsilon: float, loss: Loss = "margin") -> Images:
+def fgsm(model: CapsuleModel, images: Images, labels: Labels, epsilon: float, loss: Loss = "margin") -> Images:
     r"""One step: $x + \epsilon\,\mathrm{sign}(\nabla_x L)$."""
     return (images + epsilon * loss_gradient(model, images, labels, loss).sign()).clamp(0, 1)
 
 
 def iterate(
-    model: nn.Module,
+    model: CapsuleModel,
     images: Images,
     labels: Labels,
     epsilon: float | Float[Tensor, "b 1 1 1"],
@@ -82,7 +83,7 @@ def iterate(
 
 
 def pgd(
-    model: nn.Module,
+    model: CapsuleModel,
     images: Images,
     labels: Labels,
     epsilon: float,
@@ -105,7 +106,7 @@ def random_signs(images: Images, epsilon: float, generator: torch.Generator) -> 
 
 @torch.no_grad()
 def random_squares(
-    model: nn.Module, images: Images, labels: Labels, epsilon: float, *, queries: int, generator: torch.Generator
+    model: CapsuleModel, images: Images, labels: Labels, epsilon: float, *, queries: int, generator: torch.Generator
 ) -> Images:
     """Without gradients: start from stripes, then keep each random square that raises an image's cross-entropy.
 

@@ -7,7 +7,6 @@ Parse-Tree Assumption", AAAI 2023.
 from typing import NotRequired, TypedDict
 
 import torch
-from torch import nn
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Histogram, Share, histogram, rounded, wilson
@@ -15,6 +14,7 @@ from capsnet.analysis.watch import watch
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 from capsnet.losses.class_loss import LOSS_TARGETS
+from capsnet.models import CapsuleModel
 
 _BINS = 40
 
@@ -53,7 +53,7 @@ class CapsuleStatistics(TypedDict):
 
 
 @torch.no_grad()
-def measure_capsules(model: nn.Module, data: ImageData, *, threshold: float = 0.01) -> CapsuleStatistics:
+def measure_capsules(model: CapsuleModel, data: ImageData, *, threshold: float = 0.01) -> CapsuleStatistics:
     """Measure the lengths of a model's class capsules and of the children below them.
 
     Args:
@@ -64,7 +64,7 @@ def measure_capsules(model: nn.Module, data: ImageData, *, threshold: float = 0.
     Raises:
         UserError: a network without capsules.
     """
-    if getattr(model, "loss", "margin") == "cross-entropy":
+    if model.loss == "cross-entropy":
         raise UserError("the model has no capsules: its outputs are the probabilities of a softmax")
     all_lengths, largest, total = [], None, None
     for batch in watch(model, data):
@@ -79,7 +79,7 @@ def measure_capsules(model: nn.Module, data: ImageData, *, threshold: float = 0.
     edges = torch.linspace(0, 1, _BINS + 1)
     absent_lengths = lengths[~present]
     dead_classes = (lengths.amax(dim=0) < threshold).nonzero()[:, 0].tolist()
-    targets = LOSS_TARGETS.get(getattr(model, "loss", "margin"))
+    targets = LOSS_TARGETS.get(model.loss)
     short = long = None
     if targets is not None:
         short = wilson(int((lengths[present] < targets[0]).sum()), len(data))

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis.attacks import fgsm, pgd
 from capsnet.analysis.registry import ANALYSES, Analysis
@@ -15,6 +15,7 @@ from capsnet.analysis.statistics import Histogram, Share, auroc, histogram, wils
 from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 
 _BINS, _BATCH = 40, 32
 
@@ -78,12 +79,12 @@ def shuffle(images: Float[Tensor, "b c h w"], generator: torch.Generator) -> Flo
 
 
 @torch.no_grad()
-def _look(model: nn.Module, images: Tensor) -> _Seen:
+def _look(model: CapsuleModel, images: Tensor) -> _Seen:
     """Error of the reconstruction from the longest capsule (sum of squares), its length and class."""
-    device, parts = next(model.parameters()).device, []
+    device, parts = model.device, []
     for part in torch.split(images, _BATCH):
         output = read(model, part.to(device))
-        drawn = model.reconstruct(output.capsules).cpu()  # type: ignore[operator]
+        drawn = model.reconstruct(output.capsules).cpu()
         error = (drawn - part).square().flatten(1).sum(dim=1)
         longest = output.lengths.max(dim=1)
         parts.append((error, longest.values.cpu(), longest.indices.cpu()))
@@ -92,7 +93,7 @@ def _look(model: nn.Module, images: Tensor) -> _Seen:
 
 
 def measure_detection(
-    model: nn.Module, data: ImageData, *, epsilon: float = 0.1, steps: int = 10, seed: int = 0
+    model: CapsuleModel, data: ImageData, *, epsilon: float = 0.1, steps: int = 10, seed: int = 0
 ) -> DetectionResults:
     """Compare reconstruction errors of clean, attacked and out-of-distribution images.
 
@@ -106,7 +107,7 @@ def measure_detection(
     Raises:
         UserError: the model has no decoder.
     """
-    if getattr(model, "decoder", None) is None:
+    if not model.has_decoder:
         raise UserError("the model has no decoder")
     images, generator = view(model, data), torch.Generator().manual_seed(seed)
     with frozen(model):
@@ -145,9 +146,9 @@ def measure_detection(
 
 
 def _attack(
-    model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, steps: int, generator: torch.Generator
+    model: CapsuleModel, images: Tensor, labels: Tensor, epsilon: float, steps: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    device = next(model.parameters()).device
+    device = model.device
     moved: dict[str, list[Tensor]] = {name: [] for name in (("FGSM", "PGD") if steps else ("FGSM",))}
     for pixels, classes in zip(torch.split(images, _BATCH), torch.split(labels, _BATCH), strict=True):
         part, targets = pixels.to(device), classes.to(device)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Share, auroc, rounded, wilson
 from capsnet.analysis.watch import find_lengths, view
 from capsnet.data import ImageData
+from capsnet.models import CapsuleModel
 
 
 class Mistake(TypedDict):
@@ -107,7 +108,7 @@ def find_errors(
     }
 
 
-def measure_errors(model: nn.Module, data: ImageData, *, most: int = 100) -> ErrorResults:
+def measure_errors(model: CapsuleModel, data: ImageData, *, most: int = 100) -> ErrorResults:
     """Find the images that a model gets wrong.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.routing import is_leaky, t_score
@@ -20,6 +20,7 @@ from capsnet.errors import UserError
 from capsnet.functional import squash
 from capsnet.layers import DenseCapsules
 from capsnet.losses import margin_loss
+from capsnet.models import CapsuleModel
 from capsnet.routing import DynamicRouting, Routing
 
 # numbers in the votes of a batch
@@ -79,7 +80,7 @@ def route(routing: Routing, votes: Float[Tensor, "b i j d"], activations: Tensor
     if not isinstance(getattr(routing, "iterations", None), int):
         raise UserError(f"{type(routing).__name__} has no iterations")
     other = copy.copy(routing)
-    other.iterations = iterations  # type: ignore[assignment]
+    other.iterations = iterations  # type: ignore[assignment] # only some routings have it
     output: RoutingOutput = other(votes, activations)
     return output
 
@@ -99,7 +100,7 @@ def route_at_random(routing: DynamicRouting, votes: Float[Tensor, "b i j d"], ge
 
 @torch.no_grad()
 def measure_iterations(
-    model: nn.Module, data: ImageData, *, beyond: int = 3, more: tuple[int, ...] = (5, 10), seed: int = 0
+    model: CapsuleModel, data: ImageData, *, beyond: int = 3, more: tuple[int, ...] = (5, 10), seed: int = 0
 ) -> IterationStatistics:
     """Route a model's own votes with other numbers of iterations.
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
-from torch import nn
 
 from capsnet._version import __version__
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.data import Dataset, ImageData
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import match_classes
+from capsnet.models import CapsuleModel
 from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run
 from capsnet.runs.typed import read_typed
@@ -54,7 +54,7 @@ class Record(TypedDict):
 
 
 def analyse(
-    model: nn.Module,
+    model: CapsuleModel,
     dataset: Dataset,
     name: str,
     *,
@@ -98,7 +98,7 @@ def analyse(
         "quick": quick,
         "settings": {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()},
         "weights": weights,
-        "device": str(next(model.parameters()).device),
+        "device": str(model.device),
         "capsnet": __version__,
         "torch": torch.__version__,
         "seconds": round(time.monotonic() - started, 3),

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Share, wilson
 from capsnet.analysis.transforms import disturb, rotate, scale, shift
 from capsnet.analysis.watch import find_lengths, view
 from capsnet.data import ImageData
+from capsnet.models import CapsuleModel
 
 
 class Curve(TypedDict):
@@ -77,7 +78,7 @@ def change_images(name: str, images: Tensor, value: float, seed: int) -> Tensor:
 
 
 def measure_robustness(
-    model: nn.Module,
+    model: CapsuleModel,
     data: ImageData,
     *,
     rotation: Sequence[float] = (),

@@ -12,13 +12,14 @@ from typing import TypedDict
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import rounded
 from capsnet.analysis.watch import watch
 from capsnet.data import ImageData
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 
 
 class RoutingStatistics(TypedDict):
@@ -91,7 +92,7 @@ def is_leaky(coupling: Float[Tensor, "b i j"]) -> bool:
 
 
 @torch.no_grad()
-def measure_routing(model: nn.Module, data: ImageData) -> RoutingStatistics:
+def measure_routing(model: CapsuleModel, data: ImageData) -> RoutingStatistics:
     """Measure entropy, T-score and deviation over images of a model's last coupling.
 
     Raises:

@@ -4,7 +4,7 @@ from typing import TypedDict
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Share, rounded, wilson
@@ -13,6 +13,7 @@ from capsnet.capsules import Capsules
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import predict_batches
+from capsnet.models import CapsuleModel
 
 
 class ClassGaussian(TypedDict):
@@ -66,24 +67,24 @@ def sample_gaussian(
 
 
 @torch.no_grad()
-def decode(model: nn.Module, poses: Float[Tensor, "m d"], label: int, classes: int) -> Float[Tensor, "m c h w"]:
+def decode(model: CapsuleModel, poses: Float[Tensor, "m d"], label: int, classes: int) -> Float[Tensor, "m c h w"]:
     """Draw poses of one class.
 
     Raises:
         UserError: the model has no decoder.
     """
-    if getattr(model, "decoder", None) is None:
+    if not model.has_decoder:
         raise UserError("the model has no decoder")
     parameter = next(model.parameters())
     full = torch.zeros(len(poses), classes, poses.shape[1], device=parameter.device, dtype=parameter.dtype)
     full[:, label] = poses.to(full)
     labels = torch.full((len(poses),), label, device=parameter.device)
-    images: Tensor = model.reconstruct(Capsules(full, full.norm(dim=-1)), labels)  # type: ignore[operator]
+    images = model.reconstruct(Capsules(full, full.norm(dim=-1)), labels)
     return images.cpu()
 
 
 @torch.no_grad()
-def measure_samples(model: nn.Module, data: ImageData, *, samples: int = 50, seed: int = 0) -> SampleResults:
+def measure_samples(model: CapsuleModel, data: ImageData, *, samples: int = 50, seed: int = 0) -> SampleResults:
     """Fit a Gaussian to each class capsule, sample and decode it, and let the network read the result.
 
     Args:
@@ -95,9 +96,9 @@ def measure_samples(model: nn.Module, data: ImageData, *, samples: int = 50, see
     Raises:
         UserError: the model has no decoder, or no class has two correctly classified images.
     """
-    if getattr(model, "decoder", None) is None:
+    if not model.has_decoder:
         raise UserError("the model has no decoder")
-    device, classes = next(model.parameters()).device, len(data.class_names)
+    device, classes = model.device, len(data.class_names)
     poses: list[list[Tensor]] = [[] for _ in range(classes)]
     for _, labels, output in predict_batches(model, data, batch_size=64):
         right = output.lengths.argmax(dim=1) == labels

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.data import ImageData
-from capsnet.data.inputs import Inputs
 from capsnet.data.standardize import standardize_images
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import predict_batches
 from capsnet.layers import DenseCapsules
+from capsnet.models import CapsuleModel
 
 
 class Watched(NamedTuple):
@@ -33,30 +33,26 @@ class Watched(NamedTuple):
     output: CapsNetOutput
 
 
-def find_class_layer(model: nn.Module) -> DenseCapsules:
+def find_class_layer(model: CapsuleModel) -> DenseCapsules:
     """The last layer in which every child votes for every class.
 
     Raises:
         UserError: the model has none.
     """
-    layer = _last_dense(model)
+    layer = model.class_layer
     if layer is None:
         raise UserError("the model has no layer in which every capsule votes for every class")
     return layer
 
 
-def _last_dense(model: nn.Module) -> DenseCapsules | None:
-    return next((module for module in reversed(list(model.modules())) if isinstance(module, DenseCapsules)), None)
-
-
-def watch(model: nn.Module, data: ImageData, *, batch_size: int = 32) -> Iterator[Watched]:
+def watch(model: CapsuleModel, data: ImageData, *, batch_size: int = 32) -> Iterator[Watched]:
     """Run a model over images and catch what its last dense capsule layer is given; call it under `torch.no_grad`."""
     caught: list[Capsules] = []
 
     def catch(_: nn.Module, arguments: tuple[Capsules | RoutingOutput, ...]) -> None:
         caught.append(Capsules(arguments[0].poses, arguments[0].activations))
 
-    layer = _last_dense(model)
+    layer = model.class_layer
     hook = None if layer is None else layer.register_forward_pre_hook(catch)
     try:
         for images, labels, output in predict_batches(model, data, batch_size=batch_size):
@@ -68,28 +64,25 @@ def watch(model: nn.Module, data: ImageData, *, batch_size: int = 32) -> Iterato
 
 
 @torch.no_grad()
-def find_lengths(model: nn.Module, images: Float[Tensor, "b c h w"], *, batch_size: int = 64) -> Float[Tensor, "b n"]:
+def find_lengths(
+    model: CapsuleModel, images: Float[Tensor, "b c h w"], *, batch_size: int = 64
+) -> Float[Tensor, "b n"]:
     """Lengths of the class capsules of images in [0, 1]; images are moved to the model's device."""
-    device = next(model.parameters()).device
-    return torch.cat([read(model, part.to(device)).lengths.cpu() for part in torch.split(images, batch_size)])
+    return torch.cat([read(model, part.to(model.device)).lengths.cpu() for part in torch.split(images, batch_size)])
 
 
-def view(model: nn.Module, data: ImageData) -> Float[Tensor, "m c h w"]:
+def view(model: CapsuleModel, data: ImageData) -> Float[Tensor, "m c h w"]:
     """What a model sees of images, in [0, 1]: where attacks and changes are made."""
-    inputs: Inputs | None = getattr(model, "inputs", None)
-    return (data.images.float() if inputs is None else inputs.view(data.images)) / 255
+    return model.inputs.view(data.images) / 255
 
 
-def read(model: nn.Module, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
+def read(model: CapsuleModel, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
     """What a model says of what it sees, as `view` gives it; differentiable."""
-    inputs: Inputs | None = getattr(model, "inputs", None)
-    standardized = inputs is not None and inputs.standardize
-    output: CapsNetOutput = model(standardize_images(255 * images) if standardized else images)
-    return output
+    return model(standardize_images(255 * images) if model.inputs.standardize else images)
 
 
 @contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
+def frozen(model: CapsuleModel) -> Iterator[None]:
     """In eval mode and without gradients of parameters; afterwards everything is as before."""
     was_training = model.training
     wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]

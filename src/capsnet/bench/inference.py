@@ -1,6 +1,7 @@
 """What a trained network costs in use: images to lengths, and lengths to a reconstruction."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 
@@ -24,11 +25,11 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
         def work(mode: kernels.Mode, precision: str, inputs: torch.Tensor = inputs) -> None:
             autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
             with kernels.use(mode), use_precision(precision, device), autocast:
-                model.reconstruct(model(inputs).capsules)  # type: ignore[operator]
+                model.reconstruct(model(inputs).capsules)
 
         yield Job(
             {"batch": batch, "image": 28},
-            {name: lambda kind=kind, work=work: work(*kind) for name, kind in kinds.items()},  # type: ignore[misc]
+            {name: partial(work, *kind) for name, kind in kinds.items()},
             # forward is a third of a step
             count_operations() / 3 * batch,
         )

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -65,7 +66,7 @@ def _job(case: dict[str, int], device: torch.device, *, backward: bool, memory: 
     moved = 4.0 * (b * i * c + i * c * j * d + b * j * d) * (2 if backward else 1)
     return Job(
         {**case, "pass": "forward and backward" if backward else "forward"},
-        {path: lambda path=path: way(path, case, tensors) for path in PATHS},  # type: ignore[misc]
+        {path: partial(way, path, case, tensors) for path in PATHS},
         operations,
         moved,
         (lambda path: added_megabytes("routing", path, device, *case.values())) if memory else None,

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
             "import capsnet": ["-c", "import capsnet"],
             "capsnet predict": ["-m", "capsnet", "predict", str(weights), str(image)],
         }
-        yield Job({}, {name: lambda words=words: _run(words) for name, words in commands.items()})  # type: ignore[misc]
+        yield Job({}, {name: partial(_run, words) for name, words in commands.items()})
 
 
 def _run(words: list[str]) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from capsnet import kernels
@@ -15,7 +14,7 @@ from capsnet.bench.memory import added_megabytes
 from capsnet.data import ImageData
 from capsnet.data.inputs import Inputs
 from capsnet.data.transforms import Augmentation, Shift
-from capsnet.models import create_model
+from capsnet.models import CapsuleModel, create_model
 from capsnet.runs.config import Execution, Precision, RunConfig
 from capsnet.training.batches import Batch, Batches
 from capsnet.training.device import place_model, resolve_precision, use_precision
@@ -54,7 +53,7 @@ def make_paths(device: torch.device, batch: int, side: int, model_name: str = "c
     return {name: _path(place_model(copy.deepcopy(model), device), data, *kind) for name, kind in kinds.items()}
 
 
-def _path(model: nn.Module, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:
+def _path(model: CapsuleModel, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:
     config = RunConfig(batch_size=len(data), execution=execution)
     device, inputs, augmentation = data.images.device, Inputs(data.image_shape), Augmentation((Shift(config.shift),))
     step = Step(model, Batches(data, inputs, augmentation), config, precision)
@@ -82,7 +81,7 @@ def count_operations(side: int = 28) -> float:
     model, data = create_model("capsnet", image_shape=(1, side, side)), make_data(1, side, torch.device("cpu"))
     images = data.images.float() / 255
     with kernels.use("plain"), FlopCounterMode(display=False) as counter:
-        find_losses(model, Batch(images, data.labels, images), 0.0005).total.backward()  # type: ignore[no-untyped-call]
+        find_losses(model, Batch(images, data.labels, images), 0.0005).total.backward()
     return float(counter.get_total_flops())
 
 

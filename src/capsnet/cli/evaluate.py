@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from torch import nn
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
@@ -17,6 +16,7 @@ from capsnet.inference import Evaluation
 from capsnet.inference.evaluate import evaluate_images
 from capsnet.inference.images import TestImages, find_images
 from capsnet.losses.class_loss import LOSS_WORDS
+from capsnet.models import CapsuleModel
 from capsnet.models.ensemble import Ensemble
 from capsnet.runs import Run, load
 from capsnet.runs.files import write_text
@@ -76,12 +76,12 @@ def main(args: list[str]) -> None:
     if options.json:
         print_json(result.to_dict())
     else:
-        _print(result, LOSS_WORDS[getattr(members[0], "loss", "margin")])
+        _print(result, LOSS_WORDS[model.loss])
         if options.csv is not None:
             print(f"answers: {options.csv}")
 
 
-def _find_images(model: nn.Module, options: Evaluate) -> TestImages:
+def _find_images(model: CapsuleModel, options: Evaluate) -> TestImages:
     run = Run.open(options.models[0]) if len(options.models) == 1 and options.models[0].is_dir() else None
     return find_images(
         model,

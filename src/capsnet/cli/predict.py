@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 import tyro
-from torch import nn
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
@@ -20,6 +19,7 @@ from capsnet.inference.predict import (
     choose_range,
     collect_notes,
 )
+from capsnet.models import CapsuleModel
 from capsnet.runs import load
 from capsnet.runs.files import write_bytes
 
@@ -119,7 +119,7 @@ def _keep(drawn: list[Answer], answer: Answer) -> None:
         drawn.append(answer)
 
 
-def _draw(path: Path, answers: list[Answer], count: int, model: nn.Module) -> None:
+def _draw(path: Path, answers: list[Answer], count: int, model: CapsuleModel) -> None:
     from capsnet.figures.prediction import draw_prediction
     from capsnet.figures.style import to_png
 
@@ -129,7 +129,7 @@ def _draw(path: Path, answers: list[Answer], count: int, model: nn.Module) -> No
         torch.stack([answer.seen for answer in answers]),
         torch.tensor([prediction.lengths for prediction in predictions]),
         torch.stack(drawings) if drawings else None,
-        _names(model),
+        model.class_names,
         [prediction.file or "" for prediction in predictions],
         unsure=[bool(prediction.unsure) for prediction in predictions],
         total=count,
@@ -137,13 +137,8 @@ def _draw(path: Path, answers: list[Answer], count: int, model: nn.Module) -> No
     write_bytes(path, to_png(figure))
 
 
-def _names(model: nn.Module) -> tuple[str, ...]:
-    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
-    return names
-
-
-def _to_dict(prediction: Prediction, model: nn.Module) -> dict[str, object]:
-    names = _names(model)
+def _to_dict(prediction: Prediction, model: CapsuleModel) -> dict[str, object]:
+    names = model.class_names
     values: dict[str, object] = {
         "file": prediction.file,
         "label": prediction.label,
@@ -160,11 +155,11 @@ def _to_dict(prediction: Prediction, model: nn.Module) -> dict[str, object]:
     return values
 
 
-def _print(prediction: Prediction, model: nn.Module) -> None:
+def _print(prediction: Prediction, model: CapsuleModel) -> None:
     if prediction.label is None:
         print(f"{prediction.file}: {NO_DIGIT} (--as-is shows it to the network as it is)")
         return
-    names = _names(model)
+    names = model.class_names
     labels = prediction.labels or (prediction.label,)
     answer = f"{' and '.join(names[k] for k in labels)}  (length {prediction.length:.3f})"
     if prediction.unsure:

@@ -19,9 +19,8 @@ from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.built import as_built
-from capsnet.runs.doubt import Doubt
 from capsnet.runs.pretrained import list_pretrained, model_card
-from capsnet.runs.weights import count_parameters, on_meta
+from capsnet.runs.weights import count_parameters, on_meta, read_spec
 from capsnet.studies import STUDIES, compare_runs
 
 
@@ -126,7 +125,7 @@ def _show_run(run: Run) -> None:
         weights = "best weights" if split == "test" else "last step"
         print(f"\n{weights}: test error {part.error_percent:.2f} % of {part.n:,} ({low:.2f} to {high:.2f} %)", end="")
     print()
-    doubt: Doubt | None = getattr(run.load_model(), "doubt", None) if run.weights_path.is_file() else None
+    doubt = read_spec(run.weights_path).doubt if run.weights_path.is_file() else None
     if doubt is not None:
         print("\nunsure answers")
         print(*doubt.describe(), sep="\n")

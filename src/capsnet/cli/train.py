@@ -10,16 +10,16 @@ import tyro
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
-from capsnet.data import DATASETS, locate_data
+from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.recipes import RECIPES
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.config import Option
+from capsnet.runs.folder import locate_weights
+from capsnet.runs.options import FREE_ON_RESUME, are_own_images
+from capsnet.runs.transfer import configure_as
 from capsnet.training import train
-
-# what may change when a run goes on: how long, on what, and where its data are
-_FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir", "data"))
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,14 @@ def main(args: list[str]) -> None:
     named = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Train, args, _defaults(RECIPES.get(named).config))
     recipe = options.recipe
-    if "quickstart" not in args and recipe == "quickstart" and _are_own_images(options.data):
+    if "quickstart" not in args and recipe == "quickstart" and are_own_images(options.data):
         recipe = "own-images"
     if options.resume is not None:
         before = Run.open(options.resume).config
         config = _config(parse(Train, args, _defaults(before)))
         _check_resume(before, config, options)
     else:
-        defaults = _defaults(RECIPES.get(recipe).config)
-        config = replace(_config(parse(Train, args, defaults)), recipe=recipe)
+        config = replace(_start(args, RECIPES.get(recipe).config, options.start_from), recipe=recipe)
     run = train(
         config,
         out=options.out,
@@ -80,9 +79,15 @@ def main(args: list[str]) -> None:
         _print_result(run, options.report)
 
 
-def _are_own_images(data: str) -> bool:
-    # of a folder or file its absolute path
-    return data not in DATASETS and Path(locate_data(data)).is_absolute()
+def _start(args: list[str], recipe: RunConfig, start_from: str | None) -> RunConfig:
+    """The configuration of a new run; without --model, the network is that of the weights it starts from."""
+    if start_from is None:
+        return _config(parse(Train, args, _defaults(recipe)))
+    same = configure_as(recipe, start_from)
+    config = _config(parse(Train, args, _defaults(same)))
+    if config.model != same.model:
+        config = _config(parse(Train, args, _defaults(recipe)))
+    return replace(config, start_from=locate_weights(start_from))
 
 
 def _defaults(config: RunConfig) -> Train:
@@ -108,7 +113,7 @@ def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
         )
     for item in dataclasses.fields(RunConfig):
         old, new = getattr(before, item.name), getattr(after, item.name)
-        if old != new and item.name not in _FREE_ON_RESUME:
+        if old != new and item.name not in FREE_ON_RESUME:
             flag = item.name.replace("_", "-")
             raise UserError(f"--{flag} cannot change on --resume: the run has {old!r}, got {new!r}; start a new run")
 

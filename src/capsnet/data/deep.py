@@ -162,6 +162,6 @@ def _has_planes(image: ImageFile.ImageFile) -> bool:
 
 def _tag(image: ImageFile.ImageFile, number: int, default: int = 0) -> int:
     """A tag of a TIFF file, the first of its values."""
-    tags = image.tag_v2 if image.format == "TIFF" else {}  # type: ignore[attr-defined]
+    tags = image.tag_v2 if image.format == "TIFF" else {}  # type: ignore[attr-defined] # only TIFF has it
     value = tags.get(number, default)
     return int(value[0] if isinstance(value, tuple) else value)

@@ -4,10 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
-
-from capsnet.demo.look import find_pose_dim
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 from capsnet.runs import load
 from capsnet.runs.pretrained import list_pretrained
 
@@ -29,8 +27,7 @@ class Gallery:
                 "first (capsnet train)"
             )
         self._sources = dict(zip(_short_names(sources), sources, strict=True))
-        self._models: dict[str, nn.Module] = {}
-        self._pose_dims: dict[str, int] = {}
+        self._models: dict[str, CapsuleModel] = {}
         self.get(self.names[0])
 
     @property
@@ -38,7 +35,7 @@ class Gallery:
         """What the networks are called, in their order."""
         return list(self._sources)
 
-    def get(self, name: str) -> nn.Module:
+    def get(self, name: str) -> CapsuleModel:
         """The network of this name.
 
         Raises:
@@ -49,16 +46,6 @@ class Gallery:
         if name not in self._models:
             self._models[name] = load(self._sources[name])
         return self._models[name]
-
-    def pose_dim(self, name: str) -> int:
-        """How many numbers the pose of a class capsule of this network has.
-
-        Raises:
-            UserError: as `get`.
-        """
-        if name not in self._pose_dims:
-            self._pose_dims[name] = find_pose_dim(self.get(name))
-        return self._pose_dims[name]
 
 
 def find_sources(root: Path = Path("runs")) -> list[str]:

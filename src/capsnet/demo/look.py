@@ -20,10 +20,10 @@ from capsnet.analysis.watch import find_class_layer
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.data.images import open_image
 from capsnet.errors import UserError
-from capsnet.figures.coupling import Grid, coupling_shares, find_grid
-from capsnet.inference.evaluate import find_inputs
+from capsnet.figures.coupling import coupling_shares, find_grid
 from capsnet.inference.predict import Answer, answer_prepared, prepare_picture
-from capsnet.models.efficient_capsnet import EfficientCapsNet
+from capsnet.models import CapsuleModel
+from capsnet.models.grid import Grid
 from capsnet.runs.weights import count_parameters
 
 MAX_BYTES = 10_000_000
@@ -113,7 +113,7 @@ def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float
 
 
 @torch.inference_mode()
-def look(model: nn.Module, image: Image.Image) -> Look:
+def look(model: CapsuleModel, image: Image.Image) -> Look:
     """Show an image to a model, and say all that the page shows.
 
     Args:
@@ -127,17 +127,17 @@ def look(model: nn.Module, image: Image.Image) -> Look:
         >>> look(capsnet.load("runs/quickstart"), Image.open("seven.png"))["found"]
         [7]
     """
-    inputs, prepared = find_inputs(model), prepare_picture(image, model)
+    inputs, prepared = model.inputs, prepare_picture(image, model)
     [answer] = answer_prepared(model, [prepared])
     assert isinstance(answer, Answer)
     prediction, pixels = answer.prediction, prepared.pixels[None]
     children, output = _watch(model, inputs(pixels))
-    found = output.lengths[0].topk(1 if getattr(model, "pairing", None) is None else 2).indices.tolist()
+    found = output.lengths[0].topk(1 if model.pairing is None else 2).indices.tolist()
     places, note = _find_places(model, children, output)
     if not bool(output.lengths.isfinite().all() and output.capsules.poses.isfinite().all()):
         raise UserError("this network's answer is not finite (NaN or infinity); train it again or choose another")
     poses = output.capsules.poses[0].tolist()
-    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+    names = model.class_names
     return {
         "names": list(names),
         "found": found,
@@ -153,44 +153,35 @@ def look(model: nn.Module, image: Image.Image) -> Look:
     }
 
 
-def _draw(model: nn.Module, label: int, pose: Sequence[float]) -> Picture | None:
-    return None if getattr(model, "decoder", None) is None else redraw(model, label, pose, len(pose))
+def _draw(model: CapsuleModel, label: int, pose: Sequence[float]) -> Picture | None:
+    return None if not model.has_decoder else redraw(model, label, pose)
 
 
 @torch.inference_mode()
-def redraw(model: nn.Module, label: int, pose: Sequence[float], pose_dim: int | None = None) -> Picture:
+def redraw(model: CapsuleModel, label: int, pose: Sequence[float]) -> Picture:
     """Draw the image that the capsule of class `label` describes when its pose is `pose`.
 
     Args:
         model: as `capsnet.load` gives it.
         label: index of the class.
         pose: numbers of the pose.
-        pose_dim: `find_pose_dim` of the model, where it is known.
 
     Raises:
         UserError: a model without a decoder, a class that it does not know, or a pose that is none of its.
     """
-    if getattr(model, "decoder", None) is None:
+    if not model.has_decoder:
         raise UserError("this network has no decoder: it cannot draw")
-    layer_poses = torch.zeros(1, len(model.class_names), pose_dim or find_pose_dim(model))  # type: ignore[arg-type]
+    layer_poses = torch.zeros(1, len(model.class_names), model.pose_dim)
     if not 0 <= label < layer_poses.shape[1]:
         raise UserError(f"the class must be 0 to {layer_poses.shape[1] - 1}, got {label}")
     values = torch.tensor(pose, dtype=torch.float32)
     if values.shape != layer_poses.shape[2:] or not bool(values.isfinite().all()):
         raise UserError(f"a pose of this network is {layer_poses.shape[2]} finite numbers, got {_brief(pose)}")
     layer_poses[0, label] = values
-    drawn = model.reconstruct(Capsules(layer_poses, layer_poses.norm(dim=-1)), torch.tensor([label]))  # type: ignore[operator]
+    drawn = model.reconstruct(Capsules(layer_poses, layer_poses.norm(dim=-1)), torch.tensor([label]))
     if not bool(drawn.isfinite().all()):
         raise UserError("the decoder draws nothing from numbers that large; use smaller ones")
     return _picture(drawn[0])
-
-
-@torch.inference_mode()
-def find_pose_dim(model: nn.Module) -> int:
-    """How many numbers the pose of a class capsule has, by a forward pass over a black image."""
-    inputs = find_inputs(model)
-    output: CapsNetOutput = model(inputs(torch.zeros(1, *inputs.image_shape, dtype=torch.uint8)))
-    return output.capsules.poses.shape[2]
 
 
 def _brief(pose: Sequence[float]) -> str:
@@ -198,7 +189,7 @@ def _brief(pose: Sequence[float]) -> str:
     return f"{bad[0]:g} among them" if bad else f"{len(pose)}"
 
 
-def _watch(model: nn.Module, images: Float[Tensor, "1 c h w"]) -> tuple[Capsules | None, CapsNetOutput]:
+def _watch(model: CapsuleModel, images: Float[Tensor, "1 c h w"]) -> tuple[Capsules | None, CapsNetOutput]:
     """What the model says, and what its last capsule layer was given, if that is one that can be routed again."""
     caught: list[Capsules] = []
 
@@ -210,13 +201,13 @@ def _watch(model: nn.Module, images: Float[Tensor, "1 c h w"]) -> tuple[Capsules
     except UserError:
         return None, model(images)
     try:
-        output: CapsNetOutput = model(images)
+        output = model(images)
     finally:
         hook.remove()
     return caught[-1], output
 
 
-def _find_places(model: nn.Module, children: Capsules | None, output: CapsNetOutput) -> tuple[Places | None, str]:
+def _find_places(model: CapsuleModel, children: Capsules | None, output: CapsNetOutput) -> tuple[Places | None, str]:
     """The coupling of each iteration over the image, or why there is none."""
     try:
         grid = find_grid(model)
@@ -232,15 +223,17 @@ def _find_places(model: nn.Module, children: Capsules | None, output: CapsNetOut
     return places, note
 
 
-def _why_no_places(model: nn.Module) -> str:
-    if isinstance(model, EfficientCapsNet):
-        count = model.class_capsules.num_children
-        if count * model.primary_dim == model.primary.out_channels:
-            return f"Each of this network's {count} primary capsules sees the whole image: its routing has no places."
+def _why_no_places(model: CapsuleModel) -> str:
+    layer = model.class_layer
+    if model.grid is not None and layer is not None:
+        count = layer.num_children
+        return f"Each of this network's {count} primary capsules sees the whole image: its routing has no places."
     return "This network's capsules are not laid out so that one coupling belongs to one place of the image."
 
 
-def _couplings(model: nn.Module, children: Capsules | None, output: CapsNetOutput) -> list[tuple[int | None, Tensor]]:
+def _couplings(
+    model: CapsuleModel, children: Capsules | None, output: CapsNetOutput
+) -> list[tuple[int | None, Tensor]]:
     """The coupling of each iteration, of routings that have any; otherwise the one of the output."""
     if children is not None:
         layer = find_class_layer(model)
@@ -272,7 +265,6 @@ def _picture(image: Float[Tensor, "c h w"]) -> Picture:
     }
 
 
-def _about(model: nn.Module) -> str:
+def _about(model: CapsuleModel) -> str:
     text = f"{type(model).__name__}, {count_parameters(model):,} parameters"
-    data = getattr(model, "data", "")
-    return f"{text}, trained on {Path(data).name}" if data else text
+    return f"{text}, trained on {Path(model.data).name}" if model.data else text

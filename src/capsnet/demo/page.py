@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from capsnet.demo.gallery import Gallery
 from capsnet.demo.look import MAX_BYTES, look, read_image, redraw
 from capsnet.errors import UserError
-from capsnet.inference.evaluate import find_inputs
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -224,7 +223,7 @@ class Answers:
 
     def _look(self, model_name: str, data: bytes, name: str) -> dict[str, object]:
         model = self.gallery.get(model_name)
-        return {**look(model, read_image(data, name, pixel_range=find_inputs(model).pixel_range))}
+        return {**look(model, read_image(data, name, pixel_range=model.inputs.pixel_range))}
 
     async def redraw(self, request: "Request") -> "Response":
         """Draw the capsule `label` of the network `model` with the pose `pose`."""
@@ -235,7 +234,7 @@ class Answers:
 
     def _redraw(self, data: bytes) -> dict[str, object]:
         name, label, pose = parse_redraw(data)
-        return {**redraw(self.gallery.get(name), label, pose, self.gallery.pose_dim(name))}
+        return {**redraw(self.gallery.get(name), label, pose)}
 
     async def _compute(self, task: Callable[[], dict[str, object]]) -> "Response":
         try:

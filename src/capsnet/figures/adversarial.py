@@ -6,7 +6,6 @@ from typing import cast
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import nn
 
 from capsnet.analysis.adversarial import AdversarialResults
 from capsnet.analysis.attacks import iterate
@@ -15,13 +14,14 @@ from capsnet.data import ImageData
 from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
+from capsnet.models import CapsuleModel
 
 _COLORS: Mapping[str, str] = {"fgsm": SKY, "bim": GREEN, "pgd": BLUE, "random": GREY}
 _STEPS = 10
 
 
 @styled
-def draw_adversarial(found: AdversarialResults, model: nn.Module, data: ImageData) -> Figure:
+def draw_adversarial(found: AdversarialResults, model: CapsuleModel, data: ImageData) -> Figure:
     """Draw accuracy under each attack, the checks, and one image under attack.
 
     Args:
@@ -99,9 +99,9 @@ def _wrapped(text: str) -> str:
     return f"{text[:cut]}\n{text[cut + 1 :]}"
 
 
-def _draw_images(figure: Figure, found: AdversarialResults, model: nn.Module, data: ImageData) -> None:
+def _draw_images(figure: Figure, found: AdversarialResults, model: CapsuleModel, data: ImageData) -> None:
     """One image attacked with each epsilon, and what the network takes it for."""
-    device = next(model.parameters()).device
+    device = model.device
     images, labels = view(model, data).to(device), data.labels.to(device)
     epsilons = [0.0, *found["epsilons"]]
     with frozen(model), torch.no_grad():

@@ -1,7 +1,5 @@
 """Which primary capsules feed the winning class capsule: the routing's coupling over the image."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -10,50 +8,30 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import Seen, Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
-from capsnet.inference.evaluate import find_inputs
+from capsnet.models import CapsuleModel
+from capsnet.models.grid import Grid
 
 _IMAGES = 6
 _SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
 
 
-class Grid(NamedTuple):
-    """Where the primary capsules look: rows and columns of places, pixels between two, and the first one's centre."""
-
-    rows: int
-    columns: int
-    step: float
-    first: float
-    window: int
-
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom and top of the places, in pixels of the image."""
-        low = self.first - self.step / 2
-        return low, low + self.columns * self.step, low + self.rows * self.step, low
-
-
-def find_grid(model: nn.Module) -> Grid:
-    """The places of a CapsNet's primary capsules.
+def find_grid(model: CapsuleModel) -> Grid:
+    """The places of a model's primary capsules.
 
     Raises:
-        UserError: a model of another kind.
+        UserError: they are not laid out over the image, or each sees all of it.
     """
-    try:
-        rows, columns = model.grid  # type: ignore[misc]
-        stem: nn.Conv2d = model.stem  # type: ignore[assignment]
-        conv: nn.Conv2d = model.primary_capsules.conv  # type: ignore[union-attr, assignment]
-    except AttributeError:
-        raise UserError("the model has no grid of primary capsules over the image") from None
-    window = stem.kernel_size[0] + (conv.kernel_size[0] - 1) * stem.stride[0]
-    # zeros around image and feature maps let the first window begin outside
-    outside = sum(margin[0] for margin in getattr(model, "margins", ()))
-    return Grid(rows, columns, float(conv.stride[0] * stem.stride[0]), window / 2 - outside, window)
+    if model.grid is None:
+        raise UserError("the model has no grid of primary capsules over the image")
+    if model.grid.rows * model.grid.columns == 1:
+        raise UserError("each primary capsule of the model sees the whole image: its routing has no places")
+    return model.grid
 
 
 def coupling_shares(coupling: Float[Tensor, "b i n"], grid: Grid) -> Float[Tensor, "b n y x"]:
@@ -68,7 +46,7 @@ def coupling_shares(coupling: Float[Tensor, "b i n"], grid: Grid) -> Float[Tenso
 
 @styled
 @torch.no_grad()
-def draw_coupling(model: nn.Module, seen: Seen) -> Figure:
+def draw_coupling(model: CapsuleModel, seen: Seen) -> Figure:
     """Draw, for a few images of different classes, the coupling to the longest capsule and to the second longest.
 
     Raises:
@@ -76,8 +54,8 @@ def draw_coupling(model: nn.Module, seen: Seen) -> Figure:
     """
     grid = find_grid(model)
     sample = seen.pick(_different_classes(seen))
-    device = next(model.parameters()).device
-    output = model(find_inputs(model).normalize(sample.data.images.to(device).float()))
+    device = model.device
+    output = model(model.inputs.normalize(sample.data.images.to(device).float()))
     if output.coupling is None:
         raise UserError("the model's routing gives no coupling")
     shares = coupling_shares(output.coupling.cpu(), grid)

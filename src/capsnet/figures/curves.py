@@ -12,8 +12,7 @@ from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, GREEN, GREY, ORANGE, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.inference.evaluate import Evaluation
-from capsnet.losses.class_loss import LOSS_WORDS
-from capsnet.models.factory import model_loss
+from capsnet.runs.built import loss_words
 
 Row = Mapping[str, float]
 # with more rows than that, a single one is noise behind their running mean
@@ -182,7 +181,7 @@ def _draw(subject: Subject) -> Figure:
     result = subject.run.evaluation()
     test = Evaluation.from_dict(result["test"]) if result else None
     config = subject.run.config
-    loss = LOSS_WORDS[model_loss(config.model, config.model_options)]
+    loss = loss_words(config)
     return draw_curves(subject.run.metrics(), best_step=result["best_step"] if result else None, test=test, loss=loss)
 
 

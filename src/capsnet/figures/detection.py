@@ -7,7 +7,6 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from torch import Tensor, nn
 
 from capsnet.analysis.attacks import fgsm
 from capsnet.analysis.detection import DetectionResults, invert, shuffle
@@ -17,12 +16,15 @@ from capsnet.data import ImageData
 from capsnet.figures.style import BLUE, GREY, ORANGE, PALE, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
+from capsnet.models import CapsuleModel
 
 _ROW = 0.5
 
 
 @styled
-def draw_detection(found: DetectionResults, model: nn.Module, data: ImageData, *, epsilon: float, seed: int) -> Figure:
+def draw_detection(
+    found: DetectionResults, model: CapsuleModel, data: ImageData, *, epsilon: float, seed: int
+) -> Figure:
     """Draw the errors of each kind of image, how well they are told from clean ones, and one image of each kind.
 
     Args:
@@ -105,9 +107,9 @@ def _draw_scores(axes: Axes, found: DetectionResults) -> None:
     axes.set_title("Told from clean images (AUROC)", pad=8)
 
 
-def _draw_images(figure: Figure, model: nn.Module, data: ImageData, epsilon: float, seed: int) -> None:
+def _draw_images(figure: Figure, model: CapsuleModel, data: ImageData, epsilon: float, seed: int) -> None:
     """One image as it is and changed, above what the decoder makes of it."""
-    device = next(model.parameters()).device
+    device = model.device
     image, label = view(model, data)[:1], data.labels[:1]
     with frozen(model), torch.no_grad():
         attacked = fgsm(model, image.to(device), label.to(device), epsilon, "cross-entropy").cpu()
@@ -115,7 +117,7 @@ def _draw_images(figure: Figure, model: nn.Module, data: ImageData, epsilon: flo
         shown = {"clean": image, "inverted": invert(image), "shuffled pixels": shuffled, "FGSM": attacked}
         images = torch.cat(list(shown.values()))
         output = read(model, images.to(device))
-        drawn: Tensor = model.reconstruct(output.capsules).cpu()  # type: ignore[operator]
+        drawn = model.reconstruct(output.capsules).cpu()
     errors = (drawn - images).square().flatten(1).sum(dim=1).tolist()
     above, below = to_tiles(images), to_tiles(drawn)
     tall = 0.72

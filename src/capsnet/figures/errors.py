@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis.errors import ErrorResults, Mistake
 from capsnet.analysis.watch import read, view
@@ -15,13 +15,14 @@ from capsnet.data import ImageData
 from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, class_label, new_figure, plain, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
+from capsnet.models import CapsuleModel
 
 _COLUMNS, _WRONG, _DOUBTFUL = 6, 12, 6
 _STEP, _TALL, _LABEL = 1.23, 0.5, 0.1
 
 
 @styled
-def draw_errors(found: ErrorResults, model: nn.Module, data: ImageData) -> Figure:
+def draw_errors(found: ErrorResults, model: CapsuleModel, data: ImageData) -> Figure:
     """Draw mistakes, and then right images that were nearly wrong.
 
     Args:
@@ -29,7 +30,7 @@ def draw_errors(found: ErrorResults, model: nn.Module, data: ImageData) -> Figur
         model: decodes the two capsules, where it has a decoder.
         data: the images that were looked at, in their order.
     """
-    wrong, decoded = found["wrong"], getattr(model, "decoder", None) is not None
+    wrong, decoded = found["wrong"], model.has_decoder
     blocks: list[tuple[str, Sequence[Mistake]]] = [
         ("Wrong, the surest first: true → predicted", found["mistakes"][:_WRONG]),
         ("Right, but closest: true, nearly taken for", found["doubtful"][:_DOUBTFUL]),
@@ -63,18 +64,18 @@ def draw_errors(found: ErrorResults, model: nn.Module, data: ImageData) -> Figur
 
 
 @torch.no_grad()
-def _decode_both(model: nn.Module, data: ImageData, items: Sequence[Mistake]) -> Tensor:
+def _decode_both(model: CapsuleModel, data: ImageData, items: Sequence[Mistake]) -> Tensor:
     """What the capsules of the true and of the other class draw.
 
     Shapes:
         result `m 2 c h w`.
     """
-    device = next(model.parameters()).device
+    device = model.device
     indices = torch.tensor([item["index"] for item in items])
     capsules = read(model, view(model, data.select(indices)).to(device)).capsules
     drawn = []
     for said in (data.labels[indices], torch.tensor([item["predicted"] for item in items])):
-        drawn.append(model.reconstruct(capsules, said.to(device)).cpu())  # type: ignore[operator]
+        drawn.append(model.reconstruct(capsules, said.to(device)).cpu())
     return torch.stack(drawn, dim=1)
 
 

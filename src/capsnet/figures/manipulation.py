@@ -9,19 +9,20 @@ import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, DPI, GREY, PALE, axes_at, bare, class_label, new_figure, styled
 from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, reconstruct
 from capsnet.figures.tiles import montage, show, to_tiles
+from capsnet.models import CapsuleModel
 
 OFFSETS = torch.arange(-5, 6) * 0.05
 _GAP, _SHEET = 2, 4.4
 
 
-def manipulate(model: nn.Module, pose: Float[Tensor, " d"], label: int, classes: int) -> Float[Tensor, "d o c h w"]:
+def manipulate(model: CapsuleModel, pose: Float[Tensor, " d"], label: int, classes: int) -> Float[Tensor, "d o c h w"]:
     """Reconstruct a class capsule with each dimension `d` of its pose moved by each of the 11 offsets `o`."""
     moved = pose + OFFSETS[None, :, None] * torch.eye(len(pose))[:, None, :]  # d o d
     moved[:, len(OFFSETS) // 2] = pose
@@ -34,7 +35,7 @@ def manipulate(model: nn.Module, pose: Float[Tensor, " d"], label: int, classes:
 
 
 @styled
-def draw_manipulation(model: nn.Module, seen: Seen, label: int) -> Figure:
+def draw_manipulation(model: CapsuleModel, seen: Seen, label: int) -> Figure:
     """Draw one row for each dimension of the capsule of class `label`, one column for each offset.
 
     The image is the first of the class that is classified correctly.
@@ -136,7 +137,7 @@ def _slugs(names: Sequence[str]) -> list[str]:
 
 def _drawings(subject: Subject) -> Mapping[str, Drawing]:
     # without a decoder or data, one notice will do for all classes
-    if getattr(subject.model, "decoder", None) is None:
+    if not subject.model.has_decoder:
         raise UserError("the model has no decoder")
     subject.find_dataset()
     slugs = _slugs(subject.class_names)

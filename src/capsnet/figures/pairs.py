@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.data import ImageData
 from capsnet.data.pairs import Pairing, Pairs, fixed_pairs
@@ -22,6 +22,7 @@ from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Subject, recon
 from capsnet.figures.tiles import montage, show, to_tiles
 from capsnet.inference.evaluate import match_classes
 from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
+from capsnet.models import CapsuleModel
 
 _COLUMNS, _GAP, _WIDTH, _LEFT = 8, 2, 8.0, 1.25
 
@@ -45,7 +46,7 @@ def in_two_colors(first: Float[Tensor, "b 1 h w"], second: Float[Tensor, "b 1 h 
 
 @styled
 @torch.no_grad()
-def draw_pair_reconstructions(model: nn.Module, data: ImageData, pairing: Pairing) -> Figure:
+def draw_pair_reconstructions(model: CapsuleModel, data: ImageData, pairing: Pairing) -> Figure:
     """Draw test pairs: the input, its two digits in two colours, and the two digits that the network draws.
 
     The first pairs of the test set that are found are shown, and the first that are not.
@@ -61,7 +62,7 @@ def draw_pair_reconstructions(model: nn.Module, data: ImageData, pairing: Pairin
     if data.images.shape[1] != 1:
         raise UserError("two colours show pairs of grey images only")
     pairs = next(fixed_pairs(data.images, data.labels, pairing, batch_size=512))
-    output = model(pairs.images.to(next(model.parameters()).device).float() / 255)
+    output = model(pairs.images.to(model.device).float() / 255)
     found = find_pairs(output.lengths.cpu())
     right = exact_pairs(found, pairs.labels)
     said = match_found(found, pairs.labels)
@@ -141,7 +142,7 @@ def _draw(subject: Subject) -> Figure:
 
 def _drawings(subject: Subject) -> Mapping[str, Drawing]:
     # of a run on single images there is nothing to say
-    if not subject.run.weights_path.is_file() or getattr(subject.model, "pairing", None) is None:
+    if not subject.run.weights_path.is_file() or subject.model.pairing is None:
         return {}
     return {"pairs": partial(_draw, subject)}
 

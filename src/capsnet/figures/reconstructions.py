@@ -7,18 +7,19 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.figures.style import INK, ORANGE, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, first_of_each_class, reconstruct
 from capsnet.figures.tiles import montage, show, to_tiles
+from capsnet.models import CapsuleModel
 
 _SHOWN, _MOST, _MISTAKES = 20, 60, 10
 _WIDTH, _GAP = 8.0, 2
 
 
 @styled
-def draw_reconstructions(model: nn.Module, seen: Seen) -> Figure:
+def draw_reconstructions(model: CapsuleModel, seen: Seen) -> Figure:
     """Draw originals above the reconstructions from their longest capsules, and then the mistakes among all seen.
 
     Args:
@@ -47,7 +48,7 @@ def draw_reconstructions(model: nn.Module, seen: Seen) -> Figure:
     return _draw_blocks(model, blocks, columns, subtitle)
 
 
-def _draw_blocks(model: nn.Module, blocks: Sequence[tuple[str, Seen]], columns: int, subtitle: str) -> Figure:
+def _draw_blocks(model: CapsuleModel, blocks: Sequence[tuple[str, Seen]], columns: int, subtitle: str) -> Figure:
     height, width = to_tiles(blocks[0][1].data.images[:1]).shape[1:3]
     cell = min((_WIDTH - 0.6) / columns, 1.1)
     pair = 2 * cell * height / width + 0.36
@@ -121,7 +122,7 @@ def _draw(subject: Subject) -> Figure:
 
 def _drawings(subject: Subject) -> Mapping[str, Drawing]:
     # of pairs, the figure of that name shows both reconstructions
-    if subject.run.weights_path.is_file() and getattr(subject.model, "pairing", None) is not None:
+    if subject.run.weights_path.is_file() and subject.model.pairing is not None:
         return {}
     return {"reconstructions": partial(_draw, subject)}
 

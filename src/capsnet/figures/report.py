@@ -17,9 +17,8 @@ from capsnet.figures.elements import cards, command_block, figure, gallery, grid
 from capsnet.figures.sections import analysis_section, left_out_section, mistakes_section
 from capsnet.figures.subject import FIGURES, Subject
 from capsnet.inference.evaluate import Evaluation
-from capsnet.losses.class_loss import LOSS_WORDS
-from capsnet.models.factory import model_loss
 from capsnet.recipes import RECIPES
+from capsnet.runs.built import loss_words
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run, RunResult
@@ -124,7 +123,7 @@ def _headline(run: Run) -> str:
         "95 % interval (Wilson)": f"{low:.2f} to {high:.2f} %",
         "accuracy": f"{100 * test.accuracy:.2f} %",
         f"test {test.noun}": f"{test.n:,}",
-        LOSS_WORDS[model_loss(run.config.model, run.config.model_options)]: f"{test.margin_loss:.4f}",
+        loss_words(run.config): f"{test.margin_loss:.4f}",
     }
     if test.is_uneven:
         numbers["balanced accuracy (mean of the classes)"] = f"{100 * test.balanced_accuracy:.2f} %"
@@ -217,7 +216,7 @@ def _mistakes(run: Run) -> str:
 
 def _class_names(run: Run, count: int) -> Sequence[str]:
     try:
-        names: Sequence[str] = run.load_model().class_names  # type: ignore[assignment]
+        names: Sequence[str] = run.load_model().class_names
     except UserError:
         return [str(label) for label in range(count)]
     return names

@@ -5,18 +5,18 @@ from typing import cast
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from capsnet.analysis.samples import SampleResults, decode, sample_gaussian
 from capsnet.figures.style import BLUE, DPI, GREY, axes_at, labels, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import montage, show, to_tiles
+from capsnet.models import CapsuleModel
 
 _COLUMNS, _MOST, _GAP = 10, 20, 2
 
 
 @styled
-def draw_samples(found: SampleResults, model: nn.Module, class_names: tuple[str, ...], *, seed: int) -> Figure:
+def draw_samples(found: SampleResults, model: CapsuleModel, class_names: tuple[str, ...], *, seed: int) -> Figure:
     """Draw the mean pose of each class, and samples beside it.
 
     Args:

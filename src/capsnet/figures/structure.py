@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 from torch import Tensor, nn
 
-from capsnet.capsules import CapsNetOutput
 from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, bare, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.layers import DenseCapsules, PrimaryCapsules
+from capsnet.models import CapsuleModel
 from capsnet.runs.weights import count_parameters
 
 _WIDTH, _ROW = 8.0, 2.75
@@ -42,23 +42,22 @@ class Block:
 
 
 @torch.no_grad()
-def find_blocks(model: nn.Module) -> tuple[list[Block], list[Block]]:
+def find_blocks(model: CapsuleModel) -> tuple[list[Block], list[Block]]:
     """Run a model on an empty image and note what comes out of each part.
 
     Returns:
         The blocks of the encoder, and those of the decoder (none without one).
     """
-    shape: tuple[int, int, int] = model.input_shape  # type: ignore[assignment]
-    device = next(model.parameters()).device
+    shape, device = model.input_shape, model.device
     shapes: dict[str, tuple[int, ...]] = {}
     handles = [part.register_forward_hook(_note(shapes, name)) for name, part in _parts(model)]
     try:
-        output: CapsNetOutput = model(torch.zeros(1, *shape, device=device))
+        output = model(torch.zeros(1, *shape, device=device))
         encoder = [Block("image", "", shape, 0), *_blocks(model, shapes)]
-        if getattr(model, "decoder", None) is None:
+        if not model.has_decoder:
             return encoder, []
         shapes.clear()
-        model.reconstruct(output.capsules)  # type: ignore[operator]
+        model.reconstruct(output.capsules)
         drawn = _blocks(model, shapes)
     finally:
         for handle in handles:
@@ -68,7 +67,7 @@ def find_blocks(model: nn.Module) -> tuple[list[Block], list[Block]]:
     return encoder, [masked, *drawn[:-1], last]
 
 
-def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _parts(model: CapsuleModel) -> Iterator[tuple[str, nn.Module]]:
     """The model's children, of lists each layer; of a decoder, its layers."""
     for name, part in model.named_children():
         if name == "decoder":
@@ -93,7 +92,7 @@ def _note(shapes: dict[str, tuple[int, ...]], name: str) -> Any:
     return hook
 
 
-def _blocks(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> list[Block]:
+def _blocks(model: CapsuleModel, shapes: dict[str, tuple[int, ...]]) -> list[Block]:
     return [
         Block(name, _describe(part), shapes[name], count_parameters(part))
         for name, part in _parts(model)
@@ -122,7 +121,7 @@ def _convolution(conv: nn.Conv2d) -> str:
 
 
 @styled
-def draw_structure(model: nn.Module, name: str = "model") -> Figure:
+def draw_structure(model: CapsuleModel, name: str = "model") -> Figure:
     """Draw a model's blocks with output shapes and numbers of parameters.
 
     Args:

@@ -77,7 +77,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
-            matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type]
+            matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type] # all keys are its own
             matplotlib.rcParams["font.family"] = list(installed_fonts())
             return draw(*args, **kwargs)
 
@@ -187,8 +187,8 @@ def labels(names: Sequence[str], longest: int) -> list[str]:
 def to_png(figure: Figure) -> bytes:
     """A figure as PNG of at most about 400 kB: photographs in it may be reduced to 256 colours."""
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
     picture = Image.fromarray(pixels[..., :3])
     data = _compress(picture)
     if len(data) > MAX_BYTES:

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.analysis import Record, analyse
 from capsnet.analysis.record import analysis_path, choose, fingerprint, read_record, write_record
@@ -18,6 +18,7 @@ from capsnet.data.pairs import Pairing, draw_pairs
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import Evaluation, match_classes, predict_batches
 from capsnet.inference.pair_metrics import find_pairs, match_found
+from capsnet.models import CapsuleModel
 from capsnet.registry import Registry
 from capsnet.runs.data import load_dataset
 from capsnet.runs.folder import Run
@@ -56,7 +57,7 @@ class Seen:
 
 
 @torch.no_grad()
-def look_at(model: nn.Module, data: ImageData, count: int = LOOK_AT) -> Seen:
+def look_at(model: CapsuleModel, data: ImageData, count: int = LOOK_AT) -> Seen:
     """Run a model over the first images of each class, `count` in all or a few more."""
     part = data.select(first_of_each_class(data.labels, len(data.class_names), count))
     batches = [(seen, output) for seen, _, output in predict_batches(model, part, batch_size=64)]
@@ -68,7 +69,7 @@ def look_at(model: nn.Module, data: ImageData, count: int = LOOK_AT) -> Seen:
 
 
 @torch.no_grad()
-def look_at_pairs(model: nn.Module, data: ImageData, pairing: Pairing, count: int = LOOK_AT) -> Seen:
+def look_at_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, count: int = LOOK_AT) -> Seen:
     """Run a model over pairs whose base digits are the first images of each class.
 
     The class of a pair is that of its base digit; what was predicted is that digit where it is one of the two found.
@@ -87,19 +88,19 @@ def first_of_each_class(labels: Int[Tensor, " m"], classes: int, count: int) -> 
 
 
 def reconstruct(
-    model: nn.Module, capsules: Capsules, labels: Int[Tensor, " b"] | None = None
+    model: CapsuleModel, capsules: Capsules, labels: Int[Tensor, " b"] | None = None
 ) -> Float[Tensor, "b c h w"]:
     """Draw what class capsules describe.
 
     Raises:
         UserError: the model has no decoder.
     """
-    if getattr(model, "decoder", None) is None:
+    if not model.has_decoder:
         raise UserError("the model has no decoder")
-    device = next(model.parameters()).device
+    device = model.device
     on_device = Capsules(capsules.poses.to(device), capsules.activations.to(device))
     with torch.no_grad():
-        images: Tensor = model.reconstruct(on_device, None if labels is None else labels.to(device))  # type: ignore[operator]
+        images = model.reconstruct(on_device, None if labels is None else labels.to(device))
     return images.cpu()
 
 
@@ -116,7 +117,7 @@ class Subject:
         self._records: dict[str, Record | UserError] = {}
 
     @cached_property
-    def model(self) -> nn.Module:
+    def model(self) -> CapsuleModel:
         """The run's best weights.
 
         Raises:
@@ -208,8 +209,7 @@ class Subject:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The model's class names."""
-        names: tuple[str, ...] = self.model.class_names  # type: ignore[assignment]
-        return names
+        return self.model.class_names
 
 
 @dataclass(frozen=True)

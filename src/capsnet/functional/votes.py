@@ -46,7 +46,7 @@ def dense_votes(
         raise UserError(f"poses must be whole rows of {width} numbers, got {poses.shape[2]}")
     rows = poses.reshape(*poses.shape[:2], -1, width)
     if poses.device.type == "cpu":
-        products: Tensor = _MatrixVotes.apply(rows, weight)  # type: ignore[no-untyped-call]
+        products: Tensor = _MatrixVotes.apply(rows, weight)
         return products.flatten(2, 3).permute(0, 3, 1, 2)
     return torch.einsum("birc,icjd->bijrd", rows, weight).flatten(3)
 

@@ -95,7 +95,7 @@ def gather_windows(
     if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
         windows = _slices(places, kernel_size, stride)
     else:
-        windows = _Gather.apply(places, kernel_size, stride)  # type: ignore[no-untyped-call]
+        windows = _Gather.apply(places, kernel_size, stride)
     return windows.reshape(samples * windows.shape[1] * windows.shape[2], -1, width)
 
 
@@ -131,11 +131,12 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _Scatter.apply(gradient, ctx.room, ctx.sides, ctx.stride), None, None  # type: ignore[no-untyped-call]
+        return _Scatter.apply(gradient, ctx.room, ctx.sides, ctx.stride), None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return _Gather.apply(tangent, ctx.sides, ctx.stride)  # type: ignore[no-any-return, no-untyped-call]
+        result: Tensor = _Gather.apply(tangent, ctx.sides, ctx.stride)
+        return result
 
 
 class _Scatter(torch.autograd.Function):
@@ -157,8 +158,9 @@ class _Scatter(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        return _Gather.apply(gradient, ctx.sides, ctx.stride), None, None, None  # type: ignore[no-untyped-call]
+        return _Gather.apply(gradient, ctx.sides, ctx.stride), None, None, None
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
-        return _Scatter.apply(tangent, ctx.room, ctx.sides, ctx.stride)  # type: ignore[no-any-return, no-untyped-call]
+        result: Tensor = _Scatter.apply(tangent, ctx.room, ctx.sides, ctx.stride)
+        return result

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from capsnet.capsules import CapsNetOutput
 from capsnet.data import ImageData
 from capsnet.data.photo import center_digit
-from capsnet.inference.evaluate import find_inputs, predict_batches
-from capsnet.runs.doubt import Doubt
+from capsnet.inference.evaluate import predict_batches
+from capsnet.models import CapsuleModel
+from capsnet.models.doubt import Doubt
 
 # of the validation images this share passes: 95 % and a margin for other images
 _PASS = 0.955
@@ -95,7 +96,7 @@ def find_reasons(signals: Signals, doubt: Doubt) -> list[tuple[str, ...]]:
 
 
 @torch.inference_mode()
-def calibrate_doubt(model: nn.Module, data: ImageData) -> Doubt | None:
+def calibrate_doubt(model: CapsuleModel, data: ImageData) -> Doubt | None:
     """Choose the limits so that 95.5 % of validation images pass, each signal cutting off the same share.
 
     Args:
@@ -122,11 +123,11 @@ def calibrate_doubt(model: nn.Module, data: ImageData) -> Doubt | None:
     return doubt
 
 
-def _measure(model: nn.Module, data: ImageData) -> Signals:
+def _measure(model: CapsuleModel, data: ImageData) -> Signals:
     parts = []
     for seen, _, output in predict_batches(model, data):
-        has_decoder = getattr(model, "decoder", None) is not None
-        drawn = model.reconstruct(output.capsules) if has_decoder else None  # type: ignore[operator]
+        has_decoder = model.has_decoder
+        drawn = model.reconstruct(output.capsules) if has_decoder else None
         parts.append(read_signals(output, seen, drawn, None))
     errors = [part.error.cpu() for part in parts if part.error is not None]
     patch_errors = [part.patch_error.cpu() for part in parts if part.patch_error is not None]
@@ -139,9 +140,9 @@ def _measure(model: nn.Module, data: ImageData) -> Signals:
     )
 
 
-def _count_pieces(model: nn.Module, data: ImageData) -> Int[Tensor, " m"] | None:
-    channels, height, width = find_inputs(model).image_shape
-    if channels != 1 or getattr(model, "preparation", "fit") != "digit":
+def _count_pieces(model: CapsuleModel, data: ImageData) -> Int[Tensor, " m"] | None:
+    channels, height, width = model.inputs.image_shape
+    if channels != 1 or model.preparation != "digit":
         return None
     images = data.images[:, 0].cpu().numpy()
     return torch.tensor([center_digit(Image.fromarray(np.asarray(x)), height, width).pieces for x in images])

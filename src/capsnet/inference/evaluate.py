@@ -5,7 +5,6 @@ from math import prod
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from capsnet.capsules import CapsNetOutput
 from capsnet.data import Dataset, ImageData
@@ -13,15 +12,14 @@ from capsnet.data.pairs import Pairing, fixed_pairs
 from capsnet.inference.evaluation import Evaluation as Evaluation
 from capsnet.inference.evaluation import wilson_interval as wilson_interval
 from capsnet.inference.images import TestImages, find_images
-from capsnet.inference.images import find_inputs as find_inputs
-from capsnet.inference.images import input_shape as input_shape
 from capsnet.inference.images import load_data_for as load_data_for
 from capsnet.inference.images import match_classes as match_classes
 from capsnet.inference.pair_metrics import exact_pairs, find_pairs, match_found
 from capsnet.inference.predictions import Predictions, hash_names
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss, each_label
-from capsnet.runs.folder import FileResult, Run, load
+from capsnet.models import CapsuleModel
+from capsnet.runs.folder import FileResult, Run, open_model
 
 _BATCH = 128
 # as many pixels as a GPU needs to be busy: 1024 images of 28x28
@@ -29,13 +27,13 @@ _PIXELS_ON_GPU = 1024 * 28 * 28
 
 
 def predict_batches(
-    model: nn.Module, data: ImageData, *, batch_size: int = 0
+    model: CapsuleModel, data: ImageData, *, batch_size: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, CapsNetOutput]]:
     """Run a model over a data set: the part of the images that it sees in [0, 1], labels, output, on its device.
 
     A `batch_size` of 0 is 128, or on a GPU as many as keep it busy.
     """
-    device, inputs = next(model.parameters()).device, find_inputs(model)
+    device, inputs = model.device, model.inputs
     batch_size = batch_size or evaluation_batch(device, data)
     for images, labels in zip(torch.split(data.images, batch_size), torch.split(data.labels, batch_size), strict=True):
         seen = inputs.view(images.to(device))
@@ -48,27 +46,27 @@ def evaluation_batch(device: torch.device, data: ImageData) -> int:
 
 
 @torch.no_grad()
-def evaluate_model(model: nn.Module, data: ImageData, *, name: str, split: str) -> Evaluation:
+def evaluate_model(model: CapsuleModel, data: ImageData, *, name: str, split: str) -> Evaluation:
     """Evaluate a model on images that lie in memory."""
     was_training = model.training
     model.eval()
-    device, classes = next(model.parameters()).device, len(data.class_names)
+    device, classes = model.device, len(data.class_names)
     margin, error = torch.zeros((), device=device), torch.zeros((), device=device)
     confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
-    has_decoder = getattr(model, "decoder", None) is not None
+    has_decoder = model.has_decoder
     answers: list[torch.Tensor] = []
     guesses: list[torch.Tensor] = []
     for images, labels, output in predict_batches(model, data):
-        margin += class_loss(model, output, labels).sum()
+        margin += class_loss(model.loss, output, labels).sum()
         if has_decoder:
-            error += reconstruction_loss(model.reconstruct(output.capsules), images, reduction="sum")  # type: ignore[operator]
+            error += reconstruction_loss(model.reconstruct(output.capsules), images, reduction="sum")
         guesses.append(output.lengths.argmax(dim=1))
         confusion += torch.bincount(labels * classes + guesses[-1], minlength=classes * classes)
         if data.files is not None:
             answers.append(output.lengths.cpu())
     model.train(was_training)
     table = confusion.view(classes, classes)
-    pixels = prod(input_shape(model))
+    pixels = prod(model.input_shape)
     return Evaluation(
         data=name,
         split=split,
@@ -92,20 +90,20 @@ def _list_files(files: Sequence[str], labels: torch.Tensor, lengths: torch.Tenso
 
 
 @torch.no_grad()
-def evaluate_pairs(model: nn.Module, data: ImageData, pairing: Pairing, *, name: str, split: str) -> Evaluation:
+def evaluate_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, *, name: str, split: str) -> Evaluation:
     """Evaluate a model on the pairs that `pairing` makes of single digits; they are made a batch at a time."""
     was_training = model.training
     model.eval()
-    device, classes = next(model.parameters()).device, len(data.class_names)
+    device, classes = model.device, len(data.class_names)
     margin, error, exact = (torch.zeros((), device=device, dtype=torch.float64) for _ in range(3))
     confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
-    has_decoder = getattr(model, "decoder", None) is not None
+    has_decoder = model.has_decoder
     for pairs in fixed_pairs(data.images.to(device), data.labels.to(device), pairing, _BATCH):
         output = model(pairs.images.float() / 255)
-        margin += class_loss(model, output, pairs.labels).sum()
+        margin += class_loss(model.loss, output, pairs.labels).sum()
         if has_decoder:
             for labels, targets in each_label(pairs.labels, pairs.singles.float() / 255):
-                drawn = model.reconstruct(output.capsules, labels)  # type: ignore[operator]
+                drawn = model.reconstruct(output.capsules, labels)
                 error += reconstruction_loss(drawn, targets, reduction="sum")
         found = find_pairs(output.lengths)
         exact += exact_pairs(found, pairs.labels).sum()
@@ -119,14 +117,16 @@ def evaluate_pairs(model: nn.Module, data: ImageData, pairing: Pairing, *, name:
         n=count,
         accuracy=int(exact) / count,
         margin_loss=float(margin) / count,
-        reconstruction_mse=float(error) / count / 2 / prod(input_shape(model)) if has_decoder else None,
+        reconstruction_mse=float(error) / count / 2 / prod(model.input_shape) if has_decoder else None,
         confusion=table.tolist(),
         class_names=data.class_names,
         digit_error_percent=round(100 * (1 - int(table.diagonal().sum()) / (2 * count)), 6),
     )
 
 
-def evaluate_part(model: nn.Module, data: ImageData, pairing: Pairing | None, *, name: str, split: str) -> Evaluation:
+def evaluate_part(
+    model: CapsuleModel, data: ImageData, pairing: Pairing | None, *, name: str, split: str
+) -> Evaluation:
     """Evaluate a model on single images, or on the pairs that `pairing` makes of them."""
     if pairing is None:
         return evaluate_model(model, data, name=name, split=split)
@@ -134,7 +134,7 @@ def evaluate_part(model: nn.Module, data: ImageData, pairing: Pairing | None, *,
 
 
 def evaluate(
-    model_or_run: nn.Module | Run | Path | str,
+    model_or_run: CapsuleModel | Run | Path | str,
     data: str | Path | Dataset | None = None,
     split: str | None = None,
     *,
@@ -143,7 +143,7 @@ def evaluate(
     """Evaluate a model on a data set.
 
     Args:
-        model_or_run: a model with `input_shape` and `class_names`, a run, or what `capsnet.load` takes.
+        model_or_run: a model, a run, or what `capsnet.load` takes: a folder, a file or a name.
         data: a data set's name, a folder, or a data set; None: what the model was trained on.
         split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained on,
             else the test split.
@@ -153,16 +153,12 @@ def evaluate(
         UserError: an unknown data set or split, or images or classes that are not the model's.
 
     Example:
-        >>> evaluate(capsnet.load("runs/quickstart"), "digits").error_percent
+        >>> evaluate("runs/quickstart", "digits").error_percent
     """
-    if isinstance(model_or_run, Path | str):
-        folder = Path(model_or_run)
-        model_or_run = Run.open(folder) if folder.is_dir() else load(folder)
-    run = model_or_run if isinstance(model_or_run, Run) else None
-    model = model_or_run.load_model() if isinstance(model_or_run, Run) else model_or_run
+    model, run = open_model(model_or_run)
     return evaluate_images(model, find_images(model, data, split, run=run, data_dir=data_dir))
 
 
-def evaluate_images(model: nn.Module, images: TestImages) -> Evaluation:
+def evaluate_images(model: CapsuleModel, images: TestImages) -> Evaluation:
     """Evaluate a model on images that were found for it."""
     return evaluate_part(model, images.data, images.pairing, name=images.name, split=images.split)

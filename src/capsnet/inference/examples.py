@@ -3,16 +3,17 @@
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.data import ImageData
 from capsnet.data.pairs import Pairing, fixed_pairs
 from capsnet.inference.evaluate import predict_batches
+from capsnet.models import CapsuleModel
 
 
 @torch.no_grad()
 def draw_examples(
-    model: nn.Module, data: ImageData, pairing: Pairing | None, count: int = 8
+    model: CapsuleModel, data: ImageData, pairing: Pairing | None, count: int = 8
 ) -> UInt8[np.ndarray, "h w c"] | None:
     """Draw images above what their longest capsules decode to; pairs above their two digits, each from its own.
 
@@ -25,7 +26,7 @@ def draw_examples(
     Returns:
         Bytes, grey or colour; None for a model without decoder.
     """
-    if getattr(model, "decoder", None) is None:
+    if not model.has_decoder:
         return None
     was_training = model.training
     model.eval()
@@ -36,18 +37,18 @@ def draw_examples(
     return _lay_out(rows)
 
 
-def _look(model: nn.Module, data: ImageData, count: int) -> list[Tensor]:
+def _look(model: CapsuleModel, data: ImageData, count: int) -> list[Tensor]:
     part = data.select(torch.arange(min(count, len(data)), device=data.labels.device))
     seen, _, output = next(predict_batches(model, part, batch_size=count))
-    return [seen, model.reconstruct(output.capsules)]  # type: ignore[operator]
+    return [seen, model.reconstruct(output.capsules)]
 
 
-def _look_at_pairs(model: nn.Module, data: ImageData, pairing: Pairing, count: int) -> list[Tensor]:
-    device = next(model.parameters()).device
+def _look_at_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, count: int) -> list[Tensor]:
+    device = model.device
     pairs = next(fixed_pairs(data.images.to(device), data.labels.to(device), pairing, count))
     seen = pairs.images.float() / 255
     capsules = model(seen).capsules
-    return [seen, *(model.reconstruct(capsules, labels) for labels in pairs.labels.T)]  # type: ignore[operator]
+    return [seen, *(model.reconstruct(capsules, labels) for labels in pairs.labels.T)]
 
 
 def _lay_out(rows: list[Float[Tensor, "b c h w"]]) -> UInt8[np.ndarray, "height width _"]:

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import nn
 
 from capsnet.data import DATASETS, Dataset, ImageData, load_data
-from capsnet.data.dataset import Preparation
-from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
+from capsnet.runs.config import is_object
 from capsnet.runs.data import load_dataset, split_training
 from capsnet.runs.folder import Run
 from capsnet.runs.splits import describe_changes, is_same_data, names_elsewhere, read_splits
@@ -38,7 +38,7 @@ class TestImages:
 
 
 def find_images(
-    model: nn.Module,
+    model: CapsuleModel,
     data: str | Path | Dataset | None = None,
     split: str | None = None,
     *,
@@ -64,10 +64,12 @@ def find_images(
         raise UserError(f"split must be one of {', '.join(_SPLITS)}, got {split!r}")
     if isinstance(data, Dataset):
         return _select(model, data, split or "test", data.validation)
-    own = str(getattr(model, "data", "")) if run is None else run.config.data
+    own = model.data if run is None else run.config.data
     name = own if data is None else str(data)
     if not name:
         raise UserError("the model does not record what it was trained on; give data")
+    if is_object(name):
+        raise UserError(f"the model was trained on data that no file holds ({name}); give data")
     if name not in DATASETS and Path(name).is_dir():
         if not _is_own(name, own, run):
             return _foreign_images(model, Path(name), split, skip_unreadable=skip_unreadable)
@@ -92,18 +94,18 @@ def _is_own(name: str, own: str, run: Run | None) -> bool:
     return splits is not None and is_same_data(splits, Path(name))
 
 
-def _foreign_images(model: nn.Module, folder: Path, split: str | None, *, skip_unreadable: bool) -> TestImages:
+def _foreign_images(model: CapsuleModel, folder: Path, split: str | None, *, skip_unreadable: bool) -> TestImages:
     """All images of a folder that the model was not trained on, or those of one of its split folders."""
     # image files bring Pillow, which other data do not need
     from capsnet.data.folder import read_for_model
     from capsnet.data.layout import Split, find_layout
 
-    inputs, preparation = find_inputs(model), find_preparation(model)
-    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+    inputs, preparation = model.inputs, model.preparation
+    names = model.class_names
     has_splits = find_layout(folder, class_names=names).has_splits
     if split in ("train", "validation") and not has_splits:
         raise UserError(f"{folder}: is not what the model was trained on, and has no {split} folder; leave split out")
-    chosen: Split | None = split if has_splits else None  # type: ignore[assignment]
+    chosen = cast(Split, split) if has_splits and split is not None else None
     data = read_for_model(folder, inputs, names, preparation=preparation, skip_unreadable=skip_unreadable, split=chosen)
     channels, height, width = inputs.image_shape
     which = f"all {len(data):,} images" if chosen is None else f"the {len(data):,} images of the {chosen} folder"
@@ -115,13 +117,13 @@ def _foreign_images(model: nn.Module, folder: Path, split: str | None, *, skip_u
     return TestImages(str(folder), chosen or "all", data, notes=(note, *data.notes))
 
 
-def _own_images(model: nn.Module, run: Run, name: str, split: str, *, skip_unreadable: bool) -> TestImages:
+def _own_images(model: CapsuleModel, run: Run, name: str, split: str, *, skip_unreadable: bool) -> TestImages:
     """A split of the folder that a run was trained on; images that were in another split then are left out."""
     config = replace(
         run.config,
         data=name,
         skip_unreadable=skip_unreadable or run.config.skip_unreadable,
-        pixel_range=find_inputs(model).pixel_range or run.config.pixel_range,
+        pixel_range=model.inputs.pixel_range or run.config.pixel_range,
     )
     dataset = load_dataset(config)
     training, validation = split_training(replace(config, validation_shift=0), dataset)
@@ -141,7 +143,7 @@ def _own_images(model: nn.Module, run: Run, name: str, split: str, *, skip_unrea
     return TestImages(name, split, match_classes(chosen, model, name), notes=tuple(notes))
 
 
-def _select(model: nn.Module, dataset: Dataset, split: str, validation: ImageData | None) -> TestImages:
+def _select(model: CapsuleModel, dataset: Dataset, split: str, validation: ImageData | None) -> TestImages:
     parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
     chosen = parts[split]
     if chosen is None:
@@ -151,10 +153,10 @@ def _select(model: nn.Module, dataset: Dataset, split: str, validation: ImageDat
 
 
 def load_data_for(
-    model: nn.Module, name: str, *, data_dir: Path | None = None, skip_unreadable: bool = False
+    model: CapsuleModel, name: str, *, data_dir: Path | None = None, skip_unreadable: bool = False
 ) -> Dataset:
     """Load a data set for a model: a folder's images in the size that it wants, pairs as it was trained on them."""
-    _, height, width = find_inputs(model).image_shape
+    _, height, width = model.inputs.image_shape
     if height != width and Path(name).is_dir():
         raise UserError(f"{name}: images of a folder are square, the model wants {height}x{width}")
     dataset = load_data(
@@ -162,31 +164,14 @@ def load_data_for(
         data_dir=data_dir,
         image_size=height,
         skip_unreadable=skip_unreadable,
-        pixel_range=find_inputs(model).pixel_range,
+        pixel_range=model.inputs.pixel_range,
     )
-    pairing: Pairing | None = getattr(model, "pairing", None)
-    return dataset if None in (dataset.pairing, pairing) else replace(dataset, pairing=pairing)
+    if dataset.pairing is None or model.pairing is None:
+        return dataset
+    return replace(dataset, pairing=model.pairing)
 
 
-def input_shape(model: nn.Module) -> tuple[int, int, int]:
-    """Channels, height and width of a model's input."""
-    channels, height, width = model.input_shape  # type: ignore[misc]
-    return channels, height, width
-
-
-def find_inputs(model: nn.Module) -> Inputs:
-    """How images become a model's inputs: as its weights file says, or whole with pixels in [0, 1]."""
-    inputs: Inputs | None = getattr(model, "inputs", None)
-    return inputs or Inputs(input_shape(model))
-
-
-def find_preparation(model: nn.Module) -> Preparation:
-    """How image files become a model's images; `"fit"` where the model does not record it."""
-    preparation: Preparation = getattr(model, "preparation", "fit")
-    return preparation
-
-
-def match_classes(data: ImageData, model: nn.Module, name: str, pairing: Pairing | None = None) -> ImageData:
+def match_classes(data: ImageData, model: CapsuleModel, name: str, pairing: Pairing | None = None) -> ImageData:
     """The data in the model's channels, with labels in the order of the model's class names.
 
     Args:
@@ -198,7 +183,7 @@ def match_classes(data: ImageData, model: nn.Module, name: str, pairing: Pairing
     Raises:
         UserError: images of another size, or a class that the model does not know.
     """
-    channels, height, width = find_inputs(model).image_shape
+    channels, height, width = model.inputs.image_shape
     if pairing is not None:
         height, width = height - 2 * pairing.padding, width - 2 * pairing.padding
     images = data.images
@@ -207,7 +192,7 @@ def match_classes(data: ImageData, model: nn.Module, name: str, pairing: Pairing
     if images.shape[1:] != (channels, height, width):
         got, wanted = ("x".join(map(str, shape)) for shape in (data.image_shape, (channels, height, width)))
         raise UserError(f"{name}: its images are {got} (channels x height x width), the model wants {wanted}")
-    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+    names = model.class_names
     unknown = [known for known in data.class_names if known not in names]
     if unknown:
         raise UserError(f"{name}: the model does not know the class {unknown[0]!r}; it knows {', '.join(names)}")

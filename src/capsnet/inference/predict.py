@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.data.dataset import Preparation
 from capsnet.data.images import collect_notes as collect_notes
@@ -18,8 +18,9 @@ from capsnet.data.photo import WORK_SIDE, center_digit
 from capsnet.data.pixels import ImageInfo, PixelRange, check_range, decide_range
 from capsnet.errors import UserError
 from capsnet.inference.doubt import find_reasons, read_signals
-from capsnet.inference.evaluate import find_inputs
-from capsnet.runs import Run, load
+from capsnet.models import CapsuleModel
+from capsnet.runs import Run
+from capsnet.runs.folder import open_model
 
 _BATCH = 64
 NO_DIGIT = "no digit found, the image is uniform"
@@ -96,7 +97,7 @@ class Answer:
 
 
 def predict(
-    model: nn.Module | Run | Path | str,
+    model: CapsuleModel | Run | Path | str,
     images: Tensor | np.ndarray | Path | str | Image.Image | Sequence[Path | str | Image.Image],
     *,
     preparation: Preparation | None = None,
@@ -124,7 +125,7 @@ def predict(
         >>> answer.class_name, answer.unsure
         ('7', False)
     """
-    network = model if isinstance(model, nn.Module) else model.load_model() if isinstance(model, Run) else load(model)
+    network, _ = open_model(model)
     if isinstance(images, np.ndarray) and images.dtype.kind not in "buif":
         raise UserError(f"images must be uint8, or files, got an array of {images.dtype}; give files as a list")
     if isinstance(images, Tensor | np.ndarray):
@@ -159,7 +160,7 @@ def _list_sources(images: object) -> list[Path | str | Image.Image]:
 
 
 def choose_range(
-    model: nn.Module, files: Iterable[Path | str], pixel_range: PixelRange | None = None
+    model: CapsuleModel, files: Iterable[Path | str], pixel_range: PixelRange | None = None
 ) -> tuple[PixelRange | None, list[ImageInfo]]:
     """The range of pixel values for files that are given together, and what their headers say.
 
@@ -178,11 +179,11 @@ def choose_range(
         except UserError:
             # named when it is read
             continue
-    return pixel_range or find_inputs(model).pixel_range or decide_range(infos), infos
+    return pixel_range or model.inputs.pixel_range or decide_range(infos), infos
 
 
 def prepare_picture(
-    image: Image.Image, model: nn.Module, preparation: Preparation | None = None, file: str | None = None
+    image: Image.Image, model: CapsuleModel, preparation: Preparation | None = None, file: str | None = None
 ) -> PreparedImage:
     """Bring a picture into the form of a model's data set.
 
@@ -208,7 +209,7 @@ def prepare_picture(
 
 
 def answer_files(
-    model: nn.Module,
+    model: CapsuleModel,
     files: Iterable[Path | str],
     *,
     preparation: Preparation | None = None,
@@ -229,7 +230,7 @@ def answer_files(
 
 @torch.inference_mode()
 def answer_prepared(
-    model: nn.Module, images: Iterable[PreparedImage | Failure], *, poses: bool = False
+    model: CapsuleModel, images: Iterable[PreparedImage | Failure], *, poses: bool = False
 ) -> Iterator[Answer | Failure]:
     """Answer to prepared images in batches; failures are passed on in their places."""
     source = iter(images)
@@ -240,13 +241,13 @@ def answer_prepared(
             yield image if isinstance(image, Failure) else next(answers)
 
 
-def _answer_batch(model: nn.Module, images: Sequence[PreparedImage], *, poses: bool) -> list[Answer]:
-    inputs, device = find_inputs(model), next(model.parameters()).device
+def _answer_batch(model: CapsuleModel, images: Sequence[PreparedImage], *, poses: bool) -> list[Answer]:
+    inputs, device = model.inputs, model.device
     seen = inputs.view(torch.stack([image.pixels for image in images]).to(device))
     output = model(inputs.normalize(seen))
-    has_decoder = getattr(model, "decoder", None) is not None
-    drawn = model.reconstruct(output.capsules) if has_decoder else None  # type: ignore[operator]
-    doubt = getattr(model, "doubt", None)
+    has_decoder = model.has_decoder
+    drawn = model.reconstruct(output.capsules) if has_decoder else None
+    doubt = model.doubt
     reasons: list[tuple[str, ...]] = [()] * len(images)
     if doubt is not None:
         counts = [image.pieces for image in images if image.pieces is not None]
@@ -264,14 +265,14 @@ def _answer_batch(model: nn.Module, images: Sequence[PreparedImage], *, poses: b
 
 
 def _predict(
-    model: nn.Module,
+    model: CapsuleModel,
     image: PreparedImage,
     lengths: Sequence[float],
     reasons: tuple[str, ...] | None,
     poses: Sequence[Sequence[float]] | None,
 ) -> Prediction:
-    names: tuple[str, ...] = model.class_names  # type: ignore[assignment]
-    pairs = getattr(model, "pairing", None) is not None
+    names = model.class_names
+    pairs = model.pairing is not None
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     label: int | None = order[0]
     if image.pieces == 0:
@@ -290,7 +291,7 @@ def _predict(
 
 
 def _prepare(
-    model: nn.Module,
+    model: CapsuleModel,
     source: Path | str | Image.Image,
     preparation: Preparation | None,
     pixel_range: PixelRange | None,
@@ -306,20 +307,20 @@ def _prepare(
     return prepare_picture(image, model, preparation, str(source))
 
 
-def _is_digit(model: nn.Module, preparation: Preparation | None) -> bool:
-    own = getattr(model, "preparation", "fit")
-    return (preparation or own) == "digit" and find_inputs(model).image_shape[0] == 1
+def _is_digit(model: CapsuleModel, preparation: Preparation | None) -> bool:
+    own = model.preparation
+    return (preparation or own) == "digit" and model.inputs.image_shape[0] == 1
 
 
-def _picture_shape(model: nn.Module) -> tuple[int, int, int]:
-    channels, height, width = find_inputs(model).image_shape
+def _picture_shape(model: CapsuleModel) -> tuple[int, int, int]:
+    channels, height, width = model.inputs.image_shape
     if channels not in (1, 3):
         raise UserError(f"this network sees {channels} channels at once, a drawing or photo has 1 or 3; choose another")
     return channels, height, width
 
 
-def _split(model: nn.Module, images: Tensor) -> Iterator[PreparedImage]:
-    shape = find_inputs(model).image_shape
+def _split(model: CapsuleModel, images: Tensor) -> Iterator[PreparedImage]:
+    shape = model.inputs.image_shape
     batch = images[None] if images.ndim == 3 else images
     if batch.dtype != torch.uint8 or batch.shape[1:] != shape:
         raise UserError(

@@ -40,7 +40,7 @@ def conv_relu(
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-    result: Tensor = _ConvReLU.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    result: Tensor = _ConvReLU.apply(x, weight, bias)
     return result
 
 

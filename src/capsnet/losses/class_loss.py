@@ -83,15 +83,13 @@ LOSS_TARGETS: Mapping[str, tuple[float, float]] = {"margin": (0.9, 0.1), "hard-m
 """Lengths that a loss trains the true class and the others towards, of the losses that have such lengths."""
 
 
-def class_loss(
-    model: nn.Module, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None
-) -> Float[Tensor, " b"]:
-    """The loss that a model names in its attribute `loss`, the margin loss where it names none, of each image.
+def class_loss(name: str, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
+    """The loss of each image by the name that a model has in its attribute `loss`.
 
     Columns and entries called `margin_loss` hold its mean, whichever it is.
 
     Args:
-        model: what said it.
+        name: of the loss, a key of `CLASS_LOSSES`.
         output: of the model.
         labels: true classes.
         progress: share of the run that is done, for a loss that changes in training.
@@ -99,7 +97,6 @@ def class_loss(
     Raises:
         UserError: labels of another shape or that are no class, or of pairs, for a loss that knows one class only.
     """
-    name = getattr(model, "loss", "margin")
     labels = _checked(labels, *output.lengths.shape)
     if labels.ndim == 2 and name not in ("margin", "hard-margin", "cross-entropy"):
         raise UserError(f"the {name} loss knows one class for each image; train pairs by the margin loss")

@@ -68,7 +68,7 @@ class AttentionCapsNet(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes)
+        super().__init__(image_shape, num_classes, pose_dim=pose_side**2)
         check_arguments(stages=tuple(stages), types=tuple(types), hidden=tuple(hidden), pose_side=pose_side)
         check_arguments(iterations=iterations)
         if schedule not in ("concurrent", "sequential"):
@@ -158,7 +158,7 @@ class AttentionCapsNet(CapsuleModel):
             if self.schedule == "concurrent":
                 for _ in range(self.iterations - 1):
                     found = [
-                        update_parents(layer, children, parents)  # type: ignore[arg-type]
+                        update_parents(layer, children, parents)
                         for layer, children, parents in zip(
                             self.capsule_layers, [primary, *found[:-1]], found, strict=True
                         )
@@ -168,10 +168,9 @@ class AttentionCapsNet(CapsuleModel):
         return CapsNetOutput(Capsules(poses, share), share, found[-1].coupling)
 
 
-def update_parents(
-    layer: ConvCapsules | DenseCapsules, children: Capsules | RoutingOutput, parents: RoutingOutput
-) -> RoutingOutput:
-    """Do one step of inverted dot-product routing from given poses of children and of parents."""
+def update_parents(layer: nn.Module, children: Capsules | RoutingOutput, parents: RoutingOutput) -> RoutingOutput:
+    """Do one step of inverted dot-product routing in a capsule layer, from given poses of children and of parents."""
+    assert isinstance(layer, ConvCapsules | DenseCapsules)
     assert isinstance(layer.routing, InvertedDotProductRouting)
     inside = layer.gather(children)
     votes = layer.votes(inside)

@@ -57,7 +57,7 @@ class BaselineCNN(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes)
+        super().__init__(image_shape, num_classes, pose_dim=1)
         check_arguments(channels=tuple(channels), kernel_sizes=tuple(kernel_sizes), hidden=tuple(hidden))
         check_arguments(dropout=dropout)
         _check(image_shape, channels, kernel_sizes, pool)

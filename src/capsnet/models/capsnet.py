@@ -13,6 +13,7 @@ from capsnet.errors import UserError
 from capsnet.layers import ConvReLU, Decoder, DenseCapsules, PrimaryCapsules
 from capsnet.models.arguments import check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
+from capsnet.models.grid import Grid
 from capsnet.models.model import CapsuleModel
 
 
@@ -78,14 +79,14 @@ class CapsNet(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes)
+        super().__init__(image_shape, num_classes, pose_dim=class_dim)
         check_arguments(stem_channels=stem_channels, primary_types=primary_types, primary_dim=primary_dim)
         check_arguments(class_dim=class_dim, kernel_size=kernel_size, primary_scale=primary_scale)
         check_arguments(decoder_hidden=tuple(decoder_hidden))
         _check(initialisation, padding)
         channels, height, width = image_shape
         self.margins = _margins(height, width, kernel_size) if padding == "same" else ((0, 0, 0, 0), (0, 0, 0, 0))
-        self.grid = _primary_grid(height, width, kernel_size, padding)
+        rows, columns = _primary_grid(height, width, kernel_size, padding)
         self.stem = ConvReLU(channels, stem_channels, kernel_size, device=device, dtype=dtype)
         self.primary_capsules = PrimaryCapsules(
             stem_channels,
@@ -96,8 +97,9 @@ class CapsNet(CapsuleModel):
             device=device,
             dtype=dtype,
         )
+        self.grid = Grid(rows, columns, *_windows(kernel_size, self.margins))
         self.class_capsules = DenseCapsules(
-            self.grid[0] * self.grid[1] * primary_types,
+            rows * columns * primary_types,
             num_classes,
             child_dim=primary_dim,
             parent_dim=class_dim,
@@ -165,6 +167,13 @@ def _margins(height: int, width: int, kernel_size: int) -> tuple[tuple[int, ...]
         short = max((-(-side // 2) - 1) * 2 + kernel_size - side, 0)
         around_primary += [short // 2, short - short // 2]
     return around_stem, tuple(around_primary)
+
+
+def _windows(kernel_size: int, margins: Sequence[Sequence[int]]) -> tuple[float, float, int]:
+    """Pixels between two windows of primary capsules, the centre of the first, and the side of a window."""
+    window = 2 * kernel_size - 1
+    # zeros around image and feature maps let the first window begin outside
+    return 2.0, window / 2 - sum(margin[0] for margin in margins), window
 
 
 def _pad(maps: Tensor, margin: tuple[int, ...]) -> Tensor:

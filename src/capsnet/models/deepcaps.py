@@ -109,7 +109,7 @@ class DeepCaps(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes)
+        super().__init__(image_shape, num_classes, pose_dim=class_dim)
         if len(dims) != 4:
             raise UserError(f"dims must be four numbers, one for each cell, got {tuple(dims)}")
         if loss not in ("margin", "hard-margin"):

@@ -18,6 +18,7 @@ from capsnet.functional import exponential_squash
 from capsnet.layers import Conv2d, Decoder, DenseCapsules, UpsamplingDecoder
 from capsnet.models.arguments import check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
+from capsnet.models.grid import Grid
 from capsnet.models.model import CapsuleModel, conv_grid
 
 _CHANNELS = (32, 64, 64, 128)
@@ -72,7 +73,7 @@ class EfficientCapsNet(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes)
+        super().__init__(image_shape, num_classes, pose_dim=class_dim)
         check_arguments(kernel_sizes=tuple(kernel_sizes), strides=tuple(strides), class_dim=class_dim)
         check_arguments(primary_kernel=primary_kernel, primary_stride=primary_stride)
         check_arguments(primary_types=primary_types, primary_dim=primary_dim)
@@ -107,6 +108,9 @@ class EfficientCapsNet(CapsuleModel):
             dtype=dtype,
         )
         places = 1 if primary_kernel is None else grid[0] * grid[1]
+        if primary_kernel is None:
+            side = max(self.input_shape[1:])
+            self.grid = Grid(1, 1, float(side), side / 2, side)
         self.class_capsules = DenseCapsules(
             places * primary_types,
             num_classes,

@@ -4,7 +4,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 for CIFAR-10.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.errors import UserError
+from capsnet.layers import DenseCapsules
+from capsnet.models.model import CapsuleModel
 
 
-class Ensemble(nn.Module):
+class Ensemble(CapsuleModel):
     """Networks for the same images and classes, asked together.
 
     The length of a class is the mean over the networks, which has its longest capsule where the sum has it and keeps
@@ -22,7 +24,7 @@ class Ensemble(nn.Module):
     neither coupling nor decoder.
 
     Args:
-        members: networks with `input_shape` and `class_names`; each may prepare its images, but all the same way.
+        members: trained networks; each may prepare its images, but all the same way.
 
     Shapes:
         images as those of a member; lengths `b n`, poses `b n d` with d summed over the members.
@@ -35,22 +37,27 @@ class Ensemble(nn.Module):
         >>> capsnet.evaluate(together, "cifar10").error_percent
     """
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
-        super().__init__()
+    def __init__(self, members: Sequence[CapsuleModel]) -> None:
         if not members:
             raise UserError("an ensemble needs at least one network, got none")
         first = members[0]
-        for name, words in _SHARED.items():
-            values = [getattr(member, name, None) for member in members]
+        for words, read in _SHARED.items():
+            values = [read(member) for member in members]
             for number, value in enumerate(values):
                 if value != values[0]:
                     raise UserError(
                         f"the networks of an ensemble must agree on {words}: the first has {values[0]}, "
                         f"number {number + 1} has {value}"
                     )
-            setattr(self, name, values[0])
-        self.data = getattr(first, "data", None)
+        super().__init__(first.input_shape, len(first.class_names), pose_dim=sum(member.pose_dim for member in members))
+        self.class_names, self.inputs, self.pairing = first.class_names, first.inputs, first.pairing
+        self.preparation, self.data = first.preparation, first.data
         self.members = nn.ModuleList(members)
+
+    @property
+    def class_layer(self) -> DenseCapsules | None:
+        """None: each member has its own."""
+        return None
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Find the class capsules of images."""
@@ -60,10 +67,10 @@ class Ensemble(nn.Module):
         return CapsNetOutput(Capsules(poses, lengths), lengths, None)
 
 
-_SHARED = {
-    "input_shape": "the size of their inputs",
-    "class_names": "their classes",
-    "inputs": "how images become inputs",
-    "pairing": "how pairs are made",
-    "preparation": "how image files are prepared",
+_SHARED: Mapping[str, Callable[[CapsuleModel], object]] = {
+    "the size of their inputs": lambda model: model.input_shape,
+    "their classes": lambda model: model.class_names,
+    "how images become inputs": lambda model: model.inputs,
+    "how pairs are made": lambda model: model.pairing,
+    "how image files are prepared": lambda model: model.preparation,
 }

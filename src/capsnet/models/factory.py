@@ -4,12 +4,11 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Union, get_args, get_origin
-
-from torch import nn
+from typing import Literal, Union, cast, get_args, get_origin
 
 from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
+from capsnet.models.model import CapsuleModel
 from capsnet.registry import Registry, did_you_mean
 from capsnet.routing import own_iterations
 
@@ -18,7 +17,7 @@ from capsnet.routing import own_iterations
 class Preset:
     """A model's class with the arguments that make it what its name says, and one line about it."""
 
-    build: Callable[..., nn.Module]
+    build: type[CapsuleModel]
     options: Mapping[str, object]
     summary: str
 
@@ -26,7 +25,7 @@ class Preset:
 MODELS: Registry[Preset] = Registry("model", "capsnet.models")
 
 
-def create_model(name: str, **overrides: object) -> nn.Module:
+def create_model(name: str, **overrides: object) -> CapsuleModel:
     """Create a model with fresh weights.
 
     Args:
@@ -51,7 +50,8 @@ def create_model(name: str, **overrides: object) -> nn.Module:
     parameters = inspect.signature(preset.build).parameters
     for option, value in overrides.items():
         _check_choice(option, value, parameters[option].annotation)
-    return preset.build(**_together(preset, overrides))
+    build: Callable[..., CapsuleModel] = preset.build
+    return build(**_together(preset, overrides))
 
 
 def _together(preset: Preset, overrides: Mapping[str, object]) -> dict[str, object]:
@@ -65,7 +65,7 @@ def _together(preset: Preset, overrides: Mapping[str, object]) -> dict[str, obje
 def _own_routing(preset: Preset) -> str | None:
     parameter = inspect.signature(preset.build).parameters.get("routing")
     if parameter is None:
-        return getattr(preset.build, "fixed_routing", None)
+        return preset.build.fixed_routing
     return str(preset.options.get("routing", parameter.default))
 
 
@@ -116,7 +116,8 @@ def model_routing(name: str, options: Mapping[str, object] | None = None) -> tup
     together = _together(preset, {key: value for key, value in given.items() if value is not None})
     used = str(together.get("routing", own))
     options = {key: together[key] for key in ROUTING_ARGUMENTS if key in together}
-    resolved = resolve_routing(used, together.get("routing_options"), **options)  # type: ignore[arg-type]
+    inside = cast(Mapping[str, object] | None, together.get("routing_options"))
+    resolved = resolve_routing(used, inside, **options)
     parameter = parameters.get("iterations")
     default = parameter.default if parameter is not None else None
     count = resolved.get("iterations", default if default is not None else own_iterations(used))
@@ -153,7 +154,7 @@ def model_loss(name: str, options: Mapping[str, object] | None = None) -> str:
     preset = MODELS.get(name)
     parameter = inspect.signature(preset.build).parameters.get("loss")
     given = {**preset.options, **(options or {})}
-    return str(given.get("loss", parameter.default if parameter else getattr(preset.build, "loss", "margin")))
+    return str(given.get("loss", parameter.default if parameter else preset.build.loss))
 
 
 def list_models(pattern: str = "*") -> list[str]:

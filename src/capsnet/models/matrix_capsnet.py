@@ -5,6 +5,7 @@ normalisation and their routing.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import sqrt
 from typing import Literal
 
@@ -80,7 +81,7 @@ class MatrixCapsNet(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes)
+        super().__init__(image_shape, num_classes, pose_dim=pose_side**2)
         check_arguments(sizes=tuple(sizes), pose_side=pose_side)
         _check(sizes, coordinates, initialisation, loss)
         self.loss, self.initialisation = loss, initialisation
@@ -89,7 +90,6 @@ class MatrixCapsNet(CapsuleModel):
         channels, *types = sizes
         dim = pose_side**2
         given = resolve_routing(routing, routing_options, iterations=iterations, em_form=em_form)
-        options = [_layer_options(routing, given, top) for top in (False, True)]
         self.stem = Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
         self.primary_capsules = PosePrimaryCapsules(
@@ -102,32 +102,28 @@ class MatrixCapsNet(CapsuleModel):
             dtype=dtype,
         )
 
-        def layer(number: int, grid: tuple[int, int], parents: int, **more: object) -> ConvCapsules:
-            return ConvCapsules(
-                types[number],
-                parents,
-                grid=grid,
-                child_dim=dim,
-                parent_dim=dim,
-                pose_rows=pose_side,
-                routing=routing,
-                routing_options=options[number == 2],
-                device=device,
-                dtype=dtype,
-                **more,  # type: ignore[arg-type]
-            )
-
-        first = layer(0, grid, types[1], kernel_size=3, stride=2)
-        second = layer(1, first.out_grid, types[2], kernel_size=3)
+        layer = partial(
+            ConvCapsules,
+            child_dim=dim,
+            parent_dim=dim,
+            pose_rows=pose_side,
+            routing=routing,
+            device=device,
+            dtype=dtype,
+        )
+        below, top = (_layer_options(routing, given, top) for top in (False, True))
+        first = layer(types[0], types[1], grid=grid, kernel_size=3, stride=2, routing_options=below)
+        second = layer(types[1], types[2], grid=first.out_grid, kernel_size=3, routing_options=below)
         self.conv_capsules = nn.ModuleList([first, second])
         self.class_capsules = layer(
-            2,
-            second.out_grid,
+            types[2],
             num_classes,
+            grid=second.out_grid,
             kernel_size=None,
             shared=True,
             coordinates=_coordinates(coordinates, second.out_grid),
             coordinate_entries=(pose_side - 1, 2 * pose_side - 1) if coordinates == "index" else (0, 1),
+            routing_options=top,
         )
         if not self.class_capsules.routing.activates:
             raise UserError(f"routing {routing!r} gives capsules no activation; use another one")

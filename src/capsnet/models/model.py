@@ -1,31 +1,46 @@
 """What all models have in common: a shape of images, names of classes, a loss, and perhaps a decoder."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from capsnet.capsules import Capsules
+from capsnet.capsules import CapsNetOutput, Capsules
+from capsnet.data.dataset import Preparation
+from capsnet.data.inputs import Inputs
+from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
+from capsnet.layers import DenseCapsules
 from capsnet.models.arguments import check_arguments
+from capsnet.models.doubt import Doubt
+from capsnet.models.grid import Grid
 
 
 class CapsuleModel(nn.Module):
     """Base of all models: `model(images)` gives a `CapsNetOutput`.
 
+    What training and weights files add has defaults here, so that nobody has to ask whether a model has it.
+
     Args:
         image_shape: channels, height and width.
         num_classes: number of class capsules.
+        pose_dim: dimension of a class capsule; None: it is found by a forward pass when it is first asked for.
 
     Attributes:
         input_shape: `image_shape`.
         class_names: a name for each class; numbers until training sets them.
         loss: what its paper trains it by: `"margin"`, `"spread"`, `"likelihood"` (`activation_nll_loss`) or
             `"length-cross-entropy"` of its `lengths`, or `"cross-entropy"` of logits, which are poses of one dimension.
+        inputs: how a stored image becomes an input; whole, with pixels in [0, 1], until training sets it.
+        pairing: how an input is made of two images, of a model that was trained on pairs; None: an input is an image.
+        preparation: how a person's own image file becomes an image of its data set: `"digit"` or `"fit"`.
+        data: the data set that it was trained on; empty: not recorded.
+        doubt: when an answer is unsure; None: this was not measured.
         decoder: draws images from class capsules, or None.
+        grid: where its primary capsules look; None: they are not laid out over the image.
         fixed_routing: the one routing of a model whose constructor takes none; None: the model takes one, or has none.
 
     Raises:
@@ -35,8 +50,9 @@ class CapsuleModel(nn.Module):
     loss: str = "margin"
     fixed_routing: ClassVar[str | None] = None
     decoder: nn.Module | None
+    grid: Grid | None = None
 
-    def __init__(self, image_shape: Sequence[int], num_classes: int) -> None:
+    def __init__(self, image_shape: Sequence[int], num_classes: int, *, pose_dim: int | None = None) -> None:
         super().__init__()
         check_arguments(image_shape=tuple(image_shape), num_classes=num_classes)
         if len(image_shape) != 3 or image_shape[0] < 1:
@@ -44,7 +60,49 @@ class CapsuleModel(nn.Module):
         channels, height, width = image_shape
         self.input_shape = (channels, height, width)
         self.class_names = tuple(str(k) for k in range(num_classes))
+        self.inputs = Inputs(self.input_shape)
+        self.pairing: Pairing | None = None
+        self.preparation: Preparation = "fit"
+        self.data = ""
+        self.doubt: Doubt | None = None
         self.decoder = None
+        self._pose_dim = pose_dim
+
+    if TYPE_CHECKING:
+        # nn.Module says of its call neither what it takes nor what it gives
+        def __call__(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput: ...
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether `reconstruct` draws images."""
+        return self.decoder is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def pose_dim(self) -> int:
+        """Dimension of a class capsule."""
+        if self._pose_dim is None:
+            was_training = self.training
+            image = torch.zeros(1, *self.input_shape, device=self.device)
+            with torch.no_grad():
+                self._pose_dim = self.eval()(image).capsules.poses.shape[2]
+            self.train(was_training)
+        return self._pose_dim
+
+    @property
+    def dense_layers(self) -> list[DenseCapsules]:
+        """The layers in which every child votes for every parent, from the image upwards."""
+        return [layer for layer in self.modules() if isinstance(layer, DenseCapsules)]
+
+    @property
+    def class_layer(self) -> DenseCapsules | None:
+        """The layer in which every child votes for every class; None where the model has none."""
+        layers = self.dense_layers
+        return layers[-1] if layers else None
 
     def check_images(self, images: Float[Tensor, "b c h w"]) -> None:
         """Refuse images of another shape or kind than the model's.

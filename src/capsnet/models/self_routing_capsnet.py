@@ -58,7 +58,7 @@ class SelfRoutingCapsNet(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes)
+        super().__init__(image_shape, num_classes, pose_dim=class_dim)
         check_arguments(stages=tuple(stages), types=types, pose_dim=pose_dim, depth=depth, class_dim=class_dim)
         if decoder and class_dim < 1:
             raise UserError(f"a decoder needs poses of the class capsules: set class_dim, got {class_dim}")
@@ -111,11 +111,13 @@ class SelfRoutingCapsNet(CapsuleModel):
 
     def _classes(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         if isinstance(self.class_capsules, ConvCapsules):
-            return self.class_capsules(children)  # type: ignore[no-any-return]
+            classes: RoutingOutput = self.class_capsules(children)
+            return classes
         poses, activations = children.poses, children.activations
         with torch.autocast(poses.device.type, enabled=False):
             none = poses.new_zeros(*poses.shape[:2], self.class_capsules.num_parents, 0)
-            return self.class_capsules(none, activations, poses=poses)  # type: ignore[no-any-return]
+            parents: RoutingOutput = self.class_capsules(none, activations, poses=poses)
+            return parents
 
 
 def _class_layer(

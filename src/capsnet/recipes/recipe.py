@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from capsnet.registry import Registry
 from capsnet.runs.config import RunConfig
+from capsnet.runs.named import CONFIGS
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ RECIPES: Registry[Recipe] = Registry("recipe", "capsnet.recipes")
 
 def add_recipe(name: str, recipe: Recipe) -> None:
     """Register a recipe; its runs carry its name."""
-    RECIPES.add(name, replace(recipe, config=replace(recipe.config, recipe=name)))
+    named = replace(recipe, config=replace(recipe.config, recipe=name))
+    RECIPES.add(name, named)
+    CONFIGS.add(name, named.config)
 
 
 def own(*options: str) -> dict[str, str]:

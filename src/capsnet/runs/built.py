@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from capsnet.errors import UserError
-from capsnet.models.factory import model_options, model_routing, own_option
-from capsnet.runs.config import RunConfig
+from capsnet.losses.class_loss import LOSS_WORDS
+from capsnet.models.factory import model_loss, model_options, model_routing, own_option
+from capsnet.runs.config import RunConfig, is_object
 
 _ROUTING = ("routing", "iterations")
 # section 4.1 of Sabour et al. 2017
@@ -21,6 +22,9 @@ def as_built(config: RunConfig) -> RunConfig:
         >>> as_built(RunConfig(model="em-capsnet")).routing
         'em'
     """
+    if is_object(config.model):
+        _check_object(config)
+        return config
     given = dict(config.model_options)
     for name in _ROUTING:
         value = getattr(config, name)
@@ -48,6 +52,19 @@ def _recon_weight(config: RunConfig) -> float:
             "of them"
         )
     return config.recon_weight
+
+
+def loss_words(config: RunConfig) -> str:
+    """What the loss of a run's classes is called."""
+    # of the user's own class only the object knows its loss
+    return "class loss" if is_object(config.model) else LOSS_WORDS[model_loss(config.model, config.model_options)]
+
+
+def _check_object(config: RunConfig) -> None:
+    for name in (*_ROUTING, "model_options"):
+        value = vars(config)[name]
+        if value:
+            raise UserError(f"{name} must be left out, got {value!r}: the model is an object, which is built already")
 
 
 def built_options(config: RunConfig) -> dict[str, object]:

@@ -53,6 +53,11 @@ class State:
         return (accuracy, -loss) > (self.best_accuracy, -self.best_loss)
 
 
+def has_checkpoint(run_folder: Path) -> bool:
+    """Whether a run has a state to go on from."""
+    return (run_folder / "last" / "checkpoint.safetensors").is_file()
+
+
 class CheckpointWriter:
     """Writes checkpoints of copies in a thread beside the training; one at a time.
 

@@ -27,6 +27,19 @@ Distortions = Literal["uniform", "normal"]
 Option = bool | int | float | str
 
 
+_OBJECT = "custom: "
+
+
+def object_name(name: str) -> str:
+    """What a configuration says of a model or a data set that was given as an object."""
+    return _OBJECT + name
+
+
+def is_object(name: str) -> bool:
+    """Whether an entry `model` or `data` stands for an object of the user's, which no file holds."""
+    return name.startswith(_OBJECT)
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """Everything that decides what a run computes.
@@ -56,6 +69,8 @@ class RunConfig:
     """Routing (capsnet list routings); None: the model's own."""
     iterations: int | None = None
     """Routing iterations, the paper's r; None: the model's own number."""
+    start_from: str | None = None
+    """Weights to start from, of a run, a file or a pretrained model: all tensors that fit, also for other classes."""
     epochs: int = 20
     """Passes over the training images (0: at least 20, and at least 1,000 steps)."""
     steps: int = 0
@@ -187,6 +202,26 @@ class RunConfig:
             first, last = self.erase_corners
             if first > last:
                 raise UserError(f"erase_corners must be FIRST LAST, FIRST not above LAST, got {first} and {last}")
+
+    @classmethod
+    def from_options(cls, recipe: str = "quickstart", **options: object) -> "RunConfig":
+        """The configuration of a recipe, changed by options: the fields of this class by their names.
+
+        Args:
+            recipe: its name; of images of one's own, `"quickstart"` stands for `"own-images"`.
+            options: such as `epochs=1`, `batch_size=16`, `lr=1e-3`.
+
+        Raises:
+            UserError: an unknown recipe or option, or a value out of range.
+
+        Example:
+            >>> RunConfig.from_options("sabour2017-mnist", epochs=1).batch_size
+            128
+        """
+        # imported late: recipes are made of what this file defines
+        from capsnet.runs.options import make_config
+
+        return make_config(recipe, options)
 
     def total_epochs(self, steps_per_epoch: int) -> int:
         """Passes over the training images, of a run that `steps` does not end."""

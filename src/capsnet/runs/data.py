@@ -8,18 +8,26 @@ import torch
 from capsnet.data import Dataset, ImageData, hold_out, load_data
 from capsnet.data.transforms.shift import draw_shifts, shift_images
 from capsnet.errors import UserError
-from capsnet.runs.config import RunConfig
+from capsnet.runs.config import RunConfig, is_object
 from capsnet.runs.folder import Run
 from capsnet.runs.splits import describe_changes, is_same_data, read_splits, write_splits
 
 
-def load_dataset(config: RunConfig) -> Dataset:
+def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
     """Load a run's data set; the test images are the same ones for every seed of the run.
 
+    Args:
+        config: the run's.
+        dataset: the object that the run was given; None: it is loaded by its name.
+
     Raises:
-        UserError: it cannot be found, or fails a check.
+        UserError: it cannot be found, fails a check, or is an object that was not given.
     """
-    dataset = load_data(
+    if dataset is None and is_object(config.data):
+        raise UserError(
+            f"the run's data ({config.data}) were given as an object, which no file holds; give it again: data=..."
+        )
+    dataset = dataset or load_data(
         config.data,
         data_dir=Path(config.data_dir) if config.data_dir else None,
         image_size=config.image_size,

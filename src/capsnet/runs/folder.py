@@ -13,6 +13,7 @@ from typing import NotRequired, TypedDict, cast
 from torch import nn
 
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 from capsnet.registry import did_you_mean
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json, write_text
@@ -131,15 +132,18 @@ class Run:
         """Where figures go."""
         return self.folder / "figures"
 
-    def load_model(self) -> nn.Module:
+    def load_model(self, model: nn.Module | None = None) -> CapsuleModel:
         """The model with the run's best weights, in eval mode.
 
+        Args:
+            model: of a run that trained an object: an object of the same class, which takes the weights.
+
         Raises:
-            UserError: the run has none yet.
+            UserError: the run has none yet, or it trained an object and none is given.
         """
         if not self.weights_path.is_file():
             raise UserError(f"{self.folder}: has no weights yet; go on with capsnet train --resume {self.folder}")
-        return load_weights(self.weights_path)
+        return load_weights(self.weights_path, model)
 
     def metrics(self) -> Rows:
         """The rows of `metrics.csv`; a cell that is empty there is missing here, and so is a line cut off by a kill."""
@@ -266,15 +270,16 @@ def new_folder(name: str, root: Path = Path("runs")) -> Path:
     return folder
 
 
-def load(source: Path | str) -> nn.Module:
+def load(source: Path | str, *, model: nn.Module | None = None) -> CapsuleModel:
     """Load a trained model, in eval mode on the CPU.
 
     Args:
         source: a run folder, a weights file, or the name of weights that come with the package. A folder or file of
             that name goes before the name; `./name` is always a path.
+        model: takes the weights, where they are those of a class of your own.
 
     Returns:
-        The model, with `.class_names` and `.input_shape`.
+        The model, with its class names, and how images become its inputs.
 
     Raises:
         UserError: none of the three, or weights that do not fit.
@@ -285,12 +290,52 @@ def load(source: Path | str) -> nn.Module:
     """
     path = Path(source)
     if path.is_dir():
-        return Run.open(path).load_model()
+        return Run.open(path).load_model(model)
+    return load_weights(find_weights(source), model)
+
+
+def open_model(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, Run | None]:
+    """A model that was given as it is, by its run, or as `load` takes it; and its run, where that is known.
+
+    Raises:
+        UserError: as `load`, or something else, such as a module that is no model.
+    """
+    if isinstance(source, CapsuleModel):
+        return source, None
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        source = Run.open(source)
+    if isinstance(source, Run):
+        return source.load_model(), source
+    if not isinstance(source, str | Path):
+        raise UserError(
+            f"model must be a CapsuleModel, a run, a file or a name, got {type(source).__name__}; of a network that "
+            "capsnet trained give run.load_model(module)"
+        )
+    return load(source), None
+
+
+def locate_weights(source: str) -> str:
+    """The name of weights that means the same from any working directory: of a folder or file, its absolute path."""
+    return str(Path(source).absolute()) if Path(source).exists() else source
+
+
+def find_weights(source: Path | str) -> Path:
+    """The weights file of a source as `load` takes it.
+
+    Raises:
+        UserError: none of the three, or a run without weights.
+    """
+    path = Path(source)
+    if path.is_dir():
+        run = Run.open(path)
+        if not run.weights_path.is_file():
+            raise UserError(f"{run.folder}: has no weights yet; go on with capsnet train --resume {run.folder}")
+        return run.weights_path
     if path.is_file():
-        return load_weights(path)
+        return path
     shipped = pretrained_path(str(source))
     if shipped is not None:
-        return load_weights(shipped)
+        return shipped
     known = list_pretrained()
     hint = did_you_mean(str(source), known)
     raise UserError(f"{source}: no such run folder or weights file;{hint} Weights in the package: {', '.join(known)}")

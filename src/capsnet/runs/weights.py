@@ -18,9 +18,11 @@ from capsnet.data.dataset import Preparation
 from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
-from capsnet.models import create_model
+from capsnet.models import CapsuleModel, create_model
+from capsnet.models.custom import as_capsule_model
+from capsnet.models.doubt import Doubt
 from capsnet.models.factory import option_types
-from capsnet.runs.doubt import Doubt
+from capsnet.runs.config import is_object
 from capsnet.runs.files import write_bytes
 from capsnet.runs.formats import upgrade_options
 from capsnet.runs.limits import SIZE, check_limits
@@ -55,22 +57,30 @@ class ModelSpec:
     pairing: Pairing | None = None
     doubt: Doubt | None = None
 
-    def build(self) -> nn.Module:
+    def build(self) -> CapsuleModel:
         """Create the model with fresh weights, its class names, and how images become its inputs.
 
         Raises:
             UserError: an unknown model or option, or another number of classes or size of inputs than the model's.
         """
-        model = create_model(self.model, **self.options)
-        known: tuple[str, ...] = model.class_names  # type: ignore[assignment]
+        return self.describe(create_model(self.model, **self.options))
+
+    def describe(self, model: CapsuleModel) -> CapsuleModel:
+        """Give a model its class names, and how images become its inputs.
+
+        Raises:
+            UserError: another number of classes or size of inputs than the model's.
+        """
+        known = model.class_names
         if len(known) != len(self.class_names):
             raise UserError(
                 f"class_names must be {len(known)}, as many as the model has classes, got {len(self.class_names)}"
             )
         if self.inputs is not None and self.inputs.shape != model.input_shape:
             raise UserError(f"inputs are {self.inputs.shape}, the model {self.model!r} is for {model.input_shape}")
-        model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data  # type: ignore[assignment]
-        model.inputs, model.pairing, model.doubt = self.inputs, self.pairing, self.doubt  # type: ignore[assignment]
+        model.class_names, model.preparation, model.data = self.class_names, self.preparation, self.data
+        model.pairing, model.doubt = self.pairing, self.doubt
+        model.inputs = self.inputs or model.inputs
         return model
 
 
@@ -121,15 +131,19 @@ def on_meta() -> TorchFunctionMode:
     return _Unfilled()
 
 
-def save_weights(path: Path, model: nn.Module, spec: ModelSpec) -> None:
+def save_weights(path: Path, model: CapsuleModel, spec: ModelSpec) -> None:
     """Write a model's weights with its specification."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     metadata = {"capsnet": json.dumps({"format_version": FORMAT_VERSION, **asdict(spec)})}
     write_bytes(path, save(tensors, metadata))
 
 
-def load_weights(path: Path) -> nn.Module:
+def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
     """Build the model of a weights file, in eval mode on the CPU.
+
+    Args:
+        path: of the file.
+        model: an object that takes the weights, in place of a model that is built; it is changed.
 
     Raises:
         UserError: a file that is missing, damaged, no capsnet weights file, from a newer version, or that does not fit
@@ -138,13 +152,38 @@ def load_weights(path: Path) -> nn.Module:
     tensors, metadata = read_tensors(path)
     if "capsnet" not in metadata:
         raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
-    spec = _read_spec(metadata["capsnet"], path)
-    model = _build(spec, path)
-    model.load_state_dict(_fit(tensors, model.state_dict(), path), assign=True)
-    return model.eval()
+    spec = _parse_spec(metadata["capsnet"], path)
+    if model is not None:
+        shape = spec.inputs.shape if spec.inputs is not None else None
+        if shape is None:
+            raise UserError(f"{path}: does not say for which images its model is; load it without a model")
+        given = spec.describe(as_capsule_model(model, shape, len(spec.class_names)))
+        fill_model(given, tensors, path)
+        return given.eval()
+    if is_object(spec.model):
+        name = spec.model.partition(": ")[2]
+        raise UserError(
+            f"{path}: the weights are those of a network of your own class, {name}, which no file holds; give it: "
+            "run.load_model(module) or capsnet.load(source, model=module)"
+        )
+    built = _build(spec, path)
+    built.load_state_dict(_fit(tensors, built.state_dict(), path), assign=True)
+    return built.eval()
 
 
-def _read_spec(text: str, path: Path) -> ModelSpec:
+def read_spec(path: Path) -> ModelSpec:
+    """Read what a weights file says of its model.
+
+    Raises:
+        UserError: as `load_weights`.
+    """
+    _, metadata = read_tensors(path)
+    if "capsnet" not in metadata:
+        raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
+    return _parse_spec(metadata["capsnet"], path)
+
+
+def _parse_spec(text: str, path: Path) -> ModelSpec:
     """Read what a weights file says of its model; all sizes are below their limits."""
     values = parse_json(text, str(path))
     version = values.pop("format_version", None) if isinstance(values, dict) else None
@@ -157,7 +196,7 @@ def _read_spec(text: str, path: Path) -> ModelSpec:
         values = _upgrade(values)
     spec = cast(ModelSpec, convert(values, ModelSpec, str(path)))
     check_limits(dict(spec.options), str(path), "options", size=SIZE)
-    forms = option_types(spec.model)
+    forms = {} if is_object(spec.model) else option_types(spec.model)
     for option, value in spec.options.items():
         if option == "device":
             raise UserError(f"{path}: the entry 'options.device' is not one of a weights file")
@@ -175,7 +214,7 @@ def _upgrade(values: object) -> object:
     return {**values, "options": upgrade_options(model, options)}
 
 
-def _build(spec: ModelSpec, path: Path) -> nn.Module:
+def _build(spec: ModelSpec, path: Path) -> CapsuleModel:
     """The model that a weights file describes, without memory for its weights."""
     try:
         with on_meta():
@@ -191,7 +230,7 @@ def _build(spec: ModelSpec, path: Path) -> nn.Module:
     return model
 
 
-def _not_stored(model: nn.Module) -> list[Tensor]:
+def _not_stored(model: CapsuleModel) -> list[Tensor]:
     stored = model.state_dict()
     return [tensor for name, tensor in model.named_buffers() if name not in stored]
 

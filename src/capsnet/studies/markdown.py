@@ -133,7 +133,7 @@ def _milestones(table: Table) -> str:
     for row in rows:
         for split in ("train", "test"):
             ours = [f"{one[split]:.2f}" for one in row["milestones"]]
-            theirs = [one[f"source_{split}"] for one in row["milestones"]]  # type: ignore[literal-required]
+            theirs = [one["source_train" if split == "train" else "source_test"] for one in row["milestones"]]
             word = "training" if split == "train" else "test"
             lines.append(_line([f"{row['label']}, {word}, source", *("" if x is None else f"{x:.2f}" for x in theirs)]))
             lines.append(_line([f"{row['label']}, {word}, ours", *ours]))

@@ -1,7 +1,7 @@
 """What a study is: rows of a table, each a recipe with changes, trained with several seeds within a budget."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +11,7 @@ from capsnet.registry import Registry, did_you_mean
 from capsnet.runs.built import as_built
 from capsnet.runs.config import Execution, RunConfig
 from capsnet.runs.folder import Run
+from capsnet.runs.options import make_config
 from capsnet.studies.milestones import read_milestones
 
 Changes = Mapping[str, object]
@@ -219,11 +220,7 @@ def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes |
     """
     chosen = study.budget(budget)
     together = {**chosen.changes, **row.changes, **chosen.rows.get(row.name, {}), **(changes or {}), "seed": seed}
-    known = [item.name for item in fields(RunConfig)]
-    for name in together:
-        if name not in known:
-            raise UserError(f"a run has no option {name!r};{did_you_mean(name, known)} Known: {', '.join(known)}")
-    return as_built(replace(RECIPES.get(row.recipe).config, **together))  # type: ignore[arg-type]
+    return as_built(make_config(RECIPES.get(row.recipe).config, together))
 
 
 def plan(

@@ -16,7 +16,7 @@ from torch import nn
 
 from capsnet._version import __version__
 from capsnet.errors import UserError
-from capsnet.layers import DenseCapsules
+from capsnet.models import CapsuleModel
 from capsnet.training.memory import available_memory as available_memory
 from capsnet.training.memory import memory_bound, parameter_memory, step_memory
 
@@ -68,13 +68,13 @@ def use_precision(precision: str, device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before[1]
 
 
-def place_model(model: nn.Module, device: torch.device) -> nn.Module:
+def place_model(model: CapsuleModel, device: torch.device) -> CapsuleModel:
     """Move a model; on a GPU its convolutions lie channels last, as their tensor-core kernels and the capsules read."""
     if device.type == "cuda":
         for module in model.modules():
             # not the model as a whole: the matrices of a capsule layer have four axes, too
             if isinstance(module, nn.Conv2d):
-                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch types no layout alone
     return model.to(device)
 
 
@@ -85,7 +85,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def check_memory(model: nn.Module, batch_size: int, device: torch.device, precision: str = "fp32") -> None:
+def check_memory(model: CapsuleModel, batch_size: int, device: torch.device, precision: str = "fp32") -> None:
     """Refuse a network that would not fit, before anything of it is allocated.
 
     Args:
@@ -104,8 +104,7 @@ def check_memory(model: nn.Module, batch_size: int, device: torch.device, precis
     needed = parameters if parameters > available else step_memory(model, batch_size, device, precision)
     if needed <= available:
         return
-    layers = [layer for layer in model.modules() if isinstance(layer, DenseCapsules)]
-    largest = max(layers, key=lambda layer: layer.weight.numel(), default=None)
+    largest = max(model.dense_layers, key=lambda layer: layer.weight.numel(), default=None)
     sizes = "" if largest is None else f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes, "
     remedy = "use smaller images (image_size)" if parameters > available else "use a smaller batch_size"
     parts = f"{parameters / 1e9:.1f} GB for weights, gradients and moments"

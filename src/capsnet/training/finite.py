@@ -4,11 +4,12 @@ import math
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from capsnet.capsules import CapsNetOutput
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 from capsnet.runs.config import RunConfig
 
 
@@ -37,7 +38,7 @@ class FiniteCheck:
         if bad_step:
             self._refuse("the loss is", bad_step)
 
-    def weights(self, model: nn.Module, optimizer: Optimizer, step: int) -> None:
+    def weights(self, model: CapsuleModel, optimizer: Optimizer, step: int) -> None:
         """Check weights, what the model keeps beside them, and moments."""
         tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
         for state in optimizer.state.values():
@@ -48,7 +49,7 @@ class FiniteCheck:
             self._refuse("the weights are", step)
 
     @torch.no_grad()
-    def outputs(self, model: nn.Module, inputs: Tensor, step: int) -> None:
+    def outputs(self, model: CapsuleModel, inputs: Tensor, step: int) -> None:
         """Check what the model makes of a batch: finite weights may be so large that it is not finite."""
         was_training = model.training
         output: CapsNetOutput = model.eval()(inputs)

@@ -15,6 +15,7 @@ from capsnet.data import ImageData
 from capsnet.data.transforms import Draws
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
+from capsnet.models import CapsuleModel
 from capsnet.runs.checkpoint import CheckpointWriter, State, load_checkpoint
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import check_space, write_text
@@ -55,7 +56,7 @@ class Job:
         self,
         run: Run,
         spec: ModelSpec,
-        model: nn.Module,
+        model: CapsuleModel,
         batches: Batches,
         validation: ImageData | None,
         device: torch.device,
@@ -213,7 +214,7 @@ class Job:
         draw = partial(draw_examples, self.model, self.validation, self.spec.pairing)
         return Validation(self.state.step, epoch, result.n, accuracy, loss, improved, draw)
 
-    def evaluate(self, model: nn.Module, data: ImageData, split: str) -> Evaluation:
+    def evaluate(self, model: CapsuleModel, data: ImageData, split: str) -> Evaluation:
         """Evaluate a model on images, or on pairs of them."""
         return evaluate_part(model, data, self.spec.pairing, name=self.spec.data, split=split)
 
@@ -270,7 +271,7 @@ class Job:
             raise
 
 
-def space_needed(model: nn.Module, config: RunConfig) -> int:
+def space_needed(model: CapsuleModel, config: RunConfig) -> int:
     """Bytes that a run writes: the best weights, the checkpoint, and one more of it while it is being replaced."""
     weights = 4 * count_parameters(model)
     return weights + 2 * weights * (3 if config.optimizer == "adam" else 2)

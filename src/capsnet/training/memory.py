@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from capsnet.capsules import CapsNetOutput
-from capsnet.layers import DenseCapsules
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss
+from capsnet.models import CapsuleModel
 
 # a fused kernel may leave fewer images than the first number to the plain code
 _FEW, _MORE = 16, 32
@@ -21,25 +20,24 @@ _FEW, _MORE = 16, 32
 _BYTES_PER_NUMBER = 64 * 1024
 
 
-def memory_bound(model: nn.Module, batch_size: int) -> int:
+def memory_bound(model: CapsuleModel, batch_size: int) -> int:
     """More than a step of this package's models takes, in bytes, from their sizes alone: every vote counts as stored.
 
     Args:
         model: on any device.
         batch_size: images in a step.
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, DenseCapsules)]
-    votes = sum(layer.num_children * layer.num_parents * layer.parent_dim for layer in layers)
-    numbers = torch.Size(model.input_shape).numel()  # type: ignore[arg-type]
+    votes = sum(layer.num_children * layer.num_parents * layer.parent_dim for layer in model.dense_layers)
+    numbers = torch.Size(model.input_shape).numel()
     return parameter_memory(model) + batch_size * (12 * votes + _BYTES_PER_NUMBER * numbers)
 
 
-def parameter_memory(model: nn.Module) -> int:
+def parameter_memory(model: CapsuleModel) -> int:
     """Bytes of the weights, their gradients and Adam's two moments."""
     return 16 * sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def step_memory(model: nn.Module, batch_size: int, device: torch.device, precision: str = "fp32") -> int:
+def step_memory(model: CapsuleModel, batch_size: int, device: torch.device, precision: str = "fp32") -> int:
     """Bytes that a training step holds at its peak: weights, gradients, moments, and what lies between the layers.
 
     The forward and backward pass of 16 and of 32 images give what each image adds. They are run where 32 times what
@@ -76,7 +74,7 @@ def available_memory(device: torch.device) -> int:
     return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
 
 
-def _measure(model: nn.Module, batch_size: int, device: torch.device, precision: str) -> int:
+def _measure(model: CapsuleModel, batch_size: int, device: torch.device, precision: str) -> int:
     """Bytes of weights, gradients and everything between, at the peak of a forward and backward pass."""
     gc.collect()
     if device.type == "cuda":
@@ -96,7 +94,7 @@ def _measure(model: nn.Module, batch_size: int, device: torch.device, precision:
     return int(peak.highest)
 
 
-def _run(model: nn.Module, batch_size: int, device: torch.device, precision: str) -> None:
+def _run(model: CapsuleModel, batch_size: int, device: torch.device, precision: str) -> None:
     forward = _Forward(model)
     tensors = {
         name: torch.full_like(tensor, 0.01 if tensor.is_floating_point() else 0, device=device).requires_grad_(
@@ -104,34 +102,34 @@ def _run(model: nn.Module, batch_size: int, device: torch.device, precision: str
         )
         for name, tensor in [*forward.named_parameters(), *forward.named_buffers()]
     }
-    images = torch.full((batch_size, *model.input_shape), 0.5, device=device)  # type: ignore[misc]
+    images = torch.full((batch_size, *model.input_shape), 0.5, device=device)
     labels = torch.zeros(batch_size, dtype=torch.long, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         loss: Tensor = torch.func.functional_call(forward, tensors, (images, labels))
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
 
 
 class _Forward(nn.Module):
     """The loss of a batch, as training computes it."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: CapsuleModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        output: CapsNetOutput = self.model(images)
-        loss = class_loss(self.model, output, labels).mean()
-        if getattr(self.model, "decoder", None) is not None:
-            drawn: Tensor = self.model.reconstruct(output.capsules, labels)  # type: ignore[operator]
+        output = self.model(images)
+        loss = class_loss(self.model.loss, output, labels).mean()
+        if self.model.has_decoder:
+            drawn = self.model.reconstruct(output.capsules, labels)
             loss = loss + reconstruction_loss(drawn, images)
         return loss
 
 
-class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Peak(TorchDispatchMode):
     """Adds up the bytes of all tensors that are alive, and keeps the highest sum."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.bytes = self.highest = 0
         self._known: set[int] = set()
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from capsnet.capsules import CapsNetOutput
 from capsnet.inference.pair_metrics import exact_pairs, find_pairs
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss, each_label
+from capsnet.models import CapsuleModel
 from capsnet.training.batches import Batch
 
 
@@ -25,7 +25,7 @@ class Losses(NamedTuple):
     correct: Int[Tensor, ""]
 
 
-def find_losses(model: nn.Module, batch: Batch, recon_weight: float, progress: Tensor | None = None) -> Losses:
+def find_losses(model: CapsuleModel, batch: Batch, recon_weight: float, progress: Tensor | None = None) -> Losses:
     """Run a model forward and compare.
 
     Of a pair both classes are asked for, and each digit is decoded from its own capsule: the reconstruction loss is
@@ -37,13 +37,13 @@ def find_losses(model: nn.Module, batch: Batch, recon_weight: float, progress: T
         recon_weight: weight of the reconstruction loss; 0 leaves it out.
         progress: share of the run that is done, for a loss that changes in training.
     """
-    output: CapsNetOutput = model(batch.inputs)
-    margin = total = class_loss(model, output, batch.labels, progress).mean()
+    output = model(batch.inputs)
+    margin = total = class_loss(model.loss, output, batch.labels, progress).mean()
     reconstruction = torch.zeros_like(margin)
     if recon_weight:
         for labels, targets in each_label(batch.labels, batch.targets):
             # the true class is decoded in training, the longest capsule at test (section 4.1)
-            drawn: Tensor = model.reconstruct(output.capsules, labels)  # type: ignore[operator]
+            drawn = model.reconstruct(output.capsules, labels)
             reconstruction = reconstruction + reconstruction_loss(drawn, targets)
         total = margin + recon_weight * reconstruction
     lengths = output.lengths.detach()

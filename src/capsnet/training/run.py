@@ -5,20 +5,27 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
 from capsnet.data import Dataset, locate_data
+from capsnet.errors import UserError
 from capsnet.inference.predictions import write_predictions
+from capsnet.models import CapsuleModel
+from capsnet.models.custom import as_capsule_model, class_of
 from capsnet.runs.built import as_built
-from capsnet.runs.config import RunConfig
+from capsnet.runs.checkpoint import has_checkpoint
+from capsnet.runs.config import RunConfig, is_object, object_name
 from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import check_space, write_json
 from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
-from capsnet.runs.weights import count_decoder, count_parameters, on_meta, save_weights
+from capsnet.runs.options import make_config, resume_config
+from capsnet.runs.transfer import carry_over
+from capsnet.runs.weights import ModelSpec, count_decoder, count_parameters, on_meta, save_weights
 from capsnet.training.batches import Batches
 from capsnet.training.callback import Callback, CallbackError, Callbacks
 from capsnet.training.device import (
@@ -36,22 +43,41 @@ from capsnet.training.setup import augmentation, specify
 from capsnet.training.tensorboard import TensorBoard
 
 
+@dataclass(frozen=True)
+class _Objects:
+    """What the user gave as objects in place of names."""
+
+    model: nn.Module | None = None
+    dataset: Dataset | None = None
+
+
 def train(
-    config: RunConfig,
+    recipe_or_config: str | RunConfig = "quickstart",
     *,
+    model: str | nn.Module | None = None,
+    data: str | Path | Dataset | None = None,
+    start_from: str | Path | Run | None = None,
     out: Path | str | None = None,
     resume: Path | str | None = None,
     callbacks: Sequence[Callback] = (),
     tensorboard: bool = False,
+    **options: object,
 ) -> Run:
     """Train a model and test it once at the end.
 
     Args:
-        config: what to compute.
+        recipe_or_config: a recipe's name (for a folder or file of one's own images `"quickstart"` stands for
+            `"own-images"`), or a configuration.
+        model: a model's name; or an object, which is trained itself: a `CapsuleModel`, or any module whose output has
+            class capsules and lengths (`CustomModel`).
+        data: a data set's name, a folder or a file, or a `Dataset`.
+        start_from: a run, a weights file, or the name of weights that come with the package: every tensor that fits is
+            carried over. Without `model`, the network is that of the weights.
         out: the run's folder; the default is a new one in `runs/`.
-        resume: go on with the run in this folder, under `config`, in place of a new one.
+        resume: go on with the run in this folder, in place of a new one. Objects that it was given, it needs again.
         callbacks: are told how it goes, and may end it; the user's own logging.
         tensorboard: write TensorBoard events too, into the run's folder.
+        options: fields of `RunConfig` by their names, as the command line has them: `epochs=1`, `lr=1e-3`.
 
     Returns:
         The run, with its evaluation.
@@ -63,34 +89,82 @@ def train(
         KeyboardInterrupt: stopped by the user; the state is saved.
 
     Example:
-        >>> run = train(RunConfig(data="digits", epochs=1))
+        >>> run = train(data="digits", epochs=1)
         >>> run.evaluation()["test"]["accuracy"]
+        >>> train(model=my_module, data=Dataset.from_arrays(images, labels), steps=1000)
     """
+    objects = _Objects(None if isinstance(model, str) else model, data if isinstance(data, Dataset) else None)
+    given = {**options, **_entries(model, data, start_from)}
+    if resume is None or isinstance(recipe_or_config, RunConfig):
+        config = make_config(recipe_or_config, given)
+    else:
+        config = resume_config(Run.open(resume).config, given)
+    _check_objects(config, objects)
     # a folder given relative to this directory is the run's data from any other, too
     config = as_built(replace(config, data=locate_data(config.data)))
     folder = Path(resume or out or new_folder(config.recipe))
     followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
     if resume is not None:
         with FolderLock(folder):
-            return _train(Run(folder, config), followers, resumed=True)
+            return _train(Run(folder, config), followers, objects, resumed=True)
     check_new(folder)
-    return _train(Run(folder, config), followers, numbered=out is None)
+    return _train(Run(folder, config), followers, objects, numbered=out is None)
 
 
-def _train(run: Run, followers: Callbacks, *, resumed: bool = False, numbered: bool = False) -> Run:
+def _entries(
+    model: str | nn.Module | None, data: str | Path | Dataset | None, start_from: str | Path | Run | None
+) -> dict[str, object]:
+    """What a configuration holds of the arguments that were given."""
+    entries: dict[str, object] = {}
+    if model is not None:
+        entries["model"] = model if isinstance(model, str) else object_name(class_of(model))
+    if data is not None:
+        entries["data"] = object_name(data.name) if isinstance(data, Dataset) else str(data)
+    if start_from is not None:
+        entries["start_from"] = str(start_from.folder if isinstance(start_from, Run) else start_from)
+    return entries
+
+
+def _check_objects(config: RunConfig, objects: _Objects) -> None:
+    """Refuse a configuration whose model or data were an object that is not given."""
+    if is_object(config.model) and objects.model is None:
+        raise UserError(f"the run's model ({config.model}) is an object, which no file holds; give it: model=...")
+    if is_object(config.data) and objects.dataset is None:
+        raise UserError(f"the run's data ({config.data}) are an object, which no file holds; give them: data=...")
+
+
+def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, batch: int, restored: bool) -> CapsuleModel:
+    """The model of a run, on the CPU: the one that was given, or a new one, with the weights it starts from."""
+    assert spec.inputs is not None
+    if objects.model is not None:
+        model = spec.describe(as_capsule_model(objects.model, spec.inputs.shape, len(spec.class_names)))
+    else:
+        with on_meta():
+            device = resolve_device(config.device)
+            check_memory(spec.build(), batch, device, resolve_precision(config.precision, device))
+        seed_everything(config.seed)
+        model = spec.build()
+    # the state of a run that goes on holds all weights
+    if config.start_from is not None and not restored:
+        print(f"capsnet: {carry_over(model, config.start_from)}", file=sys.stderr)
+    return model
+
+
+def _train(run: Run, followers: Callbacks, objects: _Objects, *, resumed: bool = False, numbered: bool = False) -> Run:
     """Train a run: a resumed one, whose lock is held, or a new one, whose folder is made when all is ready."""
     config = run.config
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, objects.dataset)
     # the range of a run is decided once: it stays when the run goes on and the folder has changed
     config = replace(config, pixel_range=dataset.pixel_range or config.pixel_range)
     training, validation = split_training(config, dataset)
     spec = specify(config, dataset)
-    with on_meta():
-        check_memory(spec.build(), min(config.batch_size, len(training)), device, precision)
-    seed_everything(config.seed)
-    model = place_model(spec.build(), device)
+    # a run that was killed before its first checkpoint starts anew
+    model = _build(config, objects, spec, min(config.batch_size, len(training)), resumed and has_checkpoint(run.folder))
+    if objects.model is not None and not model.has_decoder:
+        config = replace(config, recon_weight=0.0)
+    model = place_model(model, device)
     assert spec.inputs is not None
     batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing, balance=config.balance)
     lock = None
@@ -135,7 +209,9 @@ def _test(job: Job, dataset: Dataset) -> None:
     last = job.evaluate(job.model, dataset.test, "test")
     best, best_model = last, job.model
     if job.state.best_step != job.state.step:
-        best_model = job.run.load_model().to(job.device)
+        # an object is trained itself: the best weights go into a copy of it
+        copy = deepcopy(job.model) if is_object(job.config.model) else None
+        best_model = job.run.load_model(copy).to(job.device)
         best = job.evaluate(best_model, dataset.test, "test")
     for part in (best, last):
         job.finite.evaluation(part.margin_loss, "test", job.state.step)
@@ -161,7 +237,7 @@ def _test(job: Job, dataset: Dataset) -> None:
     write_json(job.run.folder / "evaluation.json", result)
 
 
-def _measure_doubt(job: Job, best_model: nn.Module) -> None:
+def _measure_doubt(job: Job, best_model: CapsuleModel) -> None:
     """Store with the best weights when an answer is unsure, measured on the validation images."""
     if job.validation is None or job.spec.pairing is not None:
         return

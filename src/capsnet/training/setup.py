@@ -17,7 +17,7 @@ from capsnet.data.transforms import (
 from capsnet.errors import UserError
 from capsnet.models.factory import model_options
 from capsnet.runs.built import as_built, built_options
-from capsnet.runs.config import RunConfig
+from capsnet.runs.config import RunConfig, is_object
 from capsnet.runs.weights import ModelSpec
 
 
@@ -46,6 +46,9 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
             f"erase_corners must be at most {side - config.erase} for a square of {config.erase} in these images, "
             f"got {config.erase_corners[1]}"
         )
+    name = config.data if is_object(config.data) else dataset.name
+    if is_object(config.model):
+        return ModelSpec(config.model, {}, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
     offered = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
@@ -55,9 +58,7 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
     taken = model_options(config.model)
     options = {name: value for name, value in offered.items() if name in taken}
     options |= built_options(config) | dict(config.model_options)
-    return ModelSpec(
-        config.model, options, classes, dataset.preparation, dataset.name, inputs=inputs, pairing=dataset.pairing
-    )
+    return ModelSpec(config.model, options, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
 
 
 def augmentation(config: RunConfig) -> Augmentation:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.data.transforms import Draws
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 from capsnet.runs.config import Execution, RunConfig
 from capsnet.training.batches import Batches
 from capsnet.training.objective import find_losses
@@ -36,7 +37,7 @@ class Step:
         UserError: an execution that this device does not have.
     """
 
-    def __init__(self, model: nn.Module, batches: Batches, config: RunConfig, precision: str) -> None:
+    def __init__(self, model: CapsuleModel, batches: Batches, config: RunConfig, precision: str) -> None:
         self.model, self.batches, self.config, self.precision = model, batches, config, precision
         device = batches.data.images.device
         self.captures = captures(config.execution, device)
@@ -58,7 +59,7 @@ class Step:
         # the last, smaller batch of an epoch has sizes of its own
         if self.captures and len(indices) == self.config.batch_size:
             # the streams and the graph are those of the current device
-            with torch.cuda.device_of(indices):  # type: ignore[no-untyped-call]
+            with torch.cuda.device_of(indices):
                 self._replay(indices, draws)
         else:
             self._work(indices, draws)
@@ -67,7 +68,7 @@ class Step:
         """Replay the CUDA graph; the first three steps warm up on a side stream."""
         if self._warm_up:
             self._warm_up -= 1
-            aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            aside = torch.cuda.Stream()
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 self._work(indices, draws)
@@ -91,7 +92,7 @@ class Step:
         with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             losses = self._losses(self.model, batch, self.config.recon_weight or 0.0, self.done / self._total)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         self.optimizer.step()
         with torch.no_grad():
             means = torch.stack([losses.total, losses.margin, losses.reconstruction]) * len(indices)

@@ -88,8 +88,8 @@ class TensorBoard(Callback):
         assert self._writer is not None
         values = {name: v if isinstance(v, bool | int | float) else str(v) for name, v in self._config.items()}
         # `SummaryWriter.add_hparams` would make a run of its own of them
-        writer = self._writer._get_file_writer()  # type: ignore[no-untyped-call]
-        for summary in hparams(values, dict(metrics)):  # type: ignore[no-untyped-call]
+        writer = self._writer._get_file_writer()
+        for summary in hparams(values, dict(metrics)):
             writer.add_summary(summary)
 
 

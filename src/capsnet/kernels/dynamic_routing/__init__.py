@@ -120,7 +120,7 @@ def _exports_onnx() -> bool:
 
 
 def _has_tangent(tensor: Tensor) -> bool:
-    return forward_ad.unpack_dual(tensor).tangent is not None  # type: ignore[no-untyped-call]
+    return forward_ad.unpack_dual(tensor).tangent is not None
 
 
 def _refuses_device(poses: Float[Tensor, "b i c"], weight: Float[Tensor, "i c j d"]) -> str | None:

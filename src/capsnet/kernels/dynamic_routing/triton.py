@@ -27,7 +27,7 @@ def _jit(function: Callable[..., object]) -> triton.JITFunction:
 
 
 @_jit
-def _squash_parts(x):  # type: ignore[no-untyped-def]
+def _squash_parts(x):
     """Vectors `b j d` in units of their largest entry, their norm in that unit, and the unit."""
     unit = tl.maximum(tl.max(tl.abs(x), 2), 1.0)[:, :, None]
     y = x / unit
@@ -35,14 +35,14 @@ def _squash_parts(x):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _squash(x):  # type: ignore[no-untyped-def]
+def _squash(x):
     y, norm, unit = _squash_parts(x)
     share = 1.0 / unit
     return y * (norm / (share * share + norm * norm))
 
 
 @_jit
-def _squash_gradient(x, grad):  # type: ignore[no-untyped-def]
+def _squash_gradient(x, grad):
     """Multiply `grad` with the derivative of `_squash(x)`, in the same safe units."""
     y, norm, unit = _squash_parts(x)
     share = 1.0 / unit
@@ -52,13 +52,13 @@ def _squash_gradient(x, grad):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _product(a, b, total, PRECISION: tl.constexpr):  # type: ignore[no-untyped-def]
+def _product(a, b, total, PRECISION: tl.constexpr):
     """Add the product of matrices, one for each entry of the first axis, to `total` in float32 (float64 in float64)."""
     return tl.dot(a, b, total, input_precision=PRECISION, out_dtype=total.dtype)
 
 
 @_jit
-def _agreement(vectors, matrices, u, PRECISION: tl.constexpr, C: tl.constexpr):  # type: ignore[no-untyped-def]
+def _agreement(vectors, matrices, u, PRECISION: tl.constexpr, C: tl.constexpr):
     """Pull parents' vectors `j b d` back through the matrices `j gc d`, to `j b gc`; times votes they are `j b g`."""
     zeros = tl.zeros([vectors.shape[0], vectors.shape[1], matrices.shape[1]], u.dtype)
     pulled = _product(vectors, tl.permute(matrices, (0, 2, 1)), zeros, PRECISION)
@@ -68,7 +68,7 @@ def _agreement(vectors, matrices, u, PRECISION: tl.constexpr, C: tl.constexpr): 
 
 
 @_jit
-def _repeat(factor, C: tl.constexpr):  # type: ignore[no-untyped-def]
+def _repeat(factor, C: tl.constexpr):
     """Give each entry of a child's pose the child's factor: `j b g` to `j b gc`."""
     shape: tl.constexpr = factor.shape
     wide = tl.broadcast_to(factor[:, :, :, None], (shape[0], shape[1], shape[2], C))
@@ -76,7 +76,7 @@ def _repeat(factor, C: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _stable_sum(logits, LEAKY: tl.constexpr):  # type: ignore[no-untyped-def]
+def _stable_sum(logits, LEAKY: tl.constexpr):
     """The largest logit of `j b g`, the shares in units of its exponential, and their sum; leaky: with a logit 0."""
     top = tl.max(logits, 0)
     if LEAKY:
@@ -89,7 +89,7 @@ def _stable_sum(logits, LEAKY: tl.constexpr):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _measure_softmax(  # type: ignore[no-untyped-def]
+def _measure_softmax(
     poses, weight, reached, grad_total, grad_coupling, tops, wholes, means,
     samples, from_b, from_i, from_j, children: tl.constexpr, parents: tl.constexpr, dim: tl.constexpr,
     child_dim: tl.constexpr, LEAKY: tl.constexpr, BACKWARD: tl.constexpr, DIRECT: tl.constexpr, PRECISION: tl.constexpr,
@@ -139,7 +139,7 @@ def _measure_softmax(  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _iterate(  # type: ignore[no-untyped-def]
+def _iterate(
     poses, weight, reached, tops, wholes, coupling, partial,
     samples, each, to_b, to_i, to_j, children: tl.constexpr, parents: tl.constexpr, dim: tl.constexpr,
     child_dim: tl.constexpr, LEAKY: tl.constexpr, KEEP: tl.constexpr, BLOCKS: tl.constexpr, PRECISION: tl.constexpr,
@@ -180,7 +180,7 @@ def _iterate(  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _gradients(  # type: ignore[no-untyped-def]
+def _gradients(
     poses, weight, reached, grad_total, grad_coupling, tops, wholes, means, partial, grad_poses, grad_weight,
     samples, each, rows, from_b, from_i, from_j, children: tl.constexpr, parents: tl.constexpr, dim: tl.constexpr,
     child_dim: tl.constexpr, LEAKY: tl.constexpr, FULL: tl.constexpr, DIRECT: tl.constexpr, ADD: tl.constexpr,
@@ -255,7 +255,7 @@ def _gradients(  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _add_parts(partial, at, inside, parts, size, PARTS: tl.constexpr):  # type: ignore[no-untyped-def]
+def _add_parts(partial, at, inside, parts, size, PARTS: tl.constexpr):
     """Add the arrays of `size` numbers that the programs of a kernel left, always in the same order: `1 j d`."""
     part = tl.arange(0, PARTS)[:, None, None]
     total = tl.zeros(at.shape, partial.dtype.element_ty)
@@ -266,7 +266,7 @@ def _add_parts(partial, at, inside, parts, size, PARTS: tl.constexpr):  # type: 
 
 
 @_jit
-def _finish_forward(  # type: ignore[no-untyped-def]
+def _finish_forward(
     partial, bias, total, reached, poses, parts, size, ways,
     FIRST: tl.constexpr, LAST: tl.constexpr, BIAS: tl.constexpr, PARTS: tl.constexpr,
     parents: tl.constexpr, dim: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
@@ -290,7 +290,7 @@ def _finish_forward(  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _begin_backward(  # type: ignore[no-untyped-def]
+def _begin_backward(
     totals, grad_poses, reached, grad_total, iterations, size,
     parents: tl.constexpr, dim: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
@@ -309,7 +309,7 @@ def _begin_backward(  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _finish_backward(  # type: ignore[no-untyped-def]
+def _finish_backward(
     partial, total, agreed, grad_total, parts, size,
     FIRST: tl.constexpr, PARTS: tl.constexpr,
     parents: tl.constexpr, dim: tl.constexpr, J: tl.constexpr, D: tl.constexpr,
@@ -384,7 +384,7 @@ def forward(
     totals: Tensor,
 ) -> None:
     """Fill `parents`, `coupling` and `totals` from the other arguments."""
-    with torch.cuda.device_of(poses):  # type: ignore[no-untyped-call]
+    with torch.cuda.device_of(poses):
         _forward(poses, weight, bias, leaky, parents, coupling, totals)
 
 
@@ -434,7 +434,7 @@ def backward(
     grads: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """Fill `grads`, those of `poses`, `weight` and `bias`, from the other arguments."""
-    with torch.cuda.device_of(poses):  # type: ignore[no-untyped-call]
+    with torch.cuda.device_of(poses):
         found = _backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full)
         for to, grad in zip(grads, found, strict=True):
             to.copy_(grad)

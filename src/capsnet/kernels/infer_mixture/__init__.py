@@ -61,7 +61,8 @@ def infer_mixture(
     """
     infer = partial(_ALGORITHMS[algorithm], windows=windows, **options)
     arguments = (infer, places, children.poses, children.activations, weight, offsets, *betas)
-    return _Mixture.apply(*arguments)  # type: ignore[no-any-return, no-untyped-call]
+    results: tuple[Tensor, Tensor, Tensor] = _Mixture.apply(*arguments)
+    return results
 
 
 def refuses(

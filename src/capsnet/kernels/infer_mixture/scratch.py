@@ -63,7 +63,8 @@ class ScratchVotes:
 
     def over_children(self, weights: Float[Tensor, "b j i"]) -> Float[Tensor, "b j d"]:
         """Sum over children, each weighed."""
-        return _Sum.apply(weights, self)  # type: ignore[no-any-return, no-untyped-call]
+        result: Tensor = _Sum.apply(weights, self)
+        return result
 
     def squares(self, means: Float[Tensor, "b j d"]) -> "ScratchSquares":
         """The squared distances of the votes from a mean."""
@@ -103,7 +104,7 @@ class ScratchSquares:
 
     def over_children(self, weights: Float[Tensor, "b j i"]) -> Float[Tensor, "b j d"]:
         """Sum over children, each weighed."""
-        spread: Tensor = _Spread.apply(self._means, weights, self)  # type: ignore[no-untyped-call]
+        spread: Tensor = _Spread.apply(self._means, weights, self)
         self._spread = spread
         return spread
 
@@ -114,7 +115,8 @@ class ScratchSquares:
 
     def over_entries(self, weights: Float[Tensor, "b j d"]) -> Float[Tensor, "b j i"]:
         """Sum over the entries of a vote, each weighed."""
-        return _Distance.apply(weights, self._spread, self._means.detach(), self)  # type: ignore[no-any-return, no-untyped-call]
+        result: Tensor = _Distance.apply(weights, self._spread, self._means.detach(), self)
+        return result
 
 
 class _Sum(torch.autograd.Function):

@@ -11,20 +11,25 @@ in the cache. The whole transformed image or window never exists.
 import functools
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from capsnet.kernels.strided_conv.bilinear import axis
 from capsnet.kernels.threads import in_parts
 
-# autocast would halve the products inside, in the middle of the algorithm
-in_their_own_type = torch.autocast("cpu", enabled=False)
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def in_their_own_type(function: F) -> F:
+    """Decorate a function whose products autocast would halve, in the middle of the algorithm."""
+    decorated: F = torch.autocast("cpu", enabled=False)(function)
+    return decorated
+
 
 # of windows at the points of a group. malloc gives blocks above 32 MB back to the operating system: each call would pay
 # their page faults again
@@ -168,7 +173,7 @@ def _pieces(count: int, bytes_of_one: int) -> Iterator[slice]:
 
 
 @torch.library.custom_op("capsnet::strided_conv2d", mutates_args=())
-@in_their_own_type  # type: ignore[untyped-decorator]
+@in_their_own_type
 def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int]) -> Tensor:
     """`conv2d(x, weight, bias, stride)` in the type of the weight, with its result in channels-last order."""
     algorithm = Algorithm([*x.shape[2:]], [*weight.shape[2:]], stride, weight)
@@ -217,7 +222,7 @@ def _correlate(
 
 
 @torch.library.custom_op("capsnet::strided_conv2d_input_gradient", mutates_args=())
-@in_their_own_type  # type: ignore[untyped-decorator]
+@in_their_own_type
 def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: list[int]) -> Tensor:
     """The gradient in the image, of `size`, from the gradient in the result."""
     algorithm = Algorithm(size, [*weight.shape[2:]], stride, weight)
@@ -258,7 +263,7 @@ def _spread(
 
 
 @torch.library.custom_op("capsnet::strided_conv2d_weight_gradient", mutates_args=())
-@in_their_own_type  # type: ignore[untyped-decorator]
+@in_their_own_type
 def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list[int]) -> Tensor:
     """The gradient in the weight, whose window is of size `window`, from the gradient in the result, in its type."""
     algorithm = Algorithm([*x.shape[2:]], window, stride, gradient)
@@ -339,10 +344,10 @@ def _(gradient: Tensor, x: Tensor, window: list[Any], stride: list[Any]) -> Tens
 # each of the three is linear in either argument, and the derivative in one is again one of the three
 
 
-def _save(ctx: FunctionCtx, inputs: Any, output: Tensor) -> None:
+def _save(ctx: Any, inputs: Any, output: Tensor) -> None:
     x, weight, bias, stride = inputs
     ctx.save_for_backward(x, weight)
-    ctx.stride, ctx.has_bias = stride, bias is not None  # type: ignore[attr-defined]
+    ctx.stride, ctx.has_bias = stride, bias is not None
 
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
@@ -358,10 +363,10 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None,
     )
 
 
-def _save_two(ctx: FunctionCtx, inputs: Any, output: Tensor) -> None:
+def _save_two(ctx: Any, inputs: Any, output: Tensor) -> None:
     first, second, _, stride = inputs
     ctx.save_for_backward(first, second)
-    ctx.stride = stride  # type: ignore[attr-defined]
+    ctx.stride = stride
 
 
 def _backward_of_input_gradient(ctx: Any, x: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:

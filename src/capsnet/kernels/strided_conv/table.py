@@ -35,7 +35,7 @@ def constant(function: F) -> F:
 
     `torch.compiler.assume_constant_result` sets the same mark, but imports the compiler, which takes two seconds.
     """
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined] # the compiler reads it
     return function
 
 

@@ -1,0 +1,116 @@
+"""A module of the user's own as a model: anything whose output has class capsules and their lengths."""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn, no_grad, random, zeros
+
+from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+from capsnet.errors import UserError
+from capsnet.losses.class_loss import CLASS_LOSSES
+from capsnet.models.model import CapsuleModel
+from capsnet.registry import did_you_mean
+
+_CONTRACT = "its output must be a CapsNetOutput, or the Capsules or RoutingOutput of its class layer"
+
+
+class CustomModel(CapsuleModel):
+    """Wraps a module, so that everything that takes a model takes it.
+
+    Args:
+        module: `module(images)` gives a `CapsNetOutput` (or another tuple with `capsules` and `lengths`), or the
+            `Capsules` or `RoutingOutput` of its class layer, whose activations are then the lengths. Where it has a
+            method `reconstruct(capsules, labels)` it has a decoder; where it has a text `loss`, that names its loss.
+        image_shape: channels, height and width.
+        num_classes: number of class capsules.
+
+    Raises:
+        UserError: it cannot take such images, its output is something else, or its loss is unknown.
+    """
+
+    def __init__(self, module: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__(image_shape, num_classes)
+        self.module = module
+        loss = getattr(module, "loss", None)
+        if isinstance(loss, str):
+            if loss not in CLASS_LOSSES:
+                raise UserError(
+                    f"unknown loss {loss!r};{did_you_mean(loss, CLASS_LOSSES)} Known: {', '.join(CLASS_LOSSES)}"
+                )
+            self.loss = loss
+        draws = getattr(module, "reconstruct", None)
+        self._draws = callable(draws) and getattr(module, "decoder", module) is not None
+        self._check_output()
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether the module has a method `reconstruct`."""
+        return self._draws
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
+        """Find the class capsules of images."""
+        self.check_images(images)
+        return _read(self.module(images))
+
+    def reconstruct(self, capsules: Capsules, labels: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b c h w"]:
+        """Draw the image that a class capsule describes; see `CapsuleModel.reconstruct`."""
+        if not self._draws:
+            raise UserError(f"{type(self.module).__name__} has no method reconstruct, so it draws nothing")
+        # a method of the module's own: nn.Module does not know it
+        image: Tensor = getattr(self.module, "reconstruct")(capsules, labels)  # noqa: B009
+        return image
+
+    def _check_output(self) -> None:
+        """Run two empty images through the module, without a trace of it."""
+        name, was_training = type(self.module).__name__, self.training
+        weight = next(self.parameters(), None)
+        images = zeros(2, *self.input_shape, device=None if weight is None else weight.device)
+        try:
+            with random.fork_rng(), no_grad():
+                output = self.eval()(images)
+        except (AttributeError, IndexError, RuntimeError, TypeError) as fault:
+            raise UserError(f"{name} cannot take images b x {self.input_shape} ({fault})") from None
+        finally:
+            self.train(was_training)
+        classes = len(self.class_names)
+        if output.lengths.shape != (2, classes) or output.capsules.poses.shape[:2] != (2, classes):
+            got = f"lengths {tuple(output.lengths.shape)} and poses {tuple(output.capsules.poses.shape)}"
+            raise UserError(
+                f"{name} must give lengths b x {classes} and poses b x {classes} x d, got {got} of 2 images"
+            )
+
+
+def _read(output: object) -> CapsNetOutput:
+    if isinstance(output, CapsNetOutput):
+        return output
+    if isinstance(output, Capsules | RoutingOutput):
+        coupling = output.coupling if isinstance(output, RoutingOutput) else None
+        return CapsNetOutput(Capsules(output.poses, output.activations), output.activations, coupling)
+    capsules, lengths = getattr(output, "capsules", None), getattr(output, "lengths", None)
+    if not isinstance(capsules, Capsules) or not isinstance(lengths, Tensor):
+        raise UserError(f"{_CONTRACT}, got {type(output).__name__}")
+    return CapsNetOutput(capsules, lengths, getattr(output, "coupling", None))
+
+
+def as_capsule_model(model: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> CapsuleModel:
+    """A model that the user gave, for images of this shape and so many classes; another module is wrapped.
+
+    Raises:
+        UserError: it is for other images or classes, or its output is not that of a model.
+    """
+    if not isinstance(model, CapsuleModel):
+        return CustomModel(model, image_shape, num_classes)
+    if model.input_shape != image_shape:
+        raise UserError(
+            f"the model is for images {model.input_shape}, the data give {image_shape}; create it with "
+            f"image_shape={image_shape}"
+        )
+    if len(model.class_names) != num_classes:
+        raise UserError(
+            f"the model has {len(model.class_names)} classes, the data {num_classes}; create it with "
+            f"num_classes={num_classes}, and carry weights over with start_from"
+        )
+    return model
+
+
+def class_of(model: nn.Module) -> str:
+    """The name of the user's class, also of a module that is wrapped."""
+    return type(model.module if isinstance(model, CustomModel) else model).__name__

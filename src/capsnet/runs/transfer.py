@@ -1,0 +1,78 @@
+"""The weights that a run starts from: every tensor that fits is carried over, as for other classes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from capsnet.errors import UserError
+from capsnet.runs.config import RunConfig, is_object
+from capsnet.runs.folder import find_weights
+from capsnet.runs.weights import fit_numbers, read_spec, read_tensors
+
+
+def configure_as(config: RunConfig, source: Path | str) -> RunConfig:
+    """The configuration with the network of the weights it starts from, and images of its size in its scale.
+
+    The network of a user's own class is not in a weights file: then the configuration stays as it is.
+
+    Raises:
+        UserError: no weights have this name, or they cannot be read.
+    """
+    spec = read_spec(find_weights(source))
+    if is_object(spec.model):
+        return config
+    left_out = ("image_shape", "num_classes", "decoder", "routing", "iterations")
+    options = {
+        name: value
+        for name, value in spec.options.items()
+        if name not in left_out and isinstance(value, bool | int | float | str)
+    }
+    routing, iterations = spec.options.get("routing"), spec.options.get("iterations")
+    config = replace(
+        config,
+        model=spec.model,
+        model_options=options,
+        routing=routing if isinstance(routing, str) else None,
+        iterations=iterations if isinstance(iterations, int) else None,
+    )
+    if spec.inputs is None:
+        return config
+    _, height, width = spec.inputs.image_shape
+    size = height if height == width else config.image_size
+    return replace(config, image_size=size, standardize=spec.inputs.standardize)
+
+
+@torch.no_grad()
+def carry_over(model: nn.Module, source: Path | str) -> str:
+    """Copy into a model every tensor of a weights file whose name and shape it has.
+
+    Returns:
+        A sentence: how many tensors were copied, and the names of those that were not.
+
+    Raises:
+        UserError: no weights have this name, they cannot be read, or none of them fits.
+    """
+    path = find_weights(source)
+    tensors, _ = read_tensors(path)
+    own = model.state_dict()
+    fitting = [name for name, tensor in own.items() if name in tensors and tensors[name].shape == tensor.shape]
+    # a decoder may fit by chance: it depends on the class capsules only
+    if not any(own[name].ndim > 1 and not name.startswith("decoder.") for name in fitting):
+        raise UserError(f"{source}: none of its weights fits this network; start from weights of the same model")
+    for name in fitting:
+        own[name].copy_(fit_numbers(tensors[name], own[name].dtype, name, path))
+    fresh = [name for name in own if name not in fitting]
+    other = [
+        f"{name} ({'x'.join(map(str, tensors[name].shape))}, here {'x'.join(map(str, own[name].shape))})"
+        for name in fresh
+        if name in tensors
+    ]
+    missing = [name for name in fresh if name not in tensors]
+    text = f"{len(fitting)} of {len(own)} tensors are carried over from {source}"
+    if other:
+        text += f"; of another shape, so they start anew: {', '.join(other)}"
+    if missing:
+        text += f"; not in it, so they start anew: {', '.join(missing)}"
+    return text
