@@ -265,7 +265,7 @@ def test_cuda_without_one_is_refused(capsys, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     status, _, err = call(capsys, "train --device cuda")
     assert status == 2
-    assert "--device cpu" in err
+    assert "--device must be cpu or auto" in err
 
 
 def test_start_from_brings_the_network_and_its_weights(capsys, tiny_run, tmp_path):

@@ -92,7 +92,7 @@ def test_pairs_can_be_shifted_only(capsys, tmp_path, option):
     line = f"train sabour2017-multimnist --data-dir {write_mnist(tmp_path / 'data')} {option} --out"
     status, _, err = call(capsys, line, tmp_path / "run")
     assert status == 2
-    assert "data that are pairs can be shifted only" in err
+    assert "data that are pairs can only be shifted by whole pixels" in err
     assert not (tmp_path / "run").exists()
 
 

@@ -30,7 +30,7 @@ def test_unpacked_files_are_found_too(data_dir, tmp_path):
 
 
 def test_folder_given_without_the_files_is_named_and_nothing_is_downloaded(tmp_path):
-    with pytest.raises(UserError, match=r"mnist/train-images-idx3-ubyte\.gz: no such file; --data-dir must hold"):
+    with pytest.raises(UserError, match=r"mnist/train-images-idx3-ubyte\.gz: no such file; data_dir must hold"):
         load_data("mnist", data_dir=tmp_path)
 
 

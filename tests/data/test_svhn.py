@@ -39,5 +39,5 @@ def test_file_of_the_wrong_shape_or_labels_is_named(tmp_path, change, words):
 
 def test_missing_file_is_named(tmp_path):
     (write_svhn(tmp_path) / "svhn" / "test_32x32.mat").unlink()
-    with pytest.raises(UserError, match=r"test_32x32\.mat: no such file; --data-dir must hold"):
+    with pytest.raises(UserError, match=r"test_32x32\.mat: no such file; data_dir must hold"):
         load_data("svhn", data_dir=tmp_path)

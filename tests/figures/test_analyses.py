@@ -39,7 +39,7 @@ def test_results_are_not_overwritten_but_those_of_a_report_are(run, undrawn):
     write_analyses(run, ["errors"], limit=30)
     assert read_record(run, "errors")["quick"] is False
     before = analysis_path(run, "errors").read_bytes()
-    with pytest.raises(UserError, match=r"errors.json: exists; --overwrite"):
+    with pytest.raises(UserError, match=r"errors.json: exists; overwrite=True"):
         write_analyses(run, ["capsules", "errors"], limit=20)
     assert analysis_path(run, "errors").read_bytes() == before
     assert read_record(run, "capsules") is None

@@ -34,7 +34,7 @@ def test_every_figure_is_drawn_and_nothing_is_overwritten(run, capsys):
     assert max(path.stat().st_size for path in written) < MAX_BYTES
     assert capsys.readouterr().err == ""
     before = {path: path.read_bytes() for path in written}
-    with pytest.raises(UserError, match="exists; redraw with --overwrite"):
+    with pytest.raises(UserError, match="exists; redraw with overwrite=True"):
         draw_figures(run)
     assert before == {path: path.read_bytes() for path in written}
 

@@ -40,7 +40,7 @@ def test_report_holds_everything_in_one_file(run, undrawn, monkeypatch):
     assert text.count("data:image/png;base64,") == 3
     assert not re.search(r"<script|https?://|url\(|<link", text)
     assert "capsnet train quickstart --model capsnet-tiny" in text
-    with pytest.raises(UserError, match=r"report.html: exists; write it anew with --overwrite"):
+    with pytest.raises(UserError, match=r"report.html: exists; write it anew with overwrite=True"):
         write_report(run)
     assert path.read_text() == text
     # no part of a file is left behind; the lock is that of training

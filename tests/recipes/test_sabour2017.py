@@ -9,6 +9,7 @@ from tests.official import write_affnist, write_cifar10, write_mnist, write_smal
 import capsnet
 from capsnet.inference.evaluate import evaluate, load_data_for
 from capsnet.recipes import RECIPES
+from capsnet.runs.built import as_built
 from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.training import train
 
@@ -37,7 +38,7 @@ def test_networks_have_the_papers_sizes(name, seen, count):
     config = RECIPES.get(f"sabour2017-{name}").config
     options = {"image_shape": seen, **config.model_options}
     if not name.endswith("cnn"):
-        options["decoder"] = config.recon_weight > 0
+        options["decoder"] = as_built(config).recon_weight > 0
     with on_meta():
         assert count_parameters(capsnet.create_model(config.model, **options)) == count
 

@@ -65,7 +65,7 @@ def test_folder_that_holds_anything_of_value_is_left_alone(name, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / name).write_text("of value")
-    with pytest.raises(UserError, match="exists; give another --out"):
+    with pytest.raises(UserError, match="exists; give another `out`"):
         Run.create(folder, RunConfig())
     assert [path.name for path in folder.iterdir()] == [name]
     assert list(tmp_path.iterdir()) == [folder]

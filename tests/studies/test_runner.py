@@ -167,7 +167,7 @@ def test_run_that_diverges_is_named_and_the_others_go_on(copied, study, monkeypa
 
 
 def test_folder_of_another_budget_is_refused(copied, study):
-    with pytest.raises(UserError, match=r"another lr \(0.003, the study has 0.01\); give another --out"):
+    with pytest.raises(UserError, match=r"another lr \(0.003, the study has 0.01\); give another `out`"):
         reproduce(study, out=copied, changes={"lr": 0.01})
 
 

@@ -180,7 +180,7 @@ def test_loss_that_is_not_finite_stops_with_step_and_cause_and_keeps_the_last_go
     config = replace(TINY, validation=0)
     with monkeypatch.context() as patch:
         patch.setattr(objective, "margin_loss", poisoned)
-        with pytest.raises(Diverged, match=r"not finite at step 8, .* smaller --lr \(the last good state is kept in"):
+        with pytest.raises(Diverged, match=r"not finite at step 8, .* smaller `lr` \(the last good state is kept in"):
             train(config, out=tmp_path / "run")
     tensors = load_file(tmp_path / "run" / "last" / "checkpoint.safetensors")
     assert all(tensor.isfinite().all() for tensor in tensors.values())

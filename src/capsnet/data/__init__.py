@@ -23,6 +23,7 @@ _UNNAMED = [
     "photo",
     "prepared",
     "reading",
+    "torch_dataset",
 ]
 import_modules(__name__, leave=_UNNAMED)
 

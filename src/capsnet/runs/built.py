@@ -8,8 +8,8 @@ from capsnet.models.factory import model_loss, model_options, model_routing, own
 from capsnet.runs.config import RunConfig, is_object
 
 _ROUTING = ("routing", "iterations")
-# section 4.1 of Sabour et al. 2017
-_RECON_WEIGHT = 0.0005
+RECON_WEIGHT = 0.0005
+"""Weight of the reconstruction loss of a model with a decoder: section 4.1 of Sabour et al. 2017."""
 
 
 def as_built(config: RunConfig) -> RunConfig:
@@ -45,7 +45,7 @@ def _recon_weight(config: RunConfig) -> float:
         return 0.0
     decodes = bool(own_option(config.model, "decoder", config.model_options))
     if config.recon_weight is None:
-        return _RECON_WEIGHT if decodes else 0.0
+        return RECON_WEIGHT if decodes else 0.0
     if config.recon_weight and not config.model_options.get("decoder", True):
         raise UserError(
             f"recon_weight {config.recon_weight:g} and the model option decoder=False contradict each other; give one "

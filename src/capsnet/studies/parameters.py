@@ -1,8 +1,7 @@
 """How many of a run's parameters draw the reconstruction, and have no part in the classification."""
 
 from capsnet.models import create_model
-from capsnet.models.factory import model_options
-from capsnet.runs.built import built_options
+from capsnet.runs.built import as_built, built_options
 from capsnet.runs.config import RunConfig
 from capsnet.runs.folder import RunResult
 from capsnet.runs.weights import count_decoder, count_parameters, on_meta
@@ -21,7 +20,7 @@ def count_drawing(config: RunConfig, result: RunResult) -> int | None:
     """
     if "decoder_parameters" in result:
         return result["decoder_parameters"]
-    if not config.recon_weight or "decoder" not in model_options(config.model):
+    if not as_built(config).recon_weight:
         return 0
     with on_meta():
         model = create_model(config.model, **{**config.model_options, **built_options(config)})

@@ -16,7 +16,7 @@ from capsnet.errors import UserError
 from capsnet.inference.predictions import write_predictions
 from capsnet.models import CapsuleModel
 from capsnet.models.custom import as_capsule_model, class_of
-from capsnet.runs.built import as_built
+from capsnet.runs.built import RECON_WEIGHT, as_built
 from capsnet.runs.checkpoint import has_checkpoint
 from capsnet.runs.config import RunConfig, is_object, object_name
 from capsnet.runs.data import compare_splits, load_dataset, split_training
@@ -162,8 +162,9 @@ def _train(run: Run, followers: Callbacks, objects: _Objects, *, resumed: bool =
     spec = specify(config, dataset)
     # a run that was killed before its first checkpoint starts anew
     model = _build(config, objects, spec, min(config.batch_size, len(training)), resumed and has_checkpoint(run.folder))
-    if objects.model is not None and not model.has_decoder:
-        config = replace(config, recon_weight=0.0)
+    if objects.model is not None:
+        weight = RECON_WEIGHT if config.recon_weight is None else config.recon_weight
+        config = replace(config, recon_weight=weight if model.has_decoder else 0.0)
     model = place_model(model, device)
     assert spec.inputs is not None
     batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing, balance=config.balance)

@@ -13,6 +13,7 @@ from torch import Tensor
 from capsnet.data.transforms import Draws
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
+from capsnet.runs.built import RECON_WEIGHT
 from capsnet.runs.config import Execution, RunConfig
 from capsnet.training.batches import Batches
 from capsnet.training.objective import find_losses
@@ -46,6 +47,8 @@ class Step:
         self.done, self.bad_step = (torch.zeros((), dtype=torch.long, device=device) for _ in range(2))
         self._losses = torch.compile(find_losses) if config.execution == "compile" else find_losses
         self._total = config.total_steps(-(-len(batches) // config.batch_size))
+        own = RECON_WEIGHT if model.has_decoder else 0.0
+        self._recon_weight = own if config.recon_weight is None else config.recon_weight
         self._captured: _Captured | None = None
         self._warm_up = 3
 
@@ -90,7 +93,7 @@ class Step:
     def _work(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
         batch = self.batches.make(indices, draws)
         with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses = self._losses(self.model, batch, self.config.recon_weight or 0.0, self.done / self._total)
+            losses = self._losses(self.model, batch, self._recon_weight, self.done / self._total)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         self.optimizer.step()
