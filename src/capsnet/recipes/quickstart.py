@@ -9,19 +9,18 @@ add_recipe(
         RunConfig(
             data="digits",
             epochs=6,
-            batch_size=16,
-            lr_decay=0.7,
-            lr_decay_steps=0,
+            batch_size=32,
+            lr=3e-3,
+            schedule="one-cycle",
             shift=2,
         ),
-        summary="the paper's network on the embedded digits, minutes on a laptop, no download",
+        summary="the paper's network on the embedded digits, a minute or two on a laptop, no download",
         source="this package",
         reported="at least 99 % of 359 held-out digits",
         differs="the schedule is this package's, and was chosen among seven with the test errors in sight: its number "
         "is a demonstration, not a result",
         settings=own(
-            *("model", "epochs", "batch_size", "lr", "lr_decay", "lr_decay_steps", "recon_weight", "shift"),
-            "validation",
+            *("model", "epochs", "batch_size", "lr", "schedule", "recon_weight", "shift", "validation"),
         ),
     ),
 )
