@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-SHORT := tests/functional tests/losses tests/layers tests/data tests/runs tests/cli/test_cli.py
+SHORT := tests/functional tests/losses tests/routing/test_dynamic.py tests/runs tests/data/test_dataset.py tests/data/test_folder.py tests/test_architecture.py
 
 .PHONY: run test test-real-data test-short lint docs catalogue site bench bench-gpu clean
 
