@@ -148,7 +148,8 @@ def test_results_of_a_gpu_need_no_registry():
     root = Path(__file__).parents[2]
     if not (root / "Makefile").exists() or shutil.which("make") is None:
         pytest.skip("needs make and a checkout")
-    done = subprocess.run(["make", "-n", "bench-gpu"], cwd=root, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory", "-n", "bench-gpu"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     assert done.startswith("PYTHONPATH=src python3 -m capsnet bench --device cuda")
     assert "pip" not in done
 

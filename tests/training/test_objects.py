@@ -10,7 +10,8 @@ import capsnet
 from capsnet.cli import main
 from capsnet.layers import DenseCapsules, PrimaryCapsules
 
-SHORT = {"steps": 10, "batch_size": 8, "shift": 0, "device": "cpu", "precision": "fp32"}
+# a schedule that does not depend on the number of steps: runs are made longer
+SHORT = {"schedule": "exponential", "steps": 10, "batch_size": 8, "shift": 0, "device": "cpu", "precision": "fp32"}
 
 
 class Own(nn.Module):
