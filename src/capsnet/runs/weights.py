@@ -219,15 +219,16 @@ def _build(spec: ModelSpec, path: Path) -> CapsuleModel:
     try:
         with on_meta():
             model = spec.build()
-        if any(tensor.is_meta for tensor in _not_stored(model)):
-            raise NotImplementedError
+        if not any(tensor.is_meta for tensor in _not_stored(model)):
+            return model
     except NotImplementedError:
-        # a model of another package that cannot be built so; loading changes no random state
-        with torch.random.fork_rng(devices=[]):
-            model = spec.build()
+        # an operation of its constructor has no form without memory
+        pass
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as fault:
         raise UserError(f"{path}: its model cannot be built ({fault})") from None
-    return model
+    # a model of another package that cannot be built so; loading changes no random state
+    with torch.random.fork_rng(devices=[]):
+        return spec.build()
 
 
 def _not_stored(model: CapsuleModel) -> list[Tensor]:
