@@ -128,7 +128,7 @@ def _studies() -> list[Row]:
             drawing = entry.get("decoder_parameters")
             rows.append(
                 (
-                    _title(Run.open(folder).config.data),
+                    _title(Run.open(folder).config.data.name),
                     f"| {entry['label']} | {error} | {entry['n']} | {_split(entry['parameters'], drawing)} "
                     f"| {table['schedule'].split(';')[0]} | [{table['study']}](studies/{table['study']}.md) |",
                     entry["mean"],
@@ -147,14 +147,14 @@ def _runs() -> list[Row]:
         if "parameters" not in result:
             # an older run; all runs kept here have the image size of their model
             with on_meta():
-                result["parameters"] = count_parameters(create_model(run.config.model, **run.config.model_options))
+                result["parameters"] = count_parameters(create_model(run.config.model.name, **run.config.model.options))
         test = Evaluation.from_dict(result["test"])
         drawing = count_drawing(run.config, result)
         rows.append(
             (
-                _title(run.config.data),
-                f"| {run.config.model} | {test.error_percent:.2f} % | 1 | {_split(result['parameters'], drawing)} "
-                f"| {result['step']:,} steps of {run.config.batch_size} | [{run.folder.name}](recipes.md) |",
+                _title(run.config.data.name),
+                f"| {run.config.model.name} | {test.error_percent:.2f} % | 1 | {_split(result['parameters'], drawing)} "
+                f"| {result['step']:,} steps of {run.config.optimizer.batch_size} | [{run.folder.name}](recipes.md) |",
                 test.error_percent,
             )
         )

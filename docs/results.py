@@ -35,7 +35,7 @@ def readme_rows(study: str, name: str, folder: Path) -> list[str]:
     reached = {row["name"]: row for row in table["rows"]} if table is not None else {}
     lines = []
     for row in STUDIES.get(study).rows:
-        epochs = RECIPES.get(row.recipe).config.epochs
+        epochs = RECIPES.get(row.recipe).config.optimizer.epochs
         entry, here, weights, training = reached.get(row.name), NOT_RUN, "", ""
         if table is not None and entry is not None and entry["mean"] is not None:
             seeds = f"{entry['n']} seed{'' if entry['n'] == 1 else 's'}"
@@ -57,19 +57,20 @@ def run_row(folder: Path) -> str:
     assert environment is not None
     test = Evaluation.from_dict(result["test"])
     low, high = test.error_interval
-    recipe = RECIPES.get(run.config.recipe)
+    recipe = RECIPES.get(run.config.run.recipe)
     rows = run.metrics()
     epochs = result["step"] / (rows[-1]["step"] / rows[-1]["epoch"])
     length = f"{epochs:g} epoch{'' if epochs == 1 else 's'}"
-    if epochs < recipe.config.epochs:
-        length += f" of its {recipe.config.epochs}"
+    own = recipe.config.optimizer.epochs
+    if own is not None and epochs < own:
+        length += f" of its {own}"
     cores = f"{environment['threads']} core{'' if environment['threads'] == 1 else 's'}"
     machine = f"{environment['processor']}, {cores}, {environment['precision']}"
     training = f"{result['seconds'] / 60:.1f} min, {result['images_per_second']:,.0f} images/s, {machine}"
     reported = "" if recipe.reported.startswith("no number") else recipe.reported
     weights = "best on validation" if "validation" in result else "last step"
     return (
-        f"| `{run.config.recipe}`, {length}, 1 seed | {reported} "
+        f"| `{run.config.run.recipe}`, {length}, 1 seed | {reported} "
         f"| {test.error_percent:.2f} % ({low:.2f} to {high:.2f}) of {test.n:,} | {weights} "
         f"| {training}, {str(environment['date'])[:10]}, commit {environment['commit']} |"
     )

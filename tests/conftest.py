@@ -16,7 +16,7 @@ from capsnet.models import MODELS
 from capsnet.runs import Run, RunConfig
 from capsnet.training import train
 
-TINY = RunConfig(
+TINY = RunConfig.from_defaults(
     data="digits", model="capsnet-tiny", epochs=2, batch_size=32, limit=192, lr=3e-3, lr_decay=1.0, shift=1, seed=1
 )
 

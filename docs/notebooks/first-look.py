@@ -25,7 +25,7 @@ from capsnet.figures.manipulation import manipulate
 from capsnet.figures.tiles import montage, to_tiles
 
 EPOCHS = 12
-config = capsnet.RunConfig(
+config = capsnet.RunConfig.from_options(
     data="digits", model="capsnet-tiny", epochs=EPOCHS, batch_size=32, lr=4e-3, schedule="one-cycle", shift=1
 )
 run = capsnet.train(config, out=Path(tempfile.mkdtemp()) / "digits")

@@ -29,7 +29,7 @@ from capsnet.data import load_data
 from capsnet.figures.style import BLUE, GREY, ORANGE, PALE
 
 EPOCHS = 12
-config = capsnet.RunConfig(
+config = capsnet.RunConfig.from_options(
     data="digits", model="capsnet-tiny", epochs=EPOCHS, batch_size=32, lr=4e-3, schedule="one-cycle", shift=1
 )
 run = capsnet.train(config, out=Path(tempfile.mkdtemp()) / "digits")

@@ -94,9 +94,9 @@ def _sentence(text: str) -> str:
 
 def _changed(config: RunConfig) -> str:
     """The options of a configuration that are not the defaults."""
-    plain = vars(RunConfig())
+    plain = RunConfig().options()
     words = []
-    for name, value in vars(config).items():
+    for name, value in config.options().items():
         if name in ("recipe", "data") or value == plain[name]:
             continue
         if isinstance(value, bool):
@@ -107,7 +107,7 @@ def _changed(config: RunConfig) -> str:
             words.append(f"--{name.replace('_', '-')} {value:.4g}")
         else:
             words.append(f"--{name.replace('_', '-')} {value}")
-    return ", ".join(f"`{word}`" for word in (f"--data {config.data}", *words))
+    return ", ".join(f"`{word}`" for word in (f"--data {config.data.name}", *words))
 
 
 def models() -> str:

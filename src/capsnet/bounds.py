@@ -30,12 +30,13 @@ class Bound:
     above: bool = False
     below: bool = False
 
-    def check(self, name: str, value: object) -> None:
+    def check(self, name: str, value: object, *, or_none: bool = False) -> None:
         """Refuse a value that is no number within the bounds.
 
         Args:
             name: of the argument, as the message calls it.
             value: a number, or several of which each is checked.
+            or_none: the argument may be None too, as the message says.
 
         Raises:
             UserError: it is none.
@@ -43,7 +44,7 @@ class Bound:
         for number in value if isinstance(value, list | tuple) else (value,):
             reason = self._refuses(number)
             if reason is not None:
-                raise UserError(f"{name} must be {reason}, got {number!r}")
+                raise UserError(f"{name} must be {reason}{' or None' if or_none else ''}, got {number!r}")
 
     def _refuses(self, number: object) -> str | None:
         """What a value should be that is not within the bounds; None: it is."""

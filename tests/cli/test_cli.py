@@ -274,7 +274,7 @@ def test_start_from_brings_the_network_and_its_weights(capsys, tiny_run, tmp_pat
     assert status == 0
     assert "tensors are carried over from" in err
     config = Run.open(tmp_path / "run").config
-    assert (config.model, config.start_from) == (tiny_run.config.model, str(tiny_run.folder.absolute()))
+    assert (config.model.name, config.model.start_from) == (tiny_run.config.model.name, str(tiny_run.folder.absolute()))
 
 
 def test_resume_refuses_what_would_make_it_another_run(capsys, tiny_run):

@@ -1,4 +1,3 @@
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -6,6 +5,7 @@ from typing import Literal
 import pytest
 import tyro
 
+from capsnet.cli.flags import list_fields
 from capsnet.cli.parse import _KERAS_OPTIONS, parse
 from capsnet.cli.train import Train
 from capsnet.errors import UserError
@@ -116,7 +116,7 @@ def test_an_option_of_capsnet_keras_is_answered_with_what_replaces_it(words, mes
 
 
 def test_every_replacement_of_a_capsnet_keras_option_is_an_option_of_its_command():
-    words = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(Train)}
+    words = {f"--{field.option.replace('_', '-')}" for field in list_fields(Train)}
     named = {text.split()[0] for text in _KERAS_OPTIONS.values() if text.startswith("--")}
     assert len(named) == 5
     assert named <= words

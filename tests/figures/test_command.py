@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from capsnet.figures.command import changes, command
@@ -12,9 +10,9 @@ QUICKSTART = RECIPES.get("quickstart").config
     ("config", "expected"),
     [
         (RECIPES.get("sabour2017-mnist").config, "capsnet train sabour2017-mnist"),
-        (replace(QUICKSTART, epochs=9), "capsnet train quickstart --epochs 9"),
-        (replace(QUICKSTART, recipe="custom", data="my photos"), "capsnet train quickstart --data 'my photos'"),
-        (replace(QUICKSTART, model_options={"leaky": True}), "capsnet train quickstart --option leaky=true"),
+        (QUICKSTART.change(epochs=9), "capsnet train quickstart --epochs 9"),
+        (QUICKSTART.change(recipe="custom", data="my photos"), "capsnet train quickstart --data 'my photos'"),
+        (QUICKSTART.change(model_options={"leaky": True}), "capsnet train quickstart --option leaky=true"),
     ],
 )
 def test_the_command_names_what_differs_from_the_recipe(config, expected):
@@ -22,5 +20,5 @@ def test_the_command_names_what_differs_from_the_recipe(config, expected):
 
 
 def test_changes_of_a_run_name_both_values_but_not_the_device():
-    config = replace(QUICKSTART, epochs=9, device="cpu")
+    config = QUICKSTART.change(epochs=9, device="cpu")
     assert changes(QUICKSTART, config) == f"epochs 9 in place of {QUICKSTART.epochs}"

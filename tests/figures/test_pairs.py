@@ -20,8 +20,7 @@ from capsnet.training import train
 def run(tmp_path_factory):
     """A run on pairs of made-up digits."""
     folder = tmp_path_factory.mktemp("pairs")
-    config = replace(
-        RECIPES.get("sabour2017-multimnist").config,
+    config = RECIPES.get("sabour2017-multimnist").config.change(
         data_dir=str(write_mnist(folder / "data", 40)),
         model="capsnet-tiny",
         steps=2,

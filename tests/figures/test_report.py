@@ -76,7 +76,7 @@ def test_an_analysis_that_is_left_out_says_why(run):
 
 
 def test_a_recipe_s_own_number_stands_beside_ours(run):
-    run = replace(run, config=replace(QUICKSTART, epochs=1))
+    run = replace(run, config=QUICKSTART.change(epochs=1))
     text = build_page(run, {})
     assert "at least 99 % of 359 held-out digits" in text
     assert f"epochs 1 in place of {QUICKSTART.epochs}" in text
@@ -88,5 +88,5 @@ def test_a_run_that_is_not_finished_says_so(run):
 
 
 def test_names_are_escaped(run):
-    run = replace(run, config=replace(run.config, data="<img src=x>"))
+    run = replace(run, config=run.config.change(data="<img src=x>"))
     assert "<img src=x>" not in build_page(run, {})

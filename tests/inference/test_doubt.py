@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from PIL import Image, ImageDraw
@@ -144,6 +142,6 @@ def test_a_run_stores_limits_where_200_images_are_held_out(tmp_path):
 
     from capsnet.training import train
 
-    run = train(replace(TINY, epochs=1, limit=64, validation=200), out=tmp_path / "run")
+    run = train(TINY.change(epochs=1, limit=64, validation=200), out=tmp_path / "run")
     assert run.load_model().doubt.images == 200
     assert run.load_model().doubt.passed >= 0.95

@@ -17,7 +17,7 @@ from capsnet.errors import UserError
 from capsnet.inference.images import find_images
 from capsnet.training import train
 
-GREY = replace(TINY, model="capsnet-tiny", image_size=20, epochs=0, steps=4, limit=0, shift=0)
+GREY = TINY.change(model="capsnet-tiny", image_size=20, epochs=None, steps=4, limit=None, shift=0)
 
 
 def draw(folder, name, bright, mode="L", seed=0):
@@ -39,7 +39,7 @@ def own(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(own, tmp_path_factory):
-    return train(replace(GREY, data=str(own)), out=tmp_path_factory.mktemp("runs") / "grey")
+    return train(GREY.change(data=str(own)), out=tmp_path_factory.mktemp("runs") / "grey")
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_image_that_was_trained_on_is_not_tested_where_splits_changed(run, own, 
 
 
 def test_folder_that_has_gone_is_named(run, own, tmp_path):
-    gone = replace(run, config=replace(run.config, data=str(tmp_path / "gone")))
+    gone = replace(run, config=run.config.change(data=str(tmp_path / "gone")))
     with pytest.raises(UserError, match="gone: no such folder or file; if it was moved, give its new place as `data`"):
         find_images(run.load_model(), run=gone)
 

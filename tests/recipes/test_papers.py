@@ -32,17 +32,17 @@ WRITERS = {
 @pytest.mark.parametrize("name", WRITERS)
 def test_recipe_trains(tmp_path, monkeypatch, name):
     recipe = RECIPES.get(name).config
-    preset = MODELS.get(recipe.model)
-    options = {**preset.options, **SIZES.get(recipe.model, {})}
-    monkeypatch.setitem(MODELS._values, recipe.model, replace(preset, options=options))
-    config = replace(
-        recipe,
+    model = recipe.model.name
+    preset = MODELS.get(model)
+    options = {**preset.options, **SIZES.get(model, {})}
+    monkeypatch.setitem(MODELS._values, model, replace(preset, options=options))
+    config = recipe.change(
         data_dir=str(WRITERS[name](tmp_path)),
         steps=2,
         batch_size=3,
         validation=0,
         validation_shift=0,
-        stop_at=0.0,
+        stop_at=None,
     )
     run = train(config, out=tmp_path / "run")
     assert run.evaluation()["step"] == 2
@@ -51,7 +51,7 @@ def test_recipe_trains(tmp_path, monkeypatch, name):
 def test_rates_are_those_of_the_papers():
     def rates(name, *epochs):
         config = RECIPES.get(name).config
-        return [config.learning_rate(epoch * 100, 100) for epoch in epochs]
+        return [config.optimizer.learning_rate(epoch * 100, 100) for epoch in epochs]
 
     assert rates("tsai2020-cifar10", 0, 149, 150, 250) == pytest.approx([0.1, 0.1, 0.01, 0.001])
     assert rates("hahn2019-cifar10", 0, 150, 250) == pytest.approx([0.1, 0.01, 0.001])
@@ -66,4 +66,4 @@ def test_reconstruction_weights_are_those_of_the_mean_over_pixels():
         ("mazzia2021-multimnist", 0.196, 36 * 36),
         ("rajasegaran2019-cifar10", 0.4, 3 * 64 * 64),
     ):
-        assert RECIPES.get(name).config.recon_weight * values == pytest.approx(weight)
+        assert RECIPES.get(name).config.optimizer.recon_weight * values == pytest.approx(weight)

@@ -1,7 +1,5 @@
 """The reduced recipes take some steps on a small made-up set in the official format."""
 
-from dataclasses import replace
-
 import pytest
 from tests.official import write_mnist
 
@@ -11,7 +9,7 @@ from capsnet.training import train
 
 @pytest.mark.parametrize("name", [name for name in RECIPES.names() if name.endswith("-mnist-quick")])
 def test_quick_recipe_trains(tmp_path, name):
-    config = replace(RECIPES.get(name).config, data_dir=str(write_mnist(tmp_path)), steps=2, batch_size=4, validation=4)
+    config = RECIPES.get(name).config.change(data_dir=str(write_mnist(tmp_path)), steps=2, batch_size=4, validation=4)
     run = train(config, out=tmp_path / "run")
     assert run.evaluation()["step"] == 2
     assert run.evaluation()["test"]["n"] == 20

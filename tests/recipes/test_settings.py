@@ -8,7 +8,7 @@ from capsnet.recipes import RECIPES
 from capsnet.recipes.recipe import OWN
 from capsnet.runs import RunConfig
 
-DEFAULTS = vars(RunConfig())
+DEFAULTS = RunConfig().options()
 # a recipe is its data: its name and its source say that
 NAMES = {"recipe", "data"}
 # no run is without these, so they have an origin at their default too
@@ -17,13 +17,13 @@ PLACE = re.compile(r"[\w-]+/[\w.-]+@[0-9a-f]{7} [^:]+:\d+(-\d+)?(, ([^:, ]+:)?\d
 
 
 def changed(config):
-    return {name for name, value in vars(config).items() if value != DEFAULTS[name]} - NAMES
+    return {name for name, value in config.options().items() if value != DEFAULTS[name]} - NAMES
 
 
 @pytest.mark.parametrize("name", RECIPES.names())
 def test_each_option_that_a_recipe_sets_has_its_origin(name):
     recipe = RECIPES.get(name)
-    length = {"steps" if recipe.config.steps else "epochs"}
+    length = {"steps" if recipe.config.optimizer.steps else "epochs"}
     assert (changed(recipe.config) | ALWAYS | length) - set(recipe.settings) == set()
 
 
@@ -34,7 +34,7 @@ def test_no_origin_is_of_an_option_that_the_recipe_leaves_off(name):
     on = {option for option, value in DEFAULTS.items() if value and not isinstance(value, bool)}
     # None: 0.0005 for a model with a decoder
     on |= {"recon_weight"}
-    unused = {"epochs"} if recipe.config.steps else {"steps"}
+    unused = {"epochs"} if recipe.config.optimizer.steps else {"steps"}
     assert set(recipe.settings) - changed(recipe.config) - on == set()
     assert set(recipe.settings) & (unused | NAMES) == set()
 
@@ -54,18 +54,21 @@ def test_hahn2019_has_the_settings_of_the_authors():
         ("hahn2019-smallnorb-elevation", 200, (100, 150), 0),
     ):
         config = RECIPES.get(name).config
-        assert (config.epochs, config.lr_milestones, config.validation) == (epochs, milestones, weight)
-        assert (config.batch_size, config.weight_decay) == (64, 1e-4)
-        assert config.model_options == {"types": 32}
+        length = config.optimizer
+        assert (length.epochs, length.lr_milestones, config.data.validation) == (epochs, milestones, weight)
+        assert (length.batch_size, length.weight_decay) == (64, 1e-4)
+        assert config.model.options == {"types": 32}
 
 
 def test_ribeiro2020_holds_out_and_prepares_as_the_authors():
     svhn, affnist = (RECIPES.get(f"ribeiro2020-{data}").config for data in ("svhn", "affnist"))
     # 1,000 of each of 10 classes, a patch of 32 out of 32 + 2 * 4 pixels; 500 of each of 10 classes, centred
-    assert (svhn.validation, svhn.shift, svhn.standardize) == (10_000, 4, False)
-    assert (affnist.validation, affnist.validation_shift, affnist.standardize) == (5000, 0, False)
+    assert (svhn.data.validation, svhn.augmentation.shift) == (10_000, 4)
+    assert (affnist.data.validation, affnist.data.validation_shift) == (5000, 0)
+    assert not svhn.augmentation.standardize
+    assert not affnist.augmentation.standardize
 
 
 def test_hinton2018_sees_mnist_through_patches():
     config = RECIPES.get("hinton2018-mnist").config
-    assert (config.crop, config.shift) == (24, 0)
+    assert (config.augmentation.crop, config.augmentation.shift) == (24, 0)

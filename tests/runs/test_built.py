@@ -1,7 +1,6 @@
 """What is on the disk is what was built."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,22 +27,22 @@ def routings(model):
 
 @pytest.mark.parametrize("name", MODELS.names())
 def test_routing_of_a_configuration_is_that_of_the_model(name):
-    built = as_built(RunConfig(model=name))
+    built = as_built(RunConfig.from_defaults(model=name))
     with on_meta():
         names, counts = routings(create_model(name))
-    assert names == {built.routing} - {None}
-    assert counts <= {built.iterations}
+    assert names == {built.model.routing} - {None}
+    assert counts <= {built.model.iterations}
 
 
 @pytest.mark.parametrize("name", MODELS.names())
 def test_configuration_as_built_builds_the_same_again(name):
-    built = as_built(RunConfig(model=name))
+    built = as_built(RunConfig.from_defaults(model=name))
     assert as_built(built) == built
 
 
 @pytest.mark.parametrize("name", ["em-capsnet", "em-capsnet-tiny", "vb-capsnet-tiny", "efficient-capsnet"])
 def test_explicit_dynamic_routing_is_honoured(name):
-    config = RunConfig(model=name, routing="dynamic", iterations=3)
+    config = RunConfig.from_defaults(model=name, routing="dynamic", iterations=3)
     with on_meta():
         assert routings(create_model(name, **built_options(config))) == ({"dynamic"}, {3})
 
@@ -64,12 +63,14 @@ def test_explicit_dynamic_routing_is_honoured(name):
 )
 def test_routing_that_the_model_cannot_have_is_refused(changes, words):
     with pytest.raises(UserError, match=words):
-        as_built(RunConfig(**changes))
+        as_built(RunConfig.from_defaults(**changes))
 
 
 def test_configuration_of_a_trained_run_holds_what_was_built(tiny_run):
     values = json.loads((tiny_run.folder / "config.json").read_text())
-    assert (values["routing"], values["iterations"]) == ("dynamic", 3)
+    assert (values["model"]["routing"], values["model"]["iterations"]) == ("dynamic", 3)
+    assert (values["optimizer"]["epochs"], values["optimizer"]["recon_weight"]) == (2, 0.0005)
+    assert values["run"]["precision"] == json.loads((tiny_run.folder / "environment.json").read_text())["precision"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: "-".join(folder.parts[-3:]))
@@ -81,9 +82,9 @@ def test_run_of_an_older_format_opens_with_the_model_that_it_built(folder):
     }
     with on_meta():
         then = create_model(before["model"], **old, **before["model_options"])
-        now = create_model(config.model, **built_options(config), **config.model_options)
+        now = create_model(config.model.name, **built_options(config), **config.model.options)
     assert repr(now) == repr(then)
-    assert routings(now)[0] == {config.routing} - {None}
+    assert routings(now)[0] == {config.model.routing} - {None}
 
 
 @pytest.mark.parametrize(
@@ -110,15 +111,10 @@ def test_weights_of_an_older_format_keep_the_options_that_counted(model, options
 
 
 def test_older_configuration_of_a_model_from_elsewhere_is_read():
-    values = json.loads(RunConfig().to_json()) | {
-        "format_version": 1,
-        "model": "mine",
-        "routing": "em",
-        "iterations": 3,
-    }
+    values = {"format_version": 1, "model": "mine", "routing": "em", "iterations": 3}
     config = RunConfig.from_json(json.dumps(values))
-    assert (config.model, config.routing) == ("mine", "em")
+    assert (config.model.name, config.model.routing) == ("mine", "em")
 
 
 def test_network_without_a_decoder_has_no_weight_for_it():
-    assert as_built(replace(RunConfig(), model="baseline-cnn")).recon_weight == 0.0
+    assert as_built(RunConfig().change(model="baseline-cnn")).optimizer.recon_weight == 0.0

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -12,13 +11,13 @@ from capsnet.runs import RunConfig
 def test_recipes_survive_json(name):
     config = RECIPES.get(name).config
     assert RunConfig.from_json(config.to_json()) == config
-    assert config.recipe == name
+    assert config.run.recipe == name
 
 
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"epochs": -1}, "epochs must be at least 0, got -1"),
+        ({"epochs": -1}, "epochs must be at least 1 or None, got -1"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"iterations": 0}, "iterations must be at least 1"),
         ({"shift": -1}, "shift must be at least 0"),
@@ -34,33 +33,33 @@ def test_recipes_survive_json(name):
         ({"lr_milestones": (3,)}, "schedule step and lr_milestones go together"),
         ({"schedule": "step", "lr_milestones": (3, 0)}, "lr_milestones must be at least 1, got 0"),
         ({"recon_weight": -1.0}, "recon_weight must be at least 0"),
-        ({"limit": -5}, "limit must be at least 0"),
-        ({"stop_at": 99.2}, "stop_at must be at most 1, got 99.2"),
+        ({"limit": 0}, "limit must be at least 1 or None, got 0"),
+        ({"stop_at": 99.2}, "stop_at must be at most 1 or None, got 99.2"),
         ({"stop_at": 0.9, "validation": 0}, "stop_at needs images held out"),
     ],
 )
 def test_values_out_of_range_are_refused(values, words):
     with pytest.raises(UserError, match=words):
-        RunConfig(**values)
+        RunConfig.from_defaults(**values)
 
 
 def test_rate_of_the_authors_falls_continuously_to_its_floor():
     config = RECIPES.get("sabour2017-mnist-authors").config
-    assert config.learning_rate(0, 391) == pytest.approx(1e-3)
-    assert config.learning_rate(1000, 391) == pytest.approx(1e-3 * 0.96**0.5)
-    assert config.learning_rate(2000, 391) == pytest.approx(0.96e-3)
-    assert config.learning_rate(400_000, 391) == 1e-6
+    assert config.optimizer.learning_rate(0, 391) == pytest.approx(1e-3)
+    assert config.optimizer.learning_rate(1000, 391) == pytest.approx(1e-3 * 0.96**0.5)
+    assert config.optimizer.learning_rate(2000, 391) == pytest.approx(0.96e-3)
+    assert config.optimizer.learning_rate(400_000, 391) == 1e-6
 
 
 def test_rate_of_capsnet_keras_falls_after_each_epoch():
     config = RECIPES.get("capsnet-keras-mnist").config
-    rates = [config.learning_rate(step, 600) for step in (0, 599, 600, 1199, 1200)]
+    rates = [config.optimizer.learning_rate(step, 600) for step in (0, 599, 600, 1199, 1200)]
     assert rates == pytest.approx([1e-3, 1e-3, 0.9e-3, 0.9e-3, 0.81e-3])
 
 
 def test_rate_of_one_cycle_rises_for_a_fifth_of_the_run_and_falls_to_nothing():
-    config = RunConfig(schedule="one-cycle", lr=2e-3, epochs=2)
-    rates = [config.learning_rate(step, 50) for step in range(100)]
+    config = RunConfig.from_defaults(schedule="one-cycle", lr=2e-3, epochs=2)
+    rates = [config.optimizer.learning_rate(step, 50) for step in range(100)]
     assert rates[0] == pytest.approx(2e-3 / 20)
     assert max(rates) == rates[19] == pytest.approx(2e-3)
     assert rates[99] == pytest.approx(2e-3 / 81)
@@ -68,32 +67,32 @@ def test_rate_of_one_cycle_rises_for_a_fifth_of_the_run_and_falls_to_nothing():
 
 
 def test_few_images_are_gone_through_until_there_are_1000_steps():
-    config = RunConfig(epochs=0)
-    assert config.total_steps(6) == 167 * 6
-    assert config.total_steps(50) == 20 * 50
-    assert replace(config, steps=7).total_steps(6) == 7
-    assert replace(config, epochs=3).total_steps(6) == 18
+    config = RunConfig.from_defaults(epochs=None)
+    assert config.optimizer.total_steps(6) == 167 * 6
+    assert config.optimizer.total_steps(50) == 20 * 50
+    assert config.change(steps=7).optimizer.total_steps(6) == 7
+    assert config.change(epochs=3).optimizer.total_steps(6) == 18
 
 
 def test_rate_of_steps_falls_after_each_milestone():
-    config = RunConfig(schedule="step", lr=0.1, lr_decay=0.1, lr_milestones=(2, 4))
-    rates = [config.learning_rate(step, 10) for step in (0, 19, 20, 39, 40, 400)]
+    config = RunConfig.from_defaults(schedule="step", lr=0.1, lr_decay=0.1, lr_milestones=(2, 4))
+    rates = [config.optimizer.learning_rate(step, 10) for step in (0, 19, 20, 39, 40, 400)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
 def test_rate_falls_to_its_floor_and_not_above_its_start():
-    config = RunConfig(lr=5e-4, lr_decay=0.97, lr_decay_steps=0, lr_floor=5e-5)
-    assert config.learning_rate(149 * 10, 10) == 5e-5
-    assert replace(config, lr=1e-5).learning_rate(0, 10) == 1e-5
+    config = RunConfig.from_defaults(lr=5e-4, lr_decay=0.97, lr_decay_steps=None, lr_floor=5e-5)
+    assert config.optimizer.learning_rate(149 * 10, 10) == 5e-5
+    assert config.change(lr=1e-5).optimizer.learning_rate(0, 10) == 1e-5
 
 
 def test_milestones_survive_json():
-    config = RunConfig(schedule="step", lr_milestones=(150, 250))
+    config = RunConfig.from_defaults(schedule="step", lr_milestones=(150, 250))
     assert RunConfig.from_json(config.to_json()) == config
 
 
 def test_configuration_of_a_run_before_there_were_optimisers_is_read():
-    values = json.loads(RunConfig().to_json())
+    values = {"format_version": 2, **RunConfig().options()}
     for name in ("optimizer", "momentum", "weight_decay", "lr_milestones", "lr_floor"):
         del values[name]
     assert RunConfig.from_json(json.dumps(values)) == RunConfig()
@@ -114,14 +113,14 @@ def test_json_that_is_no_configuration_is_refused(text):
 @pytest.mark.parametrize("values", [(1.0, 1.0), (2.0, 1.0), (float("nan"), 1.0), (0.0, float("inf"))])
 def test_pixel_range_is_two_finite_numbers_in_order(values):
     with pytest.raises(UserError, match="pixel_range must be finite numbers LOW below HIGH"):
-        RunConfig(pixel_range=values)
+        RunConfig.from_defaults(pixel_range=values)
 
 
 def test_pixel_range_survives_json():
-    config = RunConfig(pixel_range=(-1000.0, 400.0))
+    config = RunConfig.from_defaults(pixel_range=(-1000.0, 400.0))
     assert RunConfig.from_json(config.to_json()) == config
 
 
 def test_execution_is_chosen_by_the_device_by_default_and_kept_where_a_run_has_one():
-    assert RunConfig().execution == "auto"
-    assert RunConfig.from_json('{"format_version": 1, "execution": "eager"}').execution == "eager"
+    assert RunConfig().run.execution == "auto"
+    assert RunConfig.from_json('{"format_version": 1, "execution": "eager"}').run.execution == "eager"

@@ -14,12 +14,12 @@ from capsnet.runs.splits import read_splits
 from capsnet.runs.weights import read_tensors
 from capsnet.training import train
 
-PHOTOS = replace(TINY, image_size=20, limit=0, epochs=0, steps=4, batch_size=6)
+PHOTOS = TINY.change(image_size=20, limit=None, epochs=None, steps=4, batch_size=6)
 
 
 def test_held_out_images_are_moved_once_and_the_same_way_each_time():
     data = load_data("digits")
-    config = replace(TINY, validation_shift=3)
+    config = TINY.change(validation_shift=3)
     (training, still), (same, moved) = split_training(TINY, data), split_training(config, data)
     assert training.images.equal(same.images)
     assert moved.labels.equal(still.labels)
@@ -33,10 +33,10 @@ def test_held_out_images_are_moved_once_and_the_same_way_each_time():
 
 
 def test_fewer_test_images_are_the_same_ones_for_all_seeds():
-    one, two = (load_dataset(replace(TINY, test_limit=50, seed=seed)).test for seed in (1, 2))
+    one, two = (load_dataset(TINY.change(test_limit=50, seed=seed)).test for seed in (1, 2))
     assert len(one) == 50
     assert one.images.equal(two.images)
-    assert len(load_dataset(replace(TINY, test_limit=5000)).test) == 359
+    assert len(load_dataset(TINY.change(test_limit=5000)).test) == 359
 
 
 def test_validation_images_of_the_data_set_are_used_as_they_are():
@@ -45,9 +45,9 @@ def test_validation_images_of_the_data_set_are_used_as_they_are():
     dataset = replace(digits, validation=own)
     training, validation = split_training(TINY, dataset)
     assert validation is own
-    assert len(training) == TINY.limit
-    assert split_training(replace(TINY, limit=0), dataset)[0] is digits.train
-    assert split_training(replace(TINY, validation=0), dataset)[1] is None
+    assert len(training) == TINY.data.limit
+    assert split_training(TINY.change(limit=None), dataset)[0] is digits.train
+    assert split_training(TINY.change(validation=0), dataset)[1] is None
 
 
 def test_images_held_out_of_a_named_data_set_are_those_of_earlier_versions():
@@ -58,7 +58,7 @@ def test_images_held_out_of_a_named_data_set_are_those_of_earlier_versions():
 
 
 def test_run_on_a_folder_records_its_files_at_the_start(photos, tmp_path):
-    run = train(replace(PHOTOS, data=str(photos)), out=tmp_path / "run")
+    run = train(PHOTOS.change(data=str(photos)), out=tmp_path / "run")
     record = read_splits(run.folder)
     files = [file for part in ("train", "validation", "test") for file in record[part]]
     assert len(set(files)) == len(files) == len(record["sizes"])
@@ -67,11 +67,11 @@ def test_run_on_a_folder_records_its_files_at_the_start(photos, tmp_path):
 
 def test_moved_folder_is_taken_on_resume_and_another_one_is_refused(photos, tmp_path, capsys):
     own = shutil.copytree(photos, tmp_path / "own")
-    run = train(replace(PHOTOS, data=str(own)), out=tmp_path / "run")
+    run = train(PHOTOS.change(data=str(own)), out=tmp_path / "run")
     own.rename(tmp_path / "moved")
     line = ["train", "--resume", str(run.folder), "--steps", "6", "--data"]
     assert main([*line, str(tmp_path / "moved")]) == 0
-    assert Run.open(run.folder).config.data == str(tmp_path / "moved")
+    assert Run.open(run.folder).config.data.name == str(tmp_path / "moved")
     shutil.copytree(tmp_path / "moved", tmp_path / "other")
     for file in (tmp_path / "other").rglob("*.*"):
         file.rename(file.with_name("other-" + file.name))
@@ -83,17 +83,17 @@ def test_moved_folder_is_taken_on_resume_and_another_one_is_refused(photos, tmp_
 
 def test_changed_folder_is_named_on_resume(photos, tmp_path, capsys):
     own = shutil.copytree(photos, tmp_path / "own")
-    run = train(replace(PHOTOS, data=str(own)), out=tmp_path / "run")
+    run = train(PHOTOS.change(data=str(own)), out=tmp_path / "run")
     some = sorted(own.rglob("*.*"))[0]
     shutil.copy(some, some.with_name("new-" + some.name))
-    train(replace(run.config, steps=5), resume=run.folder)
+    train(run.config.change(steps=5), resume=run.folder)
     assert "1 images were added since the run was made" in capsys.readouterr().err
 
 
 def test_balanced_run_that_was_stopped_ends_with_the_same_bits(tmp_path):
-    config = replace(TINY, balance=True, limit=96, epochs=0, steps=5)
+    config = TINY.change(balance=True, limit=96, epochs=None, steps=5)
     whole = train(config, out=tmp_path / "whole")
-    train(replace(config, steps=2), out=tmp_path / "stopped")
+    train(config.change(steps=2), out=tmp_path / "stopped")
     stopped = train(config, resume=tmp_path / "stopped")
     one, two = (read_tensors(run.folder / "last" / "checkpoint.safetensors")[0] for run in (whole, stopped))
     assert all(one[name].equal(two[name]) for name in one)

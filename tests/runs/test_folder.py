@@ -193,23 +193,27 @@ def test_wrong_entry_of_an_evaluation_is_named(tiny_run, tmp_path, path, value, 
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("section", "values", "words"),
     [
-        ({"enlarge": 20_000}, "'enlarge' is 20000, the limit is 2,048"),
-        ({"iterations": 10**7}, "'iterations' is 10000000, the limit is 1,000"),
-        ({"image_size": 50_000}, "'image_size' is 50000, the limit is 2,048"),
-        ({"model_options": {"num_classes": 10**9}}, "'model_options.num_classes' is 1000000000, the limit is 65,536"),
-        ({"epochs": "x"}, "'epochs' must be an integer, got 'x'"),
-        ({"lr": None}, "'lr' must be a number, got None"),
-        ({"model_options": []}, "'model_options' must be an object, got []"),
-        ({"device": "tpu"}, "'device' must be one of 'auto', 'cpu', 'cuda', got 'tpu'"),
-        ({"lr": float("inf")}, "'lr' must be a finite number, got inf"),
+        ("augmentation", {"enlarge": 20_000}, "'augmentation.enlarge' is 20000, the limit is 2,048"),
+        ("model", {"iterations": 10**7}, "'model.iterations' is 10000000, the limit is 1,000"),
+        ("data", {"image_size": 50_000}, "'data.image_size' is 50000, the limit is 2,048"),
+        (
+            "model",
+            {"options": {"num_classes": 10**9}},
+            "'model.options.num_classes' is 1000000000, the limit is 65,536",
+        ),
+        ("optimizer", {"epochs": "x"}, "'optimizer.epochs' must be an integer or null, got 'x'"),
+        ("optimizer", {"lr": None}, "'optimizer.lr' must be a number, got None"),
+        ("model", {"options": []}, "'model.options' must be an object, got []"),
+        ("run", {"device": "tpu"}, "'run.device' must be one of 'auto', 'cpu', 'cuda', got 'tpu'"),
+        ("optimizer", {"lr": float("inf")}, "'optimizer.lr' must be a finite number, got inf"),
     ],
 )
-def test_wrong_entry_of_a_configuration_is_named(values, words, tmp_path):
+def test_wrong_entry_of_a_configuration_is_named(section, values, words, tmp_path):
     run = Run.create(tmp_path / "run", RunConfig())
     whole = json.loads((run.folder / "config.json").read_text())
-    (run.folder / "config.json").write_text(json.dumps(whole | values))
+    (run.folder / "config.json").write_text(json.dumps(whole | {section: whole[section] | values}))
     with pytest.raises(UserError) as caught:
         Run.open(run.folder)
     assert words in str(caught.value)

@@ -8,9 +8,9 @@ from capsnet.runs.options import resume_config
 
 def test_options_change_a_recipe():
     config = RunConfig.from_options("sabour2017-mnist", epochs=1, batch_size=16, lr=2e-3)
-    assert (config.epochs, config.batch_size, config.lr) == (1, 16, 2e-3)
-    assert config.data == RECIPES.get("sabour2017-mnist").config.data
-    assert config.recipe == "sabour2017-mnist"
+    assert (config.optimizer.epochs, config.optimizer.batch_size, config.optimizer.lr) == (1, 16, 2e-3)
+    assert config.data.name == RECIPES.get("sabour2017-mnist").config.data.name
+    assert config.run.recipe == "sabour2017-mnist"
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name():
@@ -29,18 +29,18 @@ def test_a_value_out_of_range_is_refused():
 
 
 def test_images_of_ones_own_take_their_recipe(tmp_path):
-    assert RunConfig.from_options(data=tmp_path).recipe == "own-images"
-    assert RunConfig.from_options("speedrun-mnist", data=tmp_path).recipe == "speedrun-mnist"
+    assert RunConfig.from_options(data=tmp_path).run.recipe == "own-images"
+    assert RunConfig.from_options("speedrun-mnist", data=tmp_path).run.recipe == "speedrun-mnist"
 
 
 def test_start_from_brings_its_network():
     config = RunConfig.from_options(start_from="efficient-capsnet-mnist")
-    assert (config.model, config.start_from) == ("efficient-capsnet", "efficient-capsnet-mnist")
-    assert RunConfig.from_options(start_from="efficient-capsnet-mnist", model="capsnet").model == "capsnet"
+    assert (config.model.name, config.model.start_from) == ("efficient-capsnet", "efficient-capsnet-mnist")
+    assert RunConfig.from_options(start_from="efficient-capsnet-mnist", model="capsnet").model.name == "capsnet"
 
 
 def test_what_a_run_computes_cannot_change_on_resume():
-    before = RunConfig(epochs=1)
-    assert resume_config(before, {"epochs": 2}).epochs == 2
+    before = RunConfig.from_defaults(epochs=1)
+    assert resume_config(before, {"epochs": 2}).optimizer.epochs == 2
     with pytest.raises(UserError, match="lr cannot change on resume"):
         resume_config(before, {"lr": 0.5})

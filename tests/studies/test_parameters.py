@@ -10,17 +10,17 @@ def test_what_a_run_recorded_is_taken():
 
 def test_decoder_of_an_older_run_is_counted_from_its_model():
     # 160 x 512 + 512 + 512 x 1024 + 1024 + 1024 x 784 + 784, and 161,824 of the network
-    config = RunConfig(model="efficient-capsnet")
+    config = RunConfig.from_defaults(model="efficient-capsnet")
     assert count_drawing(config, {"parameters": 161_824 + 1_411_344}) == 1_411_344
 
 
 def test_networks_without_decoder_have_none():
-    assert count_drawing(RunConfig(recon_weight=0.0), {"parameters": 6_804_224}) == 0
-    assert count_drawing(RunConfig(model="baseline-cnn"), {"parameters": 35_445_522}) == 0
+    assert count_drawing(RunConfig.from_defaults(recon_weight=0.0), {"parameters": 6_804_224}) == 0
+    assert count_drawing(RunConfig.from_defaults(model="baseline-cnn"), {"parameters": 35_445_522}) == 0
 
 
 def test_network_of_another_size_is_not_guessed():
-    assert count_drawing(RunConfig(data="affnist"), {"parameters": 13_475_648}) is None
+    assert count_drawing(RunConfig.from_defaults(data="affnist"), {"parameters": 13_475_648}) is None
 
 
 def test_run_records_its_decoder(tiny_run):

@@ -24,9 +24,9 @@ CLASSES = {"smallnorb": 5}
 
 
 def multiply_adds(config):
-    sizes = {"image_shape": SETS[config.data][0], "num_classes": CLASSES.get(config.data, 10)}
-    options = {**sizes, **config.model_options}
-    model = create_model(config.model, **options).eval()
+    sizes = {"image_shape": SETS[config.data.name][0], "num_classes": CLASSES.get(config.data.name, 10)}
+    options = {**sizes, **config.model.options}
+    model = create_model(config.model.name, **options).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, *model.input_shape))
     return counter.get_total_flops() / 2
@@ -38,12 +38,12 @@ def test_quick_budget_ends_in_an_hour(name):
     seeds, seconds = study.budget("quick").seeds, 0.0
     for task in plan(study, "quick", 1, Path("study")):
         config, (_, training, test) = task.config, SETS[name]
-        assert config.steps == 0
+        assert config.optimizer.steps is None
         cost = multiply_adds(config)
-        tested = min(test, config.test_limit or test) * config.pairs_per_digit
+        tested = min(test, config.data.test_limit or test) * config.data.pairs_per_digit
         # networks together are tested as long again
         times = 2 if study.together else 1
-        held_out = config.epochs * config.validation
-        seconds += cost * min(config.limit, training) * config.epochs / TRAINED
+        held_out = config.optimizer.epochs * config.data.validation
+        seconds += cost * min(config.data.limit, training) * config.optimizer.epochs / TRAINED
         seconds += cost * (times * tested + held_out) / TESTED
     assert 300 < seconds * seeds < 3000

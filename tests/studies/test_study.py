@@ -19,7 +19,7 @@ def test_every_run_of_every_study_has_a_configuration_and_a_folder_of_its_own(na
     tasks = plan(STUDIES.get(name), budget, 2, tmp_path)
     assert len({task.folder for task in tasks}) == len(tasks) == 2 * len(STUDIES.get(name).rows)
     assert len({repr(task.config) for task in tasks}) == len(tasks)
-    assert all(task.config.recipe == task.row.recipe for task in tasks)
+    assert all(task.config.run.recipe == task.row.recipe for task in tasks)
 
 
 PAPERS = ["paper-or-code", "routing-iterations", "sabour2017-table1"]
@@ -29,17 +29,18 @@ PAPERS = ["paper-or-code", "routing-iterations", "sabour2017-table1"]
 def test_full_budget_is_the_authors_schedule(name):
     for task in plan(STUDIES.get(name), "full", 1, Path("study")):
         config = task.config
-        assert (config.batch_size, config.epochs, config.limit, config.schedule) == (128, 640, 0, "exponential")
-        assert config.lr_decay == (1.0 if task.row.name == "constant-rate" else 0.96)
+        assert (config.optimizer.batch_size, config.optimizer.epochs) == (128, 640)
+        assert (config.data.limit, config.optimizer.schedule) == (None, "exponential")
+        assert config.optimizer.lr_decay == (1.0 if task.row.name == "constant-rate" else 0.96)
 
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_quick_budget_meets_each_image_once(name):
     for task in plan(STUDIES.get(name), "quick", 1, Path("study")):
         config = task.config
-        assert config.epochs == 1
-        assert config.limit == 8000
-        assert config.learning_rate(249, 250) < (2e-5 if task.row.name != "constant-rate" else 1)
+        assert config.optimizer.epochs == 1
+        assert config.data.limit == 8000
+        assert config.optimizer.learning_rate(249, 250) < (2e-5 if task.row.name != "constant-rate" else 1)
 
 
 def test_speed_run_is_its_recipe_with_five_seeds():
@@ -56,14 +57,14 @@ def test_paper_or_code_changes_one_thing_at_a_time_and_ends_at_the_authors_recip
         changed = configure(study, row, "full", 0)
         differing = [name for name, value in vars(changed).items() if getattr(base, name) != value]
         assert len(differing) == 1, row.name
-        assert len(changed.model_options) <= 1
+        assert len(changed.model.options) <= 1
     assert configure(study, study.rows[-1], "full", 0) == as_built(RECIPES.get("sabour2017-mnist-authors").config)
 
 
 def test_users_changes_go_over_everything_else(study):
     found = STUDIES.get(study)
-    assert configure(found, found.rows[0], "quick", 5, {"limit": 7}).limit == 7
-    assert configure(found, found.rows[0], "quick", 5).seed == 5
+    assert configure(found, found.rows[0], "quick", 5, {"limit": 7}).data.limit == 7
+    assert configure(found, found.rows[0], "quick", 5).run.seed == 5
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,3 @@
-from dataclasses import asdict, replace
-
 import numpy as np
 import pytest
 from safetensors.torch import load_file
@@ -60,7 +58,7 @@ def test_callback_is_told_of_start_rows_validations_and_end_in_order(followed):
     assert diary.told == ["start", *["row"] * 6, "validation", *["row"] * 6, "validation", "end"]
     start = diary.start
     assert (start.folder, start.step, start.total_steps, start.steps_per_epoch) == (run.folder, 0, 12, 6)
-    assert start.config == asdict(run.config)
+    assert start.config == run.config.options()
     assert diary.result == run.evaluation()
     for told, written in zip(diary.rows, run.metrics(), strict=True):
         assert told == pytest.approx(written)
@@ -81,13 +79,13 @@ def test_callbacks_wait_until_the_loop_reads_its_numbers_anyway(tmp_path, monkey
     monkeypatch.setattr(module, "_LOOK_SECONDS", 1e9)
     monkeypatch.setattr(Job, "_step", lambda job, *args: (whole(job, *args), steps.append(job.state.step)))
     watch = calling("on_row", lambda row: seen.append((row["step"], len(steps))))
-    train(replace(TINY, epochs=1), out=tmp_path / "run", callbacks=[watch])
+    train(TINY.change(epochs=1), out=tmp_path / "run", callbacks=[watch])
     assert seen == [(step, 6) for step in range(1, 7)]
 
 
 def test_each_callback_gets_rows_of_its_own(tmp_path):
     diary = Diary()
-    train(replace(TINY, steps=2), out=tmp_path / "run", callbacks=[calling("on_row", lambda row: row.clear()), diary])
+    train(TINY.change(steps=2), out=tmp_path / "run", callbacks=[calling("on_row", lambda row: row.clear()), diary])
     assert [row["step"] for row in diary.rows] == [1, 2]
 
 
@@ -129,7 +127,7 @@ def test_callback_that_fails_is_named_and_the_run_goes_on_bit_for_bit(method, tm
 def test_callback_that_fails_at_the_end_leaves_a_finished_run_and_the_others_told(tmp_path):
     diary = Diary()
     with pytest.raises(CallbackError, match=r"its on_end failed .* the run is finished, and whole in"):
-        train(replace(TINY, steps=1), out=tmp_path / "run", callbacks=[calling("on_end", fail), diary])
+        train(TINY.change(steps=1), out=tmp_path / "run", callbacks=[calling("on_end", fail), diary])
     assert diary.result == capsnet.Run.open(tmp_path / "run").evaluation()
 
 
@@ -142,7 +140,7 @@ def test_callback_that_fails_after_another_fault_does_not_hide_it(tmp_path, monk
 
 def test_answer_that_is_neither_yes_nor_no_is_refused(tmp_path):
     with pytest.raises(CallbackError, match="its on_row must return True, to end the run, or None, got 7"):
-        train(replace(TINY, steps=1), out=tmp_path / "run", callbacks=[calling("on_row", lambda row: 7)])
+        train(TINY.change(steps=1), out=tmp_path / "run", callbacks=[calling("on_row", lambda row: 7)])
 
 
 def test_what_is_no_callback_is_refused_before_any_work(tmp_path, unchecked):

@@ -1,7 +1,5 @@
 """Every model trains by nothing but its name."""
 
-from dataclasses import replace
-
 import pytest
 from tests.conftest import TINY
 
@@ -25,32 +23,33 @@ LARGER = "efficient-capsnet-multimnist"
 @pytest.mark.parametrize("name", [name for name in MODELS.names() if name != LARGER])
 def test_default_configuration_of_a_model_can_be_built(name):
     with on_meta():
-        model = specify(replace(RECIPES.get("quickstart").config, model=name), DIGITS).build()
+        model = specify(RECIPES.get("quickstart").config.change(model=name), DIGITS).build()
     decoder = getattr(model, "decoder", None)
-    assert bool(as_built(RunConfig(model=name)).recon_weight) == (decoder is not None)
+    assert bool(as_built(RunConfig.from_defaults(model=name)).optimizer.recon_weight) == (decoder is not None)
 
 
 def test_model_of_larger_images_says_so():
     with pytest.raises(UserError, match="images must be at least 29x29"), on_meta():
-        specify(RunConfig(model=LARGER), DIGITS).build()
+        specify(RunConfig.from_defaults(model=LARGER), DIGITS).build()
 
 
 def test_self_routing_trains_by_its_name(tmp_path):
     small = {"types": 4, "pose_dim": 4}
-    run = train(replace(TINY, model="self-routing-capsnet", steps=1, model_options=small), out=tmp_path / "run")
-    assert (run.config.recon_weight, run.evaluation()["step"]) == (0.0, 1)
+    run = train(TINY.change(model="self-routing-capsnet", steps=1, model_options=small), out=tmp_path / "run")
+    assert (run.config.optimizer.recon_weight, run.evaluation()["step"]) == (0.0, 1)
 
 
 def test_weight_of_a_decoder_that_cannot_be_is_refused():
     with pytest.raises(UserError, match="set class_dim, got 0"), on_meta():
-        specify(RunConfig(model="self-routing-capsnet", recon_weight=0.0005), DIGITS).build()
+        specify(RunConfig.from_defaults(model="self-routing-capsnet", recon_weight=0.0005), DIGITS).build()
 
 
 def test_weight_of_a_decoder_that_is_left_out_is_refused():
-    config = RunConfig(model="capsnet-tiny", recon_weight=0.0005, model_options={"decoder": False})
+    config = RunConfig.from_defaults(model="capsnet-tiny", recon_weight=0.0005, model_options={"decoder": False})
     with pytest.raises(UserError, match="contradict each other"):
         as_built(config)
 
 
 def test_decoder_as_a_model_option_is_trained():
-    assert as_built(RunConfig(model="em-capsnet-small", model_options={"decoder": True})).recon_weight == 0.0005
+    config = RunConfig.from_defaults(model="em-capsnet-small", model_options={"decoder": True})
+    assert as_built(config).optimizer.recon_weight == 0.0005

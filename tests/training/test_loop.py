@@ -2,7 +2,6 @@ import errno
 import os
 import signal
 import threading
-from dataclasses import replace
 
 import pytest
 import torch
@@ -84,7 +83,7 @@ def test_resumed_run_equals_one_that_was_never_stopped_bit_for_bit(step, tiny_ru
 
 def test_resumed_run_of_sgd_equals_one_that_was_never_stopped(tmp_path, monkeypatch):
     changes = {"schedule": "step", "lr_decay": 0.1, "lr_milestones": (1,), "lr": 0.05}
-    config = replace(TINY, optimizer="sgd", weight_decay=5e-4, **changes)
+    config = TINY.change(optimizer="sgd", weight_decay=5e-4, **changes)
     whole = train(config, out=tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_after(4, patch)
@@ -100,8 +99,8 @@ def test_resumed_run_of_sgd_equals_one_that_was_never_stopped(tmp_path, monkeypa
 
 
 def test_run_ends_after_the_epoch_that_reaches_an_accuracy_however_often_it_is_stopped(tmp_path, monkeypatch):
-    one_epoch = train(replace(TINY, epochs=1), out=tmp_path / "one")
-    config = replace(TINY, epochs=4, stop_at=one_epoch.evaluation()["validation"]["accuracy"])
+    one_epoch = train(TINY.change(epochs=1), out=tmp_path / "one")
+    config = TINY.change(epochs=4, stop_at=one_epoch.evaluation()["validation"]["accuracy"])
     whole = train(config, out=tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_after(4, patch)
@@ -111,7 +110,7 @@ def test_run_ends_after_the_epoch_that_reaches_an_accuracy_however_often_it_is_s
     for run in (whole, resumed):
         result = run.evaluation()
         assert result["step"] == result["best_step"] == 6
-        assert result["validation"]["accuracy"] == config.stop_at
+        assert result["validation"]["accuracy"] == config.optimizer.stop_at
         assert result["test"] == result["test_last"] == one_epoch.evaluation()["test"]
     weights = (load_file(run.weights_path) for run in (whole, resumed))
     assert all(one.equal(two) for one, two in zip(*(tensors.values() for tensors in weights), strict=True))
@@ -120,7 +119,7 @@ def test_run_ends_after_the_epoch_that_reaches_an_accuracy_however_often_it_is_s
 
 
 def test_run_killed_between_its_accuracy_and_its_test_is_only_tested(tmp_path, monkeypatch):
-    config = replace(TINY, epochs=4, stop_at=0.01)
+    config = TINY.change(epochs=4, stop_at=0.01)
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "_test", lambda job, dataset: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -132,7 +131,7 @@ def test_run_killed_between_its_accuracy_and_its_test_is_only_tested(tmp_path, m
 
 
 def test_run_that_never_reaches_the_accuracy_ends_at_its_length_and_says_so(tiny_run, tmp_path, capsys):
-    run = train(replace(TINY, stop_at=1.0), out=tmp_path / "run")
+    run = train(TINY.change(stop_at=1.0), out=tmp_path / "run")
     assert run.evaluation()["step"] == 12
     assert run.evaluation()["test"] == tiny_run.evaluation()["test"]
     _print_result(run, reported=False)
@@ -160,12 +159,12 @@ def test_run_killed_between_two_files_is_resumed_bit_for_bit(tiny_run, tmp_path,
 
 
 def test_finished_run_is_left_alone_and_may_be_made_longer(tiny_run, tmp_path):
-    run = train(replace(TINY, epochs=1), out=tmp_path / "run")
+    run = train(TINY.change(epochs=1), out=tmp_path / "run")
     before = (run.folder / "weights.safetensors").stat().st_mtime_ns
-    train(replace(TINY, epochs=1), resume=run.folder)
+    train(TINY.change(epochs=1), resume=run.folder)
     assert (run.folder / "weights.safetensors").stat().st_mtime_ns == before
     train(TINY, resume=run.folder)
-    assert Run.open(run.folder).config.epochs == 2
+    assert Run.open(run.folder).config.optimizer.epochs == 2
     assert run.evaluation()["test"] == tiny_run.evaluation()["test"]
 
 
@@ -177,7 +176,7 @@ def test_loss_that_is_not_finite_stops_with_step_and_cause_and_keeps_the_last_go
         calls.append(1)
         return whole(lengths, targets, **options) * (float("nan") if len(calls) == 8 else 1.0)
 
-    config = replace(TINY, validation=0)
+    config = TINY.change(validation=0)
     with monkeypatch.context() as patch:
         patch.setattr(objective, "margin_loss", poisoned)
         with pytest.raises(Diverged, match=r"not finite at step 8, .* smaller `lr` \(the last good state is kept in"):
@@ -188,7 +187,7 @@ def test_loss_that_is_not_finite_stops_with_step_and_cause_and_keeps_the_last_go
 
 
 def test_without_validation_all_images_are_used_and_the_last_weights_kept(tmp_path):
-    run = train(replace(TINY, validation=0, limit=0, epochs=1, steps=3), out=tmp_path / "run")
+    run = train(TINY.change(validation=0, limit=None, epochs=1, steps=3), out=tmp_path / "run")
     assert "validation" not in run.evaluation()
     assert run.evaluation()["best_step"] == run.evaluation()["step"] == 3
 
@@ -213,7 +212,7 @@ def test_training_works_outside_the_main_thread(tmp_path):
 
     def work():
         try:
-            train(replace(TINY, steps=1), out=tmp_path / "run")
+            train(TINY.change(steps=1), out=tmp_path / "run")
         except BaseException as fault:
             failures.append(fault)
 
@@ -227,7 +226,7 @@ def test_limited_images_are_drawn_from_all_classes(photos, tmp_path, monkeypatch
     counts = []
     monkeypatch.setattr(Job, "train", lambda job: counts.append(job.batches.data.counts()))
     monkeypatch.setattr(run_module, "_test", lambda job, dataset: None)
-    train(replace(TINY, data=str(photos), limit=18), out=tmp_path / "run")
+    train(TINY.change(data=str(photos), limit=18), out=tmp_path / "run")
     assert sum(counts[0]) == 18
     assert min(counts[0]) > 0
 
@@ -235,11 +234,11 @@ def test_limited_images_are_drawn_from_all_classes(photos, tmp_path, monkeypatch
 def test_existing_folder_is_refused_before_any_work(tmp_path):
     (tmp_path / "letter.txt").write_text("of value")
     with pytest.raises(UserError, match="exists; give another `out`, or go on with resume="):
-        train(replace(TINY, data="no such data"), out=tmp_path)
+        train(TINY.change(data="no such data"), out=tmp_path)
 
 
 def test_network_that_would_not_fit_is_refused_before_it_is_allocated(photos, tmp_path):
-    config = replace(TINY, data=str(photos), image_size=700, model="capsnet", batch_size=128)
+    config = TINY.change(data=str(photos), image_size=700, model="capsnet", batch_size=128)
     with pytest.raises(UserError, match=r"GB are free: .* capsules vote for 3 classes, .*image_size"):
         train(config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -269,7 +268,7 @@ def test_weights_that_explode_in_the_last_step_of_an_epoch_are_not_saved(validat
         if job.state.step == 2 * job.steps_per_epoch:
             poison(job, value)
 
-    config = replace(TINY, validation=validation)
+    config = TINY.change(validation=validation)
     with monkeypatch.context() as patch:
         patch.setattr(Job, "_step", exploding)
         with pytest.raises(Diverged, match=r"not finite at step 12, .* \(the last good state is kept in"):
@@ -284,12 +283,12 @@ def test_weights_that_explode_in_the_last_step_end_the_run_as_diverged(validatio
     # above what a configuration allows
     monkeypatch.setitem(BOUNDS, "lr", Bound(0, 1e31))
     with pytest.raises(Diverged, match="not finite at step 1"):
-        train(replace(TINY, lr=1e30, steps=1, validation=validation), out=tmp_path / "run")
+        train(TINY.change(lr=1e30, steps=1, validation=validation), out=tmp_path / "run")
     assert not (tmp_path / "run" / "evaluation.json").exists()
 
 
 def test_run_made_longer_and_stopped_in_its_test_is_tested_again(tiny_run, tmp_path, monkeypatch):
-    run = train(replace(TINY, epochs=1), out=tmp_path / "run")
+    run = train(TINY.change(epochs=1), out=tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "_test", lambda job, dataset: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -325,7 +324,7 @@ def test_environment_is_there_before_the_first_step(tmp_path, monkeypatch):
 
 
 def test_resume_needs_no_more_space_than_a_second_checkpoint(tmp_path, monkeypatch):
-    train(replace(TINY, epochs=1), out=tmp_path / "run")
+    train(TINY.change(epochs=1), out=tmp_path / "run")
     files = [tmp_path / "run" / name for name in ("weights.safetensors", "last/checkpoint.safetensors")]
     free = files[1].stat().st_size + 10_000
     assert free < sum(file.stat().st_size for file in files)

@@ -36,7 +36,7 @@ def train(count):
     classes = len(model.class_names)
     data = ImageData(images, torch.arange(count) % classes, model.class_names)
     weight = 0.0 if model.decoder is None else 0.0005
-    config = RunConfig(batch_size=count, recon_weight=weight)
+    config = RunConfig.from_defaults(batch_size=count, recon_weight=weight)
     step = Step(model, Batches(data, Inputs(data.image_shape), []), config, "fp32")
     for _ in range(2):
         step(torch.arange(count), {}, 1e-4)

@@ -1,7 +1,5 @@
 """Which loss a model is trained by."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from tests.conftest import TINY
@@ -27,7 +25,7 @@ SMALL = {"channels": (4,), "kernel_sizes": (5,), "hidden": (32,)}
 def small_cnn(monkeypatch):
     """A run of a small CNN."""
     monkeypatch.setitem(MODELS._values, "small-cnn", Preset(BaselineCNN, SMALL, "for tests"))
-    return replace(TINY, model="small-cnn", epochs=1)
+    return TINY.change(model="small-cnn", epochs=1)
 
 
 def test_margin_loss_is_that_of_models_that_name_none():
@@ -63,9 +61,9 @@ def test_evaluation_reports_the_loss_that_was_trained():
 
 
 def test_cnn_learns_has_no_decoder_and_no_routing(small_cnn, tmp_path):
-    run = train(replace(small_cnn, epochs=3, limit=0), out=tmp_path / "run")
+    run = train(small_cnn.change(epochs=3, limit=None), out=tmp_path / "run")
     assert run.evaluation()["test"]["accuracy"] > 0.8
-    assert run.config.recon_weight == 0
+    assert run.config.optimizer.recon_weight == 0
     assert run.evaluation()["parameters"] == 10 * 33 + 4 * 26 + 32 * (4 * 784 + 1)
     names = [path.stem for path in draw_figures(run)]
     assert "confusion" in names

@@ -97,8 +97,8 @@ def test_a_model_of_the_package_is_taken_as_an_object(arrays, tmp_path):
     model = capsnet.create_model("capsnet-tiny", image_shape=(1, 20, 20), num_classes=3)
     bigger = replace(arrays, **{part: grown(getattr(arrays, part)) for part in ("train", "test")})
     run = capsnet.train(model=model, data=bigger, out=tmp_path / "run", **SHORT)
-    assert run.config.model == "custom: CapsNet"
-    assert run.config.recon_weight > 0
+    assert run.config.model.name == "custom: CapsNet"
+    assert run.config.optimizer.recon_weight > 0
 
 
 def grown(part):
@@ -121,7 +121,7 @@ def test_weights_of_ten_classes_start_a_run_of_four(four_classes, tmp_path, caps
     capsnet.train(model="capsnet-tiny", limit=64, test_limit=10, out=ten, **SHORT)
     run = capsnet.train(start_from=ten, data=four_classes, out=tmp_path / "four", lr=1e-30, lr_floor=0.0, **SHORT)
     before, after = capsnet.load(ten), run.load_model()
-    assert run.config.model == "capsnet-tiny"
+    assert run.config.model.name == "capsnet-tiny"
     torch.testing.assert_close(after.stem.weight, before.stem.weight)
     said = capsys.readouterr().err
     assert "class_capsules.weight" in said.partition("so they start anew")[2]

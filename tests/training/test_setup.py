@@ -22,13 +22,14 @@ from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.routing import ROUTINGS, Routing
 from capsnet.runs import RunConfig
+from capsnet.runs.sections import AugmentationConfig
 from capsnet.training.setup import augmentation, specify
 
 
 def test_held_out_images_of_pairs_cannot_be_moved():
     dataset = replace(load_data("digits"), pairing=Pairing())
     with pytest.raises(UserError, match="validation_shift"):
-        specify(replace(TINY, validation_shift=1), dataset)
+        specify(TINY.change(validation_shift=1), dataset)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_held_out_images_of_pairs_cannot_be_moved():
     ],
 )
 def test_model_made_for_another_routing_keeps_it_unless_one_is_named(model, changes, routing, iterations):
-    config = replace(TINY, model=model, recon_weight=0.0, **changes)
+    config = TINY.change(model=model, recon_weight=0.0, **changes)
     built = specify(config, load_data("digits")).build()
     (used, *_) = [part for part in built.modules() if isinstance(part, Routing)]
     assert isinstance(used, ROUTINGS.get(routing))
@@ -57,11 +58,11 @@ def test_pixel_range_of_the_data_goes_with_the_weights():
 
 
 def test_nothing_is_varied_by_a_configuration_that_switches_nothing_on():
-    assert augmentation(RunConfig(shift=0)) == Augmentation()
+    assert augmentation(AugmentationConfig(shift=0)) == Augmentation()
 
 
 def test_transforms_come_in_the_order_of_older_runs():
-    config = RunConfig(rotation=15.0, squeeze=3, place=True, erase=4, flip=True, brightness=63.0, contrast=0.8)
+    config = AugmentationConfig(rotation=15.0, squeeze=3, place=True, erase=4, flip=True, brightness=63.0, contrast=0.8)
     whole = (Shift(2), Rotate(15.0), Squeeze(3), Place(), Erase(4))
     colors = (Brightness(63.0), Contrast(0.8))
     assert augmentation(config) == Augmentation(whole, (Flip(), *colors))
@@ -78,16 +79,16 @@ def test_recipes_have_the_augmentation_of_their_sources():
         ("capsnet-keras-mnist", (keras,)),
         ("capsnet-keras-first-mnist", (first,)),
     ):
-        assert augmentation(RECIPES.get(name).config) == Augmentation(stored)
+        assert augmentation(RECIPES.get(name).config.augmentation) == Augmentation(stored)
 
 
 @pytest.mark.parametrize("changes", [{"shift_interpolation": "bilinear"}, {"shift_fill": "edge"}, {"rotation": 5.0}])
 def test_pairs_are_shifted_by_whole_pixels_only(changes):
     dataset = replace(load_data("digits"), pairing=Pairing())
     with pytest.raises(UserError, match="data that are pairs can only be shifted by whole pixels"):
-        specify(replace(TINY, **changes), dataset)
+        specify(TINY.change(**changes), dataset)
 
 
 def test_erased_square_beyond_the_image_is_refused():
     with pytest.raises(UserError, match="erase_corners must be at most 25 for a square of 3 in these images, got 26"):
-        specify(replace(TINY, erase=3, erase_corners=(0, 26)), load_data("digits"))
+        specify(TINY.change(erase=3, erase_corners=(0, 26)), load_data("digits"))

@@ -1,7 +1,5 @@
 """A step is the gradient step it says it is."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from tests.conftest import TINY
@@ -47,7 +45,7 @@ def test_step_moves_the_weights_along_the_gradient_of_both_losses(model):
 
 
 def test_sgd_moves_by_the_gradient_and_decay_and_again_by_its_momentum(model):
-    config = replace(TINY, optimizer="sgd", momentum=0.9, weight_decay=0.1, recon_weight=0.0)
+    config = TINY.change(optimizer="sgd", momentum=0.9, weight_decay=0.1, recon_weight=0.0)
     data = load_data("digits").train
     weight = model.class_capsules.weight
     step, moved = Step(model, batches(data), config, "fp32"), torch.zeros_like(weight)
@@ -62,7 +60,7 @@ def test_sgd_moves_by_the_gradient_and_decay_and_again_by_its_momentum(model):
 
 
 def test_decay_of_adam_is_part_of_the_gradient(model):
-    config = replace(TINY, weight_decay=1e3, recon_weight=0.0)
+    config = TINY.change(weight_decay=1e3, recon_weight=0.0)
     weight = model.class_capsules.weight
     before = weight.detach().clone()
     Step(model, batches(load_data("digits").train), config, "fp32")(torch.arange(4), {}, 0.01)
@@ -73,13 +71,13 @@ def test_decay_of_adam_is_part_of_the_gradient(model):
 def test_step_with_no_weight_on_reconstruction_leaves_the_decoder_alone(model):
     data = load_data("digits").train
     before = [p.detach().clone() for p in model.decoder.parameters()]
-    Step(model, batches(data), replace(TINY, recon_weight=0.0), "fp32")(torch.arange(4), {}, 0.01)
+    Step(model, batches(data), TINY.change(recon_weight=0.0), "fp32")(torch.arange(4), {}, 0.01)
     assert all(p.equal(q) for p, q in zip(model.decoder.parameters(), before, strict=True))
 
 
 def test_cuda_graph_without_a_gpu_is_refused(model):
     with pytest.raises(UserError, match="needs a CUDA device"):
-        Step(model, batches(load_data("digits").train), replace(TINY, execution="cuda-graph"), "fp32")
+        Step(model, batches(load_data("digits").train), TINY.change(execution="cuda-graph"), "fp32")
 
 
 def test_steps_that_cannot_be_captured_run_eagerly_by_default(model, monkeypatch, caplog):
@@ -88,8 +86,8 @@ def test_steps_that_cannot_be_captured_run_eagerly_by_default(model, monkeypatch
 
     monkeypatch.setattr(step_module, "_Captured", fail)
     for execution in ("auto", "cuda-graph"):
-        step = Step(model, batches(load_data("digits").train), replace(TINY, batch_size=4), "fp32")
-        step.config, step.captures, step._warm_up = replace(step.config, execution=execution), True, 0
+        step = Step(model, batches(load_data("digits").train), TINY.change(batch_size=4), "fp32")
+        step.config, step.captures, step._warm_up = step.config.change(execution=execution), True, 0
         if execution == "cuda-graph":
             with pytest.raises(RuntimeError, match="not permitted"):
                 step(torch.arange(4), {}, 0.01)
@@ -109,12 +107,12 @@ def test_steps_are_captured_on_a_gpu_where_eager_is_not_chosen(execution, captur
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_captured_steps_are_the_eager_ones(optimizer):
     data = load_data("digits").train.to("cuda")
-    config = replace(TINY, batch_size=16, optimizer=optimizer, weight_decay=1e-3)
+    config = TINY.change(batch_size=16, optimizer=optimizer, weight_decay=1e-3)
     sums, weights = [], []
     for execution in ("eager", "cuda-graph"):
         torch.manual_seed(0)
         model = create_model(TINY.model, image_shape=(1, 28, 28)).cuda()
-        step = Step(model, batches(data, shift=1), replace(config, execution=execution), "fp32")
+        step = Step(model, batches(data, shift=1), config.change(execution=execution), "fp32")
         for k in range(8):
             draws = {"stored.0": torch.full((16, 2), k % 3 - 1, device="cuda")}
             step(torch.arange(16, device="cuda") + 16 * k, draws, 1e-3 * (k + 1))

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.conftest import TINY
@@ -47,7 +45,7 @@ def test_test_result_configuration_and_reconstructions_are_there(followed):
 
 
 def test_resumed_run_goes_on_in_the_same_curves(tmp_path, monkeypatch):
-    folder, one_epoch = tmp_path / "run", replace(TINY, epochs=1)
+    folder, one_epoch = tmp_path / "run", TINY.change(epochs=1)
     with monkeypatch.context() as patch:
         stop_after(4, patch)
         with pytest.raises(KeyboardInterrupt):
@@ -57,7 +55,7 @@ def test_resumed_run_goes_on_in_the_same_curves(tmp_path, monkeypatch):
 
 
 def test_events_go_where_they_are_asked_for(tmp_path):
-    run = train(replace(TINY, steps=1), out=tmp_path / "run", callbacks=[TensorBoard(tmp_path / "logs")])
+    run = train(TINY.change(steps=1), out=tmp_path / "run", callbacks=[TensorBoard(tmp_path / "logs")])
     assert "training/loss" in read(tmp_path / "logs").Tags()["scalars"]
     assert not (run.folder / "tensorboard").exists()
 

@@ -15,7 +15,8 @@ from capsnet.data import ImageData
 from capsnet.data.inputs import Inputs
 from capsnet.data.transforms import Augmentation, Shift
 from capsnet.models import CapsuleModel, create_model
-from capsnet.runs.config import Execution, Precision, RunConfig
+from capsnet.runs.config import RunConfig
+from capsnet.runs.sections import Execution, Precision
 from capsnet.training.batches import Batch, Batches
 from capsnet.training.device import place_model, resolve_precision, use_precision
 from capsnet.training.objective import find_losses
@@ -54,8 +55,9 @@ def make_paths(device: torch.device, batch: int, side: int, model_name: str = "c
 
 
 def _path(model: CapsuleModel, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:
-    config = RunConfig(batch_size=len(data), execution=execution)
-    device, inputs, augmentation = data.images.device, Inputs(data.image_shape), Augmentation((Shift(config.shift),))
+    config = RunConfig.from_defaults(batch_size=len(data), execution=execution)
+    device, inputs = data.images.device, Inputs(data.image_shape)
+    augmentation = Augmentation((Shift(config.augmentation.shift),))
     step = Step(model, Batches(data, inputs, augmentation), config, precision)
     indices = torch.arange(len(data), device=device)
     draws = augmentation.draw(len(data), inputs, torch.Generator(device).manual_seed(0))

@@ -1,16 +1,16 @@
 """Dataclasses as command lines, with faults of one line."""
 
 import contextlib
-import dataclasses
 import io
 import json
 import re
 from collections.abc import Mapping, Sequence
 from inspect import cleandoc
-from typing import TypeVar, get_type_hints
+from typing import TypeVar
 
 import tyro
 
+from capsnet.cli.flags import list_fields
 from capsnet.errors import UserError
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
                 description=cleandoc(options.__doc__ or ""),
                 args=args,
                 default=tyro.MISSING_NONPROP if default is None else default,
-                config=(tyro.conf.FlagCreatePairsOff,),
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
             )
     except SystemExit as stop:
         if not stop.code:
@@ -67,11 +67,12 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
 
 def _switches(options: type, default: object) -> Mapping[str, bool]:
     """The options that are on or off, with what they are if they are not given."""
-    hints, start = get_type_hints(options), {}
-    for field in dataclasses.fields(options):
-        if hints[field.name] is bool:
-            value = field.default if default is None else getattr(default, field.name)
-            start[field.name.replace("_", "-")] = value is True
+    start = {}
+    for field in list_fields(options):
+        if field.kind is bool:
+            part = getattr(default, field.owner) if default is not None and field.owner else default
+            value = field.default if part is None else getattr(part, field.name)
+            start[field.option.replace("_", "-")] = value is True
     return start
 
 

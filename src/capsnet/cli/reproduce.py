@@ -8,7 +8,8 @@ import tyro
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import key_and_value, parse
-from capsnet.runs.config import Execution
+from capsnet.runs.formats import none_for_zero
+from capsnet.runs.sections import Execution
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.markdown import to_markdown
 
@@ -62,7 +63,7 @@ def main(args: list[str]) -> None:
         data_dir=options.data_dir,
         execution=options.execution,
         small=options.small,
-        changes=dict(key_and_value("--change", word) for word in options.change),
+        changes=none_for_zero(dict(key_and_value("--change", word) for word in options.change)),
     )
     figure = folder / "figure.png"
     newest = (folder / "table.json").stat().st_mtime

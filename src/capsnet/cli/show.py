@@ -1,6 +1,5 @@
 """`capsnet show`."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import cleandoc
@@ -20,6 +19,7 @@ from capsnet.routing import ROUTINGS
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.built import as_built
 from capsnet.runs.pretrained import list_pretrained, model_card
+from capsnet.runs.sections import OPTIONS
 from capsnet.runs.weights import count_parameters, on_meta, read_spec
 from capsnet.studies import STUDIES, compare_runs
 
@@ -106,10 +106,14 @@ def _show_study(name: str) -> None:
 
 
 def _print_config(config: RunConfig, origins: Mapping[str, str] | None = None) -> None:
-    """Print each option, and where it comes from if that is known."""
-    for item in dataclasses.fields(config):
-        line = f"  {item.name:16} {getattr(config, item.name)}"
-        print(f"{line:44}  {origins[item.name]}" if origins and item.name in origins else line)
+    """Print each option, section by section, and where it comes from if that is known."""
+    section = ""
+    for name, value in config.options().items():
+        if OPTIONS[name].section != section:
+            section = OPTIONS[name].section
+            print(section)
+        line = f"  {name:19} {value}"
+        print(f"{line:44}  {origins[name]}" if origins and name in origins else line)
 
 
 def _show_run(run: Run) -> None:

@@ -1,21 +1,16 @@
 """`capsnet train`."""
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from capsnet.cli.console import print_json
-from capsnet.cli.parse import key_and_value, parse
+from capsnet.cli.parse import parse
+from capsnet.cli.sections import ConfigFlags, flags_of
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.recipes import RECIPES
 from capsnet.runs import Run, RunConfig
-from capsnet.runs.config import Option
 from capsnet.runs.folder import locate_weights
 from capsnet.runs.options import FREE_ON_RESUME, are_own_images
 from capsnet.runs.transfer import configure_as
@@ -23,7 +18,7 @@ from capsnet.training import train
 
 
 @dataclass(frozen=True)
-class Train(RunConfig):
+class Train(ConfigFlags):
     """Train a network and test it once at the end.
 
     A recipe gives all options their values; options given change it. Each run is a folder of its own.
@@ -33,11 +28,6 @@ class Train(RunConfig):
       capsnet train --data photos/ --image-size 48 --epochs 30 --out runs/photos
     """
 
-    recipe: tyro.conf.Positional[str] = "quickstart"
-    """The recipe to start from (capsnet list recipes); for images of your own own-images, where none is named."""
-    model_options: Annotated[Mapping[str, Option], tyro.conf.Suppress] = dataclasses.field(default_factory=dict)
-    option: tuple[str, ...] = ()
-    """More arguments of the model, KEY=VALUE: --option routing_bias=true primary_scale=0.03125."""
     out: Path | None = None
     """The run's folder; default: a new one in runs/."""
     resume: Path | None = None
@@ -53,16 +43,16 @@ class Train(RunConfig):
 def main(args: list[str]) -> None:
     """Train, then say how it went."""
     named = args[0] if args and args[0] in RECIPES else "quickstart"
-    options = parse(Train, args, _defaults(RECIPES.get(named).config))
+    options = parse(Train, args, flags_of(Train, RECIPES.get(named).config))
     recipe = options.recipe
-    if "quickstart" not in args and recipe == "quickstart" and are_own_images(options.data):
+    if "quickstart" not in args and recipe == "quickstart" and are_own_images(options.data.name):
         recipe = "own-images"
     if options.resume is not None:
         before = Run.open(options.resume).config
-        config = _config(parse(Train, args, _defaults(before)))
+        config = _parse_config(args, before)
         _check_resume(before, config, options)
     else:
-        config = replace(_start(args, RECIPES.get(recipe).config, options.start_from), recipe=recipe)
+        config = _start(args, RECIPES.get(recipe).config, options.model.start_from).change(recipe=recipe)
     run = train(
         config,
         out=options.out,
@@ -79,42 +69,35 @@ def main(args: list[str]) -> None:
         _print_result(run, options.report)
 
 
+def _parse_config(args: list[str], start: RunConfig) -> RunConfig:
+    return parse(Train, args, flags_of(Train, start)).config()
+
+
 def _start(args: list[str], recipe: RunConfig, start_from: str | None) -> RunConfig:
     """The configuration of a new run; without --model, the network is that of the weights it starts from."""
     if start_from is None:
-        return _config(parse(Train, args, _defaults(recipe)))
+        return _parse_config(args, recipe)
     same = configure_as(recipe, start_from)
-    config = _config(parse(Train, args, _defaults(same)))
-    if config.model != same.model:
-        config = _config(parse(Train, args, _defaults(recipe)))
-    return replace(config, start_from=locate_weights(start_from))
-
-
-def _defaults(config: RunConfig) -> Train:
-    return Train(**{item.name: getattr(config, item.name) for item in dataclasses.fields(RunConfig)})
-
-
-def _config(options: Train) -> RunConfig:
-    values = {item.name: getattr(options, item.name) for item in dataclasses.fields(RunConfig)}
-    values["model_options"] = {
-        **options.model_options,
-        **dict(key_and_value("--option", word) for word in options.option),
-    }
-    return RunConfig(**values)
+    config = _parse_config(args, same)
+    if config.model.name != same.model.name:
+        config = _parse_config(args, recipe)
+    return config.change(start_from=locate_weights(start_from))
 
 
 def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
     if options.out is not None:
         raise UserError("--out and --resume exclude each other: a resumed run stays in its folder")
-    if before.data != after.data and (before.data in DATASETS or after.data in DATASETS):
+    old_data, new_data = before.data.name, after.data.name
+    if old_data != new_data and (old_data in DATASETS or new_data in DATASETS):
         raise UserError(
-            f"--data on --resume gives the new place of the run's own images: the run has {before.data!r}, got "
-            f"{after.data!r}; start a new run"
+            f"--data on --resume gives the new place of the run's own images: the run has {old_data!r}, got "
+            f"{new_data!r}; start a new run"
         )
-    for item in dataclasses.fields(RunConfig):
-        old, new = getattr(before, item.name), getattr(after, item.name)
-        if old != new and item.name not in FREE_ON_RESUME:
-            flag = item.name.replace("_", "-")
+    later = after.options()
+    for name, old in before.options().items():
+        new = later[name]
+        if old != new and name not in FREE_ON_RESUME:
+            flag = name.replace("_", "-")
             raise UserError(f"--{flag} cannot change on --resume: the run has {old!r}, got {new!r}; start a new run")
 
 
@@ -143,13 +126,13 @@ def _print_result(run: Run, reported: bool) -> None:
         print(
             f"balanced accuracy {test.balanced_accuracy:.4f}, accuracy {test.accuracy:.4f}: class sizes differ widely"
         )
-    level, validation = run.config.stop_at, result.get("validation")
-    if validation is not None and validation["accuracy"] < level:
+    level, validation = run.config.optimizer.stop_at, result.get("validation")
+    if level is not None and validation is not None and validation["accuracy"] < level:
         print(f"--stop-at {level:g} was not reached: {validation['accuracy']:.4f} at best, whose weights are kept")
     print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
-    recipe = RECIPES.get(run.config.recipe) if run.config.recipe in RECIPES else None
+    recipe = RECIPES.get(run.config.run.recipe) if run.config.run.recipe in RECIPES else None
     # on other data or with another network, the source's number says nothing about this run
-    if recipe and (run.config.data, run.config.model) == (recipe.config.data, recipe.config.model):
+    if recipe and (run.config.data.name, run.config.model.name) == (recipe.config.data.name, recipe.config.model.name):
         print(f"its source reports: {recipe.reported} ({recipe.source})")
     if reported:
         print(f"report: {run.folder / 'report.html'}")

@@ -8,8 +8,9 @@ import textwrap
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -17,6 +18,7 @@ from capsnet.analysis import ANALYSES
 from capsnet.bench import BENCHES
 from capsnet.cli import VERBS
 from capsnet.cli.catalogue import KINDS, list_entries
+from capsnet.cli.flags import list_fields
 
 Paths = Literal["", "files", "folders", "runs"]
 
@@ -100,17 +102,17 @@ def read_verbs() -> list[Verb]:
 
 def _read(name: str, summary: str) -> Verb:
     options = find_options(name)
-    hints, lines = get_type_hints(options, include_extras=True), _field_docs(options)
+    hints = get_type_hints(options)
     flags, arguments = [Flag("--help", "show help", None)], Slot()
-    for field in dataclasses.fields(options):
-        kind, markers = _unwrap(hints[field.name])
-        if markers >= _SUPPRESS:
+    for field in list_fields(options):
+        if field.markers >= _SUPPRESS:
             continue
-        value, many = _value(f"{name}.{field.name}", kind)
-        if markers >= _POSITIONAL:
+        value, many = _value(f"{name}.{field.option}", _some(field.kind))
+        if field.markers >= _POSITIONAL:
             arguments |= value or Slot()
         else:
-            flags.append(Flag(f"--{field.name.replace('_', '-')}", lines.get(field.name, ""), value, many))
+            lines = _field_docs(hints[field.owner] if field.owner else options)
+            flags.append(Flag(f"--{field.option.replace('_', '-')}", lines.get(field.name, ""), value, many))
     return Verb(name, summary, tuple(flags), arguments)
 
 
@@ -128,16 +130,12 @@ _POSITIONAL = frozenset(get_args(tyro.conf.Positional[int])[1:])
 _SUPPRESS = frozenset(get_args(tyro.conf.Suppress[int])[1:])
 
 
-def _unwrap(hint: object) -> tuple[object, set[object]]:
-    """A type without its markers and without None, and the markers."""
-    markers: set[object] = set()
-    if get_origin(hint) is Annotated:
-        hint, *found = get_args(hint)
-        markers = set(found)
+def _some(hint: object) -> object:
+    """A type without None."""
     if get_origin(hint) in (Union, types.UnionType):
         some = [part for part in get_args(hint) if part is not type(None)]
-        hint = some[0] if len(some) == 1 else object
-    return hint, markers
+        return some[0] if len(some) == 1 else object
+    return hint
 
 
 def _value(place: str, kind: object) -> tuple[Slot | None, bool]:
@@ -156,6 +154,7 @@ def _value(place: str, kind: object) -> tuple[Slot | None, bool]:
     return Slot(), many
 
 
+@cache
 def _field_docs(options: type) -> dict[str, str]:
     """The first sentence of each field's docstring, those of base classes included."""
     found: dict[str, str] = {}

@@ -1,44 +1,50 @@
 """The command that makes a run again, and where a run differs from its recipe."""
 
-import dataclasses
 import shlex
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import cast
 
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 
+Options = Mapping[str, object]
+# options that are given as KEY=VALUE, and their flags
+_KEY_VALUE = {"model_options": "--option", "routing_options": "--routing-option"}
+
 
 def command(config: RunConfig) -> str:
     """The command that makes this run again."""
     # the command line starts from a recipe, from the quick start where none is named
-    recipe = config.recipe if config.recipe in RECIPES else "quickstart"
+    recipe = config.run.recipe if config.run.recipe in RECIPES else "quickstart"
     words, config = ["capsnet", "train", recipe], _built(config)
     start = RECIPES.get(recipe).config
     # what the recipe would build with this model need not be given
-    own = _built(replace(start, model=config.model, model_options=config.model_options))
-    start = replace(own, model=start.model, model_options=start.model_options)
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if item.name in ("recipe", "model_options") or value == getattr(start, item.name):
+    own = _built(start.change(model=config.model.name, model_options=config.model.options))
+    start = own.change(model=start.model.name, model_options=start.model.options)
+    theirs = start.options()
+    for name, value in config.options().items():
+        if name in ("recipe", *_KEY_VALUE) or value == theirs[name]:
             continue
-        flag = item.name.replace("_", "-")
+        flag = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         elif isinstance(value, tuple):
             words += [f"--{flag}", *map(str, value)]
         else:
             words += [f"--{flag}", shlex.quote(str(value))]
-    options = {key: value for key, value in config.model_options.items() if start.model_options.get(key) != value}
-    if options:
-        words += ["--option", *(shlex.quote(f"{key}={_plain(value)}") for key, value in options.items())]
+    for name, flag in _KEY_VALUE.items():
+        before, after = cast(Options, theirs[name]), cast(Options, config.options()[name])
+        changed = {key: value for key, value in after.items() if before.get(key) != value}
+        if changed:
+            words += [flag, *(shlex.quote(f"{key}={_plain(value)}") for key, value in changed.items())]
     return " ".join(words)
 
 
 def changes(recipe: RunConfig, config: RunConfig) -> str:
     """The options in which a run differs from its recipe, in words; empty if there are none."""
-    ours, theirs = dataclasses.asdict(_built(config)), dataclasses.asdict(_built(recipe))
+    ours, theirs = _built(config).options(), _built(recipe).options()
     skipped = ("device", "precision", "execution", "data_dir")
     changed = [name for name in ours if ours[name] != theirs[name] and name not in skipped]
     return ", ".join(f"{name.replace('_', ' ')} {ours[name]} in place of {theirs[name]}" for name in changed)

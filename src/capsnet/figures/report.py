@@ -1,6 +1,5 @@
 """A run as one file to read: `report.html`, which needs nothing else, no network and no scripts."""
 
-import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -106,7 +105,7 @@ def build_page(
         section("Configuration", pairs(_options(run.config))),
         section("Environment", pairs(run.environment() or {})),
     ]
-    title = f"{run.folder.resolve().name}: {run.config.model} on {Path(run.config.data).name}"
+    title = f"{run.folder.resolve().name}: {run.config.model.name} on {Path(run.config.data.name).name}"
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
         title=escape(title), sections="\n".join(filter(None, sections)), version=escape(__version__)
     )
@@ -166,9 +165,9 @@ def _duration(seconds: float) -> str:
 
 
 def _recipe(run: Run) -> str:
-    if run.config.recipe not in RECIPES:
+    if run.config.run.recipe not in RECIPES:
         return ""
-    recipe, result = RECIPES.get(run.config.recipe), run.evaluation()
+    recipe, result = RECIPES.get(run.config.run.recipe), run.evaluation()
     ours = "not finished"
     if result is not None:
         test = Evaluation.from_dict(result["test"])
@@ -181,7 +180,7 @@ def _recipe(run: Run) -> str:
     changed = changes(recipe.config, run.config)
     if changed:
         rows["changed in this run"] = changed
-    return section(f"Recipe {run.config.recipe}", pairs(rows))
+    return section(f"Recipe {run.config.run.recipe}", pairs(rows))
 
 
 def _figures(kind: str, files: Mapping[str, bytes]) -> str:
@@ -231,6 +230,6 @@ def _recorded(run: Run) -> str:
 
 
 def _options(config: RunConfig) -> dict[str, object]:
-    values = {item.name.replace("_", " "): getattr(config, item.name) for item in dataclasses.fields(config)}
-    values["model options"] = ", ".join(f"{key}={value}" for key, value in config.model_options.items()) or "none"
+    values = {name.replace("_", " "): value for name, value in config.options().items()}
+    values["model options"] = ", ".join(f"{key}={value}" for key, value in config.model.options.items()) or "none"
     return {name: "none" if value is None else value for name, value in values.items()}

@@ -85,7 +85,7 @@ def _draw_tiles(
 def _draw(subject: Subject) -> Figure:
     record = subject.record("robustness")
     image = view(subject.model, subject.images_of(record).select(torch.tensor([0])))
-    shift = subject.run.config.shift
+    shift = subject.run.config.augmentation.shift
     return draw_robustness(cast(RobustnessCurves, record["results"]), image, seed=record["seed"], shift=shift)
 
 

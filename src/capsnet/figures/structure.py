@@ -232,7 +232,7 @@ def _draw_capsules(axes: Axes, shape: tuple[int, ...], x: float, y: float, pitch
 
 
 def _draw(subject: Subject) -> Figure:
-    return draw_structure(subject.model, subject.run.config.model)
+    return draw_structure(subject.model, subject.run.config.model.name)
 
 
 add_figure(

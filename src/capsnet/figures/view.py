@@ -43,7 +43,8 @@ class RunView:
 
     def _repr_html_(self) -> str:
         run = self.run
-        lines = [f"<b>{escape(run.folder.resolve().name)}</b>: {escape(run.config.model)} on {escape(run.config.data)}"]
+        model, data = run.config.model.name, run.config.data.name
+        lines = [f"<b>{escape(run.folder.resolve().name)}</b>: {escape(model)} on {escape(data)}"]
         result = run.evaluation()
         if result is None:
             command = escape(f"capsnet train --resume {shlex.quote(str(run.folder))}")

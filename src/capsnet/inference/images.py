@@ -64,7 +64,7 @@ def find_images(
         raise UserError(f"split must be one of {', '.join(_SPLITS)}, got {split!r}")
     if isinstance(data, Dataset):
         return _select(model, data, split or "test", data.validation)
-    own = model.data if run is None else run.config.data
+    own = model.data if run is None else run.config.data.name
     name = own if data is None else str(data)
     if not name:
         raise UserError("the model does not record what it was trained on; give data")
@@ -79,7 +79,7 @@ def find_images(
     if split == "validation":
         if run is None or name != own:
             raise UserError("only a run folder records which images were held out for validation; give the run folder")
-        config = replace(run.config, data_dir=str(data_dir) if data_dir else run.config.data_dir)
+        config = run.config.change(data_dir=str(data_dir) if data_dir else run.config.data.data_dir)
         dataset = load_dataset(config)
         return _select(model, dataset, split, split_training(config, dataset)[1])
     dataset = load_data_for(model, name, data_dir=data_dir, skip_unreadable=skip_unreadable)
@@ -119,14 +119,13 @@ def _foreign_images(model: CapsuleModel, folder: Path, split: str | None, *, ski
 
 def _own_images(model: CapsuleModel, run: Run, name: str, split: str, *, skip_unreadable: bool) -> TestImages:
     """A split of the folder that a run was trained on; images that were in another split then are left out."""
-    config = replace(
-        run.config,
+    config = run.config.change(
         data=name,
-        skip_unreadable=skip_unreadable or run.config.skip_unreadable,
-        pixel_range=model.inputs.pixel_range or run.config.pixel_range,
+        skip_unreadable=skip_unreadable or run.config.data.skip_unreadable,
+        pixel_range=model.inputs.pixel_range or run.config.data.pixel_range,
     )
     dataset = load_dataset(config)
-    training, validation = split_training(replace(config, validation_shift=0), dataset)
+    training, validation = split_training(config.change(validation_shift=0), dataset)
     chosen = {"train": training, "validation": validation, "test": dataset.test}[split]
     if chosen is None:
         raise UserError(f"{run.folder}: held no images out for validation; its splits are train and test")

@@ -1,14 +1,15 @@
 """CapsNet-Keras (XifengGuo, 2017): its first version and its newest one."""
 
 import math
-from dataclasses import replace
 
 from capsnet.recipes.recipe import Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
 _SOURCE = "github.com/XifengGuo/CapsNet-Keras"
 # a tenth of the side; `fill_mode` of Keras' image generator is "nearest", the repeated edge
-_SHIFTS = RunConfig(data="mnist", batch_size=100, shift=2.8, shift_interpolation="bilinear", shift_fill="edge")
+_SHIFTS = RunConfig.from_defaults(
+    data="mnist", batch_size=100, shift=2.8, shift_interpolation="bilinear", shift_fill="edge"
+)
 _CHOSEN = "the best weights are chosen on 5,000 training images, not on the test set"
 
 _NEWEST = in_code(
@@ -43,7 +44,7 @@ _FIRST = in_code(
 add_recipe(
     "capsnet-keras-mnist",
     Recipe(
-        replace(_SHIFTS, epochs=50, lr_decay=0.9, lr_decay_steps=0, validation=5000),
+        _SHIFTS.change(epochs=50, lr_decay=0.9, lr_decay_steps=None, validation=5000),
         summary="CapsNet-Keras, newest: Adam 1e-3 x 0.9 each epoch, batch 100, 50 epochs",
         source=_SOURCE,
         reported="test error 0.34 ± 0.016 % (n = 3)",
@@ -54,13 +55,12 @@ add_recipe(
 add_recipe(
     "capsnet-keras-first-mnist",
     Recipe(
-        replace(
-            _SHIFTS,
+        _SHIFTS.change(
             # Keras' generator took the nearest pixel until its pull request 8849 of December 2017
             shift_interpolation="nearest",
             epochs=20,
             lr_decay=math.exp(-0.1),
-            lr_decay_steps=0,
+            lr_decay_steps=None,
             recon_weight=0.0005 / 784,
             validation=5000,
         ),

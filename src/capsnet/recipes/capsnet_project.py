@@ -24,13 +24,13 @@ _SETTINGS = {
 }
 
 _THREE = Recipe(
-    RunConfig(
+    RunConfig.from_defaults(
         data="mnist",
         epochs=50,
         batch_size=128,
         lr=1e-3 * math.exp(-0.1),
         lr_decay=math.exp(-0.1),
-        lr_decay_steps=0,
+        lr_decay_steps=None,
         recon_weight=0.0005 / 784,
         shift=0,
         validation=5000,
@@ -48,7 +48,7 @@ add_recipe(
     "capsnet-project-mnist-r2",
     replace(
         _THREE,
-        config=replace(_THREE.config, iterations=2),
+        config=_THREE.config.change(iterations=2),
         summary="CapsNet_Project, 2 routing iterations: batch 128, 50 epochs, no augmentation",
         reported="99.35 % after 50 epochs (n = 1)",
         differs="5,000 training images choose the weights, where the source keeps the last",

@@ -1,7 +1,5 @@
 """Hahn, Pyeon, Kim, "Self-Routing Capsule Networks", NeurIPS 2019, and the authors' code."""
 
-from dataclasses import replace
-
 from capsnet.recipes.recipe import UNCHECKED, Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
@@ -10,7 +8,7 @@ _SOURCE = "Hahn, Pyeon, Kim, NeurIPS 2019"
 add_recipe(
     "hahn2019-mnist-quick",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="mnist",
             model="self-routing-capsnet",
             epochs=4,
@@ -29,7 +27,7 @@ add_recipe(
     ),
 )
 
-_TRAINING = RunConfig(
+_TRAINING = RunConfig.from_defaults(
     model="self-routing-capsnet",
     model_options={"types": 32},
     epochs=200,
@@ -68,7 +66,7 @@ _PIXELS = (
 add_recipe(
     "hahn2019-cifar10",
     Recipe(
-        replace(_TRAINING, data="cifar10", epochs=350, lr_milestones=(150, 250), shift=4, flip=True),
+        _TRAINING.change(data="cifar10", epochs=350, lr_milestones=(150, 250), shift=4, flip=True),
         summary="self-routing over ResNet-20 on CIFAR-10: one capsule layer, 931,664 parameters, 350 epochs of SGD",
         source=_SOURCE,
         reported=UNCHECKED,
@@ -90,7 +88,7 @@ add_recipe(
 add_recipe(
     "hahn2019-svhn",
     Recipe(
-        replace(_TRAINING, data="svhn", shift=4),
+        _TRAINING.change(data="svhn", shift=4),
         summary="self-routing over ResNet-20 on SVHN: one capsule layer, 931,664 parameters, 200 epochs of SGD",
         source=_SOURCE,
         reported=UNCHECKED,
@@ -98,12 +96,12 @@ add_recipe(
         settings={**_SETTINGS, **in_code(_CODE, shift="data_loader.py:33")},
     ),
 )
-_NORB = replace(_TRAINING, shift=0, shrink=48, crop=32, brightness=32.0, contrast=0.3, validation=0)
+_NORB = _TRAINING.change(shift=0, shrink=48, crop=32, brightness=32.0, contrast=0.3, validation=0)
 for _column in ("azimuth", "elevation"):
     add_recipe(
         f"hahn2019-smallnorb-{_column}",
         Recipe(
-            replace(_NORB, data=f"smallnorb-{_column}"),
+            _NORB.change(data=f"smallnorb-{_column}"),
             summary=f"self-routing over ResNet-20 on smallNORB: trained on a third of the {_column}s, tested on others",
             source=_SOURCE,
             reported=UNCHECKED,

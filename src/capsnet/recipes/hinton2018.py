@@ -1,7 +1,5 @@
 """Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018."""
 
-from dataclasses import replace
-
 from capsnet.recipes.recipe import UNCHECKED, Recipe, add_recipe, cited, in_code, own
 from capsnet.runs.config import RunConfig
 
@@ -38,7 +36,7 @@ _PATCHES = in_code(
     color_first="capsule_em/norb/norb_record.py:64-66",
     standardize="capsule_em/norb/norb_record.py:68",
 )
-_NORB = RunConfig(
+_NORB = RunConfig.from_defaults(
     data="smallnorb",
     model="em-capsnet",
     steps=2_000_000,
@@ -71,7 +69,7 @@ add_recipe(
 add_recipe(
     "hinton2018-smallnorb-small",
     Recipe(
-        replace(_NORB, model="em-capsnet-small"),
+        _NORB.change(model="em-capsnet-small"),
         summary="the small network of matrix capsules on smallNORB: 68,618 parameters",
         source=_SOURCE,
         reported=UNCHECKED,
@@ -82,7 +80,7 @@ add_recipe(
 add_recipe(
     "hinton2018-mnist",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="mnist",
             model="em-capsnet",
             steps=2_000_000,
@@ -110,7 +108,7 @@ add_recipe(
 add_recipe(
     "hinton2018-mnist-quick",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="mnist",
             model="em-capsnet-tiny",
             epochs=3,

@@ -1,7 +1,5 @@
 """Mazzia, Salvetti, Chiaberge, "Efficient-CapsNet: capsule network with self-attention routing", 2021."""
 
-from dataclasses import replace
-
 from capsnet.recipes.recipe import UNCHECKED, Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
@@ -11,7 +9,7 @@ _REPORTED = "test error 0.26 % on average, weights chosen on the test set"
 add_recipe(
     "mazzia2021-mnist-quick",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="mnist",
             model="efficient-capsnet",
             epochs=15,
@@ -32,8 +30,8 @@ add_recipe(
     ),
 )
 
-_TRAINING = RunConfig(
-    epochs=150, batch_size=16, lr=5e-4, lr_decay=0.97, lr_decay_steps=0, lr_floor=5e-5, shift=0, validation=0
+_TRAINING = RunConfig.from_defaults(
+    epochs=150, batch_size=16, lr=5e-4, lr_decay=0.97, lr_decay_steps=None, lr_floor=5e-5, shift=0, validation=0
 )
 _CODE = "EscVM/Efficient-CapsNet@4b337f5"
 _SETTINGS = in_code(
@@ -52,8 +50,7 @@ _LAST = "the last weights are kept, where the authors' code keeps those that are
 add_recipe(
     "mazzia2021-mnist",
     Recipe(
-        replace(
-            _TRAINING,
+        _TRAINING.change(
             data="mnist",
             model="efficient-capsnet",
             recon_weight=0.392 / 28**2,
@@ -91,8 +88,7 @@ add_recipe(
 add_recipe(
     "mazzia2021-smallnorb",
     Recipe(
-        replace(
-            _TRAINING,
+        _TRAINING.change(
             data="smallnorb",
             model="efficient-capsnet-smallnorb",
             recon_weight=0.392 / (2 * 48**2),
@@ -125,9 +121,7 @@ add_recipe(
 add_recipe(
     "mazzia2021-multimnist",
     Recipe(
-        replace(
-            _TRAINING, data="multimnist", model="efficient-capsnet-multimnist", recon_weight=0.196 / 36**2, shift=6
-        ),
+        _TRAINING.change(data="multimnist", model="efficient-capsnet-multimnist", recon_weight=0.196 / 36**2, shift=6),
         summary="Efficient-CapsNet on pairs of overlapping digits, 150 epochs",
         source=_SOURCE,
         reported=f"{UNCHECKED}; it counts digits, not exact pairs",

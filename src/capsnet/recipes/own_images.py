@@ -8,11 +8,11 @@ from capsnet.runs.config import RunConfig
 add_recipe(
     "own-images",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="photos",
             image_size=48,
             model="self-routing-capsnet",
-            epochs=0,
+            epochs=None,
             batch_size=16,
             schedule="one-cycle",
             lr=2e-3,

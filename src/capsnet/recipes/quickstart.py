@@ -6,7 +6,7 @@ from capsnet.runs.config import RunConfig
 add_recipe(
     "quickstart",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="digits",
             epochs=6,
             batch_size=32,

@@ -1,12 +1,10 @@
 """Rajasegaran et al., "DeepCaps: Going Deeper with Capsule Networks", CVPR 2019."""
 
-from dataclasses import replace
-
 from capsnet.recipes.recipe import Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
 _SOURCE = "Rajasegaran et al., CVPR 2019"
-_TRAINING = RunConfig(
+_TRAINING = RunConfig.from_defaults(
     model="deepcaps",
     epochs=100,
     batch_size=256,
@@ -41,8 +39,7 @@ for _data, _title, _error in (("cifar10", "CIFAR-10", 7.26), ("svhn", "SVHN", 2.
     add_recipe(
         f"rajasegaran2019-{_data}",
         Recipe(
-            replace(
-                _TRAINING,
+            _TRAINING.change(
                 data=_data,
                 enlarge=64,
                 shift=3,
@@ -64,7 +61,7 @@ for _data, _title, _error in (("mnist", "MNIST", 0.28), ("fashion-mnist", "Fashi
     add_recipe(
         f"rajasegaran2019-{_data}",
         Recipe(
-            replace(_TRAINING, data=_data, shift=2, flip=_data != "mnist", recon_weight=0.4 / 28**2),
+            _TRAINING.change(data=_data, shift=2, flip=_data != "mnist", recon_weight=0.4 / 28**2),
             summary=f"DeepCaps on {_title}",
             source=_SOURCE,
             reported=f"test error {_error} % (the released code, several networks together)",
@@ -79,7 +76,7 @@ for _data, _title, _error in (("mnist", "MNIST", 0.28), ("fashion-mnist", "Fashi
 add_recipe(
     "rajasegaran2019-mnist-quick",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="mnist",
             model="deepcaps-small",
             epochs=4,

@@ -41,7 +41,7 @@ RECIPES: Registry[Recipe] = Registry("recipe", "capsnet.recipes")
 
 def add_recipe(name: str, recipe: Recipe) -> None:
     """Register a recipe; its runs carry its name."""
-    named = replace(recipe, config=replace(recipe.config, recipe=name))
+    named = replace(recipe, config=recipe.config.change(recipe=name))
     RECIPES.add(name, named)
     CONFIGS.add(name, named.config)
 

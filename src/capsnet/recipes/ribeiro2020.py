@@ -1,12 +1,10 @@
 """Ribeiro, Leontidis, Kollias, "Capsule Routing via Variational Bayes", AAAI 2020, and the authors' code."""
 
-from dataclasses import replace
-
 from capsnet.recipes.recipe import OWN, UNCHECKED, Recipe, add_recipe, cited, in_code, own
 from capsnet.runs.config import RunConfig
 
 _SOURCE = "Ribeiro, Leontidis, Kollias, AAAI 2020"
-_TRAINING = RunConfig(
+_TRAINING = RunConfig.from_defaults(
     model="vb-capsnet", epochs=300, batch_size=128, lr=1e-3, lr_decay_steps=20_000, recon_weight=0.0, shift=0
 )
 _DIFFERS = (
@@ -35,7 +33,7 @@ _SETTINGS = {
 add_recipe(
     "ribeiro2020-smallnorb",
     Recipe(
-        replace(_TRAINING, data="smallnorb", shrink=48, crop=32, standardize=True, validation=0.2),
+        _TRAINING.change(data="smallnorb", shrink=48, crop=32, standardize=True, validation=0.2),
         summary="variational Bayes routing on smallNORB: 68,714 parameters, 32x32 patches",
         source=_SOURCE,
         reported="test error 1.3 % (the released code)",
@@ -57,7 +55,7 @@ add_recipe(
 add_recipe(
     "ribeiro2020-affnist",
     Recipe(
-        replace(_TRAINING, data="affnist", shift=6, validation=5000, stop_at=0.992),
+        _TRAINING.change(data="affnist", shift=6, validation=5000, stop_at=0.992),
         summary="variational Bayes routing trained on MNIST moved within 40x40 to 99.2 %, tested on affNIST",
         source=_SOURCE,
         reported=UNCHECKED,
@@ -75,7 +73,7 @@ add_recipe(
 add_recipe(
     "ribeiro2020-svhn",
     Recipe(
-        replace(_TRAINING, data="svhn", shift=4, validation=10_000),
+        _TRAINING.change(data="svhn", shift=4, validation=10_000),
         summary="variational Bayes routing on SVHN",
         source=_SOURCE,
         reported=UNCHECKED,
@@ -90,7 +88,7 @@ for _data, _title, _shift in (("fashion-mnist", "Fashion-MNIST", 2), ("cifar10",
     add_recipe(
         f"ribeiro2020-{_data}",
         Recipe(
-            replace(_TRAINING, data=_data, shift=_shift, flip=True, validation=0.2),
+            _TRAINING.change(data=_data, shift=_shift, flip=True, validation=0.2),
             summary=f"variational Bayes routing on {_title}",
             source=_SOURCE,
             reported=UNCHECKED,
@@ -102,7 +100,7 @@ for _data, _title, _shift in (("fashion-mnist", "Fashion-MNIST", 2), ("cifar10",
 add_recipe(
     "ribeiro2020-mnist-quick",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="mnist",
             model="vb-capsnet-tiny",
             epochs=3,

@@ -1,7 +1,5 @@
 """Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 5 to 7 and Table 1."""
 
-from dataclasses import replace
-
 from capsnet.recipes.recipe import Recipe, add_recipe, cited, in_code, own
 from capsnet.runs.config import RunConfig
 
@@ -31,7 +29,7 @@ _REPORTED = "test error 0.25 ± 0.005 % (3 routing iterations, with reconstructi
 add_recipe(
     "sabour2017-mnist",
     Recipe(
-        RunConfig(data="mnist", epochs=640, validation=0),
+        RunConfig.from_defaults(data="mnist", epochs=640, validation=0),
         summary="the paper's text on MNIST: 8.2 million parameters, shifts of 2 pixels, reconstruction",
         source="Sabour, Frosst, Hinton, NeurIPS 2017",
         reported=_REPORTED,
@@ -43,7 +41,7 @@ add_recipe(
 add_recipe(
     "sabour2017-mnist-authors",
     Recipe(
-        RunConfig(data="mnist", model="capsnet-authors", epochs=640, validation=0, recon_weight=0.01),
+        RunConfig.from_defaults(data="mnist", model="capsnet-authors", epochs=640, validation=0, recon_weight=0.01),
         summary="the authors' released code on MNIST: 1/32 before the primary squash, routing bias, loss ratio 0.01",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, released code",
         reported=_REPORTED,
@@ -64,7 +62,7 @@ add_recipe(
 add_recipe(
     "sabour2017-mnist-cnn",
     Recipe(
-        RunConfig(data="mnist", model="baseline-cnn", epochs=640, validation=0, recon_weight=0.0),
+        RunConfig.from_defaults(data="mnist", model="baseline-cnn", epochs=640, validation=0, recon_weight=0.0),
         summary="the paper's baseline on MNIST: a CNN of 35.4 million parameters",
         source="Sabour, Frosst, Hinton, NeurIPS 2017",
         reported="test error 0.39 %",
@@ -88,7 +86,7 @@ _PAIRS = {
 add_recipe(
     "sabour2017-multimnist",
     Recipe(
-        RunConfig(data="multimnist", steps=469_000, lr_decay_steps=20_000, shift=4, validation=0),
+        RunConfig.from_defaults(data="multimnist", steps=469_000, lr_decay_steps=20_000, shift=4, validation=0),
         summary="the paper's text on pairs of overlapping digits, 36x36: both are found and reconstructed",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 6",
         reported="test error 5.2 % of exact pairs (3 routing iterations, with reconstruction)",
@@ -100,7 +98,7 @@ add_recipe(
 add_recipe(
     "sabour2017-multimnist-cnn",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="multimnist",
             model="baseline-cnn-multimnist",
             steps=469_000,
@@ -118,7 +116,7 @@ add_recipe(
     ),
 )
 _UNKNOWN_LENGTH = "the text does not state batch size and length: batch 128 and 300,000 steps are those of MNIST"
-_MOVED = RunConfig(data="affnist", shift=6, epochs=50, validation_shift=6, stop_at=0.9923)
+_MOVED = RunConfig.from_defaults(data="affnist", shift=6, epochs=50, validation_shift=6, stop_at=0.9923)
 _STOPS = (
     "stops after the first epoch that reaches 99.23 % of 6,000 training images held out and moved, the paper's level "
     "on moved test images; --data affnist-like where affNIST's file is not at hand"
@@ -144,7 +142,7 @@ add_recipe(
 add_recipe(
     "sabour2017-affnist-cnn",
     Recipe(
-        replace(_MOVED, model="baseline-cnn-quarter", recon_weight=0.0),
+        _MOVED.change(model="baseline-cnn-quarter", recon_weight=0.0),
         summary="a CNN with about as many parameters, trained and tested as sabour2017-affnist",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2",
         reported="test error 34 % (a CNN at 0.78 % on moved MNIST)",
@@ -155,13 +153,12 @@ add_recipe(
 )
 _DISTORT = "research/capsules/input_data/cifar10/cifar10_input.py"
 _NORB = "research/capsules/input_data/norb/norb_input_record.py"
-_COLORS = RunConfig(steps=300_000, validation=0, shift=0, brightness=63.0, contrast=0.8, standardize=True)
+_COLORS = RunConfig.from_defaults(steps=300_000, validation=0, shift=0, brightness=63.0, contrast=0.8, standardize=True)
 
 add_recipe(
     "sabour2017-cifar10",
     Recipe(
-        replace(
-            _COLORS,
+        _COLORS.change(
             data="cifar10",
             model_options={"primary_types": 64, "leaky": True, "padding": "same"},
             steps=600_000,
@@ -195,7 +192,7 @@ add_recipe(
 add_recipe(
     "sabour2017-smallnorb",
     Recipe(
-        replace(_COLORS, data="smallnorb", shrink=48, crop=32, color_first=True),
+        _COLORS.change(data="smallnorb", shrink=48, crop=32, color_first=True),
         summary="the network for MNIST on stereo pairs shrunk to 48x48, 32x32 patches",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 7",
         reported="test error 2.7 %",
@@ -222,7 +219,7 @@ add_recipe(
 add_recipe(
     "sabour2017-svhn",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="svhn",
             model_options={"stem_channels": 64, "primary_types": 16, "primary_dim": 6, "class_dim": 8},
             steps=300_000,

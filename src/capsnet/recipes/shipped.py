@@ -6,7 +6,7 @@ from capsnet.runs.config import RunConfig
 add_recipe(
     "shipped-capsnet-mnist",
     Recipe(
-        RunConfig(data="mnist", epochs=12, batch_size=64, schedule="one-cycle", lr=1e-3, validation=5000),
+        RunConfig.from_defaults(data="mnist", epochs=12, batch_size=64, schedule="one-cycle", lr=1e-3, validation=5000),
         summary="the weights `capsnet-mnist`: the paper's network on MNIST, one cycle of the rate over 12 epochs",
         source="this package",
         reported="no number: the run is of this package alone",

@@ -6,7 +6,7 @@ from capsnet.runs.config import RunConfig
 add_recipe(
     "speedrun-mnist",
     Recipe(
-        RunConfig(data="mnist", epochs=8, batch_size=128, schedule="one-cycle", lr=2e-3, validation=0),
+        RunConfig.from_defaults(data="mnist", epochs=8, batch_size=128, schedule="one-cycle", lr=2e-3, validation=0),
         summary="MNIST as fast as possible: the paper's network, one cycle of the rate over 8 epochs",
         source="Sabour, Frosst, Hinton, NeurIPS 2017 (network and losses)",
         reported="test error 0.25 ± 0.005 % after 300,000 steps (n = 3)",

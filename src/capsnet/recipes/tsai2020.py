@@ -1,7 +1,5 @@
 """Tsai, Srivastava, Goh, Salakhutdinov, "Capsules with Inverted Dot-Product Attention Routing", ICLR 2020."""
 
-from dataclasses import replace
-
 from capsnet.recipes.recipe import Recipe, add_recipe, in_code, own
 from capsnet.runs.config import RunConfig
 
@@ -10,7 +8,7 @@ _SOURCE = "Tsai, Srivastava, Goh, Salakhutdinov, ICLR 2020"
 add_recipe(
     "tsai2020-mnist-quick",
     Recipe(
-        RunConfig(
+        RunConfig.from_defaults(
             data="mnist",
             model="attention-capsnet-small",
             epochs=4,
@@ -29,7 +27,7 @@ add_recipe(
     ),
 )
 
-_TRAINING = RunConfig(
+_TRAINING = RunConfig.from_defaults(
     epochs=350,
     batch_size=128,
     optimizer="sgd",
@@ -70,7 +68,7 @@ _SETTINGS = in_code(
 add_recipe(
     "tsai2020-cifar10",
     Recipe(
-        replace(_TRAINING, data="cifar10", model="attention-capsnet"),
+        _TRAINING.change(data="cifar10", model="attention-capsnet"),
         summary="inverted dot-product attention on CIFAR-10: 1,828,817 parameters, 350 epochs of SGD",
         source=_SOURCE,
         reported="test error 5.15 % on average, 4.86 % at best (2 routing iterations), weights chosen on the test set",
@@ -81,7 +79,7 @@ add_recipe(
 add_recipe(
     "tsai2020-cifar100",
     Recipe(
-        replace(_TRAINING, data="cifar100", model="attention-capsnet-cifar100"),
+        _TRAINING.change(data="cifar100", model="attention-capsnet-cifar100"),
         summary="inverted dot-product attention on CIFAR-100: 2,799,629 parameters, 350 epochs of SGD",
         source=_SOURCE,
         reported="test error 23.73 % on average, 21.98 % at best; weights chosen on the test set",

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from capsnet.bounds import Bound, whole
 
-_SIDE = whole(0, 4096)
-_COUNT = whole(0, 10**9)
+_PIXELS = whole(0, 4096)
+_SIDE = whole(1, 4096)
+_COUNT = whole(1, 10**9)
 
 BOUNDS: Mapping[str, Bound] = {
-    "image_size": whole(1, 4096),
+    "image_size": _SIDE,
     "iterations": whole(1, 1000),
-    "epochs": whole(0, 10**6),
+    "epochs": whole(1, 10**6),
     "steps": _COUNT,
     "batch_size": whole(1, 10**6),
     "momentum": Bound(0, 1, below=True),
@@ -24,9 +25,9 @@ BOUNDS: Mapping[str, Bound] = {
     "shift": Bound(0, 4096),
     "rotation": Bound(0, 360),
     "rotation_chance": Bound(0, 1),
-    "squeeze": _SIDE,
+    "squeeze": _PIXELS,
     "erase": _SIDE,
-    "erase_corners": _SIDE,
+    "erase_corners": _PIXELS,
     "enlarge": _SIDE,
     "shrink": _SIDE,
     "crop": _SIDE,
@@ -34,8 +35,8 @@ BOUNDS: Mapping[str, Bound] = {
     "contrast": Bound(0, 1),
     "pairs_per_digit": whole(1, 10**6),
     "validation": Bound(0, 10**9),
-    "validation_shift": _SIDE,
-    "stop_at": Bound(0, 1),
+    "validation_shift": _PIXELS,
+    "stop_at": Bound(0, 1, above=True),
     "limit": _COUNT,
     "test_limit": _COUNT,
     # training multiplies it by a million, within 64 bits

@@ -23,22 +23,23 @@ def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
     Raises:
         UserError: it cannot be found, fails a check, or is an object that was not given.
     """
-    if dataset is None and is_object(config.data):
+    if dataset is None and is_object(config.data.name):
         raise UserError(
-            f"the run's data ({config.data}) were given as an object, which no file holds; give it again: data=..."
+            f"the run's data ({config.data.name}) were given as an object, which no file holds; give it again: data=..."
         )
+    wanted = config.data
     dataset = dataset or load_data(
-        config.data,
-        data_dir=Path(config.data_dir) if config.data_dir else None,
-        image_size=config.image_size,
-        skip_unreadable=config.skip_unreadable,
-        pixel_range=config.pixel_range,
+        wanted.name,
+        data_dir=Path(wanted.data_dir) if wanted.data_dir else None,
+        image_size=wanted.image_size,
+        skip_unreadable=wanted.skip_unreadable,
+        pixel_range=wanted.pixel_range,
     )
-    if 0 < config.test_limit < len(dataset.test):
-        dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - config.test_limit, seed=0)[0])
+    if wanted.test_limit is not None and wanted.test_limit < len(dataset.test):
+        dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - wanted.test_limit, seed=0)[0])
     if dataset.pairing is None:
         return dataset
-    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=config.pairs_per_digit))
+    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=wanted.pairs_per_digit))
 
 
 def split_training(config: RunConfig, dataset: Dataset) -> tuple[ImageData, ImageData | None]:
@@ -51,15 +52,16 @@ def split_training(config: RunConfig, dataset: Dataset) -> tuple[ImageData, Imag
         UserError: nothing is left to train on.
     """
     training, validation = dataset.train, dataset.validation
-    if not config.validation:
+    wanted, seed = config.data, config.run.seed
+    if not wanted.validation:
         validation = None
     elif validation is None:
-        training, validation = hold_out(dataset.train, config.validation, seed=config.seed)
-    if 0 < config.limit < len(training):
-        training, _ = hold_out(training, len(training) - config.limit, seed=config.seed + 1)
-    if validation is not None and config.validation_shift:
-        generator = torch.Generator().manual_seed(config.seed)
-        shifts = draw_shifts(len(validation), config.validation_shift, generator)
+        training, validation = hold_out(dataset.train, wanted.validation, seed=seed)
+    if wanted.limit is not None and wanted.limit < len(training):
+        training, _ = hold_out(training, len(training) - wanted.limit, seed=seed + 1)
+    if validation is not None and wanted.validation_shift:
+        generator = torch.Generator().manual_seed(seed)
+        shifts = draw_shifts(len(validation), wanted.validation_shift, generator)
         validation = replace(validation, images=shift_images(validation.images, shifts).contiguous())
     return training, validation
 

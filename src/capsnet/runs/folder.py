@@ -180,7 +180,8 @@ class Run:
 
     def _repr_html_(self) -> str:
         lines = [
-            f"<b>{escape(self.folder.resolve().name)}</b>: {escape(self.config.model)} on {escape(self.config.data)}"
+            f"<b>{escape(self.folder.resolve().name)}</b>: {escape(self.config.model.name)} "
+            f"on {escape(self.config.data.name)}"
         ]
         result = self.evaluation()
         if result is None:

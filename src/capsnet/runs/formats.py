@@ -6,10 +6,44 @@ from typing import cast
 from capsnet.models import MODELS
 from capsnet.models.factory import model_options, model_routing
 from capsnet.routing import ROUTINGS, takes_iterations
+from capsnet.runs.sections import OPTIONS
+
+_ZERO_IS_NONE = frozenset(
+    ("limit", "test_limit", "enlarge", "shrink", "crop", "erase", "epochs", "steps", "stop_at", "lr_decay_steps")
+)
 
 
-def upgrade_config(values: Mapping[str, object]) -> dict[str, object]:
-    """The values of a `config.json` of format 1, with the routing and the iterations that were built.
+def upgrade_config(values: Mapping[str, object], version: int) -> dict[str, object]:
+    """The values of a `config.json` of format 1 or 2, in sections.
+
+    In both, 0 stood for None (`none_for_zero`).
+    """
+    values = none_for_zero(_built_then(values) if version < 2 else values)
+    sections: dict[str, dict[str, object]] = {}
+    for name, value in values.items():
+        # an unknown entry stays, and is refused with the configuration
+        if name in OPTIONS:
+            place = OPTIONS[name]
+            sections.setdefault(place.section, {})[place.field] = value
+    return {**{name: value for name, value in values.items() if name not in OPTIONS}, **sections}
+
+
+def none_for_zero(options: Mapping[str, object]) -> dict[str, object]:
+    """Options with None where a 0 stands for it: in files of format 1 and 2, and on the command line.
+
+    Example:
+        >>> none_for_zero({"limit": 0, "shift": 0})
+        {'limit': None, 'shift': 0}
+    """
+    return {name: None if name in _ZERO_IS_NONE and _is_zero(value) else value for name, value in options.items()}
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+
+
+def _built_then(values: Mapping[str, object]) -> dict[str, object]:
+    """The values of format 1, with the routing and the iterations that were built.
 
     There, `dynamic` and 3 also stood for the model's own, and what a model does not take was left out.
     """

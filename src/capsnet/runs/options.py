@@ -1,20 +1,17 @@
 """A configuration from a recipe and options by their names."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, cast
 
 from capsnet.data import DATASETS, locate_data
 from capsnet.errors import UserError
-from capsnet.registry import did_you_mean
-from capsnet.runs.config import RunConfig
+from capsnet.runs.config import RunConfig, check_names
 from capsnet.runs.folder import locate_weights
 from capsnet.runs.named import CONFIGS
 from capsnet.runs.transfer import configure_as
 
-FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "data_dir", "data"))
-"""What may change when a run goes on: how long it is, where it computes, and where its data are."""
+FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "precision", "data_dir", "data"))
+"""What may change when a run goes on: its length, its device and precision, and where its data are."""
 
 
 def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunConfig:
@@ -25,20 +22,13 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
 
     Args:
         recipe: its name, or a configuration.
-        options: fields of `RunConfig` by their names.
+        options: by their names.
 
     Raises:
         UserError: an unknown recipe or option, or a value out of range.
     """
-    known = [item.name for item in fields(RunConfig) if item.name != "recipe"]
-    for name in options:
-        if name not in known:
-            raise UserError(f"a run has no option {name!r};{did_you_mean(name, known)} Known: {', '.join(known)}")
-    # paths are kept as text, and lists as tuples
-    values = {
-        name: str(value) if isinstance(value, Path) else tuple(value) if isinstance(value, list) else value
-        for name, value in options.items()
-    }
+    check_names(options)
+    values = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     if recipe == "quickstart" and are_own_images(values.get("data")):
         recipe = "own-images"
     config = CONFIGS.get(recipe) if isinstance(recipe, str) else recipe
@@ -46,8 +36,7 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
     if isinstance(source, str):
         values["start_from"] = locate_weights(source)
         config = config if "model" in values else configure_as(config, source)
-    # RunConfig refuses what a field cannot be
-    return replace(config, **cast(dict[str, Any], values))
+    return config.change(**values)
 
 
 def are_own_images(data: object) -> bool:
@@ -63,8 +52,9 @@ def resume_config(before: RunConfig, options: Mapping[str, object]) -> RunConfig
         UserError: another option, or one that does not exist.
     """
     after = make_config(before, {name: value for name, value in options.items() if name != "start_from"})
+    earlier, later = before.options(), after.options()
     for name in options:
-        old, new = vars(before)[name], vars(after)[name]
+        old, new = earlier[name], later[name]
         if old != new and name not in FREE_ON_RESUME:
             raise UserError(f"{name} cannot change on resume: the run has {old!r}, got {new!r}; start a new run")
     return after

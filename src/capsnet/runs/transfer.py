@@ -1,6 +1,6 @@
 """The weights that a run starts from: every tensor that fits is carried over, as for other classes."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -23,25 +23,26 @@ def configure_as(config: RunConfig, source: Path | str) -> RunConfig:
     spec = read_spec(find_weights(source))
     if is_object(spec.model):
         return config
-    left_out = ("image_shape", "num_classes", "decoder", "routing", "iterations")
+    left_out = ("image_shape", "num_classes", "decoder", "routing", "iterations", "routing_options")
     options = {
         name: value
         for name, value in spec.options.items()
         if name not in left_out and isinstance(value, bool | int | float | str)
     }
     routing, iterations = spec.options.get("routing"), spec.options.get("iterations")
-    config = replace(
-        config,
+    inside = spec.options.get("routing_options")
+    config = config.change(
         model=spec.model,
         model_options=options,
         routing=routing if isinstance(routing, str) else None,
         iterations=iterations if isinstance(iterations, int) else None,
+        routing_options=inside if isinstance(inside, Mapping) else {},
     )
     if spec.inputs is None:
         return config
     _, height, width = spec.inputs.image_shape
-    size = height if height == width else config.image_size
-    return replace(config, image_size=size, standardize=spec.inputs.standardize)
+    size = height if height == width else config.data.image_size
+    return config.change(image_size=size, standardize=spec.inputs.standardize)
 
 
 @torch.no_grad()

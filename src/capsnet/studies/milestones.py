@@ -4,7 +4,6 @@ A run is trained in stages, each of which ends with its test and goes on from th
 epoch are those of a run without stages, bit for bit. The test accuracies choose nothing.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -48,7 +47,7 @@ def train_in_stages(folder: Path, config: RunConfig, stages: tuple[int, ...]) ->
     for epochs in stages:
         if epochs <= reached:
             continue
-        stage = replace(config, epochs=epochs)
+        stage = config.change(epochs=epochs)
         run = train(stage, resume=folder) if folder.exists() else train(stage, out=folder)
         milestones.append(_measure(run, epochs))
         write_json(folder / _FILE, {"milestones": milestones})

@@ -20,8 +20,8 @@ def count_drawing(config: RunConfig, result: RunResult) -> int | None:
     """
     if "decoder_parameters" in result:
         return result["decoder_parameters"]
-    if not as_built(config).recon_weight:
+    if not as_built(config).optimizer.recon_weight:
         return 0
     with on_meta():
-        model = create_model(config.model, **{**config.model_options, **built_options(config)})
+        model = create_model(config.model.name, **{**config.model.options, **built_options(config)})
     return count_decoder(model) if count_parameters(model) == result.get("parameters") else None

@@ -42,4 +42,4 @@ def quick(
 
 def quick_of(images: int, seeds: int, what: str = "training images") -> Budget:
     """A quick budget of so many images, for recipes whose length is a number of steps."""
-    return Budget(quick_words(images, what), seeds, {**QUICK, "steps": 0, "limit": images})
+    return Budget(quick_words(images, what), seeds, {**QUICK, "steps": None, "limit": images})

@@ -6,15 +6,15 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from capsnet.data import load_data
 from capsnet.errors import UserError
 from capsnet.runs import Run
-from capsnet.runs.config import Execution, RunConfig
+from capsnet.runs.built import OPEN, as_built
+from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_text
+from capsnet.runs.sections import Execution
 from capsnet.studies.markdown import to_markdown
 from capsnet.studies.milestones import train_in_stages
 from capsnet.studies.pool import run_pool
@@ -50,7 +50,7 @@ def reproduce(
         data_dir: where named data sets lie.
         execution: how a step is run; `"auto"` is one CUDA graph on a GPU.
         small: drop the weights of finished runs.
-        changes: fields of `RunConfig` for every run, over the study's: for a trial; the table says so.
+        changes: options of a run, for every run, over the study's: for a trial; the table says so.
 
     Returns:
         The table.
@@ -110,22 +110,16 @@ def _check(task: Task) -> None:
         except OSError:
             raise UserError(f"{task.folder}: is not a run folder, it has no config.json; give another `out`") from None
         return
-    before = Run.open(task.folder).config
-    if before.epochs in task.stages:
-        before = replace(before, epochs=task.config.epochs)
-    if replace(before, **_free(task.config)) != task.config:
-        differing = [
-            key for key, value in vars(task.config).items() if key not in _FREE and getattr(before, key) != value
-        ]
-        raise UserError(
-            f"{task.folder}: holds a run with another {differing[0].replace('_', ' ')} "
-            f"({getattr(before, differing[0])!r}, the study has {getattr(task.config, differing[0])!r}); "
-            "give another `out`"
-        )
-
-
-def _free(config: RunConfig) -> dict[str, Any]:
-    return {key: getattr(config, key) for key in _FREE}
+    before, wanted = as_built(Run.open(task.folder).config).options(), task.config.options()
+    if before["epochs"] in task.stages:
+        before["epochs"] = wanted["epochs"]
+    for name, value in wanted.items():
+        is_free = name in _FREE or (name in OPEN and value in (None, "auto"))
+        if before[name] != value and not is_free:
+            raise UserError(
+                f"{task.folder}: holds a run with another {name.replace('_', ' ')} ({before[name]!r}, the study has "
+                f"{value!r}); give another `out`"
+            )
 
 
 def _stand_in(study: Study, folder: Path, changes: Changes | None, data_dir: Path | None) -> Changes:
@@ -133,7 +127,7 @@ def _stand_in(study: Study, folder: Path, changes: Changes | None, data_dir: Pat
     pair = study.stand_in
     if pair is None or "data" in (changes or {}):
         return {}
-    begun = {Run.open(path.parent).config.data for path in (folder / "runs").glob("*/config.json")}
+    begun = {Run.open(path.parent).config.data.name for path in (folder / "runs").glob("*/config.json")}
     if pair.other in begun or not (begun or pair.is_there(data_dir)):
         _say(f"on {pair.other} in place of {pair.data}")
         return {"data": pair.other}
@@ -159,7 +153,7 @@ def _find_together(study: Study, tasks: Sequence[Task], folder: Path) -> Togethe
 
 def _find_data(tasks: Sequence[Task]) -> None:
     """Find and check the data before anything is trained: one fault in place of one for each run."""
-    wanted = {(task.config.data, task.config.data_dir, task.config.image_size) for task in tasks}
+    wanted = {(data.name, data.data_dir, data.image_size) for data in (task.config.data for task in tasks)}
     for data, data_dir, size in wanted:
         load_data(data, data_dir=Path(data_dir) if data_dir else None, image_size=size)
 

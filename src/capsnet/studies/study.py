@@ -1,7 +1,7 @@
 """What a study is: rows of a table, each a recipe with changes, trained with several seeds within a budget."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -9,9 +9,10 @@ from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import Registry, did_you_mean
 from capsnet.runs.built import as_built
-from capsnet.runs.config import Execution, RunConfig
+from capsnet.runs.config import RunConfig
 from capsnet.runs.folder import Run
 from capsnet.runs.options import make_config
+from capsnet.runs.sections import Execution
 from capsnet.studies.milestones import read_milestones
 
 Changes = Mapping[str, object]
@@ -52,7 +53,7 @@ class Row:
         name: of its run folders.
         label: in the table.
         recipe: where its configuration comes from.
-        changes: fields of `RunConfig` that are not the recipe's.
+        changes: options of a run that are not the recipe's.
         reported: the paper's number.
         milestones: what the source reports along the way, by epochs.
     """
@@ -72,7 +73,7 @@ class Budget:
     Args:
         summary: the schedule in words, for the table's title.
         seeds: runs of each row, unless the user asks for another number.
-        changes: fields of `RunConfig` that all rows share; a row's own changes go over them.
+        changes: options of a run that all rows share; a row's own changes go over them.
         rows: for some rows, by name: changes over everything else.
         labels: for some rows, by name: what is added to the label, where the budget changes what they are.
         stages: epochs after which the test split is read, too, as the source does; the last is the end of the run.
@@ -215,7 +216,7 @@ def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes |
     """A run's configuration: the recipe's, changed by the budget, by the row, by the budget for this row, by the user.
 
     Raises:
-        UserError: a field that `RunConfig` does not have, a value out of range, or a routing that its model cannot
+        UserError: an option that a run does not have, a value out of range, or a routing that its model cannot
             have.
     """
     chosen = study.budget(budget)
@@ -239,12 +240,12 @@ def plan(
         budget: `"quick"` or `"full"`.
         seeds: runs of each row: seeds 0 to `seeds - 1`.
         out: the study's folder.
-        changes: fields of `RunConfig` for every run, over everything else.
+        changes: options of a run, for every run, over everything else.
         data_dir: where named data sets lie.
         execution: how a step is run.
 
     Raises:
-        UserError: no seeds, an unknown budget or field.
+        UserError: no seeds, an unknown budget or option.
     """
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, got {seeds}")
@@ -253,7 +254,7 @@ def plan(
             row,
             seed,
             out / "runs" / f"{row.name}-seed{seed}",
-            replace(configure(study, row, budget, seed, changes), data_dir=data_dir, execution=execution),
+            configure(study, row, budget, seed, changes).change(data_dir=data_dir, execution=execution),
             study.budget(budget).stages,
         )
         for seed in range(seeds)

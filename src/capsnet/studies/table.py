@@ -161,7 +161,7 @@ def _data(study: Study, tasks: Sequence[Task], changes: Changes | None) -> tuple
     pair = study.stand_in
     if pair is None or not tasks or "data" in (changes or {}):
         return "", ""
-    used = tasks[0].config.data
+    used = tasks[0].config.data.name
     return f", on {used}", pair.words if used == pair.other else ""
 
 
@@ -207,7 +207,7 @@ def _add_digits(entry: RowEntry, results: Sequence[RunResult]) -> None:
 
 def _add_clean(entry: RowEntry, found: Sequence[tuple[Task, RunResult]]) -> None:
     """Of runs that end at an accuracy: where they ended."""
-    levels = [task.config.stop_at for task, _ in found if task.config.stop_at]
+    levels = [task.config.optimizer.stop_at for task, _ in found if task.config.optimizer.stop_at]
     held_out = [result["validation"] for _, result in found if "validation" in result]
     if not levels or not held_out:
         return

@@ -43,7 +43,7 @@ def evaluate_together(folder: Path, members: Sequence[Task]) -> TogetherResult:
     """Test the networks of finished runs together, as `capsnet evaluate RUN RUN` does, and keep the result."""
     config = members[0].config
     networks = [Run.open(task.folder).load_model() for task in members]
-    together = Ensemble(networks).to(resolve_device(config.device))
+    together = Ensemble(networks).to(resolve_device(config.run.device))
     result: TogetherResult = {
         "runs": _fingerprints(members),
         "test": evaluate(together, load_dataset(config)).to_dict(),

@@ -65,7 +65,7 @@ class FiniteCheck:
     def _refuse(self, subject: str, step: int) -> None:
         kept = (self._folder / "last" / "checkpoint.safetensors").exists()
         last_good = f"the last good state is kept in {self._folder}" if kept else "no epoch was finished before it"
-        rate = self._config.learning_rate(step - 1, self._steps_per_epoch)
+        rate = self._config.optimizer.learning_rate(step - 1, self._steps_per_epoch)
         raise Diverged(
             f"{subject} not finite at step {step}, where the learning rate is {rate:.2g}; most likely that is too "
             f"high: start anew with a smaller `lr` ({last_good})"

@@ -5,7 +5,6 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 
 import torch
@@ -70,8 +69,8 @@ class Job:
         self.batches, self.validation = batches, None if validation is None else validation.to(device)
         self.half = precision == "bf16" and device.type == "cuda"
         self.checkpoints = CheckpointWriter(run.folder / "last")
-        self.steps_per_epoch = -(-len(batches) // self.config.batch_size)
-        self.total_steps = self.config.total_steps(self.steps_per_epoch)
+        self.steps_per_epoch = -(-len(batches) // self.config.optimizer.batch_size)
+        self.total_steps = self.config.optimizer.total_steps(self.steps_per_epoch)
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
         self.has_dropout = any(isinstance(part, nn.Dropout) for part in model.modules())
@@ -104,13 +103,13 @@ class Job:
     @property
     def ended(self) -> bool:
         """Whether the last step is done, or the accuracy reached that ends the run."""
-        level = self.config.stop_at
-        return self.state.step >= self.total_steps or 0 < level <= self.state.best_accuracy
+        level = self.config.optimizer.stop_at
+        return self.state.step >= self.total_steps or (level is not None and level <= self.state.best_accuracy)
 
     def train(self) -> None:
         """Train to the end of the run."""
         self.trained = not self.ended
-        config = asdict(self.config)
+        config = self.config.options()
         self.callbacks.start(Start(self.run.folder, config, self.state.step, self.total_steps, self.steps_per_epoch))
         reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step)
         try:
@@ -124,12 +123,13 @@ class Job:
     def _train_epoch(self, reporter: Reporter, stop: StopRequest) -> None:
         """Train from where the run is to the end of that epoch, or of the run; then validate and save."""
         epoch, done = divmod(self.state.step, self.steps_per_epoch)
-        order, draws = self.batches.plan_epoch(self.config.seed, epoch)
+        order, draws = self.batches.plan_epoch(self.config.run.seed, epoch)
         self.model.train()
         saved = self.clock = time.monotonic()
         last_step = min((epoch + 1) * self.steps_per_epoch, self.total_steps)
+        size = self.config.optimizer.batch_size
         for position in range(done, self.steps_per_epoch):
-            part = slice(position * self.config.batch_size, (position + 1) * self.config.batch_size)
+            part = slice(position * size, (position + 1) * size)
             self._step(order[part], take(draws, part))
             if self.state.step == last_step:
                 break
@@ -181,14 +181,14 @@ class Job:
     def _step(self, indices: Tensor, draws: Draws) -> None:
         if self.has_dropout:
             # dropout draws from the global generator: seeded for each step, a resumed run draws the same
-            torch.manual_seed(self.config.seed * 1_000_003 + 500_000 + self.state.step)
+            torch.manual_seed(self.config.run.seed * 1_000_003 + 500_000 + self.state.step)
         self.step(indices, draws, self._rate(self.state.step))
         self.latest = (indices, draws)
         self.state.step += 1
         self.state.images += len(indices)
 
     def _rate(self, step: int) -> float:
-        return self.config.learning_rate(step, self.steps_per_epoch)
+        return self.config.optimizer.learning_rate(step, self.steps_per_epoch)
 
     def _validate(self) -> Validation | None:
         """Keep the weights that are best on validation; without validation, the last.
@@ -274,4 +274,4 @@ class Job:
 def space_needed(model: CapsuleModel, config: RunConfig) -> int:
     """Bytes that a run writes: the best weights, the checkpoint, and one more of it while it is being replaced."""
     weights = 4 * count_parameters(model)
-    return weights + 2 * weights * (3 if config.optimizer == "adam" else 2)
+    return weights + 2 * weights * (3 if config.optimizer.name == "adam" else 2)

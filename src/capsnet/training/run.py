@@ -16,7 +16,7 @@ from capsnet.errors import UserError
 from capsnet.inference.predictions import write_predictions
 from capsnet.models import CapsuleModel
 from capsnet.models.custom import as_capsule_model, class_of
-from capsnet.runs.built import RECON_WEIGHT, as_built
+from capsnet.runs.built import RECON_WEIGHT, as_built, as_planned
 from capsnet.runs.checkpoint import has_checkpoint
 from capsnet.runs.config import RunConfig, is_object, object_name
 from capsnet.runs.data import compare_splits, load_dataset, split_training
@@ -77,7 +77,7 @@ def train(
         resume: go on with the run in this folder, in place of a new one. Objects that it was given, it needs again.
         callbacks: are told how it goes, and may end it; the user's own logging.
         tensorboard: write TensorBoard events too, into the run's folder.
-        options: fields of `RunConfig` by their names, as the command line has them: `epochs=1`, `lr=1e-3`.
+        options: those of the command line by their names: `epochs=1`, `lr=1e-3`.
 
     Returns:
         The run, with its evaluation.
@@ -101,8 +101,8 @@ def train(
         config = resume_config(Run.open(resume).config, given)
     _check_objects(config, objects)
     # a folder given relative to this directory is the run's data from any other, too
-    config = as_built(replace(config, data=locate_data(config.data)))
-    folder = Path(resume or out or new_folder(config.recipe))
+    config = as_built(config.change(data=locate_data(config.data.name)))
+    folder = Path(resume or out or new_folder(config.run.recipe))
     followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
     if resume is not None:
         with FolderLock(folder):
@@ -127,10 +127,10 @@ def _entries(
 
 def _check_objects(config: RunConfig, objects: _Objects) -> None:
     """Refuse a configuration whose model or data were an object that is not given."""
-    if is_object(config.model) and objects.model is None:
-        raise UserError(f"the run's model ({config.model}) is an object, which no file holds; give it: model=...")
-    if is_object(config.data) and objects.dataset is None:
-        raise UserError(f"the run's data ({config.data}) are an object, which no file holds; give them: data=...")
+    if is_object(config.model.name) and objects.model is None:
+        raise UserError(f"the run's model ({config.model.name}) is an object, which no file holds; give it: model=...")
+    if is_object(config.data.name) and objects.dataset is None:
+        raise UserError(f"the run's data ({config.data.name}) are an object, which no file holds; give them: data=...")
 
 
 def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, batch: int, restored: bool) -> CapsuleModel:
@@ -140,34 +140,37 @@ def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, batch: int, re
         model = spec.describe(as_capsule_model(objects.model, spec.inputs.shape, len(spec.class_names)))
     else:
         with on_meta():
-            device = resolve_device(config.device)
-            check_memory(spec.build(), batch, device, resolve_precision(config.precision, device))
-        seed_everything(config.seed)
+            device = resolve_device(config.run.device)
+            check_memory(spec.build(), batch, device, resolve_precision(config.run.precision, device))
+        seed_everything(config.run.seed)
         model = spec.build()
     # the state of a run that goes on holds all weights
-    if config.start_from is not None and not restored:
-        print(f"capsnet: {carry_over(model, config.start_from)}", file=sys.stderr)
+    if config.model.start_from is not None and not restored:
+        print(f"capsnet: {carry_over(model, config.model.start_from)}", file=sys.stderr)
     return model
 
 
 def _train(run: Run, followers: Callbacks, objects: _Objects, *, resumed: bool = False, numbered: bool = False) -> Run:
     """Train a run: a resumed one, whose lock is held, or a new one, whose folder is made when all is ready."""
     config = run.config
-    device = resolve_device(config.device)
-    precision = resolve_precision(config.precision, device)
+    device = resolve_device(config.run.device)
+    precision = resolve_precision(config.run.precision, device)
     dataset = load_dataset(config, objects.dataset)
     # the range of a run is decided once: it stays when the run goes on and the folder has changed
-    config = replace(config, pixel_range=dataset.pixel_range or config.pixel_range)
+    config = config.change(pixel_range=dataset.pixel_range or config.data.pixel_range)
     training, validation = split_training(config, dataset)
     spec = specify(config, dataset)
     # a run that was killed before its first checkpoint starts anew
-    model = _build(config, objects, spec, min(config.batch_size, len(training)), resumed and has_checkpoint(run.folder))
+    batch = min(config.optimizer.batch_size, len(training))
+    model = _build(config, objects, spec, batch, resumed and has_checkpoint(run.folder))
     if objects.model is not None:
-        weight = RECON_WEIGHT if config.recon_weight is None else config.recon_weight
-        config = replace(config, recon_weight=weight if model.has_decoder else 0.0)
+        weight = RECON_WEIGHT if config.optimizer.recon_weight is None else config.optimizer.recon_weight
+        config = config.change(recon_weight=weight if model.has_decoder else 0.0)
     model = place_model(model, device)
     assert spec.inputs is not None
-    batches = Batches(training.to(device), spec.inputs, augmentation(config), spec.pairing, balance=config.balance)
+    varied = augmentation(config.augmentation)
+    batches = Batches(training.to(device), spec.inputs, varied, spec.pairing, balance=config.data.balance)
+    config = as_planned(config, len(batches), precision)
     lock = None
     if resumed:
         run = Run(run.folder, config)
@@ -211,7 +214,7 @@ def _test(job: Job, dataset: Dataset) -> None:
     best, best_model = last, job.model
     if job.state.best_step != job.state.step:
         # an object is trained itself: the best weights go into a copy of it
-        copy = deepcopy(job.model) if is_object(job.config.model) else None
+        copy = deepcopy(job.model) if is_object(job.config.model.name) else None
         best_model = job.run.load_model(copy).to(job.device)
         best = job.evaluate(best_model, dataset.test, "test")
     for part in (best, last):

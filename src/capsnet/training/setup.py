@@ -18,6 +18,7 @@ from capsnet.errors import UserError
 from capsnet.models.factory import model_options
 from capsnet.runs.built import as_built, built_options
 from capsnet.runs.config import RunConfig, is_object
+from capsnet.runs.sections import AugmentationConfig
 from capsnet.runs.weights import ModelSpec
 
 
@@ -28,40 +29,53 @@ def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
         UserError: options that do not fit the data.
     """
     classes = dataset.train.class_names
+    prepared = config.augmentation
     inputs = Inputs(
-        dataset.input_shape, config.shrink, config.crop, config.standardize, config.enlarge, dataset.pixel_range
+        dataset.input_shape,
+        prepared.shrink or 0,
+        prepared.crop or 0,
+        prepared.standardize,
+        prepared.enlarge or 0,
+        dataset.pixel_range,
     )
     if dataset.pairing is not None:
         _check_pairs(config, inputs)
-    _, height, width = inputs.image_shape
-    for name in ("rotation", "squeeze"):
-        if getattr(config, name) and height != width:
-            raise UserError(f"{name} is for square images, those of {dataset.name} are {height}x{width}")
-    side = min(dataset.input_shape[1:])
-    for name in ("squeeze", "erase"):
-        if getattr(config, name) >= side:
-            raise UserError(f"{name} must be below the side of the images, {side}, got {getattr(config, name)}")
-    if config.erase_corners is not None and config.erase_corners[1] + config.erase > side:
-        raise UserError(
-            f"erase_corners must be at most {side - config.erase} for a square of {config.erase} in these images, "
-            f"got {config.erase_corners[1]}"
-        )
-    name = config.data if is_object(config.data) else dataset.name
-    if is_object(config.model):
-        return ModelSpec(config.model, {}, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
+    _check_sides(prepared, inputs, dataset)
+    name = config.data.name if is_object(config.data.name) else dataset.name
+    model = config.model
+    if is_object(model.name):
+        return ModelSpec(model.name, {}, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
     offered = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
-        "decoder": bool(as_built(config).recon_weight),
+        "decoder": bool(as_built(config).optimizer.recon_weight),
     }
     # a CNN has neither routing nor decoder
-    taken = model_options(config.model)
+    taken = model_options(model.name)
     options = {name: value for name, value in offered.items() if name in taken}
-    options |= built_options(config) | dict(config.model_options)
-    return ModelSpec(config.model, options, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
+    options |= built_options(config) | dict(model.options)
+    return ModelSpec(model.name, options, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
 
 
-def augmentation(config: RunConfig) -> Augmentation:
+def _check_sides(config: AugmentationConfig, inputs: Inputs, dataset: Dataset) -> None:
+    """Refuse a transform that images of this size cannot have."""
+    _, height, width = inputs.image_shape
+    for name, value in (("rotation", config.rotation), ("squeeze", config.squeeze)):
+        if value and height != width:
+            raise UserError(f"{name} is for square images, those of {dataset.name} are {height}x{width}")
+    side = min(dataset.input_shape[1:])
+    erase = config.erase or 0
+    for name, value in (("squeeze", config.squeeze), ("erase", erase)):
+        if value >= side:
+            raise UserError(f"{name} must be below the side of the images, {side}, got {value}")
+    if config.erase_corners is not None and config.erase_corners[1] + erase > side:
+        raise UserError(
+            f"erase_corners must be at most {side - erase} for a square of {erase} in these images, "
+            f"got {config.erase_corners[1]}"
+        )
+
+
+def augmentation(config: AugmentationConfig) -> Augmentation:
     """How a run varies its training images: the transforms that its configuration has switched on."""
     distribution = config.distortions
     squeeze_and_place: list[tuple[object, Transform]] = [
@@ -80,7 +94,7 @@ def augmentation(config: RunConfig) -> Augmentation:
             (config.shift, Shift(config.shift, config.shift_interpolation, config.shift_fill)),
             (config.rotation, Rotate(config.rotation, config.rotation_chance, distribution)),
             *squeeze_and_place,
-            (config.erase, Erase(config.erase, config.erase_corners)),
+            (config.erase, Erase(config.erase or 0, config.erase_corners)),
         ),
         cropped=_switched_on((config.flip, Flip())) + (() if config.color_first else colors),
         scaled=colors if config.color_first else (),
@@ -93,9 +107,9 @@ def _switched_on(*switches: tuple[object, Transform]) -> tuple[Transform, ...]:
 
 def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
     """Pairs are seen whole, and only shifted by whole pixels."""
-    whole = inputs == Inputs(inputs.image_shape) and not config.validation_shift
-    shift_only = Augmentation((Shift(int(config.shift)),) if config.shift else ())
-    if not whole or augmentation(config) != shift_only:
+    whole = inputs == Inputs(inputs.image_shape) and not config.data.validation_shift
+    shift = int(config.augmentation.shift)
+    if not whole or augmentation(config.augmentation) != Augmentation((Shift(shift),) if shift else ()):
         raise UserError(
             "data that are pairs can only be shifted by whole pixels: leave out `enlarge`, `shrink`, `crop`, "
             "`standardize`, `rotation`, `squeeze`, `place`, `erase`, `flip`, `brightness`, `contrast`, "

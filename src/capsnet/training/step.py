@@ -14,7 +14,8 @@ from capsnet.data.transforms import Draws
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
 from capsnet.runs.built import RECON_WEIGHT
-from capsnet.runs.config import Execution, RunConfig
+from capsnet.runs.config import RunConfig
+from capsnet.runs.sections import Execution
 from capsnet.training.batches import Batches
 from capsnet.training.objective import find_losses
 from capsnet.training.optimizer import make_optimizer
@@ -41,14 +42,14 @@ class Step:
     def __init__(self, model: CapsuleModel, batches: Batches, config: RunConfig, precision: str) -> None:
         self.model, self.batches, self.config, self.precision = model, batches, config, precision
         device = batches.data.images.device
-        self.captures = captures(config.execution, device)
-        self.optimizer = make_optimizer(model, config, device)
+        self.captures = captures(config.run.execution, device)
+        self.optimizer = make_optimizer(model, config.optimizer, device)
         self.totals = torch.zeros(5, device=device)
         self.done, self.bad_step = (torch.zeros((), dtype=torch.long, device=device) for _ in range(2))
-        self._losses = torch.compile(find_losses) if config.execution == "compile" else find_losses
-        self._total = config.total_steps(-(-len(batches) // config.batch_size))
+        self._losses = torch.compile(find_losses) if config.run.execution == "compile" else find_losses
+        self._total = config.optimizer.total_steps(-(-len(batches) // config.optimizer.batch_size))
         own = RECON_WEIGHT if model.has_decoder else 0.0
-        self._recon_weight = own if config.recon_weight is None else config.recon_weight
+        self._recon_weight = own if config.optimizer.recon_weight is None else config.optimizer.recon_weight
         self._captured: _Captured | None = None
         self._warm_up = 3
 
@@ -60,7 +61,7 @@ class Step:
             else:
                 group["lr"] = rate
         # the last, smaller batch of an epoch has sizes of its own
-        if self.captures and len(indices) == self.config.batch_size:
+        if self.captures and len(indices) == self.config.optimizer.batch_size:
             # the streams and the graph are those of the current device
             with torch.cuda.device_of(indices):
                 self._replay(indices, draws)
@@ -81,7 +82,7 @@ class Step:
             try:
                 self._captured = _Captured(self._work, indices, draws)
             except RuntimeError as fault:
-                if self.config.execution != "auto":
+                if self.config.run.execution != "auto":
                     raise
                 reason = str(fault).splitlines()[0]
                 logging.getLogger("capsnet").warning(f"steps run eagerly: they cannot be captured ({reason})")

@@ -1,0 +1,140 @@
+"""The sections of a run's configuration as groups of flags.
+
+A 0 may stand for None here: not the groups are checked, but the configuration that they make.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
+
+import tyro
+
+from capsnet.cli.parse import key_and_value
+from capsnet.runs.config import RunConfig
+from capsnet.runs.formats import none_for_zero
+from capsnet.runs.sections import (
+    OPTIONS,
+    AugmentationConfig,
+    DataConfig,
+    ExecutionConfig,
+    ModelConfig,
+    Optimizer,
+    OptimizerConfig,
+    Option,
+)
+
+_Suppressed = Annotated[Mapping[str, Option], tyro.conf.Suppress]
+
+
+@dataclass(frozen=True)
+class DataFlags(DataConfig):
+    """Which images the network learns from, and which are held out."""
+
+    name: Annotated[str, tyro.conf.arg(name="data")] = "digits"
+    """Data set: a name (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class AugmentationFlags(AugmentationConfig):
+    """How images are prepared, and how training images are varied."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class ModelFlags(ModelConfig):
+    """The network, and the weights that it starts from."""
+
+    name: Annotated[str, tyro.conf.arg(name="model")] = "capsnet"
+    """Model (capsnet list models)."""
+    options: _Suppressed = field(default_factory=dict)
+    routing_options: _Suppressed = field(default_factory=dict)
+    option: tuple[str, ...] = ()
+    """More arguments of the model, KEY=VALUE: --option routing_bias=true primary_scale=0.03125."""
+    routing_option: tuple[str, ...] = ()
+    """Options of the routing by its own names, KEY=VALUE: --routing-option bias=true."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class OptimizerFlags(OptimizerConfig):
+    """The optimizer, its learning rate, the length of the run, and the weight of the reconstruction."""
+
+    name: Annotated[Optimizer, tyro.conf.arg(name="optimizer")] = "adam"
+    """Adam, or stochastic gradient descent with momentum (sgd)."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class ExecutionFlags(ExecutionConfig):
+    """The seed, and how the run is computed."""
+
+    # the recipe is a word of its own, before the flags
+    recipe: Annotated[str, tyro.conf.Suppress] = "custom"
+
+    def __post_init__(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class ConfigFlags:
+    """A recipe, and the flags of a run in groups.
+
+    Raises:
+        UserError: a value that an option cannot have.
+    """
+
+    recipe: tyro.conf.Positional[str] = "quickstart"
+    """The recipe to start from (capsnet list recipes); for images of your own own-images, where none is named."""
+    data: DataFlags = field(default_factory=DataFlags)
+    augmentation: AugmentationFlags = field(default_factory=AugmentationFlags)
+    model: ModelFlags = field(default_factory=ModelFlags)
+    optimizer: OptimizerFlags = field(default_factory=OptimizerFlags)
+    run: ExecutionFlags = field(default_factory=ExecutionFlags)
+
+    def __post_init__(self) -> None:
+        self.config()
+
+    def config(self) -> RunConfig:
+        """The configuration that the flags say.
+
+        Raises:
+            UserError: a value that an option cannot have.
+        """
+        values = {name: getattr(getattr(self, place.section), place.field) for name, place in OPTIONS.items()}
+        values["recipe"] = self.recipe
+        values["model_options"] = _merge(self.model.options, "--option", self.model.option)
+        values["routing_options"] = _merge(self.model.routing_options, "--routing-option", self.model.routing_option)
+        return RunConfig.from_defaults(**none_for_zero(values))
+
+
+def _merge(options: Mapping[str, Option], flag: str, words: tuple[str, ...]) -> dict[str, Option]:
+    return {**options, **dict(key_and_value(flag, word) for word in words)}
+
+
+T = TypeVar("T", bound=ConfigFlags)
+
+
+def flags_of(kind: type[T], config: RunConfig) -> T:
+    """Flags whose defaults are the values of a configuration.
+
+    Args:
+        kind: the options of a verb.
+        config: where the defaults come from.
+    """
+    return kind(
+        recipe=config.run.recipe,
+        data=DataFlags(**vars(config.data)),
+        augmentation=AugmentationFlags(**vars(config.augmentation)),
+        model=ModelFlags(**vars(config.model)),
+        optimizer=OptimizerFlags(**vars(config.optimizer)),
+        run=ExecutionFlags(**vars(config.run)),
+    )
