@@ -60,7 +60,7 @@ def test_model_options_reach_the_model(capsys, tmp_path):
     line = f"train {TINY} --steps 1 --option routing_bias=true primary_scale=0.03125 --out"
     assert call(capsys, line, tmp_path / "run")[0] == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["model_options"] == {"routing_bias": True, "primary_scale": 0.03125}
+    assert config["model"]["options"] == {"routing_bias": True, "primary_scale": 0.03125}
 
 
 def test_evaluate(capsys, tiny_run):
@@ -131,10 +131,10 @@ def test_a_folder_of_images_has_a_recipe_of_its_own(capsys, photos, tmp_path):
     line = "train --model capsnet-tiny --steps 1 --image-size 20 --lr 0.01 --out"
     assert call(capsys, line, tmp_path / "run", "--data", photos)[0] == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert config["recipe"] == "own-images"
-    assert config["epochs"] == 0
-    assert config["schedule"] == "one-cycle"
-    assert config["lr"] == 0.01
+    assert config["run"]["recipe"] == "own-images"
+    length = config["optimizer"]
+    assert (length["epochs"], length["steps"]) == (None, 1)
+    assert (length["schedule"], length["lr"]) == ("one-cycle", 0.01)
 
 
 def test_list_show_and_data(capsys, tiny_run, tmp_path):
@@ -142,11 +142,9 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "routings:" in call(capsys, "list")[1]
     assert "8,215,568" in call(capsys, "show capsnet")[1]
     assert "routing              em, 3 iterations" in call(capsys, "show em-capsnet-tiny")[1]
-    assert "routing          em\n" in call(capsys, "show hinton2018-mnist-quick")[1]
+    assert "routing             em\n" in call(capsys, "show hinton2018-mnist-quick")[1]
     assert "0.25 ± 0.005" in call(capsys, "show sabour2017-mnist")[1]
-    assert (
-        "0.0001                     coder3000/SR-CapsNet@7622d38 config.py:33" in call(capsys, "show hahn2019-svhn")[1]
-    )
+    assert "0.0001                  coder3000/SR-CapsNet@7622d38 config.py:33" in call(capsys, "show hahn2019-svhn")[1]
     assert "paper-or-code" in call(capsys, "list studies")[1]
     assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
     both = call(capsys, "show sabour2017-cifar10")[1]
@@ -203,7 +201,7 @@ BAD = {
     "train --model capsnett": "did you mean 'capsnet'",
     "train --routing dinamic": "did you mean 'dynamic'",
     "train --data minst": "did you mean 'mnist'",
-    "train --epochs -1": "--epochs must be at least 0, got -1",
+    "train --epochs -1": "--epochs must be at least 1 or None, got -1",
     "train --epochs x": "--epochs",
     "train --epoch 3": "did you mean --epochs",
     "train --batch-size -1": "--batch-size must be at least 1",

@@ -1,6 +1,5 @@
 """Completion in real shells: bash is everywhere; zsh and fish are tried where they are installed."""
 
-import dataclasses
 import re
 import shutil
 import subprocess
@@ -8,6 +7,7 @@ import subprocess
 import pytest
 
 from capsnet.cli import VERBS, main
+from capsnet.cli.flags import list_fields
 from capsnet.cli.shells import SCRIPTS
 from capsnet.cli.words import _SLOTS, Slot, find_options, read_verbs
 
@@ -139,5 +139,5 @@ def test_options_are_those_of_the_help(verb, capsys):
 def test_places_of_names_are_fields_of_verbs():
     for place in _SLOTS:
         verb, field = place.split(".")
-        assert field in {item.name for item in dataclasses.fields(find_options(verb))}
+        assert field in {item.option for item in list_fields(find_options(verb))}
         assert _SLOTS[place]() != Slot()

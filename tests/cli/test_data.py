@@ -157,7 +157,7 @@ def test_a_run_finds_its_relative_folder_from_any_directory(capsys, photos, tmp_
     assert call(capsys, line)[0] == 0
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    data = json.loads((tmp_path / "run" / "config.json").read_text())["data"]["name"]
     assert data == str(tmp_path / "photos")
     assert call(capsys, "train --steps 2 --resume", tmp_path / "run")[0] == 0
     shutil.rmtree(tmp_path / "photos")
@@ -181,7 +181,7 @@ def ten_bits(tmp_path):
 def test_range_of_a_run_stays_when_a_brighter_file_is_added(capsys, ten_bits, tmp_path):
     line = "train --model capsnet-tiny --steps 1 --image-size 20 --out"
     assert call(capsys, line, tmp_path / "run", "--data", ten_bits)[0] == 0
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["pixel_range"] == [0, 1023]
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["pixel_range"] == [0, 1023]
     Image.fromarray(np.full((20, 20), 60000, np.uint16)).save(ten_bits / "dark" / "bright.png")
     assert load_dataset(Run.open(tmp_path / "run").config).pixel_range == (0, 1023)
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -7,8 +8,11 @@ import tyro
 
 from capsnet.cli.flags import list_fields
 from capsnet.cli.parse import _KERAS_OPTIONS, parse
+from capsnet.cli.sections import flags_of
 from capsnet.cli.train import Train
 from capsnet.errors import UserError
+from capsnet.recipes import RECIPES
+from capsnet.runs.sections import SECTIONS
 
 
 @dataclass(frozen=True)
@@ -120,3 +124,26 @@ def test_every_replacement_of_a_capsnet_keras_option_is_an_option_of_its_command
     named = {text.split()[0] for text in _KERAS_OPTIONS.values() if text.startswith("--")}
     assert len(named) == 5
     assert named <= words
+
+
+def test_zero_on_the_command_line_is_none():
+    config = parse(Train, ["--limit", "0", "--steps", "0", "--crop", "0", "--shift", "0"], Train()).config()
+    assert (config.data.limit, config.optimizer.steps, config.augmentation.crop) == (None, None, None)
+    assert config.augmentation.shift == 0
+
+
+def test_options_of_a_routing_are_keys_and_values():
+    config = parse(Train, ["--routing-option", "bias=true", "iterations=2"], Train()).config()
+    assert config.model.routing_options == {"bias": True, "iterations": 2}
+
+
+@pytest.mark.parametrize("name", RECIPES.names())
+def test_flags_start_from_every_recipe(name):
+    config = RECIPES.get(name).config
+    assert parse(Train, [], flags_of(Train, config)).config() == config
+
+
+def test_help_groups_flags_by_section(capsys):
+    with pytest.raises(SystemExit):
+        parse(Train, ["--help"], Train())
+    assert re.findall(r"^\W*(\w+) options\W*$", capsys.readouterr().out, re.MULTILINE) == list(SECTIONS)

@@ -9,7 +9,7 @@ from capsnet.errors import UserError
 from capsnet.models import MODELS, create_model
 from capsnet.routing import ROUTINGS, Routing
 from capsnet.runs import Run, RunConfig
-from capsnet.runs.built import as_built, built_options
+from capsnet.runs.built import as_built, as_planned, built_options
 from capsnet.runs.formats import upgrade_options
 from capsnet.runs.weights import on_meta
 
@@ -57,6 +57,9 @@ def test_explicit_dynamic_routing_is_honoured(name):
         ({"model": "efficient-capsnet", "iterations": 2}, "routing 'self_attention' has no option 'iterations'"),
         ({"routing": "uniform", "iterations": 2}, "routing 'uniform' has no option 'iterations'"),
         ({"iterations": 2, "model_options": {"iterations": 5}}, "iterations 2 and the model option iterations=5"),
+        ({"iterations": 2, "routing_options": {"iterations": 5}}, "contradict each other; give one of them"),
+        ({"routing": "uniform", "routing_options": {"bias": True}}, "routing 'uniform' has no option 'bias'"),
+        ({"model": "deepcaps", "routing_options": {"bias": True}}, "routing_options must be left out"),
         ({"routing": "em", "model_options": {"leaky": True}}, "leaky must be left out, got True"),
         ({"routing": "dinamic"}, "did you mean 'dynamic'"),
     ],
@@ -118,3 +121,26 @@ def test_older_configuration_of_a_model_from_elsewhere_is_read():
 
 def test_network_without_a_decoder_has_no_weight_for_it():
     assert as_built(RunConfig().change(model="baseline-cnn")).optimizer.recon_weight == 0.0
+
+
+def test_options_of_a_routing_reach_the_model():
+    config = RunConfig.from_defaults(routing_options={"iterations": 5, "leaky": True})
+    assert as_built(config).model.iterations == 5
+    with on_meta():
+        model = create_model("capsnet", **built_options(config))
+    (routing,) = [part for part in model.modules() if isinstance(part, Routing)]
+    assert (routing.iterations, routing.leaky) == (5, True)
+
+
+def test_a_run_of_steps_has_no_epochs():
+    assert as_built(RunConfig.from_defaults(steps=300, epochs=20)).optimizer.epochs is None
+    assert as_built(RunConfig.from_defaults(epochs=20)).optimizer.epochs == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs"),
+    [({"epochs": None}, 167), ({"epochs": 3}, 3), ({"epochs": None, "steps": 7}, None)],
+)
+def test_epochs_and_precision_are_planned_from_the_data_and_the_machine(options, epochs):
+    config = as_planned(RunConfig.from_defaults(batch_size=16, **options), 91, "bf16")
+    assert (config.optimizer.epochs, config.run.precision) == (epochs, "bf16")

@@ -201,7 +201,7 @@ def test_wrong_entry_of_an_evaluation_is_named(tiny_run, tmp_path, path, value, 
         (
             "model",
             {"options": {"num_classes": 10**9}},
-            "'model.options.num_classes' is 1000000000, the limit is 65,536",
+            "'model.options.depth' is 1000000000, the limit is 1,000",
         ),
         ("optimizer", {"epochs": "x"}, "'optimizer.epochs' must be an integer or null, got 'x'"),
         ("optimizer", {"lr": None}, "'optimizer.lr' must be a number, got None"),

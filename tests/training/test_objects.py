@@ -46,8 +46,8 @@ def own_run(arrays, tmp_path):
 def test_own_module_is_trained_on_own_arrays(own_run):
     run, module = own_run
     config = json.loads((run.folder / "config.json").read_text())
-    assert (config["model"], config["data"]) == ("custom: Own", "custom: arrays")
-    assert config["recon_weight"] == 0
+    assert (config["model"]["name"], config["data"]["name"]) == ("custom: Own", "custom: arrays")
+    assert config["optimizer"]["recon_weight"] == 0
     assert run.metrics()[-1]["step"] == 10
     torch.manual_seed(0)
     assert not Own().classes.weight.equal(module.classes.weight)

@@ -56,7 +56,7 @@ class ModelFlags(ModelConfig):
     option: tuple[str, ...] = ()
     """More arguments of the model, KEY=VALUE: --option routing_bias=true primary_scale=0.03125."""
     routing_option: tuple[str, ...] = ()
-    """Options of the routing by its own names, KEY=VALUE: --routing-option bias=true."""
+    """Options of the routing by its own names, KEY=VALUE, for example bias=true."""
 
     def __post_init__(self) -> None:
         pass

@@ -53,8 +53,6 @@ def as_planned(config: RunConfig, images: int, precision: str) -> RunConfig:
 def _given(model: ModelConfig) -> dict[str, object]:
     """The options of a model and what a configuration says of its routing, each given once."""
     given: dict[str, object] = dict(model.options)
-    if "routing_options" in given:
-        raise UserError("routing_options must be given as an option of their own, not within model_options")
     for name, value in (("routing", model.routing), ("iterations", model.iterations)):
         if value is None:
             continue

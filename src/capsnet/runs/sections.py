@@ -155,6 +155,12 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_section("model", self)
+        for name, options in (("model_options", self.options), ("routing_options", self.routing_options)):
+            if not isinstance(options, Mapping):
+                raise UserError(f"{name} must be a mapping, got {options!r}")
+            for key, value in options.items():
+                if not isinstance(value, bool | int | float | str):
+                    raise UserError(f"{name} must be numbers, truth values or words, got {key}={value!r}")
 
 
 @dataclass(frozen=True)
