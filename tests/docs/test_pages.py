@@ -96,8 +96,8 @@ def check(line, options):
     """Names are those of the registries."""
     if isinstance(options, Train):
         assert options.recipe in RECIPES, line
-        assert options.routing is None or options.routing in ROUTINGS, line
-        assert options.data in DATASETS or options.data.endswith("/"), line
+        assert options.model.routing is None or options.model.routing in ROUTINGS, line
+        assert options.data.name in DATASETS or options.data.name.endswith("/"), line
     if study := getattr(options, "study", None):
         assert study in STUDIES, line
 

@@ -79,7 +79,7 @@ def test_a_recipe_s_own_number_stands_beside_ours(run):
     run = replace(run, config=QUICKSTART.change(epochs=1))
     text = build_page(run, {})
     assert "at least 99 % of 359 held-out digits" in text
-    assert f"epochs 1 in place of {QUICKSTART.epochs}" in text
+    assert f"epochs 1 in place of {QUICKSTART.optimizer.epochs}" in text
 
 
 def test_a_run_that_is_not_finished_says_so(run):

@@ -29,7 +29,7 @@ def small_cnn(monkeypatch):
 
 
 def test_margin_loss_is_that_of_models_that_name_none():
-    model, labels = create_model(TINY.model), torch.tensor([3, 4])
+    model, labels = create_model(TINY.model.name), torch.tensor([3, 4])
     output = model(torch.rand(2, 1, 28, 28))
     torch.testing.assert_close(class_loss(model.loss, output, labels).mean(), margin_loss(output.lengths, labels))
 

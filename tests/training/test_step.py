@@ -22,7 +22,7 @@ def batches(data, shift=0):
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return create_model(TINY.model, image_shape=(1, 28, 28))
+    return create_model(TINY.model.name, image_shape=(1, 28, 28))
 
 
 def test_step_moves_the_weights_along_the_gradient_of_both_losses(model):
@@ -111,7 +111,7 @@ def test_captured_steps_are_the_eager_ones(optimizer):
     sums, weights = [], []
     for execution in ("eager", "cuda-graph"):
         torch.manual_seed(0)
-        model = create_model(TINY.model, image_shape=(1, 28, 28)).cuda()
+        model = create_model(TINY.model.name, image_shape=(1, 28, 28)).cuda()
         step = Step(model, batches(data, shift=1), config.change(execution=execution), "fp32")
         for k in range(8):
             draws = {"stored.0": torch.full((16, 2), k % 3 - 1, device="cuda")}
