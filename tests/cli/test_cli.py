@@ -302,3 +302,12 @@ def test_fault_of_ours_gives_1(capsys, monkeypatch):
     status, _, err = call(capsys, "list")
     assert status == 1
     assert "a fault of capsnet's, not yours" in err
+
+
+def test_changes_of_a_study_may_be_none_or_zero_for_it():
+    assert _read_changes(["steps=0", "limit=None", "shift=0", "lr=0.5"]) == {
+        "steps": None,
+        "limit": None,
+        "shift": 0,
+        "lr": 0.5,
+    }

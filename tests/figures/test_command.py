@@ -12,6 +12,8 @@ QUICKSTART = RECIPES.get("quickstart").config
         (RECIPES.get("sabour2017-mnist").config, "capsnet train sabour2017-mnist"),
         (QUICKSTART.change(epochs=9), "capsnet train quickstart --epochs 9"),
         (QUICKSTART.change(recipe="custom", data="my photos"), "capsnet train quickstart --data 'my photos'"),
+        (QUICKSTART.change(steps=300), "capsnet train quickstart --steps 300"),
+        (QUICKSTART.change(routing_options={"bias": True}), "capsnet train quickstart --routing-option bias=true"),
         (QUICKSTART.change(model_options={"leaky": True}), "capsnet train quickstart --option leaky=true"),
     ],
 )

@@ -62,7 +62,7 @@ def test_pairs_have_both_errors(tmp_path, small):
     assert "| 5.20 % |" in text
 
 
-MATCHED = {**STEPS, "steps": 0, "epochs": 2, "validation": 10, "stop_at": 0.05}
+MATCHED = {**STEPS, "steps": None, "epochs": 2, "validation": 10, "stop_at": 0.05}
 
 
 def test_networks_are_compared_at_one_clean_accuracy(tmp_path, small):

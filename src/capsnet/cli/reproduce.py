@@ -1,5 +1,6 @@
 """`capsnet reproduce`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -48,6 +49,12 @@ class Reproduce:
     """Print table.json on standard output, and all else on standard error."""
 
 
+def _read_changes(words: Sequence[str]) -> dict[str, object]:
+    """Changes KEY=VALUE, where a value may be None as it may be of a flag."""
+    read = [key_and_value("--change", word) for word in words]
+    return none_for_zero({key: None if value == "None" else value for key, value in read})
+
+
 def main(args: list[str]) -> None:
     """Reproduce, draw, and print the table."""
     options = parse(Reproduce, args)
@@ -63,7 +70,7 @@ def main(args: list[str]) -> None:
         data_dir=options.data_dir,
         execution=options.execution,
         small=options.small,
-        changes=none_for_zero(dict(key_and_value("--change", word) for word in options.change)),
+        changes=_read_changes(options.change),
     )
     figure = folder / "figure.png"
     newest = (folder / "table.json").stat().st_mtime

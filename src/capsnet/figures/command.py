@@ -25,7 +25,9 @@ def command(config: RunConfig) -> str:
     start = own.change(model=start.model.name, model_options=start.model.options)
     theirs = start.options()
     for name, value in config.options().items():
-        if name in ("recipe", *_KEY_VALUE) or value == theirs[name]:
+        # a run of steps has no epochs
+        unsaid = name in ("recipe", *_KEY_VALUE) or (name == "epochs" and value is None)
+        if unsaid or value == theirs[name]:
             continue
         flag = name.replace("_", "-")
         if isinstance(value, bool):
