@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from capsnet.cli import VERBS, main
+from capsnet.cli.reproduce import _read_changes
 from capsnet.runs import Run
 
 TINY = "--model capsnet-tiny --epochs 1 --batch-size 16 --limit 64"

@@ -26,7 +26,7 @@ def command(config: RunConfig) -> str:
     theirs = start.options()
     for name, value in config.options().items():
         # a run of steps has no epochs
-        unsaid = name in ("recipe", *_KEY_VALUE) or (name == "epochs" and value is None)
+        unsaid = name in ("recipe", *_KEY_VALUE) or (name == "epochs" and config.optimizer.steps is not None)
         if unsaid or value == theirs[name]:
             continue
         flag = name.replace("_", "-")
