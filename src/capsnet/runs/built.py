@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from capsnet.errors import UserError
-from capsnet.losses.class_loss import LOSS_WORDS
+from capsnet.losses import LOSSES
 from capsnet.models.factory import model_loss, model_options, model_routing, own_option
 from capsnet.runs.config import RunConfig, is_object
 
@@ -57,7 +57,9 @@ def _recon_weight(config: RunConfig) -> float:
 def loss_words(config: RunConfig) -> str:
     """What the loss of a run's classes is called."""
     # of the user's own class only the object knows its loss
-    return "class loss" if is_object(config.model) else LOSS_WORDS[model_loss(config.model, config.model_options)]
+    if is_object(config.model):
+        return "class loss"
+    return LOSSES.get(model_loss(config.model, config.model_options)).words
 
 
 def _check_object(config: RunConfig) -> None:
