@@ -86,11 +86,28 @@ class Registry(Generic[T]):
         Raises:
             UserError: unknown name; the nearest and all known names are in the message.
         """
+        return self._values[self.resolve(name)]
+
+    def resolve(self, name: str, *, warn: bool = True) -> str:
+        """The name under which a value is registered: `name`, or the same with hyphens in place of underscores.
+
+        Args:
+            name: names had underscores once.
+            warn: False: the name comes from a file, which its reader need not change.
+
+        Raises:
+            UserError: unknown name; the nearest and all known names are in the message.
+        """
         if name not in self:
             hint = did_you_mean(name, self._values)
             failures = "".join(f"; {failure}" for failure in self._failures)
             raise UserError(f"unknown {self.kind} {name!r};{hint} Known: {', '.join(self.names())}{failures}")
-        return self._values[name]
+        if name in self._values:
+            return name
+        current = _hyphenated(name)
+        if warn:
+            warnings.warn(f"the {self.kind} {name!r} is now called {current!r}", FutureWarning, stacklevel=3)
+        return current
 
     def names(self, pattern: str = "*") -> list[str]:
         """Sorted names that match a shell pattern such as `"capsnet*"`."""
@@ -100,7 +117,7 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         if name not in self._values:
             self._load_entry_points()
-        return name in self._values
+        return name in self._values or (isinstance(name, str) and _hyphenated(name) in self._values)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -121,3 +138,7 @@ class Registry(Generic[T]):
                 failure = f"{self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}"
                 self._failures.append(failure)
                 warnings.warn(failure, stacklevel=3)
+
+
+def _hyphenated(name: str) -> str:
+    return name.replace("_", "-")

@@ -56,7 +56,7 @@ def test_hahn2019_has_the_settings_of_the_authors():
         config = RECIPES.get(name).config
         assert (config.epochs, config.lr_milestones, config.validation) == (epochs, milestones, weight)
         assert (config.batch_size, config.weight_decay) == (64, 1e-4)
-        assert config.model_options == {"types": 32}
+        assert config.model_options == {"num_types": 32}
 
 
 def test_ribeiro2020_holds_out_and_prepares_as_the_authors():

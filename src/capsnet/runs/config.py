@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 
 from capsnet.errors import UserError
 from capsnet.runs.bounds import BOUNDS
-from capsnet.runs.formats import upgrade_config
+from capsnet.runs.formats import rename_config, upgrade_config
 from capsnet.runs.limits import check_limits
 from capsnet.runs.typed import convert, parse_json
 
@@ -272,6 +272,7 @@ class RunConfig:
                 "upgrade capsnet"
             )
         check_limits(values, "config.json")
+        values = rename_config(values)
         if version < 2:
             values = upgrade_config(values)
         return cast(RunConfig, convert(values, cls, "config.json"))
