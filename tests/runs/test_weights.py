@@ -74,17 +74,14 @@ def test_weights_of_the_first_version_are_read(tiny_run, tmp_path):
 
 
 def test_weights_with_older_names_are_read_without_a_warning(tmp_path):
-    older = {"types": 2, "pose_dim": 4, "class_dim": 6, "stages": ((4, 1, 1), (6, 1, 2)), "image_shape": (1, 14, 14)}
-    newer = {**older, "num_types": 2, "child_dim": 4, "parent_dim": 6}
-    for name in ("types", "pose_dim", "class_dim"):
-        del newer[name]
-    model, path = create_model("self-routing-capsnet", **newer).eval(), tmp_path / "w.safetensors"
-    values = {"model": "self-routing-capsnet", "options": older, "class_names": [str(k) for k in range(10)]}
+    model, path = create_model("capsnet-tiny", num_types=2, parent_dim=6).eval(), tmp_path / "w.safetensors"
+    older = {"primary_types": 2, "class_dim": 6, "routing": "dynamic"}
+    values = {"model": "capsnet-tiny", "options": older, "class_names": [str(k) for k in range(10)]}
     metadata = {"capsnet": json.dumps({**values, "preparation": "fit", "data": "", "format_version": 3})}
     save_file(model.state_dict(), path, metadata)
-    images = torch.rand(2, 1, 14, 14)
+    images = torch.rand(2, 1, 28, 28)
     assert torch.equal(capsnet.load(path)(images).lengths, model(images).lengths)
-    assert read_spec(path).options["num_types"] == 2
+    assert read_spec(path).options == {"num_types": 2, "parent_dim": 6, "routing": "dynamic"}
 
 
 def test_files_that_are_no_weights_are_refused(tiny_run, tmp_path):
