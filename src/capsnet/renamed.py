@@ -61,7 +61,7 @@ def current_names(build: object, options: Mapping[str, object], *, warn: bool = 
             if new in options:
                 raise UserError(f"{name} is the old name of {new}: give {new} only")
             if warn:
-                warnings.warn(f"{name} is now called {new}; the old name will be removed", DeprecationWarning, 4)
+                warnings.warn(f"{name} is now called {new}; the old name will be removed", DeprecationWarning, 3)
             value = convert[name](value, options) if name in convert else value
         current[new] = value
     return current
