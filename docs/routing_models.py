@@ -43,10 +43,10 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "em": Setting("spread", {"variance": 0.3, "batch_norm": True}),
-    "variational_bayes": Setting("length-cross-entropy"),
+    "variational-bayes": Setting("length-cross-entropy"),
     # its class layer is a mean over all children, and moves slowly: the rate whose training loss was lower
-    "self_routing": Setting("likelihood", rate=1e-2),
-    "inverted_dot_product": Setting("cross-entropy"),
+    "self-routing": Setting("likelihood", rate=1e-2),
+    "inverted-dot-product": Setting("cross-entropy"),
 }
 
 

@@ -29,7 +29,7 @@ COLORS = LinearSegmentedColormap.from_list(
 EVEN, LARGEST = 0.1, 140_000
 WIDTH, LEFT, GAP, TITLE = 8.0, 1.08, 0.07, 0.27
 # their activations are batch-normalised by what the last iteration has seen, and those before it say nothing
-NORMALISED = ("em", "variational_bayes")
+NORMALISED = ("em", "variational-bayes")
 Record = dict[str, Any]
 
 
@@ -89,7 +89,7 @@ def draw_overview(records: dict[str, Record], shown: tuple[int, ...] = (0, 2)) -
     norm, total = LogNorm(0.01, 1), figure.get_size_inches()[1]
     for column, (name, record) in enumerate(records.items()):
         left = LEFT + column * (side + GAP)
-        words = name.replace("_", "\n", 1).replace("_", " ")
+        words = name.replace("-", "\n", 1).replace("-", " ")
         place = ((left + side / 2) / WIDTH, (body - 0.32) / total)
         figure.text(*place, words, size=8.5, ha="center", va="baseline", weight="bold", linespacing=1.1)
         for row in range(rows):

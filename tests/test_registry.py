@@ -111,3 +111,17 @@ def test_every_kind_can_come_from_another_package(kind):
         bench.BENCHES,
     )
     assert f"capsnet.{kind}" in {registry.group for registry in registries}
+
+
+def test_name_with_underscores_is_found_with_a_warning():
+    shapes = Registry("shape", underscores=True)
+    shapes.add("right-angled", 3)
+    with pytest.warns(FutureWarning, match="the shape 'right_angled' is now called 'right-angled'"):
+        assert shapes.get("right_angled") == 3
+    assert shapes.resolve("right_angled", warn=False) == "right-angled"
+    assert "right_angled" in shapes
+
+
+def test_name_with_underscores_is_another_name_where_there_never_were_any(shapes):
+    shapes.add("right-angled", 3)
+    assert "right_angled" not in shapes

@@ -71,7 +71,7 @@ def train(routing):
     )
 
 
-runs = {routing: train(routing) for routing in ("uniform", "dynamic", "max_min")}
+runs = {routing: train(routing) for routing in ("uniform", "dynamic", "max-min")}
 for routing, run in runs.items():
     tested = capsnet.Evaluation.from_dict(run.evaluation()["test"])
     low, high = tested.error_interval

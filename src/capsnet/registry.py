@@ -48,6 +48,7 @@ class Registry(Generic[T]):
         kind: what the values are, for messages.
         group: entry points of other packages that hold such values: each entry point's name is the name of its value.
             They are loaded when an unknown name is asked for or the names are listed. None: there are none.
+        underscores: names had underscores once: a name is also found with hyphens in their place, with a warning.
 
     Example:
         >>> shapes = Registry[int]("shape")
@@ -57,8 +58,8 @@ class Registry(Generic[T]):
         3
     """
 
-    def __init__(self, kind: str, group: str | None = None) -> None:
-        self.kind, self.group = kind, group
+    def __init__(self, kind: str, group: str | None = None, *, underscores: bool = False) -> None:
+        self.kind, self.group, self.underscores = kind, group, underscores
         self._values: dict[str, T] = {}
         self._failures: list[str] = []
         self._loaded = group is None
@@ -86,11 +87,28 @@ class Registry(Generic[T]):
         Raises:
             UserError: unknown name; the nearest and all known names are in the message.
         """
+        return self._values[self.resolve(name)]
+
+    def resolve(self, name: str, *, warn: bool = True) -> str:
+        """The name under which a value is registered: `name`, or the same with hyphens in place of underscores.
+
+        Args:
+            name: as a person or a file gives it.
+            warn: False: the name comes from a file, which its reader need not change.
+
+        Raises:
+            UserError: unknown name; the nearest and all known names are in the message.
+        """
         if name not in self:
             hint = did_you_mean(name, self._values)
             failures = "".join(f"; {failure}" for failure in self._failures)
             raise UserError(f"unknown {self.kind} {name!r};{hint} Known: {', '.join(self.names())}{failures}")
-        return self._values[name]
+        if name in self._values:
+            return name
+        current = name.replace("_", "-")
+        if warn:
+            warnings.warn(f"the {self.kind} {name!r} is now called {current!r}", FutureWarning, stacklevel=3)
+        return current
 
     def names(self, pattern: str = "*") -> list[str]:
         """Sorted names that match a shell pattern such as `"capsnet*"`."""
@@ -100,6 +118,8 @@ class Registry(Generic[T]):
     def __contains__(self, name: object) -> bool:
         if name not in self._values:
             self._load_entry_points()
+        if self.underscores and isinstance(name, str):
+            return name in self._values or name.replace("_", "-") in self._values
         return name in self._values
 
     def __iter__(self) -> Iterator[str]:

@@ -87,7 +87,7 @@ def test_coupling_starts_even_and_ends_as_the_models_own(tiny, seven):
 
 
 def test_a_routing_of_one_step_has_one_map(seven):
-    found = look(build("capsnet-tiny", routing="self_attention"), seven)
+    found = look(build("capsnet-tiny", routing="self-attention"), seven)
     assert [step["iteration"] for step in found["places"]["steps"]] == [None]
     assert "one step" in found["note"]
 
@@ -108,8 +108,8 @@ def test_capsules_that_see_the_whole_image_have_no_places(seven):
     [
         ("baseline-cnn", {"channels": (4, 2), "kernel_sizes": (5, 5), "hidden": (8,)}),
         ("em-capsnet", {"sizes": (4, 2, 2, 2)}),
-        ("attention-capsnet", {"stages": ((4, 1, 1), (8, 1, 2)), "types": (2, 2, 2)}),
-        ("self-routing-capsnet", {"stages": ((4, 1, 1), (8, 1, 2)), "types": 2}),
+        ("attention-capsnet", {"stages": ((4, 1, 1), (8, 1, 2)), "num_types": (2, 2, 2)}),
+        ("self-routing-capsnet", {"stages": ((4, 1, 1), (8, 1, 2)), "num_types": 2}),
     ],
 )
 def test_models_without_places_say_so(seven, name, options):

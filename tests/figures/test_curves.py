@@ -5,7 +5,7 @@ import pytest
 from capsnet.errors import UserError
 from capsnet.figures.curves import draw_curves
 from capsnet.figures.style import to_png
-from capsnet.losses.class_loss import CLASS_LOSSES, LOSS_WORDS
+from capsnet.losses import LOSSES
 from capsnet.models.factory import model_loss
 
 
@@ -63,4 +63,4 @@ def test_loss_is_called_what_it_is():
     assert model_loss("self-routing-capsnet") == "likelihood"
     assert model_loss("em-capsnet") == "spread"
     assert model_loss("deepcaps", {"loss": "hard-margin"}) == "hard-margin"
-    assert set(LOSS_WORDS) == set(CLASS_LOSSES)
+    assert LOSSES.get("spread").words == "spread loss"

@@ -8,8 +8,8 @@ import torch
 from capsnet import CapsNetOutput, Capsules, create_model
 from capsnet.errors import UserError
 from capsnet.layers import Decoder, SharedDecoder, UpsamplingDecoder
-from capsnet.losses import activation_nll_loss, cross_entropy_loss, margin_loss, spread_loss
-from capsnet.losses.class_loss import CLASS_LOSSES, class_loss
+from capsnet.losses import LOSSES, activation_nll_loss, cross_entropy_loss, margin_loss, spread_loss
+from capsnet.losses.class_loss import class_loss
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 LABELS = torch.tensor([0, 2, 1, 2])
@@ -29,7 +29,7 @@ TAKERS = {
     "Decoder": lambda labels: Decoder(3, 5, (1, 4, 4))(POSES, labels),
     "UpsamplingDecoder": lambda labels: UpsamplingDecoder(3, 5, (1, 4, 4))(POSES, labels),
     "SharedDecoder": lambda labels: SharedDecoder(5, (1, 8, 8))(POSES, labels),
-    **{f"class_loss {name}": partial(class_losses, name) for name in CLASS_LOSSES},
+    **{f"class_loss {name}": partial(class_losses, name) for name in LOSSES},
 }
 takers = pytest.mark.parametrize("taker", TAKERS)
 

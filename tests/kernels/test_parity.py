@@ -13,9 +13,17 @@ from capsnet.routing import ROUTINGS
 LAYERS = {
     "dense, vectors": lambda **more: DenseCapsules(63, 7, child_dim=5, parent_dim=3, **more),
     "dense, one parent": lambda **more: DenseCapsules(7, 1, child_dim=3, parent_dim=1, **more),
-    "dense, matrices": lambda **more: DenseCapsules(7, 3, child_dim=6, parent_dim=4, pose_rows=2, **more),
+    "dense, matrices": lambda **more: DenseCapsules(7, 3, child_dim=6, parent_dim=4, pose_shape=(2, 3), **more),
     "windows": lambda **more: ConvCapsules(
-        3, 5, grid=(5, 7), stride=2, child_dim=6, parent_dim=4, pose_rows=2, coordinates=torch.rand(5, 7, 2), **more
+        3,
+        5,
+        grid=(5, 7),
+        stride=2,
+        child_dim=6,
+        parent_dim=4,
+        pose_shape=(2, 3),
+        coordinates=torch.rand(5, 7, 2),
+        **more,
     ),
 }
 
@@ -37,7 +45,7 @@ def make(layer, routing, seed=0):
 def run(layer, children, *, plain):
     """Results and gradients by name; the plain way is written out here."""
     dtype = layer.weight.dtype
-    given = Capsules(*(x.to(dtype).requires_grad_() for x in children))
+    given = Capsules(*(x.to(dtype).requires_grad_() for x in children[:2]))
     inside, windows = layer.gather(given), layer.windows() if isinstance(layer, ConvCapsules) else None
     if plain:
         out = layer.routing(layer.votes(inside), inside.activations, poses=inside.poses, windows=windows)
@@ -104,7 +112,7 @@ def test_error_in_float32_is_at_most_twice_that_of_the_plain_way(routing, layer)
 
 @pytest.mark.parametrize(
     ("routing", "kernel"),
-    [("em", "infer_mixture"), ("variational_bayes", "infer_mixture"), ("dynamic", "dynamic_routing")],
+    [("em", "infer_mixture"), ("variational-bayes", "infer_mixture"), ("dynamic", "dynamic_routing")],
 )
 def test_a_kernel_is_compared(routing, kernel, monkeypatch):
     asked, find = {}, kernels.fused

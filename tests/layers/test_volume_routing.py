@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from capsnet.errors import UserError
-from capsnet.functional import squash
+from capsnet.functional import squash, to_capsules, to_maps
 from capsnet.layers import VolumeCapsules
 from capsnet.layers.volume_routing import volume_routing
 
@@ -69,8 +69,14 @@ def test_convolution_is_a_3d_one_as_deep_as_a_capsule():
     kernel = layer.weight.flatten(0, 1)[:, None]  # (j d) 1 c k k
     whole = torch.nn.functional.conv3d(maps[:, None], kernel, stride=(4, 1, 1), padding=(0, 1, 1))  # b (j d) i h w
     expected = whole.transpose(1, 2).unflatten(2, (2, 5))
-    torch.testing.assert_close(layer.votes(maps), expected)
-    assert layer(maps).shape == (2, 10, 6, 7)
+    children = to_capsules(maps, 4)
+    torch.testing.assert_close(layer.votes(children), expected)
+    assert to_maps(layer(children)).shape == (2, 10, 6, 7)
+
+
+def test_children_of_another_number_are_refused():
+    with pytest.raises(UserError, match="children must have 12 numbers at each place, got 8"):
+        VolumeCapsules(3, 2, child_dim=4)(to_capsules(torch.randn(2, 8, 6, 7), 4))
 
 
 def test_no_iterations_are_refused():

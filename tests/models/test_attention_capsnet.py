@@ -6,7 +6,7 @@ import torch
 from capsnet import create_model
 from capsnet.errors import UserError
 
-SMALL = {"image_shape": (1, 14, 14), "stages": ((4, 1, 1), (6, 1, 2)), "types": (2, 3, 2), "num_classes": 3}
+SMALL = {"image_shape": (1, 14, 14), "stages": ((4, 1, 1), (6, 1, 2)), "num_types": (2, 3, 2), "num_classes": 3}
 
 
 def test_each_layer_sees_the_iteration_before_of_its_children_and_of_itself():
@@ -48,7 +48,7 @@ def test_classes_are_read_from_their_poses():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"iterations": 0}, "at least 1, got 0"), ({"types": (2, 3)}, "three numbers")]
+    ("options", "words"), [({"iterations": 0}, "at least 1, got 0"), ({"num_types": (2, 3)}, "three numbers")]
 )
 def test_bad_options_are_refused(options, words):
     with pytest.raises(UserError, match=words):

@@ -29,7 +29,7 @@ def test_authors_preset_adds_160_biases_and_differs_as_documented():
 
 
 def test_authors_initialisation_is_theirs():
-    model = create_model("capsnet-authors", stem_channels=32, primary_types=8)
+    model = create_model("capsnet-authors", stem_channels=32, num_types=8)
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             assert parameter.eq(0.1).all(), name
@@ -109,7 +109,7 @@ def test_prediction_is_the_longest_capsule_and_it_is_decoded():
 
 @pytest.mark.parametrize("name", list_models("capsnet*"))
 def test_every_parameter_of_every_model_gets_a_gradient(name):
-    options = {"stem_channels": 8, "primary_types": 2} if name != "capsnet-tiny" else {}
+    options = {"stem_channels": 8, "num_types": 2} if name != "capsnet-tiny" else {}
     model = create_model(name, **options)
     out = model(torch.rand(2, 1, 28, 28))
     (out.lengths.sum() + model.reconstruct(out.capsules).sum()).backward()

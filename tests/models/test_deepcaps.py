@@ -9,7 +9,7 @@ from capsnet.layers import SharedDecoder, VolumeCapsules
 from capsnet.models.deepcaps import CapsuleCell
 from capsnet.runs.weights import count_parameters
 
-SMALL = {"stem_channels": 6, "types": 3, "dims": (2, 4, 4, 4), "class_dim": 5, "image_shape": (1, 20, 20)}
+SMALL = {"stem_channels": 6, "num_types": 3, "pose_dims": (2, 4, 4, 4), "parent_dim": 5, "image_shape": (1, 20, 20)}
 
 
 @pytest.mark.parametrize(
@@ -53,25 +53,24 @@ def test_cell_adds_the_deep_way_and_the_routed_one():
     entered = cell.entry(maps)
     assert isinstance(cell.skip, VolumeCapsules)
     assert cell.skip.iterations == 2
-    torch.testing.assert_close(cell(maps), cell.deep[1](cell.deep[0](entered)) + cell.skip(entered))
+    expected = cell.deep[1](cell.deep[0](entered)).poses + cell.skip(entered).poses
+    torch.testing.assert_close(cell(maps).poses, expected)
 
 
 def test_capsules_of_the_last_two_cells_are_routed():
     model = create_model("deepcaps", **SMALL).eval()
-    maps = [model.stem_norm(model.stem(torch.rand(2, 1, 20, 20)).relu())]
+    found = [model.stem_norm(model.stem(torch.rand(2, 1, 20, 20)).relu())]
     for cell in model.cells:
-        maps.append(cell(maps[-1]))
-    assert [tuple(found.shape[2:]) for found in maps[3:]] == [(3, 3), (2, 2)]
+        found.append(cell(found[-1]))
+    assert [capsules.grid for capsules in found[3:]] == [(3, 3), (2, 2)]
     assert model.class_capsules.num_children == 3 * (9 + 4)
-    # row 1, column 0, type 2
-    torch.testing.assert_close(model._capsules(maps[4])[1, 6 + 2], maps[4][1, 8:12, 1, 0])
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"dims": (2, 4, 4)}, "four numbers"),
-        ({"dims": (2, 4, 4, 8)}, "must end alike"),
+        ({"pose_dims": (2, 4, 4)}, "four numbers"),
+        ({"pose_dims": (2, 4, 4, 8)}, "must end alike"),
         ({"iterations": 0}, "at least 1, got 0"),
     ],
 )

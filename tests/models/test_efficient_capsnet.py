@@ -38,7 +38,7 @@ def test_transformations_start_as_in_the_authors_code():
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"primary_types": 15}, "must be 128, got 15 times 8"), ({"routing": "inverted_dot_product"}, "no activation")],
+    [({"num_types": 15}, "must be 128, got 15 times 8"), ({"routing": "inverted-dot-product"}, "no activation")],
 )
 def test_bad_options_are_refused(options, words):
     with pytest.raises(UserError, match=words):

@@ -30,7 +30,7 @@ def test_one_network_alone_is_itself():
 
 
 def test_networks_of_different_kinds_may_be_asked_together():
-    members = networks(1) + networks(1, class_dim=8, stem_channels=8)
+    members = networks(1) + networks(1, parent_dim=8, stem_channels=8)
     assert Ensemble(members)(torch.rand(2, 1, 28, 28)).capsules.poses.shape == (2, 10, 24)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from capsnet import create_model, list_models
 from capsnet.errors import UserError
-from capsnet.losses.class_loss import CLASS_LOSSES
+from capsnet.losses import LOSSES
 from capsnet.models import MODELS
 from capsnet.models.factory import model_options
 from capsnet.runs.weights import count_parameters
@@ -15,17 +15,17 @@ SMALL = {
     "baseline-cnn": {"channels": (4, 4), "kernel_sizes": (3, 5), "hidden": (6, 5)},
     "baseline-cnn-multimnist": {"channels": (4, 4), "hidden": (6,)},
     "baseline-cnn-quarter": {"channels": (4, 4), "kernel_sizes": (3, 5), "hidden": (6, 5)},
-    "capsnet": {"stem_channels": 8, "primary_types": 2},
-    "capsnet-authors": {"stem_channels": 8, "primary_types": 2},
+    "capsnet": {"stem_channels": 8, "num_types": 2},
+    "capsnet-authors": {"stem_channels": 8, "num_types": 2},
     "em-capsnet": {"sizes": (4, 3, 3, 3)},
     "em-capsnet-small": {"sizes": (4, 3, 3, 3)},
     "vb-capsnet": {"sizes": (4, 3, 3, 3)},
-    "attention-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "types": (3, 3, 3)},
-    "attention-capsnet-cifar100": {"stages": ((4, 1, 1), (6, 1, 2)), "types": (3, 3, 3)},
-    "attention-capsnet-small": {"stages": ((4, 1, 2), (6, 1, 2)), "types": (3, 3, 3)},
-    "deepcaps": {"stem_channels": 8, "types": 3},
-    "deepcaps-small": {"stem_channels": 8, "types": 3},
-    "self-routing-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "types": 3, "pose_dim": 4},
+    "attention-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "num_types": (3, 3, 3)},
+    "attention-capsnet-cifar100": {"stages": ((4, 1, 1), (6, 1, 2)), "num_types": (3, 3, 3)},
+    "attention-capsnet-small": {"stages": ((4, 1, 2), (6, 1, 2)), "num_types": (3, 3, 3)},
+    "deepcaps": {"stem_channels": 8, "num_types": 3},
+    "deepcaps-small": {"stem_channels": 8, "num_types": 3},
+    "self-routing-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "num_types": 3, "child_dim": 4},
 }
 models = pytest.mark.parametrize("name", list_models())
 
@@ -133,16 +133,16 @@ def test_result_of_an_image_does_not_depend_on_its_batch_mates(name):
 
 @models
 def test_loss_is_one_that_the_package_has(name):
-    assert make(name).loss in CLASS_LOSSES
+    assert make(name).loss in LOSSES
     assert MODELS.get(name).summary
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("self-routing-capsnet", {"depth": 3, "class_dim": 5, "decoder": True}),
+        ("self-routing-capsnet", {"depth": 3, "parent_dim": 5, "decoder": True}),
         ("attention-capsnet", {"hidden": (4, 3), "schedule": "sequential", "iterations": 3, "decoder": True}),
-        ("em-capsnet", {"decoder": True, "routing": "self_routing", "initialisation": "authors"}),
+        ("em-capsnet", {"decoder": True, "routing": "self-routing", "initialisation": "authors"}),
         ("vb-capsnet", {"routing": "em", "coordinates": "none", "routing_options": {"competition": "window"}}),
         ("deepcaps", {"loss": "hard-margin", "iterations": 1}),
         ("efficient-capsnet", {"decoder": "upsampling", "routing": "dynamic"}),

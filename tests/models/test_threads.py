@@ -14,8 +14,8 @@ from capsnet.models import MODELS
 # one of each class, large enough for threads to share its work
 SIZES = {
     **SMALL,
-    "attention-capsnet-small": {"stages": ((4, 1, 2), (6, 1, 2)), "types": (8, 8, 8)},
-    "self-routing-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "types": 6, "depth": 3, "class_dim": 5},
+    "attention-capsnet-small": {"stages": ((4, 1, 2), (6, 1, 2)), "num_types": (8, 8, 8)},
+    "self-routing-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "num_types": 6, "depth": 3, "parent_dim": 5},
 }
 NAMES = (
     "attention-capsnet-small",
@@ -59,7 +59,7 @@ from capsnet.runs import RunConfig
 from capsnet.training import train
 from capsnet.training.loop import Job
 assert torch.get_num_threads() == 2
-small = {"stages": ((4, 1, 1), (6, 1, 2)), "types": (8, 8, 8)}
+small = {"stages": ((4, 1, 1), (6, 1, 2)), "num_types": (8, 8, 8)}
 config = RunConfig.from_defaults(
     data="digits", model="attention-capsnet-small", model_options=small, steps=6, batch_size=16, limit=96, seed=1
 )

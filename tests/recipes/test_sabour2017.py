@@ -12,7 +12,7 @@ from capsnet.runs.built import as_built
 from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.training import train
 
-SMALL = {"stem_channels": 4, "primary_types": 2}
+SMALL = {"stem_channels": 4, "num_types": 2}
 WRITERS = {
     "affnist": write_affnist,
     "affnist-cnn": write_affnist,

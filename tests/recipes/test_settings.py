@@ -57,7 +57,7 @@ def test_hahn2019_has_the_settings_of_the_authors():
         length = config.optimizer
         assert (length.epochs, length.lr_milestones, config.data.validation) == (epochs, milestones, weight)
         assert (length.batch_size, length.weight_decay) == (64, 1e-4)
-        assert config.model.options == {"types": 32}
+        assert config.model.options == {"num_types": 32}
 
 
 def test_ribeiro2020_holds_out_and_prepares_as_the_authors():

@@ -158,7 +158,7 @@ def test_a_parent_with_one_child_and_one_with_none_stay_finite():
     for value in (activations, torch.zeros(1, 1)):
         out = em_routing(votes, value, torch.zeros(3), torch.zeros(3))
         (gradient,) = torch.autograd.grad(out.poses.sum() + out.activations.sum(), votes)
-        assert all(x.isfinite().all() for x in (*out, gradient))
+        assert all(x.isfinite().all() for x in (*out[:3], gradient))
 
 
 @pytest.mark.parametrize(("options", "words"), [({"form": "ours"}, "'authors'"), ({"competition": "all"}, "'window'")])
@@ -168,7 +168,7 @@ def test_unknown_options_are_refused(options, words):
         EMRouting(5, 3, parent_dim=4, **options)
 
 
-@pytest.mark.parametrize("name", ["em", "variational_bayes"])
+@pytest.mark.parametrize("name", ["em", "variational-bayes"])
 def test_recomputing_gives_the_same_gradient_and_stores_the_votes_about_once(name):
     stored, gradients = [], []
     for recompute in (False, True):

@@ -11,19 +11,24 @@ from capsnet.layers import ConvCapsules, DenseCapsules
 LEAN = [
     "dynamic",
     "em",
-    "inverted_dot_product",
-    "max_min",
-    "self_attention",
-    "self_routing",
+    "inverted-dot-product",
+    "max-min",
+    "self-attention",
+    "self-routing",
     "uniform",
-    "variational_bayes",
+    "variational-bayes",
 ]
 SIZES = {"child_dim": 16, "parent_dim": 16}
 
 
 def layers(name, rows):
-    options = {"recompute": True} if name in ("em", "variational_bayes") else {}
-    more = {**SIZES, "pose_rows": rows, "routing": name, "routing_options": options}
+    options = {"recompute": True} if name in ("em", "variational-bayes") else {}
+    more = {
+        **SIZES,
+        "pose_shape": (rows, 16 // rows) if rows > 1 else None,
+        "routing": name,
+        "routing_options": options,
+    }
     yield DenseCapsules(64, 8, **more), Capsules(torch.randn(8, 64, 16), torch.rand(8, 64))
     coordinates = torch.rand(4, 4, 2)
     conv = ConvCapsules(8, 8, grid=(4, 4), kernel_size=3, coordinates=coordinates, **more)

@@ -13,7 +13,8 @@ PAGES = Path(__file__).parents[2] / "docs" / "routings"
 @pytest.mark.parametrize("name", sorted(page.stem for page in PAGES.glob("*.md") if page.stem != "README"))
 def test_page_of_a_routing_names_its_function(name):
     assert name in ROUTINGS
-    function = "self_routing" if name == "self_routing" else f"{name}_routing"
+    word = name.replace("-", "_")
+    function = word if word == "self_routing" else f"{word}_routing"
     assert callable(getattr(routing, function))
     assert f"`capsnet.routing.{function}`" in (PAGES / f"{name}.md").read_text()
     assert f"[{name}]({name}.md)" in (PAGES / "README.md").read_text()

@@ -54,7 +54,7 @@ def test_explicit_dynamic_routing_is_honoured(name):
         ({"model": "baseline-cnn", "routing": "em"}, "model 'baseline-cnn' has no routing"),
         ({"model": "baseline-cnn", "iterations": 3}, "model 'baseline-cnn' has no routing"),
         ({"model": "self-routing-capsnet", "iterations": 3}, "iterations must be left out, got 3"),
-        ({"model": "efficient-capsnet", "iterations": 2}, "routing 'self_attention' has no option 'iterations'"),
+        ({"model": "efficient-capsnet", "iterations": 2}, "routing 'self-attention' has no option 'iterations'"),
         ({"routing": "uniform", "iterations": 2}, "routing 'uniform' has no option 'iterations'"),
         ({"iterations": 2, "model_options": {"iterations": 5}}, "iterations 2 and the model option iterations=5"),
         ({"iterations": 2, "routing_options": {"iterations": 5}}, "contradict each other; give one of them"),

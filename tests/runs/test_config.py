@@ -124,3 +124,10 @@ def test_pixel_range_survives_json():
 def test_execution_is_chosen_by_the_device_by_default_and_kept_where_a_run_has_one():
     assert RunConfig().run.execution == "auto"
     assert RunConfig.from_json('{"format_version": 1, "execution": "eager"}').run.execution == "eager"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_names_in_a_file_are_read_without_a_warning(version):
+    values = {"format_version": version, "routing": "max_min", "model_options": {"primary_types": 2, "class_dim": 4}}
+    config = RunConfig.from_json(json.dumps(values))
+    assert (config.model.routing, config.model.options) == ("max-min", {"num_types": 2, "parent_dim": 4})

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 import capsnet
 from capsnet.errors import UserError
 from capsnet.models import create_model, list_models
-from capsnet.runs.weights import on_meta
+from capsnet.runs.weights import on_meta, read_spec
 
 
 def test_loaded_model_is_the_one_that_was_saved(tiny_run):
@@ -71,6 +71,17 @@ def test_weights_of_the_first_version_are_read(tiny_run, tmp_path):
     rewrite(tiny_run, tmp_path / "w.safetensors", lambda tensors: None, older)
     images = torch.randint(0, 256, (2, 1, 28, 28), dtype=torch.uint8)
     assert capsnet.load(tmp_path / "w.safetensors").inputs(images).equal(images.float() / 255)
+
+
+def test_weights_with_older_names_are_read_without_a_warning(tmp_path):
+    model, path = create_model("capsnet-tiny", num_types=2, parent_dim=6).eval(), tmp_path / "w.safetensors"
+    older = {"primary_types": 2, "class_dim": 6, "routing": "dynamic"}
+    values = {"model": "capsnet-tiny", "options": older, "class_names": [str(k) for k in range(10)]}
+    metadata = {"capsnet": json.dumps({**values, "preparation": "fit", "data": "", "format_version": 3})}
+    save_file(model.state_dict(), path, metadata)
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.equal(capsnet.load(path)(images).lengths, model(images).lengths)
+    assert read_spec(path).options == {"num_types": 2, "parent_dim": 6, "routing": "dynamic"}
 
 
 def test_files_that_are_no_weights_are_refused(tiny_run, tmp_path):

@@ -20,7 +20,7 @@ STEPS = {"steps": 2, "batch_size": 4}
 @pytest.fixture
 def small(monkeypatch, small_cnns):
     """The paper's networks by their names, with few channels."""
-    few = {"stem_channels": 4, "primary_types": 2}
+    few = {"stem_channels": 4, "num_types": 2}
     monkeypatch.setitem(MODELS._values, "capsnet", replace(MODELS.get("capsnet"), options=few))
 
 
@@ -108,7 +108,7 @@ def test_study_that_began_on_the_stand_in_stays_on_it(tmp_path, small, capsys):
 def networks(tmp_path, small):
     """Two networks for CIFAR-10, and the folders of data and study."""
     write_cifar10(tmp_path)
-    few = {"leaky": True, "padding": "same", "primary_types": 2}
+    few = {"leaky": True, "padding": "same", "num_types": 2}
     options = {"seeds": 2, "out": tmp_path / "s", "data_dir": tmp_path, "changes": {**STEPS, "model_options": few}}
     return options, reproduce("sabour2017-cifar10", **options)
 

@@ -34,13 +34,13 @@ def test_model_of_larger_images_says_so():
 
 
 def test_self_routing_trains_by_its_name(tmp_path):
-    small = {"types": 4, "pose_dim": 4}
+    small = {"num_types": 4, "child_dim": 4}
     run = train(TINY.change(model="self-routing-capsnet", steps=1, model_options=small), out=tmp_path / "run")
     assert (run.config.optimizer.recon_weight, run.evaluation()["step"]) == (0.0, 1)
 
 
 def test_weight_of_a_decoder_that_cannot_be_is_refused():
-    with pytest.raises(UserError, match="set class_dim, got 0"), on_meta():
+    with pytest.raises(UserError, match="set parent_dim, got 0"), on_meta():
         specify(RunConfig.from_defaults(model="self-routing-capsnet", recon_weight=0.0005), DIGITS).build()
 
 

@@ -37,8 +37,8 @@ def test_held_out_images_of_pairs_cannot_be_moved():
     [
         ("em-capsnet-small", {}, "em", 3),
         ("em-capsnet-small", {"routing": "uniform"}, "uniform", None),
-        ("attention-capsnet", {}, "inverted_dot_product", 2),
-        ("attention-capsnet", {"iterations": 1}, "inverted_dot_product", 1),
+        ("attention-capsnet", {}, "inverted-dot-product", 2),
+        ("attention-capsnet", {"iterations": 1}, "inverted-dot-product", 1),
         ("capsnet-tiny", {"routing": "em", "iterations": 2}, "em", 2),
     ],
 )

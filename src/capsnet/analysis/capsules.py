@@ -13,7 +13,7 @@ from capsnet.analysis.statistics import Histogram, Share, histogram, rounded, wi
 from capsnet.analysis.watch import watch
 from capsnet.data import ImageData
 from capsnet.errors import UserError
-from capsnet.losses.class_loss import LOSS_TARGETS
+from capsnet.losses import LOSSES
 from capsnet.models import CapsuleModel
 
 _BINS = 40
@@ -79,7 +79,7 @@ def measure_capsules(model: CapsuleModel, data: ImageData, *, threshold: float =
     edges = torch.linspace(0, 1, _BINS + 1)
     absent_lengths = lengths[~present]
     dead_classes = (lengths.amax(dim=0) < threshold).nonzero()[:, 0].tolist()
-    targets = LOSS_TARGETS.get(model.loss)
+    targets = LOSSES.get(model.loss).targets
     short = long = None
     if targets is not None:
         short = wilson(int((lengths[present] < targets[0]).sum()), len(data))

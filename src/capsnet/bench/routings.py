@@ -20,7 +20,7 @@ DENSE = {"side": 1, "types": 1152, "kernel": 1, "stride": 1, "dim": 8, "parents"
 CONV = {"side": 12, "types": 8, "kernel": 3, "stride": 2, "dim": 16, "parents": 16, "parent dim": 16}
 _TINY = {"side": 1, "types": 3, "kernel": 1, "stride": 1, "dim": 16, "parents": 2, "parent dim": 16}
 # routings whose papers have 4x4 matrices as poses: as many numbers, and votes as large
-_MATRICES = ("em", "variational_bayes")
+_MATRICES = ("em", "variational-bayes")
 
 
 class Path(NamedTuple):
@@ -53,7 +53,7 @@ def find_paths() -> dict[str, Path]:
 def make_layer(path: Path, sizes: Sizes) -> DenseCapsules | ConvCapsules:
     """The layer of these sizes; matrices as poses for the routings that are made for them."""
     side, types, kernel, stride, dim, parents, parent_dim = sizes.values()
-    rows = 4 if path.routing in _MATRICES else 1
+    shape = (4, 4) if path.routing in _MATRICES else None
     options = {"recompute": True} if path.recompute else {}
     if side > 1:
         return ConvCapsules(
@@ -64,16 +64,16 @@ def make_layer(path: Path, sizes: Sizes) -> DenseCapsules | ConvCapsules:
             stride=stride,
             child_dim=dim,
             parent_dim=parent_dim,
-            pose_rows=rows,
+            pose_shape=shape,
             routing=path.routing,
             routing_options=options,
         )
     return DenseCapsules(
         types,
         parents,
-        child_dim=parent_dim if rows > 1 else dim,
+        child_dim=parent_dim if shape else dim,
         parent_dim=parent_dim,
-        pose_rows=rows,
+        pose_shape=shape,
         routing=path.routing,
         routing_options=options,
     )
@@ -104,7 +104,7 @@ class Step:
 
     def train(self) -> None:
         """Forward and backward, to the children and to all that the layer learns."""
-        inputs = [*self.children, *self.layer.parameters()]
+        inputs = [self.children.poses, self.children.activations, *self.layer.parameters()]
         torch.autograd.grad(self.run(), inputs, self.towards, allow_unused=True)
 
 

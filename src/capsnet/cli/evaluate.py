@@ -15,7 +15,7 @@ from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.inference.evaluate import evaluate_images
 from capsnet.inference.images import TestImages, find_images
-from capsnet.losses.class_loss import LOSS_WORDS
+from capsnet.losses import LOSSES
 from capsnet.models import CapsuleModel
 from capsnet.models.ensemble import Ensemble
 from capsnet.runs import Run, load
@@ -76,7 +76,7 @@ def main(args: list[str]) -> None:
     if options.json:
         print_json(result.to_dict())
     else:
-        _print(result, LOSS_WORDS[model.loss])
+        _print(result, LOSSES.get(model.loss).words)
         if options.csv is not None:
             print(f"answers: {options.csv}")
 

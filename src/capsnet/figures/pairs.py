@@ -71,7 +71,9 @@ def draw_pair_reconstructions(model: CapsuleModel, data: ImageData, pairing: Pai
         places = chosen.nonzero()[:_COLUMNS, 0]
         if len(places):
             some = Pairs(pairs.images[places], pairs.labels[places], pairs.singles[places])
-            capsules = type(output.capsules)(*(part[places.to(part.device)] for part in output.capsules))
+            poses, lengths, _ = output.capsules
+            at = places.to(poses.device)
+            capsules = type(output.capsules)(poses[at], lengths[at])
             drawn = torch.stack([reconstruct(model, capsules, said[places, k]) for k in range(2)], dim=1)
             blocks.append((title, _Row(some, said[places], drawn)))
     share = 100 * float(right.float().mean())

@@ -52,7 +52,7 @@ class Seen:
 
     def pick(self, indices: Int[Tensor, " _"]) -> "Seen":
         """The images at `indices`."""
-        poses, lengths = self.capsules
+        poses, lengths, _ = self.capsules
         return Seen(self.data.select(indices), Capsules(poses[indices], lengths[indices]), self.predicted[indices])
 
 

@@ -3,6 +3,8 @@
 from capsnet.functional.convolution import conv2d as conv2d
 from capsnet.functional.labels import check_labels as check_labels
 from capsnet.functional.labels import check_marks as check_marks
+from capsnet.functional.maps import to_capsules as to_capsules
+from capsnet.functional.maps import to_maps as to_maps
 from capsnet.functional.precision import widen as widen
 from capsnet.functional.squash import exponential_squash as exponential_squash
 from capsnet.functional.squash import squash as squash
@@ -22,6 +24,8 @@ __all__ = [
     "gather_windows",
     "parent_softmax",
     "squash",
+    "to_capsules",
+    "to_maps",
     "widen",
     "window_children",
 ]

@@ -9,6 +9,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from capsnet.errors import UserError
+from capsnet.torch_internals import is_in_graph
 
 
 def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> Int[Tensor, " b"]:
@@ -72,5 +73,4 @@ def check_marks(marks: Shaped[Tensor, "b n"]) -> None:
 
 def can_read(values: Tensor) -> bool:
     """Whether the numbers are there and reading them costs nothing."""
-    tracing: bool = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined] # torch does not list it
-    return values.device.type == "cpu" and not tracing
+    return values.device.type == "cpu" and not is_in_graph()

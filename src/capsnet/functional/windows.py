@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from capsnet.torch_internals import is_in_graph
+
 
 class Windows(NamedTuple):
     """The children of each window `p`, a place in the layer above.
@@ -46,7 +48,11 @@ def parent_softmax(logits: Float[Tensor, "b i j"], windows: Windows | None = Non
 
 
 def window_children(
-    grid: tuple[int, int], num_types: int, kernel_size: tuple[int, int], stride: int
+    grid: tuple[int, int],
+    num_types: int,
+    kernel_size: tuple[int, int],
+    stride: int,
+    device: torch.device | str | None = None,
 ) -> Int[Tensor, "p i"]:
     """Number the children of all windows that fit into a grid of capsules.
 
@@ -55,11 +61,12 @@ def window_children(
         num_types: kinds of capsule at each place; capsules are in the order row, column, type.
         kernel_size: rows and columns of a window.
         stride: step of the window.
+        device: of the result.
 
     Shapes:
         result `p i`: windows in the order row, column; in each, children in the order row, column, type.
     """
-    numbers = torch.arange(grid[0] * grid[1] * num_types).reshape(*grid, num_types)
+    numbers = torch.arange(grid[0] * grid[1] * num_types, device=device).reshape(*grid, num_types)
     windows = numbers.unfold(0, kernel_size[0], stride).unfold(1, kernel_size[1], stride)  # y x type row column
     return windows.permute(0, 1, 3, 4, 2).reshape(windows.shape[0] * windows.shape[1], -1).contiguous()
 
@@ -92,10 +99,7 @@ def gather_windows(
         places = nn.functional.pad(places, (0, 0, *[padding] * 4))
     if tuple(places.shape[1:3]) == kernel_size:
         return places.reshape(samples, -1, width)
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
-        windows = _slices(places, kernel_size, stride)
-    else:
-        windows = _Gather.apply(places, kernel_size, stride)
+    windows = _slices(places, kernel_size, stride) if is_in_graph() else _Gather.apply(places, kernel_size, stride)
     return windows.reshape(samples * windows.shape[1] * windows.shape[2], -1, width)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from capsnet.kernels.threads import in_parts
+from capsnet.torch_internals import convolution_gradients, is_in_graph, relu_gradient
 
 PIECE_BYTES = 8 << 20
 """Size of the gradients of feature maps that are masked at a time."""
@@ -48,7 +49,7 @@ def refuses(x: Tensor, weight: Tensor, bias: Tensor) -> str | None:
     """Say in words why a call is better left to torch's two operators; None if it is not."""
     if x.device.type != "cpu":
         return f"it runs on the CPU, and the images are on {x.device}"
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+    if is_in_graph():
         return "compilers and exported programs fuse the standard operators by themselves"
     return None
 
@@ -86,11 +87,7 @@ def _gradients(
     needed: tuple[bool, bool, bool], weight: Tensor, gradient: Tensor, output: Tensor, x: Tensor
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """The gradients of one piece of a batch in image, weight and bias, where they are needed."""
-    masked: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)
-    result: tuple[Tensor | None, Tensor | None, Tensor | None] = torch.ops.aten.convolution_backward(
-        masked, x, weight, [len(weight)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, list(needed)
-    )
-    return result
+    return convolution_gradients(relu_gradient(gradient, output), x, weight, needed)
 
 
 def _multiply_windows(
@@ -125,7 +122,7 @@ def _parameter_gradients(
     def sum_pieces(pieces: slice) -> list[tuple[Tensor, Tensor]]:
         sums = []
         for piece in _pieces(pieces, len(x)):
-            masked = torch.ops.aten.threshold_backward(gradient[piece], output[piece], 0).flatten(2)
+            masked = relu_gradient(gradient[piece], output[piece]).flatten(2)
             products = torch.bmm(masked, _windows(x[piece], weight).mT)
             sums.append((products.sum(0, dtype=wide), masked.sum((0, 2), dtype=wide)))
         return sums

@@ -4,21 +4,30 @@ Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, sections 4
 """
 
 from collections.abc import Mapping
+from functools import partial
 from math import sqrt
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes, gather_windows, window_children
-from capsnet.layers.dense import check_rows, check_sizes
+from capsnet.layers.dense import check_sizes, count_rows, shape_from_rows
+from capsnet.renamed import renamed
 from capsnet.routing import Routing, make_routing
 
+Grid = tuple[int, int]
 Side = int | tuple[int, int]
 
 
+@renamed(
+    {"pose_rows": partial(shape_from_rows, child_dim=16)},
+    child_types="num_child_types",
+    parent_types="num_parent_types",
+    pose_rows="pose_shape",
+)
 class ConvCapsules(nn.Module):
     """Every capsule of a window votes for every parent type at the window's place; a routing makes the parents.
 
@@ -26,15 +35,16 @@ class ConvCapsules(nn.Module):
     variational Bayes) is told which windows hold it. Votes and routing are computed in the type of `weight`.
 
     Args:
-        child_types: kinds of child capsule at each place.
-        parent_types: kinds of parent capsule at each place.
-        grid: rows and columns of the children.
-        kernel_size: side of a window, or its rows and columns; None: the whole grid, as in a class layer.
+        num_child_types: types of child capsule at each place.
+        num_parent_types: types of parent capsule at each place.
+        grid: rows and columns of the children; None: those that the children bring along (`Capsules.grid`).
+        kernel_size: side of a window, or its rows and columns; None: the whole `grid`, as in a class layer.
         stride: step of the window.
         padding: rows and columns of absent capsules (pose and activation zero) added around the grid.
         child_dim: numbers of a child's pose.
         parent_dim: numbers of a parent's pose.
-        pose_rows: rows of a pose: 1 for vectors, 4 for the paper's 4x4 matrices. A vote is the pose times a matrix.
+        pose_shape: rows and columns of a child's pose: (4, 4) for the paper's matrices. A vote is the pose times a
+            matrix, and has as many rows. None: poses are vectors.
         shared: one matrix for all places of a window too, as in the paper's class layer.
         coordinates: where each child's place is; it is added to two entries of its votes (coordinate addition), so
             that a shared matrix does not lose it.
@@ -43,37 +53,38 @@ class ConvCapsules(nn.Module):
         routing_options: arguments of a routing given by name.
 
     Attributes:
-        out_grid: rows and columns of the parents.
+        out_grid: rows and columns of the parents; None without `grid`.
 
     Shapes:
-        children `b (h w child_types) c`; poses `b (h' w' parent_types) d`, activations `b (h' w' parent_types)`;
-        coupling: `b i j` where there is one window, and None where there are several; coordinates `h w 2`.
+        children `b (h w num_child_types) c`; poses `b (h' w' num_parent_types) d`, activations
+        `b (h' w' num_parent_types)`; coupling: `b i j` where there is one window, and None where there are several;
+        coordinates `h w 2`.
 
     Raises:
-        UserError: a size below 1, poses that are no whole number of rows, a window larger than the grid, coordinates
-            or children of another shape, or an unknown routing.
+        UserError: a size below 1, poses that do not have the shape, a window larger than the grid, coordinates or
+            children of another shape or grid, no grid where one is needed, or an unknown routing.
 
     Example:
-        >>> layer = ConvCapsules(8, 16, grid=(14, 14), kernel_size=3, stride=2, pose_rows=4, routing="em")
+        >>> layer = ConvCapsules(8, 16, grid=(14, 14), kernel_size=3, stride=2, pose_shape=(4, 4), routing="em")
         >>> layer.out_grid
         (6, 6)
     """
 
-    members: Tensor
+    members: Tensor | None
     offsets: Tensor | None
 
     def __init__(
         self,
-        child_types: int,
-        parent_types: int,
+        num_child_types: int,
+        num_parent_types: int,
         *,
-        grid: tuple[int, int],
+        grid: Grid | None = None,
         kernel_size: Side | None = 3,
         stride: int = 1,
         padding: int = 0,
         child_dim: int = 16,
         parent_dim: int = 16,
-        pose_rows: int = 1,
+        pose_shape: tuple[int, int] | None = None,
         shared: bool = False,
         coordinates: Float[Tensor, "h w 2"] | None = None,
         coordinate_entries: tuple[int, int] = (0, 1),
@@ -83,39 +94,24 @@ class ConvCapsules(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(child_types=child_types, parent_types=parent_types, grid=grid)
+        check_sizes(num_child_types=num_child_types, num_parent_types=num_parent_types, grid=grid)
         check_sizes(kernel_size=kernel_size, stride=stride, padding=padding, coordinate_entries=coordinate_entries)
-        check_rows(pose_rows, child_dim=child_dim, parent_dim=parent_dim)
-        self.child_types, self.parent_types, self.grid, self.padding = child_types, parent_types, grid, padding
-        self.child_dim, self.parent_dim, self.pose_rows, self.shared = child_dim, parent_dim, pose_rows, shared
-        padded = (grid[0] + 2 * padding, grid[1] + 2 * padding)
-        if kernel_size is None:
-            kernel_size = padded
-        self.kernel_size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-        self.stride = stride
-        if any(side > room or side < 1 for side, room in zip(self.kernel_size, padded, strict=True)):
-            raise UserError(f"kernel_size must fit into the grid {padded}, got {self.kernel_size}")
-        rows, columns = ((room - side) // stride + 1 for side, room in zip(self.kernel_size, padded, strict=True))
-        self.out_grid = (rows, columns)
-        self.register_buffer(
-            "members", window_children(padded, child_types, self.kernel_size, stride).to(device), persistent=False
-        )
-        num_children = self.kernel_size[0] * self.kernel_size[1] * child_types
-        self.num_matrices = child_types if shared else num_children
-        self.weight = nn.Parameter(
-            torch.empty(
-                self.num_matrices,
-                child_dim // pose_rows,
-                parent_types,
-                parent_dim // pose_rows,
-                device=device,
-                dtype=dtype,
-            )
-        )
+        rows = count_rows(pose_shape, child_dim=child_dim, parent_dim=parent_dim)
+        self.num_child_types, self.num_parent_types, self.grid = num_child_types, num_parent_types, grid
+        self.child_dim, self.parent_dim, self.pose_shape, self.shared = child_dim, parent_dim, pose_shape, shared
+        self.stride, self.padding = stride, padding
+        self.kernel_size = _window(kernel_size, grid, padding)
+        self.out_grid = None if grid is None else self._find_places(grid)
+        members = None if grid is None else self._find_members(grid, device)
+        self.register_buffer("members", members, persistent=False)
+        num_children = self.kernel_size[0] * self.kernel_size[1] * num_child_types
+        self.num_matrices = num_child_types if shared else num_children
+        sizes = (self.num_matrices, child_dim // rows, num_parent_types, parent_dim // rows)
+        self.weight = nn.Parameter(torch.empty(sizes, device=device, dtype=dtype))
         self.routing = make_routing(
             routing,
             num_children,
-            parent_types,
+            num_parent_types,
             child_dim=child_dim,
             parent_dim=parent_dim,
             options=routing_options,
@@ -126,7 +122,24 @@ class ConvCapsules(nn.Module):
         self.register_buffer("offsets", offsets, persistent=False)
         self.reset_parameters()
 
+    def _padded(self, grid: Grid) -> Grid:
+        return grid[0] + 2 * self.padding, grid[1] + 2 * self.padding
+
+    def _find_places(self, grid: Grid) -> Grid:
+        """Rows and columns of windows."""
+        room = self._padded(grid)
+        if any(side > most for side, most in zip(self.kernel_size, room, strict=True)):
+            raise UserError(f"kernel_size must fit into the grid {room}, got {self.kernel_size}")
+        rows, columns = ((most - side) // self.stride + 1 for side, most in zip(self.kernel_size, room, strict=True))
+        return rows, columns
+
+    def _find_members(self, grid: Grid, device: torch.device | str | None) -> Int[Tensor, "p i"]:
+        """The children of each window."""
+        return window_children(self._padded(grid), self.num_child_types, self.kernel_size, self.stride, device=device)
+
     def _offsets(self, coordinates: Float[Tensor, "h w 2"], entries: tuple[int, int]) -> Float[Tensor, "p i 1 d"]:
+        if self.grid is None or self.members is None:
+            raise UserError("coordinates need a grid: give grid=(rows, columns)")
         if coordinates.shape[:2] != self.grid:
             raise UserError(f"coordinates must be {self.grid} x 2, got {tuple(coordinates.shape)}")
         if any(not 0 <= entry < self.parent_dim for entry in entries):
@@ -134,42 +147,62 @@ class ConvCapsules(nn.Module):
         everywhere = coordinates.new_zeros(*self.grid, self.parent_dim)
         everywhere[..., list(entries)] = coordinates
         everywhere = nn.functional.pad(everywhere, (0, 0, *[self.padding] * 4))
-        return everywhere.flatten(0, 1)[self.members // self.child_types][:, :, None]
+        return everywhere.flatten(0, 1)[self.members // self.num_child_types][:, :, None]
 
     def reset_parameters(self) -> None:
         """Normal; at first the mean share of a window is as long as one child, times `initial_gain` of the routing.
 
         The papers each state another one.
         """
-        std = self.parent_types / sqrt(self.members.shape[1] * self.weight.shape[3])
+        std = self.num_parent_types / sqrt(self.routing.num_children * self.weight.shape[3])
         nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Find the parents of `children`."""
         with torch.autocast(self.weight.device.type, enabled=False):
-            inside = self.gather(children)
-            found = self.routing.route_children(inside, self.matrices(), offsets=self.offsets, windows=self.windows())
+            grid = self.find_grid(children)
+            windows, places = self.windows(grid), self._find_places(grid)
+            found = self.routing.route_children(
+                self.gather(children), self.matrices(), offsets=self.offsets, windows=windows
+            )
             samples = len(children.poses)
             return RoutingOutput(
                 found.poses.reshape(samples, -1, self.parent_dim),
                 found.activations.reshape(samples, -1),
-                found.coupling if len(self.members) == 1 else None,
+                found.coupling if windows is None else None,
+                places,
             )
 
-    def windows(self) -> Windows | None:
+    def find_grid(self, children: Capsules | RoutingOutput) -> Grid:
+        """Rows and columns of the children.
+
+        Raises:
+            UserError: neither the layer nor the children have a grid, both have and they differ, or the number or the
+                dimension of the children is another one.
+        """
+        grid = self.grid if children.grid is None else children.grid
+        if grid is None:
+            raise UserError("children have no grid: give Capsules(poses, activations, grid=(rows, columns))")
+        if self.grid is not None and grid != self.grid:
+            raise UserError(f"children must have the grid {self.grid}, got {grid}")
+        expected = (grid[0] * grid[1] * self.num_child_types, self.child_dim)
+        if children.poses.shape[1:] != expected:
+            raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
+        return grid
+
+    def windows(self, grid: Grid) -> Windows | None:
         """The layout of several windows; None for one, in which nothing overlaps."""
-        padded = [side + 2 * self.padding for side in self.grid]
-        several = len(self.members) > 1
-        return Windows(self.members, padded[0] * padded[1] * self.child_types) if several else None
+        if self._find_places(grid) == (1, 1):
+            return None
+        members = self._find_members(grid, self.weight.device) if self.members is None else self.members
+        rows, columns = self._padded(grid)
+        return Windows(members, rows * columns * self.num_child_types)
 
     def gather(self, children: Capsules | RoutingOutput) -> Capsules:
         """Lay out children window by window: poses `(b p) i c`, activations `(b p) i`."""
-        expected = (self.grid[0] * self.grid[1] * self.child_types, self.child_dim)
-        if children.poses.shape[1:] != expected:
-            raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
         dtype = self.weight.dtype
         poses, activations = children.poses.to(dtype), children.activations.to(dtype)[..., None]
-        layout = (self.grid, self.kernel_size, self.stride, self.padding)
+        layout = (self.find_grid(children), self.kernel_size, self.stride, self.padding)
         return Capsules(gather_windows(poses, *layout), gather_windows(activations, *layout)[..., 0])
 
     def matrices(self) -> Float[Tensor, "i c j d"]:
@@ -182,7 +215,17 @@ class ConvCapsules(nn.Module):
 
     def extra_repr(self) -> str:
         return (
-            f"{self.grid} x {self.child_types} x {self.child_dim}D -> {self.out_grid} x {self.parent_types} x "
+            f"{self.grid or 'grid'} x {self.num_child_types} x {self.child_dim}D -> "
+            f"{self.out_grid or 'grid'} x {self.num_parent_types} x "
             f"{self.parent_dim}D, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"weight {tuple(self.weight.shape)}"
         )
+
+
+def _window(kernel_size: Side | None, grid: Grid | None, padding: int) -> Grid:
+    """Rows and columns of a window."""
+    if kernel_size is not None:
+        return (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    if grid is None:
+        raise UserError("kernel_size must be given, got None: a window of the whole grid needs grid=(rows, columns)")
+    return grid[0] + 2 * padding, grid[1] + 2 * padding

@@ -4,6 +4,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 2 
 """
 
 from collections.abc import Mapping
+from functools import partial
 from math import sqrt
 
 import torch
@@ -15,9 +16,17 @@ from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import dense_votes
 from capsnet.layers.bounds import BOUNDS
+from capsnet.renamed import renamed
 from capsnet.routing import Routing, make_routing
 
 
+def shape_from_rows(pose_rows: int, options: Mapping[str, object], child_dim: int) -> tuple[int, int] | None:
+    """`pose_shape` in place of the older `pose_rows`, whose 1 was for vectors."""
+    width = options.get("child_dim", child_dim)
+    return None if pose_rows == 1 or not isinstance(width, int) else (pose_rows, width // pose_rows)
+
+
+@renamed({"pose_rows": partial(shape_from_rows, child_dim=8)}, pose_rows="pose_shape")
 class DenseCapsules(nn.Module):
     """Owns a transformation matrix for each pair of child and parent; a routing turns the votes into parents.
 
@@ -28,7 +37,8 @@ class DenseCapsules(nn.Module):
         num_parents: number of parent capsules `j`.
         child_dim: dimension `c` of a child's pose.
         parent_dim: dimension `d` of a parent's pose.
-        pose_rows: rows of a pose: 1 for vectors, 4 for 4x4 matrices, whose votes are matrix products.
+        pose_shape: rows and columns of a child's pose, such as (4, 4): votes are then products of matrices, and a
+            parent's pose has as many rows. None: poses are vectors.
         shared: one matrix for all children (Gu, Tresp, "Improving the Robustness of Capsule Networks to Image Affine
             Transformations", CVPR 2020).
         routing: a name in `capsnet.routing.ROUTINGS`, or a `Routing` of the same sizes.
@@ -38,7 +48,7 @@ class DenseCapsules(nn.Module):
         children `b i c` and `b i`; poses `b j d`, activations `b j`, coupling `b i j`.
 
     Raises:
-        UserError: a size below 1, poses that are no whole number of rows, an unknown routing, or children of another
+        UserError: a size below 1, poses that do not have the shape, an unknown routing, or children of another
             number or dimension.
 
     Example:
@@ -54,7 +64,7 @@ class DenseCapsules(nn.Module):
         *,
         child_dim: int = 8,
         parent_dim: int = 16,
-        pose_rows: int = 1,
+        pose_shape: tuple[int, int] | None = None,
         shared: bool = False,
         routing: str | Routing = "dynamic",
         routing_options: Mapping[str, object] | None = None,
@@ -63,19 +73,11 @@ class DenseCapsules(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(num_children=num_children, num_parents=num_parents)
-        check_rows(pose_rows, child_dim=child_dim, parent_dim=parent_dim)
+        rows = count_rows(pose_shape, child_dim=child_dim, parent_dim=parent_dim)
         self.num_children, self.num_parents = num_children, num_parents
-        self.child_dim, self.parent_dim, self.pose_rows, self.shared = child_dim, parent_dim, pose_rows, shared
-        self.weight = nn.Parameter(
-            torch.empty(
-                1 if shared else num_children,
-                child_dim // pose_rows,
-                num_parents,
-                parent_dim // pose_rows,
-                device=device,
-                dtype=dtype,
-            )
-        )
+        self.child_dim, self.parent_dim, self.pose_shape, self.shared = child_dim, parent_dim, pose_shape, shared
+        sizes = (1 if shared else num_children, child_dim // rows, num_parents, parent_dim // rows)
+        self.weight = nn.Parameter(torch.empty(sizes, device=device, dtype=dtype))
         self.routing = make_routing(
             routing,
             num_children,
@@ -107,7 +109,7 @@ class DenseCapsules(nn.Module):
         if children.poses.shape[1:] != expected:
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
         dtype = self.weight.dtype
-        return Capsules(children.poses.to(dtype), children.activations.to(dtype))
+        return Capsules(children.poses.to(dtype), children.activations.to(dtype), children.grid)
 
     def matrices(self) -> Float[Tensor, "i c j d"]:
         """A transformation matrix for each child."""
@@ -129,9 +131,20 @@ def check_sizes(**sizes: object) -> None:
     check_numbers(BOUNDS, **sizes)
 
 
-def check_rows(pose_rows: int, **dims: int) -> None:
-    """Refuse poses that are no whole number of rows."""
-    check_sizes(pose_rows=pose_rows, **dims)
-    for name, dim in dims.items():
-        if dim % pose_rows:
-            raise UserError(f"{name} must be a multiple of pose_rows, {pose_rows}, got {dim}")
+def count_rows(pose_shape: tuple[int, int] | None, *, child_dim: int, parent_dim: int) -> int:
+    """Rows of a pose: 1 of a vector.
+
+    Raises:
+        UserError: poses that do not have the shape.
+    """
+    check_sizes(pose_shape=pose_shape, child_dim=child_dim, parent_dim=parent_dim)
+    if pose_shape is None:
+        return 1
+    if not isinstance(pose_shape, tuple) or len(pose_shape) != 2:
+        raise UserError(f"pose_shape must be rows and columns, got {pose_shape!r}")
+    rows, columns = pose_shape
+    if child_dim != rows * columns:
+        raise UserError(f"child_dim must be {rows * columns} for pose_shape {pose_shape}, got {child_dim}")
+    if parent_dim % rows:
+        raise UserError(f"parent_dim must be a multiple of the {rows} rows of pose_shape, got {parent_dim}")
+    return rows

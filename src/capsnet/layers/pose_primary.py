@@ -25,7 +25,7 @@ class PosePrimaryCapsules(nn.Module):
 
     Args:
         in_channels: channels of the feature maps.
-        num_types: kinds of capsule at each place.
+        num_types: types of capsule at each place.
         pose_dim: numbers of a pose: 16 for a 4x4 matrix.
         kernel_size: side of the convolutions' window.
         stride: step of the window.
@@ -85,15 +85,16 @@ class PosePrimaryCapsules(nn.Module):
         """Read feature maps as capsules."""
         dtype = self.poses.weight.dtype
         maps = self.poses(features)
+        grid = (maps.shape[2], maps.shape[3])
         scores = None if self.activations is None else self.activations(features)
         with torch.autocast(maps.device.type, enabled=False):
             poses = self._poses(maps.to(dtype))
             if scores is None:
-                return Capsules(poses, poses.new_ones(poses.shape[:2]))
+                return Capsules(poses, poses.new_ones(poses.shape[:2]), grid)
             scores = scores.to(dtype)
             if self.activation_norm is not None:
                 scores = self.activation_norm(scores)
-            return Capsules(poses, (scores + self.offset).permute(0, 2, 3, 1).flatten(1).sigmoid())
+            return Capsules(poses, (scores + self.offset).permute(0, 2, 3, 1).flatten(1).sigmoid(), grid)
 
     def _poses(self, maps: Float[Tensor, "b channels h w"]) -> Float[Tensor, "b i c"]:
         if self.norm == "channel":

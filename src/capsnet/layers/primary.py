@@ -22,7 +22,7 @@ class PrimaryCapsules(nn.Module):
 
     Args:
         in_channels: channels of the feature maps.
-        num_types: kinds of capsule at each place (32 in the paper).
+        num_types: types of capsule at each place (32 in the paper).
         pose_dim: dimension of a pose (8 in the paper).
         kernel_size: side of the convolution's window.
         stride: step of the window.
@@ -74,7 +74,7 @@ class PrimaryCapsules(nn.Module):
         with torch.autocast(maps.device.type, enabled=False):
             maps = maps.to(self.conv.weight.dtype).permute(0, 2, 3, 1)  # b h w channels
             poses = squash(maps.reshape(len(maps), -1, self.pose_dim))
-            return Capsules(poses=poses, activations=poses.norm(dim=-1))
+            return Capsules(poses, poses.norm(dim=-1), (maps.shape[1], maps.shape[2]))
 
     def extra_repr(self) -> str:
         return f"num_types={self.num_types}, pose_dim={self.pose_dim}, scale={self.scale:g}"

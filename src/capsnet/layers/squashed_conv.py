@@ -9,32 +9,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from capsnet.functional import squash
+from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.functional import squash, to_capsules, to_maps
 from capsnet.layers.conv2d import Conv2d
 from capsnet.layers.dense import check_sizes
+from capsnet.renamed import renamed
 
 
+@renamed(types="num_types", dim="pose_dim")
 class SquashedConv(nn.Module):
-    """A padded convolution without bias; at each place, `dim` channels in a row are a capsule and are squashed.
+    """A padded convolution without bias; at each place, `pose_dim` channels in a row are a capsule and are squashed.
 
     It is routing with one iteration, in which all coupling is equal.
 
     Args:
-        channels: of the maps that come in: types of child capsule times their dimension.
-        types: kinds of capsule at each place.
-        dim: dimension of a capsule.
+        channels: of the feature maps; of capsules, their types times their dimension.
+        num_types: types of capsule at each place.
+        pose_dim: dimension of a capsule.
         kernel_size: side of the window, odd.
         stride: step of the window.
 
     Shapes:
-        maps `b channels h w`, result `b (types dim) h' w'`, where h' is h / stride, rounded up.
+        feature maps `b channels h w`, or capsules `b (h w t) c` with a grid; poses `b (h' w' num_types) pose_dim`,
+        where h' is h / stride, rounded up; activations, the lengths, and grid likewise.
 
     Raises:
-        UserError: a size below 1.
+        UserError: a size below 1, or capsules without a grid.
 
     Example:
-        >>> SquashedConv(128, 32, 8, stride=2)(torch.rand(2, 128, 14, 14)).shape
-        torch.Size([2, 256, 7, 7])
+        >>> SquashedConv(128, 32, 8, stride=2)(torch.rand(2, 128, 14, 14)).poses.shape
+        torch.Size([2, 1568, 8])
 
     Differs from the paper:
         Every side is padded alike; the authors' code pads more below and at the right where the step is 2.
@@ -43,8 +47,8 @@ class SquashedConv(nn.Module):
     def __init__(
         self,
         channels: int,
-        types: int,
-        dim: int,
+        num_types: int,
+        pose_dim: int,
         *,
         kernel_size: int = 3,
         stride: int = 1,
@@ -52,10 +56,17 @@ class SquashedConv(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(channels=channels, types=types, dim=dim, kernel_size=kernel_size, stride=stride)
-        self.dim = dim
+        check_sizes(channels=channels, num_types=num_types, pose_dim=pose_dim, kernel_size=kernel_size, stride=stride)
+        self.num_types, self.pose_dim = num_types, pose_dim
         self.conv = Conv2d(
-            channels, types * dim, kernel_size, stride, kernel_size // 2, bias=False, device=device, dtype=dtype
+            channels,
+            num_types * pose_dim,
+            kernel_size,
+            stride,
+            kernel_size // 2,
+            bias=False,
+            device=device,
+            dtype=dtype,
         )
         self.reset_parameters()
 
@@ -64,11 +75,11 @@ class SquashedConv(nn.Module):
         bound = sqrt(3 / sqrt(self.conv.weight.numel()))
         nn.init.uniform_(self.conv.weight, -bound, bound)
 
-    def forward(self, maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b td h2 w2"]:
-        """Find the capsules of every place."""
-        found: Tensor = self.conv(maps)
-        capsules = found.reshape(len(found), -1, self.dim, *found.shape[2:])
-        return squash(capsules, dim=2).flatten(1, 2)
+    def forward(self, children: Float[Tensor, "b c h w"] | Capsules | RoutingOutput) -> Capsules:
+        """Find the capsules of every place, from feature maps or from other capsules."""
+        maps: Tensor = self.conv(children if isinstance(children, Tensor) else to_maps(children))
+        each = maps.reshape(len(maps), -1, self.pose_dim, *maps.shape[2:])
+        return to_capsules(squash(each, dim=2).flatten(1, 2), self.pose_dim)
 
     def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+        return f"num_types={self.num_types}, pose_dim={self.pose_dim}"

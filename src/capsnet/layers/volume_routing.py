@@ -10,9 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.functional import squash
+from capsnet.functional import squash, to_capsules, to_maps
 from capsnet.layers.dense import check_sizes
+from capsnet.renamed import renamed
 
 
 def volume_routing(
@@ -55,6 +57,7 @@ def volume_routing(
     return found
 
 
+@renamed(child_types="num_child_types", parent_types="num_parent_types")
 class VolumeCapsules(nn.Module):
     """Votes by one 3D convolution for all types of child, then `volume_routing`.
 
@@ -62,18 +65,19 @@ class VolumeCapsules(nn.Module):
     is its step in depth: it sees one type of child at a time, each with the same weights.
 
     Args:
-        child_types: kinds of child capsule at each place.
-        parent_types: kinds of parent capsule at each place.
+        num_child_types: types of child capsule at each place.
+        num_parent_types: types of parent capsule at each place.
         child_dim: dimension of a child.
         parent_dim: dimension of a parent.
         kernel_size: side of the window, odd; the maps are padded.
         iterations: the paper's r.
 
     Shapes:
-        maps `b (child_types child_dim) h w`, result `b (parent_types parent_dim) h w`.
+        children `b (h w num_child_types) c` with a grid; poses `b (h w num_parent_types) d`, activations, the lengths,
+        and grid likewise; no coupling, which is one over places.
 
     Raises:
-        UserError: a size below 1, or fewer than one iteration.
+        UserError: a size below 1, fewer than one iteration, or children without a grid or of another number.
 
     Differs from the paper:
         The authors' code reshapes rows, columns and channels of its input into channels, rows and columns, where a
@@ -82,8 +86,8 @@ class VolumeCapsules(nn.Module):
 
     def __init__(
         self,
-        child_types: int,
-        parent_types: int,
+        num_child_types: int,
+        num_parent_types: int,
         *,
         child_dim: int = 8,
         parent_dim: int = 8,
@@ -93,12 +97,12 @@ class VolumeCapsules(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(child_types=child_types, parent_types=parent_types, child_dim=child_dim, parent_dim=parent_dim)
-        check_sizes(kernel_size=kernel_size, iterations=iterations)
-        self.child_types, self.child_dim, self.iterations = child_types, child_dim, iterations
-        size = (parent_types, parent_dim, child_dim, kernel_size, kernel_size)
+        check_sizes(num_child_types=num_child_types, num_parent_types=num_parent_types)
+        check_sizes(child_dim=child_dim, parent_dim=parent_dim, kernel_size=kernel_size, iterations=iterations)
+        self.num_child_types, self.child_dim, self.iterations = num_child_types, child_dim, iterations
+        size = (num_parent_types, parent_dim, child_dim, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.empty(size, device=device, dtype=dtype))
-        self.bias = nn.Parameter(torch.empty(parent_types, parent_dim, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(num_parent_types, parent_dim, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -108,22 +112,27 @@ class VolumeCapsules(nn.Module):
         nn.init.trunc_normal_(self.weight, std=std / _CUT, a=-2 * std / _CUT, b=2 * std / _CUT)
         nn.init.constant_(self.bias, 0.1)
 
-    def votes(self, maps: Float[Tensor, "b ic h w"]) -> Float[Tensor, "b i j d h w"]:
+    def votes(self, children: Capsules | RoutingOutput) -> Float[Tensor, "b i j d h w"]:
         """What each type of child thinks each parent looks like at each place."""
+        maps = to_maps(children)
+        if maps.shape[1] != self.num_child_types * self.child_dim:
+            expected, got = self.num_child_types * self.child_dim, maps.shape[1]
+            raise UserError(f"children must have {expected} numbers at each place, got {got}")
         samples, _, rows, columns = maps.shape
         each = maps.reshape(-1, self.child_dim, rows, columns)  # (b i) c h w
         found = nn.functional.conv2d(each, self.weight.flatten(0, 1), padding=self.weight.shape[3] // 2)
-        return found.reshape(samples, self.child_types, *self.weight.shape[:2], rows, columns)
+        return found.reshape(samples, self.num_child_types, *self.weight.shape[:2], rows, columns)
 
-    def forward(self, maps: Float[Tensor, "b ic h w"]) -> Float[Tensor, "b jd h w"]:
+    def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Find the parents of every place."""
-        votes = self.votes(maps)
-        with torch.autocast(maps.device.type, enabled=False):
+        votes = self.votes(children)
+        with torch.autocast(votes.device.type, enabled=False):
             found = volume_routing(votes.to(self.bias.dtype), self.iterations, bias=self.bias)
-        return found.flatten(1, 2)
+            poses, activations, grid = to_capsules(found.flatten(1, 2), found.shape[2])
+            return RoutingOutput(poses, activations, None, grid)
 
     def extra_repr(self) -> str:
-        sizes = f"{self.child_types} x {self.child_dim}D, weight {tuple(self.weight.shape)}"
+        sizes = f"{self.num_child_types} x {self.child_dim}D, weight {tuple(self.weight.shape)}"
         return f"{sizes}, iterations={self.iterations}"
 
 

@@ -1,13 +1,30 @@
-"""Losses, one file each."""
+"""Losses, one file each: a function, and a module in `LOSSES` under the name that models give."""
 
+from capsnet.losses.base import LOSSES as LOSSES
+from capsnet.losses.base import Loss as Loss
+from capsnet.losses.likelihood import CrossEntropyLoss as CrossEntropyLoss
+from capsnet.losses.likelihood import LengthCrossEntropyLoss as LengthCrossEntropyLoss
+from capsnet.losses.likelihood import LikelihoodLoss as LikelihoodLoss
 from capsnet.losses.likelihood import activation_nll_loss as activation_nll_loss
 from capsnet.losses.likelihood import cross_entropy_loss as cross_entropy_loss
+from capsnet.losses.margin import MarginLoss as MarginLoss
 from capsnet.losses.margin import margin_loss as margin_loss
 from capsnet.losses.reconstruction import reconstruction_loss as reconstruction_loss
+from capsnet.losses.spread import SpreadLoss as SpreadLoss
 from capsnet.losses.spread import spread_loss as spread_loss
 from capsnet.losses.spread import spread_margin as spread_margin
+from capsnet.registry import import_modules
+
+import_modules(__name__)
 
 __all__ = [
+    "CrossEntropyLoss",
+    "LOSSES",
+    "LengthCrossEntropyLoss",
+    "LikelihoodLoss",
+    "Loss",
+    "MarginLoss",
+    "SpreadLoss",
     "activation_nll_loss",
     "cross_entropy_loss",
     "margin_loss",

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from capsnet.capsules import CapsNetOutput
 from capsnet.functional import check_labels
-from capsnet.losses.margin import Reduction, reduce
+from capsnet.losses.base import LOSSES, Labels, Loss, Reduction, mark_classes, reduce
 
 
 def activation_nll_loss(
@@ -61,3 +62,43 @@ def cross_entropy_loss(
     """
     labels = check_labels(labels, *logits.shape)
     return reduce(torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none"), reduction)
+
+
+class LikelihoodLoss(Loss):
+    """`activation_nll_loss` of a model's lengths, as a module."""
+
+    words = "log-likelihood loss"
+
+    def forward(self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The loss of each image."""
+        return activation_nll_loss(output.lengths, labels, reduction="none")
+
+
+class LengthCrossEntropyLoss(Loss):
+    """`cross_entropy_loss` of a model's lengths, as a module."""
+
+    words = "cross-entropy"
+
+    def forward(self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The loss of each image."""
+        return cross_entropy_loss(output.lengths, labels, reduction="none")
+
+
+class CrossEntropyLoss(Loss):
+    """Cross-entropy of the softmax over the classes' logits, which are poses of one dimension."""
+
+    words = "cross-entropy"
+    pairs = True
+
+    def forward(self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The loss of each image; of a pair, half for each class."""
+        logits = output.capsules.poses[..., 0]
+        if labels.ndim == 1:
+            return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+        marks = mark_classes(labels, logits.shape[1]).to(logits.dtype)
+        return torch.nn.functional.cross_entropy(logits, marks / 2, reduction="none")
+
+
+LOSSES.add("likelihood", LikelihoodLoss())
+LOSSES.add("length-cross-entropy", LengthCrossEntropyLoss())
+LOSSES.add("cross-entropy", CrossEntropyLoss())

@@ -1,16 +1,13 @@
 """Margin loss. Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 4."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from capsnet.errors import UserError
+from capsnet.capsules import CapsNetOutput
 from capsnet.functional import check_labels, check_marks
 from capsnet.functional.labels import check_tensor
-
-Reduction = Literal["mean", "sum", "none"]
+from capsnet.losses.base import LOSSES, Labels, Loss, Reduction, mark_classes, reduce
 
 
 def margin_loss(
@@ -58,8 +55,33 @@ def margin_loss(
     return reduce(loss, reduction)
 
 
-def reduce(loss: Float[Tensor, " b"], reduction: Reduction) -> Float[Tensor, ""] | Float[Tensor, " b"]:
-    """Reduce a loss over the batch."""
-    if reduction not in ("mean", "sum", "none"):
-        raise UserError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+class MarginLoss(Loss):
+    """`margin_loss` of a model's lengths, as a module.
+
+    Args:
+        positive: the margin m+.
+        negative: the margin m-.
+        downweight: λ, the weight of absent classes.
+    """
+
+    words = "margin loss"
+    pairs = True
+
+    def __init__(self, positive: float = 0.9, negative: float = 0.1, downweight: float = 0.5) -> None:
+        super().__init__()
+        self.positive, self.negative, self.downweight = positive, negative, downweight
+        self.targets = (positive, negative)
+
+    def forward(self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The loss of each image, which may show several classes."""
+        marks = mark_classes(labels, output.lengths.shape[1])
+        margins = (self.positive, self.negative, self.downweight)
+        return margin_loss(output.lengths, marks, *margins, reduction="none")
+
+    def extra_repr(self) -> str:
+        return f"positive={self.positive}, negative={self.negative}, downweight={self.downweight}"
+
+
+LOSSES.add("margin", MarginLoss())
+# of the second half of training in DeepCaps (Rajasegaran et al. 2019), from the authors' code
+LOSSES.add("hard-margin", MarginLoss(positive=0.95, negative=0.05, downweight=0.8))

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.errors import UserError
-from capsnet.losses.margin import Reduction, reduce
+from capsnet.losses.base import Reduction, reduce
 
 
 def reconstruction_loss(

@@ -4,8 +4,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from capsnet.capsules import CapsNetOutput
 from capsnet.functional import check_labels
-from capsnet.losses.margin import Reduction, reduce
+from capsnet.losses.base import LOSSES, Labels, Loss, Reduction, reduce
+
+# after so many steps the margin of the authors' code no longer rises
+_AUTHORS_STEPS = 500_000
 
 
 def spread_loss(
@@ -56,3 +60,20 @@ def spread_margin(step: int | Tensor) -> Tensor:
         tensor(0.5950)
     """
     return 0.2 + 0.79 * (torch.as_tensor(step) / 50_000 - 4).clamp(max=10.0).sigmoid()
+
+
+class SpreadLoss(Loss):
+    """`spread_loss` of a model's lengths, as a module.
+
+    In training the margin rises over a run as the authors' over theirs; otherwise it is that of the paper's end.
+    """
+
+    words = "spread loss"
+
+    def forward(self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
+        """The loss of each image."""
+        margin = 0.9 if progress is None else spread_margin(progress * _AUTHORS_STEPS)
+        return spread_loss(output.lengths, labels, margin, reduction="none")
+
+
+LOSSES.add("spread", SpreadLoss())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from capsnet.bounds import Bound, check_numbers, whole
 from capsnet.errors import UserError
-from capsnet.routing import check_options, list_options
+from capsnet.routing import Routing, check_options, list_options
 
 _WIDTH = whole(1, 65_536)
 
@@ -13,12 +13,12 @@ BOUNDS: Mapping[str, Bound] = {
     "image_shape": whole(0, 4096),
     "num_classes": whole(1, 2**20),
     "stem_channels": _WIDTH,
-    "primary_types": _WIDTH,
-    "primary_dim": _WIDTH,
+    "num_types": _WIDTH,
+    "child_dim": _WIDTH,
     "primary_kernel": whole(1, 4096),
     "primary_stride": whole(1, 4096),
     "primary_scale": Bound(-1e6, 1e6),
-    "class_dim": whole(0, 65_536),
+    "parent_dim": whole(0, 65_536),
     "kernel_size": whole(1, 4096),
     "kernel_sizes": whole(1, 4096),
     "strides": whole(1, 4096),
@@ -26,11 +26,9 @@ BOUNDS: Mapping[str, Bound] = {
     "iterations": whole(1, 1000),
     "sizes": _WIDTH,
     "stages": _WIDTH,
-    "pose_side": whole(2, 256),
-    "pose_dim": _WIDTH,
+    "pose_shape": whole(2, 256),
+    "pose_dims": _WIDTH,
     "depth": whole(1, 100),
-    "types": _WIDTH,
-    "dims": _WIDTH,
     "channels": _WIDTH,
     "hidden": whole(1, 2**24),
     "dropout": Bound(0, 1, below=True),
@@ -61,6 +59,34 @@ def check_arguments(**values: object) -> None:
         several = value if isinstance(value, list | tuple) else (value,)
         for number in several:
             check_numbers(BOUNDS, **{name: number})
+
+
+def check_pose_shape(pose_shape: int | tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a pose matrix, from both or from the side of a square one.
+
+    Raises:
+        UserError: something else.
+    """
+    check_arguments(pose_shape=pose_shape)
+    if isinstance(pose_shape, int):
+        return pose_shape, pose_shape
+    if len(pose_shape) != 2:
+        raise UserError(f"pose_shape must be rows and columns, or the side of a square matrix, got {pose_shape}")
+    rows, columns = pose_shape
+    return rows, columns
+
+
+def check_activates(routing: Routing, name: str) -> None:
+    """Refuse a routing that gives class capsules no activation.
+
+    Raises:
+        UserError: it gives none.
+    """
+    if not routing.activates:
+        raise UserError(
+            f"routing {name!r} gives capsules no activation, so that no length tells a class; use another routing, or "
+            "a model made for this one"
+        )
 
 
 def resolve_routing(

@@ -16,16 +16,19 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import ConvCapsules, Decoder, DenseCapsules, PosePrimaryCapsules
-from capsnet.models.arguments import check_arguments
+from capsnet.models.arguments import check_arguments, check_pose_shape
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 from capsnet.models.resnet import residual_trunk
+from capsnet.renamed import renamed
 from capsnet.routing import InvertedDotProductRouting
 
 _STAGES = ((64, 3, 1), (128, 4, 2))
 _WINDOWS = ((3, 2), (3, 1))
+_ROUTING = "inverted-dot-product"
 
 
+@renamed(types="num_types", pose_side="pose_shape")
 class AttentionCapsNet(CapsuleModel):
     """A residual trunk, two convolutional capsule layers, class capsules, and one linear map that reads their poses.
 
@@ -36,9 +39,9 @@ class AttentionCapsNet(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         stages: channels, blocks and first step of the stages of the trunk.
-        types: kinds of capsule of the primary layer and of the two convolutional ones.
+        num_types: types of capsule of the primary layer and of the two convolutional ones.
         hidden: capsules of dense layers below the class layer (20 for CIFAR-100).
-        pose_side: side of a pose matrix: 4, and 6 for CIFAR-100.
+        pose_shape: rows and columns of a pose matrix, or the side of a square one: 4, and 6 for CIFAR-100.
         iterations: of routing; the first is the uniform one.
         schedule: `"concurrent"`, or `"sequential"`: one layer after the other does all its iterations.
         decoder: reconstruct the image; the paper does not.
@@ -51,7 +54,7 @@ class AttentionCapsNet(CapsuleModel):
     """
 
     loss = "likelihood"
-    fixed_routing = "inverted_dot_product"
+    fixed_routing = _ROUTING
 
     def __init__(
         self,
@@ -59,34 +62,34 @@ class AttentionCapsNet(CapsuleModel):
         num_classes: int = 10,
         *,
         stages: Sequence[tuple[int, int, int]] = _STAGES,
-        types: Sequence[int] = (32, 32, 32),
+        num_types: Sequence[int] = (32, 32, 32),
         hidden: Sequence[int] = (),
-        pose_side: int = 4,
+        pose_shape: int | tuple[int, int] = 4,
         iterations: int = 2,
         schedule: Literal["concurrent", "sequential"] = "concurrent",
         decoder: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes, pose_dim=pose_side**2)
-        check_arguments(stages=tuple(stages), types=tuple(types), hidden=tuple(hidden), pose_side=pose_side)
-        check_arguments(iterations=iterations)
+        shape = check_pose_shape(pose_shape)
+        dim = shape[0] * shape[1]
+        super().__init__(image_shape, num_classes, pose_dim=dim)
+        check_arguments(stages=tuple(stages), num_types=tuple(num_types), hidden=tuple(hidden), iterations=iterations)
         if schedule not in ("concurrent", "sequential"):
             raise UserError(f"schedule must be 'concurrent' or 'sequential', got {schedule!r}")
-        if len(types) != 3:
-            raise UserError(f"types must be three numbers, got {tuple(types)}")
+        if len(num_types) != 3:
+            raise UserError(f"num_types must be three numbers, got {tuple(num_types)}")
         self.iterations, self.schedule = iterations, schedule
         stages = tuple(stages)
         # a padded 3x3 convolution of step s is as large as an unpadded 1x1 one
         trunk = [(1, step) for _, _, step in stages]
-        conv_grid(self.input_shape[1:], [*trunk, *_WINDOWS])
-        grid = conv_grid(self.input_shape[1:], trunk)
-        dim = pose_side**2
+        rows, columns = conv_grid(self.input_shape[1:], [*trunk, *_WINDOWS])
         self.trunk = residual_trunk(self.input_shape[0], stages, device=device, dtype=dtype)
         self.primary_capsules = PosePrimaryCapsules(
-            stages[-1][0], types[0], pose_dim=dim, norm="layer", activations=False, device=device, dtype=dtype
+            stages[-1][0], num_types[0], pose_dim=dim, norm="layer", activations=False, device=device, dtype=dtype
         )
-        self.capsule_layers = nn.ModuleList(self._layers(types, grid, (*hidden, num_classes), pose_side, device, dtype))
+        dense = (rows * columns * num_types[-1], *hidden, num_classes)
+        self.capsule_layers = nn.ModuleList(self._layers(num_types, dense, shape, device, dtype))
         self.read = nn.Linear(dim, 1, device=device, dtype=dtype)
         if decoder:
             self.decoder = Decoder(num_classes, dim, self.input_shape, device=device, dtype=dtype)
@@ -94,44 +97,41 @@ class AttentionCapsNet(CapsuleModel):
 
     def _layers(
         self,
-        types: Sequence[int],
-        grid: tuple[int, int],
+        num_types: Sequence[int],
         dense: Sequence[int],
-        pose_side: int,
+        pose_shape: tuple[int, int],
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ) -> list[nn.Module]:
         """Two convolutional layers, and dense ones up to the classes."""
         # in the concurrent schedule a layer does one iteration at a time
-        iterations = self.iterations if self.schedule == "sequential" else 1
-        dim = pose_side**2
+        options = {"iterations": self.iterations if self.schedule == "sequential" else 1}
+        dim = pose_shape[0] * pose_shape[1]
         layers: list[nn.Module] = []
-        for below, above, (side, step) in zip(types[:-1], types[1:], _WINDOWS, strict=True):
+        for below, above, (side, step) in zip(num_types[:-1], num_types[1:], _WINDOWS, strict=True):
             layer = ConvCapsules(
                 below,
                 above,
-                grid=grid,
                 kernel_size=side,
                 stride=step,
                 child_dim=dim,
                 parent_dim=dim,
-                pose_rows=pose_side,
-                routing="inverted_dot_product",
-                routing_options={"iterations": iterations},
+                pose_shape=pose_shape,
+                routing=_ROUTING,
+                routing_options=options,
                 device=device,
                 dtype=dtype,
             )
             layers.append(layer)
-            grid = layer.out_grid
-        for children, parents in pairwise([grid[0] * grid[1] * types[-1], *dense]):
+        for children, parents in pairwise(dense):
             top = DenseCapsules(
                 children,
                 parents,
                 child_dim=dim,
                 parent_dim=dim,
-                pose_rows=pose_side,
-                routing="inverted_dot_product",
-                routing_options={"iterations": iterations},
+                pose_shape=pose_shape,
+                routing=_ROUTING,
+                routing_options=options,
                 device=device,
                 dtype=dtype,
             )
@@ -179,7 +179,7 @@ def update_parents(layer: nn.Module, children: Capsules | RoutingOutput, parents
     if isinstance(layer, DenseCapsules):
         return out
     return RoutingOutput(
-        out.poses.reshape(parents.poses.shape), out.activations.reshape(parents.activations.shape), None
+        out.poses.reshape(parents.poses.shape), out.activations.reshape(parents.activations.shape), None, parents.grid
     )
 
 
@@ -193,7 +193,7 @@ MODELS.add(
     "attention-capsnet-cifar100",
     Preset(
         AttentionCapsNet,
-        {"num_classes": 100, "hidden": (20,), "pose_side": 6},
+        {"num_classes": 100, "hidden": (20,), "pose_shape": 6},
         "Tsai et al. 2020, CIFAR-100: one more capsule layer, 6x6 poses, 2,799,629 parameters",
     ),
 )
@@ -201,7 +201,7 @@ MODELS.add(
     "attention-capsnet-small",
     Preset(
         AttentionCapsNet,
-        {"image_shape": (1, 28, 28), "stages": ((32, 1, 2), (64, 1, 2)), "types": (8, 8, 8)},
+        {"image_shape": (1, 28, 28), "stages": ((32, 1, 2), (64, 1, 2)), "num_types": (8, 8, 8)},
         "Tsai et al. 2020, reduced for MNIST on a CPU: two residual blocks, 8 types of capsule, 105,777 parameters",
     ),
 )

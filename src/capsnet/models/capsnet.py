@@ -1,6 +1,7 @@
 """CapsNet. Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Figs. 1 and 2."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,12 +12,14 @@ from torch.nn import functional
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import ConvReLU, Decoder, DenseCapsules, PrimaryCapsules
-from capsnet.models.arguments import check_arguments, resolve_routing
+from capsnet.models.arguments import check_activates, check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.grid import Grid
 from capsnet.models.model import CapsuleModel
+from capsnet.renamed import renamed
 
 
+@renamed(primary_types="num_types", primary_dim="child_dim", class_dim="parent_dim")
 class CapsNet(CapsuleModel):
     """Convolution, primary capsules, one capsule for each class, decoder.
 
@@ -28,9 +31,9 @@ class CapsNet(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         stem_channels: channels of the first convolution.
-        primary_types: kinds of primary capsule.
-        primary_dim: dimension of a primary capsule.
-        class_dim: dimension of a class capsule.
+        num_types: types of primary capsule at each place.
+        child_dim: dimension of a primary capsule.
+        parent_dim: dimension of a class capsule.
         kernel_size: window side of both convolutions.
         padding: of both convolutions, `"valid"` or `"same"`: zeros around, so that the first keeps the image's size and
             the second halves it, rounded up (the authors' code for CIFAR-10; odd ones go below and right).
@@ -61,9 +64,9 @@ class CapsNet(CapsuleModel):
         num_classes: int = 10,
         *,
         stem_channels: int = 256,
-        primary_types: int = 32,
-        primary_dim: int = 8,
-        class_dim: int = 16,
+        num_types: int = 32,
+        child_dim: int = 8,
+        parent_dim: int = 16,
         kernel_size: int = 9,
         padding: Literal["valid", "same"] = "valid",
         routing: str = "dynamic",
@@ -79,52 +82,32 @@ class CapsNet(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes, pose_dim=class_dim)
-        check_arguments(stem_channels=stem_channels, primary_types=primary_types, primary_dim=primary_dim)
-        check_arguments(class_dim=class_dim, kernel_size=kernel_size, primary_scale=primary_scale)
-        check_arguments(decoder_hidden=tuple(decoder_hidden))
+        super().__init__(image_shape, num_classes, pose_dim=parent_dim)
+        check_arguments(stem_channels=stem_channels, num_types=num_types, child_dim=child_dim, parent_dim=parent_dim)
+        check_arguments(kernel_size=kernel_size, primary_scale=primary_scale, decoder_hidden=tuple(decoder_hidden))
         _check(initialisation, padding)
         channels, height, width = image_shape
         self.margins = _margins(height, width, kernel_size) if padding == "same" else ((0, 0, 0, 0), (0, 0, 0, 0))
         rows, columns = _primary_grid(height, width, kernel_size, padding)
         self.stem = ConvReLU(channels, stem_channels, kernel_size, device=device, dtype=dtype)
-        self.primary_capsules = PrimaryCapsules(
-            stem_channels,
-            primary_types,
-            pose_dim=primary_dim,
-            kernel_size=kernel_size,
-            scale=primary_scale,
-            device=device,
-            dtype=dtype,
-        )
+        primary = partial(PrimaryCapsules, kernel_size=kernel_size, scale=primary_scale, device=device, dtype=dtype)
+        self.primary_capsules = primary(stem_channels, num_types, pose_dim=child_dim)
         self.grid = Grid(rows, columns, *_windows(kernel_size, self.margins))
+        given = {"iterations": iterations, "routing_bias": routing_bias, "leaky": leaky, "gradient": gradient}
         self.class_capsules = DenseCapsules(
-            rows * columns * primary_types,
+            rows * columns * num_types,
             num_classes,
-            child_dim=primary_dim,
-            parent_dim=class_dim,
+            child_dim=child_dim,
+            parent_dim=parent_dim,
             routing=routing,
-            routing_options=resolve_routing(
-                routing,
-                routing_options,
-                iterations=iterations,
-                routing_bias=routing_bias,
-                leaky=leaky,
-                gradient=gradient,
-            ),
+            routing_options=resolve_routing(routing, routing_options, **given),
             device=device,
             dtype=dtype,
         )
-        if not self.class_capsules.routing.activates:
-            raise UserError(
-                f"routing {routing!r} gives capsules no activation, so that no length tells a class; use another "
-                "routing, or a model made for this one"
-            )
-        self.decoder = (
-            Decoder(num_classes, class_dim, self.input_shape, hidden=decoder_hidden, device=device, dtype=dtype)
-            if decoder
-            else None
-        )
+        check_activates(self.class_capsules.routing, routing)
+        if decoder:
+            build = partial(Decoder, hidden=decoder_hidden, device=device, dtype=dtype)
+            self.decoder = build(num_classes, parent_dim, self.input_shape)
         self.initialisation = initialisation
         self.reset_parameters()
 
@@ -209,7 +192,7 @@ MODELS.add(
     "capsnet-tiny",
     Preset(
         CapsNet,
-        {"stem_channels": 16, "primary_types": 4, "decoder_hidden": (64, 128)},
+        {"stem_channels": 16, "num_types": 4, "decoder_hidden": (64, 128)},
         "the same network with few channels: for tests and first tries",
     ),
 )

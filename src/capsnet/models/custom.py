@@ -5,9 +5,8 @@ from torch import Tensor, nn, no_grad, random, zeros
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
-from capsnet.losses.class_loss import CLASS_LOSSES
+from capsnet.losses import LOSSES
 from capsnet.models.model import CapsuleModel
-from capsnet.registry import did_you_mean
 
 _CONTRACT = "its output must be a CapsNetOutput, or the Capsules or RoutingOutput of its class layer"
 
@@ -31,11 +30,7 @@ class CustomModel(CapsuleModel):
         self.module = module
         loss = getattr(module, "loss", None)
         if isinstance(loss, str):
-            if loss not in CLASS_LOSSES:
-                raise UserError(
-                    f"unknown loss {loss!r};{did_you_mean(loss, CLASS_LOSSES)} Known: {', '.join(CLASS_LOSSES)}"
-                )
-            self.loss = loss
+            self.loss = LOSSES.resolve(loss)
         draws = getattr(module, "reconstruct", None)
         self._draws = callable(draws) and getattr(module, "decoder", module) is not None
         self._check_output()

@@ -12,33 +12,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from capsnet.capsules import CapsNetOutput, Capsules
+from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import DenseCapsules, SharedDecoder, SquashedConv, VolumeCapsules
 from capsnet.models.arguments import check_arguments
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
+from capsnet.renamed import renamed
 from capsnet.routing import DynamicRouting
 
 
+@renamed(types="num_types", dim="pose_dim")
 class CapsuleCell(nn.Module):
     """A squashed convolution of step 2, then two more with a way around them: a squashed convolution, or 3D routing.
 
     Args:
-        channels: of the maps that come in.
-        types: kinds of capsule at each place.
-        dim: dimension of a capsule.
+        channels: of the feature maps; of capsules, their types times their dimension.
+        num_types: types of capsule at each place.
+        pose_dim: dimension of a capsule.
         iterations: of the 3D routing on the way around; 0: a squashed convolution.
 
     Shapes:
-        maps `b channels h w`, result `b (types dim) h' w'`, where h' is half of h, rounded up.
+        feature maps `b channels h w`, or capsules with a grid; poses `b (h' w' num_types) pose_dim`, where h' is half
+        of h, rounded up.
     """
 
     def __init__(
         self,
         channels: int,
-        types: int,
-        dim: int,
+        num_types: int,
+        pose_dim: int,
         *,
         iterations: int = 0,
         device: torch.device | str | None = None,
@@ -47,23 +50,32 @@ class CapsuleCell(nn.Module):
         super().__init__()
 
         def conv(width: int, stride: int) -> SquashedConv:
-            return SquashedConv(width, types, dim, stride=stride, device=device, dtype=dtype)
+            return SquashedConv(width, num_types, pose_dim, stride=stride, device=device, dtype=dtype)
 
         self.entry = conv(channels, 2)
-        self.skip: nn.Module = conv(types * dim, 1)
+        self.skip: nn.Module = conv(num_types * pose_dim, 1)
         if iterations:
             self.skip = VolumeCapsules(
-                types, types, child_dim=dim, parent_dim=dim, iterations=iterations, device=device, dtype=dtype
+                num_types,
+                num_types,
+                child_dim=pose_dim,
+                parent_dim=pose_dim,
+                iterations=iterations,
+                device=device,
+                dtype=dtype,
             )
-        self.deep = nn.Sequential(conv(types * dim, 1), conv(types * dim, 1))
+        self.deep = nn.Sequential(conv(num_types * pose_dim, 1), conv(num_types * pose_dim, 1))
 
-    def forward(self, maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b td h2 w2"]:
-        """Add what the two ways find."""
-        entered = self.entry(maps)
-        found: Tensor = self.deep(entered) + self.skip(entered)
-        return found
+    def forward(self, children: Float[Tensor, "b c h w"] | Capsules) -> Capsules:
+        """Add the poses that the two ways find."""
+        entered: Capsules = self.entry(children)
+        deep: Capsules = self.deep(entered)
+        skipped: Capsules | RoutingOutput = self.skip(entered)
+        poses = deep.poses + skipped.poses
+        return Capsules(poses, poses.norm(dim=-1), deep.grid)
 
 
+@renamed(types="num_types", dims="pose_dims", class_dim="parent_dim")
 class DeepCaps(CapsuleModel):
     """A convolution and four cells of capsules; those of the last two cells are routed to the class capsules.
 
@@ -74,9 +86,9 @@ class DeepCaps(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         stem_channels: of the convolution.
-        types: kinds of capsule at each place, in all cells.
-        dims: dimension of a capsule in each cell.
-        class_dim: dimension of a class capsule.
+        num_types: types of capsule at each place, in all cells.
+        pose_dims: dimension of a capsule in each cell.
+        parent_dim: dimension of a class capsule.
         iterations: of both routings: the 3D one in the last cell, and the dynamic one of the class capsules.
         loss: `"margin"`, or `"hard-margin"`, by which the authors' code trains on after it.
         decoder: reconstruct the image, from the pose alone of the class capsule.
@@ -100,45 +112,40 @@ class DeepCaps(CapsuleModel):
         num_classes: int = 10,
         *,
         stem_channels: int = 128,
-        types: int = 32,
-        dims: Sequence[int] = (4, 8, 8, 8),
-        class_dim: int = 32,
+        num_types: int = 32,
+        pose_dims: Sequence[int] = (4, 8, 8, 8),
+        parent_dim: int = 32,
         iterations: int = 3,
         loss: Literal["margin", "hard-margin"] = "margin",
         decoder: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes, pose_dim=class_dim)
-        if len(dims) != 4:
-            raise UserError(f"dims must be four numbers, one for each cell, got {tuple(dims)}")
-        if loss not in ("margin", "hard-margin"):
-            raise UserError(f"loss must be 'margin' or 'hard-margin', got {loss!r}")
-        check_arguments(stem_channels=stem_channels, types=types, dims=tuple(dims), class_dim=class_dim)
-        check_arguments(iterations=iterations)
-        if dims[2] != dims[3]:
-            raise UserError(f"the capsules of the last two cells are routed together: dims must end alike, got {dims}")
-        self.loss, self.dims = loss, tuple(dims)
+        super().__init__(image_shape, num_classes, pose_dim=parent_dim)
+        _check(pose_dims, loss)
+        check_arguments(stem_channels=stem_channels, num_types=num_types, pose_dims=tuple(pose_dims))
+        check_arguments(parent_dim=parent_dim, iterations=iterations)
+        self.loss = loss
         grids = [conv_grid(self.input_shape[1:], [(1, 2)] * number) for number in (3, 4)]
         self.stem = nn.Conv2d(self.input_shape[0], stem_channels, 3, padding=1, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(stem_channels, eps=1e-3, momentum=0.01, device=device, dtype=dtype)
-        widths = [stem_channels, *(types * dim for dim in dims)]
+        widths = [stem_channels, *(num_types * dim for dim in pose_dims)]
         self.cells = nn.ModuleList(
-            CapsuleCell(width, types, dim, iterations=iterations if number == 3 else 0, device=device, dtype=dtype)
-            for number, (width, dim) in enumerate(zip(widths[:-1], dims, strict=True))
+            CapsuleCell(width, num_types, dim, iterations=iterations if number == 3 else 0, device=device, dtype=dtype)
+            for number, (width, dim) in enumerate(zip(widths[:-1], pose_dims, strict=True))
         )
         self.class_capsules = DenseCapsules(
-            types * sum(rows * columns for rows, columns in grids),
+            num_types * sum(rows * columns for rows, columns in grids),
             num_classes,
-            child_dim=dims[3],
-            parent_dim=class_dim,
+            child_dim=pose_dims[3],
+            parent_dim=parent_dim,
             routing="dynamic",
             routing_options={"iterations": iterations, "bias": True},
             device=device,
             dtype=dtype,
         )
         if decoder:
-            self.decoder = SharedDecoder(class_dim, self.input_shape, device=device, dtype=dtype)
+            self.decoder = SharedDecoder(parent_dim, self.input_shape, device=device, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -159,19 +166,25 @@ class DeepCaps(CapsuleModel):
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Find the class capsules of images."""
         self.check_images(images)
-        maps = self.stem_norm(self.stem(images).relu())
-        found = []
+        below: Tensor | Capsules = self.stem_norm(self.stem(images).relu())
+        found: list[Capsules] = []
         for cell in self.cells:
-            maps = cell(maps)
-            found.append(maps)
+            found.append(cell(below))
+            below = found[-1]
         with torch.autocast(images.device.type, enabled=False):
-            poses = torch.cat([self._capsules(maps) for maps in (found[3], found[2])], dim=1)
+            dtype = self.stem.weight.dtype
+            poses = torch.cat([capsules.poses.to(dtype) for capsules in (found[3], found[2])], dim=1)
             classes = self.class_capsules(Capsules(poses, poses.norm(dim=-1)))
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
-    def _capsules(self, maps: Float[Tensor, "b tc h w"]) -> Float[Tensor, "b i c"]:
-        """The capsules of all places, in the order row, column, type."""
-        return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, self.dims[3]).to(self.stem.weight.dtype)
+
+def _check(pose_dims: Sequence[int], loss: str) -> None:
+    if len(pose_dims) != 4:
+        raise UserError(f"pose_dims must be four numbers, one for each cell, got {tuple(pose_dims)}")
+    if pose_dims[2] != pose_dims[3]:
+        raise UserError(f"the last two cells are routed together: pose_dims must end alike, got {tuple(pose_dims)}")
+    if loss not in ("margin", "hard-margin"):
+        raise UserError(f"loss must be 'margin' or 'hard-margin', got {loss!r}")
 
 
 MODELS.add(
@@ -182,7 +195,7 @@ MODELS.add(
     "deepcaps-small",
     Preset(
         DeepCaps,
-        {"stem_channels": 32, "types": 8, "class_dim": 16},
+        {"stem_channels": 32, "num_types": 8, "parent_dim": 16},
         "Rajasegaran et al. 2019, reduced for MNIST on a CPU: 8 types of capsule in place of 32",
     ),
 )

@@ -16,14 +16,16 @@ from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.errors import UserError
 from capsnet.functional import exponential_squash
 from capsnet.layers import Conv2d, Decoder, DenseCapsules, UpsamplingDecoder
-from capsnet.models.arguments import check_arguments, resolve_routing
+from capsnet.models.arguments import check_activates, check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.grid import Grid
 from capsnet.models.model import CapsuleModel, conv_grid
+from capsnet.renamed import renamed
 
 _CHANNELS = (32, 64, 64, 128)
 
 
+@renamed(primary_types="num_types", primary_dim="child_dim", class_dim="parent_dim")
 class EfficientCapsNet(CapsuleModel):
     """Four convolutions, a depthwise one that makes few primary capsules, self-attention routing.
 
@@ -38,9 +40,9 @@ class EfficientCapsNet(CapsuleModel):
         primary_kernel: window side of the depthwise convolution; None: all that is left of the image, so that there
             is one place of primary capsules.
         primary_stride: its step.
-        primary_types: primary capsules at a place; with `primary_dim` they make up the 128 channels.
-        primary_dim: dimension of a primary capsule.
-        class_dim: dimension of a class capsule.
+        num_types: types of primary capsule at each place; with `child_dim` they make up the 128 channels.
+        child_dim: dimension of a primary capsule.
+        parent_dim: dimension of a class capsule.
         routing: name of the routing.
         iterations: routing iterations, of a routing that does any; None: its own number.
         routing_options: its options by its own names.
@@ -63,32 +65,21 @@ class EfficientCapsNet(CapsuleModel):
         norm: Literal["batch", "instance"] = "batch",
         primary_kernel: int | None = None,
         primary_stride: int = 1,
-        primary_types: int = 16,
-        primary_dim: int = 8,
-        class_dim: int = 16,
-        routing: str = "self_attention",
+        num_types: int = 16,
+        child_dim: int = 8,
+        parent_dim: int = 16,
+        routing: str = "self-attention",
         iterations: int | None = None,
         routing_options: Mapping[str, object] | None = None,
         decoder: bool | Literal["upsampling"] = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes, pose_dim=class_dim)
-        check_arguments(kernel_sizes=tuple(kernel_sizes), strides=tuple(strides), class_dim=class_dim)
+        super().__init__(image_shape, num_classes, pose_dim=parent_dim)
+        check_arguments(kernel_sizes=tuple(kernel_sizes), strides=tuple(strides), parent_dim=parent_dim)
         check_arguments(primary_kernel=primary_kernel, primary_stride=primary_stride)
-        check_arguments(primary_types=primary_types, primary_dim=primary_dim)
-        if len(kernel_sizes) != 4 or len(strides) != 4:
-            raise UserError(
-                f"kernel_sizes and strides must be four numbers each, got {tuple(kernel_sizes)} and {tuple(strides)}"
-            )
-        if primary_kernel is None and primary_stride != 1:
-            raise UserError(f"primary_stride needs a primary_kernel to move, got {primary_stride} without one")
-        if norm not in ("batch", "instance"):
-            raise UserError(f"norm must be 'batch' or 'instance', got {norm!r}")
-        if primary_types * primary_dim != _CHANNELS[-1]:
-            raise UserError(
-                f"primary_types times primary_dim must be {_CHANNELS[-1]}, got {primary_types} times {primary_dim}"
-            )
+        check_arguments(num_types=num_types, child_dim=child_dim)
+        _check(kernel_sizes, strides, norm, primary_kernel, primary_stride, num_types, child_dim)
         windows = list(zip(kernel_sizes, strides, strict=True))
         if primary_kernel is not None:
             windows.append((primary_kernel, primary_stride))
@@ -96,36 +87,28 @@ class EfficientCapsNet(CapsuleModel):
             # one pixel has no variance
             conv_grid(self.input_shape[1:], [*windows, (2, 1)])
         grid = conv_grid(self.input_shape[1:], windows)
-        self.primary_dim = primary_dim
+        self.child_dim = child_dim
         self.stem = _stem(self.input_shape[0], kernel_sizes, strides, norm, device, dtype)
-        self.primary = Conv2d(
-            _CHANNELS[-1],
-            _CHANNELS[-1],
-            grid if primary_kernel is None else primary_kernel,
-            primary_stride,
-            groups=_CHANNELS[-1],
-            device=device,
-            dtype=dtype,
-        )
+        side, channels = primary_kernel or grid, _CHANNELS[-1]
+        self.primary = Conv2d(channels, channels, side, primary_stride, groups=channels, device=device, dtype=dtype)
         places = 1 if primary_kernel is None else grid[0] * grid[1]
         if primary_kernel is None:
-            side = max(self.input_shape[1:])
-            self.grid = Grid(1, 1, float(side), side / 2, side)
+            whole = max(self.input_shape[1:])
+            self.grid = Grid(1, 1, float(whole), whole / 2, whole)
         self.class_capsules = DenseCapsules(
-            places * primary_types,
+            places * num_types,
             num_classes,
-            child_dim=primary_dim,
-            parent_dim=class_dim,
+            child_dim=child_dim,
+            parent_dim=parent_dim,
             routing=routing,
             routing_options=resolve_routing(routing, routing_options, iterations=iterations),
             device=device,
             dtype=dtype,
         )
-        if not self.class_capsules.routing.activates:
-            raise UserError(f"routing {routing!r} gives capsules no activation; use another one")
+        check_activates(self.class_capsules.routing, routing)
         if decoder:
             build = UpsamplingDecoder if decoder == "upsampling" else Decoder
-            self.decoder = build(num_classes, class_dim, self.input_shape, device=device, dtype=dtype)
+            self.decoder = build(num_classes, parent_dim, self.input_shape, device=device, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -151,9 +134,31 @@ class EfficientCapsNet(CapsuleModel):
         maps = self.primary(self.stem(images))
         with torch.autocast(maps.device.type, enabled=False):
             maps = maps.to(self.primary.weight.dtype).permute(0, 2, 3, 1)
-            poses = exponential_squash(maps.reshape(len(maps), -1, self.primary_dim))
-            classes = self.class_capsules(Capsules(poses, poses.norm(dim=-1)))
+            poses = exponential_squash(maps.reshape(len(maps), -1, self.child_dim))
+            classes = self.class_capsules(Capsules(poses, poses.norm(dim=-1), (maps.shape[1], maps.shape[2])))
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
+
+
+def _check(
+    kernel_sizes: Sequence[int],
+    strides: Sequence[int],
+    norm: str,
+    primary_kernel: int | None,
+    primary_stride: int,
+    num_types: int,
+    child_dim: int,
+) -> None:
+    """Refuse sizes that do not fit together."""
+    if len(kernel_sizes) != 4 or len(strides) != 4:
+        raise UserError(
+            f"kernel_sizes and strides must be four numbers each, got {tuple(kernel_sizes)} and {tuple(strides)}"
+        )
+    if primary_kernel is None and primary_stride != 1:
+        raise UserError(f"primary_stride needs a primary_kernel to move, got {primary_stride} without one")
+    if norm not in ("batch", "instance"):
+        raise UserError(f"norm must be 'batch' or 'instance', got {norm!r}")
+    if num_types * child_dim != _CHANNELS[-1]:
+        raise UserError(f"num_types times child_dim must be {_CHANNELS[-1]}, got {num_types} times {child_dim}")
 
 
 def _stem(

@@ -10,7 +10,8 @@ from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
 from capsnet.models.model import CapsuleModel
 from capsnet.registry import Registry, did_you_mean
-from capsnet.routing import own_iterations
+from capsnet.renamed import current_names
+from capsnet.routing import ROUTINGS, own_iterations
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
         >>> model = create_model("capsnet", image_shape=(3, 32, 32), num_classes=5)
     """
     preset = MODELS.get(name)
+    overrides = current_names(preset.build, overrides)
     known = model_options(name)
     for option in overrides:
         if option not in known:
@@ -56,8 +58,11 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
 
 def _together(preset: Preset, overrides: Mapping[str, object]) -> dict[str, object]:
     """The arguments of a model: the preset's under those given."""
-    own = preset.options
-    if overrides.get("routing", _own_routing(preset)) != _own_routing(preset):
+    own: Mapping[str, object] = current_names(preset.build, preset.options)
+    routing, own_routing = overrides.get("routing"), _own_routing(preset)
+    if isinstance(routing, str):
+        overrides = {**overrides, "routing": ROUTINGS.resolve(routing)}
+    if overrides.get("routing", own_routing) != own_routing:
         own = {name: value for name, value in own.items() if name not in (*ROUTING_ARGUMENTS, "routing_options")}
     return {**own, **overrides}
 
@@ -66,7 +71,7 @@ def _own_routing(preset: Preset) -> str | None:
     parameter = inspect.signature(preset.build).parameters.get("routing")
     if parameter is None:
         return preset.build.fixed_routing
-    return str(preset.options.get("routing", parameter.default))
+    return ROUTINGS.resolve(str(preset.options.get("routing", parameter.default)))
 
 
 def _check_choice(name: str, value: object, annotation: object) -> None:
@@ -99,7 +104,10 @@ def model_routing(name: str, options: Mapping[str, object] | None = None) -> tup
     Raises:
         UserError: the model cannot have that routing or these iterations; the message says why.
     """
-    preset, given = MODELS.get(name), dict(options or {})
+    preset = MODELS.get(name)
+    given = current_names(preset.build, options or {})
+    if isinstance(given.get("routing"), str):
+        given["routing"] = ROUTINGS.resolve(str(given["routing"]))
     parameters = inspect.signature(preset.build).parameters
     own, routing = _own_routing(preset), given.get("routing")
     if routing is not None and "routing" not in parameters and routing != own:
@@ -134,7 +142,7 @@ def own_option(name: str, option: str, options: Mapping[str, object] | None = No
     """
     preset = MODELS.get(name)
     parameter = inspect.signature(preset.build).parameters.get(option)
-    given = {**preset.options, **(options or {})}
+    given = current_names(preset.build, {**preset.options, **(options or {})})
     return given.get(option, parameter.default) if parameter else None
 
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.layers import Conv2d, ConvCapsules, Decoder, PosePrimaryCapsules
-from capsnet.losses.class_loss import CLASS_LOSSES
-from capsnet.models.arguments import check_arguments, resolve_routing
+from capsnet.losses import LOSSES
+from capsnet.models.arguments import check_activates, check_arguments, check_pose_shape, resolve_routing
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid, truncated_normal
-from capsnet.registry import did_you_mean
+from capsnet.renamed import renamed
 
 # side and step of the windows between the image and the class capsules
 _WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
@@ -29,6 +29,7 @@ _AUTHORS_CONV = {"beta_use": 0.5, "beta_activate": 0.5, "inverse_temperature": 0
 _AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025, "mass": 1e-5}
 
 
+@renamed(pose_side="pose_shape")
 class MatrixCapsNet(CapsuleModel):
     """A convolution, primary capsules, two convolutional capsule layers, class capsules; 4x4 matrices as poses.
 
@@ -38,7 +39,7 @@ class MatrixCapsNet(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         sizes: A, B, C and D: channels of the convolution, types of primary capsule and of the two capsule layers.
-        pose_side: side of a pose matrix.
+        pose_shape: rows and columns of a pose matrix, or the side of a square one.
         routing: name of the routing.
         iterations: of routing; None: the routing's own number, of EM 3.
         routing_options: its options by its own names.
@@ -68,7 +69,7 @@ class MatrixCapsNet(CapsuleModel):
         num_classes: int = 5,
         *,
         sizes: Sequence[int] = (32, 32, 32, 32),
-        pose_side: int = 4,
+        pose_shape: int | tuple[int, int] = 4,
         routing: str = "em",
         iterations: int | None = None,
         routing_options: Mapping[str, object] | None = None,
@@ -81,52 +82,38 @@ class MatrixCapsNet(CapsuleModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes, pose_dim=pose_side**2)
-        check_arguments(sizes=tuple(sizes), pose_side=pose_side)
-        _check(sizes, coordinates, initialisation, loss)
-        self.loss, self.initialisation = loss, initialisation
-        conv_grid(self.input_shape[1:], _WINDOWS)
-        grid = conv_grid(self.input_shape[1:], _WINDOWS[:1])
+        shape = check_pose_shape(pose_shape)
+        dim = shape[0] * shape[1]
+        super().__init__(image_shape, num_classes, pose_dim=dim)
+        check_arguments(sizes=tuple(sizes))
+        _check(sizes, coordinates, initialisation)
+        self.loss, self.initialisation = LOSSES.resolve(loss), initialisation
+        grid = conv_grid(self.input_shape[1:], _WINDOWS)
         channels, *types = sizes
-        dim = pose_side**2
         given = resolve_routing(routing, routing_options, iterations=iterations, em_form=em_form)
+        below, top = (_layer_options(routing, given, top) for top in (False, True))
         self.stem = Conv2d(self.input_shape[0], channels, 5, 2, bias=not norm, device=device, dtype=dtype)
         self.stem_norm = nn.BatchNorm2d(channels, device=device, dtype=dtype) if norm else None
-        self.primary_capsules = PosePrimaryCapsules(
-            channels,
-            types[0],
-            pose_dim=dim,
-            norm="type" if norm else "none",
-            offset=0.0 if norm else -1.0,
-            device=device,
-            dtype=dtype,
+        primary = partial(PosePrimaryCapsules, pose_dim=dim, device=device, dtype=dtype)
+        self.primary_capsules = (
+            primary(channels, types[0], norm="type") if norm else primary(channels, types[0], offset=-1.0)
         )
-
-        layer = partial(
-            ConvCapsules,
-            child_dim=dim,
-            parent_dim=dim,
-            pose_rows=pose_side,
-            routing=routing,
-            device=device,
-            dtype=dtype,
-        )
-        below, top = (_layer_options(routing, given, top) for top in (False, True))
-        first = layer(types[0], types[1], grid=grid, kernel_size=3, stride=2, routing_options=below)
-        second = layer(types[1], types[2], grid=first.out_grid, kernel_size=3, routing_options=below)
+        layer = partial(ConvCapsules, child_dim=dim, parent_dim=dim, pose_shape=shape, device=device, dtype=dtype)
+        layer = partial(layer, routing=routing)
+        first = layer(types[0], types[1], kernel_size=3, stride=2, routing_options=below)
+        second = layer(types[1], types[2], kernel_size=3, routing_options=below)
         self.conv_capsules = nn.ModuleList([first, second])
         self.class_capsules = layer(
             types[2],
             num_classes,
-            grid=second.out_grid,
+            grid=grid,
             kernel_size=None,
             shared=True,
-            coordinates=_coordinates(coordinates, second.out_grid),
-            coordinate_entries=(pose_side - 1, 2 * pose_side - 1) if coordinates == "index" else (0, 1),
+            coordinates=_coordinates(coordinates, grid),
+            coordinate_entries=(shape[1] - 1, 2 * shape[1] - 1) if coordinates == "index" else (0, 1),
             routing_options=top,
         )
-        if not self.class_capsules.routing.activates:
-            raise UserError(f"routing {routing!r} gives capsules no activation; use another one")
+        check_activates(self.class_capsules.routing, routing)
         if decoder:
             self.decoder = Decoder(num_classes, dim, self.input_shape, device=device, dtype=dtype)
         self.reset_parameters()
@@ -143,7 +130,7 @@ class MatrixCapsNet(CapsuleModel):
                 assert isinstance(layer, ConvCapsules)
                 # their class layer has a window of one place
                 places = 1 if layer.shared else layer.kernel_size[0] * layer.kernel_size[1]
-                fans = places * layer.child_dim * (layer.child_types + layer.parent_types)
+                fans = places * layer.child_dim * (layer.num_child_types + layer.num_parent_types)
                 nn.init.uniform_(layer.weight, -sqrt(6 / fans), sqrt(6 / fans))
 
     def _draw_as_hinton(self) -> None:
@@ -196,11 +183,9 @@ def _coordinates(kind: str, grid: tuple[int, int]) -> Float[Tensor, "h w 2"] | N
     return torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=2)
 
 
-def _check(sizes: Sequence[int], coordinates: str, initialisation: str, loss: str) -> None:
+def _check(sizes: Sequence[int], coordinates: str, initialisation: str) -> None:
     if len(sizes) != 4:
         raise UserError(f"sizes must be four numbers, got {tuple(sizes)}")
-    if loss not in CLASS_LOSSES:
-        raise UserError(f"unknown loss {loss!r};{did_you_mean(loss, CLASS_LOSSES)} Known: {', '.join(CLASS_LOSSES)}")
     if coordinates not in ("centre", "index", "none"):
         raise UserError(f"coordinates must be 'centre', 'index' or 'none', got {coordinates!r}")
     if initialisation not in ("scaled", "authors", "glorot"):
@@ -236,7 +221,7 @@ MODELS.add(
         "a small network with EM routing that learns quickly: batch normalisation, and wide Gaussians",
     ),
 )
-_VARIATIONAL = {**_NORMALISED, "routing": "variational_bayes", "loss": "length-cross-entropy"}
+_VARIATIONAL = {**_NORMALISED, "routing": "variational-bayes", "loss": "length-cross-entropy"}
 MODELS.add(
     "vb-capsnet-tiny",
     Preset(

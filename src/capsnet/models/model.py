@@ -32,7 +32,7 @@ class CapsuleModel(nn.Module):
     Attributes:
         input_shape: `image_shape`.
         class_names: a name for each class; numbers until training sets them.
-        loss: what its paper trains it by: `"margin"`, `"spread"`, `"likelihood"` (`activation_nll_loss`) or
+        loss: what its paper trains it by, a name in `capsnet.losses.LOSSES`: `"margin"`, `"spread"`, `"likelihood"` or
             `"length-cross-entropy"` of its `lengths`, or `"cross-entropy"` of logits, which are poses of one dimension.
         inputs: how a stored image becomes an input; whole, with pixels in [0, 1], until training sets it.
         pairing: how an input is made of two images, of a model that was trained on pairs; None: an input is an image.

@@ -16,9 +16,11 @@ from capsnet.models.arguments import check_arguments
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 from capsnet.models.resnet import residual_trunk
+from capsnet.renamed import renamed
 from capsnet.routing import SelfRouting
 
 
+@renamed(types="num_types", pose_dim="child_dim", class_dim="parent_dim")
 class SelfRoutingCapsNet(CapsuleModel):
     """A residual trunk (ResNet-20), primary capsules with poses and activations, self-routing up to the classes.
 
@@ -26,11 +28,11 @@ class SelfRoutingCapsNet(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         stages: channels, blocks and first step of the stages of the trunk.
-        types: kinds of capsule at each place.
-        pose_dim: dimension of a pose.
+        num_types: types of capsule at each place.
+        child_dim: dimension of the poses below the class capsules.
         depth: capsule layers, the class layer among them; those below it have 3x3 windows, the first of them of
             step 2, padded, and batch normalised poses.
-        class_dim: dimension of a class capsule's pose. In the authors' code class capsules have none, and need no
+        parent_dim: dimension of a class capsule's pose. In the authors' code class capsules have none, and need no
             transformation matrices: 0. A decoder needs one.
         decoder: reconstruct the image; the paper does not.
 
@@ -42,7 +44,7 @@ class SelfRoutingCapsNet(CapsuleModel):
     """
 
     loss = "likelihood"
-    fixed_routing = "self_routing"
+    fixed_routing = "self-routing"
 
     def __init__(
         self,
@@ -50,26 +52,29 @@ class SelfRoutingCapsNet(CapsuleModel):
         num_classes: int = 10,
         *,
         stages: Sequence[tuple[int, int, int]] = ((16, 3, 1), (32, 3, 2), (64, 3, 2)),
-        types: int = 16,
-        pose_dim: int = 16,
+        num_types: int = 16,
+        child_dim: int = 16,
         depth: int = 1,
-        class_dim: int = 0,
+        parent_dim: int = 0,
         decoder: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(image_shape, num_classes, pose_dim=class_dim)
-        check_arguments(stages=tuple(stages), types=types, pose_dim=pose_dim, depth=depth, class_dim=class_dim)
-        if decoder and class_dim < 1:
-            raise UserError(f"a decoder needs poses of the class capsules: set class_dim, got {class_dim}")
+        super().__init__(image_shape, num_classes, pose_dim=parent_dim)
+        check_arguments(stages=tuple(stages), num_types=num_types, depth=depth)
+        check_arguments(child_dim=child_dim, parent_dim=parent_dim)
+        if decoder and parent_dim < 1:
+            raise UserError(f"a decoder needs poses of the class capsules: set parent_dim, got {parent_dim}")
         stages = tuple(stages)
-        # a padded 3x3 convolution of step s is as large as an unpadded 1x1 one
-        grid = conv_grid(self.input_shape[1:], [(1, step) for _, _, step in stages])
+        steps = [2, *[1] * (depth - 2)][: depth - 1]
+        # a padded 3x3 window of step s makes as many places as an unpadded 1x1 one
+        windows = [(1, step) for step in (*(step for _, _, step in stages), *steps)]
+        grid = conv_grid(self.input_shape[1:], windows)
         self.trunk = residual_trunk(self.input_shape[0], stages, shortcut="pad", device=device, dtype=dtype)
         self.primary_capsules = PosePrimaryCapsules(
             stages[-1][0],
-            types,
-            pose_dim=pose_dim,
+            num_types,
+            pose_dim=child_dim,
             kernel_size=3,
             padding=1,
             norm="channel",
@@ -77,26 +82,24 @@ class SelfRoutingCapsNet(CapsuleModel):
             dtype=dtype,
         )
         self.conv_capsules, self.pose_norms = nn.ModuleList(), nn.ModuleList()
-        for number in range(depth - 1):
+        for step in steps:
             layer = ConvCapsules(
-                types,
-                types,
-                grid=grid,
+                num_types,
+                num_types,
                 kernel_size=3,
-                stride=2 if number == 0 else 1,
+                stride=step,
                 padding=1,
-                child_dim=pose_dim,
-                parent_dim=pose_dim,
-                routing="self_routing",
+                child_dim=child_dim,
+                parent_dim=child_dim,
+                routing="self-routing",
                 device=device,
                 dtype=dtype,
             )
-            grid = layer.out_grid
             self.conv_capsules.append(layer)
-            self.pose_norms.append(nn.BatchNorm1d(types * pose_dim, device=device, dtype=dtype))
-        self.class_capsules = _class_layer(types, num_classes, grid, pose_dim, class_dim, device, dtype)
+            self.pose_norms.append(nn.BatchNorm1d(num_types * child_dim, device=device, dtype=dtype))
+        self.class_capsules = _class_layer(num_types, num_classes, grid, child_dim, parent_dim, device, dtype)
         if decoder:
-            self.decoder = Decoder(num_classes, class_dim, self.input_shape, device=device, dtype=dtype)
+            self.decoder = Decoder(num_classes, parent_dim, self.input_shape, device=device, dtype=dtype)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Find the class capsules of images."""
@@ -105,7 +108,7 @@ class SelfRoutingCapsNet(CapsuleModel):
         for layer, norm in zip(self.conv_capsules, self.pose_norms, strict=True):
             found = layer(capsules)
             places = found.poses.reshape(-1, norm.num_features)  # (b p) (type dim)
-            capsules = Capsules(norm(places).reshape(found.poses.shape), found.activations)
+            capsules = Capsules(norm(places).reshape(found.poses.shape), found.activations, found.grid)
         classes = self._classes(capsules)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
@@ -121,26 +124,26 @@ class SelfRoutingCapsNet(CapsuleModel):
 
 
 def _class_layer(
-    types: int,
+    num_types: int,
     num_classes: int,
     grid: tuple[int, int],
-    pose_dim: int,
-    class_dim: int,
+    child_dim: int,
+    parent_dim: int,
     device: torch.device | str | None,
     dtype: torch.dtype | None,
 ) -> ConvCapsules | SelfRouting:
     """All capsules of the grid vote; without class poses there is no vote, and routing is all."""
-    if class_dim == 0:
-        children = grid[0] * grid[1] * types
-        return SelfRouting(children, num_classes, child_dim=pose_dim, parent_dim=0, device=device, dtype=dtype)
+    if parent_dim == 0:
+        children = grid[0] * grid[1] * num_types
+        return SelfRouting(children, num_classes, child_dim=child_dim, parent_dim=0, device=device, dtype=dtype)
     return ConvCapsules(
-        types,
+        num_types,
         num_classes,
         grid=grid,
         kernel_size=None,
-        child_dim=pose_dim,
-        parent_dim=class_dim,
-        routing="self_routing",
+        child_dim=child_dim,
+        parent_dim=parent_dim,
+        routing="self-routing",
         device=device,
         dtype=dtype,
     )

@@ -29,7 +29,7 @@ add_recipe(
 
 _TRAINING = RunConfig.from_defaults(
     model="self-routing-capsnet",
-    model_options={"types": 32},
+    model_options={"num_types": 32},
     epochs=200,
     batch_size=64,
     optimizer="sgd",

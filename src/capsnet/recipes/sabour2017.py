@@ -160,7 +160,7 @@ add_recipe(
     Recipe(
         _COLORS.change(
             data="cifar10",
-            model_options={"primary_types": 64, "leaky": True, "padding": "same"},
+            model_options={"num_types": 64, "leaky": True, "padding": "same"},
             steps=600_000,
             recon_weight=0.0,
             crop=24,
@@ -221,7 +221,7 @@ add_recipe(
     Recipe(
         RunConfig.from_defaults(
             data="svhn",
-            model_options={"stem_channels": 64, "primary_types": 16, "primary_dim": 6, "class_dim": 8},
+            model_options={"stem_channels": 64, "num_types": 16, "child_dim": 6, "parent_dim": 8},
             steps=300_000,
             validation=0,
             shift=0,

@@ -92,7 +92,7 @@ def find_fused(name: str, *arguments: object, **options: object) -> Callable[...
     return fused(name, *arguments, **options)
 
 
-ROUTINGS: Registry[Callable[..., Routing]] = Registry("routing", "capsnet.routings")
+ROUTINGS: Registry[Callable[..., Routing]] = Registry("routing", "capsnet.routings", underscores=True)
 
 
 def make_routing(

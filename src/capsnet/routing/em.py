@@ -16,7 +16,12 @@ from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterati
 
 Form = Literal["paper", "authors"]
 
+# defaults of the function and of the module
+_ITERATIONS = 3
+_INVERSE_TEMPERATURE = 0.01
+_FORM: Form = "paper"
 _MASS = 1e-7
+# constants of the forms
 _VARIANCE = {"paper": 1e-4, "authors": 5e-4}
 _MOMENTUM = {"paper": 0.0, "authors": 0.1}
 
@@ -26,10 +31,10 @@ def em_routing(
     activations: Float[Tensor, "b i"],
     beta_use: Float[Tensor, " j"],
     beta_activate: Float[Tensor, " j"],
-    iterations: int = 3,
+    iterations: int = _ITERATIONS,
     *,
-    inverse_temperature: float = 0.01,
-    form: Form = "paper",
+    inverse_temperature: float = _INVERSE_TEMPERATURE,
+    form: Form = _FORM,
     variance: float | None = None,
     mass: float = _MASS,
     windows: Windows | None = None,
@@ -173,7 +178,7 @@ class EMRouting(GaussianRouting):
             between those of one `"window"`.
         recompute: save memory in training, at the price of computing each iteration twice.
         batch_norm: normalise poses, and the logits of the activations before their last sigmoid, over the batch, as
-            Ribeiro et al. do for `variational_bayes`. The paper does not; with few children its activations hardly
+            Ribeiro et al. do for `variational-bayes`. The paper does not; with few children its activations hardly
             differ.
         beta_use: where β_u starts; the paper does not state it (authors' code: 0.5, in the class layer 2).
         beta_activate: where β_a starts; the paper does not state it (authors' code: 0.5, in the class layer 1).
@@ -190,9 +195,9 @@ class EMRouting(GaussianRouting):
         num_parents: int,
         *,
         parent_dim: int,
-        iterations: int = 3,
-        inverse_temperature: float = 0.01,
-        form: Form = "paper",
+        iterations: int = _ITERATIONS,
+        inverse_temperature: float = _INVERSE_TEMPERATURE,
+        form: Form = _FORM,
         variance: float | None = None,
         mass: float = _MASS,
         competition: Competition = "layer",

@@ -111,7 +111,7 @@ def finish(
     """Normalise poses and logits of the activations, if `norms` are given, and activate; all in the type `dtype`."""
     if norms is not None:
         poses, logits = (norm(x) for norm, x in zip(norms, (poses, logits), strict=True))
-    return RoutingOutput(*(x.to(dtype) for x in (poses, logits.sigmoid(), coupling)))
+    return RoutingOutput(poses.to(dtype), logits.sigmoid().to(dtype), coupling.to(dtype))
 
 
 def maybe_checkpoint(function: Callable[..., R], *arguments: object, recompute: bool) -> R:

@@ -66,7 +66,7 @@ def _check(iterations: int) -> None:
         raise UserError(f"iterations must be at least 1, got {iterations}")
 
 
-@ROUTINGS.add("inverted_dot_product")
+@ROUTINGS.add("inverted-dot-product")
 class InvertedDotProductRouting(Routing):
     """Inverted dot-product attention (Tsai et al. 2020): parents compete for votes; normalised poses, no activations.
 

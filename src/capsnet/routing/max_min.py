@@ -62,7 +62,7 @@ def _check(iterations: int) -> None:
         raise UserError(f"iterations must be at least 1, got {iterations}")
 
 
-@ROUTINGS.add("max_min")
+@ROUTINGS.add("max-min")
 class MaxMinRouting(Routing):
     """Dynamic routing whose coupling is scaled from 0 to 1 for each child (Zhao et al. 2019).
 

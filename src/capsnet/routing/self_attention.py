@@ -44,7 +44,7 @@ def self_attention_routing(votes: Float[Tensor, "b i j d"], prior: Float[Tensor,
     return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
 
 
-@ROUTINGS.add("self_attention")
+@ROUTINGS.add("self-attention")
 class SelfAttentionRouting(Routing):
     """Self-attention routing (Mazzia et al. 2021): one step, each vote weighed by its agreement with all others.
 

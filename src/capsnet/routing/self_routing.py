@@ -45,10 +45,10 @@ def self_routing(
     received = mass.sum(dim=1)  # b j
     poses = torch.einsum("bij,bijd->bjd", mass, widen(votes)) / (received + _EPS)[..., None]
     share = received / (widen(activations).sum(dim=1, keepdim=True) + _EPS)
-    return RoutingOutput(*(x.to(votes.dtype) for x in (poses, share, coupling)))
+    return RoutingOutput(poses.to(votes.dtype), share.to(votes.dtype), coupling.to(votes.dtype))
 
 
-@ROUTINGS.add("self_routing")
+@ROUTINGS.add("self-routing")
 class SelfRouting(Routing):
     """Self-routing (Hahn et al. 2019): each child chooses its parents from its own pose, without agreement.
 

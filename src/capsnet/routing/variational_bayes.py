@@ -19,6 +19,10 @@ from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterati
 
 Start = Literal["parents", "types"]
 
+# defaults of the function and of the module
+_ITERATIONS = 3
+_START: Start = "parents"
+
 # the paper's priors: a flat Dirichlet over parents, a Gaussian at 0 over means, a Wishart with identity scale over
 # precisions, whose degrees of freedom are one more than a pose has entries
 _ALPHA, _KAPPA, _PSI = 1.0, 1.0, 1.0
@@ -29,9 +33,9 @@ def variational_bayes_routing(
     activations: Float[Tensor, "b i"],
     beta_use: Float[Tensor, " j"],
     beta_activate: Float[Tensor, " j"],
-    iterations: int = 3,
+    iterations: int = _ITERATIONS,
     *,
-    start: Start = "parents",
+    start: Start = _START,
     windows: Windows | None = None,
     recompute: bool = False,
     norms: Iterable[nn.Module] | None = None,
@@ -131,7 +135,7 @@ class _Options(TypedDict):
     start: Start
 
 
-@ROUTINGS.add("variational_bayes")
+@ROUTINGS.add("variational-bayes")
 class VariationalBayesRouting(GaussianRouting):
     """Variational Bayes routing (Ribeiro et al. 2020): EM routing with priors, which keep Gaussians from collapsing.
 
@@ -162,10 +166,10 @@ class VariationalBayesRouting(GaussianRouting):
         num_parents: int,
         *,
         parent_dim: int,
-        iterations: int = 3,
+        iterations: int = _ITERATIONS,
         batch_norm: bool = True,
         competition: Competition = "layer",
-        start: Start = "parents",
+        start: Start = _START,
         recompute: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from capsnet.errors import UserError
-from capsnet.losses.class_loss import LOSS_WORDS
+from capsnet.losses import LOSSES
 from capsnet.models.factory import model_loss, model_options, model_routing, own_option
 from capsnet.runs.config import RunConfig, is_object
 from capsnet.runs.sections import ModelConfig
@@ -90,7 +90,9 @@ def loss_words(config: RunConfig) -> str:
     """What the loss of a run's classes is called."""
     model = config.model
     # of the user's own class only the object knows its loss
-    return "class loss" if is_object(model.name) else LOSS_WORDS[model_loss(model.name, model.options)]
+    if is_object(model.name):
+        return "class loss"
+    return LOSSES.get(model_loss(model.name, model.options)).words
 
 
 def _check_object(model: ModelConfig) -> None:

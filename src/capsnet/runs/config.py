@@ -14,7 +14,7 @@ from typing import cast
 
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
-from capsnet.runs.formats import upgrade_config
+from capsnet.runs.formats import rename_config, upgrade_config
 from capsnet.runs.limits import check_limits
 from capsnet.runs.sections import (
     OPTIONS,
@@ -154,7 +154,7 @@ class RunConfig:
             )
         check_limits(values, "config.json")
         if version < 3:
-            values = upgrade_config(values, version)
+            values = upgrade_config(rename_config(values), version)
         return cast(RunConfig, convert(values, cls, "config.json"))
 
 

@@ -1,16 +1,39 @@
 """Files of older formats, read as what they meant."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TypeGuard, cast
 
 from capsnet.models import MODELS
 from capsnet.models.factory import model_options, model_routing
+from capsnet.renamed import current_names
 from capsnet.routing import ROUTINGS, takes_iterations
 from capsnet.runs.sections import OPTIONS
 
 _ZERO_IS_NONE = frozenset(
     ("limit", "test_limit", "enlarge", "shrink", "crop", "erase", "epochs", "steps", "stop_at", "lr_decay_steps")
 )
+
+
+def rename_options(model: object, options: Mapping[str, object]) -> dict[str, object]:
+    """The options of a model in a file, with the present names of arguments and of the routing."""
+    if isinstance(model, str) and model in MODELS:
+        options = current_names(MODELS.get(model).build, options, warn=False)
+    return {name: _rename_routing(value) if name == "routing" else value for name, value in options.items()}
+
+
+def rename_config(values: Mapping[str, object]) -> dict[str, object]:
+    """The values of a `config.json` of any format, with the present names of the model's arguments and the routing."""
+    renamed = dict(values)
+    if "routing" in values:
+        renamed["routing"] = _rename_routing(values["routing"])
+    options = values.get("model_options")
+    if isinstance(options, Mapping):
+        renamed["model_options"] = rename_options(values.get("model", "capsnet"), options)
+    return renamed
+
+
+def _rename_routing(value: object) -> object:
+    return ROUTINGS.resolve(value, warn=False) if _is_routing(value) else value
 
 
 def upgrade_config(values: Mapping[str, object], version: int) -> dict[str, object]:
@@ -69,7 +92,7 @@ def upgrade_options(model: str, options: Mapping[str, object]) -> dict[str, obje
     return _counted(model, options)
 
 
-def _is_routing(value: object) -> bool:
+def _is_routing(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value in ROUTINGS
 
 

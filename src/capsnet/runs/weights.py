@@ -24,11 +24,11 @@ from capsnet.models.doubt import Doubt
 from capsnet.models.factory import option_types
 from capsnet.runs.config import is_object
 from capsnet.runs.files import write_bytes
-from capsnet.runs.formats import upgrade_options
+from capsnet.runs.formats import rename_options, upgrade_options
 from capsnet.runs.limits import SIZE, check_limits
 from capsnet.runs.typed import convert, parse_json
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 # numbers that a model computes from its sizes, such as the indices of windows: 1 GB
 _MAX_COMPUTED = 1 << 27
 
@@ -120,6 +120,8 @@ def _numbers(func: Callable[..., object], args: Sequence[Any]) -> int:
         sizes = args[1:] if isinstance(args[0], Tensor) else args
         flat = [side for size in sizes for side in (size if isinstance(size, Sequence) else [size])]
         return prod(side for side in flat if isinstance(side, int))
+    if func is Tensor.__getitem__ and isinstance(args[1], Tensor):
+        return int(args[1].numel()) * prod(args[0].shape[1:])
     return args[0].numel() if func in (Tensor.reshape, Tensor.contiguous) and not args[0].is_meta else 0
 
 
@@ -192,8 +194,8 @@ def _parse_spec(text: str, path: Path) -> ModelSpec:
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise UserError(f"{path}: is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION})")
     check_limits(values, str(path))
-    if version < 3:
-        values = _upgrade(values)
+    if version < FORMAT_VERSION:
+        values = _upgrade(values, version)
     spec = cast(ModelSpec, convert(values, ModelSpec, str(path)))
     check_limits(dict(spec.options), str(path), "options", size=SIZE)
     forms = {} if is_object(spec.model) else option_types(spec.model)
@@ -204,14 +206,15 @@ def _parse_spec(text: str, path: Path) -> ModelSpec:
     return spec
 
 
-def _upgrade(values: object) -> object:
+def _upgrade(values: object, version: int) -> object:
     """What a weights file of an older format says, in the present one."""
     if not isinstance(values, dict):
         return values
     model, options = values.get("model"), values.get("options")
     if not isinstance(model, str) or not isinstance(options, dict):
         return values
-    return {**values, "options": upgrade_options(model, options)}
+    options = rename_options(model, options)
+    return {**values, "options": upgrade_options(model, options) if version < 3 else options}
 
 
 def _build(spec: ModelSpec, path: Path) -> CapsuleModel:

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss
 from capsnet.models import CapsuleModel
+from capsnet.torch_internals import TorchDispatchMode
 
 # a fused kernel may leave fewer images than the first number to the plain code
 _FEW, _MORE = 16, 32

@@ -20,18 +20,18 @@ LAYERS = {
         "coordinates": torch.rand(3, 2, 2),
     },
     "several windows with coordinates": {"grid": (3, 4), "kernel_size": 2, "coordinates": torch.rand(3, 4, 2)},
-    "vectors": {"grid": (3, 3), "kernel_size": 2, "child_dim": 5, "parent_dim": 7, "pose_rows": 1},
+    "vectors": {"grid": (3, 3), "kernel_size": 2, "child_dim": 5, "parent_dim": 7, "pose_shape": None},
     "one iteration": {"grid": (3, 3), "kernel_size": 2, "routing_options": {"iterations": 1}},
 }
 
 
 def make(routing, options, dtype):
     torch.manual_seed(0)
-    options = {"child_dim": 6, "parent_dim": 4, "pose_rows": 2, **options}
+    options = {"child_dim": 6, "parent_dim": 4, "pose_shape": (2, 3), **options}
     layer = ConvCapsules(3, 5, routing=routing, dtype=dtype, **options)
     count = options["grid"][0] * options["grid"][1] * 3
     children = Capsules(torch.randn(5, count, options["child_dim"]), torch.rand(5, count))
-    return layer, Capsules(*(x.to(dtype).requires_grad_() for x in children))
+    return layer, Capsules(*(x.to(dtype).requires_grad_() for x in children[:2]))
 
 
 def run(mode, layer, children):
@@ -52,7 +52,7 @@ def chunk(request, monkeypatch):
 
 
 @pytest.mark.parametrize("options", LAYERS.values(), ids=LAYERS)
-@pytest.mark.parametrize("routing", ["em", "variational_bayes"])
+@pytest.mark.parametrize("routing", ["em", "variational-bayes"])
 @pytest.mark.usefixtures("chunk")
 def test_results_and_every_gradient_equal_the_plain_ones(routing, options):
     layer, children = make(routing, options, torch.float64)
@@ -63,11 +63,11 @@ def test_results_and_every_gradient_equal_the_plain_ones(routing, options):
         )
 
 
-@pytest.mark.parametrize("routing", ["em", "variational_bayes"])
+@pytest.mark.parametrize("routing", ["em", "variational-bayes"])
 def test_error_in_float32_is_at_most_twice_that_of_the_plain_path(routing):
     layer, children = make(routing, LAYERS["windows that share children"], torch.float64)
     exact = run("plain", layer.float().double(), children)
-    layer, children = layer.float(), Capsules(*(x.detach().float().requires_grad_() for x in children))
+    layer, children = layer.float(), Capsules(*(x.detach().float().requires_grad_() for x in children[:2]))
     plain, fused = (run(mode, layer, children) for mode in ("plain", "auto"))
     for name, value in exact.items():
         scale = max(float(value.norm()), 1e-3)
@@ -113,7 +113,7 @@ def test_nothing_of_a_step_stays_in_memory():
 
 def test_a_parameter_without_effect_has_a_zero_gradient():
     layer, children = make(
-        "variational_bayes", {**LAYERS["vectors"], "routing_options": {"iterations": 2}}, torch.float32
+        "variational-bayes", {**LAYERS["vectors"], "routing_options": {"iterations": 2}}, torch.float32
     )
     found = run("auto", layer, children)
     assert found["routing.beta_use"].abs().max() < 1e-5

@@ -4,17 +4,16 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 2 
 is computed here, forward and backward, is in README.md of this folder.
 """
 
-import sys
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.kernels.dynamic_routing import op
+from capsnet.torch_internals import exports_onnx, has_tangent, is_tracing, is_transformed
 
 __all__ = ["dynamic_routing", "refuses"]
 
@@ -102,25 +101,15 @@ def _refuses_values(tensors: list[Tensor]) -> str | None:
 
 
 def _refuses_context(tensors: list[Tensor]) -> str | None:
-    if torch._C._get_tracing_state() is not None or _exports_onnx():
+    if is_tracing() or exports_onnx():
         return "TorchScript and ONNX know only torch's own operations"
     if torch.compiler.is_compiling():
         return None
-    if any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors):
+    if any(map(is_transformed, tensors)):
         return "it has no rule for the transforms of torch.func"
-    # outside a dual level the question for a tangent would be an error
-    if forward_ad._current_level >= 0 and any(map(_has_tangent, tensors)):
+    if any(map(has_tangent, tensors)):
         return "it has no forward-mode derivative"
     return None
-
-
-def _exports_onnx() -> bool:
-    # nobody exports to ONNX before torch.onnx is imported, which takes a quarter of a second
-    return (torch.compiler.is_compiling() or "torch.onnx" in sys.modules) and torch.onnx.is_in_onnx_export()
-
-
-def _has_tangent(tensor: Tensor) -> bool:
-    return forward_ad.unpack_dual(tensor).tangent is not None
 
 
 def _refuses_device(poses: Float[Tensor, "b i c"], weight: Float[Tensor, "i c j d"]) -> str | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from capsnet.functional import squash
 from capsnet.kernels.threads import in_parts
+from capsnet.torch_internals import softmax_gradient
 
 # images of one piece: enough for wide vectors, few enough to leave room in the cache for several children
 _IMAGES = 128
@@ -17,7 +18,6 @@ _IMAGES = 128
 _FEWEST_IMAGES = 16
 # numbers of one array `j i c b`; the backward works on four of them in each thread, 4 MB in float32
 _NUMBERS = 2**18
-_SOFTMAX_GRADIENT = torch.ops.aten._softmax_backward_data.out
 
 
 def forward(
@@ -195,7 +195,7 @@ class _Pairs:
                 if grad_coupling is not None:
                     grad_agreement += grad_coupling[:, some]
                 # c (g - sum over j of c g); it also holds where the leaky softmax has lost its last share
-                _SOFTMAX_GRADIENT(grad_agreement, coupling, 0, coupling.dtype, grad_input=factors[1])
+                softmax_gradient(grad_agreement, coupling, 0, coupling.dtype, grad_input=factors[1])
             used = len(factors)
             factors = factors[:, :, :, None]  # 2 j i 1 b
             grad_children[some] += pulled[:used].mul_(factors).sum((0, 1))

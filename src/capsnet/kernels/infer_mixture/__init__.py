@@ -18,6 +18,7 @@ from capsnet.kernels.infer_mixture.em import infer_em
 from capsnet.kernels.infer_mixture.scratch import ScratchVotes
 from capsnet.kernels.infer_mixture.variational_bayes import infer_variational_bayes
 from capsnet.kernels.threads import in_parts
+from capsnet.torch_internals import is_in_graph, is_transformed
 
 __all__ = ["infer_mixture", "refuses"]
 
@@ -83,9 +84,9 @@ def refuses(
     tensors = (children.poses, children.activations, weight, *betas)
     if children.poses.device.type != "cpu":
         return "it works on a CPU only"
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+    if is_in_graph():
         return "it is not for graphs"
-    if any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors):
+    if any(map(is_transformed, tensors)):
         return "it has no rule for the transforms of torch.func"
     if {tensor.dtype for tensor in tensors} not in ({torch.float32}, {torch.float64}):
         return "its tensors are not all of float32, or all of float64"

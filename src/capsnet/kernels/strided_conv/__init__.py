@@ -15,7 +15,8 @@ from torch import Tensor
 from capsnet.errors import UserError
 from capsnet.kernels.strided_conv.bilinear import MAX_POINTS, axis, tile_size
 from capsnet.kernels.strided_conv.op import strided_conv2d
-from capsnet.kernels.strided_conv.table import constant, instructions, least_images
+from capsnet.kernels.strided_conv.table import instructions, least_images
+from capsnet.torch_internals import constant, is_tracing
 
 MIN_SAVING = 1.5
 """With fewer multiplications saved than this factor there is nothing to gain."""
@@ -61,7 +62,7 @@ def refuses(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int |
         return f"it needs float32 or float64 throughout, and the tensors are {x.dtype} and {weight.dtype}"
     if torch.is_autocast_enabled("cpu") and not halved:
         return "autocast asks for a type that it does not know"
-    if torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+    if torch.compiler.is_exporting() or is_tracing():
         return "an exported program keeps the standard operator"
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
         return f"it needs b c h w and o c k k with one c, and the shapes are {tuple(x.shape)} and {tuple(weight.shape)}"

@@ -5,14 +5,13 @@ instructions compute in the same way.
 """
 
 import json
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TypedDict
 
 import torch
 
-F = TypeVar("F", bound=Callable[..., object])
+from capsnet.torch_internals import constant
 
 TABLE = Path(__file__).with_name("table.json")
 
@@ -28,15 +27,6 @@ class Row(TypedDict):
     type: str
     threads: int
     images: int | None
-
-
-def constant(function: F) -> F:
-    """Tell torch.compile not to look into a function, but to call it while compiling and keep its result.
-
-    `torch.compiler.assume_constant_result` sets the same mark, but imports the compiler, which takes two seconds.
-    """
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined] # the compiler reads it
-    return function
 
 
 @constant

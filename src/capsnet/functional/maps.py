@@ -1,0 +1,37 @@
+"""Capsules as feature maps, and feature maps as capsules: the same numbers, in the order row, column, type.
+
+Capsule `(y * width + x) * num_types + t` holds channels `t * dim` to `(t + 1) * dim` of place `(y, x)`.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.errors import UserError
+
+
+def to_capsules(maps: Float[Tensor, "b td h w"], dim: int) -> Capsules:
+    """Read feature maps as capsules, `dim` neighbouring channels each; the activation is the length of the pose.
+
+    Shapes:
+        maps `b (t dim) h w`; poses `b (h w t) dim`.
+    """
+    poses = maps.permute(0, 2, 3, 1).reshape(len(maps), -1, dim)
+    return Capsules(poses, poses.norm(dim=-1), (maps.shape[2], maps.shape[3]))
+
+
+def to_maps(capsules: Capsules | RoutingOutput) -> Float[Tensor, "b td h w"]:
+    """Lay the poses of capsules out as feature maps.
+
+    Shapes:
+        poses `b (h w t) d`; result `b (t d) h w`, channels last in memory.
+
+    Raises:
+        UserError: capsules without a grid, or of a number that does not fit it.
+    """
+    if capsules.grid is None:
+        raise UserError("capsules have no grid: give Capsules(poses, activations, grid=(rows, columns))")
+    rows, columns = capsules.grid
+    if capsules.poses.shape[1] % (rows * columns):
+        raise UserError(f"capsules must be as many at each of {rows}x{columns} places, got {capsules.poses.shape[1]}")
+    return capsules.poses.reshape(len(capsules.poses), rows, columns, -1).permute(0, 3, 1, 2)

@@ -1,0 +1,67 @@
+"""What every loss of the classes is: a module that compares a model's output with the true classes."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from capsnet.capsules import CapsNetOutput
+from capsnet.errors import UserError
+from capsnet.registry import Registry
+
+Labels = Int[Tensor, " b"] | Int[Tensor, "b 2"]
+Reduction = Literal["mean", "sum", "none"]
+
+
+class Loss(nn.Module, ABC):
+    """Base of the losses of the classes: subclasses give `forward`.
+
+    Attributes:
+        words: what it is called where a person reads it.
+        pairs: whether it takes images with two classes each, labels `b 2`.
+        targets: lengths that it trains the true class and the others towards; None: it has no such lengths.
+    """
+
+    words: ClassVar[str]
+    pairs: ClassVar[bool] = False
+    targets: tuple[float, float] | None = None
+
+    @abstractmethod
+    def forward(
+        self, output: CapsNetOutput, labels: Labels, progress: Float[Tensor, ""] | None = None
+    ) -> Float[Tensor, " b"]:
+        """The loss of each image.
+
+        Args:
+            output: of the model.
+            labels: true classes.
+            progress: share of the run that is done, for a loss that changes in training; None: outside of training.
+        """
+
+    if TYPE_CHECKING:
+        # nn.Module says of its call neither what it takes nor what it gives
+        def __call__(
+            self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None
+        ) -> Float[Tensor, " b"]: ...
+
+
+LOSSES: Registry[Loss] = Registry("loss", "capsnet.losses")
+"""The losses that a model may name in its attribute `loss`."""
+
+
+def mark_classes(labels: Labels, classes: int) -> Int[Tensor, "b n"]:
+    """One row for each image, with 1 for each class that is there.
+
+    Shapes:
+        labels `b` or `b 2`, result `b n`.
+    """
+    marks = nn.functional.one_hot(labels, classes)
+    return marks if labels.ndim == 1 else marks.sum(dim=1)
+
+
+def reduce(loss: Float[Tensor, " b"], reduction: Reduction) -> Float[Tensor, ""] | Float[Tensor, " b"]:
+    """Reduce a loss over the batch."""
+    if reduction not in ("mean", "sum", "none"):
+        raise UserError(f"reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
