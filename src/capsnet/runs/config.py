@@ -76,7 +76,9 @@ class RunConfig:
     steps: int = 0
     """Stop after this many steps instead (0: after the epochs)."""
     batch_size: int = 128
-    """Images in a step."""
+    """Images in a step, of all processes together."""
+    accumulate: int = 1
+    """Compute each batch in this number of parts and add their gradients: less memory, the same step."""
     optimizer: Optimizer = "adam"
     """Adam, or stochastic gradient descent with momentum (sgd)."""
     momentum: float = 0.9
