@@ -113,13 +113,13 @@ def test_shares_are_the_whole_batch_in_order_when_several_processes_compute_it(s
     assert positions == list(range(size))
 
 
-def make_step(processes=Processes(), **options):
+def make_step(processes=None, **options):
     torch.manual_seed(0)
     config = RECIPES.get("quickstart").config
     config = replace(config, optimizer="sgd", lr=0.05, batch_size=8, steps=10, **options)
     model = create_model("capsnet", image_shape=(1, 28, 28), stem_channels=4, primary_types=2)
     data = load_data("digits").train
-    return Step(model, Batches(data, Inputs((1, 28, 28)), []), config, "fp32", processes)
+    return Step(model, Batches(data, Inputs((1, 28, 28)), []), config, "fp32", processes or Processes())
 
 
 @pytest.mark.parametrize("accumulate", [2, 3, 8, 20])
