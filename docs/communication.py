@@ -43,8 +43,8 @@ def table() -> str:
         ]
         lines.append(f"| {name} | {moved} | {' | '.join(times)} |")
     intro = (
-        f"The paper's network has {numbers:,} parameters, so {4 * numbers / 1e6:.1f} MB of gradients a step. An "
-        "estimate by the formula of a tree or ring, whichever is faster, for 8, 64 and 512 GPUs; nothing of it was measured:"
+        f"The paper's network has {numbers:,} parameters, that is {4 * numbers / 1e6:.1f} MB of gradients. An estimate "
+        "by the formula of a tree or ring, whichever is faster, for 8, 64 and 512 GPUs; nothing of it was measured:"
     )
     return "\n".join([intro, "", *lines])
 
