@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from capsnet import RunConfig
 from capsnet.bench.step import make_data
 from capsnet.data.inputs import Inputs
 from capsnet.data.transforms import Shift
 from capsnet.models import create_model
-from capsnet.runs import RunConfig
 from capsnet.training.batches import Batches
 from capsnet.training.device import place_model, resolve_precision, use_precision
 from capsnet.training.step import Step
