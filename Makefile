@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 SHORT := tests/functional tests/losses tests/routing/test_dynamic.py tests/runs tests/data/test_dataset.py tests/data/test_folder.py tests/test_architecture.py
 
-.PHONY: run test test-real-data test-short lint docs catalogue site bench bench-gpu clean
+.PHONY: run test test-real-data test-short lint docs catalogue site bench bench-gpu gpu-hour clean
 
 # RUN holds more flags of `capsnet train`
 run: $(VENV)/installed
@@ -71,3 +71,8 @@ bench: $(VENV)/installed
 # with the Python that has a torch for the GPU; nothing is installed
 bench-gpu:
 	PYTHONPATH=src python3 -m capsnet bench --device cuda --out benchmarks/results
+
+# an hour on a GPU in order of worth, into gpu-hour/; the same call goes on (benchmarks/gpu_hour.py packs what a machine
+# without a network lacks)
+gpu-hour:
+	python3 benchmarks/gpu_hour.py run gpu-hour $(GPU_HOUR)

@@ -9,6 +9,7 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import communication
 import records
 import results
 import routing_pages
@@ -37,6 +38,8 @@ def main() -> None:
             shutil.copyfile(picture, ROOT / "docs" / "pictures" / picture.name)
     print(json.dumps([folder.name for folder in folders]))
     print(json.dumps([page.name for page in (*write_pages(), records.write_page())]))
+    page = ROOT / "docs" / "distributed.md"
+    page.write_text(results.put(page.read_text(), communication.MARKS, communication.table()))
     routing_pictures.main()
     print(json.dumps([page.name for page in routing_pages.write_pages()]))
 

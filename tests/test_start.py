@@ -25,6 +25,17 @@ print(phases, gc.isenabled(), gc.get_freeze_count() > 100_000)
     assert run(program) == "[] True True\n"
 
 
+def test_modules_are_collected_at_exit_when_triton_is_among_them() -> None:
+    program = """
+import gc, sys
+from capsnet.start import keeping_modules
+with keeping_modules():
+    sys.modules["triton"] = sys
+print(gc.get_freeze_count())
+"""
+    assert run(program) == "0\n"
+
+
 def test_collector_is_on_again_after_a_fault() -> None:
     program = """
 import gc

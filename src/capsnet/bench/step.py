@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from capsnet import kernels
 from capsnet.bench.bench import BENCHES, Bench, Job
@@ -82,6 +81,9 @@ def count_operations(side: int = 28) -> float:
     """Floating-point operations of the direct algorithm for one image, forward and backward; optimiser left out."""
     model, data = create_model("capsnet", image_shape=(1, side, side)), make_data(1, side, torch.device("cpu"))
     images = data.images.float() / 255
+    # imported late: it imports Triton, which takes half a second
+    from torch.utils.flop_counter import FlopCounterMode
+
     with kernels.use("plain"), FlopCounterMode(display=False) as counter:
         find_losses(model, Batch(images, data.labels, images), 0.0005).total.backward()
     return float(counter.get_total_flops())

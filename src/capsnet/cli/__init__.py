@@ -124,6 +124,12 @@ def _print_any_name() -> None:
 
 
 def _end(line: str, status: int) -> int:
+    # of the processes that torchrun started, the first one reports what concerns all
+    rank = os.environ.get("RANK", "0")
+    if rank != "0":
+        line = f"process {rank}: {line}"
+    if rank != "0" and status == 130:
+        return status
     # the terminal may have gone
     with contextlib.suppress(OSError):
         print(f"capsnet: {line}", file=sys.stderr, flush=True)

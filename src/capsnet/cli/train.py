@@ -15,6 +15,7 @@ from capsnet.runs.folder import locate_weights
 from capsnet.runs.options import FREE_ON_RESUME, are_own_images
 from capsnet.runs.transfer import configure_as
 from capsnet.training import train
+from capsnet.training.distributed import is_first_process
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def main(args: list[str]) -> None:
         resume=options.resume,
         tensorboard=options.tensorboard,
     )
+    if not is_first_process():
+        return
     if options.report:
         from capsnet.figures.report import write_report
 

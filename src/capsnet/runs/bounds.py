@@ -14,6 +14,7 @@ BOUNDS: Mapping[str, Bound] = {
     "epochs": whole(1, 10**6),
     "steps": _COUNT,
     "batch_size": whole(1, 10**6),
+    "accumulate": whole(1, 10**6),
     "momentum": Bound(0, 1, below=True),
     "weight_decay": Bound(0, 1000),
     "lr": Bound(0, 1000, above=True),

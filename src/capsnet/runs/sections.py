@@ -180,7 +180,9 @@ class OptimizerConfig:
     stop_at: float | None = None
     """End the run after the first epoch with this accuracy on validation, a share such as 0.99; None: at its length."""
     batch_size: int = 128
-    """Images in a step."""
+    """Images in a step, of all processes together."""
+    accumulate: int = 1
+    """Compute each batch in this number of parts and add their gradients: less memory, the same step."""
     lr: float = 1e-3
     """Learning rate: at the first step, or at the peak of one-cycle."""
     schedule: Schedule = "exponential"

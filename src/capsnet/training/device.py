@@ -106,7 +106,11 @@ def check_memory(model: CapsuleModel, batch_size: int, device: torch.device, pre
         return
     largest = max(model.dense_layers, key=lambda layer: layer.weight.numel(), default=None)
     sizes = "" if largest is None else f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes, "
-    remedy = "use smaller images (image_size)" if parameters > available else "use a smaller batch_size"
+    remedy = (
+        "use smaller images (image_size)"
+        if parameters > available
+        else "use a smaller batch_size, or accumulate, which computes a batch in parts"
+    )
     parts = f"{parameters / 1e9:.1f} GB for weights, gradients and moments"
     if needed > parameters:
         parts += f" and {(needed - parameters) / 1e9:.1f} GB for a batch of {batch_size} images"

@@ -23,6 +23,7 @@ from capsnet.runs.metrics import MetricsFile
 from capsnet.runs.weights import ModelSpec, count_parameters, save_weights
 from capsnet.training.batches import Batches, take
 from capsnet.training.callback import CallbackError, Callbacks, Start, Validation
+from capsnet.training.distributed import Processes
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.finite import FiniteCheck
 from capsnet.training.progress import Reporter
@@ -35,6 +36,9 @@ _ROWS_PER_EPOCH = 20
 _CHECKPOINT_SECONDS = 30.0
 # a look at the numbers waits for the device
 _LOOK_SECONDS = 1.0
+# steps between two decisions that all processes take together: on a GPU they cost more than a step's launch
+_DECISION_STEPS = {"cpu": 1, "cuda": 16}
+_ALONE = Processes()
 
 
 class Job:
@@ -49,6 +53,7 @@ class Job:
         device: what computes.
         precision: of the convolutions, `"fp32"`, `"tf32"` or `"bf16"`.
         callbacks: what is told how it goes.
+        processes: that share each batch; the first of them writes the folder.
     """
 
     def __init__(
@@ -61,10 +66,11 @@ class Job:
         device: torch.device,
         precision: str,
         callbacks: Callbacks,
+        processes: Processes = _ALONE,
     ) -> None:
         self.run, self.config, self.spec = run, run.config, spec
-        self.model, self.device = model, device
-        self.step = Step(model, batches, self.config, precision)
+        self.model, self.device, self.processes = model, device, processes
+        self.step = Step(model, batches, self.config, precision, processes)
         # on the device once, not at each validation
         self.batches, self.validation = batches, None if validation is None else validation.to(device)
         self.half = precision == "bf16" and device.type == "cuda"
@@ -84,15 +90,21 @@ class Job:
         self.latest: tuple[Tensor, Draws] | None = None
         self.checked_step = 0
         self.callbacks = callbacks
+        # whether a callback ended the run early, in any process, or failed
+        self.ending = False
+        self.fault: CallbackError | None = None
 
     def restore(self) -> None:
         """Go on from the run's checkpoint, or from the start where it was killed before its first one."""
         checkpoint = self.run.folder / "last" / "checkpoint.safetensors"
         if checkpoint.exists():
             self.state, totals = load_checkpoint(checkpoint.parent, self.model, self.step.optimizer)
-            self.step.totals.copy_(totals)
+            # the sums of all processes, which the first one goes on with
+            self.step.totals.copy_(totals if self.processes.is_first else torch.zeros_like(totals))
             self.step.done.fill_(self.state.step)
             self.seen_images = self.state.images
+        if not self.processes.is_first:
+            return
         if not self.ended:
             # what is there is replaced by files of the same sizes, one at a time
             there = sum(file.stat().st_size for file in (self.run.weights_path, checkpoint) if file.exists())
@@ -111,10 +123,10 @@ class Job:
         self.trained = not self.ended
         config = self.config.options()
         self.callbacks.start(Start(self.run.folder, config, self.state.step, self.total_steps, self.steps_per_epoch))
-        reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step)
+        reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step, silent=not self.processes.is_first)
         try:
             with stop_on_signal() as stop:
-                while not self.ended and not self.callbacks.stop:
+                while not self.ended and not self.ending:
                     self._train_epoch(reporter, stop)
         finally:
             reporter.close()
@@ -135,16 +147,20 @@ class Job:
                 break
             if self.state.step % self.row_steps == 0:
                 self._end_row()
-            due = stop.requested or time.monotonic() - saved > _CHECKPOINT_SECONDS
-            if due or time.monotonic() - self.clock > _LOOK_SECONDS:
+            due = stop.requested or (self.processes.is_first and time.monotonic() - saved > _CHECKPOINT_SECONDS)
+            looked = due or time.monotonic() - self.clock > _LOOK_SECONDS
+            if looked:
                 self._look(reporter)
-                if self.callbacks.stop:
-                    # one more step, for the row that the validation goes into
-                    last_step = self.state.step + 1
-            if due:
+            stopping, saving = self._decide(stop, due)
+            if self.ending:
+                # one more step, for the row that the validation goes into
+                last_step = self.state.step + 1
+            if saving:
+                if not looked:
+                    self._look(reporter)
                 self._save()
                 saved = self.clock = time.monotonic()
-            if stop.requested:
+            if stopping:
                 self._stop()
         self._end_row()
         rows, validation = self._read_rows(), self._validate()
@@ -153,8 +169,18 @@ class Job:
         self._report(reporter, rows)
         self._save()
         self._tell(rows, validation)
-        if stop.requested and not self.ended:
+        stopping, _ = self._decide(stop, False)
+        if stopping and (self.fault is not None or not self.ended):
             self._stop()
+
+    def _decide(self, stop: StopRequest, due: bool) -> tuple[bool, bool]:
+        """Whether to stop, and whether to save: all processes decide the same after the same step."""
+        if self.processes.count > 1 and self.state.step % _DECISION_STEPS[self.device.type]:
+            return False, False
+        stopping = stop.requested or self.fault is not None
+        flags = self.processes.any([stopping, due or stopping, self.callbacks.stop])
+        stopping, saving, self.ending = flags
+        return stopping, saving
 
     def _save(self) -> None:
         """Write the checkpoint, unless its numbers are not finite.
@@ -162,26 +188,34 @@ class Job:
         Raises:
             Diverged: they are not; the last checkpoint stays.
         """
-        self._check_state()
-        self.checkpoints.save(self.model, self.step.optimizer, self.state, self.step.totals)
+        totals = self.processes.sum(self.step.totals.clone())
+        if self.processes.is_first:
+            self._check_state()
+            self.checkpoints.save(self.model, self.step.optimizer, self.state, totals)
 
     def _check_state(self) -> None:
         if self.checked_step == self.state.step:
             return
         self.finite.weights(self.model, self.step.optimizer, self.state.step)
         if self.latest is not None:
-            self.finite.outputs(self.model, self.batches.make(*self.latest).inputs, self.state.step)
+            indices, draws = self.latest
+            part = self.step.parts(len(indices))[0].images
+            inputs = self.batches.make(indices[part], take(draws, part)).inputs
+            self.finite.outputs(self.model, inputs, self.state.step)
         self.checked_step = self.state.step
 
     def _stop(self) -> None:
         folder = self.run.folder
         self.checkpoints.wait()
+        if self.fault is not None:
+            raise self.fault
         raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
 
     def _step(self, indices: Tensor, draws: Draws) -> None:
         if self.has_dropout:
             # dropout draws from the global generator: seeded for each step, a resumed run draws the same
-            torch.manual_seed(self.config.run.seed * 1_000_003 + 500_000 + self.state.step)
+            process = self.processes.rank << 32
+            torch.manual_seed(self.config.run.seed * 1_000_003 + 500_000 + self.state.step + process)
         self.step(indices, draws, self._rate(self.state.step))
         self.latest = (indices, draws)
         self.state.step += 1
@@ -196,17 +230,20 @@ class Job:
         Raises:
             Diverged: the weights, or their loss on validation, are not finite; the best ones stay.
         """
-        self._check_state()
         accuracy, loss, result = 0.0, -float(self.state.step), None
-        if self.validation is not None:
+        if self.processes.is_first:
+            self._check_state()
+        if self.processes.is_first and self.validation is not None:
             # in the precision of training on a GPU; the test is in float32
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
                 result = self.evaluate(self.model, self.validation, "validation")
             accuracy, loss = result.accuracy, result.margin_loss
             self.finite.evaluation(loss, "validation", self.state.step)
+        accuracy, loss = self.processes.share_numbers([accuracy, loss])
         improved = self.state.improves(accuracy, loss)
         if improved:
             self.state.best_step, self.state.best_accuracy, self.state.best_loss = self.state.step, accuracy, loss
+        if improved and self.processes.is_first:
             save_weights(self.run.weights_path, self.model, self.spec)
         if result is None or self.validation is None:
             return None
@@ -220,7 +257,7 @@ class Job:
 
     def _end_row(self) -> None:
         """End a row of metrics; its numbers stay on the device, which nobody waits for here."""
-        self.rows.append((self.state.step, self.state.images, self.step.totals.clone()))
+        self.rows.append((self.state.step, self.state.images, self.processes.sum(self.step.totals.clone())))
         self.step.totals.zero_()
 
     def _look(self, reporter: Reporter) -> None:
@@ -255,7 +292,7 @@ class Job:
         return rows
 
     def _report(self, reporter: Reporter, rows: Sequence[dict[str, float]]) -> None:
-        for row in rows:
+        for row in rows if self.processes.is_first else ():
             self.metrics.append(row)
             reporter.row(row)
 
@@ -266,9 +303,9 @@ class Job:
                 self.callbacks.row(row)
             if validation is not None:
                 self.callbacks.validation(validation)
-        except CallbackError:
-            self._save()
-            raise
+        except CallbackError as fault:
+            # raised by `_stop`, when the state is saved
+            self.fault = fault
 
 
 def space_needed(model: CapsuleModel, config: RunConfig) -> int:

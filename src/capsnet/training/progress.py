@@ -55,13 +55,14 @@ class Reporter:
         total_steps: steps of the whole run.
         steps_per_epoch: steps of an epoch.
         step: steps done before.
+        silent: show nothing.
     """
 
-    def __init__(self, total_steps: int, steps_per_epoch: int, step: int = 0) -> None:
+    def __init__(self, total_steps: int, steps_per_epoch: int, step: int = 0, *, silent: bool = False) -> None:
         self._total, self._per_epoch = total_steps, steps_per_epoch
         self._epochs = -(-total_steps // steps_per_epoch)
         self._started, self._first_step = time.monotonic(), step
-        self._display = _find_display(total_steps, step)
+        self._display = _Nothing() if silent else _find_display(total_steps, step)
 
     def row(self, row: Row) -> None:
         """Show a row of metrics."""

@@ -37,6 +37,7 @@ from capsnet.training.device import (
     seed_everything,
     use_precision,
 )
+from capsnet.training.distributed import Processes, is_first_process, join_processes, was_restarted
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.loop import Job, space_needed
 from capsnet.training.setup import augmentation, specify
@@ -75,6 +76,7 @@ def train(
             carried over. Without `model`, the network is that of the weights.
         out: the run's folder; the default is a new one in `runs/`.
         resume: go on with the run in this folder, in place of a new one. Objects that it was given, it needs again.
+            `torchrun --max-restarts` goes on with the run in `out` by itself.
         callbacks: are told how it goes, and may end it; the user's own logging.
         tensorboard: write TensorBoard events too, into the run's folder.
         options: those of the command line by their names: `epochs=1`, `lr=1e-3`.
@@ -95,6 +97,8 @@ def train(
     """
     objects = _Objects(None if isinstance(model, str) else model, data if isinstance(data, Dataset) else None)
     given = {**options, **_entries(model, data, start_from)}
+    if resume is None and out is not None and was_restarted() and (Path(out) / "config.json").exists():
+        resume, out = out, None
     if resume is None or isinstance(recipe_or_config, RunConfig):
         config = make_config(recipe_or_config, given)
     else:
@@ -103,12 +107,15 @@ def train(
     # a folder given relative to this directory is the run's data from any other, too
     config = as_built(config.change(data=locate_data(config.data.name)))
     folder = Path(resume or out or new_folder(config.run.recipe))
-    followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
-    if resume is not None:
-        with FolderLock(folder):
-            return _train(Run(folder, config), followers, objects, resumed=True)
-    check_new(folder)
-    return _train(Run(folder, config), followers, objects, numbered=out is None)
+    with join_processes(resolve_device(config.run.device)) as processes:
+        if not processes.is_first:
+            return _train(Run(folder, config), Callbacks([], folder), objects, processes, resumed=resume is not None)
+        followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
+        if resume is not None:
+            with FolderLock(folder):
+                return _train(Run(folder, config), followers, objects, processes, resumed=True)
+        check_new(folder)
+        return _train(Run(folder, config), followers, objects, processes, numbered=out is None)
 
 
 def _entries(
@@ -133,7 +140,7 @@ def _check_objects(config: RunConfig, objects: _Objects) -> None:
         raise UserError(f"the run's data ({config.data.name}) are an object, which no file holds; give them: data=...")
 
 
-def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, batch: int, restored: bool) -> CapsuleModel:
+def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, together: int, restored: bool) -> CapsuleModel:
     """The model of a run, on the CPU: the one that was given, or a new one, with the weights it starts from."""
     assert spec.inputs is not None
     if objects.model is not None:
@@ -141,28 +148,39 @@ def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, batch: int, re
     else:
         with on_meta():
             device = resolve_device(config.run.device)
-            check_memory(spec.build(), batch, device, resolve_precision(config.run.precision, device))
+            check_memory(spec.build(), together, device, resolve_precision(config.run.precision, device))
         seed_everything(config.run.seed)
         model = spec.build()
     # the state of a run that goes on holds all weights
     if config.model.start_from is not None and not restored:
-        print(f"capsnet: {carry_over(model, config.model.start_from)}", file=sys.stderr)
+        note = carry_over(model, config.model.start_from)
+        if is_first_process():
+            print(f"capsnet: {note}", file=sys.stderr)
     return model
 
 
-def _train(run: Run, followers: Callbacks, objects: _Objects, *, resumed: bool = False, numbered: bool = False) -> Run:
+def _train(
+    run: Run,
+    followers: Callbacks,
+    objects: _Objects,
+    processes: Processes,
+    *,
+    resumed: bool = False,
+    numbered: bool = False,
+) -> Run:
     """Train a run: a resumed one, whose lock is held, or a new one, whose folder is made when all is ready."""
     config = run.config
     device = resolve_device(config.run.device)
     precision = resolve_precision(config.run.precision, device)
-    dataset = load_dataset(config, objects.dataset)
+    with processes.first_of_machine():
+        dataset = load_dataset(config, objects.dataset)
     # the range of a run is decided once: it stays when the run goes on and the folder has changed
     config = config.change(pixel_range=dataset.pixel_range or config.data.pixel_range)
     training, validation = split_training(config, dataset)
     spec = specify(config, dataset)
     # a run that was killed before its first checkpoint starts anew
-    batch = min(config.optimizer.batch_size, len(training))
-    model = _build(config, objects, spec, batch, resumed and has_checkpoint(run.folder))
+    together = -(-min(config.optimizer.batch_size, len(training)) // (processes.count * config.optimizer.accumulate))
+    model = _build(config, objects, spec, together, resumed and has_checkpoint(run.folder))
     if objects.model is not None:
         weight = RECON_WEIGHT if config.optimizer.recon_weight is None else config.optimizer.recon_weight
         config = config.change(recon_weight=weight if model.has_decoder else 0.0)
@@ -171,25 +189,23 @@ def _train(run: Run, followers: Callbacks, objects: _Objects, *, resumed: bool =
     varied = augmentation(config.augmentation)
     batches = Batches(training.to(device), spec.inputs, varied, spec.pairing, balance=config.data.balance)
     config = as_planned(config, len(batches), precision)
-    lock = None
-    if resumed:
-        run = Run(run.folder, config)
-    else:
-        check_space(run.folder, space_needed(model, config))
-        environment = describe_environment(device, precision)
-        run, lock = create_locked(run.folder, config, environment, numbered=numbered)
-        followers.folder = run.folder
+    run, lock = _open_folder(run, config, processes, model, precision, resumed=resumed, numbered=numbered)
+    followers.folder = run.folder
     try:
-        for note in (*dataset.notes, *compare_splits(run, dataset, validation)):
-            print(f"capsnet: {note}", file=sys.stderr)
-        job = Job(run, spec, model, batches, validation, device, precision, followers)
+        if processes.is_first:
+            for note in (*dataset.notes, *compare_splits(run, dataset, validation)):
+                print(f"capsnet: {note}", file=sys.stderr)
+        job = Job(run, spec, model, batches, validation, device, precision, followers, processes)
         if resumed:
             job.restore()
+            # all have read the checkpoint before the first one writes another
+            processes.wait()
         with use_precision(precision, device):
             job.train()
-        if job.trained or run.evaluation() is None:
+        if processes.is_first and (job.trained or run.evaluation() is None):
             with use_precision("fp32", device):
                 _test(job, dataset)
+        processes.wait()
     except BaseException as fault:
         _end_badly(followers, fault)
         raise
@@ -198,6 +214,28 @@ def _train(run: Run, followers: Callbacks, objects: _Objects, *, resumed: bool =
             lock.release()
     followers.end(run.evaluation())
     return run
+
+
+def _open_folder(
+    run: Run,
+    config: RunConfig,
+    processes: Processes,
+    model: CapsuleModel,
+    precision: str,
+    *,
+    resumed: bool,
+    numbered: bool,
+) -> tuple[Run, FolderLock | None]:
+    """The run in its folder, which the first process makes for all, and its lock where it is new."""
+    if resumed:
+        return Run(run.folder, config), None
+    if not processes.is_first:
+        return Run(Path(processes.share_text("")), config), None
+    check_space(run.folder, space_needed(model, config))
+    environment = {**describe_environment(model.device, precision), "processes": processes.count}
+    run, lock = create_locked(run.folder, config, environment, numbered=numbered)
+    processes.share_text(str(run.folder))
+    return run, lock
 
 
 def _end_badly(callbacks: Callbacks, fault: BaseException) -> None:

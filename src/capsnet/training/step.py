@@ -3,22 +3,43 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
 
+import contextlib
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from capsnet.data.transforms import Draws
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
+from capsnet.models.custom import CustomModel
 from capsnet.runs.built import RECON_WEIGHT
 from capsnet.runs.config import RunConfig
 from capsnet.runs.sections import Execution
-from capsnet.training.batches import Batches
-from capsnet.training.objective import find_losses
+from capsnet.training.batches import Batch, Batches, take
+from capsnet.training.distributed import Processes, naming_lost_processes
+from capsnet.training.objective import Losses, find_losses
 from capsnet.training.optimizer import make_optimizer
+
+_ALONE = Processes()
+
+
+class Part(NamedTuple):
+    """A part of a batch whose gradients are added to those of the others.
+
+    Args:
+        images: its positions in the batch.
+        weight: of its mean loss in the mean over the batch, times the number of processes, which average.
+        is_last: of those that the process computes.
+    """
+
+    images: slice
+    weight: float
+    is_last: bool
 
 
 class Step:
@@ -29,9 +50,11 @@ class Step:
         batches: images to learn from.
         config: the run's.
         precision: of the convolutions, `"fp32"`, `"tf32"` or `"bf16"`; the caller sets it by `use_precision`.
+        processes: that share each batch.
 
     Attributes:
-        totals: loss, margin loss, reconstruction loss, correct images and images, summed until somebody zeroes them.
+        totals: loss, margin loss, reconstruction loss, correct images and images of this process, summed until the
+            caller zeroes them.
         done: steps done.
         bad_step: number of the first step, from 1, whose loss was not finite; 0 for none.
 
@@ -39,17 +62,28 @@ class Step:
         UserError: an execution that this device does not have.
     """
 
-    def __init__(self, model: CapsuleModel, batches: Batches, config: RunConfig, precision: str) -> None:
+    def __init__(
+        self,
+        model: CapsuleModel,
+        batches: Batches,
+        config: RunConfig,
+        precision: str,
+        processes: Processes = _ALONE,
+    ) -> None:
         self.model, self.batches, self.config, self.precision = model, batches, config, precision
+        self.processes = processes
         device = batches.data.images.device
-        self.captures = captures(config.run.execution, device)
+        self.captures = captures(config.run.execution, device) and processes.count == 1
         self.optimizer = make_optimizer(model, config.optimizer, device)
         self.totals = torch.zeros(5, device=device)
         self.done, self.bad_step = (torch.zeros((), dtype=torch.long, device=device) for _ in range(2))
-        self._losses = torch.compile(find_losses) if config.run.execution == "compile" else find_losses
         self._total = config.optimizer.total_steps(-(-len(batches) // config.optimizer.batch_size))
         own = RECON_WEIGHT if model.has_decoder else 0.0
         self._recon_weight = own if config.optimizer.recon_weight is None else config.optimizer.recon_weight
+        unused = isinstance(model, CustomModel) or (model.has_decoder and not self._recon_weight)
+        self._losses = processes.wrap(
+            _Losses(model, self._recon_weight, config.run.execution == "compile"), unused=unused
+        )
         self._captured: _Captured | None = None
         self._warm_up = 3
 
@@ -92,18 +126,61 @@ class Step:
         self._captured.replay(indices, draws)
 
     def _work(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
-        batch = self.batches.make(indices, draws)
-        with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            losses = self._losses(self.model, batch, self._recon_weight, self.done / self._total)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
+        with naming_lost_processes():
+            for part in self.parts(len(indices)):
+                self._learn(indices[part.images], take(draws, part.images), part)
         self.optimizer.step()
+        with torch.no_grad():
+            self.done += 1
+
+    def _learn(self, indices: Int[Tensor, " b"], draws: Draws, part: Part) -> None:
+        """Add the gradients of some images; the processes exchange theirs with the last ones of a step."""
+        batch = self.batches.make(indices, draws)
+        shared = self._losses
+        # gradients are exchanged once, when all parts have added theirs
+        with (
+            shared.no_sync()
+            if isinstance(shared, DistributedDataParallel) and not part.is_last
+            else contextlib.nullcontext()
+        ):
+            with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                losses: Losses = self._losses(batch, self.done / self._total)
+            (losses.total * part.weight).backward()
+        if part.weight == 0:
+            return
         with torch.no_grad():
             means = torch.stack([losses.total, losses.margin, losses.reconstruction]) * len(indices)
             self.totals += torch.cat([means, losses.correct[None], torch.full_like(losses.correct[None], len(indices))])
-            self.done += 1
             unheard = (self.bad_step == 0) & ~losses.total.isfinite()
-            self.bad_step.copy_(torch.where(unheard, self.done, self.bad_step))
+            self.bad_step.copy_(torch.where(unheard, self.done + 1, self.bad_step))
+
+    def parts(self, size: int) -> list[Part]:
+        """The parts of a batch that this process computes, one after another.
+
+        Args:
+            size: images in the batch of all processes.
+        """
+        share, count = self.processes.share(size), self.processes.count
+        images = share.stop - share.start
+        if images == 0:
+            # all processes take part in the exchange of gradients: this one with an image of weight 0
+            return [Part(slice(0, 1), 0.0, True)]
+        each = -(-images // self.config.optimizer.accumulate)
+        parts = [slice(start, min(start + each, share.stop)) for start in range(share.start, share.stop, each)]
+        return [Part(part, (part.stop - part.start) * count / size, part is parts[-1]) for part in parts]
+
+
+class _Losses(nn.Module):
+    """The losses of a batch as a module, which several processes can share."""
+
+    def __init__(self, model: CapsuleModel, recon_weight: float, compiled: bool) -> None:
+        super().__init__()
+        self.model, self.recon_weight = model, recon_weight
+        self._find = torch.compile(find_losses) if compiled else find_losses
+
+    def forward(self, batch: Batch, progress: Tensor) -> Losses:
+        return self._find(self.model, batch, self.recon_weight, progress)
 
 
 def captures(execution: Execution, device: torch.device) -> bool:

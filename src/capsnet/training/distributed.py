@@ -1,0 +1,190 @@
+"""Data-parallel training: several processes share each batch. PyTorch's DistributedDataParallel averages the gradients.
+
+Li, Zhao, Varma et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", VLDB 2020.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from capsnet.errors import UserError
+
+# how long a process waits for one that is still at work: the first one tests the network on all images
+_TIMEOUT = timedelta(hours=2)
+
+
+class ProcessLost(UserError):
+    """Another process of the run ended, so this one cannot go on."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a run, as `torchrun` starts them; without `torchrun`, this one alone.
+
+    Args:
+        rank: number of this process; process 0 writes the run's folder, validates and tests.
+        count: number of processes on all machines.
+        local_rank: number of this process on its machine, and of its GPU.
+        control: carries decisions between the processes on the CPU; None: there is one process.
+    """
+
+    rank: int = 0
+    count: int = 1
+    local_rank: int = 0
+    control: dist.ProcessGroup | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the run's folder."""
+        return self.rank == 0
+
+    def share(self, size: int) -> slice:
+        """The positions of a batch that this process computes: all shares together are the batch, in order.
+
+        Args:
+            size: images in the whole batch.
+        """
+        return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
+
+    def wrap(self, module: nn.Module, *, unused: bool = False) -> nn.Module:
+        """Let the gradients of a module be averaged over the processes in its backward pass.
+
+        Args:
+            module: on this process's device.
+            unused: some of its parameters may get no gradient.
+        """
+        if self.control is None:
+            return module
+        with _naming_loss():
+            return DistributedDataParallel(module, find_unused_parameters=unused)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum of a tensor over the processes, in place."""
+        if self.control is not None:
+            with _naming_loss():
+                dist.all_reduce(tensor)
+        return tensor
+
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        """Which of the flags are set in any process."""
+        if self.control is None:
+            return list(flags)
+        votes = torch.tensor(flags, dtype=torch.uint8)
+        with _naming_loss():
+            dist.all_reduce(votes, dist.ReduceOp.MAX, group=self.control)
+        return [bool(vote) for vote in votes.tolist()]
+
+    def share_numbers(self, numbers: Sequence[float]) -> list[float]:
+        """The numbers of the first process."""
+        if self.control is None:
+            return list(numbers)
+        tensor = torch.tensor(numbers, dtype=torch.float64)
+        with _naming_loss():
+            dist.broadcast(tensor, 0, group=self.control)
+        return [float(number) for number in tensor.tolist()]
+
+    def share_text(self, text: str) -> str:
+        """The text of the first process."""
+        if self.control is None:
+            return text
+        encoded = text.encode()
+        (length,) = self.share_numbers([len(encoded)])
+        tensor = torch.zeros(int(length), dtype=torch.uint8)
+        if self.is_first:
+            tensor = torch.tensor(list(encoded), dtype=torch.uint8)
+        with _naming_loss():
+            dist.broadcast(tensor, 0, group=self.control)
+        return bytes(tensor.tolist()).decode()
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        self.any([False])
+
+    @contextlib.contextmanager
+    def first_of_machine(self) -> Iterator[None]:
+        """Let the first process of each machine go ahead, for instance to download data; the others follow."""
+        if self.local_rank:
+            self.wait()
+        yield
+        if not self.local_rank:
+            self.wait()
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that prints and writes, among those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def was_restarted() -> bool:
+    """Whether `torchrun --max-restarts` started this process again, after one had failed."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+
+
+@contextlib.contextmanager
+def join_processes(device: torch.device) -> Iterator[Processes]:
+    """Join the other processes of the run, where `torchrun` started several.
+
+    Args:
+        device: what each process computes on; GPU number `LOCAL_RANK` where it is a GPU.
+
+    Raises:
+        UserError: fewer GPUs than processes on this machine.
+        ProcessLost: another process ended while they were at work.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    # a program that has formed its processes itself keeps them
+    if count == 1 and not dist.is_initialized():
+        yield Processes()
+        return
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if device.type == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise UserError(
+                f"each process needs a GPU of its own: process {local_rank} of this machine has none, there are "
+                f"{torch.cuda.device_count()}; lower --nproc-per-node, or use device cpu"
+            )
+        torch.cuda.set_device(local_rank)
+    formed = dist.is_initialized()
+    if not formed:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
+    try:
+        control = dist.new_group(backend="gloo", timeout=_TIMEOUT)
+        yield Processes(dist.get_rank(), dist.get_world_size(), local_rank, control)
+    finally:
+        if not formed:
+            dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def naming_lost_processes() -> Iterator[None]:
+    """Turn what the network of processes raises when one of them has ended into one clear line.
+
+    Raises:
+        ProcessLost: in place of the network's own error.
+    """
+    with _naming_loss():
+        yield
+
+
+@contextlib.contextmanager
+def _naming_loss() -> Iterator[None]:
+    try:
+        yield
+    except dist.DistError as fault:
+        raise ProcessLost(_LOST) from fault
+    except RuntimeError as fault:
+        if not any(word in str(fault) for word in _NETWORK):
+            raise
+        raise ProcessLost(_LOST) from fault
+
+
+_LOST = "another process of this run has ended, see its own message; the last checkpoint is whole"
+# gloo raises plain runtime errors
+_NETWORK = ("gloo", "Connection closed by peer", "Connection reset by peer", "NCCL", "Broken pipe")
