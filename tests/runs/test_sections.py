@@ -93,8 +93,12 @@ def test_files_hold_sections():
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", ["model_options", "routing_options"])
-def test_what_no_file_could_hold_is_refused_as_an_option_of_the_model(name):
-    with pytest.raises(UserError, match=f"{name} must be numbers, truth values or words, got sizes="):
-        RunConfig.from_defaults(**{name: {"sizes": {"a": 1}}})
+def test_options_that_are_no_mapping_are_refused(name):
     with pytest.raises(UserError, match=f"{name} must be a mapping, got 3"):
         RunConfig.from_defaults(**{name: 3})
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_options_of_a_routing_are_given_in_one_way():
+    with pytest.raises(UserError, match="routing_options must be given as an option of their own"):
+        RunConfig.from_defaults(model_options={"routing_options": {"bias": True}})

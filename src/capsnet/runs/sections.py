@@ -158,9 +158,8 @@ class ModelConfig:
         for name, options in (("model_options", self.options), ("routing_options", self.routing_options)):
             if not isinstance(options, Mapping):
                 raise UserError(f"{name} must be a mapping, got {options!r}")
-            for key, value in options.items():
-                if not isinstance(value, bool | int | float | str):
-                    raise UserError(f"{name} must be numbers, truth values or words, got {key}={value!r}")
+        if "routing_options" in self.options:
+            raise UserError("routing_options must be given as an option of their own, not within model_options")
 
 
 @dataclass(frozen=True)
