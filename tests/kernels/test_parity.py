@@ -54,7 +54,7 @@ def run(layer, children, *, plain):
         out = layer.routing.route_children(inside, layer.matrices(), offsets=offsets, windows=windows)
     torch.manual_seed(1)
     loss = sum((x * torch.randn(x.shape).to(dtype)).sum() for x in out[:2])
-    named = {**given._asdict(), **dict(layer.named_parameters())}
+    named = {"poses": given.poses, "activations": given.activations, **dict(layer.named_parameters())}
     gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True, materialize_grads=True)
     values = {"result: poses": out.poses.detach(), "result: activations": out.activations.detach()}
     return {**values, **dict(zip(named, gradients, strict=True))}

@@ -190,8 +190,18 @@ class ConvCapsules(nn.Module):
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
         return grid
 
-    def windows(self, grid: Grid) -> Windows | None:
-        """The layout of several windows; None for one, in which nothing overlaps."""
+    def windows(self, grid: Grid | None = None) -> Windows | None:
+        """The layout of several windows over a grid of children; None for one window, in which nothing overlaps.
+
+        Args:
+            grid: rows and columns of the children; None: the layer's own.
+
+        Raises:
+            UserError: no grid is given, and the layer has none.
+        """
+        grid = self.grid if grid is None else grid
+        if grid is None:
+            raise UserError("the layer has no grid of its own: give grid=(rows, columns)")
         if self._find_places(grid) == (1, 1):
             return None
         members = self._find_members(grid, self.weight.device) if self.members is None else self.members

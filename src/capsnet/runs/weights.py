@@ -121,8 +121,9 @@ def _numbers(func: Callable[..., object], args: Sequence[Any]) -> int:
         flat = [side for size in sizes for side in (size if isinstance(size, Sequence) else [size])]
         return prod(side for side in flat if isinstance(side, int))
     if func is Tensor.__getitem__ and isinstance(args[1], Tensor):
-        return args[1].numel() * int(prod(args[0].shape[1:]))
-    return int(args[0].numel()) if func in (Tensor.reshape, Tensor.contiguous) and not args[0].is_meta else 0
+        row: int = prod(args[0].shape[1:])
+        return args[1].numel() * row
+    return args[0].numel() if func in (Tensor.reshape, Tensor.contiguous) and not args[0].is_meta else 0
 
 
 def on_meta() -> TorchFunctionMode:
