@@ -110,6 +110,13 @@ def _images(analysis: Analysis, quick: bool) -> int:
     return analysis.quick_images if quick else analysis.images
 
 
+def count_images(model: CapsuleModel, dataset: Dataset, name: str, limit: int = 0) -> int:
+    """How many images an analysis of a model would look at; see `analyse`."""
+    analysis = ANALYSES.get(name)
+    part = dataset.test if analysis.split == "test" else dataset.train
+    return min(limit or analysis.images, len(match_classes(part, model, dataset.name)))
+
+
 def choose(data: ImageData, count: int, *, seed: int) -> ImageData:
     """So many images drawn from all without replacement, in their own order; all of them where there are no more.
 

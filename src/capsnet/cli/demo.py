@@ -19,15 +19,15 @@ class Demo:
 
     Examples:
       capsnet demo
-      capsnet demo runs/quickstart runs/photos --port 8000
+      capsnet demo runs/quickstart runs/photos --port 8000 --no-browser
     """
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
     """Run folders, weights files or names of trained networks; none: the package's own, or else the runs in runs/."""
     port: int = 0
     """The page's port; 0: the first free one from 7860."""
-    browser: bool = False
-    """Open the page in the browser."""
+    browser: bool = True
+    """Open the page in the browser; --no-browser only prints its address."""
 
 
 def main(args: list[str]) -> None:
@@ -43,7 +43,7 @@ def main(args: list[str]) -> None:
     with serving(gallery, port=options.port) as address:
         # a stop by the system, too, takes the temporary folder away
         signal.signal(signal.SIGTERM, lambda *_: ended.set())
-        print(f"{address}  shows {', '.join(gallery.names)}; Ctrl-C ends it", flush=True)
+        print(f"{address}  shows {', '.join(gallery.names)}; press Ctrl-C to end it", flush=True)
         if options.browser:
             webbrowser.open(address)
         try:

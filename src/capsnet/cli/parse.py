@@ -29,7 +29,7 @@ _KERAS_OPTIONS = {
     "is-training": "capsnet evaluate RUN to test",
     "testing": "capsnet evaluate RUN",
     "t": "capsnet evaluate RUN",
-    "digit": "capsnet figures RUN, which draws manipulate-0 to manipulate-9",
+    "digit": "capsnet figures RUN manipulate --digit N",
     "gpus": "capsnet reproduce STUDY --jobs N, a network on each GPU",
 }
 _REPLACED = "is an option of CapsNet-Keras; use"

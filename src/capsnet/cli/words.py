@@ -70,6 +70,12 @@ def _listed(*kinds: str) -> Callable[[], tuple[str, ...]]:
     return lambda: tuple(name for kind in kinds for name in list_entries(kind))
 
 
+def _list_figures() -> tuple[str, ...]:
+    from capsnet.figures import FIGURES
+
+    return tuple(FIGURES)
+
+
 _RUN = Slot(paths="runs")
 _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "train.recipe": lambda: Slot(_listed("recipes")()),
@@ -83,6 +89,7 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "analyse.run": lambda: _RUN,
     "analyse.only": lambda: Slot(tuple(ANALYSES)),
     "figures.run": lambda: _RUN,
+    "figures.names": lambda: Slot(_list_figures()),
     "report.run": lambda: _RUN,
     "reproduce.study": lambda: Slot(_listed("studies")()),
     "list.kind": lambda: Slot((*KINDS, "all")),
@@ -91,6 +98,8 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "data.name": lambda: Slot(_listed("data")(), "folders"),
 }
 """Where names stand, by verb and field; other places are found from their types."""
+_CALLED: Mapping[str, str] = {"figures.class_names": "class"}
+"""Flags whose word Python keeps for itself."""
 
 
 def read_verbs() -> list[Verb]:
@@ -110,7 +119,8 @@ def _read(name: str, summary: str) -> Verb:
         if markers >= _POSITIONAL:
             arguments |= value or Slot()
         else:
-            flags.append(Flag(f"--{field.name.replace('_', '-')}", lines.get(field.name, ""), value, many))
+            flag = _CALLED.get(f"{name}.{field.name}", field.name).replace("_", "-")
+            flags.append(Flag(f"--{flag}", lines.get(field.name, ""), value, many))
     return Verb(name, summary, tuple(flags), arguments)
 
 

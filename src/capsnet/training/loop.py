@@ -112,7 +112,7 @@ class Job:
         self.trained = not self.ended
         config = asdict(self.config)
         self.callbacks.start(Start(self.run.folder, config, self.state.step, self.total_steps, self.steps_per_epoch))
-        reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step)
+        reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step, self.run.metrics())
         try:
             with stop_on_signal() as stop:
                 while not self.ended and not self.callbacks.stop:

@@ -40,6 +40,7 @@ from capsnet.training.device import (
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.loop import Job, space_needed
 from capsnet.training.setup import augmentation, specify
+from capsnet.training.stages import stage
 from capsnet.training.tensorboard import TensorBoard
 
 
@@ -185,7 +186,7 @@ def _train(run: Run, followers: Callbacks, objects: _Objects, *, resumed: bool =
         with use_precision(precision, device):
             job.train()
         if job.trained or run.evaluation() is None:
-            with use_precision("fp32", device):
+            with use_precision("fp32", device), stage(f"testing on {len(dataset.test):,} images", log=True):
                 _test(job, dataset)
     except BaseException as fault:
         _end_badly(followers, fault)
