@@ -130,7 +130,7 @@ def test_flat_test_folder_ends_with_status_2_and_the_remedy(capsys, photos, tmp_
     shutil.copy(photos / "rose" / "0.png", tmp_path / "test")
     status, out, err = call(capsys, "data", tmp_path)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert f"{tmp_path / 'test'}: holds 1 files but no class folders" in err
+    assert f"{tmp_path / 'test'} holds 1 files but no class folders" in err
 
 
 @pytest.mark.parametrize("name", ["own.csv", "own.npz"])

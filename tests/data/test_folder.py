@@ -118,7 +118,7 @@ def damage(folder):
 
 def test_unreadable_files_are_named_and_may_be_skipped(copy):
     damage(copy)
-    with pytest.raises(UserError, match=r"cut\.png: is .* \(and 2 more files\); remove it, .*skip_unreadable=True"):
+    with pytest.raises(UserError, match=r"cut\.png is .* \(and 2 more files\); remove it, .*skip_unreadable=True"):
         load_data(str(copy))
     dataset = load_data(str(copy), skip_unreadable=True)
     assert len(dataset.train) + len(dataset.test) == 45

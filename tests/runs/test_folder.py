@@ -18,7 +18,7 @@ def test_folders_that_are_no_runs_are_refused(tmp_path):
     with pytest.raises(UserError, match="is not a run folder"):
         Run.open(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json: is not JSON"):
+    with pytest.raises(UserError, match=r"config\.json is not JSON"):
         Run.open(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"format_version": 99}))
     with pytest.raises(UserError, match="newer capsnet"):
@@ -130,7 +130,7 @@ def test_read_only_file_system_is_said_in_one_line(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UserError, match=r"run: cannot be made \(Read-only file system\)"):
+    with pytest.raises(UserError, match=r"run cannot be made \(Read-only file system\)"):
         Run.create(tmp_path / "run", RunConfig())
 
 

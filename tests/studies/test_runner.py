@@ -146,7 +146,7 @@ def test_failure_of_a_job_names_its_log(copied, study, monkeypatch):
 
 def test_folder_that_is_no_run_is_refused(copied, study):
     (copied / "runs" / "plain-seed0" / "config.json").unlink()
-    with pytest.raises(UserError, match=r"plain-seed0: is not a run folder, it has no config\.json"):
+    with pytest.raises(UserError, match=r"plain-seed0 is not a run folder, it has no config\.json"):
         reproduce(study, out=copied)
 
 

@@ -65,7 +65,7 @@ def main(args: list[str]) -> int:
     if not options.images:
         raise UserError("no image files given: capsnet predict RUN IMAGE...")
     if options.figure is not None and options.figure.exists():
-        raise UserError(f"{options.figure}: exists; give another --figure")
+        raise UserError(f"{options.figure} exists; give another --figure")
     if options.poses and not options.json:
         raise UserError("--poses needs --json")
     model = load(options.model)

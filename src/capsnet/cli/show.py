@@ -75,7 +75,8 @@ def main(args: list[str]) -> None:
         print(model_card(name).rstrip())
     else:
         known = [*MODELS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS, *list_pretrained()]
-        raise UserError(f"unknown name {name!r};{did_you_mean(name, known)} See capsnet list, or name a run folder")
+        hint = did_you_mean(name, known)
+        raise UserError(f"unknown name {name!r};{hint} {'See' if hint else 'see'} capsnet list, or name a run folder")
 
 
 def _show_model(name: str) -> None:

@@ -120,6 +120,8 @@ def _read(name: str, summary: str) -> Verb:
             arguments |= value or Slot()
         else:
             flag = _CALLED.get(f"{name}.{field.name}", field.name).replace("_", "-")
+            # what is on by default is an option to turn it off
+            flag = f"no-{flag}" if field.default is True else flag
             flags.append(Flag(f"--{flag}", lines.get(field.name, ""), value, many))
     return Verb(name, summary, tuple(flags), arguments)
 

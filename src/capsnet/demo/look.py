@@ -106,7 +106,7 @@ def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float
         UserError: more than 10 MB or 64 million pixels, no image, or a damaged one.
     """
     if len(data) > MAX_BYTES:
-        raise UserError(f"{name}: is larger than {MAX_BYTES // 1_000_000} MB; shrink it first")
+        raise UserError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB; shrink it first")
     image = open_image(BytesIO(data), color=True, name=name, pixel_range=pixel_range, side=_LONGEST_SIDE)
     image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BOX)
     return image

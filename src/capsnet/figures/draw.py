@@ -11,7 +11,7 @@ from capsnet.data import Dataset
 from capsnet.errors import UserError
 from capsnet.figures.style import to_png
 from capsnet.figures.subject import FIGURES, Drawing, Subject, slug
-from capsnet.registry import did_you_mean
+from capsnet.registry import suggest
 from capsnet.runs.files import write_bytes
 from capsnet.runs.folder import Run
 from capsnet.training.stages import Stages
@@ -100,7 +100,7 @@ def _kinds(names: Sequence[str]) -> list[str]:
         kind = name if name in FIGURES else name.partition("-")[0]
         if kind not in FIGURES:
             known = in_report_order()
-            raise UserError(f"unknown figure {name!r};{did_you_mean(name, known)} Known: {', '.join(known)}")
+            raise UserError(f"unknown figure {name!r}{suggest(name, known)}")
         kinds.append(kind)
     return kinds
 
@@ -189,7 +189,7 @@ def write_figure(path: Path, picture: bytes) -> Path:
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as fault:
-        raise UserError(f"{path.parent}: cannot be made ({fault.strerror})") from None
+        raise UserError(f"{path.parent} cannot be made ({fault.strerror})") from None
     write_bytes(path, picture)
     return path
 

@@ -64,7 +64,7 @@ def log_axis(axis: Axis, low: float, high: float, *, most: int = 7) -> None:
         axis.axes.set_title(axis.axes.get_title(loc="left").removesuffix(_SAID) + _SAID, pad=8)
 
 
-def _within(decades: Sequence[int], steps: Sequence[float], low: float, high: float) -> list[float]:
+def _within(decades: Sequence[int], steps: Sequence[int | float], low: float, high: float) -> list[float]:
     values = (step * 10.0**decade for decade in decades for step in steps)
     return [value for value in values if 0.999 * low <= value <= 1.001 * high]
 

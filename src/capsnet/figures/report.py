@@ -50,7 +50,7 @@ def write_report(run: Run, *, overwrite: bool = False) -> Path:
     """
     path = run.folder / "report.html"
     if path.exists() and not overwrite:
-        raise UserError(f"{path}: exists; write it anew with overwrite=True")
+        raise UserError(f"{path} exists; write it anew with overwrite=True")
     # damaged files are refused before anything is drawn
     run.metrics(), run.evaluation()
     subject = Subject(run)
@@ -63,9 +63,9 @@ def write_report(run: Run, *, overwrite: bool = False) -> Path:
         if overwrite or not target.exists():
             write_figure(target, picture)
     if not pictures and run.evaluation() is None:
-        raise UserError(f"{run.folder}: holds nothing to report; go on with capsnet train --resume {run.folder}")
+        raise UserError(f"{run.folder} holds nothing to report; go on with capsnet train --resume {run.folder}")
     captions = {kind: FIGURES.get(kind).describe(subject) for kind in pictures}
-    write_text(path, build_page(run, pictures, captions, *_records(subject)))
+    write_text(path, build_page(run, pictures, *_records(subject), captions))
     return path
 
 
@@ -84,28 +84,28 @@ def _records(subject: Subject) -> tuple[dict[str, Record], dict[str, str]]:
 def build_page(
     run: Run,
     pictures: Mapping[str, Mapping[str, bytes]],
-    captions: Mapping[str, str],
     records: Mapping[str, Record] | None = None,
     left_out: Mapping[str, str] | None = None,
+    captions: Mapping[str, str] | None = None,
 ) -> str:
     """The HTML of a report.
 
     Args:
         run: the run.
         pictures: PNG files by kind of figure and name.
-        captions: of each kind.
         records: analyses by name; each becomes a section with its figure.
         left_out: analyses that this run does not allow, and why.
+        captions: of each kind of figure.
     """
-    records = records or {}
+    records, captions = records or {}, captions or {}
     sections = [
         _headline(run),
         _recipe(run),
         _epochs(run),
         *(
-            analysis_section(records[kind], figure(kind, files[kind], captions[kind], FIGURES.get(kind).charts))
+            analysis_section(records[kind], figure(kind, files[kind], captions.get(kind, ""), FIGURES.get(kind).charts))
             if kind in records
-            else _figures(kind, files, captions[kind])
+            else _figures(kind, files, captions.get(kind, ""))
             for kind, files in pictures.items()
         ),
         left_out_section(left_out or {}),

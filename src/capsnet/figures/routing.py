@@ -61,7 +61,7 @@ def _draw_scores(axes: Axes, scores: np.ndarray, low: float, mean: float) -> Non
     )
     axes.set_title("Sharpness", pad=8)
     axes.set_xlabel("T-score")
-    log_axis(axes.xaxis, low, 1, most=4)
+    log_axis(axes.xaxis, float(low), 1.0, most=4)
     axes.set_ylabel("capsules")
 
 
@@ -75,7 +75,7 @@ def _draw_lengths(axes: Axes, found: RoutingStatistics, scores: np.ndarray, low:
     axes.set_title("Sharpness and length", pad=8)
     axes.set_xlabel("mean length of a capsule")
     axes.set_ylabel("T-score")
-    log_axis(axes.yaxis, low, 1)
+    log_axis(axes.yaxis, float(low), 1.0)
 
 
 def _draw_deviations(axes: Axes, found: RoutingStatistics) -> None:

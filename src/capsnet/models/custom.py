@@ -7,7 +7,7 @@ from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.losses.class_loss import CLASS_LOSSES
 from capsnet.models.model import CapsuleModel
-from capsnet.registry import did_you_mean
+from capsnet.registry import suggest
 
 _CONTRACT = "its output must be a CapsNetOutput, or the Capsules or RoutingOutput of its class layer"
 
@@ -32,9 +32,7 @@ class CustomModel(CapsuleModel):
         loss = getattr(module, "loss", None)
         if isinstance(loss, str):
             if loss not in CLASS_LOSSES:
-                raise UserError(
-                    f"unknown loss {loss!r};{did_you_mean(loss, CLASS_LOSSES)} Known: {', '.join(CLASS_LOSSES)}"
-                )
+                raise UserError(f"unknown loss {loss!r}{suggest(loss, CLASS_LOSSES)}")
             self.loss = loss
         draws = getattr(module, "reconstruct", None)
         self._draws = callable(draws) and getattr(module, "decoder", module) is not None

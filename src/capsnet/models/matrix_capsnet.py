@@ -20,7 +20,7 @@ from capsnet.losses.class_loss import CLASS_LOSSES
 from capsnet.models.arguments import check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid, truncated_normal
-from capsnet.registry import did_you_mean
+from capsnet.registry import suggest
 
 # side and step of the windows between the image and the class capsules
 _WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
@@ -200,7 +200,7 @@ def _check(sizes: Sequence[int], coordinates: str, initialisation: str, loss: st
     if len(sizes) != 4:
         raise UserError(f"sizes must be four numbers, got {tuple(sizes)}")
     if loss not in CLASS_LOSSES:
-        raise UserError(f"unknown loss {loss!r};{did_you_mean(loss, CLASS_LOSSES)} Known: {', '.join(CLASS_LOSSES)}")
+        raise UserError(f"unknown loss {loss!r}{suggest(loss, CLASS_LOSSES)}")
     if coordinates not in ("centre", "index", "none"):
         raise UserError(f"coordinates must be 'centre', 'index' or 'none', got {coordinates!r}")
     if initialisation not in ("scaled", "authors", "glorot"):

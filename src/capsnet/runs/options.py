@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from capsnet.data import DATASETS, locate_data
 from capsnet.errors import UserError
-from capsnet.registry import did_you_mean
+from capsnet.registry import suggest
 from capsnet.runs.config import RunConfig
 from capsnet.runs.folder import locate_weights
 from capsnet.runs.named import CONFIGS
@@ -33,7 +33,7 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
     known = [item.name for item in fields(RunConfig) if item.name != "recipe"]
     for name in options:
         if name not in known:
-            raise UserError(f"a run has no option {name!r};{did_you_mean(name, known)} Known: {', '.join(known)}")
+            raise UserError(f"a run has no option {name!r}{suggest(name, known)}")
     # paths are kept as text, and lists as tuples
     values = {
         name: str(value) if isinstance(value, Path) else tuple(value) if isinstance(value, list) else value

@@ -108,7 +108,7 @@ def _check(task: Task) -> None:
         try:
             task.folder.rmdir()
         except OSError:
-            raise UserError(f"{task.folder}: is not a run folder, it has no config.json; give another `out`") from None
+            raise UserError(f"{task.folder} is not a run folder, it has no config.json; give another `out`") from None
         return
     before = Run.open(task.folder).config
     if before.epochs in task.stages:
@@ -118,7 +118,7 @@ def _check(task: Task) -> None:
             key for key, value in vars(task.config).items() if key not in _FREE and getattr(before, key) != value
         ]
         raise UserError(
-            f"{task.folder}: holds a run with another {differing[0].replace('_', ' ')} "
+            f"{task.folder} holds a run with another {differing[0].replace('_', ' ')} "
             f"({getattr(before, differing[0])!r}, the study has {getattr(task.config, differing[0])!r}); "
             "give another `out`"
         )
