@@ -76,7 +76,7 @@ def learned(*losses, training=(0.3, 0.2, 0.1)):
     [
         ([{"epoch": 1.0, "margin_loss": 0.1}], "No images were held out, so the curves cannot show overfitting."),
         (learned(0.3, 0.2), "2 validations are too few"),
-        (learned(0.3, 0.2, 0.1), "lowest after epoch 3 of 3: no sign of overfitting."),
+        (learned(0.3, 0.2, 0.1), "lowest at the end: no sign of overfitting."),
         (
             learned(0.3, 0.2, 0.3),
             "lowest after epoch 2 of 3 and is 50 % higher at the end, while the training loss went",

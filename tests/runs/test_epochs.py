@@ -4,7 +4,7 @@ from capsnet.runs.epochs import HEAD, find_best, read_epochs, table
 
 
 def row(step, epoch, loss, accuracy, images, seconds, validation=None):
-    values = {"step": step, "epoch": epoch, "margin_loss": loss, "accuracy": accuracy, "seconds": seconds}
+    values = {"step": float(step), "epoch": epoch, "margin_loss": loss, "accuracy": accuracy, "seconds": seconds}
     values["images_per_second"] = images / seconds
     return values if validation is None else {**values, "validation_loss": validation, "validation_accuracy": 0.75}
 

@@ -184,9 +184,9 @@ def describe_learning(rows: Sequence[Row]) -> str:
     if len(points) < _FEWEST:
         return f"How the network learned. {len(points)} validations are too few to show overfitting."
     best, last = min(points, key=lambda row: row["validation_loss"]), points[-1]
-    where = f"lowest after epoch {best['epoch']:.3g} of {last['epoch']:.3g}"
     if best is last:
-        return f"How the network learned. The validation loss is {where}: no sign of overfitting."
+        return "How the network learned. The validation loss is lowest at the end: no sign of overfitting."
+    where = f"lowest after epoch {best['epoch']:.3g} of {last['epoch']:.3g}"
     rise = 100 * (last["validation_loss"] / max(best["validation_loss"], 1e-12) - 1)
     fell = last["margin_loss"] < best["margin_loss"]
     text = f"How the network learned. The validation loss was {where} and is {rise:.0f} % higher at the end"

@@ -52,14 +52,14 @@ def figure(name: str, png: bytes, caption: str, charts: bool = False) -> str:
 
 
 def gallery(pictures: Mapping[str, bytes], prefix: str) -> str:
-    """Pictures to unfold one by one; the first is open.
+    """Pictures of capsules to unfold one by one; the first is open.
 
     Args:
         pictures: PNG files by name.
         prefix: of the names; headings leave it out.
     """
     parts = "".join(
-        f"<details{' open' if index == 0 else ''}><summary>{escape(name.removeprefix(prefix))}</summary>"
+        f"<details{' open' if index == 0 else ''}><summary>{escape(f'Capsule {name.removeprefix(prefix)}')}</summary>"
         f"{image(name, png)}</details>"
         for index, (name, png) in enumerate(pictures.items())
     )

@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from capsnet.figures.style import BLUE, GREEN, INK, ORANGE, SKY
 
 _PURPLE, _GOLD, _GREY = "#CC79A7", "#E69F00", "#8A8A8A"
+_FINE = (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9)
 _SAID = ", log scale"
 Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
 
@@ -46,7 +47,7 @@ def log_axis(axis: Axis, low: float, high: float, *, most: int = 7) -> None:
     too, or the title of axes without one: set them before. `most` is the number of labels for which there is room.
     """
     decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
-    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+    for steps in (_FINE, (1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         ticks = _within(decades, steps, low, high)
         if len(ticks) <= most:
             break
@@ -61,7 +62,7 @@ def log_axis(axis: Axis, low: float, high: float, *, most: int = 7) -> None:
     if text := axis.get_label_text():
         axis.set_label_text(text.removesuffix(_SAID) + _SAID)
     else:
-        axis.axes.set_title(axis.axes.get_title(loc="left").removesuffix(_SAID) + _SAID, pad=8)
+        axis.axes.set_title(axis.axes.get_title(loc="left").removesuffix(_SAID) + _SAID, loc="left", pad=8)
 
 
 def _within(decades: Sequence[int], steps: Sequence[int | float], low: float, high: float) -> list[float]:
