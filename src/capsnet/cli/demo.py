@@ -1,6 +1,8 @@
 """`capsnet demo`."""
 
+import os
 import signal
+import sys
 import threading
 import webbrowser
 from dataclasses import dataclass
@@ -44,9 +46,16 @@ def main(args: list[str]) -> None:
         # a stop by the system, too, takes the temporary folder away
         signal.signal(signal.SIGTERM, lambda *_: ended.set())
         print(f"{address}  shows {', '.join(gallery.names)}; press Ctrl-C to end it", flush=True)
-        if options.browser:
+        if options.browser and has_screen():
             webbrowser.open(address)
         try:
             ended.wait()
         except KeyboardInterrupt:
             print()
+
+
+def has_screen() -> bool:
+    """Whether a browser with windows can open here: without a display, one of text would take the terminal."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

@@ -93,7 +93,7 @@ def new_figure(width: float, height: float, title: str, subtitle: str) -> Figure
         title: wrapped too, where it is longer than a line.
         subtitle: one or two sentences.
     """
-    heads = textwrap.wrap(title, int((width - 2 * MARGIN) * 8.9)) or [""]
+    heads = textwrap.wrap(title, int((width - 2 * MARGIN) * 9.6)) or [""]
     lines = textwrap.wrap(subtitle, int((width - 2 * MARGIN) * 14.8))
     head = 0.23 * (len(heads) - 1)
     total = height + 0.56 + head + 0.175 * len(lines)
