@@ -131,8 +131,8 @@ def test_unreadable_files_are_named_and_may_be_skipped(copy):
     [
         (lambda folder: [shutil.rmtree(folder / name) for name in ("rose", "grass")], "holds one class folder"),
         (lambda folder: [shutil.rmtree(path) for path in folder.iterdir()], "holds no class folders"),
-        (lambda folder: [path.unlink() for path in (folder / "rose").iterdir()], "rose: holds 0 images"),
-        (lambda folder: [path.unlink() for path in sorted((folder / "rose").iterdir())[1:]], "rose: holds 1 images"),
+        (lambda folder: [path.unlink() for path in (folder / "rose").iterdir()], "rose holds 0 images"),
+        (lambda folder: [path.unlink() for path in sorted((folder / "rose").iterdir())[1:]], "rose holds 1 images"),
     ],
 )
 def test_folders_without_enough_are_refused(copy, change, words):

@@ -142,14 +142,14 @@ def copy_of(run, folder):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("evaluation.json", b"\xff", r"evaluation.json: is not UTF-8 \(byte 0\)"),
-        ("evaluation.json", b"{", "evaluation.json: is not JSON"),
+        ("evaluation.json", b"\xff", r"evaluation.json is not UTF-8 \(byte 0\)"),
+        ("evaluation.json", b"{", "evaluation.json is not JSON"),
         ("evaluation.json", b"[" * 100_000, "evaluation.json: its JSON is nested too deeply"),
         ("evaluation.json", b"[" * 50 + b"]" * 50, "nested too deeply, the limit is 32 levels"),
         ("evaluation.json", b"[1]", "evaluation.json: it must be an object, got [1]"),
         ("evaluation.json", b'{"test": [1]}', "evaluation.json: the entry 'best_step' is missing"),
         ("environment.json", b'"x"', "environment.json: it must be an object, got 'x'"),
-        ("metrics.csv", b"\xff\n", "metrics.csv: is not UTF-8"),
+        ("metrics.csv", b"\xff\n", "metrics.csv is not UTF-8"),
         ("metrics.csv", b"step,loss\n1,x\n", "metrics.csv: line 2 must be 2 numbers, got '1,x'"),
         ("metrics.csv", b"step,loss\n1,2,3\n", "metrics.csv: line 2 must be 2 numbers, got '1,2,3'"),
         ("metrics.csv", b"step,loss\n,3\n", "metrics.csv: line 2 must have an integer as step"),

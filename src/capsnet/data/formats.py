@@ -96,7 +96,7 @@ def refusing_damage(name: str) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{name} is a folder, not an image file") from None
     except PermissionError:
-        raise UserError(f"{name}: may not be read; change its permissions") from None
+        raise UserError(f"{name} may not be read; change its permissions") from None
     except Image.DecompressionBombError:
         raise UserError(f"{name} has too many pixels to decode safely; shrink it below 64 MP") from None
     except MemoryError:
@@ -123,7 +123,7 @@ def open_header(source: Source, name: str) -> Iterator[ImageFile.ImageFile]:
         try:
             image = Image.open(source, formats=formats)
         except UnidentifiedImageError:
-            raise UserError(f"{name}: {_why_unknown(source)}") from None
+            raise UserError(f"{name} {_why_unknown(source)}") from None
     with image:
         _check_size(image, name)
         _check_first_frame(image, name)
