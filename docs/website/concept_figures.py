@@ -86,16 +86,17 @@ def draw_margin() -> Figure:
     figure = new_figure(
         6.4,
         2.5,
-        "Margin loss asks for long capsules where a class is there",
+        "Margin loss: long capsules for classes that are there",
         "Nothing more is asked of a capsule that is longer than 0.9 for its class, or shorter than 0.1 for another.",
     )
     axes = axes_at(figure, 0.65, 0.55, 5.4, 1.85)
     lengths = torch.linspace(0, 1, 200)[:, None]
-    for target, color, name, place in ((1.0, BLUE, "the class is there", 0.13), (0.0, ORANGE, "it is not", 0.62)):
+    labels = ((1.0, BLUE, "the class is there", 0.15, "left"), (0.0, ORANGE, "it is not", 0.72, "right"))
+    for target, color, name, place, side in labels:
         loss = margin_loss(lengths, torch.full_like(lengths, target), reduction="none")
         axes.plot(lengths[:, 0], loss, color=color, linewidth=2.2)
         index = round(place * 199)
-        axes.annotate(name, (place + 0.02, float(loss[index]) + 0.04), color=color, size=9.5)
+        axes.annotate(name, (place, float(loss[index]) + 0.05), color=color, size=9.5, ha=side)
     for edge in (0.1, 0.9):
         axes.axvline(edge, color=PALE, linewidth=1, zorder=0)
     axes.set(

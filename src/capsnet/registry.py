@@ -26,6 +26,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" did you mean {close[0]!r}?" if close else ""
 
 
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'? Known: x, y"`, or `"; known: x, y"` where no name is near."""
+    names = list(known)
+    hint = did_you_mean(name, names)
+    return f";{hint} Known: {', '.join(names)}" if hint else f"; known: {', '.join(names) or 'none'}"
+
+
 def import_modules(package: str, *, leave: Collection[str] = ()) -> None:
     """Import the modules of a package in the order of their names, so that they register what they hold.
 
@@ -100,9 +107,8 @@ class Registry(Generic[T]):
             UserError: unknown name; the nearest and all known names are in the message.
         """
         if name not in self:
-            hint = did_you_mean(name, self._values)
             failures = "".join(f"; {failure}" for failure in self._failures)
-            raise UserError(f"unknown {self.kind} {name!r};{hint} Known: {', '.join(self.names())}{failures}")
+            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}{failures}")
         if name in self._values:
             return name
         current = name.replace("_", "-")

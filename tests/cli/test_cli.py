@@ -143,9 +143,12 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "routings:" in call(capsys, "list")[1]
     assert "8,215,568" in call(capsys, "show capsnet")[1]
     assert "routing              em, 3 iterations" in call(capsys, "show em-capsnet-tiny")[1]
-    assert "routing             em\n" in call(capsys, "show hinton2018-mnist-quick")[1]
     assert "0.25 ± 0.005" in call(capsys, "show sabour2017-mnist")[1]
-    assert "0.0001                  coder3000/SR-CapsNet@7622d38 config.py:33" in call(capsys, "show hahn2019-svhn")[1]
+    recipe = call(capsys, "show hahn2019-svhn")[1]
+    assert "code      coder3000/SR-CapsNet@7622d38" in recipe
+    assert "weight_decay         0.0001         config.py:33" in recipe
+    # neither a default nor stated by the source
+    assert "\n  shift_fill " not in recipe
     assert "paper-or-code" in call(capsys, "list studies")[1]
     assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
     both = call(capsys, "show sabour2017-cifar10")[1]
@@ -189,7 +192,7 @@ def test_analyse_writes_numbers_and_figures_that_the_report_shows(capsys, tiny_r
     assert values["analyses"]["routing"]["n"] == 25
     assert json.loads((run / "analysis" / "errors.json").read_text()) == values["analyses"]["errors"]
     assert (run / "figures" / "routing.png").is_file()
-    assert "routing ..." in err
+    assert "analysing 1 of 2: routing" in err
     status, out, _ = call(capsys, "analyse --only routing --overwrite --limit 20", run)
     assert status == 0
     assert "Mean T-score" in out

@@ -105,7 +105,7 @@ def test_what_matters_before_training_is_reported(capsys, photos, tmp_path):
     assert re.search(r"width +\d+ to \d+, median \d+ pixels", out)
     assert "modes   RGB 46" in out
     assert "1 files equal another one: grass/copy.png = rose/0.png" in out
-    assert "notes.txt: is not an image file" in out
+    assert "notes.txt is not an image file" in out
     assert "1 files that cannot be read were left out: rose/notes.txt." in out
     assert "There is no test folder: " in out
     assert (tmp_path / "photos.png").is_file()
@@ -130,7 +130,7 @@ def test_flat_test_folder_ends_with_status_2_and_the_remedy(capsys, photos, tmp_
     shutil.copy(photos / "rose" / "0.png", tmp_path / "test")
     status, out, err = call(capsys, "data", tmp_path)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert f"{tmp_path / 'test'}: holds 1 files but no class folders" in err
+    assert f"{tmp_path / 'test'} holds 1 files but no class folders" in err
 
 
 @pytest.mark.parametrize("name", ["own.csv", "own.npz"])

@@ -12,7 +12,7 @@ from capsnet.cli.train import Train
     [
         ("lr must be above 0, got -1", "--lr must be above 0, got -1"),
         ("stop_at needs images held out: `validation` is 0", "--stop-at needs images held out: --validation is 0"),
-        ("x: exists; give another `out`, or resume=x", "x: exists; give another --out, or --resume x"),
+        ("x exists; give another `out`, or resume=x", "x exists; give another --out, or --resume x"),
         ("leave out such files with skip_unreadable=True", "leave out such files with --skip-unreadable"),
         ("give `data_dir` or data_dir", "give --data-dir or --data-dir"),
     ],
@@ -24,7 +24,7 @@ def test_arguments_are_called_by_their_flags(message, said):
 @pytest.mark.parametrize(
     "message",
     [
-        "photos/image_size/a.png: cannot be read",
+        "photos/image_size/a.png cannot be read",
         "config.json: lr must be above 0",
         "images must be b x (1, 28, 28), got (1, 20, 20)",
         "no such seed data set",

@@ -100,9 +100,9 @@ def test_a_word_that_is_no_option_is_named_with_the_nearest(words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--num_routing 1", "--num_routing is an option of CapsNet-Keras; use --iterations N"),
-        ("--routings=1", "--routings is an option of CapsNet-Keras; use --iterations N"),
-        ("-r 1", "-r is an option of CapsNet-Keras; use --iterations N"),
+        ("--num_routing 1", "--num_routing is an option of CapsNet-Keras; use --iterations 1"),
+        ("--routings=1", "--routings is an option of CapsNet-Keras; use --iterations 1"),
+        ("-r 1", "-r is an option of CapsNet-Keras; use --iterations 1"),
         ("--is_training 0 --weights x.h5", "use capsnet evaluate RUN"),
         ("-t -w x.h5", "-t is an option of CapsNet-Keras; use capsnet evaluate RUN"),
         ("-w x.h5", "capsnet train --resume RUN"),

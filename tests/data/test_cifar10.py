@@ -114,5 +114,5 @@ def test_more_records_than_the_official_files_hold_are_refused(tmp_path):
     path = write_cifar10(tmp_path) / "cifar10" / "data_batch_2.bin"
     with path.open("wb") as file:
         file.truncate(60_001 * 3073)
-    with pytest.raises(UserError, match=r"data_batch_2\.bin: must hold at most 184,380,000 bytes, unpacked"):
+    with pytest.raises(UserError, match=r"data_batch_2\.bin must hold at most 184,380,000 bytes, unpacked"):
         load_data("cifar10", data_dir=tmp_path)

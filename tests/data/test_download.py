@@ -102,7 +102,7 @@ def test_each_mirrors_reason_is_named(cache, mirror):
 def test_cache_that_cannot_be_written_is_named_with_the_remedy(cache, mirror):
     # root may write into every folder, but into no file
     cache.write_bytes(b"")
-    with pytest.raises(UserError, match=r"set/a\.gz: cannot be written \(.*; set CAPSNET_CACHE_DIR") as fault:
+    with pytest.raises(UserError, match=r"set/a\.gz cannot be written \(.*; set CAPSNET_CACHE_DIR") as fault:
         find_files("set", {"a.gz": md5(b"content")}, [mirror])
     assert "\n" not in str(fault.value)
 

@@ -10,7 +10,7 @@ from capsnet.errors import UserError
 def test_a_file_of_the_most_bytes_is_read_and_one_more_refused(tmp_path):
     (tmp_path / "a").write_bytes(b"12345")
     assert read_bytes(tmp_path / "a", 5) == b"12345"
-    with pytest.raises(UserError, match="a: must hold at most 4 bytes, unpacked, got more"):
+    with pytest.raises(UserError, match="a must hold at most 4 bytes, unpacked, got more"):
         read_bytes(tmp_path / "a", 4)
 
 

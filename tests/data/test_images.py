@@ -84,7 +84,7 @@ def test_sixteen_bit_images_are_scaled_down(tmp_path):
 
 def test_faulty_files_are_named(tmp_path, monkeypatch):
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(UserError, match=r"text\.png: is not an image"):
+    with pytest.raises(UserError, match=r"text\.png is not an image"):
         prepare_image(tmp_path / "text.png", (1, 28, 28), "fit")
     with pytest.raises(UserError, match=r"gone\.png: no such file"):
         prepare_image(tmp_path / "gone.png", (1, 28, 28), "fit")
@@ -92,7 +92,7 @@ def test_faulty_files_are_named(tmp_path, monkeypatch):
         prepare_image(tmp_path, (1, 28, 28), "fit")
     whole = drawing(tmp_path / "whole.png", paper=255, ink=0).read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"cut\.png: is a damaged image"):
+    with pytest.raises(UserError, match=r"cut\.png is a damaged image"):
         prepare_image(tmp_path / "cut.png", (1, 28, 28), "fit")
     monkeypatch.setattr(module, "MAX_PIXELS", 1000)
     with pytest.raises(UserError, match=r"whole\.png: 200x160 pixels are too many"):
@@ -205,7 +205,7 @@ def test_formats_are_read_by_their_endings(tmp_path, name):
 
 def test_no_other_format_is_tried(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
-    with pytest.raises(UserError, match=r"a\.png: is not an image that capsnet reads"):
+    with pytest.raises(UserError, match=r"a\.png is not an image that capsnet reads"):
         open_image(tmp_path / "a.png", color=True)
     assert not {"EPS", "PDF", "WMF", "PSD", "ICNS", "ICO", "DDS"} & set(FORMATS)
 
@@ -229,8 +229,8 @@ def test_damaged_files_are_read_or_refused_in_a_line_that_names_them(kind):
             fit_image(open_image(BytesIO(bytes(data)), color=True, name="bad.tga", side=16), 16, 16)
         except UserError as fault:
             faults.append(str(fault))
-    assert all(text.startswith("bad.tga: ") and "\n" not in text for text in faults)
-    with pytest.raises(UserError, match=r"bad\.tga: is"):
+    assert all(text.startswith("bad.tga") and "\n" not in text for text in faults)
+    with pytest.raises(UserError, match=r"bad\.tga is"):
         open_image(BytesIO(whole[:20]), color=True, name="bad.tga")
     # some formats have no redundancy
     assert faults or kind in ("PPM", "TGA", "BMP", "JPEG")
@@ -246,7 +246,7 @@ def test_faults_of_decoders_are_refused_by_file_name(tmp_path, monkeypatch, faul
         raise fault
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
-    with pytest.raises(UserError, match=r"^\S+a\.png: is a damaged image[^\n]*$"):
+    with pytest.raises(UserError, match=r"^\S+a\.png is a damaged image[^\n]*$"):
         open_image(tmp_path / "a.png", color=True)
 
 
@@ -259,7 +259,7 @@ def test_a_gif_whose_size_is_damaged_is_refused():
 
 def test_empty_files_and_heic_are_named_as_what_they_are(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"a\.png: is empty"):
+    with pytest.raises(UserError, match=r"a\.png is empty"):
         open_image(tmp_path / "a.png", color=True)
     (tmp_path / "b.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
     with pytest.raises(UserError, match=r"\(HEIC\); export it as JPEG"):
@@ -289,7 +289,7 @@ def test_64_megapixels_take_less_than_600_mb(tmp_path, mode):
 def test_a_photo_whose_exif_cannot_be_read_is_refused(tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "a.webp", exif=b"Exif\0\0" + bytes(16))
     for call in (probe_image, lambda path: open_image(path, color=True)):
-        with pytest.raises(UserError, match=r"a\.webp: is a damaged image"):
+        with pytest.raises(UserError, match=r"a\.webp is a damaged image"):
             call(tmp_path / "a.webp")
 
 

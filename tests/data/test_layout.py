@@ -63,9 +63,9 @@ def test_files_that_systems_leave_do_not_count(make):
     [
         (
             ["train/a/1.png", "train/b/1.png", "test/1.png"],
-            r"test: holds 1 files but no class.*give .*train as",
+            r"test holds 1 files but no class.*give .*train as",
         ),
-        (["train/1.png", "test/1.png"], r"train: holds 1 files but no class folders, so its images have no labels"),
+        (["train/1.png", "test/1.png"], r"train holds 1 files but no class folders, so its images have no labels"),
         (["train/a/1.png", "train/b/1.png", "Training/a/1.png"], "'Training' and 'train' are both the train split"),
         (["train/1.png", "cat/1.png", "dog/1.png"], "'train' looks like a split but lies beside 'cat', 'dog'"),
         (["test/a/1.png", "test/b/1.png"], "but no folder 'train' to learn from"),

@@ -93,7 +93,7 @@ def test_array_larger_than_allowed_is_refused_before_it_is_read(path):
 @pytest.mark.parametrize("length", [0, 3, 100, 127, 128, 140, 200])
 def test_file_cut_off_anywhere_is_named(path, length):
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(UserError, match=r"a\.mat: (truncated|holds no variable)"):
+    with pytest.raises(UserError, match=r"a\.mat(: truncated| holds no variable)"):
         read(path, "X", "y")
 
 
@@ -153,7 +153,7 @@ for number in range(count):
             read_matlab(BytesIO(data).read, "a.mat", {name: most[name] for name in names})
         except UserError as fault:
             refused += 1
-            assert str(fault).startswith("a.mat: ") and chr(10) not in str(fault), fault
+            assert str(fault).startswith("a.mat") and chr(10) not in str(fault), fault
 print(refused)
 """
 

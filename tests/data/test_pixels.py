@@ -144,7 +144,7 @@ def test_pixels_that_are_not_finite_are_refused_by_file_name(tmp_path, value):
     values[3, 4] = value
     path = save(tmp_path / "holes.tif", values)
     for call in (probe_image, lambda path: open_image(path, color=True)):
-        with pytest.raises(UserError, match=r"holes\.tif: has pixels that are not finite"):
+        with pytest.raises(UserError, match=r"holes\.tif has pixels that are not finite"):
             call(path)
 
 

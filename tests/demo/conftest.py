@@ -34,7 +34,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         save_weights(folder / f"{name}.safetensors", spec.build(), spec)
     (folder / "work").mkdir()
     (folder / "temporary").mkdir()
-    command = [sys.executable, "-m", "capsnet", "demo", folder / "tiny.safetensors", folder / "efficient.safetensors"]
+    command = [
+        sys.executable,
+        "-m",
+        "capsnet",
+        "demo",
+        folder / "tiny.safetensors",
+        folder / "efficient.safetensors",
+        "--no-browser",
+    ]
     with (folder / "errors.txt").open("w") as errors:
         process = subprocess.Popen(
             [*command, "--port", str(_free_port())],

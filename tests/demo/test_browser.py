@@ -111,7 +111,7 @@ def test_an_image_is_uploaded_and_one_too_large_is_refused(tab, tmp_path):
     assert tab.inner_text("#error") == "large.png is larger than 10 MB; shrink it first."
     (tmp_path / "notes.png").write_text("not an image")
     tab.set_input_files("#file", tmp_path / "notes.png")
-    tab.wait_for_selector("#error:has-text('notes.png: is not an image')")
+    tab.wait_for_selector("#error:has-text('notes.png is not an image')")
 
 
 def test_another_network_answers_the_same_drawing(tab):

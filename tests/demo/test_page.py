@@ -70,7 +70,7 @@ def test_an_image_is_looked_at_and_redrawn(page, photo):
     ("path", "body", "status", "said"),
     [
         ("/look?model=other", b"", 400, "unknown network"),
-        ("/look?model=tiny&name=a.txt", b"text", 400, "a.txt: is not an image"),
+        ("/look?model=tiny&name=a.txt", b"text", 400, "a.txt is not an image"),
         ("/look?model=tiny&name=bomb.png", bomb(60_000), 400, "too many pixels|too many"),
         ("/look?model=tiny&name=b.png", bytes(MAX_BYTES + 1), 413, "b.png is larger than 10 MB"),
         ("/redraw", b"{", 400, "must be JSON"),

@@ -25,8 +25,8 @@ def test_each_analysis_writes_its_numbers_and_its_figure(run, undrawn):
     assert list(done.records) == ["routing", "errors"]
     assert [path.relative_to(run.folder).as_posix() for path in done.files] == [
         "analysis/routing.json",
-        "figures/routing.png",
         "analysis/errors.json",
+        "figures/routing.png",
         "figures/errors.png",
     ]
     record = json.loads(done.files[0].read_text())
@@ -39,17 +39,39 @@ def test_results_are_not_overwritten_but_those_of_a_report_are(run, undrawn):
     write_analyses(run, ["errors"], limit=30)
     assert read_record(run, "errors")["quick"] is False
     before = analysis_path(run, "errors").read_bytes()
-    with pytest.raises(UserError, match=r"errors.json: exists; overwrite=True"):
+    with pytest.raises(UserError, match=r"errors.json holds a result of 30 images, seed 0; this one would be of 20 "):
         write_analyses(run, ["capsules", "errors"], limit=20)
     assert analysis_path(run, "errors").read_bytes() == before
     assert read_record(run, "capsules") is None
+
+
+def test_a_result_of_more_images_is_kept_beside_the_one_that_replaces_it(run, undrawn, capsys):
+    (kept,) = write_analyses(run, ["errors"], limit=30).records.values()
     assert write_analyses(run, ["errors"], limit=20, overwrite=True).records["errors"]["n"] == 20
+    (beside,) = (run.folder / "analysis").glob("errors-n30-*.json")
+    assert json.loads(beside.read_text()) == kept
+    assert f"the earlier errors of 30 images is kept as {beside}" in capsys.readouterr().err
+
+
+def test_a_result_that_is_wanted_again_is_kept_and_the_missing_one_is_made(run, undrawn, capsys):
+    write_analyses(run, ["errors"], limit=30)
+    before = analysis_path(run, "errors").read_bytes()
+    done = write_analyses(run, ["capsules", "errors"], limit=30)
+    assert [path.name for path in done.files] == ["capsules.json", "capsules.png"]
+    assert analysis_path(run, "errors").read_bytes() == before
+    assert "errors is there already, of 30 images; it is kept" in capsys.readouterr().err
+
+
+def test_a_report_of_earlier_results_is_named(run, undrawn, capsys):
+    (run.folder / "report.html").write_text("of 30 images")
+    write_analyses(run, ["errors"], limit=20)
+    assert "report.html has the earlier results; renew it with capsnet report" in capsys.readouterr().err
 
 
 def test_a_picture_of_unknown_origin_is_kept(run):
     run.figures_folder.mkdir()
     (run.figures_folder / "errors.png").write_text("mine")
-    with pytest.raises(UserError, match=r"errors.png: exists"):
+    with pytest.raises(UserError, match=r"errors.png exists"):
         write_analyses(run, ["errors"], limit=5)
     assert (run.figures_folder / "errors.png").read_text() == "mine"
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from capsnet.errors import UserError
-from capsnet.figures.coupling import coupling_shares, draw_coupling, find_grid
+from capsnet.figures.coupling import coupling_shares, describe_effect, draw_coupling, find_grid
 from capsnet.figures.style import to_png
 from capsnet.models import CapsuleModel, create_model
 from capsnet.models.grid import Grid
@@ -72,3 +72,10 @@ def test_a_model_without_places_is_refused():
 def test_a_model_whose_capsules_see_the_whole_image_is_refused():
     with pytest.raises(UserError, match="sees the whole image"):
         find_grid(create_model("efficient-capsnet"))
+
+
+@pytest.mark.parametrize(("away", "word"), [(0.01, "hardly any"), (0.05, "slight"), (0.3, "clear"), (2.0, "strong")])
+def test_the_size_of_the_effect_is_said_in_words_and_numbers(away, word):
+    text = describe_effect(torch.tensor([[[1 + away, 1 - away]]]))
+    assert text.startswith(f"Size of the effect: {word}.")
+    assert f"by {100 * away:.1f} % on average" in text

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from capsnet.errors import UserError
-from capsnet.figures.curves import draw_curves
+from capsnet.figures.curves import describe_learning, draw_curves
 from capsnet.figures.style import to_png
 from capsnet.losses import LOSSES
 from capsnet.models.factory import model_loss
@@ -58,9 +58,32 @@ def test_many_rows_are_shown_with_a_running_mean():
 
 
 def test_loss_is_called_what_it_is():
-    assert draw_curves(rows(3), loss="spread loss").axes[0].get_title(loc="left") == "Spread loss"
+    assert draw_curves(rows(3), loss="spread loss").axes[0].get_title(loc="left") == "Spread loss, log scale"
     assert model_loss("capsnet") == "margin"
     assert model_loss("self-routing-capsnet") == "likelihood"
     assert model_loss("em-capsnet") == "spread"
     assert model_loss("deepcaps", {"loss": "hard-margin"}) == "hard-margin"
     assert LOSSES.get("spread").words == "spread loss"
+
+
+def learned(*losses, training=(0.3, 0.2, 0.1)):
+    rows = zip(losses, training, strict=False)
+    return [{"epoch": k + 1.0, "validation_loss": loss, "margin_loss": mine} for k, (loss, mine) in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"epoch": 1.0, "margin_loss": 0.1}], "No images were held out, so the curves cannot show overfitting."),
+        (learned(0.3, 0.2), "2 validations are too few"),
+        (learned(0.3, 0.2, 0.1), "lowest at the end: no sign of overfitting."),
+        (
+            learned(0.3, 0.2, 0.3),
+            "lowest after epoch 2 of 3 and is 50 % higher at the end, while the training loss went",
+        ),
+        (learned(0.3, 0.2, 0.3, training=(0.3, 0.2, 0.4)), "50 % higher at the end: the training loss rose as well."),
+        (learned(0.3, 0.200, 0.202), "no clear sign of overfitting."),
+    ],
+)
+def test_the_caption_says_what_the_losses_did(rows, words):
+    assert words in describe_learning(rows)

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from capsnet.analysis import ANALYSES
 from capsnet.errors import UserError
 from capsnet.figures import FIGURES, draw_figures
+from capsnet.figures.draw import draw_missing
 from capsnet.figures.style import MAX_BYTES
 from capsnet.runs import Run
 
@@ -34,8 +36,7 @@ def test_every_figure_is_drawn_and_nothing_is_overwritten(run, capsys):
     assert max(path.stat().st_size for path in written) < MAX_BYTES
     assert capsys.readouterr().err == ""
     before = {path: path.read_bytes() for path in written}
-    with pytest.raises(UserError, match="exists; redraw with overwrite=True"):
-        draw_figures(run)
+    assert draw_figures(run) == []
     assert before == {path: path.read_bytes() for path in written}
 
 
@@ -62,3 +63,44 @@ def test_a_run_of_nothing_is_refused(run):
     (run.folder / "config.json").write_text(text.replace('"digits"', '"gone/photos"'))
     with pytest.raises(UserError, match="nothing can be drawn yet"):
         draw_figures(Run.open(run.folder))
+
+
+def test_missing_figures_are_drawn_and_those_that_are_there_kept(run, undrawn):
+    run.figures_folder.mkdir()
+    (run.figures_folder / "curves.png").write_text("mine")
+    drawn = draw_missing(run, ["curves", "confusion"])
+    assert [path.stem for path in drawn.written] == ["confusion"]
+    assert [path.stem for path in drawn.kept] == ["curves"]
+    assert (run.figures_folder / "curves.png").read_text() == "mine"
+
+
+def test_a_kept_figure_older_than_the_results_is_named(run, undrawn):
+    draw_missing(run, ["curves"])
+    assert draw_missing(run, ["curves"]).outdated == []
+    os.utime(run.figures_folder / "curves.png", (0, 0))
+    assert [path.stem for path in draw_missing(run, ["curves"]).outdated] == ["curves"]
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "files"),
+    [
+        ([], ["5"], ["manipulate-5"]),
+        (["curves", "manipulate"], ["5", "3"], ["curves", "manipulate-5", "manipulate-3"]),
+        (["manipulate-7"], [], ["manipulate-7"]),
+    ],
+)
+def test_figures_are_chosen_by_name_and_class(run, undrawn, names, classes, files):
+    assert [path.stem for path in draw_figures(run, names, classes=classes)] == files
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "message"),
+    [
+        (["curvs"], [], "unknown figure 'curvs'; did you mean 'curves'. Known: curves, reconstructions"),
+        (["manipulate"], ["x"], "no figure 'manipulate-x': the run's classes are 0, 1, 2"),
+        (["curves"], ["5"], "classes choose among the files of manipulate, which is not among curves; add it"),
+    ],
+)
+def test_an_unknown_figure_or_class_is_refused(run, names, classes, message):
+    with pytest.raises(UserError, match=message):
+        draw_figures(run, names, classes=classes)

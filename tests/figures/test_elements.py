@@ -33,4 +33,8 @@ def test_nothing_to_show_gives_no_element():
 def test_gallery_opens_its_first_picture_and_shortens_headings():
     html = gallery({"manipulate-0": b"a", "manipulate-1": b"b"}, "manipulate-")
     assert html.count("<details open>") == 1
-    assert html.index("<summary>0</summary>") < html.index('alt="manipulate-0"') < html.index("<summary>1</summary>")
+    assert (
+        html.index("<summary>Capsule 0</summary>")
+        < html.index('alt="manipulate-0"')
+        < html.index("<summary>Capsule 1</summary>")
+    )

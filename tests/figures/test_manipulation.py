@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from capsnet.errors import UserError
-from capsnet.figures.manipulation import OFFSETS, _slugs, draw_manipulation, manipulate
+from capsnet.figures.manipulation import OFFSETS, _slugs, draw_manipulation, find_changes, manipulate
 from capsnet.figures.style import to_png
 from capsnet.figures.subject import reconstruct
 
@@ -52,3 +52,19 @@ def test_file_names_of_classes_are_safe_and_unique():
     slugs = _slugs(["T-shirt/top", "t-shirt top", "..", "猫", ""])
     assert len({slug.lower() for slug in slugs}) == 5
     assert not any("/" in slug or " " in slug or not slug for slug in slugs)
+
+
+def test_bars_are_numbered_and_a_decoder_that_ignores_its_input_has_none(tiny_subject, monkeypatch):
+    axes = draw_manipulation(tiny_subject.model, tiny_subject.seen, 4).axes[1]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "25 %"]
+    same = torch.rand(1, 1, 1, 28, 28).expand(16, 11, -1, -1, -1)
+    monkeypatch.setattr("capsnet.figures.manipulation.manipulate", lambda *_: same)
+    figure = draw_manipulation(tiny_subject.model, tiny_subject.seen, 4)
+    assert max(bar.get_width() for bar in figure.axes[1].patches) == 0
+    assert figure.texts[0].get_text().endswith("the decoder hardly uses them")
+
+
+def test_changes_are_percent_of_white():
+    images = torch.zeros(2, 11, 1, 2, 2)
+    images[1, -1] = 0.5
+    assert find_changes(images).tolist() == [0, 50]

@@ -11,7 +11,7 @@ class NoMatplotlib:
 
 sys.meta_path.insert(0, NoMatplotlib())
 from capsnet.cli import main
-sys.exit(main(["demo", "capsnet-mnist"]))
+sys.exit(main(["demo", "capsnet-mnist", "--no-browser"]))
 """
 
 

@@ -38,9 +38,16 @@ def test_more_than_30_images_are_cut():
     assert "first 30 of 31" in " ".join(text.get_text() for text in figure.texts)
 
 
-def test_length_of_a_long_capsule_stands_inside_its_bar():
-    lengths = torch.tensor([[0.96, 0.5]])
+def test_every_length_stands_above_its_bar_and_within_the_axes():
+    lengths = torch.tensor([[0.96, 1.4]])
     axes = draw_prediction(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), lengths, None, ["0", "1"], ["a.png"]).axes[-1]
-    inside, above = axes.texts[:2]
-    assert (inside.get_color(), inside.get_va(), above.get_va()) == ("white", "top", "bottom")
-    assert inside.get_position()[1] < 0.96
+    long, longer = axes.texts[:2]
+    assert (long.get_text(), longer.get_text()) == ("0.96", "1.40")
+    assert (long.get_va(), longer.get_va()) == ("bottom", "bottom")
+    assert 0.96 < long.get_position()[1] < longer.get_position()[1] < axes.get_ylim()[1] - 0.1
+
+
+def test_shares_are_called_shares():
+    inputs, lengths = torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([[0.7, 0.3]])
+    figure = draw_prediction(inputs, lengths, None, ["cat", "dog"], ["a.png"], word="share")
+    assert figure.axes[-1].get_title(loc="left") == "cat, share 0.70"

@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -40,20 +41,18 @@ def test_report_holds_everything_in_one_file(run, undrawn, monkeypatch):
     assert text.count("data:image/png;base64,") == 3
     assert not re.search(r"<script|https?://|url\(|<link", text)
     assert re.search("capsnet train quickstart .*--model capsnet-tiny", text)
-    with pytest.raises(UserError, match=r"report.html: exists; write it anew with overwrite=True"):
+    with pytest.raises(UserError, match=r"report.html exists; write it anew with overwrite=True"):
         write_report(run)
     assert path.read_text() == text
     # no part of a file is left behind; the lock is that of training
     assert {child.name for child in run.folder.iterdir() if child.name.startswith(".")} <= {".lock"}
 
 
-@pytest.mark.parametrize(("verb", "file"), [("report", "report.html"), ("figures", "figures/curves.png")])
-def test_the_command_line_refuses_to_overwrite(run, capsys, verb, file):
-    (run.folder / file).parent.mkdir(exist_ok=True)
-    (run.folder / file).write_text("mine")
-    assert main([verb, str(run.folder)]) == 2
-    assert f"{file}: exists; " in capsys.readouterr().err
-    assert (run.folder / file).read_text() == "mine"
+def test_the_command_line_refuses_to_overwrite_a_report(run, capsys):
+    (run.folder / "report.html").write_text("mine")
+    assert main(["report", str(run.folder)]) == 2
+    assert "report.html exists; " in capsys.readouterr().err
+    assert (run.folder / "report.html").read_text() == "mine"
 
 
 def test_each_analysis_is_a_section_with_number_figure_and_caution(run, undrawn, monkeypatch):
@@ -90,3 +89,30 @@ def test_a_run_that_is_not_finished_says_so(run):
 def test_names_are_escaped(run):
     run = replace(run, config=run.config.change(data="<img src=x>"))
     assert "<img src=x>" not in build_page(run, {})
+
+
+def test_epochs_stand_in_a_table_and_the_one_that_was_kept_is_marked(run):
+    rows = run.metrics()
+    text = build_page(run, {})
+    assert text.count("<td>kept</td>") == 1
+    last = next(row for row in reversed(rows) if "validation_loss" in row)
+    assert f"<td>{last['validation_loss']:.4f}</td><td>{100 * last['validation_accuracy']:.2f} %</td>" in text
+
+
+def test_a_network_that_has_only_begun_to_learn_is_said_to_be_one(run):
+    path = run.folder / "evaluation.json"
+    result = json.loads(path.read_text())
+    pages = []
+    for accuracy in (0.3, 0.9):
+        result["test"] |= {"accuracy": accuracy}
+        path.write_text(json.dumps(result))
+        pages.append(build_page(run, {}))
+    assert "it classifies 30.00 % of the test images correctly, where the most frequent" in pages[0]
+    assert "only begun to learn" not in pages[1]
+
+
+def test_the_number_of_images_learned_from_counts_the_limit(run):
+    count = json.loads((run.folder / "splits.json").read_text())["counts"]["train"]
+    for limit, learned in ((None, count), (100, 100)):
+        page = build_page(replace(run, config=run.config.change(limit=limit)), {})
+        assert f"Trained on {learned:,} images" in page

@@ -189,7 +189,7 @@ def test_files_of_other_frameworks_are_refused_by_name(capsys, weights, file, na
     other = file.with_name(name)
     other.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
     assert main(["predict", str(other), str(file)]) == 2
-    assert f"{name}: is not a whole safetensors file" in capsys.readouterr().err
+    assert f"{name} is not a whole safetensors file" in capsys.readouterr().err
     assert main(["predict", str(weights), str(other)]) == 2
     assert name in capsys.readouterr().err
 

@@ -102,5 +102,5 @@ def test_balanced_run_that_was_stopped_ends_with_the_same_bits(tmp_path):
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": 99}'])
 def test_damaged_record_is_refused(tmp_path, text):
     (tmp_path / "splits.json").write_text(text)
-    with pytest.raises(UserError, match=r"splits.json: is"):
+    with pytest.raises(UserError, match=r"splits.json is"):
         read_splits(tmp_path)

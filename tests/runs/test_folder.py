@@ -18,7 +18,7 @@ def test_folders_that_are_no_runs_are_refused(tmp_path):
     with pytest.raises(UserError, match="is not a run folder"):
         Run.open(tmp_path)
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"config\.json: is not JSON"):
+    with pytest.raises(UserError, match=r"config\.json is not JSON"):
         Run.open(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"format_version": 99}))
     with pytest.raises(UserError, match="newer capsnet"):
@@ -130,7 +130,7 @@ def test_read_only_file_system_is_said_in_one_line(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UserError, match=r"run: cannot be made \(Read-only file system\)"):
+    with pytest.raises(UserError, match=r"run cannot be made \(Read-only file system\)"):
         Run.create(tmp_path / "run", RunConfig())
 
 
@@ -142,14 +142,14 @@ def copy_of(run, folder):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("evaluation.json", b"\xff", r"evaluation.json: is not UTF-8 \(byte 0\)"),
-        ("evaluation.json", b"{", "evaluation.json: is not JSON"),
+        ("evaluation.json", b"\xff", r"evaluation.json is not UTF-8 \(byte 0\)"),
+        ("evaluation.json", b"{", "evaluation.json is not JSON"),
         ("evaluation.json", b"[" * 100_000, "evaluation.json: its JSON is nested too deeply"),
         ("evaluation.json", b"[" * 50 + b"]" * 50, "nested too deeply, the limit is 32 levels"),
         ("evaluation.json", b"[1]", "evaluation.json: it must be an object, got [1]"),
         ("evaluation.json", b'{"test": [1]}', "evaluation.json: the entry 'best_step' is missing"),
         ("environment.json", b'"x"', "environment.json: it must be an object, got 'x'"),
-        ("metrics.csv", b"\xff\n", "metrics.csv: is not UTF-8"),
+        ("metrics.csv", b"\xff\n", "metrics.csv is not UTF-8"),
         ("metrics.csv", b"step,loss\n1,x\n", "metrics.csv: line 2 must be 2 numbers, got '1,x'"),
         ("metrics.csv", b"step,loss\n1,2,3\n", "metrics.csv: line 2 must be 2 numbers, got '1,2,3'"),
         ("metrics.csv", b"step,loss\n,3\n", "metrics.csv: line 2 must have an integer as step"),

@@ -187,7 +187,7 @@ def test_absurd_metadata_are_refused_before_anything_is_built(tiny_run, tmp_path
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "\x00", '{"a": ' * 40 + "1" + "}" * 40, "1" * 5000, "NaN"])
 def test_metadata_that_are_no_json_are_refused(tiny_run, tmp_path, text):
     rewrite(tiny_run, tmp_path / "w.safetensors", lambda tensors: None, lambda metadata: {"capsnet": text})
-    with pytest.raises(UserError, match=r"w\.safetensors: "):
+    with pytest.raises(UserError, match=r"w\.safetensors(:| holds| is not JSON)"):
         capsnet.load(tmp_path / "w.safetensors")
 
 

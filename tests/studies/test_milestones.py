@@ -71,5 +71,5 @@ def test_run_that_was_stopped_before_a_milestone_was_written_goes_on(tmp_path):
 
 def test_damaged_milestones_are_a_users_fault(tmp_path):
     (tmp_path / "milestones.json").write_text('{"milestones": [{"epochs": "one"}]}')
-    with pytest.raises(UserError, match=r"milestones\.json: "):
+    with pytest.raises(UserError, match=r"milestones\.json"):
         read_milestones(tmp_path)

@@ -128,7 +128,7 @@ def test_two_jobs_run_in_processes_of_their_own(copied, study, done, capfd):
     table = reproduce(study, out=copied, jobs=2)
     assert table["rows"][1]["n"] == 2
     assert table["rows"][1]["parameters"] == done[1]["rows"][1]["parameters"]
-    assert "epoch 2/2" in (copied / "logs" / "plain-seed1.log").read_text()
+    assert "  2/2  " in (copied / "logs" / "plain-seed1.log").read_text()
     said = capfd.readouterr().err
     assert "[4/4] plain-seed" in said
     assert "test error" in said
@@ -146,7 +146,7 @@ def test_failure_of_a_job_names_its_log(copied, study, monkeypatch):
 
 def test_folder_that_is_no_run_is_refused(copied, study):
     (copied / "runs" / "plain-seed0" / "config.json").unlink()
-    with pytest.raises(UserError, match=r"plain-seed0: is not a run folder, it has no config\.json"):
+    with pytest.raises(UserError, match=r"plain-seed0 is not a run folder, it has no config\.json"):
         reproduce(study, out=copied)
 
 

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 import torch
@@ -42,7 +41,7 @@ folder, _, *words = sys.argv[1:]
 options = {"resume": folder} if "resume" in sys.argv else {"out": folder}
 if "resume" not in sys.argv:
     options |= dict(precision="fp32", optimizer="sgd", lr=0.05, batch_size=33, limit=99, test_limit=20, steps=12)
-    options |= dict(model_options={"stem_channels": 16, "primary_types": 2})
+    options |= dict(model_options={"stem_channels": 16, "num_types": 2})
 capsnet.train("quickstart", **options, callbacks=[Signal()])
 """
 
@@ -116,8 +115,8 @@ def test_shares_are_the_whole_batch_in_order_when_several_processes_compute_it(s
 def make_step(processes=None, **options):
     torch.manual_seed(0)
     config = RECIPES.get("quickstart").config
-    config = replace(config, optimizer="sgd", lr=0.05, batch_size=8, steps=10, **options)
-    model = create_model("capsnet", image_shape=(1, 28, 28), stem_channels=4, primary_types=2)
+    config = config.change(optimizer="sgd", lr=0.05, batch_size=8, steps=10, **options)
+    model = create_model("capsnet", image_shape=(1, 28, 28), stem_channels=4, num_types=2)
     data = load_data("digits").train
     return Step(model, Batches(data, Inputs((1, 28, 28)), []), config, "fp32", processes or Processes())
 

@@ -4,10 +4,12 @@ import io
 import pytest
 from rich.console import Console
 
+from capsnet.runs.epochs import HEAD
 from capsnet.training.progress import Reporter
 
-ROW = {"loss": 0.5, "accuracy": 0.25, "images_per_second": 1234.0}
-LAST = {**ROW, "validation_accuracy": 0.75}
+ROW = {"loss": 0.5, "margin_loss": 0.5, "accuracy": 0.25, "images_per_second": 1234.0, "seconds": 61.0}
+LAST = {**ROW, "validation_loss": 0.125, "validation_accuracy": 0.75}
+LINE = "1/2    0.5000    25.00 %     0.1250    75.00 %       1:01"
 
 
 @pytest.fixture
@@ -40,7 +42,8 @@ def test_notebook_shows_one_bar_and_the_epochs_below_it(notebook, capsys):
     assert '<progress value="5" max="20"' in first
     assert "epoch 1/2  step 5 of 20" in first
     assert '<progress value="15" max="20"' in last
-    assert "epoch 1/2  loss 0.5000  accuracy 25.00%  1,234 images/s  validation 75.00%" in last
+    assert LINE in last
+    assert "loss 0.5000  accuracy 25.00 %  1,234 images/s" in last
     assert capsys.readouterr() == ("", "")
 
 
@@ -60,9 +63,12 @@ def test_elsewhere_a_line_is_printed_for_each_epoch(capsys):
     reporter.row({"step": 10.0, **LAST})
     reporter.close()
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2  # the first row, and the epoch's end
-    assert lines[1].startswith("epoch 1/2  step 10/20  loss 0.5000")
-    assert "\x1b" not in lines[1]
+    # the first row, and the epoch's end under its heading
+    assert lines[0].startswith("epoch 1/2  step 9/20  loss 0.5000  accuracy 25.00 %")
+    assert lines[1:3] == list(HEAD)
+    assert lines[3].strip() == LINE
+    assert len(lines) == 4
+    assert "\x1b" not in lines[3]
 
 
 def test_terminal_shows_a_bar(monkeypatch):
@@ -74,4 +80,12 @@ def test_terminal_shows_a_bar(monkeypatch):
     reporter.row({"step": 10.0, **LAST})
     reporter.close()
     assert "━" in screen.getvalue()
-    assert "validation 75.00%" in screen.getvalue()
+    assert LINE in screen.getvalue()
+
+
+def test_a_run_that_goes_on_counts_the_whole_epoch(capsys):
+    before = [{**ROW, "step": 10.0}, {**ROW, "step": 15.0, "accuracy": 0.0, "seconds": 122.0}]
+    reporter = Reporter(total_steps=20, steps_per_epoch=10, step=15, before=before)
+    reporter.row({**LAST, "step": 20.0, "accuracy": 0.5, "seconds": 183.0})
+    reporter.close()
+    assert "2/2    0.5000    25.00 %" in capsys.readouterr().err

@@ -281,7 +281,7 @@ def say_adversarial(found: AdversarialResults) -> str:
 ANALYSES.add(
     "adversarial",
     Analysis(
-        "Under attack",
+        "Adversarial attacks",
         measure_adversarial,
         say_adversarial,
         "Accuracy under attack is an upper bound: a better attack may find more, and passing checks do not prove that "

@@ -45,7 +45,13 @@ def loss_gradient(model: CapsuleModel, images: Images, labels: Labels, loss: Los
     return gradient
 
 
-def fgsm(model: CapsuleModel, images: Images, labels: Labels, epsilon: float, loss: Loss = "margin") -> Images:
+def fgsm(
+    model: CapsuleModel,
+    images: Images,
+    labels: Labels,
+    epsilon: float | Float[Tensor, "b 1 1 1"],
+    loss: Loss = "margin",
+) -> Images:
     r"""One step: $x + \epsilon\,\mathrm{sign}(\nabla_x L)$."""
     return (images + epsilon * loss_gradient(model, images, labels, loss).sign()).clamp(0, 1)
 

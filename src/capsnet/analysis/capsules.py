@@ -129,7 +129,7 @@ def say_capsules(found: CapsuleStatistics) -> str:
 ANALYSES.add(
     "capsules",
     Analysis(
-        "How long capsules get",
+        "Capsule lengths",
         measure_capsules,
         say_capsules,
         "Dead means: never active on these images; with few images more look dead than are, and a small length can "

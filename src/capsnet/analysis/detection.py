@@ -176,7 +176,7 @@ def say_detection(found: DetectionResults) -> str:
 ANALYSES.add(
     "detection",
     Analysis(
-        "Images given away by their reconstruction",
+        "Detection",
         measure_detection,
         say_detection,
         "The attacks do not know of the detector; one that also keeps the reconstruction close would be noticed less. "

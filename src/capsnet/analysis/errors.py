@@ -143,7 +143,7 @@ def say_errors(found: ErrorResults) -> str:
 ANALYSES.add(
     "errors",
     Analysis(
-        "What goes wrong",
+        "Mistakes",
         measure_errors,
         say_errors,
         "A handful of mistakes shows what is hard, not how often it happens in general. An image whose label looks "

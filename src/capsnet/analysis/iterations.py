@@ -213,7 +213,7 @@ def say_iterations(found: IterationStatistics) -> str:
 ANALYSES.add(
     "iterations",
     Analysis(
-        "What each routing iteration changes",
+        "Routing iterations",
         measure_iterations,
         say_iterations,
         "The number of iterations is changed after training only; the model was trained with its own. Few flips mean "

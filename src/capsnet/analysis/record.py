@@ -84,7 +84,7 @@ def analyse(
     settings = {**analysis.settings, **(analysis.quick_settings if quick else {})}
     part = dataset.test if analysis.split == "test" else dataset.train
     if part.labels.ndim != 1 or getattr(dataset, "pairing", None) is not None:
-        raise UserError(f"{dataset.name}: has several classes in an image; the analysis needs one")
+        raise UserError(f"{dataset.name} has several classes in an image; the analysis needs one")
     data = choose(match_classes(part, model, dataset.name), limit or _images(analysis, quick), seed=seed)
     drawn = {"seed": seed} if analysis.draws else {}
     started = time.monotonic()
@@ -108,6 +108,13 @@ def analyse(
 
 def _images(analysis: Analysis, quick: bool) -> int:
     return analysis.quick_images if quick else analysis.images
+
+
+def count_images(model: CapsuleModel, dataset: Dataset, name: str, limit: int = 0) -> int:
+    """How many images an analysis of a model would look at; see `analyse`."""
+    analysis = ANALYSES.get(name)
+    part = dataset.test if analysis.split == "test" else dataset.train
+    return min(limit or analysis.images, len(match_classes(part, model, dataset.name)))
 
 
 def choose(data: ImageData, count: int, *, seed: int) -> ImageData:
@@ -138,7 +145,7 @@ def analysis_path(run: Run, name: str) -> Path:
 def fingerprint(run: Run) -> str:
     """The start of the SHA-256 of a run's weights file: numbers of other weights are not this run's any more."""
     if not run.weights_path.is_file():
-        raise UserError(f"{run.folder}: has no weights yet; go on with capsnet train --resume {run.folder}")
+        raise UserError(f"{run.folder} has no weights yet; go on with capsnet train --resume {run.folder}")
     with run.weights_path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -165,6 +172,6 @@ def write_record(run: Run, record: Record) -> Path:
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as fault:
-        raise UserError(f"{path.parent}: cannot be made ({fault.strerror})") from None
+        raise UserError(f"{path.parent} cannot be made ({fault.strerror})") from None
     write_json(path, {**record})
     return path

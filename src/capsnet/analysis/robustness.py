@@ -152,7 +152,7 @@ def _worst(curve: Curve) -> tuple[float, Share]:
 ANALYSES.add(
     "robustness",
     Analysis(
-        "Turned, moved, scaled and noisy images",
+        "Robustness",
         measure_robustness,
         say_robustness,
         "Curves hold for these changes and this data set. They show how this network generalises, not that capsules "

@@ -159,7 +159,7 @@ def say_routing(found: RoutingStatistics) -> str:
 ANALYSES.add(
     "routing",
     Analysis(
-        "How sharply capsules are routed",
+        "Routing",
         measure_routing,
         say_routing,
         "A T-score near 0 and a small deviation mean that this routing is close to uniform, static coupling: then do "

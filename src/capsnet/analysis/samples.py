@@ -152,7 +152,7 @@ def say_samples(found: SampleResults) -> str:
 ANALYSES.add(
     "samples",
     Analysis(
-        "Images sampled from the capsules",
+        "Samples",
         measure_samples,
         say_samples,
         "The pictures show what the decoder makes of typical poses. The network that drew them also reads them, so "

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from capsnet._version import __version__
 from capsnet.cli.flags import in_flags
 from capsnet.errors import UserError
-from capsnet.registry import did_you_mean
+from capsnet.registry import suggest
 from capsnet.start import keeping_modules, quitting_on_interrupt, return_memory
 
 # what the machine refuses, not a fault of ours: a read-only or full disk, missing rights, a name that cannot be, a
@@ -100,8 +100,7 @@ def _call(words: Sequence[str], *, is_command: bool) -> int:
         print(f"capsnet {__version__}")
         return 0
     if verb not in VERBS:
-        hint = did_you_mean(verb, [*VERBS, "--help", "--version"])
-        raise UserError(f"unknown command {verb!r};{hint} Known: {', '.join(VERBS)}")
+        raise UserError(f"unknown command {verb!r}{suggest(verb, [*VERBS, '--help', '--version'])}")
     with contextlib.ExitStack() as stack:
         if is_command:
             return_memory()

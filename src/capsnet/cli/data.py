@@ -52,7 +52,7 @@ def main(args: list[str]) -> None:
     """Load, count, print, draw."""
     options = parse(Data, args)
     if options.figure is not None and options.figure.exists():
-        raise UserError(f"{options.figure}: exists; give another --figure")
+        raise UserError(f"{options.figure} exists; give another --figure")
     dataset = load_data(
         options.name,
         data_dir=options.data_dir,

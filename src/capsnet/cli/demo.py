@@ -1,6 +1,8 @@
 """`capsnet demo`."""
 
+import os
 import signal
+import sys
 import threading
 import webbrowser
 from dataclasses import dataclass
@@ -19,15 +21,15 @@ class Demo:
 
     Examples:
       capsnet demo
-      capsnet demo runs/quickstart runs/photos --port 8000
+      capsnet demo runs/quickstart runs/photos --port 8000 --no-browser
     """
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
     """Run folders, weights files or names of trained networks; none: the package's own, or else the runs in runs/."""
     port: int = 0
     """The page's port; 0: the first free one from 7860."""
-    browser: bool = False
-    """Open the page in the browser."""
+    browser: bool = True
+    """Open the page in the browser; --no-browser only prints its address."""
 
 
 def main(args: list[str]) -> None:
@@ -43,10 +45,17 @@ def main(args: list[str]) -> None:
     with serving(gallery, port=options.port) as address:
         # a stop by the system, too, takes the temporary folder away
         signal.signal(signal.SIGTERM, lambda *_: ended.set())
-        print(f"{address}  shows {', '.join(gallery.names)}; Ctrl-C ends it", flush=True)
-        if options.browser:
+        print(f"{address}  shows {', '.join(gallery.names)}; press Ctrl-C to end it", flush=True)
+        if options.browser and has_screen():
             webbrowser.open(address)
         try:
             ended.wait()
         except KeyboardInterrupt:
             print()
+
+
+def has_screen() -> bool:
+    """Whether a browser with windows can open here: without a display, one of text would take the terminal."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

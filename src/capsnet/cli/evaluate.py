@@ -62,7 +62,7 @@ def main(args: list[str]) -> None:
     if not options.models:
         raise UserError("no network given: capsnet evaluate takes a run folder or a weights file, or several")
     if options.csv is not None and options.csv.exists():
-        raise UserError(f"{options.csv}: exists; give another --csv")
+        raise UserError(f"{options.csv} exists; give another --csv")
     members = [load(path) for path in options.models]
     model = (members[0] if len(members) == 1 else Ensemble(members)).to(resolve_device(options.device))
     images = _find_images(model, options)

@@ -1,7 +1,9 @@
 """`capsnet figures`."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -11,24 +13,42 @@ from capsnet.runs import Run
 
 @dataclass(frozen=True)
 class Figures:
-    """Draw a run's figures into its folder: curves, reconstructions, dimensions, mistakes, coupling, structure.
+    """Draw a run's figures into its folder: all of them, or those that are named.
+
+    A figure that is there already is kept. Names: curves reconstructions manipulate samples confusion errors coupling
+    routing iterations capsules structure robustness adversarial detection data; of data that are pairs also pairs.
 
     Examples:
       capsnet figures runs/quickstart
-      capsnet figures runs/quickstart --overwrite
+      capsnet figures runs/quickstart curves manipulate --digit 5
+      capsnet figures runs/photos manipulate --class cat --overwrite
     """
 
     run: tyro.conf.Positional[Path]
     """The run's folder."""
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Figures by name; none: all."""
+    digit: int | None = None
+    """Of manipulate, draw the capsule of this digit only."""
+    class_names: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
+    """Of manipulate, draw the capsules of these classes only."""
     overwrite: bool = False
     """Draw those anew that are there."""
 
 
 def main(args: list[str]) -> None:
-    """Draw, and print the files."""
+    """Draw, and print the files; what was kept is named on standard error."""
     options = parse(Figures, args)
     run = Run.open(options.run)
-    from capsnet.figures import draw_figures
+    from capsnet.figures.draw import draw_missing
 
-    for path in draw_figures(run, overwrite=options.overwrite):
+    classes = options.class_names if options.digit is None else (*options.class_names, str(options.digit))
+    drawn = draw_missing(run, options.names, classes=classes, overwrite=options.overwrite)
+    for path in drawn.written:
         print(path)
+    if drawn.kept:
+        kept = ", ".join(path.stem for path in drawn.kept)
+        print(f"capsnet: kept as they are: {kept} (--overwrite draws them anew)", file=sys.stderr)
+    if drawn.outdated:
+        old = ", ".join(path.stem for path in drawn.outdated)
+        print(f"capsnet: of these, older than the run's weights or results: {old}", file=sys.stderr)

@@ -1,11 +1,16 @@
 """`capsnet list`."""
 
+import shutil
+import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import tyro
 
 from capsnet.cli.catalogue import KINDS, list_entries
 from capsnet.cli.parse import parse
+
+_LINE = 80
 
 
 @dataclass(frozen=True)
@@ -22,13 +27,46 @@ class List:
 
 
 def main(args: list[str]) -> None:
-    """Print names, each with a line about it."""
+    """Print names, each with a line about it; names of one source stand together."""
     kind = parse(List, args).kind
     kinds = list(KINDS) if kind == "all" else [kind]
-    listed = {name: list_entries(name) for name in kinds}
-    width = max(len(name) for lines in listed.values() for name in lines)
-    for name, lines in listed.items():
+    width = min(_LINE, max(40, shutil.get_terminal_size((_LINE, 24)).columns))
+    for number, name in enumerate(kinds):
         if kind == "all":
-            print(f"{name}:")
-        for entry, line in lines.items():
-            print(f"{entry:{width}}  {line}")
+            print(f"{chr(10) if number else ''}{name}:")
+        print(*layout(list_entries(name), width), sep="\n")
+    if kind != "pretrained":
+        print("\ncapsnet show NAME says more of each")
+
+
+def layout(entries: Mapping[str, str], width: int = _LINE) -> list[str]:
+    """Lines of at most `width` columns: names, and beside them what they are, with a gap between groups of names.
+
+    A name that is longer than most stands on a line of its own.
+    """
+    column = min(max(map(len, entries), default=0), max(12, width // 3))
+    lines: list[str] = []
+    for number, group in enumerate(_groups(entries)):
+        if number and len(entries) > _FEW:
+            lines.append("")
+        for name in group:
+            texts = textwrap.wrap(entries[name], width - column - 4, break_on_hyphens=False) or [""]
+            if len(name) > column:
+                lines.append(f"  {name}")
+                name = ""
+            lines += [
+                f"  {part:{column}}  {text}".rstrip()
+                for part, text in zip([name, *[""] * (len(texts) - 1)], texts, strict=True)
+            ]
+    return lines
+
+
+_FEW = 16
+
+
+def _groups(names: Iterable[str]) -> list[list[str]]:
+    """Names in order, those that begin with the same word together."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.split("-")[0].rstrip("0123456789"), []).append(name)
+    return list(groups.values())

@@ -29,7 +29,7 @@ _KERAS_OPTIONS = {
     "is-training": "capsnet evaluate RUN to test",
     "testing": "capsnet evaluate RUN",
     "t": "capsnet evaluate RUN",
-    "digit": "capsnet figures RUN, which draws manipulate-0 to manipulate-9",
+    "digit": "capsnet figures RUN manipulate --digit N",
     "gpus": "capsnet reproduce STUDY --jobs N, a network on each GPU",
 }
 _REPLACED = "is an option of CapsNet-Keras; use"
@@ -143,6 +143,10 @@ def _one_line(box: str) -> str:
         name = unknown[1].partition("=")[0]
         replacement = _KERAS_OPTIONS.get(name.lstrip("-").replace("_", "-"))
         if replacement is not None:
+            # `--num_routing 1` is answered with `--iterations 1`
+            given = re.match(r"Unrecognized options: -[^,]*[,=] ?(\d+)", message)
+            if given:
+                replacement = re.sub(r"(--iterations|--digit) N", rf"\1 {given[1]}", replacement)
             return f"{name} {_REPLACED} {replacement}"
         message = f"unknown option {unknown[1]}"
     lines = [line for part in parts for line in part]

@@ -19,6 +19,7 @@ from capsnet.inference.predict import (
     choose_range,
     collect_notes,
 )
+from capsnet.inference.words import length_word
 from capsnet.models import CapsuleModel
 from capsnet.runs import load
 from capsnet.runs.files import write_bytes
@@ -64,7 +65,7 @@ def main(args: list[str]) -> int:
     if not options.images:
         raise UserError("no image files given: capsnet predict RUN IMAGE...")
     if options.figure is not None and options.figure.exists():
-        raise UserError(f"{options.figure}: exists; give another --figure")
+        raise UserError(f"{options.figure} exists; give another --figure")
     if options.poses and not options.json:
         raise UserError("--poses needs --json")
     model = load(options.model)
@@ -133,6 +134,7 @@ def _draw(path: Path, answers: list[Answer], count: int, model: CapsuleModel) ->
         [prediction.file or "" for prediction in predictions],
         unsure=[bool(prediction.unsure) for prediction in predictions],
         total=count,
+        word=length_word(model),
     )
     write_bytes(path, to_png(figure))
 
@@ -161,11 +163,11 @@ def _print(prediction: Prediction, model: CapsuleModel) -> None:
         return
     names = model.class_names
     labels = prediction.labels or (prediction.label,)
-    answer = f"{' and '.join(names[k] for k in labels)}  (length {prediction.length:.3f})"
+    answer = f"{' and '.join(names[k] for k in labels)}  ({length_word(model)} {prediction.length:.2f})"
     if prediction.unsure:
         answer = f"unsure: most like {answer}; {'; '.join(prediction.reasons)}"
     print(f"{prediction.file}: {answer}")
     width = max(len(name) for name in names)
     for label, (name, length) in enumerate(zip(names, prediction.lengths, strict=True)):
         mark = "◂" if label in labels else ""
-        print(f"  {name:{width}}  {length:.3f}  {bar(length)} {mark}".rstrip())
+        print(f"  {name:{width}}  {length:.2f}  {bar(length)} {mark}".rstrip())

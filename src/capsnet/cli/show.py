@@ -1,12 +1,14 @@
 """`capsnet show`."""
 
-from collections.abc import Mapping
+import dataclasses
+import textwrap
 from dataclasses import dataclass
-from inspect import cleandoc
 from pathlib import Path
 
 import tyro
 
+from capsnet.cli.console import print_json
+from capsnet.cli.describe import describe_routing
 from capsnet.cli.parse import parse
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
@@ -17,7 +19,8 @@ from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.runs import Run, RunConfig
-from capsnet.runs.built import as_built
+from capsnet.runs.built import as_built, loss_words
+from capsnet.runs.epochs import read_epochs, table
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.sections import OPTIONS
 from capsnet.runs.weights import count_parameters, on_meta, read_spec
@@ -30,7 +33,7 @@ class Show:
 
     Examples:
       capsnet show sabour2017-mnist
-      capsnet show runs/quickstart
+      capsnet show runs/quickstart --epochs
       capsnet show runs/r3 --against runs/r1
     """
 
@@ -38,13 +41,21 @@ class Show:
     """A name from capsnet list, or a run folder."""
     against: str | None = None
     """Another run of the same test images: McNemar's exact test of the two runs' predictions."""
+    epochs: bool = False
+    """Of a run: training and validation loss and accuracy, epoch by epoch."""
+    json: bool = False
+    """With --epochs, print one JSON object."""
 
 
 def main(args: list[str]) -> None:
     """Find out what the name is and print it."""
     command = parse(Show, args)
     name = command.name
-    if command.against is not None:
+    if command.json and not command.epochs:
+        raise UserError("--json needs --epochs")
+    if command.epochs:
+        _show_epochs(Run.open(name), as_json=command.json)
+    elif command.against is not None:
         test = compare_runs(Run.open(name), Run.open(command.against))
         print(*test.describe(name, command.against), sep="\n")
     elif name in MODELS:
@@ -58,14 +69,15 @@ def main(args: list[str]) -> None:
     elif name in DATASETS:
         print(f"{name}: {DATASETS.get(name).summary}\ncapsnet data {name} counts and shows its images")
     elif name in ROUTINGS:
-        print(cleandoc(ROUTINGS.get(name).__doc__ or name))
+        print(*describe_routing(name), sep="\n")
     elif Path(name).is_dir():
         _show_run(Run.open(Path(name)))
     elif name in list_pretrained():
         print(model_card(name).rstrip())
     else:
         known = [*MODELS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS, *list_pretrained()]
-        raise UserError(f"unknown name {name!r};{did_you_mean(name, known)} See capsnet list, or name a run folder")
+        hint = did_you_mean(name, known)
+        raise UserError(f"unknown name {name!r};{hint} {'See' if hint else 'see'} capsnet list, or name a run folder")
 
 
 def _show_model(name: str) -> None:
@@ -80,11 +92,59 @@ def _show_model(name: str) -> None:
 
 
 def _show_recipe(name: str) -> None:
+    """Print what a recipe does otherwise than the defaults, and where each number comes from."""
     recipe = RECIPES.get(name)
-    print(f"{name}: {recipe.summary}\n")
-    print(f"source    {recipe.source}\nreported  {recipe.reported}\ndiffers   {recipe.differs}\n")
-    _print_config(as_built(recipe.config), recipe.settings)
+    print(_wrapped(f"{name}: {recipe.summary}") + "\n")
+    for head, text in (("source", recipe.source), ("reported", recipe.reported), ("differs", recipe.differs)):
+        print(_wrapped(text, f"{head:10}", " " * 10))
+    config = as_built(recipe.config)
+    ours, defaults = config.options(), as_built(RunConfig.from_defaults(model=config.model.name)).options()
+    # the model is a choice of the recipe's, whatever the default
+    changed = [
+        key for key in ours if ours[key] != defaults[key] or (key == "model" and ours[key] != RunConfig().model.name)
+    ]
+    changed = [key for key in changed if key != "recipe"]
+    stated = [key for key in ours if key not in changed and key in recipe.settings]
+    codes = {origin.partition(" ")[0] for origin in recipe.settings.values() if "@" in origin}
+    for code in sorted(codes):
+        print(f"{'code':10}{code}")
+    for title, keys in (("differs from the defaults", changed), ("as the defaults, and stated by the source", stated)):
+        if keys:
+            print(f"\n{title}:")
+        for key in keys:
+            line = f"  {key:20} {_words(ours[key])}"
+            code, _, place = recipe.settings.get(key, "").partition(" ")
+            origin = place if len(codes) == 1 and code in codes else f"{code} {place}".strip()
+            print(f"{line:36}  {origin}" if origin else line)
     print(f"\ncapsnet train {name}")
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={part}" for key, part in value.items()) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> str:
+    return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+
+
+def _show_epochs(run: Run, *, as_json: bool) -> None:
+    """Print the table of epochs.
+
+    Raises:
+        UserError: the run has no metrics yet.
+    """
+    epochs, result = read_epochs(run.metrics()), run.evaluation()
+    if not epochs:
+        raise UserError(f"{run.folder} has no metrics yet; go on with capsnet train --resume {run.folder}")
+    best_step = result["best_step"] if result else None
+    if as_json:
+        rows = [dataclasses.asdict(epoch) for epoch in epochs]
+        print_json({"run": str(run.folder), "loss": loss_words(run.config), "epochs": rows, "best_step": best_step})
+        return
+    print(*table(epochs, best_step), sep="\n")
+    print(f"\nloss: {loss_words(run.config)}, without that of the reconstruction")
 
 
 def _show_study(name: str) -> None:
@@ -105,15 +165,14 @@ def _show_study(name: str) -> None:
         print(f"capsnet reproduce {name} --budget {budget}")
 
 
-def _print_config(config: RunConfig, origins: Mapping[str, str] | None = None) -> None:
-    """Print each option, section by section, and where it comes from if that is known."""
+def _print_config(config: RunConfig) -> None:
+    """Print each option, section by section."""
     section = ""
     for name, value in config.options().items():
         if OPTIONS[name].section != section:
             section = OPTIONS[name].section
             print(section)
-        line = f"  {name:19} {value}"
-        print(f"{line:44}  {origins[name]}" if origins and name in origins else line)
+        print(f"  {name:20} {_words(value)}")
 
 
 def _show_run(run: Run) -> None:

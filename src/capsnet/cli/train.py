@@ -126,9 +126,8 @@ def _print_result(run: Run, reported: bool) -> None:
         f"\ntest error {test.error_percent:.2f} % of {test.n:,} {test.noun} (95 % interval {low:.2f} to {high:.2f} %)"
     )
     if test.is_uneven:
-        print(
-            f"balanced accuracy {test.balanced_accuracy:.4f}, accuracy {test.accuracy:.4f}: class sizes differ widely"
-        )
+        balanced, accuracy = (f"{100 * share:.2f} %" for share in (test.balanced_accuracy, test.accuracy))
+        print(f"balanced accuracy {balanced}, accuracy {accuracy}: class sizes differ widely")
     level, validation = run.config.optimizer.stop_at, result.get("validation")
     if level is not None and validation is not None and validation["accuracy"] < level:
         print(f"--stop-at {level:g} was not reached: {validation['accuracy']:.4f} at best, whose weights are kept")

@@ -72,6 +72,12 @@ def _listed(*kinds: str) -> Callable[[], tuple[str, ...]]:
     return lambda: tuple(name for kind in kinds for name in list_entries(kind))
 
 
+def _list_figures() -> tuple[str, ...]:
+    from capsnet.figures import FIGURES
+
+    return tuple(FIGURES)
+
+
 _RUN = Slot(paths="runs")
 _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "train.recipe": lambda: Slot(_listed("recipes")()),
@@ -85,6 +91,7 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "analyse.run": lambda: _RUN,
     "analyse.only": lambda: Slot(tuple(ANALYSES)),
     "figures.run": lambda: _RUN,
+    "figures.names": lambda: Slot(_list_figures()),
     "report.run": lambda: _RUN,
     "reproduce.study": lambda: Slot(_listed("studies")()),
     "list.kind": lambda: Slot((*KINDS, "all")),
@@ -93,6 +100,8 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "data.name": lambda: Slot(_listed("data")(), "folders"),
 }
 """Where names stand, by verb and field; other places are found from their types."""
+_CALLED: Mapping[str, str] = {"figures.class_names": "class"}
+"""Flags whose word Python keeps for itself."""
 
 
 def read_verbs() -> list[Verb]:
@@ -112,7 +121,10 @@ def _read(name: str, summary: str) -> Verb:
             arguments |= value or Slot()
         else:
             lines = _field_docs(hints[field.owner] if field.owner else options)
-            flags.append(Flag(f"--{field.option.replace('_', '-')}", lines.get(field.name, ""), value, many))
+            flag = _CALLED.get(f"{name}.{field.option}", field.option).replace("_", "-")
+            # what is on by default is an option to turn it off
+            flag = f"no-{flag}" if field.default is True else flag
+            flags.append(Flag(f"--{flag}", lines.get(field.name, ""), value, many))
     return Verb(name, summary, tuple(flags), arguments)
 
 

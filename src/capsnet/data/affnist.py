@@ -42,7 +42,7 @@ def load_affnist(data_dir: Path | None = None) -> Dataset:
     source = find_test_set(data_dir)
     if source is None:
         raise UserError(
-            f"{data_folders('affnist', data_dir)[0]}: holds no affNIST test set; fetch {_ADDRESS}test.mat.zip into "
+            f"{data_folders('affnist', data_dir)[0]} holds no affNIST test set; fetch {_ADDRESS}test.mat.zip into "
             "that folder by hand (it is not downloaded: no checksum of it is published), or use affnist-like, made "
             "from MNIST"
         )
@@ -78,7 +78,7 @@ def read_mat(read: Read, name: str, most: int = _MOST_IMAGES) -> ImageData:
         got = f"{'x'.join(map(str, pixels.shape))} of {pixels.dtype}"
         raise UserError(f"{name}: its image must be {SIDE * SIDE}xn of uint8 (40x40 pixels), got {got}; fetch it again")
     if len(labels) != pixels.shape[1]:
-        raise UserError(f"{name}: holds {pixels.shape[1]:,} images but {len(labels):,} labels; fetch it again")
+        raise UserError(f"{name} holds {pixels.shape[1]:,} images but {len(labels):,} labels; fetch it again")
     wrong = labels[~np.isin(labels, np.arange(10))]
     if len(wrong):
         raise UserError(f"{name}: labels must be 0 to 9, got {wrong[0]:g}; fetch it again")
@@ -139,7 +139,7 @@ def _read_members(source: Path, add: Callable[[Read, str], None]) -> None:
                 if _is_mat(member.filename):
                     _check_member(member, source)
                     if members.setdefault(Path(member.filename).name, member) is not member:
-                        raise UserError(f"{source}: holds {member.filename!r} more than once; fetch it again")
+                        raise UserError(f"{source} holds {member.filename!r} more than once; fetch it again")
             for name in _in_order(list(members), source):
                 with archive.open(members[name]) as file:
                     add(file.read, f"{source}: {members[name].filename}")
@@ -171,13 +171,13 @@ def _is_mat(name: str) -> bool:
 def _in_order(names: list[str], source: Path) -> list[str]:
     """`test.mat` alone, or `1.mat`, `2.mat` and so on without a gap."""
     if not names:
-        raise UserError(f"{source}: holds no .mat file; it must be affNIST's transformed test set")
+        raise UserError(f"{source} holds no .mat file; it must be affNIST's transformed test set")
     if names == ["test.mat"]:
         return names
     expected = [f"{number}.mat" for number in range(1, len(names) + 1)]
     missing = sorted(set(expected) - set(names))
     if missing:
-        raise UserError(f"{source}: holds {len(names)} .mat files but no {missing[0]}; fetch it again")
+        raise UserError(f"{source} holds {len(names)} .mat files but no {missing[0]}; fetch it again")
     return expected
 
 

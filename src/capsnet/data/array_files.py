@@ -40,14 +40,14 @@ def load_arrays(path: Path, *, pixel_range: tuple[float, float] | None = None) -
     """
     kind = path.suffix.lower()
     if not path.is_file():
-        raise UserError(f"{path}: is not a regular file")
+        raise UserError(f"{path} is not a regular file")
     if kind == ".npz":
         pairs = _read_npz(path)
     elif kind == ".csv":
         pairs = [_read_csv(path)]
     else:
         raise UserError(
-            f"{path}: is a file that holds no data set; give a folder with a folder of images for each class, a .npz "
+            f"{path} is a file that holds no data set; give a folder with a folder of images for each class, a .npz "
             "file of images and labels, or a .csv file of pixels"
         )
     try:
@@ -70,14 +70,14 @@ def _read_npz(path: Path) -> list[tuple[Array, Array]]:
             chosen.append(next((pair for pair in _NPZ_TEST_NAMES if held >= set(pair)), None))
             if chosen[0] is None:
                 raise UserError(
-                    f"{path}: holds {', '.join(sorted(held)) or 'no arrays'}; expected the arrays images and labels, "
+                    f"{path} holds {', '.join(sorted(held)) or 'no arrays'}; expected the arrays images and labels, "
                     "or x_train and y_train"
                 )
             return [(file[pair[0]], file[pair[1]]) for pair in chosen if pair is not None]
     except UserError:
         raise
     except (*_FAULTS, zipfile.BadZipFile, zlib.error) as fault:
-        raise UserError(f"{path}: cannot be read as a .npz file ({_one_line(fault)})") from None
+        raise UserError(f"{path} cannot be read as a .npz file ({_one_line(fault)})") from None
 
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
@@ -94,7 +94,7 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
     """Images and labels of a table with a row for each image."""
     try:
         if path.stat().st_size > _MOST_BYTES // 2:
-            raise UserError(f"{path}: is larger than 2 GB; save its arrays with numpy.savez as a .npz file")
+            raise UserError(f"{path} is larger than 2 GB; save its arrays with numpy.savez as a .npz file")
         with path.open(encoding="utf-8-sig") as file, warnings.catch_warnings():
             # of no rows, which are refused below
             warnings.simplefilter("ignore", UserWarning)
@@ -107,9 +107,9 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
     except UserError:
         raise
     except _FAULTS as fault:
-        raise UserError(f"{path}: cannot be read as a table of numbers ({_one_line(fault)})") from None
+        raise UserError(f"{path} cannot be read as a table of numbers ({_one_line(fault)})") from None
     if len(table) == 0:
-        raise UserError(f"{path}: holds no rows")
+        raise UserError(f"{path} holds no rows")
     pixels = np.delete(table, column, axis=1)
     side = math.isqrt(pixels.shape[1])
     return pixels.reshape(len(pixels), side, side), table[:, column]
@@ -119,14 +119,14 @@ def _label_column(path: Path, header: Sequence[str] | None, columns: int) -> int
     if header is not None:
         named = [name for name in _LABEL_COLUMNS if name in header]
         if not named:
-            raise UserError(f"{path}: has no column 'label', its first columns are {', '.join(header[:3])}")
+            raise UserError(f"{path} has no column 'label', its first columns are {', '.join(header[:3])}")
         column = header.index(named[0])
     elif math.isqrt(columns) ** 2 == columns:
         raise UserError(f"{path}: its {columns} columns are the pixels of a square image, so there is no label column")
     else:
         column = 0
     if columns < 2 or math.isqrt(columns - 1) ** 2 != columns - 1:
-        raise UserError(f"{path}: has {columns - 1} columns beside the label; a square image is needed, such as 784")
+        raise UserError(f"{path} has {columns - 1} columns beside the label; a square image is needed, such as 784")
     return column
 
 

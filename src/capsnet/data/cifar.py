@@ -84,7 +84,7 @@ class Cifar:
         size, last = self.label_bytes + _PIXELS, len(self.class_names) - 1
         if len(data) == 0 or len(data) % size:
             raise UserError(
-                f"{name}: must hold whole records of {size:,} bytes ({self.title} binary version), got {len(data):,} "
+                f"{name} must hold whole records of {size:,} bytes ({self.title} binary version), got {len(data):,} "
                 "bytes; it is truncated or another version, fetch it again"
             )
         records = torch.from_numpy(np.frombuffer(data, np.uint8).reshape(-1, size))
@@ -149,7 +149,7 @@ class Cifar:
             raise UserError(f"{archive}: truncated or corrupt archive ({reason}); fetch it again") from None
         for file in names:
             if file not in members:
-                raise UserError(f"{archive}: holds no {self.folder}/{file}; it must be {self.title}'s binary version")
+                raise UserError(f"{archive} holds no {self.folder}/{file}; it must be {self.title}'s binary version")
         return {file: members[file] for file in names}
 
 

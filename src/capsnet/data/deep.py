@@ -70,7 +70,7 @@ class DeepImage:
         low, high = min(lows, default=0.0), max(highs, default=0.0)
         # the minimum of values with a NaN among them is NaN
         if not np.isfinite([*lows, *highs]).all():
-            raise UserError(f"{self.name}: has pixels that are not finite numbers (NaN or infinity); replace them")
+            raise UserError(f"{self.name} has pixels that are not finite numbers (NaN or infinity); replace them")
         return low, high
 
     def rows(self, top: int, bottom: int, pixel_range: PixelRange) -> Image.Image:

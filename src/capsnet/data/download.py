@@ -94,7 +94,7 @@ def _download(name: str, file: str, checksum: str, mirrors: Sequence[str], check
             reasons.append(_reason(fault))
         except OSError as fault:
             raise UserError(
-                f"{folder / file}: cannot be written ({fault.strerror or _line(fault)}); set CAPSNET_CACHE_DIR to a "
+                f"{folder / file} cannot be written ({fault.strerror or _line(fault)}); set CAPSNET_CACHE_DIR to a "
                 f"folder that can, or name the folder that holds {name}/ as data_dir"
             ) from None
         except ValueError:

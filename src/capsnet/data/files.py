@@ -32,7 +32,7 @@ def open_packed(path: Path) -> Iterator[Read]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as fault:
         raise UserError(f"{path}: truncated or corrupt gzip data ({fault}); fetch it again") from None
     except OSError as fault:
-        raise UserError(f"{path}: cannot be read ({fault.strerror or fault})") from None
+        raise UserError(f"{path} cannot be read ({fault.strerror or fault})") from None
 
 
 def read_most(read: Read, count: int) -> bytearray:
@@ -55,5 +55,5 @@ def read_bytes(path: Path, most: int) -> bytearray:
     with open_packed(path) as read:
         data = read_most(read, most + 1)
     if len(data) > most:
-        raise UserError(f"{path}: must hold at most {most:,} bytes, unpacked, got more; is it the official file?")
+        raise UserError(f"{path} must hold at most {most:,} bytes, unpacked, got more; is it the official file?")
     return data

@@ -107,13 +107,13 @@ def read_for_model(
     layout = find_layout(folder, class_names=class_names)
     if split is not None and layout.has_splits:
         if split not in layout.splits:
-            raise UserError(f"{folder}: has no {split} split; it has {', '.join(layout.splits)}")
+            raise UserError(f"{folder} has no {split} split; it has {', '.join(layout.splits)}")
         layout = replace(layout, splits={split: layout.splits[split]})
     files = [file for part in layout.splits.values() for file in part]
     read = _read(folder, _probe(folder, files), inputs.image_shape, preparation, inputs.pixel_range)
     read.check(skip_unreadable)
     if not read.files:
-        raise UserError(f"{folder}: holds no images in its class folders")
+        raise UserError(f"{folder} holds no images in its class folders")
     data = _image_data(read, range(len(read.files)), layout.class_names)
     return replace(data, notes=tuple(map(printable_name, (*layout.notes, *read.notes()))))
 
@@ -199,10 +199,10 @@ def _split(layout: Layout, read: _Read) -> dict[Split, ImageData]:
     counts = torch.bincount(labels, minlength=len(layout.class_names)).tolist()
     for name, count in zip(layout.class_names, counts, strict=True):
         if count < least:
-            raise UserError(f"{layout.roots['train'] / name}: holds {count} images, at least {least} are needed")
+            raise UserError(f"{layout.roots['train'] / name} holds {count} images, at least {least} are needed")
     for split, part in members.items():
         if not part:
-            raise UserError(f"{layout.roots[split]}: holds no images in its class folders")
+            raise UserError(f"{layout.roots[split]} holds no images in its class folders")
     parts = {split: _image_data(read, part, layout.class_names) for split, part in members.items()}
     if "test" not in parts:
         # the name below the split's folder: photos/train and photos then hold out the same images

@@ -94,16 +94,16 @@ def refusing_damage(name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise UserError(f"{name}: no such file") from None
     except IsADirectoryError:
-        raise UserError(f"{name}: is a folder, not an image file") from None
+        raise UserError(f"{name} is a folder, not an image file") from None
     except PermissionError:
-        raise UserError(f"{name}: may not be read; change its permissions") from None
+        raise UserError(f"{name} may not be read; change its permissions") from None
     except Image.DecompressionBombError:
-        raise UserError(f"{name}: has too many pixels to decode safely; shrink it below 64 MP") from None
+        raise UserError(f"{name} has too many pixels to decode safely; shrink it below 64 MP") from None
     except MemoryError:
-        raise UserError(f"{name}: is a damaged image, or one that needs more memory than there is") from None
+        raise UserError(f"{name} is a damaged image, or one that needs more memory than there is") from None
     except _FAULTS as fault:
         reason = " ".join(str(fault).split()) or type(fault).__name__
-        raise UserError(f"{name}: is a damaged image ({reason})") from None
+        raise UserError(f"{name} is a damaged image ({reason})") from None
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def open_header(source: Source, name: str) -> Iterator[ImageFile.ImageFile]:
         try:
             image = Image.open(source, formats=formats)
         except UnidentifiedImageError:
-            raise UserError(f"{name}: {_why_unknown(source)}") from None
+            raise UserError(f"{name} {_why_unknown(source)}") from None
     with image:
         _check_size(image, name)
         _check_first_frame(image, name)
@@ -134,7 +134,7 @@ def _check_size(image: Image.Image, name: str) -> None:
     width, height = image.size
     most = min(MAX_PIXELS, _MAX_PIXELS_OF.get(image.format or "", MAX_PIXELS))
     if width < 1 or height < 1:
-        raise UserError(f"{name}: is a damaged image (it has {width}x{height} pixels)")
+        raise UserError(f"{name} is a damaged image (it has {width}x{height} pixels)")
     if width * height > most:
         kind = "" if most == MAX_PIXELS else f" of a {image.format} file"
         raise UserError(
@@ -149,7 +149,7 @@ def _check_first_frame(image: ImageFile.ImageFile, name: str) -> None:
     left, top, right, bottom = image.tile[0].extents or (0, 0, *image.size)
     if (right - left) * (bottom - top) * _LEAST_SHARE < image.width * image.height:
         raise UserError(
-            f"{name}: is a damaged image (its first frame covers {right - left}x{bottom - top} of "
+            f"{name} is a damaged image (its first frame covers {right - left}x{bottom - top} of "
             f"{image.width}x{image.height} pixels)"
         )
 

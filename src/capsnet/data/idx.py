@@ -33,7 +33,7 @@ def read_idx(path: Path, axes: int, most: int = _MOST_BYTES) -> Tensor:
         expected = prod(shape)
         if expected > most:
             raise UserError(
-                f"{path}: must hold at most {most:,} bytes, its header says {'x'.join(map(str, shape))}; fetch it again"
+                f"{path} must hold at most {most:,} bytes, its header says {'x'.join(map(str, shape))}; fetch it again"
             )
         data = read_most(read, expected + 1)
     if len(data) != expected:
@@ -53,7 +53,7 @@ def _read_shape(path: Path, data: bytearray, axes: int) -> tuple[int, ...]:
     kind, stored = data[2], data[3]
     if kind != _UINT8 or stored != axes:
         raise UserError(
-            f"{path}: must hold uint8 values on {axes} axes (magic number 0000080{axes}), got {data[:4].hex()}; "
+            f"{path} must hold uint8 values on {axes} axes (magic number 0000080{axes}), got {data[:4].hex()}; "
             "are the images and labels files exchanged?"
         )
     header = 4 + 4 * axes
@@ -61,7 +61,7 @@ def _read_shape(path: Path, data: bytearray, axes: int) -> tuple[int, ...]:
         raise UserError(f"{path}: truncated in the header, {len(data)} of {header} bytes; fetch it again")
     shape: tuple[int, ...] = struct.unpack(f">{axes}I", data[4:])
     if 0 in shape:
-        raise UserError(f"{path}: holds nothing, its header says {'x'.join(map(str, shape))}; fetch it again")
+        raise UserError(f"{path} holds nothing, its header says {'x'.join(map(str, shape))}; fetch it again")
     return shape
 
 

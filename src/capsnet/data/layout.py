@@ -104,7 +104,7 @@ def _visible_folders(root: Path) -> list[Path]:
     try:
         return sorted(path for path in root.iterdir() if is_visible(path.name) and path.is_dir())
     except OSError as fault:
-        raise UserError(f"{root}: cannot be read ({fault.strerror})") from None
+        raise UserError(f"{root} cannot be read ({fault.strerror})") from None
 
 
 def _loose_files(root: Path) -> list[str]:
@@ -138,7 +138,7 @@ def _split_roots(folder: Path, class_names: Sequence[str] | None) -> dict[Split,
     for split, root in roots.items():
         _check_root(root, split, roots.get("train"))
     if "train" not in roots and class_names is None:
-        raise UserError(f"{folder}: holds {_listed([path.name for path in named])} but no folder 'train' to learn from")
+        raise UserError(f"{folder} holds {_listed([path.name for path in named])} but no folder 'train' to learn from")
     return roots
 
 
@@ -152,7 +152,7 @@ def _check_root(root: Path, split: Split, train: Path | None) -> None:
     remedy = f"sort them into {root / 'CLASS'}"
     if split != "train" and train is not None:
         remedy += f", or give {train} as the data (training then holds out a fifth of it as the test split)"
-    raise UserError(f"{root}: holds {count} files but no class folders, so its images have no labels; {remedy}")
+    raise UserError(f"{root} holds {count} files but no class folders, so its images have no labels; {remedy}")
 
 
 def _name_splits(roots: dict[Split, Path]) -> str:
@@ -169,7 +169,7 @@ def _class_folders(root: Path, known: Sequence[str] | None) -> tuple[str, ...]:
     if not names:
         count = len(_loose_files(root))
         held = f", only {count} files" if count else ""
-        raise UserError(f"{root}: holds no class folders{held}; put the images of each class into a folder of its name")
+        raise UserError(f"{root} holds no class folders{held}; put the images of each class into a folder of its name")
     odd = [name for name in names if not name.isprintable()]
     if odd:
         raise UserError(f"{root}: the folder name {odd[0]!r} cannot be printed; rename it")
@@ -179,7 +179,7 @@ def _class_folders(root: Path, known: Sequence[str] | None) -> tuple[str, ...]:
         inner = root / names[0]
         below = len(_visible_folders(inner))
         remedy = f"did you mean {inner}, which holds {below} folders?" if below > 1 else "at least two are needed"
-        raise UserError(f"{root}: holds one class folder, {names[0]!r}; {remedy}")
+        raise UserError(f"{root} holds one class folder, {names[0]!r}; {remedy}")
     splits = [name for name in names if name.lower() in _SPLIT_NAMES]
     if splits:
         raise UserError(

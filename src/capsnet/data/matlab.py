@@ -69,7 +69,7 @@ def read_matlab(read: Read, name: str, variables: Mapping[str, int]) -> dict[str
     except (_DamageError, zlib.error) as fault:
         raise UserError(f"{name}: truncated or damaged MATLAB 5 file ({fault}); fetch it again") from None
     if tops:
-        raise UserError(f"{name}: holds no variable {min(tops)!r}; is it the official file?")
+        raise UserError(f"{name} holds no variable {min(tops)!r}; is it the official file?")
     return {variable: arrays[variable] for variable in variables}
 
 
@@ -169,7 +169,7 @@ def _read_order(read: Read, name: str) -> str:
     order = {b"IM": "<", b"MI": ">"}.get(bytes(header[126:]))
     version = int(np.frombuffer(header, (order or "<") + "u2", 1, 124)[0]) if len(header) == 128 else 0
     if version == 0x200 and order:
-        raise UserError(f"{name}: is a MATLAB 7.3 file, the official one is of MATLAB 5; fetch it again")
+        raise UserError(f"{name} is a MATLAB 7.3 file, the official one is of MATLAB 5; fetch it again")
     if version != 0x100 or not order:
         raise UserError(f"{name}: truncated, or not a MATLAB 5 file (no such header); fetch it again")
     return order

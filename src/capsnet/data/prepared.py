@@ -67,7 +67,7 @@ class PreparedImages:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, SafetensorError) as fault:
-            logging.getLogger("capsnet").info(f"{self._path}: cannot be used, images are read anew ({fault})")
+            logging.getLogger("capsnet").info(f"{self._path} cannot be used, images are read anew ({fault})")
             return {}
         return {bytes(key): image for key, image in zip(keys.numpy(), stacked, strict=True)}
 

@@ -71,9 +71,9 @@ def stack_images(images: Sequence[UInt8[Tensor, "c h w"]], image_shape: tuple[in
 
 def _probe(path: Path) -> ImageInfo:
     if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: is not an image file")
+        raise UserError(f"{path} is not an image file")
     if path.exists() and not path.is_file():
-        raise UserError(f"{path}: is not a regular file")
+        raise UserError(f"{path} is not a regular file")
     return probe_image(path)
 
 

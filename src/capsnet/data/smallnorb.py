@@ -126,14 +126,14 @@ def _read_shape(path: Path, data: bytearray, kind: np.dtype, sizes: tuple[int | 
             "is it the right file of smallNORB?"
         )
     if axes != len(sizes) or len(data) < 8 + 4 * max(axes, 3):
-        raise UserError(f"{path}: must have {len(sizes)} axes, got {axes} in {len(data)} bytes; fetch it again")
+        raise UserError(f"{path} must have {len(sizes)} axes, got {axes} in {len(data)} bytes; fetch it again")
     shape = tuple(int(size) for size in np.frombuffer(data, "<i4", offset=8)[:axes])
     if shape[0] < 1 or any(size not in (None, got) for size, got in zip(sizes, shape, strict=True)):
         wanted = "x".join("n" if size is None else str(size) for size in sizes)
-        raise UserError(f"{path}: must be {wanted}, its header says {'x'.join(map(str, shape))}; fetch it again")
+        raise UserError(f"{path} must be {wanted}, its header says {'x'.join(map(str, shape))}; fetch it again")
     if shape[0] > _MOST_PAIRS:
         raise UserError(
-            f"{path}: must be at most {_MOST_PAIRS:,} rows, its header says {'x'.join(map(str, shape))}; fetch it again"
+            f"{path} must be at most {_MOST_PAIRS:,} rows, its header says {'x'.join(map(str, shape))}; fetch it again"
         )
     return shape
 

@@ -103,7 +103,7 @@ def find_copies(folder: Path, names: Sequence[str], images: UInt8[Tensor, "m c h
                 for name in same:
                     groups[_digest(folder / name)].append(name)
     except OSError as fault:
-        raise UserError(f"{fault.filename}: cannot be read ({fault.strerror})") from None
+        raise UserError(f"{fault.filename} cannot be read ({fault.strerror})") from None
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 

@@ -46,7 +46,7 @@ def read_split(path: Path) -> ImageData:
         got = f"{'x'.join(map(str, pixels.shape))} of {pixels.dtype}"
         raise UserError(f"{path}: its X must be 32x32x3xn of uint8, got {got}; is it the cropped-digits file?")
     if len(labels) != pixels.shape[3]:
-        raise UserError(f"{path}: holds {pixels.shape[3]:,} images but {len(labels):,} labels; fetch it again")
+        raise UserError(f"{path} holds {pixels.shape[3]:,} images but {len(labels):,} labels; fetch it again")
     wrong = labels[~np.isin(labels, np.arange(1, 11))]
     if len(wrong):
         raise UserError(f"{path}: labels must be 1 to 10 (10 for the digit 0), got {wrong[0]:g}; fetch it again")

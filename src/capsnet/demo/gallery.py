@@ -63,7 +63,7 @@ def find_runs(root: Path) -> list[str]:
         weights = [path / "weights.safetensors" for path in root.iterdir()] if root.is_dir() else []
         times = {path.parent: path.stat().st_mtime for path in weights if path.is_file()}
     except OSError as fault:
-        raise UserError(f"{root}: cannot be read ({fault.strerror}); name a run folder (capsnet demo RUN)") from None
+        raise UserError(f"{root} cannot be read ({fault.strerror}); name a run folder (capsnet demo RUN)") from None
     return [str(path) for path in sorted(times, key=lambda path: times[path], reverse=True)]
 
 

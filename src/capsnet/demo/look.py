@@ -22,6 +22,7 @@ from capsnet.data.images import open_image
 from capsnet.errors import UserError
 from capsnet.figures.coupling import coupling_shares, find_grid
 from capsnet.inference.predict import Answer, answer_prepared, prepare_picture
+from capsnet.inference.words import length_word
 from capsnet.models import CapsuleModel
 from capsnet.models.grid import Grid
 from capsnet.runs.weights import count_parameters
@@ -79,6 +80,7 @@ class Look(TypedDict):
         about: the network in a few words.
         unsure: whether the answer may not be relied on.
         reasons: why, in words.
+        word: what the number of a class is called: length, share or activation.
     """
 
     names: list[str]
@@ -92,6 +94,7 @@ class Look(TypedDict):
     about: str
     unsure: bool
     reasons: list[str]
+    word: str
 
 
 def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float, float] | None = None) -> Image.Image:
@@ -106,7 +109,7 @@ def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float
         UserError: more than 10 MB or 64 million pixels, no image, or a damaged one.
     """
     if len(data) > MAX_BYTES:
-        raise UserError(f"{name}: is larger than {MAX_BYTES // 1_000_000} MB; shrink it first")
+        raise UserError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB; shrink it first")
     image = open_image(BytesIO(data), color=True, name=name, pixel_range=pixel_range, side=_LONGEST_SIDE)
     image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BOX)
     return image
@@ -150,6 +153,7 @@ def look(model: CapsuleModel, image: Image.Image) -> Look:
         "about": _about(model),
         "unsure": bool(prediction.unsure),
         "reasons": list(prediction.reasons),
+        "word": length_word(model),
     }
 
 

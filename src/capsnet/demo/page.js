@@ -157,8 +157,9 @@ function show(answer) {
   const [first] = answer.found, name = answer.names[first], length = answer.lengths[first];
   text("answer", answer.found.map((label) => answer.names[label]).join(" "));
   byId("answer").classList.toggle("long", byId("answer").textContent.length > 4);
-  text("verdict", answer.unsure ? `unsure: ${answer.reasons.join("; ")} (length ${length.toFixed(2)})`
-    : length >= 0.5 ? `length ${length.toFixed(2)}` : `perhaps: no capsule is long (${length.toFixed(2)})`);
+  text("verdict", answer.unsure ? `unsure: ${answer.reasons.join("; ")} (${answer.word} ${length.toFixed(2)})`
+    : length >= 0.5 ? `${answer.word} ${length.toFixed(2)}`
+      : `perhaps: no class has a large ${answer.word} (${length.toFixed(2)})`);
   byId("answer").classList.toggle("unsure", answer.unsure);
   const rest = answer.lengths.map((value, label) => [value, label]).filter(([, label]) => !answer.found.includes(label));
   const second = rest.sort((one, other) => other[0] - one[0])[0];

@@ -11,7 +11,22 @@ from capsnet.figures.view import show_figure as show_figure
 from capsnet.figures.view import show_figures as show_figures
 from capsnet.registry import import_modules
 
-import_modules(__name__, leave=("analyses", "command", "elements", "pictures", "report", "sections", "study", "view"))
+import_modules(
+    __name__,
+    leave=(
+        "analyses",
+        "command",
+        "elements",
+        "facts",
+        "fidelity",
+        "lines",
+        "pictures",
+        "report",
+        "sections",
+        "study",
+        "view",
+    ),
+)
 
 
 __all__ = ["FIGURES", "draw_figures", "draw_prediction", "show", "show_figure", "show_figures", "write_report"]

@@ -1,45 +1,64 @@
 """Accuracy under attack over the largest change of a pixel, the checks of the attacks, and attacked images."""
 
 from collections.abc import Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from capsnet.analysis.adversarial import AdversarialResults
-from capsnet.analysis.attacks import iterate
+from capsnet.analysis.attacks import fgsm, iterate
 from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
-from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, class_label, new_figure, styled
+from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, PAPER, SKY, axes_at, class_label, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
 from capsnet.models import CapsuleModel
 
 _COLORS: Mapping[str, str] = {"fgsm": SKY, "bim": GREEN, "pgd": BLUE, "random": GREY}
-_STEPS = 10
+_MARKERS: Mapping[str, str] = {"fgsm": "o", "bim": "s", "pgd": "^", "random": "x"}
+
+
+class Attack(NamedTuple):
+    """The attack that the pictures show: one of those whose accuracy is drawn."""
+
+    name: str
+    steps: int
+
+    @property
+    def words(self) -> str:
+        """Its name, with the number of its steps where that is a choice."""
+        return self.name.upper() if self.name == "fgsm" else f"{self.name.upper()} of {self.steps} steps"
+
+
+def choose_attack(found: AdversarialResults, steps: int) -> Attack:
+    """BIM where it was run, else FGSM: PGD draws its start, so that its picture would be another one each time."""
+    return Attack("bim" if any(curve["attack"] == "bim" for curve in found["curves"]) else "fgsm", steps)
 
 
 @styled
-def draw_adversarial(found: AdversarialResults, model: CapsuleModel, data: ImageData) -> Figure:
+def draw_adversarial(found: AdversarialResults, model: CapsuleModel, data: ImageData, attack: Attack) -> Figure:
     """Draw accuracy under each attack, the checks, and one image under attack.
 
     Args:
         found: the numbers.
         model: what was attacked.
-        data: images; the first one that is right is shown.
+        data: images; the first one that is classified correctly is shown.
+        attack: the one that is shown.
     """
     clean = found["clean"]
     subtitle = (
-        f"Right images of {clean['n']:,} when each pixel (0 to 1) may be changed by at most ε to raise the loss. Band: "
-        "images that withstand all attacks, 95 % interval (Wilson). Right: signs that the attacks can be trusted."
+        f"Accuracy on {clean['n']:,} images when each pixel (0 to 1) may be changed by at most ε to raise the margin "
+        "loss (dashed, open markers) or the cross-entropy of the lengths (solid). Band: 95 % interval (Wilson) of the "
+        "images that withstand all of the attacks."
     )
-    figure = new_figure(8.0, 5.05, "Under attack", subtitle)
+    figure = new_figure(8.0, 5.05, "Accuracy under adversarial attack", subtitle)
     _draw_curves(axes_at(figure, 0.75, 2.0, 3.35, 2.2), found)
     top = 5.03 / figure.get_size_inches()[1]
     figure.legend(loc="upper left", bbox_to_anchor=(0.024, top), ncols=4, frameon=False, fontsize=8.5, labelspacing=0.3)
     _draw_checks(axes_at(figure, 4.5, 2.0, 3.3, 2.2), found)
-    _draw_images(figure, found, model, data)
+    _draw_images(figure, found, model, data, attack)
     return figure
 
 
@@ -51,17 +70,19 @@ def _draw_curves(axes: Axes, found: AdversarialResults) -> None:
     axes.fill_between(epsilons, low, high, color=ORANGE, alpha=0.2, linewidth=0)
     for curve in found["curves"]:
         name = "random signs" if curve["attack"] == "random" else f"{curve['attack'].upper()}, {curve['loss']}"
+        by_margin = curve["loss"] == "margin"
         axes.plot(
             epsilons,
             [clean, *(100 * share["share"] for share in curve["accuracy"])],
             color=_COLORS[curve["attack"]],
-            linestyle=(0, (4, 2)) if curve["loss"] == "margin" else "-",
-            marker="o",
-            markersize=3,
+            linestyle=(0, (4, 2)) if by_margin else "-",
+            marker=_MARKERS[curve["attack"]],
+            markerfacecolor=PAPER if by_margin else _COLORS[curve["attack"]],
+            markersize=4.5,
             linewidth=1.5,
             label=name,
         )
-    axes.plot(epsilons, [100 * share["share"] for share in worst], color=ORANGE, linewidth=2, label="all attacks")
+    axes.plot(epsilons, [100 * share["share"] for share in worst], color=ORANGE, linewidth=2, label="all of them")
     axes.axhline(100 * found["chance"], color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0)
     axes.set_ylim(0, 104)
     axes.set_xlim(0, epsilons[-1] * 1.02)
@@ -71,13 +92,13 @@ def _draw_curves(axes: Axes, found: AdversarialResults) -> None:
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    axes.set_title("Right images, % (dotted: chance)", pad=8)
+    axes.set_title("Accuracy, % (dotted: chance)", pad=8)
     axes.set_xlabel("ε, the largest change of a pixel", labelpad=2)
 
 
 def _draw_checks(axes: Axes, found: AdversarialResults) -> None:
     axes.set_axis_off()
-    axes.set_title("Gradients that show the way", pad=8)
+    axes.set_title("Gradient-masking checks", pad=8)
     checks = found["checks"]
     step = 1 / max(len(checks), 8)
     for place, check in enumerate(checks):
@@ -99,7 +120,9 @@ def _wrapped(text: str) -> str:
     return f"{text[:cut]}\n{text[cut + 1 :]}"
 
 
-def _draw_images(figure: Figure, found: AdversarialResults, model: CapsuleModel, data: ImageData) -> None:
+def _draw_images(
+    figure: Figure, found: AdversarialResults, model: CapsuleModel, data: ImageData, attack: Attack
+) -> None:
     """One image attacked with each epsilon, and what the network takes it for."""
     device = model.device
     images, labels = view(model, data).to(device), data.labels.to(device)
@@ -111,7 +134,10 @@ def _draw_images(figure: Figure, found: AdversarialResults, model: CapsuleModel,
         # one batch: a batch of one image costs nearly as much
         strengths = torch.tensor(epsilons, device=device)[:, None, None, None]
         repeated, truths = image.expand(len(epsilons), -1, -1, -1), label.expand(len(epsilons))
-        moved = iterate(model, repeated, truths, strengths, "cross-entropy", steps=_STEPS)
+        if attack.name == "bim":
+            moved = iterate(model, repeated, truths, strengths, "cross-entropy", steps=attack.steps)
+        else:
+            moved = fgsm(model, repeated, truths, strengths, "cross-entropy")
         longest = read(model, moved).lengths.max(dim=1)
     step = min(1.2, 7.2 / len(epsilons))
     side = min(0.88, step - 0.1)
@@ -129,20 +155,20 @@ def _draw_images(figure: Figure, found: AdversarialResults, model: CapsuleModel,
             name, size=8.5, labelpad=4, color=ORANGE if wrong else INK, weight="bold" if wrong else "normal"
         )
     total = figure.get_size_inches()[1]
-    text = f"One image under BIM ({_STEPS} steps, cross-entropy); below it what the network sees in it, and how long."
+    text = f"One image under {attack.words} (cross-entropy), and below it the longest capsule with its length."
     figure.text(0.3 / 8.0, 0.06 / total, text, size=8.5, color=GREY, va="bottom")
 
 
 def _draw(subject: Subject) -> Figure:
     record = subject.record("adversarial")
     few = subject.images_of(record).select(torch.arange(min(8, record["n"])))
-    return draw_adversarial(cast(AdversarialResults, record["results"]), subject.model, few)
+    results, steps = cast(AdversarialResults, record["results"]), cast(int, record["settings"]["steps"])
+    return draw_adversarial(results, subject.model, few, choose_attack(results, steps))
 
 
 add_figure(
     "adversarial",
     _draw,
-    caption="How far an attacker gets who knows the network. Dashed: by the margin loss; solid: by the cross-entropy "
-    "of the lengths. Grey: the same change without aim.",
+    caption="How far an attacker gets who knows the network. Grey: a change of the same size without aim.",
     place=62,
 )

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from capsnet.analysis import ANALYSES, Record, analyse
-from capsnet.analysis.record import analysis_path, fingerprint, read_record, write_record
+from capsnet.analysis.record import analysis_path, count_images, fingerprint, read_record, write_record
 from capsnet.errors import UserError
 from capsnet.figures.draw import render, write_figure
 from capsnet.figures.subject import FIGURES, Subject
 from capsnet.runs.folder import Run
 from capsnet.training.device import resolve_device
+from capsnet.training.stages import Stages
 
 
 class Analysed(NamedTuple):
@@ -39,7 +40,8 @@ def write_analyses(
 ) -> Analysed:
     """Analyse a trained run; each result is written as soon as it is there.
 
-    What a report has written with few images is replaced; what this function has written only with `overwrite`.
+    What a report has written with few images is replaced. A result of this function is kept: where the same one is
+    wanted, it is taken; one of other images is refused, or with `overwrite` put beside it under another name.
 
     Args:
         run: with weights.
@@ -50,7 +52,7 @@ def write_analyses(
         overwrite: replace results that are there.
 
     Raises:
-        UserError: an unknown analysis, a result that is there, or nothing that can be done.
+        UserError: an unknown analysis, another result that is there, or nothing that can be done.
 
     Example:
         >>> write_analyses(Run.open(Path("runs/quickstart")), ["routing"]).records["routing"]["results"]["t_score"]
@@ -58,24 +60,33 @@ def write_analyses(
     names = list(dict.fromkeys(names)) or in_order()
     for name in names:
         ANALYSES.get(name)
-        if not overwrite:
-            _refuse_to_overwrite(run, name)
     if limit < 0:
         raise UserError(f"limit must be at least 0, got {limit}")
     model = run.load_model().to(resolve_device(device))
     subject, weights, done = Subject(run), fingerprint(run), Analysed({}, {}, [])
-    for name in names:
-        print(f"capsnet: {name} ...", file=sys.stderr)
-        try:
-            record = analyse(model, subject.dataset, name, limit=limit, seed=seed, weights=weights)
-        except UserError as fault:
-            done.left_out[name] = str(fault)
-            print(f"capsnet: {name} is left out: {fault}", file=sys.stderr)
-            continue
-        done.files.append(write_record(run, record))
-        done.records[name] = record
+    earlier = {} if overwrite else {name: _find_earlier(subject, name, limit, seed, weights) for name in names}
+    with Stages() as stages:
+        for number, name in enumerate(names, start=1):
+            if kept := earlier.get(name):
+                done.records[name] = kept
+                print(f"capsnet: {name} is there already, of {kept['n']:,} images; it is kept", file=sys.stderr)
+                continue
+            stages.show(f"analysing {number} of {len(names)}: {name}", log=True)
+            try:
+                record = analyse(model, subject.dataset, name, limit=limit, seed=seed, weights=weights)
+            except UserError as fault:
+                done.left_out[name] = str(fault)
+                print(f"capsnet: {name} is left out: {fault}", file=sys.stderr)
+                continue
+            _set_aside(run, record)
+            done.files.append(write_record(run, record))
+            done.records[name] = record
+    for name in [name for name in done.records if not earlier.get(name)]:
         for _, kind, picture in render({name: FIGURES.get(name).drawings(subject)}):
             done.files.append(write_figure(run.figures_folder / f"{kind}.png", picture))
+    if done.files and (run.folder / "report.html").is_file():
+        print(f"capsnet: {run.folder / 'report.html'} has the earlier results; renew it with capsnet report "
+              f"{run.folder} --overwrite", file=sys.stderr)  # fmt: skip
     if not done.records:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in done.left_out.items())
         raise UserError(f"{run.folder}: nothing can be analysed ({reasons})")
@@ -87,10 +98,38 @@ def in_order() -> list[str]:
     return sorted(ANALYSES, key=lambda name: FIGURES.get(name).place)
 
 
-def _refuse_to_overwrite(run: Run, name: str) -> None:
+def _find_earlier(subject: Subject, name: str, limit: int, seed: int, weights: str) -> Record | None:
+    """The result that is there already, if it is the one that is wanted; None where there is none, or a report's.
+
+    Raises:
+        UserError: there is one of other images, another seed or other weights, or a picture without its numbers.
+    """
+    run = subject.run
     kept, path = read_record(run, name), analysis_path(run, name)
     picture = run.figures_folder / f"{name}.png"
-    if kept is not None and not kept["quick"]:
-        raise UserError(f"{path}: exists; overwrite=True makes it anew, `only` chooses others")
     if kept is None and picture.exists():
-        raise UserError(f"{picture}: exists; overwrite=True makes it anew, `only` chooses others")
+        raise UserError(f"{picture} exists; overwrite=True makes it anew, `only` chooses others")
+    if kept is None or kept["quick"]:
+        return None
+    # a data set of fewer images than the analysis asks for gives all of them
+    count = count_images(subject.model, subject.dataset, name, limit)
+    if (kept["n"], kept["seed"], kept["weights"]) == (count, seed, weights):
+        return kept
+    held = f"{kept['n']:,} images, seed {kept['seed']}" + ("" if kept["weights"] == weights else ", of other weights")
+    raise UserError(
+        f"{path} holds a result of {held}; this one would be of {count:,} images, seed {seed}: overwrite=True puts it "
+        "in its place and keeps the other beside it, `only` chooses other analyses"
+    )
+
+
+def _set_aside(run: Run, record: Record) -> None:
+    """Before a result of many images is replaced by another one, give it a name of its own."""
+    name = record["analysis"]
+    kept = read_record(run, name)
+    same = kept is not None and all(kept[key] == record[key] for key in ("n", "seed", "weights"))
+    if kept is None or kept["quick"] or same:
+        return
+    path = analysis_path(run, name)
+    target = path.with_name(f"{name}-n{kept['n']}-seed{kept['seed']}-{kept['weights'][:8]}.json")
+    path.replace(target)
+    print(f"capsnet: the earlier {name} of {kept['n']:,} images is kept as {target}", file=sys.stderr)

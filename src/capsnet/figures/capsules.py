@@ -102,4 +102,5 @@ add_figure(
     caption="Capsules that stay short on every image say nothing. Of the class capsules, the true one should be long "
     "and all others short; where the two overlap, classes are mixed up.",
     place=56,
+    charts=True,
 )

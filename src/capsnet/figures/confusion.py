@@ -108,4 +108,5 @@ add_figure(
     caption="Which classes are taken for which. The diagonal is right; a coloured cell counts images of its row's "
     "class that were taken for its column's.",
     place=40,
+    charts=True,
 )

@@ -18,6 +18,8 @@ from capsnet.models import CapsuleModel
 from capsnet.models.grid import Grid
 
 _IMAGES = 6
+# mean difference from an even share, in percent of it
+_EFFECTS = ((2.0, "hardly any"), (10.0, "slight"), (50.0, "clear"), (float("inf"), "strong"))
 _SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
 
 
@@ -63,12 +65,23 @@ def draw_coupling(model: CapsuleModel, seen: Seen) -> Figure:
     chosen = shares.gather(1, winners[:, :, None, None].expand(-1, -1, grid.rows, grid.columns))
     types = output.coupling.shape[1] // (grid.rows * grid.columns)
     subtitle = (
-        f"Routing divides what each primary capsule says among the {shares.shape[1]} classes. Below each image, its "
-        f"framed part: {grid.rows}×{grid.columns} places of primary capsules, each at the centre of the "
+        f"Routing divides the output of each primary capsule among the {shares.shape[1]} classes. Below each image, "
+        f"its framed part: {grid.rows}×{grid.columns} places of primary capsules, each at the centre of the "
         f"{grid.window}×{grid.window} pixels that it sees, with the coupling summed over its {types} types. Orange: "
-        "more than an even share goes to this class; blue: less. Line: the image."
+        f"more than an even share goes to this class; blue: less. {describe_effect(chosen[:, 0])}"
     )
     return _draw_table(sample, winners, chosen, grid, subtitle)
+
+
+def describe_effect(shares: Float[Tensor, "b y x"]) -> str:
+    """How far the shares of the longest capsule are from an even one, in a sentence."""
+    away = 100 * (shares - 1).abs()
+    mean, most = float(away.mean()), float(away.max())
+    size = next(word for limit, word in _EFFECTS if mean < limit)
+    return (
+        f"Size of the effect: {size}. The share of the longest capsule differs from an even one by {mean:.1f} % on "
+        f"average, and by {most:.0f} % at most."
+    )
 
 
 def _different_classes(seen: Seen) -> Tensor:
@@ -86,11 +99,11 @@ def _different_classes(seen: Seen) -> Tensor:
 def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subtitle: str) -> Figure:
     columns, rows = len(sample.data), 1 + winners.shape[1]
     _, pixels_high, pixels_wide = sample.data.image_shape
-    left, step = 1.15, min(1.15, 6.6 / columns)
+    left, step = 1.45, min(1.1, 6.3 / columns)
     side = step - 0.1
     tall = side * pixels_high / pixels_wide
     body = rows * (tall + 0.3) + 0.75
-    figure = new_figure(8.0, body, "Which places feed the winner", subtitle)
+    figure = new_figure(8.0, body, "Where the longest capsule gets its input", subtitle)
     total = figure.get_size_inches()[1]
     spread = max(float((chosen - 1).abs().quantile(0.98)), 0.02)
     norm = TwoSlopeNorm(1.0, max(0.0, 1 - spread), 1 + spread)
@@ -98,7 +111,7 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
     images = sample.data.images
     tiles = to_tiles(images[:, :1] if images.shape[1] == 2 else images)
     for row, text in enumerate(
-        ("test image", "to the longest\ncapsule\n(class, length)", "to the second\nlongest")[:rows]
+        ("test image", "to the longest\ncapsule (its\nclass, length)", "to the second\nlongest")[:rows]
     ):
         bottom = body - 0.28 - tall - row * (tall + 0.3)
         figure.text(0.3 / 8.0, (bottom + tall / 2) / total, text, size=8.5, va="center", color=INK)
@@ -177,7 +190,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "coupling",
     _draw,
-    caption="Routing by agreement at work: parts of the image whose votes agree send their output to the winning "
-    "capsule and take it away from the others.",
+    caption="Routing over the image: which places send more of their output to the longest capsule than an even share, "
+    "and which less. How much that is stands above the pictures.",
     place=50,
 )

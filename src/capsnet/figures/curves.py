@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from capsnet.errors import UserError
+from capsnet.figures.lines import log_axis
 from capsnet.figures.style import BLUE, GREEN, GREY, ORANGE, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.inference.evaluate import Evaluation
@@ -17,6 +18,8 @@ from capsnet.runs.built import loss_words
 Row = Mapping[str, float]
 # with more rows than that, a single one is noise behind their running mean
 _MANY_ROWS = 40
+# validations that a verdict on overfitting needs, and the rise of their loss, in percent, that counts as one
+_FEWEST, _RISE = 3, 10
 
 
 @styled
@@ -39,10 +42,12 @@ def draw_curves(
     best = _best_row(rows, best_step)
     window = 1 if len(rows) <= _MANY_ROWS else 2 * (len(rows) // 60) + 3
     validated = any("validation_accuracy" in row for row in rows)
-    subtitle = "On training images, as the network meets them"
+    subtitle = "On the training images while it learns"
     subtitle += f" (bold: mean of {window} rows of metrics.csv)" if window > 1 else ""
     subtitle += ", and on validation images, which it never learns from." if validated else "."
     decoded = any(row["reconstruction_loss"] > 0 for row in rows)
+    if decoded:
+        subtitle += " Reconstruction loss: sum of squared pixel errors. Total loss: what training lowers."
     height = 6.3 if decoded else 3.35
     figure = new_figure(8.0, height, "Learning curves", subtitle)
     bottom = height - 2.95
@@ -75,8 +80,8 @@ def _with_errors(row: Row) -> Row:
 
 
 _TITLES = {
-    "loss": "Total loss (what training lowers)",
-    "reconstruction_loss": "Reconstruction loss (sum of squares)",
+    "loss": "Total loss",
+    "reconstruction_loss": "Reconstruction loss",
     "error": "Error, % of images",
 }
 
@@ -137,22 +142,16 @@ def _ticks(axes: Axes) -> None:
         axes.set_ylim(bottom=0)
         return
     low, high = float(positive.min()), float(positive.max())
-    if (drawn <= 0).any():
+    zero = bool((drawn <= 0).any())
+    if zero:
         axes.set_yscale("symlog", linthresh=low, linscale=0.4)
         axes.set_ylim(0, high * 1.25)
     else:
         axes.set_yscale("log")
         axes.set_ylim(low / 1.25, high * 1.25)
-    axes.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    steps = (1, 2, 5) if high < 100 * low else (1, 3) if high < 1e4 * low else (1,)
-    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    ticks = [step * 10.0**decade for decade in decades for step in steps]
-    return [0.0, *(tick for tick in ticks if tick >= 0.8 * low)]
+    log_axis(axes.yaxis, low / 1.25, high * 1.25)
+    if zero:
+        axes.set_yticks([0, *axes.get_yticks()])
 
 
 def _mark_test(axes: Axes, test: Evaluation) -> None:
@@ -177,6 +176,25 @@ def _legend(figure: Figure, height: float, validated: bool, best: Row | None, te
     figure.legend(handles=entries, loc="upper left", bbox_to_anchor=(0.024, top), ncols=4, frameon=False, fontsize=8.5)
 
 
+def describe_learning(rows: Sequence[Row]) -> str:
+    """Whether the validation loss rose while the training loss fell, from the rows of `metrics.csv`."""
+    points = [row for row in rows if "validation_loss" in row]
+    if not points:
+        return "How the network learned. No images were held out, so the curves cannot show overfitting."
+    if len(points) < _FEWEST:
+        return f"How the network learned. {len(points)} validations are too few to show overfitting."
+    best, last = min(points, key=lambda row: row["validation_loss"]), points[-1]
+    if best is last:
+        return "How the network learned. The validation loss is lowest at the end: no sign of overfitting."
+    where = f"lowest after epoch {best['epoch']:.3g} of {last['epoch']:.3g}"
+    rise = 100 * (last["validation_loss"] / max(best["validation_loss"], 1e-12) - 1)
+    fell = last["margin_loss"] < best["margin_loss"]
+    text = f"How the network learned. The validation loss was {where} and is {rise:.0f} % higher at the end"
+    if rise >= _RISE and fell:
+        return f"{text}, while the training loss went on falling: overfitting."
+    return f"{text}: {'no clear sign of overfitting' if fell else 'the training loss rose as well'}."
+
+
 def _draw(subject: Subject) -> Figure:
     result = subject.run.evaluation()
     test = Evaluation.from_dict(result["test"]) if result else None
@@ -188,6 +206,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "curves",
     _draw,
-    caption="How the network learned: a validation curve that turns up while training goes on down is overfitting.",
+    caption=lambda subject: describe_learning(subject.run.metrics()),
     place=10,
+    charts=True,
 )

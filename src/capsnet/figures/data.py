@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from capsnet.data import Dataset
 from capsnet.data.examples import example_images
+from capsnet.figures.facts import count_learned
 from capsnet.figures.style import BLUE, GREY, SKY, axes_at, labels, new_figure, plain, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import montage, show, to_tiles
@@ -16,7 +17,7 @@ _MOST, _SAMPLES, _GAP = 40, 8, 2
 
 
 @styled
-def draw_data(dataset: Dataset) -> Figure:
+def draw_data(dataset: Dataset, learned: int | None = None) -> Figure:
     """Draw a row for each class: its name, its number of training and test images, and some images.
 
     The images are the first training images; of pairs, some whose base digit is of the class; where the test images
@@ -24,11 +25,14 @@ def draw_data(dataset: Dataset) -> Figure:
 
     Args:
         dataset: more than 40 classes are cut at 40.
+        learned: how many of the training images a run learned from; None: of no run.
     """
     train, test = dataset.train, dataset.test
     names = train.class_names
     classes = min(len(names), _MOST)
     subtitle = _subtitle(dataset)
+    if learned is not None and learned < len(train):
+        subtitle += f" This run learned from {learned:,} of the training images."
     if len(names) > classes:
         subtitle += f" The first {classes} classes are shown."
     row = 0.46 if classes <= 20 else 0.32
@@ -95,12 +99,18 @@ def _draw_samples(
 
 
 def _draw(subject: Subject) -> Figure:
-    return draw_data(subject.dataset)
+    return draw_data(subject.dataset, count_learned(subject.run))
+
+
+def _caption(subject: Subject) -> str:
+    learned = count_learned(subject.run)
+    whose = "" if learned is None else f", of which this run learned from {learned:,}"
+    return f"The data set: the first training images of each class, and how many there are{whose}."
 
 
 add_figure(
     "data",
     _draw,
-    caption="What there was to learn from: the first training images of each class, and how many there are.",
+    caption=_caption,
     place=70,
 )

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from capsnet.analysis.attacks import fgsm
 from capsnet.analysis.detection import DetectionResults, invert, shuffle
 from capsnet.analysis.statistics import Histogram
 from capsnet.analysis.watch import frozen, read, view
 from capsnet.data import ImageData
+from capsnet.figures.lines import log_axis
 from capsnet.figures.style import BLUE, GREY, ORANGE, PALE, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
@@ -36,15 +36,15 @@ def draw_detection(
     """
     kinds = found["suspects"]
     subtitle = (
-        "How far an image is from what the decoder draws of its longest capsule (sum of squared differences of pixels, "
-        "on a logarithmic axis). Line: an error that 5 % of the clean images exceed. Attacks change a pixel by at most "
-        f"{epsilon:g}; only images that they turned from right to wrong count."
+        "How far an image is from what the decoder draws of its longest capsule. Dashed: an error that 5 % of the "
+        f"clean images exceed. The attack (FGSM) changes a pixel by at most {epsilon:g}; only images that it turned "
+        "from a correct to an incorrect answer count."
     )
     rows = 1 + len(kinds)
     body = rows * _ROW
-    figure = new_figure(8.0, body + 2.75, "Images given away by their reconstruction", subtitle)
-    _draw_errors(axes_at(figure, 1.45, 2.2, 3.3, body), found)
-    _draw_scores(axes_at(figure, 5.05, 2.2, 2.5, body), found)
+    figure = new_figure(8.0, body + 2.9, "Adversarial detection by reconstruction error", subtitle)
+    _draw_errors(axes_at(figure, 1.45, 2.35, 3.3, body), found)
+    _draw_scores(axes_at(figure, 5.05, 2.35, 2.5, body), found)
     _draw_images(figure, model, data, epsilon, seed)
     return figure
 
@@ -66,11 +66,8 @@ def _draw_errors(axes: Axes, found: DetectionResults) -> None:
     axes.set_yticks([len(rows) - 0.65 - k for k in range(len(rows))], [name for name, _, _ in rows])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    decades = range(int(np.floor(np.log10(edges[0]))), int(np.ceil(np.log10(edges[-1]))) + 1)
-    ticks = [step * 10.0**decade for decade in decades for step in (1, 3)]
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if edges[0] <= tick <= edges[-1]]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+    axes.set_xlabel("sum of squared pixel differences", labelpad=1)
+    log_axis(axes.xaxis, edges[0], edges[-1])
     axes.set_title("Reconstruction error", pad=8)
 
 
@@ -104,7 +101,7 @@ def _draw_scores(axes: Axes, found: DetectionResults) -> None:
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     axes.legend(frameon=False, fontsize=8.5, loc="upper left", ncols=2, bbox_to_anchor=(-0.03, 1.02), columnspacing=1.0)
-    axes.set_title("Told from clean images (AUROC)", pad=8)
+    axes.set_title("Detection AUROC", pad=8)
 
 
 def _draw_images(figure: Figure, model: CapsuleModel, data: ImageData, epsilon: float, seed: int) -> None:

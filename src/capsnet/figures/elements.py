@@ -34,26 +34,32 @@ def cards(numbers: Mapping[str, str]) -> str:
     return f"<dl>{rows}</dl>"
 
 
-def image(name: str, png: bytes) -> str:
-    """A picture whose bytes are in the page."""
-    text = base64.b64encode(png).decode()
-    return f'<div class="picture"><img src="data:image/png;base64,{text}" alt="{escape(name)}"></div>'
+def image(name: str, png: bytes, charts: bool = False) -> str:
+    """A picture whose bytes are in the page.
+
+    Args:
+        name: what a reader hears who does not see it.
+        png: the picture.
+        charts: lines and bars only, whose light colours may be inverted on a dark page.
+    """
+    text, kind = base64.b64encode(png).decode(), ' class="charts"' if charts else ""
+    return f'<div class="picture"><img{kind} src="data:image/png;base64,{text}" alt="{escape(name)}"></div>'
 
 
-def figure(name: str, png: bytes, caption: str) -> str:
+def figure(name: str, png: bytes, caption: str, charts: bool = False) -> str:
     """A picture over its caption."""
-    return f"<figure>{image(name, png)}<figcaption>{escape(caption)}</figcaption></figure>"
+    return f"<figure>{image(name, png, charts)}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def gallery(pictures: Mapping[str, bytes], prefix: str) -> str:
-    """Pictures to unfold one by one; the first is open.
+    """Pictures of capsules to unfold one by one; the first is open.
 
     Args:
         pictures: PNG files by name.
         prefix: of the names; headings leave it out.
     """
     parts = "".join(
-        f"<details{' open' if index == 0 else ''}><summary>{escape(name.removeprefix(prefix))}</summary>"
+        f"<details{' open' if index == 0 else ''}><summary>{escape(f'Capsule {name.removeprefix(prefix)}')}</summary>"
         f"{image(name, png)}</details>"
         for index, (name, png) in enumerate(pictures.items())
     )

@@ -27,7 +27,7 @@ def draw_iterations(found: IterationStatistics, n: int) -> Figure:
     figure = new_figure(8.0, 4.95, "What each routing iteration changes", subtitle)
     panels = [axes_at(figure, left, bottom, 3.1, 1.6) for bottom in (2.95, 0.5) for left in (0.75, 4.6)]
     steps = found["steps"]
-    _draw_shares(panels[0], steps, [step["accuracy"] for step in steps], "Right images, %")
+    _draw_shares(panels[0], steps, [step["accuracy"] for step in steps], "Accuracy, %")
     flips = [step["flipped_from_first"] for step in steps]
     _draw_shares(panels[1], steps, flips, "Classes flipped against one iteration, %")
     moved = [step for step in steps if step["coupling_change"] is not None]
@@ -43,13 +43,16 @@ def draw_iterations(found: IterationStatistics, n: int) -> Figure:
         [step["iterations"] for step in steps],
         [100 * step["t_score"] for step in steps],
         color=ORANGE,
-        marker="o",
+        marker="s",
+        linestyle=(0, (5, 1.5)),
         markersize=4,
         label="T-score × 100",
     )
     panels[2].set_title("Coupling", pad=8)
     panels[2].set_ylim(bottom=0)
-    panels[2].legend(frameon=False, fontsize=8.5, loc="upper left")
+    panels[2].set_ylim(top=1.45 * panels[2].get_ylim()[1])
+    # in front of the dashed line
+    panels[2].legend(frameon=True, framealpha=1, edgecolor="none", fontsize=8.5, loc="upper left", borderpad=0.1)
     panels[3].plot(
         [step["iterations"] for step in steps],
         [step["margin_loss"] for step in steps],
@@ -114,7 +117,8 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "iterations",
     _draw,
-    caption="One iteration is uniform coupling: a class that stays the same from there on was not decided by routing. "
-    "The loss may still change, as routing makes the right capsule longer.",
+    caption="A class that stays the same from one iteration on was not decided by routing. The loss may still change: "
+    "it depends on the lengths.",
     place=54,
+    charts=True,
 )

@@ -1,6 +1,5 @@
 """Each dimension of a class capsule's pose moved, and drawn. Sabour et al., NeurIPS 2017, section 5.1 and Fig. 4."""
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -13,13 +12,15 @@ from torch import Tensor
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
-from capsnet.figures.style import BLUE, DPI, GREY, PALE, axes_at, bare, class_label, new_figure, styled
-from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, reconstruct
+from capsnet.figures.style import BLUE, DPI, GREY, PALE, axes_at, class_label, new_figure, styled
+from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, reconstruct, slug
 from capsnet.figures.tiles import montage, show, to_tiles
 from capsnet.models import CapsuleModel
 
 OFFSETS = torch.arange(-5, 6) * 0.05
 _GAP, _SHEET = 2, 4.4
+# changes in % of white: ends of the scale, and below what the decoder is said to ignore a pose
+_ENDS, _UNUSED = (25, 50, 100), 1.0
 
 
 def manipulate(model: CapsuleModel, pose: Float[Tensor, " d"], label: int, classes: int) -> Float[Tensor, "d o c h w"]:
@@ -56,11 +57,14 @@ def draw_manipulation(model: CapsuleModel, seen: Seen, label: int) -> Figure:
     subtitle = (
         f"Left: a test image and its reconstruction. Each row moves one of the {len(pose)} numbers of the pose of "
         f"capsule “{name}” and draws the result; the outlined column is the pose as it is. "
-        "Bars: how much a row changes."
+        "Bars: mean difference of a pixel between the two ends of a row, in % of white."
     )
     if len(right) == 0:
         subtitle += " No image of this class was classified correctly; this one was not."
-    return _draw_sheet(start, images, pose, f"What the dimensions of “{name}” mean", subtitle)
+    title = f"The {len(pose)} dimensions of capsule “{name}”"
+    if float(find_changes(images).max()) < _UNUSED:
+        title += ": the decoder hardly uses them"
+    return _draw_sheet(start, images, pose, title, subtitle)
 
 
 def _draw_sheet(start: Seen, images: Tensor, pose: Tensor, title: str, subtitle: str) -> Figure:
@@ -70,13 +74,13 @@ def _draw_sheet(start: Seen, images: Tensor, pose: Tensor, title: str, subtitle:
     # a whole number of pixels of the file for each pixel of a tile
     zoom = max(1, round(_SHEET * DPI / sheet.shape[1]))
     height, width = (side * zoom / DPI for side in sheet.shape[:2])
-    left, right = 2.55, 0.85
+    left, right = 2.55, 1.0
     figure = new_figure(max(left + width + right, 6.0), max(height + 0.55, 3.2), title, subtitle)
     bottom = 0.15 + max(0, 3.2 - height - 0.55)
     axes = axes_at(figure, left, bottom, width, height)
     show(axes, sheet)
     _label(axes, tiles.shape[1:3], pose.tolist(), size=min(8.0, 8 * width / 4.1))
-    _draw_change(axes_at(figure, left + width + 0.1, bottom, right - 0.35, height), images)
+    _draw_change(axes_at(figure, left + width + 0.1, bottom, right - 0.4, height), find_changes(images))
     tile = tiles.shape[1:3]
     side = 1.15
     tall = side * tile[0] / tile[1]
@@ -113,25 +117,33 @@ def _label(axes: Axes, tile: Sequence[int], pose: Sequence[float], *, size: floa
     )
 
 
-def _draw_change(axes: Axes, images: Float[Tensor, "d o c h w"]) -> None:
-    """How much a dimension changes the picture: the mean difference of its two ends."""
-    change = (images[:, -1] - images[:, 0]).abs().flatten(1).mean(dim=1).numpy()
-    most = max(float(change.max()), 1e-9)
-    bare(axes)
-    axes.barh(np.arange(len(change)) + 0.5, change / most, height=0.5, color=GREY)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(change), 0)
-    axes.set_title("change", size=8, weight="normal", color=GREY, pad=5)
-    axes.axvline(0, color=PALE, linewidth=0.8)
+def find_changes(images: Float[Tensor, "d o c h w"]) -> Float[Tensor, " d"]:
+    """How much each dimension changes the picture: the mean difference of a pixel at its two ends, in % of white."""
+    changes: Tensor = 100 * (images[:, -1] - images[:, 0]).abs().flatten(1).mean(dim=1)
+    return changes
+
+
+def _draw_change(axes: Axes, changes: Float[Tensor, " d"]) -> None:
+    """Bars on a scale that figures of different classes and networks share, so that small changes are seen as small."""
+    end = next((end for end in _ENDS if float(changes.max()) <= end), 100)
+    axes.barh(np.arange(len(changes)) + 0.5, changes.numpy(), height=0.5, color=GREY)
+    axes.set_xlim(0, end)
+    axes.set_ylim(len(changes), 0)
+    axes.set_yticks([])
+    axes.set_xticks([0, end], ["0", f"{end} %"], size=8)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False, pad=4)
+    for side in ("top", "right", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.axvline(end, color=PALE, linewidth=0.8)
 
 
 def _slugs(names: Sequence[str]) -> list[str]:
     """A file name for each class, no two the same."""
     slugs: list[str] = []
     for label, name in enumerate(names):
-        slug = re.sub(r"[^\w.+]+", "-", name).strip("-.")[:60]
+        short = slug(name)
         taken = {other.lower() for other in slugs}
-        slugs.append(slug if slug and slug.lower() not in taken else f"{slug}-{label}".lstrip("-"))
+        slugs.append(short if short and short.lower() not in taken else f"{short}-{label}".lstrip("-"))
     return slugs
 
 
@@ -148,12 +160,22 @@ def _draw(subject: Subject, label: int) -> Figure:
     return draw_manipulation(subject.model, subject.seen, label)
 
 
+def _caption(subject: Subject) -> str:
+    text = (
+        "What each dimension of a class capsule draws when it is moved. Nobody assigns a meaning to them; the network "
+        "learns them because they help to draw. Of digits they often are width, slant, or thickness of a stroke."
+    )
+    fidelity = subject.fidelity
+    if fidelity is not None and fidelity.ratio > 0.9:
+        text += " This decoder draws no better than the mean image, so its rows say little."
+    return text
+
+
 FIGURES.add(
     "manipulate",
     FigureKind(
         _drawings,
-        "What each dimension of a class capsule stands for. Nobody assigns a meaning to them; the network learns them "
-        "because they help to draw. Of digits they often are width, slant, or thickness of a stroke.",
+        _caption,
         30,
     ),
 )

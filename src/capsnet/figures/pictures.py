@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capsnet.errors import UserError
-from capsnet.registry import did_you_mean
+from capsnet.registry import suggest
 from capsnet.runs.files import write_bytes
 
 
@@ -33,7 +33,7 @@ class Picture:
         """
         target = Path(path)
         if target.exists():
-            raise UserError(f"{target}: exists; give another name")
+            raise UserError(f"{target} exists; give another name")
         write_bytes(target, self.png)
         return target
 
@@ -76,8 +76,8 @@ class Pictures(Mapping[str, Picture]):
             UserError: unknown name, with the nearest and all known ones; or a figure that cannot be drawn.
         """
         if name not in self._drawings:
-            known = ", ".join(self._drawings) or "none; the run has nothing to draw yet"
-            raise UserError(f"unknown figure {name!r};{did_you_mean(name, self._drawings)} Known: {known}")
+            known = suggest(name, self._drawings) if self._drawings else "; the run has nothing to draw yet"
+            raise UserError(f"unknown figure {name!r}{known}")
         return self[name]
 
     def __repr__(self) -> str:

@@ -14,6 +14,8 @@ from capsnet.figures.tiles import show, to_tiles
 
 MOST_IMAGES, _MOST_BARS = 30, 40
 _WIDTH, _SIDE = 8.0, 1.2
+# lengths end at 1, their values stand above the bars
+_CEILING = 1.16
 
 
 @styled
@@ -26,6 +28,7 @@ def draw_prediction(
     *,
     unsure: Sequence[bool] = (),
     total: int = 0,
+    word: str = "length",
 ) -> Figure:
     """Draw a row for each image: the input, the lengths of the class capsules as bars, the reconstruction.
 
@@ -37,10 +40,11 @@ def draw_prediction(
         files: where each image came from. More than 30 images are cut at 30.
         unsure: which answers are unsure; none where it was not measured.
         total: number of images of which these are the first; 0: these are all.
+        word: what the number of a class is called.
     """
     total = total or len(inputs)
     count = min(len(inputs), MOST_IMAGES)
-    subtitle = "Left: what the network saw. Bars: length of each class capsule, the longest is the prediction."
+    subtitle = f"Left: what the network saw. Bars: {word} of each class capsule, the largest is the prediction."
     if reconstructions is not None:
         subtitle += " Right: what the decoder draws from it."
     if total > count:
@@ -62,7 +66,7 @@ def draw_prediction(
             show(axes, to_tiles(reconstructions[index : index + 1])[0], frame=True)
         bars = axes_at(figure, 0.3 + _SIDE + 0.55, bottom, wide, max(tall, 0.9))
         _draw_lengths(bars, lengths[index].float().cpu().numpy(), names, crowded)
-        _draw_title(bars, lengths[index], class_names, files[index], bool(unsure) and unsure[index])
+        _draw_title(bars, lengths[index], class_names, files[index], bool(unsure) and unsure[index], word)
     return figure
 
 
@@ -71,7 +75,7 @@ def _draw_lengths(axes: Axes, lengths: Float[np.ndarray, " n"], names: Sequence[
     order = np.arange(len(lengths)) if len(lengths) <= _MOST_BARS else np.argsort(-lengths)[:_MOST_BARS]
     places = np.arange(len(order))
     axes.bar(places, lengths[order], width=0.72, color=[BLUE if k == winner else PALE for k in order])
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, _CEILING)
     axes.set_xlim(-0.6, len(order) - 0.4)
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], size=8)
     size = 8.5 if len(order) <= 24 else 7
@@ -92,15 +96,16 @@ def _draw_values(axes: Axes, lengths: Float[np.ndarray, " n"], order: np.ndarray
     if len(order) > 12:
         return
     for place, k in enumerate(order):
-        value = float(lengths[k])
-        inside = value > 0.9
-        color = (BLUE if k == winner else GREY) if not inside else "white"
-        height, side = (min(value, 1.0) - 0.02, "top") if inside else (value + 0.02, "bottom")
-        axes.text(place, height, f"{value:.2f}", size=7.5, ha="center", va=side, color=color)
+        # activations of some routings pass 1
+        height = min(float(lengths[k]), 1.0) + 0.02
+        color, weight = (BLUE, "bold") if k == winner else (GREY, "normal")
+        axes.text(place, height, f"{lengths[k]:.2f}", size=7.5, ha="center", va="bottom", color=color, weight=weight)
 
 
-def _draw_title(axes: Axes, lengths: Float[Tensor, " n"], class_names: Sequence[str], file: str, unsure: bool) -> None:
+def _draw_title(
+    axes: Axes, lengths: Float[Tensor, " n"], class_names: Sequence[str], file: str, unsure: bool, word: str
+) -> None:
     winner = int(lengths.argmax())
     name = ("unsure: most like " if unsure else "") + class_label(class_names, winner, 30)
-    axes.set_title(f"{name}, length {float(lengths[winner]):.2f}", pad=11, color=INK)
+    axes.set_title(f"{name}, {word} {float(lengths[winner]):.2f}", pad=11, color=INK)
     axes.set_title(plain(PurePath(file).name, 34), loc="right", size=8.5, weight="normal", color=GREY, pad=11)

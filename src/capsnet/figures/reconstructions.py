@@ -10,7 +10,16 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from capsnet.figures.style import INK, ORANGE, axes_at, class_label, new_figure, styled
-from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, first_of_each_class, reconstruct
+from capsnet.figures.subject import (
+    FIGURES,
+    Drawing,
+    FigureKind,
+    Seen,
+    Subject,
+    first_of_each_class,
+    measure_fidelity,
+    reconstruct,
+)
 from capsnet.figures.tiles import montage, show, to_tiles
 from capsnet.models import CapsuleModel
 
@@ -43,7 +52,8 @@ def draw_reconstructions(model: CapsuleModel, seen: Seen) -> Figure:
     wrong, total = int((~seen.correct).sum()), len(seen.data)
     subtitle = (
         "Above: test images. Below: what the decoder draws from the pose of the longest class capsule alone. "
-        f"{wrong:,} of the {total:,} test images looked at here are classified wrongly."
+        f"{wrong:,} of the {total:,} test images looked at here are classified incorrectly. "
+        f"{measure_fidelity(model, seen).words}"
     )
     return _draw_blocks(model, blocks, columns, subtitle)
 
@@ -127,12 +137,26 @@ def _drawings(subject: Subject) -> Mapping[str, Drawing]:
     return {"reconstructions": partial(_draw, subject)}
 
 
+def _caption(subject: Subject) -> str:
+    fidelity = subject.fidelity
+    if fidelity is None or fidelity.ratio > 0.9:
+        known = "What the decoder draws from a pose alone: so far no better than the mean image."
+    elif fidelity.ratio > 0.5:
+        known = (
+            f"The pose of the longest capsule draws the image roughly: its error is {100 * fidelity.ratio:.0f} % of "
+        )
+        known += "the mean image's."
+    else:
+        known = "What a class capsule knows: its pose alone is enough to draw the image again, with "
+        known += f"{100 * fidelity.ratio:.0f} % of the mean image's error."
+    return f"{known} An orange frame marks an incorrect prediction, which is drawn as what it was taken for."
+
+
 FIGURES.add(
     "reconstructions",
     FigureKind(
         _drawings,
-        "What a class capsule knows: its pose alone is enough to draw the image again. An orange frame marks "
-        "a wrong prediction, which is drawn as what it was taken for.",
+        _caption,
         20,
     ),
 )

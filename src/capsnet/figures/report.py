@@ -11,18 +11,21 @@ from capsnet.analysis import Record
 from capsnet.errors import UserError
 from capsnet.figures.analyses import in_order
 from capsnet.figures.command import changes, command
-from capsnet.figures.draw import plan, render, write_figure
+from capsnet.figures.draw import plan, prepare_analyses, render, write_figure
 from capsnet.figures.elements import cards, command_block, figure, gallery, grid, pairs, section
+from capsnet.figures.facts import count_learned, describe_beginner
 from capsnet.figures.sections import analysis_section, left_out_section, mistakes_section
 from capsnet.figures.subject import FIGURES, Subject
 from capsnet.inference.evaluate import Evaluation
 from capsnet.recipes import RECIPES
 from capsnet.runs.built import loss_words
 from capsnet.runs.config import RunConfig
+from capsnet.runs.epochs import clock, find_best, read_epochs
 from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run, RunResult
 
 _PAGE = Path(__file__).with_suffix(".html")
+_MANY_EPOCHS = 20
 
 
 def write_report(run: Run, *, overwrite: bool = False) -> Path:
@@ -46,19 +49,22 @@ def write_report(run: Run, *, overwrite: bool = False) -> Path:
     """
     path = run.folder / "report.html"
     if path.exists() and not overwrite:
-        raise UserError(f"{path}: exists; write it anew with overwrite=True")
+        raise UserError(f"{path} exists; write it anew with overwrite=True")
     # damaged files are refused before anything is drawn
     run.metrics(), run.evaluation()
     subject = Subject(run)
     pictures: dict[str, dict[str, bytes]] = {}
-    for kind, name, picture in render(plan(subject)):
+    planned = plan(subject)
+    prepare_analyses(subject, list(planned))
+    for kind, name, picture in render(planned):
         pictures.setdefault(kind, {})[name] = picture
         target = run.figures_folder / f"{name}.png"
         if overwrite or not target.exists():
             write_figure(target, picture)
     if not pictures and run.evaluation() is None:
-        raise UserError(f"{run.folder}: holds nothing to report; go on with capsnet train --resume {run.folder}")
-    write_text(path, build_page(run, pictures, *_records(subject)))
+        raise UserError(f"{run.folder} holds nothing to report; go on with capsnet train --resume {run.folder}")
+    captions = {kind: FIGURES.get(kind).describe(subject) for kind in pictures}
+    write_text(path, build_page(run, pictures, *_records(subject), captions))
     return path
 
 
@@ -79,6 +85,7 @@ def build_page(
     pictures: Mapping[str, Mapping[str, bytes]],
     records: Mapping[str, Record] | None = None,
     left_out: Mapping[str, str] | None = None,
+    captions: Mapping[str, str] | None = None,
 ) -> str:
     """The HTML of a report.
 
@@ -87,15 +94,17 @@ def build_page(
         pictures: PNG files by kind of figure and name.
         records: analyses by name; each becomes a section with its figure.
         left_out: analyses that this run does not allow, and why.
+        captions: of each kind of figure.
     """
-    records = records or {}
+    records, captions = records or {}, captions or {}
     sections = [
         _headline(run),
         _recipe(run),
+        _epochs(run),
         *(
-            analysis_section(records[kind], figure(kind, files[kind], FIGURES.get(kind).caption))
+            analysis_section(records[kind], figure(kind, files[kind], captions.get(kind, ""), FIGURES.get(kind).charts))
             if kind in records
-            else _figures(kind, files)
+            else _figures(kind, files, captions.get(kind, ""))
             for kind, files in pictures.items()
         ),
         left_out_section(left_out or {}),
@@ -130,13 +139,15 @@ def _headline(run: Run) -> str:
         numbers["single digits missed"] = f"{test.digit_error_percent:.2f} %"
     if test.reconstruction_mse is not None:
         numbers["pixel error (mean squared)"] = f"{test.reconstruction_mse:.4f}"
+    beginner = describe_beginner(run)
+    notice = f'<p class="notice">{escape(beginner)}</p>' if beginner else ""
     return (
-        f'<section class="headline"><p class="number">{test.error_percent:.2f} %<span>test error</span></p>'
-        f"{cards(numbers)}{_best_and_last(result)}</section>"
+        f'{notice}<section class="headline"><p class="number">{test.error_percent:.2f} %<span>test error</span></p>'
+        f"{cards(numbers)}{_best_and_last(run, result)}</section>"
     )
 
 
-def _best_and_last(result: RunResult) -> str:
+def _best_and_last(run: Run, result: RunResult) -> str:
     rows = []
     kept = [("kept", result["test"], result["best_step"]), ("last", result["test_last"], result["step"])]
     if result["best_step"] == result["step"]:
@@ -146,16 +157,49 @@ def _best_and_last(result: RunResult) -> str:
         low, high = part.error_interval
         wrong = f"{round(part.n * (1 - part.accuracy)):,} of {part.n:,}"
         rows.append([name, f"{step:,}", f"{part.error_percent:.2f} %", f"{low:.2f} to {high:.2f} %", wrong])
-    head = ["weights", "step", "test error", "95 % interval", f"wrong {part.noun}"]
+    head = ["weights", "step", "test error", "95 % interval", f"incorrect {part.noun}"]
     how = "The last weights were kept: no images were held out."
     if "validation" in result:
         validation = result["validation"]
         how = (
             f"The weights kept are those that were best on {validation['n']:,} validation images held out of the "
-            f"training set ({100 * validation['accuracy']:.2f} % right). The test images chose no weights."
+            f"training set ({100 * validation['accuracy']:.2f} % classified correctly). The test images chose no "
+            "weights."
         )
-    speed = f"Trained for {_duration(result['seconds'])} at {result['images_per_second']:,.0f} images a second."
+    learned = count_learned(run)
+    images = "" if learned is None else f" on {learned:,} images"
+    speed = f"Trained{images} for {_duration(result['seconds'])} at {result['images_per_second']:,.0f} images a second."
     return f"{grid(head, rows)}<p>{how} {speed}</p>"
+
+
+def _epochs(run: Run) -> str:
+    """A row for each epoch; many are folded."""
+    result, epochs = run.evaluation(), read_epochs(run.metrics())
+    if not epochs:
+        return ""
+    best = find_best(epochs, result["best_step"] if result else None)
+    head = ["epoch", "training loss", "accuracy", "validation loss", "accuracy", "time", ""]
+    rows = [
+        [
+            str(epoch.number),
+            *_loss_and_accuracy(epoch.loss, epoch.accuracy),
+            *_loss_and_accuracy(epoch.validation_loss, epoch.validation_accuracy),
+            clock(epoch.seconds),
+            "kept" if epoch is best else "",
+        ]
+        for epoch in epochs
+    ]
+    table = grid(head, rows)
+    if len(rows) > _MANY_EPOCHS:
+        table = f"<details><summary>All {len(rows):,} epochs</summary>{table}</details>"
+    note = f"<p>Loss: {escape(loss_words(run.config))}, without that of the reconstruction.</p>"
+    return section("Epoch by epoch", table + note)
+
+
+def _loss_and_accuracy(loss: float | None, accuracy: float | None) -> list[str]:
+    if loss is None or accuracy is None:
+        return ["–", "–"]
+    return [f"{loss:.4f}", f"{100 * accuracy:.2f} %"]
 
 
 def _duration(seconds: float) -> str:
@@ -183,10 +227,9 @@ def _recipe(run: Run) -> str:
     return section(f"Recipe {run.config.run.recipe}", pairs(rows))
 
 
-def _figures(kind: str, files: Mapping[str, bytes]) -> str:
-    caption = FIGURES.get(kind).caption
+def _figures(kind: str, files: Mapping[str, bytes], caption: str) -> str:
     if list(files) == [kind]:
-        return f"<section>{figure(kind, files[kind], caption)}</section>"
+        return f"<section>{figure(kind, files[kind], caption, FIGURES.get(kind).charts)}</section>"
     return section("Each dimension of a capsule, moved", f"<p>{escape(caption)}</p>{gallery(files, f'{kind}-')}")
 
 
@@ -203,7 +246,7 @@ def _class_errors(run: Run) -> str:
         taken = ", ".join(f"{names[k]} ({row[k]})" for k in others[:3]) + (", …" if len(others) > 3 else "")
         share = f"{100 * wrong / images:.2f} %" if images else "none"
         rows.append([name, f"{images:,}", f"{wrong:,}", share, taken])
-    return grid(["class", "images", "wrong", "error", "taken for"], rows)
+    return grid(["class", "images", "incorrect", "error", "taken for"], rows)
 
 
 def _mistakes(run: Run) -> str:

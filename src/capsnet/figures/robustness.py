@@ -35,7 +35,7 @@ def draw_robustness(found: RobustnessCurves, image: Tensor, *, seed: int, shift:
     )
     subtitle += f"Training images were moved by up to {shift:g} pixels." if shift else "Training images were not moved."
     cell = _WIDE / _TILES
-    row = _TALL + cell * image.shape[2] / image.shape[3] + 1.05
+    row = _TALL + cell * image.shape[2] / image.shape[3] + 1.1
     rows = -(-len(curves) // 2)
     figure = new_figure(8.0, rows * row + 0.05, "Turned, moved, scaled and noisy images", subtitle)
     for place, curve in enumerate(curves):
@@ -60,7 +60,7 @@ def _draw_curve(axes: Axes, curve: Curve, chance: float) -> None:
     axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.grid(axis="y")
     axes.set_axisbelow(True)
-    axes.set_title(f"{curve['name'].capitalize()}: right images, %", pad=8)
+    axes.set_title(f"{curve['name'].capitalize()}: accuracy, %", pad=8)
     axes.set_xlabel(curve["unit"], labelpad=2)
 
 
@@ -78,7 +78,7 @@ def _draw_tiles(
     gap = min((right - one for one, right in pairwise(centres)), default=cell)
     width = min(cell, gap * 0.94)
     for tile, centre in zip(to_tiles(changed), centres, strict=True):
-        small = axes_at(figure, centre - width / 2, bottom - 0.42 - tall * width / cell, width, tall * width / cell)
+        small = axes_at(figure, centre - width / 2, bottom - 0.46 - tall * width / cell, width, tall * width / cell)
         show(small, tile, frame=True)
 
 

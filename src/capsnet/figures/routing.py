@@ -4,11 +4,10 @@ from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from capsnet.analysis.routing import RoutingStatistics
+from capsnet.figures.lines import log_axis
 from capsnet.figures.style import BLUE, ORANGE, axes_at, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 
@@ -25,8 +24,7 @@ def draw_routing(found: RoutingStatistics, n: int) -> Figure:
     """
     subtitle = (
         f"T-score of the {found['children']:,} capsules below the {found['classes']} classes, mean over {n:,} images: "
-        "0 where every class gets the same share of a capsule, 1 where one class gets all. The axis is logarithmic and "
-        "ends at 1."
+        "0 where every class gets the same share of a capsule, 1 where one class gets all."
     )
     figure = new_figure(8.0, 2.75, "How sharply capsules are routed", subtitle)
     scores = np.maximum(found["t_scores"], _LOWEST)
@@ -47,7 +45,6 @@ def _draw_scores(axes: Axes, scores: np.ndarray, low: float, mean: float) -> Non
     axes.hist(scores, bins=bins.tolist(), color=BLUE)
     axes.set_xscale("log")
     axes.set_xlim(low, 1)
-    _powers(axes.xaxis, low, step=2)
     axes.axvline(max(mean, low), color=ORANGE, linewidth=1.6)
     left = np.log10(max(mean, low)) < np.log10(low) / 2
     axes.annotate(
@@ -63,7 +60,8 @@ def _draw_scores(axes: Axes, scores: np.ndarray, low: float, mean: float) -> Non
         va="top",
     )
     axes.set_title("Sharpness", pad=8)
-    axes.set_xlabel("T-score of a capsule")
+    axes.set_xlabel("T-score")
+    log_axis(axes.xaxis, float(low), 1.0, most=4)
     axes.set_ylabel("capsules")
 
 
@@ -71,13 +69,13 @@ def _draw_lengths(axes: Axes, found: RoutingStatistics, scores: np.ndarray, low:
     axes.scatter(found["activations"], scores, s=5, color=BLUE, alpha=0.45, linewidths=0)
     axes.set_yscale("log")
     axes.set_ylim(low, 1)
-    _powers(axes.yaxis, low, step=1)
     axes.locator_params(axis="x", nbins=4)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.set_title("Sharpness and length", pad=8)
     axes.set_xlabel("mean length of a capsule")
     axes.set_ylabel("T-score")
+    log_axis(axes.yaxis, float(low), 1.0)
 
 
 def _draw_deviations(axes: Axes, found: RoutingStatistics) -> None:
@@ -91,16 +89,8 @@ def _draw_deviations(axes: Axes, found: RoutingStatistics) -> None:
     axes.set_ylim(top=axes.get_ylim()[1] * 1.3)
     axes.text(0.98, 0.98, note, transform=axes.transAxes, ha="right", va="top", size=8.5, color=ORANGE, weight="bold")
     axes.set_title("Change over images", pad=8)
-    axes.set_xlabel("standard deviation of a coupling")
+    axes.set_xlabel("deviation of a coupling (std)")
     axes.set_ylabel("capsules")
-
-
-def _powers(axis: Axis, low: float, *, step: int) -> None:
-    """Ticks at powers of ten, from 1 downwards."""
-    powers = range(round(np.log10(low)), 1)
-    axis.set_major_locator(FixedLocator([10.0**power for power in powers if power % step == 0]))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10f}".rstrip("0").rstrip(".")))
 
 
 def _draw(subject: Subject) -> Figure:
@@ -115,4 +105,5 @@ add_figure(
     "lengths: whether long capsules are routed more sharply. Change over images: how much a coupling differs from "
     "image to image; 0 would be a fixed weight.",
     place=52,
+    charts=True,
 )

@@ -28,7 +28,7 @@ def analysis_section(record: Record, picture: str) -> str:
         )
     content = (
         f"<p>{escape(analysis.say(record['results']))}</p>\n{picture}\n"
-        f'<p class="caution"><strong>How far this goes.</strong> {escape(analysis.caution)}</p>\n'
+        f'<p class="caution"><strong>Limitations.</strong> {escape(analysis.caution)}</p>\n'
         f'<p class="source">{escape(source)}.</p>'
     )
     return section(analysis.title, content)

@@ -136,7 +136,7 @@ def draw_structure(model: CapsuleModel, name: str = "model") -> Figure:
         subtitle += (
             f": {total - drawing:,} to find the class capsules (top), {drawing:,} to draw the image again (bottom)"
         )
-    figure = new_figure(_WIDTH, _ROW * len(rows) + 0.05, f"Structure of {name}", subtitle + ".")
+    figure = new_figure(_WIDTH, _ROW * len(rows) + 0.05, f"Structure of the network ({name})", subtitle + ".")
     for index, row in enumerate(rows):
         axes = axes_at(figure, 0.1, (len(rows) - 1 - index) * _ROW + 0.05, _WIDTH - 0.2, _ROW)
         bare(axes)
@@ -241,4 +241,5 @@ add_figure(
     caption="The network, from the image to one output for each class, and the decoder where it has one. Shapes are "
     "for one image.",
     place=60,
+    charts=True,
 )

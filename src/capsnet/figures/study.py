@@ -1,7 +1,6 @@
 """A study's table as a picture: each row's errors beside the paper's, and learning curves with a band over seeds."""
 
 from collections.abc import Sequence
-from math import ceil, floor, log10
 from pathlib import Path
 from typing import Literal
 
@@ -10,18 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from capsnet.errors import UserError
+from capsnet.figures.lines import line_style, log_axis, number
 from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, new_figure, plain, styled
 from capsnet.runs.folder import Run
+from capsnet.studies.study import STUDIES
 from capsnet.studies.table import RowEntry, Table
 
 _WIDTH, _ROW = 8.0, 0.36
 # inches a character of a label takes
 _CHARACTER = 0.071
-# from few to many in one hue: their order is seen
-_ORDERED = ("#B5D3E7", "#7FB6DA", "#4896C8", "#1F70AD", "#134F86", "#0A2F57")
+# errors that differ by more are drawn on a logarithmic axis
+_SPAN = 30
 
 
 @styled
@@ -41,17 +42,17 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
         raise UserError(f"{table['study']}: no run is finished")
     points = _ROW * len(table["rows"]) + 1.15
     curves = 3.35 if kind == "curves" else 0.0
-    figure = new_figure(_WIDTH, points + curves, plain(table["title"], 72), _subtitle(table, kind))
+    figure = new_figure(_WIDTH, points + curves, _title(table), _subtitle(table, kind))
     labels = max(0.75, 0.35 + _CHARACTER * max(len(row["label"]) for row in table["rows"]))
     _points(figure, labels, _WIDTH - labels - 1.0, table)
     _points_legend(figure, table)
     if kind == "curves":
         seen = [(row, _curves(row, folder)) for row in rows]
-        left = axes_at(figure, 0.75, points + 0.55, 2.75, 2.25)
-        right = axes_at(figure, 4.25, points + 0.55, 2.75, 2.25)
+        left = axes_at(figure, 0.8, points + 0.55, 2.6, 2.25)
+        right = axes_at(figure, 4.3, points + 0.55, 2.6, 2.25)
         _band_panel(left, seen, 0, "Class loss in training")
         _band_panel(right, seen, 1, "Training error, % of images")
-        handles = [Line2D([], [], color=_colour(k, len(seen)), linewidth=2) for k in range(len(seen))]
+        handles = [_handle(index) for index in range(len(seen))]
         height = figure.get_size_inches()[1]
         names = [plain(row["label"], 12) for row, _ in seen]
         place = (7.12 / _WIDTH, (points + 2.8) / height)
@@ -59,8 +60,20 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     return figure
 
 
+def _handle(index: int) -> Line2D:
+    color, marker, dashes = line_style(index)
+    return Line2D([], [], color=color, marker=marker, markersize=4, linestyle=dashes, linewidth=1.7)
+
+
+def _title(table: Table) -> str:
+    """What the study compares, in words."""
+    return STUDIES.get(table["study"]).summary if table["study"] in STUDIES else plain(table["title"], 72)
+
+
 def _subtitle(table: Table, kind: str) -> str:
-    text = table["schedule"] + "."
+    budget = table["title"].removeprefix(f"{table['study']}, ")
+    text = f"{budget[:1].upper()}{budget[1:]}. " if table["study"] in STUDIES else ""
+    text += table["schedule"] + "."
     if table["changes"]:
         text += " Changed: " + ", ".join(f"{name} = {value}" for name, value in table["changes"].items()) + "."
     if kind == "curves":
@@ -87,6 +100,10 @@ def _points(figure: Figure, left: float, width: float, table: Table) -> None:
     else:
         other = axes = axes_at(figure, left, 0.85, width, height)
         _lay_out(axes, rows, papers + ours)
+    if any(row["mean"] is not None for row in rows):
+        scatter = " ± std" if any(row["std"] is not None for row in rows) else ""
+        where = axes.get_yaxis_transform()
+        axes.text(1.0, -0.62, f"  mean{scatter}", transform=where, va="bottom", size=8.5, color=GREY)
     for place, row in enumerate(rows):
         _draw_paper(other, row, place)
         _draw_ours(axes, row, place)
@@ -100,24 +117,21 @@ def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> N
     axes.set_yticks(range(len(rows)), [plain(row["label"], 46) for row in rows])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)
-    low, high = min(values), max(values)
-    if high > 4 * low > 0:
-        axes.set_xscale("log")
-        axes.set_xlim(low / 1.3, high * 1.2)
-        steps = (1, 2, 5) if high < 100 * low else (1,)
-        decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
-        ticks = [step * 10.0**decade for decade in decades for step in steps]
-        axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low / 1.3 <= tick <= high * 1.2]))
-        axes.xaxis.set_minor_locator(NullLocator())
-    else:
-        room = 0.25 * (high - low) or 0.25 * high
-        axes.set_xlim(max(low - room, 0), high + room)
-        axes.xaxis.set_major_locator(MaxNLocator(max(2, int(axes.get_position().width * 10))))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
-    axes.grid(axis="x")
-    axes.set_axisbelow(True)
     pairs = any("digit_mean" in row for row in rows)
     axes.set_xlabel("error of exact pairs, %" if pairs else "test error, %")
+    low, high = min(values), max(values)
+    if high > _SPAN * low > 0:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 1.3, high * 1.2)
+        log_axis(axes.xaxis, low / 1.3, high * 1.2)
+    else:
+        # from zero, unless that would press all values into a corner
+        room = 0.25 * (high - low) or 0.25 * high
+        axes.set_xlim(0 if low < 0.5 * high else max(low - room, 0), high + room)
+        axes.xaxis.set_major_locator(MaxNLocator(max(3, int(axes.get_position().width * 10))))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
 
 
 def _draw_paper(axes: Axes, row: RowEntry, place: int) -> None:
@@ -175,29 +189,32 @@ def _curves(row: RowEntry, folder: Path) -> Curves:
     return steps, losses, errors
 
 
-def _colour(index: int, count: int) -> str:
-    return _ORDERED[round(index * (len(_ORDERED) - 1) / max(count - 1, 1))]
-
-
 def _band_panel(axes: Axes, seen: Sequence[tuple[RowEntry, Curves]], which: int, title: str) -> None:
     lowest, highest = float("inf"), 0.0
     for index, (_, (steps, *values)) in enumerate(seen):
-        chosen, colour = values[which], _colour(index, len(seen))
+        chosen, (color, marker, dashes) = values[which], line_style(index)
         mean = chosen.mean(axis=0)
         if len(chosen) > 1:
-            axes.fill_between(steps, chosen.min(axis=0), chosen.max(axis=0), color=colour, alpha=0.22, linewidth=0)
-        axes.plot(steps, mean, color=colour, linewidth=1.7)
+            axes.fill_between(steps, chosen.min(axis=0), chosen.max(axis=0), color=color, alpha=0.12, linewidth=0)
+        # markers of different lines stand beside each other, not upon each other
+        every = max(1, len(steps) // 5)
+        axes.plot(
+            steps,
+            mean,
+            color=color,
+            linewidth=1.5,
+            linestyle=dashes,
+            marker=marker,
+            markersize=4,
+            markevery=(index * every // max(len(seen), 1), every),
+        )
         lowest = min(lowest, float(mean[mean > 0].min(initial=np.inf)))
         highest = max(highest, float(mean.max()))
+    axes.set_title(title, pad=8)
     axes.set_yscale("log")
     axes.set_ylim(lowest / 1.4, highest * 1.3)
-    decades = range(floor(log10(lowest)) - 1, ceil(log10(highest)) + 1)
-    steps_of = (1, 2, 5) if highest < 100 * lowest else (1,)
-    axes.yaxis.set_major_locator(FixedLocator([step * 10.0**decade for decade in decades for step in steps_of]))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+    log_axis(axes.yaxis, lowest / 1.4, highest * 1.3)
     axes.set_xlim(left=0)
-    axes.set_title(title, pad=8)
     axes.set_xlabel("step")
     axes.grid(axis="y")
     axes.set_axisbelow(True)

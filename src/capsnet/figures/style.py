@@ -90,15 +90,19 @@ def new_figure(width: float, height: float, title: str, subtitle: str) -> Figure
     Args:
         width: in inches.
         height: of what comes below the title, in inches.
-        title: one line.
+        title: wrapped too, where it is longer than a line.
         subtitle: one or two sentences.
     """
+    heads = textwrap.wrap(title, int((width - 2 * MARGIN) * 9.6)) or [""]
     lines = textwrap.wrap(subtitle, int((width - 2 * MARGIN) * 14.8))
-    total = height + 0.56 + 0.175 * len(lines)
+    head = 0.23 * (len(heads) - 1)
+    total = height + 0.56 + head + 0.175 * len(lines)
     # whole pixels: images are drawn without a seam
     figure = Figure(figsize=(round(width * DPI) / DPI, round(total * DPI) / DPI), dpi=DPI)
-    figure.text(MARGIN / width, 1 - 0.22 / total, title, size=12.5, weight="bold", va="top")
-    figure.text(MARGIN / width, 1 - 0.49 / total, "\n".join(lines), size=9, color=GREY, va="top", linespacing=1.35)
+    figure.text(MARGIN / width, 1 - 0.22 / total, "\n".join(heads), size=12.5, weight="bold", va="top")
+    figure.text(
+        MARGIN / width, 1 - (0.49 + head) / total, "\n".join(lines), size=9, color=GREY, va="top", linespacing=1.35
+    )
     return figure
 
 

@@ -1,5 +1,6 @@
 """What a run's figures are made from, and the registry of figures."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from capsnet.capsules import Capsules
 from capsnet.data import Dataset, ImageData
 from capsnet.data.pairs import Pairing, draw_pairs
 from capsnet.errors import UserError
+from capsnet.figures.fidelity import Fidelity, compare_with_mean
 from capsnet.inference.evaluate import Evaluation, match_classes, predict_batches
 from capsnet.inference.pair_metrics import find_pairs, match_found
 from capsnet.models import CapsuleModel
@@ -23,7 +25,7 @@ from capsnet.registry import Registry
 from capsnet.runs.data import load_dataset
 from capsnet.runs.folder import Run
 
-LOOK_AT = 1000
+LOOK_AT, _BATCH = 1000, 256
 
 Drawing = Callable[[], Figure]
 
@@ -104,6 +106,16 @@ def reconstruct(
     return images.cpu()
 
 
+def measure_fidelity(model: CapsuleModel, seen: Seen) -> Fidelity:
+    """Compare the reconstructions of images from their longest capsules with the mean image.
+
+    Raises:
+        UserError: the model has no decoder.
+    """
+    drawn = [reconstruct(model, seen.pick(part).capsules) for part in torch.arange(len(seen.data)).split(_BATCH)]
+    return compare_with_mean(seen.data.images.float() / 255, torch.cat(drawn))
+
+
 class Subject:
     """A run, with its model and test images loaded when a figure first asks for them.
 
@@ -159,6 +171,11 @@ class Subject:
         if dataset.pairing is not None:
             return look_at_pairs(self.model, part, dataset.pairing)
         return look_at(self.model, part)
+
+    @cached_property
+    def fidelity(self) -> Fidelity | None:
+        """How well the decoder draws the test images; None without a decoder."""
+        return measure_fidelity(self.model, self.seen) if self.model.has_decoder else None
 
     @cached_property
     def test(self) -> Evaluation:
@@ -218,18 +235,36 @@ class FigureKind:
 
     Args:
         drawings: names of files (without .png) and how to draw each; raises UserError where it cannot be drawn.
-        caption: what it teaches, in a sentence or two.
+        caption: what it teaches, in a sentence or two; a function where that depends on the run.
         place: its place in a report.
+        charts: lines and bars only: a report inverts their lightness on a dark page, where it only dims pictures.
     """
 
     drawings: Callable[[Subject], Mapping[str, Drawing]]
-    caption: str
+    caption: str | Callable[[Subject], str]
     place: int
+    charts: bool = False
+
+    def describe(self, subject: Subject) -> str:
+        """The caption of the figure of a run."""
+        return self.caption if isinstance(self.caption, str) else self.caption(subject)
 
 
 FIGURES: Registry[FigureKind] = Registry("figure", "capsnet.figures")
 
 
-def add_figure(name: str, draw: Callable[[Subject], Figure], *, caption: str, place: int) -> None:
+def slug(name: str) -> str:
+    """The name of a class as a part of a file's name."""
+    return re.sub(r"[^\w.+]+", "-", name).strip("-.")[:60]
+
+
+def add_figure(
+    name: str,
+    draw: Callable[[Subject], Figure],
+    *,
+    caption: str | Callable[[Subject], str],
+    place: int,
+    charts: bool = False,
+) -> None:
     """Register a figure that is one file."""
-    FIGURES.add(name, FigureKind(lambda subject: {name: lambda: draw(subject)}, caption, place))
+    FIGURES.add(name, FigureKind(lambda subject: {name: lambda: draw(subject)}, caption, place, charts))

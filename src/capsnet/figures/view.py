@@ -88,8 +88,9 @@ def show_figures(run: Run | Path | str) -> Pictures:
         UserError: the folder is not a run's.
     """
     drawings: dict[str, Callable[[], Picture]] = {}
-    for kind, files in plan(Subject(show(run).run)).items():
-        drawings |= {name: partial(_draw, kind, name, drawing) for name, drawing in files.items()}
+    subject = Subject(show(run).run)
+    for kind, files in plan(subject).items():
+        drawings |= {name: partial(_draw, subject, kind, name, drawing) for name, drawing in files.items()}
     return Pictures(drawings)
 
 
@@ -114,11 +115,12 @@ _MORE = "more: <code>.figures()</code>, <code>.figure(name)</code>, <code>.repor
 
 def _curves(run: Run) -> str:
     try:
-        (drawing,) = FIGURES.get("curves").drawings(Subject(run)).values()
-        return embed(_draw("curves", "curves", drawing), width="34rem")
+        subject = Subject(run)
+        (drawing,) = FIGURES.get("curves").drawings(subject).values()
+        return embed(_draw(subject, "curves", "curves", drawing), width="34rem")
     except UserError as fault:
         return f"<div><small>no learning curves: {escape(str(fault))}</small></div>"
 
 
-def _draw(kind: str, name: str, drawing: Drawing) -> Picture:
-    return Picture(name, FIGURES.get(kind).caption, to_png(drawing()))
+def _draw(subject: Subject, kind: str, name: str, drawing: Drawing) -> Picture:
+    return Picture(name, FIGURES.get(kind).describe(subject), to_png(drawing()))

@@ -104,7 +104,7 @@ def _foreign_images(model: CapsuleModel, folder: Path, split: str | None, *, ski
     names = model.class_names
     has_splits = find_layout(folder, class_names=names).has_splits
     if split in ("train", "validation") and not has_splits:
-        raise UserError(f"{folder}: is not what the model was trained on, and has no {split} folder; leave split out")
+        raise UserError(f"{folder} is not what the model was trained on, and has no {split} folder; leave split out")
     chosen = cast(Split, split) if has_splits and split is not None else None
     data = read_for_model(folder, inputs, names, preparation=preparation, skip_unreadable=skip_unreadable, split=chosen)
     channels, height, width = inputs.image_shape

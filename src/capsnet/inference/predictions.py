@@ -80,10 +80,10 @@ def read_predictions(run: Run, split: str = "test") -> Predictions | None:
     if result is None or not path.is_file():
         return None
     if path.stat().st_size > _MAX_BYTES:
-        raise UserError(f"{path}: holds {path.stat().st_size:,} bytes, the limit is {_MAX_BYTES:,}")
+        raise UserError(f"{path} holds {path.stat().st_size:,} bytes, the limit is {_MAX_BYTES:,}")
     tensors, metadata = read_tensors(path)
     if set(tensors) != {"labels", "test", "test_last"}:
-        raise UserError(f"{path}: must hold labels, test and test_last, got {', '.join(sorted(tensors)) or 'nothing'}")
+        raise UserError(f"{path} must hold labels, test and test_last, got {', '.join(sorted(tensors)) or 'nothing'}")
     predictions = Predictions(tensors["labels"].long(), tensors[split].long(), _read_files(metadata, path))
     _check(predictions, result["test"] if split == "test" else result["test_last"], path)
     return predictions
@@ -94,9 +94,9 @@ def _read_files(metadata: dict[str, str], path: Path) -> str:
         values = json.loads(metadata.get("capsnet_predictions", ""))
         version, files = values["format_version"], values["files"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise UserError(f"{path}: does not hold the predictions of a capsnet run") from None
+        raise UserError(f"{path} does not hold the predictions of a capsnet run") from None
     if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise UserError(f"{path}: is from a newer capsnet (format {version}); upgrade capsnet")
+        raise UserError(f"{path} is from a newer capsnet (format {version}); upgrade capsnet")
     return str(files)
 
 
@@ -108,4 +108,4 @@ def _check(predictions: Predictions, result: SplitResult, path: Path) -> None:
         counts = torch.bincount(labels * classes + predicted, minlength=classes * classes)
         if counts.view(classes, classes).tolist() == result["confusion"]:
             return
-    raise UserError(f"{path}: does not belong to evaluation.json beside it: test the run again with its weights")
+    raise UserError(f"{path} does not belong to evaluation.json beside it: test the run again with its weights")

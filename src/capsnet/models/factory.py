@@ -9,7 +9,7 @@ from typing import Literal, Union, cast, get_args, get_origin
 from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
 from capsnet.models.model import CapsuleModel
-from capsnet.registry import Registry, did_you_mean
+from capsnet.registry import Registry, suggest
 from capsnet.renamed import current_names
 from capsnet.routing import ROUTINGS, own_iterations
 
@@ -46,9 +46,7 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
     known = model_options(name)
     for option in overrides:
         if option not in known:
-            raise UserError(
-                f"model {name!r} has no option {option!r};{did_you_mean(option, known)} Known: {', '.join(known)}"
-            )
+            raise UserError(f"model {name!r} has no option {option!r}{suggest(option, known)}")
     parameters = inspect.signature(preset.build).parameters
     for option, value in overrides.items():
         _check_choice(option, value, parameters[option].annotation)

@@ -120,7 +120,7 @@ add_recipe(
             crop=24,
             validation=5000,
         ),
-        summary="EM routing on MNIST within half an hour of one processor core: a small network, 24x24 patches",
+        summary="EM routing on MNIST in about 26 minutes on one core: a small network, 24x24 patches",
         source="Hinton, Sabour, Frosst, ICLR 2018",
         reported="no number for so short a run",
         differs="32, 8, 8 and 8 channels and types; poses and activations are normalised over the batch, and 0.3 is "

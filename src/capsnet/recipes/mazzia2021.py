@@ -19,7 +19,7 @@ add_recipe(
             rotation=10.0,
             validation=5000,
         ),
-        summary="Efficient-CapsNet on MNIST in half an hour on one core: one cycle of the rate over 15 epochs",
+        summary="Efficient-CapsNet on MNIST in about an hour on one core: one cycle of the rate over 15 epochs",
         source=_SOURCE,
         reported=_REPORTED,
         differs="15 epochs of batches of 32 in place of 150 of 16; shifts of 2 pixels and turns of 10 degrees in place "

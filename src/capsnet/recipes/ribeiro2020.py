@@ -112,7 +112,7 @@ add_recipe(
             crop=24,
             validation=5000,
         ),
-        summary="variational Bayes routing on MNIST in half an hour of one core: a small network",
+        summary="variational Bayes routing on MNIST in about 23 minutes on one core: a small network",
         source="Ribeiro, Leontidis, Kollias, AAAI 2020",
         reported="no number for so short a run",
         differs="32, 8, 8 and 8 channels and types, 24x24 patches, 3 epochs of batches of 64: chosen after "

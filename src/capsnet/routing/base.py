@@ -13,7 +13,7 @@ from capsnet.bounds import Bound, check_numbers, whole
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes
-from capsnet.registry import Registry, did_you_mean
+from capsnet.registry import Registry, suggest
 
 
 class Routing(nn.Module, ABC):
@@ -140,8 +140,7 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
     known = list_options(name)
     for option, value in options.items():
         if known is not None and option not in known:
-            names = ", ".join(known) or "none"
-            raise UserError(f"routing {name!r} has no option {option!r};{did_you_mean(option, known)} Known: {names}")
+            raise UserError(f"routing {name!r} has no option {option!r}{suggest(option, known)}")
         if option in BOUNDS:
             check_numbers(BOUNDS, **{option: value})
 

@@ -132,7 +132,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tup
     path = folder / "checkpoint.safetensors"
     tensors, metadata = read_tensors(path)
     if "state" not in metadata or "totals" not in tensors:
-        raise UserError(f"{path}: is not a checkpoint of capsnet")
+        raise UserError(f"{path} is not a checkpoint of capsnet")
     # before the first validation the best loss is infinite
     values = convert(parse_json(metadata["state"], str(path)), State, str(path), "state", finite=False)
     fill_model(model, {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}, path)
@@ -151,7 +151,7 @@ def _read_moments(tensors: Mapping[str, Tensor], optimizer: Optimizer, path: Pat
             continue
         index, _, moment = name.removeprefix("optimizer.").partition(".")
         if not index.isdecimal() or int(index) >= len(parameters) or moment not in names:
-            raise UserError(f"{path}: is a checkpoint of another optimizer, this one has no {name!r}")
+            raise UserError(f"{path} is a checkpoint of another optimizer, this one has no {name!r}")
         parameter = parameters[int(index)]
         fitted = fit_numbers(tensor, torch.float32 if moment == "step" else parameter.dtype, name, path)
         if moment != "step":
@@ -164,5 +164,5 @@ def _read_moments(tensors: Mapping[str, Tensor], optimizer: Optimizer, path: Pat
     for number, present in moments.items():
         if present.keys() != names:
             missing = sorted(names - present.keys())[0]
-            raise UserError(f"{path}: is not a whole checkpoint, 'optimizer.{number}.{missing}' is missing")
+            raise UserError(f"{path} is not a whole checkpoint, 'optimizer.{number}.{missing}' is missing")
     return moments

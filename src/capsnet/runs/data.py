@@ -84,7 +84,7 @@ def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> 
     moved = record.get("data") != dataset.name
     if moved and "sizes" in record and not is_same_data(record, Path(dataset.name)):
         raise UserError(
-            f"{dataset.name}: does not hold the images of {run.folder}, which were in {record.get('data')}; "
+            f"{dataset.name} does not hold the images of {run.folder}, which were in {record.get('data')}; "
             "give the folder to which those were moved, or start a new run"
         )
     return describe_changes(record, dataset, validation)

@@ -33,7 +33,7 @@ def write_bytes(path: Path, data: bytes) -> None:
                 f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and go on with "
                 "capsnet train --resume: what was saved before is whole"
             ) from None
-        raise UserError(f"{path}: cannot be written ({fault.strerror})") from None
+        raise UserError(f"{path} cannot be written ({fault.strerror})") from None
 
 
 def write_text(path: Path, text: str) -> None:

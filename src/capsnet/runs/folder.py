@@ -114,11 +114,11 @@ class Run:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such run folder")
         if not path.is_file():
-            raise UserError(f"{folder}: is not a run folder, it has no config.json")
+            raise UserError(f"{folder} is not a run folder, it has no config.json")
         try:
             return cls(folder, RunConfig.from_json(path.read_bytes()))
         except OSError as fault:
-            raise UserError(f"{path}: cannot be read ({fault.strerror})") from None
+            raise UserError(f"{path} cannot be read ({fault.strerror})") from None
         except UserError as fault:
             raise UserError(f"{folder}: {fault}") from None
 
@@ -142,7 +142,7 @@ class Run:
             UserError: the run has none yet, or it trained an object and none is given.
         """
         if not self.weights_path.is_file():
-            raise UserError(f"{self.folder}: has no weights yet; go on with capsnet train --resume {self.folder}")
+            raise UserError(f"{self.folder} has no weights yet; go on with capsnet train --resume {self.folder}")
         return load_weights(self.weights_path, model)
 
     def metrics(self) -> Rows:
@@ -219,7 +219,7 @@ def create_locked(
     try:
         part.mkdir(parents=True)
     except OSError as fault:
-        raise UserError(f"{folder}: cannot be made ({fault.strerror})") from None
+        raise UserError(f"{folder} cannot be made ({fault.strerror})") from None
     lock = None
     try:
         lock = FolderLock(part, folder)
@@ -247,7 +247,7 @@ def _give_name(part: Path, folder: Path) -> bool:
         part.rename(folder)
     except OSError as fault:
         if not os.path.lexists(folder):
-            raise UserError(f"{folder}: cannot be made ({fault.strerror})") from None
+            raise UserError(f"{folder} cannot be made ({fault.strerror})") from None
         return False
     return True
 
@@ -259,7 +259,7 @@ def check_new(folder: Path) -> None:
         UserError: it exists, and is not one that a killed process left over.
     """
     if os.path.lexists(folder) and not is_left_over(folder):
-        raise UserError(f"{folder}: exists; give another `out`, or go on with resume={folder}")
+        raise UserError(f"{folder} exists; give another `out`, or go on with resume={folder}")
 
 
 def new_folder(name: str, root: Path = Path("runs")) -> Path:
@@ -330,7 +330,7 @@ def find_weights(source: Path | str) -> Path:
     if path.is_dir():
         run = Run.open(path)
         if not run.weights_path.is_file():
-            raise UserError(f"{run.folder}: has no weights yet; go on with capsnet train --resume {run.folder}")
+            raise UserError(f"{run.folder} has no weights yet; go on with capsnet train --resume {run.folder}")
         return run.weights_path
     if path.is_file():
         return path
@@ -339,7 +339,8 @@ def find_weights(source: Path | str) -> Path:
         return shipped
     known = list_pretrained()
     hint = did_you_mean(str(source), known)
-    raise UserError(f"{source}: no such run folder or weights file;{hint} Weights in the package: {', '.join(known)}")
+    held = f"{'Weights' if hint else 'weights'} in the package: {', '.join(known)}"
+    raise UserError(f"{source}: no such run folder or weights file;{hint} {held}")
 
 
 def _check_split(result: SplitResult, path: Path) -> None:

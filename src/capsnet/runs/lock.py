@@ -35,7 +35,7 @@ class FolderLock:
         try:
             self._file: TextIO = (folder / _NAME).open("a+")
         except OSError as fault:
-            raise UserError(f"{shown}: cannot be written to ({fault.strerror})") from None
+            raise UserError(f"{shown} cannot be written to ({fault.strerror})") from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
@@ -44,7 +44,7 @@ class FolderLock:
                 self._file.close()
                 raise UserError(f"{shown}: {holder} is at work on this run; wait until it ends, or stop it") from None
             log = logging.getLogger("capsnet")
-            log.warning("%s: is not locked, its file system does not support locks (%s)", shown, fault.strerror)
+            log.warning("%s is not locked, its file system does not support locks (%s)", shown, fault.strerror)
         with contextlib.suppress(OSError):
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()} on {os.uname().nodename}")

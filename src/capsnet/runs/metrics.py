@@ -40,7 +40,7 @@ class MetricsFile:
                 file.write(text)
         except OSError as fault:
             raise UserError(
-                f"{self.path}: cannot be written ({fault.strerror}); what was saved before is whole"
+                f"{self.path} cannot be written ({fault.strerror}); what was saved before is whole"
             ) from None
 
     def drop_after(self, step: int) -> None:
@@ -67,9 +67,9 @@ def _read_lines(path: Path) -> tuple[str, list[str]]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as fault:
-        raise UserError(f"{path}: cannot be read ({fault.strerror})") from None
+        raise UserError(f"{path} cannot be read ({fault.strerror})") from None
     except UnicodeDecodeError as fault:
-        raise UserError(f"{path}: is not UTF-8 (byte {fault.start})") from None
+        raise UserError(f"{path} is not UTF-8 (byte {fault.start})") from None
     lines = [line + "\n" for line in text.split("\n")[:-1]]
     return (lines[0], lines[1:]) if lines else ("", [])
 

@@ -38,9 +38,9 @@ def read_splits(run_folder: Path) -> Splits | None:
     record = read_json(path)
     version = record.get("format_version") if isinstance(record, dict) else None
     if not isinstance(record, dict) or not isinstance(version, int):
-        raise UserError(f"{path}: is not the record of a run's images")
+        raise UserError(f"{path} is not the record of a run's images")
     if version > _VERSION:
-        raise UserError(f"{path}: is from a newer capsnet (format {version}); upgrade capsnet")
+        raise UserError(f"{path} is from a newer capsnet (format {version}); upgrade capsnet")
     return {str(key): value for key, value in record.items()}
 
 

@@ -30,15 +30,15 @@ def parse_json(text: str | bytes, name: str) -> object:
         UserError: text that is not UTF-8 or not JSON, or that is too long or nested too deeply.
     """
     if len(text) > _MAX_CHARACTERS:
-        raise UserError(f"{name}: holds {len(text):,} characters of JSON, the limit is {_MAX_CHARACTERS:,}")
+        raise UserError(f"{name} holds {len(text):,} characters of JSON, the limit is {_MAX_CHARACTERS:,}")
     try:
         value: object = json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
     except UnicodeDecodeError as fault:
-        raise UserError(f"{name}: is not UTF-8 (byte {fault.start})") from None
+        raise UserError(f"{name} is not UTF-8 (byte {fault.start})") from None
     except RecursionError:
         raise UserError(f"{name}: its JSON is nested too deeply, the limit is {_MAX_DEPTH} levels") from None
     except ValueError as fault:
-        raise UserError(f"{name}: is not JSON ({fault})") from None
+        raise UserError(f"{name} is not JSON ({fault})") from None
     _check_depth(value, name)
     return value
 
@@ -52,7 +52,7 @@ def read_json(path: Path) -> object:
     try:
         data = path.read_bytes()
     except OSError as fault:
-        raise UserError(f"{path}: cannot be read ({fault.strerror})") from None
+        raise UserError(f"{path} cannot be read ({fault.strerror})") from None
     return parse_json(data, str(path))
 
 

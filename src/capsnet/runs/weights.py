@@ -154,12 +154,12 @@ def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
     """
     tensors, metadata = read_tensors(path)
     if "capsnet" not in metadata:
-        raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
+        raise UserError(f"{path} holds tensors but not the capsnet model they belong to; save them with capsnet")
     spec = _parse_spec(metadata["capsnet"], path)
     if model is not None:
         shape = spec.inputs.shape if spec.inputs is not None else None
         if shape is None:
-            raise UserError(f"{path}: does not say for which images its model is; load it without a model")
+            raise UserError(f"{path} does not say for which images its model is; load it without a model")
         given = spec.describe(as_capsule_model(model, shape, len(spec.class_names)))
         fill_model(given, tensors, path)
         return given.eval()
@@ -182,7 +182,7 @@ def read_spec(path: Path) -> ModelSpec:
     """
     _, metadata = read_tensors(path)
     if "capsnet" not in metadata:
-        raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
+        raise UserError(f"{path} holds tensors but not the capsnet model they belong to; save them with capsnet")
     return _parse_spec(metadata["capsnet"], path)
 
 
@@ -191,9 +191,9 @@ def _parse_spec(text: str, path: Path) -> ModelSpec:
     values = parse_json(text, str(path))
     version = values.pop("format_version", None) if isinstance(values, dict) else None
     if version is None:
-        raise UserError(f"{path}: holds tensors but not the capsnet model they belong to; save them with capsnet")
+        raise UserError(f"{path} holds tensors but not the capsnet model they belong to; save them with capsnet")
     if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise UserError(f"{path}: is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION})")
+        raise UserError(f"{path} is from a newer capsnet (format {version}, this one reads up to {FORMAT_VERSION})")
     check_limits(values, str(path))
     if version < FORMAT_VERSION:
         values = _upgrade(values, version)
@@ -308,7 +308,7 @@ def _read_tensors(location: Path, path: Path) -> tuple[dict[str, Tensor], dict[s
         with safe_open(location, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as fault:
-        raise UserError(f"{path}: is not a whole safetensors file ({fault})") from None
+        raise UserError(f"{path} is not a whole safetensors file ({fault})") from None
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -92,7 +92,7 @@ def compare_runs(first: Run, second: Run) -> PairedTest:
 def _test_result(run: Run) -> Evaluation:
     result = run.evaluation()
     if result is None:
-        raise UserError(f"{run.folder}: is not finished; go on with capsnet train --resume {run.folder}")
+        raise UserError(f"{run.folder} is not finished; go on with capsnet train --resume {run.folder}")
     evaluation = Evaluation.from_dict(result["test"])
     if evaluation.noun == "pairs":
         raise UserError(f"{run.folder}: was tested on pairs of images; only runs of single images can be compared")
@@ -104,5 +104,5 @@ def _predictions(run: Run) -> Predictions:
     if predictions is None and run.weights_path.is_file():
         predictions = evaluate(run).predictions
     if predictions is None:
-        raise UserError(f"{run.folder}: has neither predictions.safetensors nor weights; train it again")
+        raise UserError(f"{run.folder} has neither predictions.safetensors nor weights; train it again")
     return predictions

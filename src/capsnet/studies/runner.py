@@ -108,7 +108,7 @@ def _check(task: Task) -> None:
         try:
             task.folder.rmdir()
         except OSError:
-            raise UserError(f"{task.folder}: is not a run folder, it has no config.json; give another `out`") from None
+            raise UserError(f"{task.folder} is not a run folder, it has no config.json; give another `out`") from None
         return
     before, wanted = as_built(Run.open(task.folder).config).options(), task.config.options()
     if before["epochs"] in task.stages:
@@ -117,7 +117,7 @@ def _check(task: Task) -> None:
         is_free = name in _FREE or (name in OPEN and value in (None, "auto"))
         if before[name] != value and not is_free:
             raise UserError(
-                f"{task.folder}: holds a run with another {name.replace('_', ' ')} ({before[name]!r}, the study has "
+                f"{task.folder} holds a run with another {name.replace('_', ' ')} ({before[name]!r}, the study has "
                 f"{value!r}); give another `out`"
             )
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
-from capsnet.registry import Registry, did_you_mean
+from capsnet.registry import Registry, suggest
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 from capsnet.runs.folder import Run
@@ -164,7 +164,7 @@ class Study:
             raise UserError(f"rows of a study must have names of their own, got {', '.join(names)}")
         for name in (name for pair in self.comparisons for name in (pair.row, pair.other)):
             if name not in names:
-                raise UserError(f"no row {name!r} to compare;{did_you_mean(name, names)} Known: {', '.join(names)}")
+                raise UserError(f"no row {name!r} to compare{suggest(name, names)}")
 
     def budget(self, name: str) -> Budget:
         """Return the budget of this name.
@@ -173,9 +173,7 @@ class Study:
             UserError: the study has none of it.
         """
         if name not in self.budgets:
-            raise UserError(
-                f"unknown budget {name!r};{did_you_mean(name, self.budgets)} Known: {', '.join(self.budgets)}"
-            )
+            raise UserError(f"unknown budget {name!r}{suggest(name, self.budgets)}")
         return self.budgets[name]
 
     def label(self, row: Row, budget: str) -> str:

@@ -123,7 +123,9 @@ class Job:
         self.trained = not self.ended
         config = self.config.options()
         self.callbacks.start(Start(self.run.folder, config, self.state.step, self.total_steps, self.steps_per_epoch))
-        reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step, silent=not self.processes.is_first)
+        first = self.processes.is_first
+        before = self.run.metrics() if first else ()
+        reporter = Reporter(self.total_steps, self.steps_per_epoch, self.state.step, before, silent=not first)
         try:
             with stop_on_signal() as stop:
                 while not self.ended and not self.ending:

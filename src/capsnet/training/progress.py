@@ -7,9 +7,11 @@ import contextlib
 import html
 import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+from capsnet.runs.epochs import HEAD, Epoch, clock, sum_epoch
 
 Row = Mapping[str, float]
 _LOG_SECONDS = 10.0
@@ -28,7 +30,7 @@ class Moment:
         epoch: such as `epoch 2/20`.
         numbers: loss, accuracy and speed in words.
         left: time that is left, in words.
-        validated: an epoch ended here.
+        line: the line of the table of epochs, where an epoch ended here.
     """
 
     step: int
@@ -36,7 +38,7 @@ class Moment:
     epoch: str
     numbers: str
     left: str
-    validated: bool
+    line: str | None = None
 
 
 @runtime_checkable
@@ -55,11 +57,18 @@ class Reporter:
         total_steps: steps of the whole run.
         steps_per_epoch: steps of an epoch.
         step: steps done before.
+        before: rows of a run that goes on; those of the epoch in which it was stopped count in its line.
         silent: show nothing.
     """
 
-    def __init__(self, total_steps: int, steps_per_epoch: int, step: int = 0, *, silent: bool = False) -> None:
+    def __init__(
+        self, total_steps: int, steps_per_epoch: int, step: int = 0, before: Sequence[Row] = (), *, silent: bool = False
+    ) -> None:
         self._total, self._per_epoch = total_steps, steps_per_epoch
+        whole = step // steps_per_epoch * steps_per_epoch
+        self._rows = [row for row in before if row["step"] > whole]
+        ended = [row for row in before if row["step"] <= whole]
+        self._images = ended[-1]["images_per_second"] * ended[-1]["seconds"] if ended else 0.0
         self._epochs = -(-total_steps // steps_per_epoch)
         self._started, self._first_step = time.monotonic(), step
         self._display = _Nothing() if silent else _find_display(total_steps, step)
@@ -68,16 +77,25 @@ class Reporter:
         """Show a row of metrics."""
         step = int(row["step"])
         epoch = min((step - 1) // self._per_epoch + 1, self._epochs)
-        numbers = f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  {row['images_per_second']:,.0f} images/s"
-        validated = "validation_accuracy" in row
-        if validated:
-            numbers += f"  validation {row['validation_accuracy']:.2%}"
-        moment = Moment(step, self._total, f"epoch {epoch}/{self._epochs}", numbers, self._left(step), validated)
+        numbers = (
+            f"loss {row['loss']:.4f}  accuracy {100 * row['accuracy']:.2f} %  {row['images_per_second']:,.0f} images/s"
+        )
+        self._rows.append(row)
+        line = None
+        if "validation_accuracy" in row or step % self._per_epoch == 0 or step == self._total:
+            line = self._end_epoch(epoch).line(self._epochs)
+        moment = Moment(step, self._total, f"epoch {epoch}/{self._epochs}", numbers, self._left(step), line)
         try:
             self._display.show(moment)
         except OSError:
             # the terminal is gone, or the disk that holds the log is full: the run goes on, and is saved, without
             self._display = _Nothing()
+
+    def _end_epoch(self, number: int) -> Epoch:
+        epoch = sum_epoch(self._rows, number, self._images)
+        last = self._rows[-1]
+        self._rows, self._images = [], last["images_per_second"] * last["seconds"]
+        return epoch
 
     def close(self) -> None:
         """Give the terminal back."""
@@ -86,9 +104,7 @@ class Reporter:
 
     def _left(self, step: int) -> str:
         seconds = (time.monotonic() - self._started) / max(step - self._first_step, 1) * (self._total - step)
-        minutes, rest = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}:{minutes:02}:{rest:02} left" if hours else f"{minutes}:{rest:02} left"
+        return f"{clock(seconds)} left"
 
 
 def _find_display(total: int, step: int) -> Display:
@@ -114,28 +130,38 @@ class _Bar:
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._progress = Progress(*columns, TimeRemainingColumn(), console=console)
         self._task = self._progress.add_task("epoch 1", total=total, completed=step, numbers="")
+        self._headed = False
         self._progress.start()
 
     def show(self, moment: Moment) -> None:
         self._progress.update(self._task, completed=moment.step, description=moment.epoch, numbers=moment.numbers)
-        if moment.validated:
-            self._progress.console.print(f"{moment.epoch}  {moment.numbers}")
+        if moment.line is not None:
+            for line in (moment.line,) if self._headed else (*HEAD, moment.line):
+                self._progress.console.print(line, markup=False)
+            self._headed = True
 
     def close(self) -> None:
+        # a bar that is full would look like something that hangs while the network is tested
+        self._progress.remove_task(self._task)
         self._progress.stop()
 
 
 class _Log:
-    """A line now and then, and one for each epoch."""
+    """A line for each epoch, under a heading, and one now and then in a long one."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        self._write, self._logged = write, 0.0
+        self._write, self._logged, self._headed = write, 0.0, False
 
     def show(self, moment: Moment) -> None:
-        if moment.validated or time.monotonic() - self._logged > _LOG_SECONDS:
-            self._logged = time.monotonic()
-            place = f"step {moment.step}/{moment.total}"
-            self._write(f"{moment.epoch}  {place}  {moment.numbers}  {moment.left}")
+        if moment.line is not None:
+            for line in (moment.line,) if self._headed else (*HEAD, moment.line):
+                self._write(line)
+            self._headed = True
+        elif time.monotonic() - self._logged > _LOG_SECONDS:
+            self._write(f"{moment.epoch}  step {moment.step}/{moment.total}  {moment.numbers}  {moment.left}")
+        else:
+            return
+        self._logged = time.monotonic()
 
     def close(self) -> None:
         pass
@@ -164,11 +190,12 @@ class Notebook:
     def show(self, moment: Moment) -> None:
         """Draw the bar anew, unless it was drawn a moment ago: rows come in bursts."""
         text = f"{moment.epoch}  step {moment.step:,} of {moment.total:,}  {moment.left}"
-        if moment.validated:
-            self._lines.append(f"{moment.epoch}  {moment.numbers}")
+        if moment.line is not None:
+            self._lines.append(moment.line)
         else:
             text += f"\n{moment.numbers}"
-        text = html.escape("\n".join([text, *reversed(self._lines[-_LINES:])]))
+        head = HEAD if self._lines else ()
+        text = html.escape("\n".join([text, *head, *reversed(self._lines[-_LINES:])]))
         bar = f'<progress value="{moment.step}" max="{moment.total}" style="width:24rem"></progress>'
         self._waiting = f'{bar}<pre style="margin:0;white-space:pre-wrap">{text}</pre>'
         if time.monotonic() - self._drawn > _DRAW_SECONDS:

@@ -41,6 +41,7 @@ from capsnet.training.distributed import Processes, is_first_process, join_proce
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.loop import Job, space_needed
 from capsnet.training.setup import augmentation, specify
+from capsnet.training.stages import stage
 from capsnet.training.tensorboard import TensorBoard
 
 
@@ -203,7 +204,7 @@ def _train(
         with use_precision(precision, device):
             job.train()
         if processes.is_first and (job.trained or run.evaluation() is None):
-            with use_precision("fp32", device):
+            with use_precision("fp32", device), stage(f"testing on {len(dataset.test):,} images", log=True):
                 _test(job, dataset)
         processes.wait()
     except BaseException as fault:
