@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -106,6 +107,14 @@ def test_a_class_of_the_user_needs_an_object(tmp_path):
         capsnet.load(folder)
     again = capsnet.load(folder, model=CapsNet(stem_channels=4, primary_types=2, decoder=False))
     assert equal(model, again)
+
+
+def test_an_option_that_no_file_holds_is_refused(tmp_path):
+    routing = capsnet.routing.make_routing("uniform", 12, 3, child_dim=4, parent_dim=4)
+    model = capsnet.create_model("capsnet-tiny")
+    model.created_by = replace(model.created_by, options={"routing": routing})
+    with pytest.raises(UserError, match=r"was created with routing=.*, an object that no file holds"):
+        model.save_pretrained(tmp_path / "object")
 
 
 def test_another_class_is_refused(saved):

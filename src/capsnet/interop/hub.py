@@ -3,6 +3,7 @@
 Nothing but safetensors is written or read; `huggingface_hub` is imported when it is used.
 """
 
+import json
 from pathlib import Path
 
 import torch
@@ -23,11 +24,22 @@ def specify_model(model: CapsuleModel) -> ModelSpec:
 
     A model that was not made by `create_model` is one of the user's own class, which no file holds: to load it again,
     an object of that class must be given.
+
+    Raises:
+        UserError: an option of the model is an object that no file holds.
     """
     made = model.created_by
+    options = {} if made is None else made.options
+    for name, value in options.items():
+        try:
+            json.dumps(value)
+        except TypeError:
+            raise UserError(
+                f"the model was created with {name}={value!r}, an object that no file holds; give its name"
+            ) from None
     return ModelSpec(
         model=object_name(class_of(model)) if made is None else made.name,
-        options={} if made is None else made.options,
+        options=options,
         class_names=model.class_names,
         preparation=model.preparation,
         data=model.data,

@@ -25,6 +25,7 @@ from capsnet.errors import UserError
 from capsnet.interop.learner import Learner, Progress, make_model
 from capsnet.interop.rows import Layout
 from capsnet.interop.temperature import find_probabilities, fit_temperature
+from capsnet.registry import did_you_mean
 from capsnet.runs.config import RunConfig, object_name
 from capsnet.runs.options import make_config
 
@@ -33,6 +34,15 @@ Array = NDArray[Any]
 # the side from which the default model needs no zeros around an image: two 9x9 convolutions without padding
 _WHOLE_SIDE = 17
 _BATCH = 128
+# options of a run that are about how a network learns from arrays
+_OPTIONS = frozenset(
+    (
+        *("routing", "iterations", "optimizer", "momentum", "weight_decay", "schedule", "lr_decay", "lr_decay_steps"),
+        *("lr_milestones", "lr_floor", "shift_interpolation", "shift_fill", "distortions", "rotation"),
+        *("rotation_chance", "squeeze", "place", "erase", "erase_corners", "flip", "brightness", "contrast"),
+        *("standardize", "balance", "precision", "execution"),
+    )
+)
 # share of values beyond the range of which partial_fit warns
 _MUCH = 0.01
 
@@ -65,7 +75,8 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         lr: learning rate: constant with `early_stopping` and in `partial_fit`, else the peak of one cycle.
         recon_weight: weight of the reconstruction loss; 0: no decoder; None: 0.0005 for a model with a decoder.
         shift: shift each training image by up to this many pixels.
-        options: more options of a run by their names, such as `{"rotation": 10, "optimizer": "sgd"}`.
+        options: more options of a run by their names, such as `{"rotation": 10.0, "optimizer": "sgd"}`: routing,
+            optimiser, schedule, augmentation, precision.
         class_weight: None; `"balanced"`; or a weight for each class. Training images are drawn in proportion to the
             weight of their class.
         early_stopping: hold images out, stop when their accuracy has not risen for `n_iter_no_change` epochs, and keep
@@ -304,6 +315,11 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             "device": self.device,
             "seed": self._progress.seed,
         }
+        for name in self.options or {}:
+            if name not in _OPTIONS:
+                raise UserError(
+                    f"options has no {name!r};{did_you_mean(name, _OPTIONS)} Known: {', '.join(sorted(_OPTIONS))}"
+                )
         constant = {"lr_decay": 1.0} if schedule == "exponential" else {}
         return make_config(RunConfig(), {**given, **constant, **(self.options or {})})
 
