@@ -73,7 +73,7 @@ def test_checkpoint_comes_back_by_its_name(loaders, tmp_path):
 
 
 def test_a_model_that_is_built_is_trained_itself(loaders, tmp_path):
-    model = capsnet.create_model("em-capsnet-small", sizes=(4, 3, 3, 3))
+    model = capsnet.create_model("em-capsnet-small", image_shape=(1, 28, 28), num_classes=10, sizes=(4, 3, 3, 3))
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     # the spread loss's margin follows the progress of the trainer
     trainer(tmp_path, max_steps=2).fit(CapsuleModule(model), loaders[0])
