@@ -1,6 +1,8 @@
 """The estimator keeps scikit-learn's contract, and its values are those of the network."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,14 +14,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from sklearn.utils.estimator_checks import check_estimator
 
 import capsnet
 from capsnet.errors import UserError
 from capsnet.sklearn import CapsNetClassifier
 
-# no check is expected to fail
-EXPECTED_FAILURES: dict[str, str] = {}
 QUICK = {"epochs": 5, "lr": 1e-2, "random_state": 0}
 
 
@@ -37,12 +36,24 @@ def fitted(digits):
     return CapsNetClassifier(**QUICK).fit(*digits)
 
 
-@pytest.mark.usefixtures("unchecked")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+# no check is expected to fail; in a process of its own, without the checks of annotations, which take most of the time
+CHECKS = """
+import warnings
+from sklearn.utils.estimator_checks import check_estimator
+from capsnet.sklearn import CapsNetClassifier
+warnings.simplefilter("error")
+results = check_estimator(CapsNetClassifier(epochs=8, lr=2e-2, batch_size=16), expected_failed_checks={}, on_skip=None)
+print({result["status"] for result in results}, len(results))
+"""
+
+
 def test_check_estimator_passes():
-    check_estimator(
-        CapsNetClassifier(epochs=10, lr=1e-2, batch_size=16), expected_failed_checks=EXPECTED_FAILURES, on_skip=None
-    )
+    done = subprocess.run([sys.executable, "-c", CHECKS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    statuses, count = done.stdout.rsplit(maxsplit=1)
+    # what needs another array library is skipped
+    assert statuses in ("{'passed', 'skipped'}", "{'skipped', 'passed'}", "{'passed'}")
+    assert int(count) > 45
 
 
 def test_digits_are_learned(fitted, digits):
