@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 SHORT := tests/functional tests/losses tests/routing/test_dynamic.py tests/runs tests/data/test_dataset.py tests/data/test_folder.py tests/test_architecture.py
 
-.PHONY: run test test-real-data test-short lint docs catalogue site bench bench-gpu gpu-hour clean
+.PHONY: run test test-real-data test-short lint docs catalogue site dist dist-again test-wheel bench bench-gpu gpu-hour clean
 
 # RUN holds more flags of `capsnet train`
 run: $(VENV)/installed
@@ -31,7 +31,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("capsnet needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -63,6 +63,27 @@ catalogue: $(VENV)/installed
 # the documentation site, in site/
 site: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# the wheel and the source archive, in dist/; the same bytes for the same commit, whoever builds them and when
+dist: $(VENV)/installed-dev
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist
+	cd dist && sha256sum *
+
+# does a second build have the same bytes?
+dist-again: dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist/again
+	cd dist && sha256sum *.* | (cd again && sha256sum --check)
+	rm -r dist/again
+
+# does the wheel of `make dist` work without this folder? The quick start from another one; RUN holds more flags
+test-wheel: $(VENV)/installed
+	@ls dist/capsnet-*.whl >/dev/null || { echo "no wheel in dist: make dist"; exit 2; }
+	folder=$$(mktemp -d) && python="$(abspath $(BIN))/python" && trap 'rm -rf "$$folder"' EXIT && \
+	  "$$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$$folder/site" dist/capsnet-*.whl && \
+	  cd "$$folder" && export PYTHONPATH="$$folder/site" && \
+	  "$$python" -c 'import capsnet; assert capsnet.__file__.startswith("'"$$folder"'"), capsnet.__file__' && \
+	  "$$python" -m capsnet train quickstart $(RUN) --out run --report && "$$python" -m capsnet evaluate run
 
 # has a path lost speed on this machine? (its results are in benchmarks/results; bench-gpu and capsnet bench write them)
 bench: $(VENV)/installed

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     from capsnet import figures as figures
     from capsnet import functional as functional
     from capsnet import inference as inference
+    from capsnet import interop as interop
     from capsnet import kernels as kernels
     from capsnet import layers as layers
+    from capsnet import lightning as lightning
     from capsnet import losses as losses
     from capsnet import models as models
     from capsnet import recipes as recipes
     from capsnet import registry as registry
     from capsnet import routing as routing
     from capsnet import runs as runs
+    from capsnet import sklearn as sklearn
     from capsnet import studies as studies
     from capsnet import training as training
     from capsnet.capsules import CapsNetOutput as CapsNetOutput
@@ -81,13 +84,16 @@ _ROOMS = frozenset(
         "functional",
         "inference",
         "kernels",
+        "interop",
         "layers",
+        "lightning",
         "losses",
         "models",
         "recipes",
         "registry",
         "routing",
         "runs",
+        "sklearn",
         "studies",
         "training",
     ]

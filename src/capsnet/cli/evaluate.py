@@ -20,6 +20,7 @@ from capsnet.models import CapsuleModel
 from capsnet.models.ensemble import Ensemble
 from capsnet.runs import Run, load
 from capsnet.runs.files import write_text
+from capsnet.runs.folder import is_run_folder
 from capsnet.training.device import resolve_device
 
 
@@ -82,7 +83,7 @@ def main(args: list[str]) -> None:
 
 
 def _find_images(model: CapsuleModel, options: Evaluate) -> TestImages:
-    run = Run.open(options.models[0]) if len(options.models) == 1 and options.models[0].is_dir() else None
+    run = Run.open(options.models[0]) if len(options.models) == 1 and is_run_folder(options.models[0]) else None
     return find_images(
         model,
         options.data,

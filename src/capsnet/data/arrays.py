@@ -56,9 +56,9 @@ def make_dataset(
     """
     pairs = [(images, labels)] if test is None else [(images, labels), test]
     arrays = [_as_array(values, "images") for values, _ in pairs]
-    arrays = [_channels_first(values) for values in arrays]
+    arrays = [channels_first(values) for values in arrays]
     pixel_range = _find_range(arrays, pixel_range)
-    pixels = [_to_pixels(values, pixel_range) for values in arrays]
+    pixels = [to_pixels(values, pixel_range) for values in arrays]
     if len(pixels) > 1 and pixels[0].shape[1:] != pixels[1].shape[1:]:
         shapes = [tuple(part.shape[1:]) for part in pixels]
         raise UserError(f"{name}: training images are {shapes[0]}, test images {shapes[1]}; both must have one shape")
@@ -89,7 +89,7 @@ def _as_array(values: ArrayLike, what: str) -> Array:
     return array
 
 
-def _channels_first(images: Array) -> Array:
+def channels_first(images: Array) -> Array:
     """`m c h w` of images in any of the usual orders of axes."""
     shape = images.shape
     if images.ndim == 3:
@@ -113,7 +113,7 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
     if pixel_range is not None:
         check_range(pixel_range)
         return pixel_range
-    infos = [_describe_values(array) for array in arrays if array.dtype != np.uint8]
+    infos = [describe_values(array) for array in arrays if array.dtype != np.uint8]
     if not infos:
         return None
     if len(infos) < len(arrays):
@@ -127,7 +127,12 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
     return decide_range(infos)
 
 
-def _describe_values(array: Array) -> ImageInfo:
+def describe_values(array: Array) -> ImageInfo:
+    """The smallest and the largest value of images that are not uint8.
+
+    Raises:
+        UserError: a value that is not finite.
+    """
     low, high = float(array.min()), float(array.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         bad = next(k for k, image in enumerate(array) if not np.isfinite(image).all())
@@ -140,7 +145,8 @@ def _is_whole(array: Array) -> bool:
     return all(bool((part == np.floor(part)).all()) for part in array)
 
 
-def _to_pixels(images: Array, pixel_range: tuple[float, float] | None) -> UInt8[Tensor, "m c h w"]:
+def to_pixels(images: Array, pixel_range: tuple[float, float] | None) -> UInt8[Tensor, "m c h w"]:
+    """Images in 256 levels, of which `pixel_range` are the lowest and the highest; None: images that are uint8."""
     if pixel_range is None:
         return torch.from_numpy(np.ascontiguousarray(images))
     low, high = pixel_range

@@ -8,7 +8,7 @@ from typing import Literal, Union, cast, get_args, get_origin
 
 from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
-from capsnet.models.model import CapsuleModel
+from capsnet.models.model import CapsuleModel, Creation
 from capsnet.registry import Registry, suggest
 from capsnet.renamed import current_names
 from capsnet.routing import ROUTINGS, own_iterations
@@ -51,7 +51,11 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
     for option, value in overrides.items():
         _check_choice(option, value, parameters[option].annotation)
     build: Callable[..., CapsuleModel] = preset.build
-    return build(**_together(preset, overrides))
+    model = build(**_together(preset, overrides))
+    model.created_by = Creation(
+        name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
+    )
+    return model
 
 
 def _together(preset: Preset, overrides: Mapping[str, object]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """What all models have in common: a shape of images, names of classes, a loss, and perhaps a decoder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -17,9 +18,23 @@ from capsnet.layers import DenseCapsules
 from capsnet.models.arguments import check_arguments
 from capsnet.models.doubt import Doubt
 from capsnet.models.grid import Grid
+from capsnet.models.hub import HubMethods
 
 
-class CapsuleModel(nn.Module):
+@dataclass(frozen=True)
+class Creation:
+    """The call of `create_model` that made a model.
+
+    Args:
+        name: of the model.
+        options: the overrides, without `device` and `dtype`.
+    """
+
+    name: str
+    options: Mapping[str, object]
+
+
+class CapsuleModel(HubMethods, nn.Module):
     """Base of all models: `model(images)` gives a `CapsNetOutput`.
 
     What training and weights files add has defaults here, so that nobody has to ask whether a model has it.
@@ -39,6 +54,7 @@ class CapsuleModel(nn.Module):
         preparation: how a person's own image file becomes an image of its data set: `"digit"` or `"fit"`.
         data: the data set that it was trained on; empty: not recorded.
         doubt: when an answer is unsure; None: this was not measured.
+        created_by: the call of `create_model`; None of a model that its class or the user made.
         decoder: draws images from class capsules, or None.
         grid: where its primary capsules look; None: they are not laid out over the image.
         fixed_routing: the one routing of a model whose constructor takes none; None: the model takes one, or has none.
@@ -65,6 +81,7 @@ class CapsuleModel(nn.Module):
         self.preparation: Preparation = "fit"
         self.data = ""
         self.doubt: Doubt | None = None
+        self.created_by: Creation | None = None
         self.decoder = None
         self._pose_dim = pose_dim
 

@@ -17,6 +17,7 @@ from capsnet.models import CapsuleModel
 from capsnet.registry import did_you_mean
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json, write_text
+from capsnet.runs.hub import PREFIX, download_weights, saved_model
 from capsnet.runs.lock import FolderLock, is_left_over, remove_left_over
 from capsnet.runs.metrics import read_metrics
 from capsnet.runs.pretrained import list_pretrained, pretrained_path
@@ -275,24 +276,30 @@ def load(source: Path | str, *, model: nn.Module | None = None) -> CapsuleModel:
     """Load a trained model, in eval mode on the CPU.
 
     Args:
-        source: a run folder, a weights file, or the name of weights that come with the package. A folder or file of
-            that name goes before the name; `./name` is always a path.
+        source: a run folder, a weights file, a folder that `save_pretrained` made, `hf:owner/name` of a model on the
+            Hugging Face Hub (`hf:owner/name@revision`), or the name of weights that come with the package. A folder or
+            file of that name goes before the name; `./name` is always a path.
         model: takes the weights, where they are those of a class of your own.
 
     Returns:
         The model, with its class names, and how images become its inputs.
 
     Raises:
-        UserError: none of the three, or weights that do not fit.
+        UserError: none of these, or weights that do not fit.
 
     Example:
         >>> load("efficient-capsnet-mnist").class_names[7]
         '7'
     """
-    path = Path(source)
-    if path.is_dir():
-        return Run.open(path).load_model(model)
+    if is_run_folder(source):
+        return Run.open(source).load_model(model)
     return load_weights(find_weights(source), model)
+
+
+def is_run_folder(source: Path | str) -> bool:
+    """Whether this is a folder, and not one that `save_pretrained` made."""
+    path = Path(source)
+    return path.is_dir() and saved_model(path) is None
 
 
 def open_model(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, Run | None]:
@@ -303,7 +310,7 @@ def open_model(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, R
     """
     if isinstance(source, CapsuleModel):
         return source, None
-    if isinstance(source, str | Path) and Path(source).is_dir():
+    if isinstance(source, str | Path) and is_run_folder(source):
         source = Run.open(source)
     if isinstance(source, Run):
         return source.load_model(), source
@@ -324,16 +331,21 @@ def find_weights(source: Path | str) -> Path:
     """The weights file of a source as `load` takes it.
 
     Raises:
-        UserError: none of the three, or a run without weights.
+        UserError: none of these, or a run without weights.
     """
     path = Path(source)
     if path.is_dir():
+        saved = saved_model(path)
+        if saved is not None:
+            return saved
         run = Run.open(path)
         if not run.weights_path.is_file():
             raise UserError(f"{run.folder} has no weights yet; go on with capsnet train --resume {run.folder}")
         return run.weights_path
     if path.is_file():
         return path
+    if str(source).startswith(PREFIX):
+        return download_weights(str(source).removeprefix(PREFIX))
     shipped = pretrained_path(str(source))
     if shipped is not None:
         return shipped

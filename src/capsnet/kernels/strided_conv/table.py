@@ -39,6 +39,7 @@ def least_images(type_name: str) -> int | None:
     return _least_images(instructions(), type_name, torch.get_num_threads())
 
 
+@constant
 def instructions() -> str:
     """The vector instructions that torch computes with: `"AVX2"`, `"AVX512"`, `"AVX512+bf16"`, or another name."""
     name = torch.backends.cpu.get_cpu_capability()

@@ -1,0 +1,64 @@
+"""A model by huggingface_hub's own mixin; imported where that package is needed only."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData, ModelHubMixin
+
+from capsnet._version import __version__
+from capsnet.interop.hub_card import write_card
+from capsnet.models import CapsuleModel
+from capsnet.runs import Run
+from capsnet.runs.folder import RunResult
+from capsnet.runs.hub import MODEL_FILE
+from capsnet.runs.weights import ModelSpec, save_weights
+
+
+class HubModel(ModelHubMixin, library_name="capsnet", pipeline_tag="image-classification", tags=["capsule-network"]):
+    """What the Hub's mixin saves and uploads of a model.
+
+    Args:
+        model: with its weights.
+        spec: what its weights file says of it.
+        run: that trained it, for the card; None: not known.
+    """
+
+    def __init__(self, model: CapsuleModel, spec: ModelSpec, run: Run | None) -> None:
+        self._model, self._spec, self._run = model, spec, run
+        # config.json is for people and for the Hub's count of downloads; the weights file holds what is read
+        self._hub_mixin_config = {"library_name": "capsnet", "capsnet_version": __version__, **asdict(spec)}
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_weights(save_directory / MODEL_FILE, self._model, self._spec)
+
+    def generate_model_card(self, *, repo_id: str | None = None) -> ModelCard:
+        """The card of the model.
+
+        Args:
+            repo_id: of the model on the Hub; None: not known yet.
+        """
+        result = None if self._run is None else self._run.evaluation()
+        data = ModelCardData(
+            **self._hub_mixin_info.model_card_data.to_dict(),
+            model_name=(repo_id or self._spec.model).split("/")[-1],
+            eval_results=_list_results(result),
+        )
+        return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{write_card(self._model, self._spec, self._run, repo_id)}")
+
+
+def _list_results(result: RunResult | None) -> list[EvalResult] | None:
+    """The test accuracy as the Hub's tables show it; of pairs it is that of exact pairs."""
+    if result is None:
+        return None
+    test = result["test"]
+    name = test["data"]
+    return [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type=name,
+            dataset_name=name,
+            dataset_split=test["split"],
+            metric_type="accuracy",
+            metric_value=round(test["accuracy"], 6),
+        )
+    ]

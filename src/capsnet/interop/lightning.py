@@ -1,0 +1,120 @@
+"""A model and its loss as a Lightning module, for `lightning.Trainer`.
+
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
+"""
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ExponentialLR
+
+from capsnet.capsules import CapsNetOutput
+from capsnet.errors import UserError
+from capsnet.models import CapsuleModel, create_model
+from capsnet.runs.built import RECON_WEIGHT
+from capsnet.training.batches import Batch
+from capsnet.training.objective import Losses, find_losses
+
+Images = Float[Tensor, "b c h w"] | UInt8[Tensor, "b c h w"]
+ImageBatch = tuple[Images, Int[Tensor, " b"]] | list[Tensor]
+
+
+class CapsuleModule(LightningModule):
+    """Trains a capsule network by Lightning's loop: Adam, a learning rate that decays, class and reconstruction loss.
+
+    A batch is images and labels, as a `DataLoader` gives them: uint8 from 0 to 255, or numbers in [0, 1]. For another
+    optimiser override `configure_optimizers`, as in any Lightning module.
+
+    Args:
+        model: a model's name, which checkpoints record, or a model; `load_from_checkpoint` needs this one again.
+        lr: learning rate.
+        lr_decay: factor on it after each epoch.
+        recon_weight: weight of the reconstruction loss; None: 0.0005 for a model with a decoder, else 0.
+        model_options: arguments of a model that is given by name, such as `{"num_classes": 5}`.
+
+    Raises:
+        UserError: options beside a model that is built already, or a reconstruction loss without a decoder.
+
+    Example:
+        >>> module = CapsuleModule("capsnet-tiny", lr=3e-3)
+        >>> lightning.Trainer(max_epochs=5).fit(module, loader, validation_loader)
+        >>> module.model.save_pretrained("my-digits")
+    """
+
+    def __init__(
+        self,
+        model: str | CapsuleModel = "capsnet",
+        *,
+        lr: float = 1e-3,
+        lr_decay: float = 0.96,
+        recon_weight: float | None = None,
+        model_options: dict[str, object] | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(model, str):
+            self.save_hyperparameters()
+            model = create_model(model, **(model_options or {}))
+        else:
+            # a module among the hyperparameters would be stored twice
+            self.save_hyperparameters(ignore=["model"])
+            if model_options:
+                raise UserError("model_options are for a model that is given by name, this one is built already")
+        self.model, self.lr, self.lr_decay = model, lr, lr_decay
+        own = RECON_WEIGHT if model.has_decoder else 0.0
+        self.recon_weight = own if recon_weight is None else recon_weight
+        if self.recon_weight and not model.has_decoder:
+            raise UserError(f"recon_weight must be 0 for a model without a decoder, got {self.recon_weight:g}")
+
+    def forward(self, images: Images) -> CapsNetOutput:
+        """Find the class capsules of images."""
+        output: CapsNetOutput = self.model(_in_units(images))
+        return output
+
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> Float[Tensor, ""]:
+        """The loss of a batch."""
+        return self._log(batch, "train").total
+
+    def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        """Log loss and accuracy of images held out."""
+        self._log(batch, "val")
+
+    def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        """Log loss and accuracy of test images."""
+        self._log(batch, "test")
+
+    def predict_step(self, batch: ImageBatch | Images, batch_idx: int) -> CapsNetOutput:
+        """The output of images, with labels or without."""
+        images = batch if isinstance(batch, Tensor) else batch[0]
+        output: CapsNetOutput = self(images)
+        return output
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Adam, and a rate that decays after each epoch."""
+        optimizer = Adam(self.parameters(), lr=self.lr)
+        return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, self.lr_decay)}
+
+    def _log(self, batch: ImageBatch, stage: str) -> Losses:
+        images, labels = _in_units(batch[0]), batch[1]
+        progress = torch.tensor(self._progress(), device=images.device) if stage == "train" else None
+        weight = self.recon_weight
+        losses = find_losses(self.model, Batch(images, labels, images), weight, progress)
+        values = {
+            f"{stage}_loss": losses.total,
+            f"{stage}_class_loss": losses.margin,
+            f"{stage}_reconstruction_loss": losses.reconstruction,
+            f"{stage}_accuracy": losses.correct / len(labels),
+        }
+        self.log_dict(values, prog_bar=True, batch_size=len(labels), on_step=False, on_epoch=True)
+        return losses
+
+    def _progress(self) -> float:
+        """Share of the training that is done, for a loss that changes in training."""
+        total = self.trainer.estimated_stepping_batches
+        return min(self.global_step / total, 1.0)
+
+
+def _in_units(images: Images) -> Float[Tensor, "b c h w"]:
+    return images.float() / 255 if images.dtype == torch.uint8 else images

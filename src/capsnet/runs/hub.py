@@ -1,0 +1,102 @@
+"""Weights on the Hugging Face Hub, and folders that hold a model as the Hub does."""
+
+from pathlib import Path
+from typing import cast
+
+from capsnet.errors import UserError
+
+PREFIX = "hf:"
+MODEL_FILE = "model.safetensors"
+"""The weights file of a model on the Hub; its metadata say what is needed to build the model."""
+
+
+def saved_model(folder: Path) -> Path | None:
+    """The weights file of a folder that `save_pretrained` made; None of other folders."""
+    path = folder / MODEL_FILE
+    return path if path.is_file() else None
+
+
+def check_hub() -> None:
+    """Check that `huggingface_hub` is installed.
+
+    Raises:
+        UserError: it is not; the extra is named.
+    """
+    try:
+        import huggingface_hub  # noqa: F401
+    except ModuleNotFoundError:
+        raise UserError("the Hugging Face Hub needs an extra: pip install 'capsnet[hub]'") from None
+
+
+def connection_faults() -> tuple[type[Exception], ...]:
+    """What a failed connection to the Hub raises."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # the base is that of httpx or requests, whichever this version of the Hub uses
+    return cast(type[Exception], HfHubHTTPError.__bases__[0]), OSError
+
+
+def first_line(fault: BaseException) -> str:
+    """The first line of an error's message."""
+    return str(fault).strip().partition("\n")[0]
+
+
+def download_weights(
+    name: str,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: Path | str | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+) -> Path:
+    """The weights file of a model on the Hub, from the local cache or by a download.
+
+    Args:
+        name: `owner/name`, or `owner/name@revision`.
+        revision: a branch, tag or commit; None: the one in the name, or the latest.
+        token: of an account; None: the one that is stored on this machine.
+        cache_dir: of downloads; None: the Hub's own cache, `$HF_HUB_CACHE`.
+        force_download: download it again.
+        local_files_only: only look into the cache.
+
+    Raises:
+        UserError: no such model, one that this account may not read, or no connection; the message names the remedy.
+    """
+    check_hub()
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import errors as faults
+
+    repository, _, named = name.partition("@")
+    chosen = revision or named or None
+    source = f"{PREFIX}{repository}" + (f"@{chosen}" if chosen else "")
+    try:
+        path = hf_hub_download(
+            repository,
+            MODEL_FILE,
+            revision=chosen,
+            token=token,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+        )
+    except faults.HFValidationError:
+        raise UserError(f"{source}: the name of a model on the Hub is hf:OWNER/NAME") from None
+    except faults.LocalEntryNotFoundError:
+        place = cache_dir or constants.HF_HUB_CACHE
+        raise UserError(
+            f"{source}: is not in the cache {place}, and the Hub cannot be reached; connect to the network and unset "
+            "HF_HUB_OFFLINE, or copy the model's folder to this machine and load its path"
+        ) from None
+    except faults.RepositoryNotFoundError:
+        raise UserError(
+            f"{source}: no such model on the Hub, or your account may not read it; check the name, or log in: "
+            "hf auth login"
+        ) from None
+    except faults.RevisionNotFoundError:
+        raise UserError(f"{source}: the model has no branch, tag or commit of this name") from None
+    except faults.EntryNotFoundError:
+        raise UserError(f"{source}: holds no {MODEL_FILE}; save a model with model.push_to_hub") from None
+    except connection_faults() as fault:
+        raise UserError(f"{source}: cannot be downloaded ({first_line(fault)})") from None
+    return Path(path)

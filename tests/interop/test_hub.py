@@ -1,0 +1,190 @@
+"""Models as folders and in the Hub's cache: the same model comes back, and its card states its run's numbers."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from huggingface_hub import ModelCard, constants, hf_hub_download
+from safetensors import safe_open
+
+import capsnet
+from capsnet.errors import UserError
+from capsnet.models import CapsNet, CapsuleModel, EfficientCapsNet
+from capsnet.runs import hub
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub") / "tiny-digits"
+    return tiny_run.load_model().save_pretrained(folder, run=tiny_run.folder)
+
+
+@pytest.fixture
+def cache(saved, tmp_path, monkeypatch):
+    """The Hub's cache as a download of owner/tiny-digits leaves it, without a network."""
+    folder = tmp_path / "models--owner--tiny-digits"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(saved, folder / "snapshots" / COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    # its default is read when the function is defined
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *a, **k: hf_hub_download(*a, **in_cache(k, tmp_path)))
+    return tmp_path
+
+
+def in_cache(options, folder):
+    return {**options, "cache_dir": options.get("cache_dir") or folder}
+
+
+def equal(model, other):
+    own, others = model.state_dict(), other.state_dict()
+    return own.keys() == others.keys() and all(torch.equal(own[name], others[name]) for name in own)
+
+
+def test_saved_folder_holds_safetensors_and_text_only(saved):
+    assert sorted(path.name for path in saved.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    with safe_open(saved / "model.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["capsnet"])["model"] == "capsnet-tiny"
+    assert json.loads((saved / "config.json").read_text())["options"]["num_classes"] == 10
+
+
+def test_saved_model_comes_back_with_all_that_it_knows(saved, tiny_run):
+    model = tiny_run.load_model()
+    for again in (capsnet.load(saved), CapsuleModel.from_pretrained(saved), CapsNet.from_pretrained(str(saved))):
+        assert equal(model, again)
+        assert not again.training
+        for name in ("class_names", "inputs", "preparation", "data", "doubt", "created_by"):
+            assert getattr(again, name) == getattr(model, name), name
+    assert capsnet.evaluate(saved, "digits").accuracy == capsnet.evaluate(tiny_run, "digits").accuracy
+
+
+def test_card_states_the_numbers_of_the_run(saved, tiny_run):
+    card, test = ModelCard.load(saved / "README.md"), tiny_run.evaluation()["test"]
+    assert f"| test error | {test['error_percent']:.2f} % of {test['n']} images (95 % interval" in card.text
+    assert "346,896 parameters (227,136 and a decoder of 119,760)" in card.text
+    assert 'capsnet.load("hf:OWNER/NAME")' in card.text
+    assert card.data.library_name == "capsnet"
+    [result] = card.data.eval_results
+    assert (result.dataset_name, result.metric_type, result.metric_value) == (
+        "digits",
+        "accuracy",
+        round(test["accuracy"], 6),
+    )
+
+
+def test_card_without_a_run_states_no_error(tmp_path):
+    model = capsnet.create_model("capsnet-tiny", num_classes=3, decoder=False)
+    text = (model.save_pretrained(tmp_path / "fresh") / "README.md").read_text()
+    assert "This card states no test error: no run folder was given." in text
+    assert "| options | `num_classes=3`, `decoder=False` |" in text
+    assert "test error |" not in text
+
+
+def test_run_of_other_weights_is_refused(tiny_run, tmp_path):
+    model = tiny_run.load_model()
+    with torch.no_grad():
+        model.stem.weight[0] += 1
+    with pytest.raises(UserError, match="its weights are not those of the model"):
+        model.save_pretrained(tmp_path / "changed", run=tiny_run.folder)
+
+
+def test_nothing_is_overwritten(saved, tiny_run):
+    with pytest.raises(UserError, match="exists and is not empty"):
+        tiny_run.load_model().save_pretrained(saved)
+
+
+def test_a_class_of_the_user_needs_an_object(tmp_path):
+    # a model that its class made
+    model = CapsNet(stem_channels=4, primary_types=2, decoder=False)
+    folder = model.save_pretrained(tmp_path / "own")
+    assert "model=YourClass()" in (folder / "README.md").read_text()
+    with pytest.raises(UserError, match="a network of your own class, CapsNet"):
+        capsnet.load(folder)
+    again = capsnet.load(folder, model=CapsNet(stem_channels=4, primary_types=2, decoder=False))
+    assert equal(model, again)
+
+
+def test_an_option_that_no_file_holds_is_refused(tmp_path):
+    routing = capsnet.routing.make_routing("uniform", 12, 3, child_dim=4, parent_dim=4)
+    model = capsnet.create_model("capsnet-tiny")
+    model.created_by = replace(model.created_by, options={"routing": routing})
+    with pytest.raises(UserError, match=r"was created with routing=.*, an object that no file holds"):
+        model.save_pretrained(tmp_path / "object")
+
+
+def test_another_class_is_refused(saved):
+    with pytest.raises(UserError, match="holds a CapsNet, not a EfficientCapsNet"):
+        EfficientCapsNet.from_pretrained(saved)
+
+
+def test_a_folder_that_is_no_model_is_refused(tiny_run):
+    with pytest.raises(UserError, match=r"holds no model\.safetensors"):
+        CapsuleModel.from_pretrained(tiny_run.folder)
+
+
+@pytest.mark.parametrize(
+    "source", ["hf:owner/tiny-digits", "hf:owner/tiny-digits@main", f"hf:owner/tiny-digits@{COMMIT}"]
+)
+def test_model_in_the_cache_is_loaded_without_a_network(cache, tiny_run, source):
+    assert equal(capsnet.load(source), tiny_run.load_model())
+
+
+def test_from_pretrained_reads_the_cache_that_it_is_given(cache, tiny_run):
+    model = CapsuleModel.from_pretrained("owner/tiny-digits", cache_dir=cache, revision="main")
+    assert equal(model, tiny_run.load_model())
+
+
+def test_run_starts_from_a_model_in_the_cache(cache, tmp_path, capsys):
+    run = capsnet.train(data="digits", start_from="hf:owner/tiny-digits", steps=1, limit=64, out=tmp_path / "run")
+    assert "are carried over from hf:owner/tiny-digits" in capsys.readouterr().err
+    assert run.config.start_from == "hf:owner/tiny-digits"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("hf:owner/other", "is not in the cache .*; connect to the network and unset HF_HUB_OFFLINE, or copy"),
+        ("hf:owner/tiny-digits@v9", "is not in the cache"),
+        ("hf:a/b/c", "is hf:OWNER/NAME"),
+    ],
+)
+def test_what_cannot_be_loaded_names_the_remedy(cache, source, message):
+    with pytest.raises(UserError, match=message):
+        capsnet.load(source)
+
+
+def test_push_uploads_what_save_writes(tiny_run, monkeypatch):
+    sent = {}
+
+    def upload(self, *, repo_id, folder_path, commit_message, **options):
+        files = {path.name: path.read_bytes() for path in folder_path.iterdir()}
+        sent.update(repo_id=repo_id, commit_message=commit_message, files=files)
+        return "https://hub/commit"
+
+    class Made:
+        repo_id = "owner/tiny-digits"
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi.create_repo", lambda self, **options: Made)
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi.upload_folder", upload)
+    address = tiny_run.load_model().push_to_hub("owner/tiny-digits", run=tiny_run.folder)
+    assert address == "https://hub/commit"
+    assert sorted(sent["files"]) == ["README.md", "config.json", "model.safetensors"]
+    assert b'capsnet.load("hf:owner/tiny-digits")' in sent["files"]["README.md"]
+
+
+def test_push_without_a_network_names_the_remedy(tiny_run, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"the Hub cannot be reached .*upload the folder later: hf upload"):
+        tiny_run.load_model().push_to_hub("owner/tiny-digits")
+
+
+def test_without_the_extra_its_name_is_given(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+    for use in (hub.check_hub, lambda: tiny_run.load_model().save_pretrained(tmp_path / "x")):
+        with pytest.raises(UserError, match=r"pip install 'capsnet\[hub\]'"):
+            use()

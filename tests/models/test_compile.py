@@ -1,0 +1,60 @@
+"""Every model compiles into one graph, without a break, and computes the same.
+
+In a process of its own, without the checks of annotations, through which a compiler does not see.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from capsnet import list_models
+
+ROOT = Path(__file__).parents[2]
+EVERY_MODEL = """
+import torch
+from capsnet import list_models
+from tests.models.test_models import make
+for name in list_models():
+    torch.compiler.reset()
+    torch.manual_seed(0)
+    # dropout draws other numbers in another order
+    model, images = make(name, image_shape=(1, 36, 36), num_classes=3).eval(), torch.rand(2, 1, 36, 36)
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    results = []
+    for function in (model, compiled):
+        output = function(images)
+        model.zero_grad()
+        output.lengths.square().sum().backward()
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        results.append([output.lengths, output.capsules.poses, *gradients])
+    for eager, traced in zip(*results, strict=True):
+        torch.testing.assert_close(traced, eager, rtol=1e-3, atol=1e-4)
+    print(name)
+"""
+MACHINE_CODE = """
+import torch, capsnet
+model, images = capsnet.create_model("capsnet-tiny").eval(), torch.rand(2, 1, 28, 28)
+with torch.inference_mode():
+    expected, output = model(images), torch.compile(model, fullgraph=True)(images)
+torch.testing.assert_close(output.lengths, expected.lengths)
+print("capsnet-tiny")
+"""
+
+
+def run(script):
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_every_model_is_one_graph():
+    done = run(EVERY_MODEL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == list_models()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_code_computes_the_same():
+    done = run(MACHINE_CODE)
+    assert done.returncode == 0, done.stderr

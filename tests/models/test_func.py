@@ -1,0 +1,42 @@
+"""`torch.func`: networks of several seeds as one, by vmap, equal a loop over them."""
+
+import pytest
+import torch
+from tests.models.test_models import make
+from torch.func import functional_call, grad, stack_module_state, vmap
+
+from capsnet import list_models
+from capsnet.functional.transforms import is_transformed
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_vmap_over_seeds_equals_a_loop(name):
+    models = [make(name, image_shape=(1, 36, 36), num_classes=3).eval() for _ in range(2)]
+    images = torch.rand(2, 1, 36, 36)
+    parameters, buffers = stack_module_state(models)
+
+    def lengths(parameters, buffers):
+        return functional_call(models[0], (parameters, buffers), (images,)).lengths
+
+    stacked = vmap(lengths)(parameters, buffers)
+    gradients = vmap(grad(lambda *state: lengths(*state).square().sum()))(parameters, buffers)
+    for number, model in enumerate(models):
+        alone = model(images).lengths
+        torch.testing.assert_close(stacked[number], alone, rtol=1e-4, atol=1e-5)
+        alone.square().sum().backward()
+        for parameter_name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                torch.testing.assert_close(gradients[parameter_name][number], parameter.grad, rtol=1e-3, atol=1e-4)
+
+
+def test_transforms_are_noticed():
+    noticed = []
+
+    def function(x):
+        noticed.append(is_transformed())
+        return x.sum()
+
+    function(torch.ones(2))
+    vmap(function)(torch.ones(2, 2))
+    grad(function)(torch.ones(2))
+    assert noticed == [False, True, True]
