@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from capsnet import figures as figures
     from capsnet import functional as functional
     from capsnet import inference as inference
+    from capsnet import interop as interop
     from capsnet import kernels as kernels
     from capsnet import layers as layers
     from capsnet import losses as losses
@@ -80,6 +81,8 @@ _ROOMS = frozenset(
         "figures",
         "functional",
         "inference",
+        "interop",
+        "keras",
         "kernels",
         "layers",
         "losses",

@@ -105,6 +105,11 @@ def train(
     folder = Path(resume or out or new_folder(config.recipe))
     followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
     if resume is not None:
+        if Run(folder, config).imported() is not None:
+            raise UserError(
+                f"{folder}: was imported, not trained here, so there is nothing to resume; train a new run from its "
+                f"weights: start_from={folder}"
+            )
         with FolderLock(folder):
             return _train(Run(folder, config), followers, objects, resumed=True)
     check_new(folder)
