@@ -167,7 +167,7 @@ def _help(verb: str) -> str:
     os.environ["COLUMNS"] = "96"
     try:
         with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
-            importlib.import_module(f"capsnet.cli.{verb}").main(["--help"])
+            importlib.import_module(f"capsnet.cli.{verb.replace('-', '_')}").main(["--help"])
     finally:
         os.environ.pop("COLUMNS")
         if before is not None:

@@ -83,6 +83,8 @@ _ROOMS = frozenset(
         "figures",
         "functional",
         "inference",
+        "interop",
+        "keras",
         "kernels",
         "interop",
         "layers",

@@ -61,7 +61,7 @@ def test_commands_of_a_page_are_understood(page, monkeypatch, capsys):
             assert cli.main([verb, *words]) == 0, line
             continue
         assert verb in cli.VERBS, line
-        module = importlib.import_module(f"capsnet.cli.{verb}")
+        module = importlib.import_module(f"capsnet.cli.{verb.replace('-', '_')}")
         check(line, read(module, words, monkeypatch))
     capsys.readouterr()
 
@@ -74,7 +74,7 @@ def test_commands_in_the_tables_of_the_migration_page_are_understood(monkeypatch
     for line in whole:
         verb, *words = shlex.split(line)
         if verb not in CHEAP:
-            module = importlib.import_module(f"capsnet.cli.{verb}")
+            module = importlib.import_module(f"capsnet.cli.{verb.replace('-', '_')}")
             check(line, read(module, words, monkeypatch))
 
 

@@ -100,12 +100,12 @@ def test_nothing_is_overwritten(saved, tiny_run):
 
 def test_a_class_of_the_user_needs_an_object(tmp_path):
     # a model that its class made
-    model = CapsNet(stem_channels=4, primary_types=2, decoder=False)
+    model = CapsNet(stem_channels=4, num_types=2, decoder=False)
     folder = model.save_pretrained(tmp_path / "own")
     assert "model=YourClass()" in (folder / "README.md").read_text()
     with pytest.raises(UserError, match="a network of your own class, CapsNet"):
         capsnet.load(folder)
-    again = capsnet.load(folder, model=CapsNet(stem_channels=4, primary_types=2, decoder=False))
+    again = capsnet.load(folder, model=CapsNet(stem_channels=4, num_types=2, decoder=False))
     assert equal(model, again)
 
 

@@ -193,7 +193,7 @@ def test_model_is_one_of_the_package(fitted, digits):
 def test_other_models_and_options_of_a_run_are_taken(digits):
     classifier = CapsNetClassifier(
         "capsnet-tiny",
-        model_options={"padding": "same", "primary_types": 2},
+        model_options={"padding": "same", "num_types": 2},
         recon_weight=0.0,
         options={"optimizer": "sgd", "rotation": 5.0},
         epochs=1,

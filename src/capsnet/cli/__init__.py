@@ -50,6 +50,8 @@ VERBS = {
     "bench": "measure speed and memory of the plain and fused paths",
     "data": "check a data set or folder: counts, sizes, copies, samples",
     "demo": "open a page to draw digits and look into capsules",
+    "export": "write a network for other software: Keras scripts",
+    "import-keras": "make a run of CapsNet-Keras or Efficient-CapsNet weights",
     "doctor": "check this machine: device, kernels, data, optional packages",
     "completion": "print the script that completes commands in your shell",
 }
@@ -106,12 +108,12 @@ def _call(words: Sequence[str], *, is_command: bool) -> int:
             return_memory()
             stack.enter_context(quitting_on_interrupt())
             stack.enter_context(keeping_modules())
-        module = importlib.import_module(f"capsnet.cli.{verb}")
+        module = importlib.import_module(f"capsnet.cli.{verb.replace('-', '_')}")
     try:
         return module.main(args) or 0
     except UserError as fault:
         # a module of a verb holds its options under the verb's name
-        options: type = getattr(module, verb.title())
+        options: type = getattr(module, verb.title().replace("-", ""))
         raise UserError(in_flags(str(fault), options)) from None
 
 
@@ -152,7 +154,7 @@ def _drop_output() -> None:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {verb:10} {line}" for verb, line in VERBS.items())
+    verbs = "\n".join(f"  {verb:12} {line}" for verb, line in VERBS.items())
     return f"""usage: capsnet VERB [options]     capsnet VERB --help lists its options
 
 {verbs}

@@ -15,6 +15,10 @@ from capsnet.errors import UserError
 
 T = TypeVar("T")
 
+_WEIGHTS = (
+    "capsnet evaluate RUN to test, capsnet train --resume RUN to go on; capsnet import-keras FILE RUN makes a run of "
+    "an .h5 file"
+)
 # options of CapsNet-Keras, written with hyphens, and what replaces them
 _KERAS_OPTIONS = {
     "num-routing": "--iterations N",
@@ -24,8 +28,8 @@ _KERAS_OPTIONS = {
     "shift-fraction": "--shift N, in whole pixels: 0.1 of 28 pixels becomes 2",
     "save-dir": "--out FOLDER",
     "debug": "--tensorboard",
-    "weights": "capsnet evaluate RUN to test, capsnet train --resume RUN to go on",
-    "w": "capsnet evaluate RUN to test, capsnet train --resume RUN to go on",
+    "weights": _WEIGHTS,
+    "w": _WEIGHTS,
     "is-training": "capsnet evaluate RUN to test",
     "testing": "capsnet evaluate RUN",
     "t": "capsnet evaluate RUN",
@@ -39,14 +43,15 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
     """Read `args` into a dataclass; its docstring and its fields' docstrings are the help.
 
     Args:
-        options: the dataclass; its name in lower case is the verb.
+        options: the dataclass; its name is the verb, ImportKeras of import-keras.
         args: words behind the verb.
         default: where the defaults come from, in place of the dataclass's own.
 
     Raises:
         UserError: words that are no options of it, or values of the wrong kind.
     """
-    verb, said = options.__name__.lower(), io.StringIO()
+    # ImportKeras reads the options of import-keras
+    verb, said = re.sub(r"(?<!^)(?=[A-Z])", "-", options.__name__).lower(), io.StringIO()
     args = _needed_switches(args, _switches(options, default))
     try:
         with contextlib.redirect_stderr(said):

@@ -180,7 +180,7 @@ def _show_run(run: Run) -> None:
     _print_config(run.config)
     result = run.evaluation()
     if result is None:
-        print(f"\nnot finished; go on with: capsnet train --resume {run.folder}")
+        print("\n" + " ".join(run.explain_missing_result()))
         return
     for split in ("test", "test_last"):
         part = Evaluation.from_dict(result[split])

@@ -96,6 +96,8 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "reproduce.study": lambda: Slot(_listed("studies")()),
     "list.kind": lambda: Slot((*KINDS, "all")),
     "show.name": lambda: Slot(_listed(*KINDS)(), "runs"),
+    "export.run": lambda: _RUN,
+    "import-keras.data": lambda: Slot(_listed("data")(), "folders"),
     "bench.names": lambda: Slot(tuple(BENCHES)),
     "data.name": lambda: Slot(_listed("data")(), "folders"),
 }
@@ -130,7 +132,7 @@ def _read(name: str, summary: str) -> Verb:
 
 def find_options(verb: str) -> type:
     """The dataclass that reads a verb's options; its name is the verb's."""
-    module = importlib.import_module(f"capsnet.cli.{verb}")
+    module = importlib.import_module(f"capsnet.cli.{verb.replace('-', '_')}")
     return next(
         value
         for name, value in vars(module).items()

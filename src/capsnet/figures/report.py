@@ -1,6 +1,5 @@
 """A run as one file to read: `report.html`, which needs nothing else, no network and no scripts."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -110,8 +109,8 @@ def build_page(
         left_out_section(left_out or {}),
         section("Errors of each class", _class_errors(run)),
         _mistakes(run),
-        section("How to reproduce it", command_block(command(run.config)) + _recorded(run)),
-        section("Configuration", pairs(_options(run.config))),
+        section("How to reproduce it", command_block(_made_by(run)) + _recorded(run)),
+        section("Configuration", pairs(_options(run.config))) if run.imported() is None else _imported(run),
         section("Environment", pairs(run.environment() or {})),
     ]
     title = f"{run.folder.resolve().name}: {run.config.model.name} on {Path(run.config.data.name).name}"
@@ -123,8 +122,8 @@ def build_page(
 def _headline(run: Run) -> str:
     result = run.evaluation()
     if result is None:
-        resume = command_block(f"capsnet train --resume {shlex.quote(str(run.folder))}")
-        return f'<p class="notice">This run is not finished: there is no test result yet.</p>{resume}'
+        words, next_command = run.explain_missing_result()
+        return f'<p class="notice">This run: {escape(words)}</p>{command_block(next_command)}'
     test = Evaluation.from_dict(result["test"])
     low, high = test.error_interval
     numbers = {
@@ -262,6 +261,25 @@ def _class_names(run: Run, count: int) -> Sequence[str]:
     except UserError:
         return [str(label) for label in range(count)]
     return names
+
+
+def _imported(run: Run) -> str:
+    """Where the weights of an imported run come from; how it was trained is not known."""
+    imported, config = run.imported(), run.config
+    assert imported is not None
+    rows: dict[str, object] = {"file": imported.file, "SHA-256": imported.sha256, "network of": imported.source}
+    rows |= {
+        "model": config.model.name,
+        "data": config.data.name,
+        "routing iterations": config.model.iterations or "none",
+    }
+    return section("Imported weights", pairs(rows | {"notes": "; ".join(imported.notes) or "none"}))
+
+
+def _made_by(run: Run) -> str:
+    """The command that makes the run again."""
+    imported = run.imported()
+    return command(run.config) if imported is None else imported.command
 
 
 def _recorded(run: Run) -> str:

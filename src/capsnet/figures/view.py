@@ -1,6 +1,5 @@
 """A run in a notebook: its result, its figures and its report."""
 
-import shlex
 from collections.abc import Callable
 from functools import partial
 from html import escape
@@ -47,8 +46,8 @@ class RunView:
         lines = [f"<b>{escape(run.folder.resolve().name)}</b>: {escape(model)} on {escape(data)}"]
         result = run.evaluation()
         if result is None:
-            command = escape(f"capsnet train --resume {shlex.quote(str(run.folder))}")
-            lines.append(f"not finished, no test result yet; continue with <code>{command}</code>")
+            words, command = run.explain_missing_result()
+            lines.append(f"{escape(words)} <code>{escape(command)}</code>")
         else:
             test = Evaluation.from_dict(result["test"])
             low, high = test.error_interval

@@ -1,1 +1,1 @@
-"""Doors to other packages, one file each: what they expect of a model, made of what this package has."""
+"""Doors to other libraries and file formats: one file each, loaded when it is used."""

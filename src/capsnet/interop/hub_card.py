@@ -86,7 +86,7 @@ def _describe_model(model: CapsuleModel, spec: ModelSpec) -> dict[str, str]:
 
 def _describe_run(run: Run, result: RunResult | None) -> dict[str, str]:
     config, environment = run.config, run.environment() or {}
-    rows = {"recipe": f"`{config.recipe}`, seed {config.seed}", "data": config.data}
+    rows = {"recipe": f"`{config.run.recipe}`, seed {config.run.seed}", "data": config.data.name}
     if result is not None:
         test = result["test"]
         low, high = wilson_interval(1 - test["accuracy"], test["n"])

@@ -62,12 +62,12 @@ def make_model(config: RunConfig, data: ImageData, pixel_range: tuple[float, flo
         UserError: options that do not fit the images, or a network that does not fit into memory.
     """
     spec = specify(config, Dataset("arrays", data, data, pixel_range=pixel_range))
-    device = resolve_device(config.device)
+    device = resolve_device(config.run.device)
     with on_meta():
-        precision = resolve_precision(config.precision, device)
-        check_memory(spec.build(), min(config.batch_size, len(data)), device, precision)
+        precision = resolve_precision(config.run.precision, device)
+        check_memory(spec.build(), min(config.optimizer.batch_size, len(data)), device, precision)
     with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.run.seed)
         return place_model(spec.build(), device)
 
 
@@ -97,16 +97,18 @@ class Learner:
         *,
         class_weights: Float[Tensor, " n"] | None = None,
     ) -> None:
-        if class_weights is not None and config.balance:
+        if class_weights is not None and config.data.balance:
             raise UserError("balance and class weights contradict each other; give one of them")
         self.model, self.config, self.progress, self.device = model, config, progress, model.device
-        self._precision = resolve_precision(config.precision, self.device)
-        self._batches = Batches(data.to(self.device), model.inputs, augmentation(config), balance=config.balance)
+        self._precision = resolve_precision(config.run.precision, self.device)
+        self._batches = Batches(
+            data.to(self.device), model.inputs, augmentation(config.augmentation), balance=config.data.balance
+        )
         self._weights = None if class_weights is None else class_weights.to(self.device)[self._batches.data.labels]
         self._step = Step(model, self._batches, config, self._precision)
         if progress.optimizer_state is not None:
             self._step.optimizer.load_state_dict(dict(progress.optimizer_state))
-        self.steps_per_epoch = -(-len(data) // config.batch_size)
+        self.steps_per_epoch = -(-len(data) // config.optimizer.batch_size)
 
     def train(self, held: ImageData | None, patience: int) -> None:
         """Train for the epochs of the configuration.
@@ -120,7 +122,7 @@ class Learner:
             UserError: the loss is not finite.
         """
         best, best_score, best_epoch = None, -math.inf, 0
-        for epoch in range(self.config.total_epochs(self.steps_per_epoch)):
+        for epoch in range(self.config.optimizer.total_epochs(self.steps_per_epoch)):
             self.train_epoch()
             if held is None:
                 continue
@@ -139,7 +141,7 @@ class Learner:
         Raises:
             UserError: the loss is not finite.
         """
-        number, size = len(self.progress.losses), self.config.batch_size
+        number, size = len(self.progress.losses), self.config.optimizer.batch_size
         seed = self.progress.seed * 1_000_003 + number
         order, draws = self._batches.plan_epoch(self.progress.seed, number)
         if self._weights is not None:
@@ -151,11 +153,15 @@ class Learner:
             torch.manual_seed(seed)
             for position in range(self.steps_per_epoch):
                 part = slice(position * size, (position + 1) * size)
-                rate = self.config.learning_rate(number * self.steps_per_epoch + position, self.steps_per_epoch)
+                rate = self.config.optimizer.learning_rate(
+                    number * self.steps_per_epoch + position, self.steps_per_epoch
+                )
                 self._step(order[part], take(draws, part), rate)
         self.model.eval()
         if bad := int(self._step.bad_step):
-            raise UserError(f"the loss is not finite after {bad} steps, at lr {self.config.lr:g}; use a smaller lr")
+            raise UserError(
+                f"the loss is not finite after {bad} steps, at lr {self.config.optimizer.lr:g}; use a smaller lr"
+            )
         self.progress.losses.append(float(self._step.totals[0] / self._step.totals[-1]))
         self.progress.optimizer_state = self._step.optimizer.state_dict()
 

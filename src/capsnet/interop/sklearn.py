@@ -65,7 +65,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     Args:
         model: name of a model (`capsnet.list_models()`); None: `capsnet-tiny`, with zeros around images that are
             narrower or lower than 17 pixels.
-        model_options: arguments of the model, such as `{"primary_types": 8}`.
+        model_options: arguments of the model, such as `{"num_types": 8}`.
         image_shape: of the images in flat rows: height and width; channels, height, width; or height, width, channels.
             None: rows of a square number of values are square images of one channel, others images of one row.
         pixel_range: values that become black and white; None: 0 and 255 of uint8, and of whole numbers whose largest

@@ -18,6 +18,7 @@ from capsnet.registry import did_you_mean
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json, write_text
 from capsnet.runs.hub import PREFIX, download_weights, saved_model
+from capsnet.runs.imported import Imported, read_imported
 from capsnet.runs.lock import FolderLock, is_left_over, remove_left_over
 from capsnet.runs.metrics import read_metrics
 from capsnet.runs.pretrained import list_pretrained, pretrained_path
@@ -112,6 +113,8 @@ class Run:
         """
         folder = Path(folder)
         path = folder / "config.json"
+        if folder.is_file():
+            refuse_keras(folder)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such run folder")
         if not path.is_file():
@@ -179,6 +182,21 @@ class Run:
             return None
         return cast(dict[str, object], convert(read_json(path), Mapping[str, object], str(path)))
 
+    def imported(self) -> Imported | None:
+        """Where its weights come from, where they were imported; None: it was trained.
+
+        Raises:
+            UserError: a record that is damaged.
+        """
+        return read_imported(self.folder)
+
+    def explain_missing_result(self) -> tuple[str, str]:
+        """Why there is no test result, in words, and the command that gives one."""
+        imported, folder = self.imported(), shlex.quote(str(self.folder))
+        if imported is not None:
+            return f"imported from {imported.source}, not tested here; test it with", f"capsnet evaluate {folder}"
+        return "not finished, no test result yet; continue with", f"capsnet train --resume {folder}"
+
     def _repr_html_(self) -> str:
         lines = [
             f"<b>{escape(self.folder.resolve().name)}</b>: {escape(self.config.model.name)} "
@@ -186,8 +204,8 @@ class Run:
         ]
         result = self.evaluation()
         if result is None:
-            command = escape(f"capsnet train --resume {shlex.quote(str(self.folder))}")
-            lines.append(f"not finished, no test result yet; continue with <code>{command}</code>")
+            words, command = self.explain_missing_result()
+            lines.append(f"{escape(words)} <code>{escape(command)}</code>")
         else:
             test = result["test"]
             noun = "pairs" if "digit_error_percent" in test else "images"
@@ -343,6 +361,7 @@ def find_weights(source: Path | str) -> Path:
             raise UserError(f"{run.folder} has no weights yet; go on with capsnet train --resume {run.folder}")
         return run.weights_path
     if path.is_file():
+        refuse_keras(path)
         return path
     if str(source).startswith(PREFIX):
         return download_weights(str(source).removeprefix(PREFIX))
@@ -353,6 +372,20 @@ def find_weights(source: Path | str) -> Path:
     hint = did_you_mean(str(source), known)
     held = f"{'Weights' if hint else 'weights'} in the package: {', '.join(known)}"
     raise UserError(f"{source}: no such run folder or weights file;{hint} {held}")
+
+
+def refuse_keras(path: Path) -> None:
+    """Refuse a Keras file, which must be imported first.
+
+    Raises:
+        UserError: it is one; the command that imports it is named.
+    """
+    with path.open("rb") as file:
+        hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
+    if hdf5 or path.suffix == ".keras":
+        raise UserError(
+            f"{path}: is a Keras file; make a run of it first: capsnet import-keras {shlex.quote(str(path))} OUT"
+        )
 
 
 def _check_split(result: SplitResult, path: Path) -> None:

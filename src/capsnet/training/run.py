@@ -113,10 +113,24 @@ def train(
             return _train(Run(folder, config), Callbacks([], folder), objects, processes, resumed=resume is not None)
         followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
         if resume is not None:
+            _refuse_imported(Run(folder, config))
             with FolderLock(folder):
                 return _train(Run(folder, config), followers, objects, processes, resumed=True)
         check_new(folder)
         return _train(Run(folder, config), followers, objects, processes, numbered=out is None)
+
+
+def _refuse_imported(run: Run) -> None:
+    """Refuse to go on with a run that was not trained here.
+
+    Raises:
+        UserError: the remedy is in the message.
+    """
+    if run.imported() is not None:
+        raise UserError(
+            f"{run.folder} was imported, not trained here, so there is nothing to resume; train a new run from its "
+            f"weights: start_from={run.folder}"
+        )
 
 
 def _entries(

@@ -1,0 +1,69 @@
+"""`capsnet import-keras`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from capsnet.cli.console import print_json
+from capsnet.cli.parse import parse
+
+
+@dataclass(frozen=True)
+class ImportKeras:
+    """Make a run folder of Keras weights: CapsNet-Keras, CapsNet_Project or Efficient-CapsNet.
+
+    Reads .h5 files of weights or whole models, .weights.h5 and .keras. Nothing in the file is run.
+
+    Examples:
+      capsnet import-keras result/trained_model.h5 runs/keras
+      capsnet import-keras CPnum2.h5 runs/project --iterations 2
+      capsnet import-keras efficient_capsnet_MNIST.h5 runs/efficient
+    """
+
+    weights: tyro.conf.Positional[Path]
+    """The Keras file."""
+    out: tyro.conf.Positional[Path]
+    """The run's new folder."""
+    iterations: int | None = None
+    """Routing iterations, -r in CapsNet-Keras; default: those that the file states, else 3."""
+    data: str | None = None
+    """Data set or folder on which the network was trained; default: mnist, for 28x28 pixels and ten classes."""
+    data_dir: Path | None = None
+    """Folder that holds named data sets."""
+    image_size: int | None = None
+    """Side of the images, of a network without a decoder."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(args: list[str]) -> None:
+    """Import, and print what was found and what to do next."""
+    options = parse(ImportKeras, args)
+    from capsnet.interop.keras_weights import import_weights
+
+    run = import_weights(
+        options.weights,
+        options.out,
+        iterations=options.iterations,
+        data=options.data,
+        data_dir=options.data_dir,
+        image_size=options.image_size,
+    )
+    imported, config = run.imported(), run.config
+    assert imported is not None
+    if options.json:
+        print_json(
+            {"run": str(run.folder), "source": imported.source, "model": config.model.name, "notes": imported.notes}
+        )
+        return
+    channels, height, width = run.load_model().input_shape
+    routing, iterations = config.model.routing, config.model.iterations
+    words = f"{routing} routing, {iterations} iterations" if iterations else f"{routing} routing"
+    print(
+        f"{imported.source}: model {config.model.name}, {height}x{width}x{channels} images of {config.data.name}, {words}"
+    )
+    for note in imported.notes:
+        print(f"  {note}")
+    print(f"run: {run.folder}")
+    print(f"next: capsnet evaluate {run.folder}   capsnet figures {run.folder}   capsnet predict {run.folder} IMAGE")

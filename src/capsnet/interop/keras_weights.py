@@ -1,0 +1,246 @@
+"""Weights of CapsNet-Keras, CapsNet_Project and Efficient-CapsNet as runs, and runs as files for their scripts."""
+
+import hashlib
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from capsnet.data import load_data, locate_data
+from capsnet.data.dataset import Preparation
+from capsnet.data.inputs import Inputs
+from capsnet.data.mnist import FASHION_MNIST, KMNIST, MNIST
+from capsnet.data.pairs import Pairing
+from capsnet.data.smallnorb import CLASS_NAMES, load_smallnorb
+from capsnet.errors import UserError
+from capsnet.interop import keras_capsnet, keras_efficient
+from capsnet.interop.hdf5 import Array, KerasFile, read_keras_file, write_keras_2
+from capsnet.interop.keras_network import Network, sort_layers
+from capsnet.models import CapsuleModel
+from capsnet.models.capsnet import CapsNet
+from capsnet.models.efficient_capsnet import EfficientCapsNet
+from capsnet.models.factory import own_option
+from capsnet.runs import Run, RunConfig
+from capsnet.runs.built import as_built
+from capsnet.runs.folder import create_locked, find_weights
+from capsnet.runs.imported import Imported, write_imported
+from capsnet.runs.weights import ModelSpec, fill_model, load_weights, read_spec, save_weights
+from capsnet.training.device import describe_environment
+
+ITERATIONS = 3
+"""Routing iterations of a CapsNet-Keras file that does not state them: the default of its script."""
+# what a run's configuration has a place for
+_IN_CONFIG = ("image_shape", "num_classes", "decoder", "iterations")
+
+
+def import_weights(
+    path: Path,
+    out: Path,
+    *,
+    iterations: int | None = None,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    image_size: int | None = None,
+) -> Run:
+    """Make a run folder of a Keras weights file.
+
+    Args:
+        path: an HDF5 file of CapsNet-Keras, CapsNet_Project or Efficient-CapsNet.
+        out: the folder, which must be new.
+        iterations: routing iterations; None: those that the file states, else 3. Weights-only files do not state them.
+        data: the data set that the network was trained on; None: MNIST, for 28x28 pixels and ten classes.
+        data_dir: where named data sets lie.
+        image_size: side of the images, of a network without a decoder.
+
+    Raises:
+        UserError: a file of another network, with what was found and what was expected; a file that `read_keras_file`
+            refuses; an `out` that exists; data that do not fit the network.
+
+    Example:
+        >>> run = import_weights(Path("result/trained_model.h5"), Path("runs/keras"))
+        >>> capsnet.evaluate(run, "mnist")
+    """
+    if out.exists():
+        raise UserError(f"{out}: exists; give another folder")
+    file = read_keras_file(path)
+    network, notes = _recognise(file, path, image_size), []
+    options = dict(network.options)
+    if network.model == "capsnet":
+        options["iterations"], note = _iterations(file, path, iterations)
+        notes += note
+    elif iterations is not None:
+        raise UserError(f"iterations must be left out, got {iterations}: {network.source} has none")
+    if data is None:
+        data = network.data
+        if data is None:
+            raise UserError(f"{path}: give `data`, the data set or folder on which this network was trained")
+        notes.append(f"the file does not name its data set: taken as {data}")
+    spec = _specify(network, _changed(network.model, options), data, data_dir)
+    notes += _adapt_pixels(network, data_dir)
+    model = spec.build()
+    fill_model(model, network.tensors, path)
+    words = ["capsnet", "import-keras", str(path), str(out), "--data", data]
+    if "iterations" in options:
+        words += ["--iterations", str(options["iterations"])]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    record = Imported(str(path), digest, network.source, shlex.join(words), tuple(notes))
+    run, lock = create_locked(out, _config(spec, data_dir), describe_environment(torch.device("cpu"), "fp32"))
+    try:
+        write_imported(run.folder, record)
+        save_weights(run.weights_path, model, spec)
+    finally:
+        lock.release()
+    return run
+
+
+def _changed(model: str, options: Mapping[str, object]) -> dict[str, object]:
+    """The options that are not the model's own, and those that every weights file names."""
+    return {name: value for name, value in options.items() if name in _IN_CONFIG or own_option(model, name) != value}
+
+
+def _recognise(file: KerasFile, path: Path, image_size: int | None) -> Network:
+    parts = sort_layers(file.layers)
+    if keras_efficient.is_efficient(parts):
+        return keras_efficient.read_efficient(parts, path)
+    if keras_capsnet.is_capsnet(parts):
+        return keras_capsnet.read_capsnet(parts, path, image_size)
+    raise UserError(
+        f"{path}: is not a network that can be imported; found {parts.describe()}; expected "
+        f"{keras_capsnet.EXPECTED}, or {keras_efficient.EXPECTED}"
+    )
+
+
+def _iterations(file: KerasFile, path: Path, given: int | None) -> tuple[int, list[str]]:
+    stated = {value for value in file.find_options("routings", "num_routing") if isinstance(value, int)}
+    if len(stated) == 1:
+        (number,) = stated
+        if given not in (None, number):
+            raise UserError(f"iterations must be {number}, as {path} states, got {given}; leave it out")
+        return number, []
+    if given is not None:
+        return given, []
+    return ITERATIONS, [f"the file does not state the routing iterations: taken as {ITERATIONS}"]
+
+
+def _specify(network: Network, options: dict[str, object], data: str, data_dir: Path | None) -> ModelSpec:
+    """What the weights file says of its model."""
+    shape = cast(tuple[int, int, int], options.get("image_shape") or keras_efficient.image_shape(network.model))
+    count = cast(int, options["num_classes"])
+    names, preparation, pairing = _describe_data(data, data_dir, shape)
+    if len(names) != count:
+        raise UserError(f"data must have {count} classes, as the network has, {data} has {len(names)}")
+    inputs = Inputs(shape)
+    if network.model == "efficient-capsnet-smallnorb":
+        inputs = Inputs((2, 96, 96), shrink=64, crop=48)
+    return ModelSpec(network.model, options, names, preparation, data, inputs, pairing)
+
+
+def _describe_data(
+    data: str, data_dir: Path | None, shape: tuple[int, int, int]
+) -> tuple[tuple[str, ...], Preparation, Pairing | None]:
+    """Names of classes, how image files are prepared, and how pairs are made; of MNIST's kin without reading it."""
+    known = {source.name: source for source in (MNIST, FASHION_MNIST, KMNIST)}
+    if data in known and shape == (1, 28, 28):
+        return known[data].class_names, known[data].preparation, None
+    if data == "multimnist" and shape == (1, 36, 36):
+        return MNIST.class_names, MNIST.preparation, Pairing()
+    if data == "smallnorb" and shape == (2, 48, 48):
+        return CLASS_NAMES, "fit", None
+    dataset = load_data(data, data_dir=data_dir, image_size=shape[1])
+    if dataset.input_shape != shape:
+        raise UserError(
+            f"data must be images of {shape}, as the network takes, those of {data} are {dataset.input_shape}"
+        )
+    return dataset.train.class_names, dataset.preparation, dataset.pairing
+
+
+def _adapt_pixels(network: Network, data_dir: Path | None) -> list[str]:
+    """Let the first convolution take pixels divided by 255, where its authors gave it others."""
+    if network.model == "efficient-capsnet-smallnorb":
+        images = load_smallnorb(data_dir).train.images.double()
+        mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3), correction=0)
+        keras_efficient.rescale_stem(network.tensors, 255 / std, -mean / std)
+        return [
+            "the first convolution holds the standardisation by mean and variance of smallNORB's training images; its "
+            "authors standardise test images by those of the test split, and shrink images by another interpolation"
+        ]
+    if network.pixel_scale != 255.0:
+        scale = torch.tensor([255 / network.pixel_scale])
+        keras_efficient.rescale_stem(network.tensors, scale, torch.zeros(1))
+        return [f"the first convolution is scaled by 255/{network.pixel_scale:.0f}: its authors divide pixels so"]
+    return []
+
+
+def _config(spec: ModelSpec, data_dir: Path | None) -> RunConfig:
+    """The configuration of a run that was not trained here: its data and its model."""
+    iterations = spec.options.get("iterations")
+    options = {
+        name: value
+        for name, value in spec.options.items()
+        if name not in _IN_CONFIG and isinstance(value, bool | int | float | str)
+    }
+    assert spec.inputs is not None
+    return as_built(
+        RunConfig.from_defaults(
+            data=locate_data(spec.data),
+            data_dir=str(data_dir.absolute()) if data_dir else None,
+            image_size=spec.inputs.image_shape[1],
+            model=spec.model,
+            model_options=options,
+            iterations=iterations if isinstance(iterations, int) else None,
+            recon_weight=None if spec.options.get("decoder", True) else 0.0,
+            shrink=spec.inputs.shrink or None,
+            crop=spec.inputs.crop or None,
+        )
+    )
+
+
+def export(run_or_weights: Path, out: Path) -> str:
+    """Write a network for the script of CapsNet-Keras or Efficient-CapsNet, which loads it with `load_weights`.
+
+    Args:
+        run_or_weights: a run folder, a weights file, or the name of weights that come with the package.
+        out: an `.h5` file, which must be new.
+
+    Returns:
+        A sentence: how their script loads the file.
+
+    Raises:
+        UserError: a network that neither repository has, inputs that their scripts do not make, or an `out` that
+            exists or has another ending.
+    """
+    if out.name.endswith(".weights.h5") or out.suffix not in (".h5", ".hdf5"):
+        raise UserError(f"{out}: must end in .h5, and not in .weights.h5, by which Keras 3 knows a layout of its own")
+    if out.exists():
+        raise UserError(f"{out}: exists; give another file")
+    path = find_weights(run_or_weights)
+    spec, model = read_spec(path), load_weights(path)
+    layers, sentence = _keras_layers(model, spec)
+    write_keras_2(out, layers)
+    return sentence
+
+
+def _keras_layers(model: CapsuleModel, spec: ModelSpec) -> tuple[list[tuple[str, dict[str, Array]]], str]:
+    if isinstance(model, CapsNet):
+        if model.inputs != Inputs(model.input_shape):
+            raise UserError(
+                "CapsNet-Keras takes whole images with pixels in [0, 1]; this network takes patches, scaled or "
+                "standardised images"
+            )
+        layers = keras_capsnet.capsnet_layers(model)
+        iterations = spec.options.get("iterations", ITERATIONS)
+        return layers, f"load it with CapsNet-Keras: python capsulenet.py -t -r {iterations} -w FILE"
+    if isinstance(model, EfficientCapsNet):
+        if spec.model == "efficient-capsnet-smallnorb":
+            raise UserError(
+                "Efficient-CapsNet standardises images of smallNORB in its own way, which this file cannot say"
+            )
+        return keras_efficient.efficient_layers(
+            model, spec.model
+        ), "load it with Efficient-CapsNet: model.load_weights(FILE)"
+    raise UserError(
+        f"model {spec.model!r} has no form in Keras; expected capsnet (CapsNet-Keras) or efficient-capsnet "
+        "(Efficient-CapsNet)"
+    )

@@ -1,0 +1,252 @@
+"""Files of other people's Keras networks become runs that compute the same, and runs become such files."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from tests.interop import keras_files
+
+from capsnet import UserError
+from capsnet.cli import main
+from capsnet.data.dataset import Dataset, ImageData
+from capsnet.data.smallnorb import CLASS_NAMES
+from capsnet.interop import keras_weights
+from capsnet.interop.keras_weights import export, import_weights
+from capsnet.models import create_model
+from capsnet.runs import Run, load
+from capsnet.runs.weights import ModelSpec, save_weights
+from capsnet.training import train
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    """A data set of three classes of images of 20x20 pixels, in a file."""
+    path = tmp_path / "images.npz"
+    images = np.random.default_rng(0).integers(0, 256, (60, 20, 20), dtype="u1")
+    np.savez(path, images=images, labels=np.arange(60) % 3)
+    return path
+
+
+def write(tmp_path, layers, **options):
+    return keras_files.write_keras_2(tmp_path / "trained_model.h5", layers, **options)
+
+
+def differences(run, weights, expected):
+    """The largest differences of lengths and reconstructions."""
+    lengths, drawn = expected
+    model = run.load_model()
+    with torch.no_grad():
+        output = model(torch.from_numpy(weights.images).permute(0, 3, 1, 2))
+        images = model.reconstruct(output.capsules).permute(0, 2, 3, 1)
+    assert lengths.min() > 0.01
+    return np.abs(output.lengths.numpy() - lengths).max(), np.abs(images.numpy() - drawn).max()
+
+
+LAYOUTS = {
+    "newest": keras_files.newest_layers,
+    "other numbers of layers": lambda weights: keras_files.newest_layers(weights, start=9),
+    "project": keras_files.project_layers,
+    # as text, conv2d_100 would go before conv2d_99
+    "project, more digits": lambda weights: keras_files.project_layers(weights, start=99),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("whole", [False, True])
+def test_network_of_a_file_computes_the_same(tmp_path, arrays, layout, whole):
+    weights = keras_files.draw()
+    path = write(tmp_path, LAYOUTS[layout](weights), whole=whole)
+    run = import_weights(path, tmp_path / "run", data=str(arrays))
+    expected = keras_files.answer(weights, by_kind="project" in layout)
+    assert max(differences(run, weights, expected)) < 1e-4
+
+
+def test_first_version_is_read(tmp_path, arrays):
+    weights = keras_files.draw()
+    weights.decoder[0] = (weights.decoder[0][0][:6], weights.decoder[0][1])
+    run = import_weights(write(tmp_path, keras_files.first_layers(weights)), tmp_path / "run", data=str(arrays))
+    assert max(differences(run, weights, keras_files.answer(weights))) < 1e-4
+
+
+def test_learned_logits_are_refused(tmp_path, arrays):
+    path = write(tmp_path, keras_files.first_layers(keras_files.draw(), bias=0.1))
+    with pytest.raises(UserError, match=r"'bias:0' holds learned routing logits"):
+        import_weights(path, tmp_path / "run", data=str(arrays))
+
+
+def test_colours_are_channels_first_here(tmp_path):
+    weights = keras_files.draw(channels=3)
+    images = np.zeros((6, 20, 20, 3), "u1")
+    np.savez(tmp_path / "colours.npz", images=images, labels=np.arange(6) % 3)
+    run = import_weights(
+        write(tmp_path, keras_files.newest_layers(weights)), tmp_path / "run", data=str(tmp_path / "colours.npz")
+    )
+    assert max(differences(run, weights, keras_files.answer(weights))) < 1e-4
+
+
+def test_iterations_are_those_of_a_whole_model(tmp_path, arrays):
+    weights = keras_files.draw()
+    config = json.dumps({"config": {"layers": [{"config": {"num_capsule": 3, "routings": 2}}]}})
+    path = write(tmp_path, keras_files.newest_layers(weights), whole=True, config=config)
+    run = import_weights(path, tmp_path / "run", data=str(arrays))
+    assert run.config.model.iterations == 2
+    assert max(differences(run, weights, keras_files.answer(weights, routings=2))) < 1e-4
+    with pytest.raises(UserError, match=r"iterations must be 2, as .* states, got 3"):
+        import_weights(path, tmp_path / "again", data=str(arrays), iterations=3)
+
+
+def test_export_is_read_as_the_same_network(tmp_path, arrays):
+    weights = keras_files.draw()
+    path = write(tmp_path, keras_files.newest_layers(weights))
+    run = import_weights(path, tmp_path / "run", data=str(arrays))
+    assert "capsulenet.py -t -r 3" in export(run.folder, tmp_path / "out.h5")
+    with h5py.File(path) as before, h5py.File(tmp_path / "out.h5") as after:
+        names = (
+            "conv1/conv1/kernel:0",
+            "digitcaps/digitcaps/W:0",
+            "decoder/dense_2/kernel:0",
+            "decoder/dense_2/bias:0",
+        )
+        for name in names:
+            np.testing.assert_array_equal(before[name], after[name])
+        assert list(after.attrs["layer_names"]) == ["conv1", "primarycap_conv2d", "digitcaps", "decoder"]
+
+
+@pytest.mark.parametrize("kind", ["mnist", "multimnist"])
+def test_efficient_capsnet_computes_the_same(tmp_path, kind):
+    path = write(tmp_path, keras_files.efficient_layers(kind))
+    run = import_weights(path, tmp_path / "run")
+    side, unit = {"mnist": (28, 256), "multimnist": (36, 255)}[kind]
+    pixels = np.random.default_rng(1).integers(0, 256, (3, side, side, 1)).astype("float32")
+    with torch.no_grad():
+        # of stored pixels, whatever each side divides them by
+        lengths = run.load_model()(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255).lengths.numpy()
+    np.testing.assert_allclose(lengths, keras_files.answer_efficient(kind, pixels / unit), atol=1e-4)
+    export(run.folder, tmp_path / "out.h5")
+    with h5py.File(path) as before, h5py.File(tmp_path / "out.h5") as after:
+        for group in after:
+            for one, other in zip(before[group].attrs["weight_names"], after[group].attrs["weight_names"], strict=True):
+                np.testing.assert_allclose(before[group][one], after[group][other], rtol=1e-6)
+
+
+def test_smallnorb_is_standardised_by_the_first_convolution(tmp_path, monkeypatch):
+    images = torch.randint(0, 256, (4, 2, 96, 96), dtype=torch.uint8)
+    images[:, 1] //= 3
+    part = ImageData(images, torch.arange(4), CLASS_NAMES)
+    monkeypatch.setattr(keras_weights, "load_smallnorb", lambda _: Dataset("smallnorb", part, part))
+    layers = keras_files.efficient_layers("smallnorb")
+    run = import_weights(write(tmp_path, layers), tmp_path / "run")
+    model, plain = run.load_model(), create_model("efficient-capsnet-smallnorb").eval()
+    kernel, bias = (torch.from_numpy(layers[0][1][f"conv2d_4/{name}:0"]) for name in ("kernel", "bias"))
+    state = {**model.state_dict(), "stem.0.weight": kernel.permute(3, 2, 0, 1), "stem.0.bias": bias}
+    plain.load_state_dict(state)
+    seen = images.double()
+    mean, std = seen.mean(dim=(0, 2, 3)), seen.std(dim=(0, 2, 3), correction=0)
+    patch = images[:, :, :48, :48]
+    standard = ((patch - mean[:, None, None]) / std[:, None, None]).float()
+    with torch.no_grad():
+        torch.testing.assert_close(model(patch / 255).lengths, plain(standard).lengths, rtol=0, atol=1e-5)
+    assert model.inputs(images).shape == (4, 2, 48, 48)
+
+
+def test_file_of_another_network_is_refused_with_what_it_holds(tmp_path):
+    kernel, bias = np.zeros((3, 3, 1, 8), "f4"), np.zeros(8, "f4")
+    path = write(tmp_path, [("conv", {"conv/kernel:0": kernel, "conv/bias:0": bias})])
+    with pytest.raises(UserError, match=r"found 1 convolutions \(3x3x1x8 and 8\); expected CapsNet-Keras'"):
+        import_weights(path, tmp_path / "run")
+
+
+def test_matrices_that_do_not_fit_are_refused(tmp_path, arrays):
+    weights = keras_files.draw()
+    weights.matrices = weights.matrices[:, :7]
+    path = write(tmp_path, keras_files.newest_layers(weights))
+    with pytest.raises(UserError, match=r"capsule matrices 3x7x6x4 do not fit .* 32 or 800 numbers"):
+        import_weights(path, tmp_path / "run", data=str(arrays))
+    assert not (tmp_path / "run").exists()
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path, arrays):
+    weights = keras_files.draw()
+    weights.stem[1][0] = np.nan
+    path = write(tmp_path, keras_files.newest_layers(weights))
+    with pytest.raises(UserError, match=r"'stem.bias' holds NaN or infinity"):
+        import_weights(path, tmp_path / "run", data=str(arrays))
+
+
+def test_network_without_a_data_set_of_its_own_needs_one(tmp_path):
+    path = write(tmp_path, keras_files.newest_layers(keras_files.draw()))
+    with pytest.raises(UserError, match="give `data`"):
+        import_weights(path, tmp_path / "run")
+
+
+def test_imported_run_says_where_it_is_from_and_is_not_resumed(tmp_path, arrays):
+    path = write(tmp_path, keras_files.newest_layers(keras_files.draw()))
+    run = import_weights(path, tmp_path / "run", data=str(arrays), iterations=2)
+    imported = Run.open(run.folder).imported()
+    assert imported.source == "CapsNet-Keras"
+    assert imported.file == str(path)
+    assert imported.command.endswith(f"--data {arrays} --iterations 2")
+    assert "imported from CapsNet-Keras, not tested here" in run._repr_html_()
+    with pytest.raises(UserError, match="was imported, not trained here"):
+        train(resume=run.folder)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("capsnet-authors", {}, "dynamic routing without bias"),
+        ("capsnet-tiny", {"decoder": False}, "has a decoder, this one has none"),
+        ("baseline-cnn", {}, "has no form in Keras"),
+    ],
+)
+def test_network_that_keras_has_not_is_not_exported(tmp_path, model, options, message):
+    path = tmp_path / "weights.safetensors"
+    # a wide network would take seconds to write
+    small = {} if model == "baseline-cnn" else {"stem_channels": 8, "num_types": 2}
+    spec = ModelSpec(model, {**options, **small}, tuple("0123456789"), "digit", "mnist")
+    save_weights(path, spec.build(), spec)
+    with pytest.raises(UserError, match=message):
+        export(path, tmp_path / "out.h5")
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_scale_of_the_primary_capsules_is_part_of_their_weights(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    options = {"primary_scale": 0.25, "num_types": 2, "stem_channels": 4}
+    spec = ModelSpec("capsnet", options, tuple("0123456789"), "digit", "mnist")
+    model = spec.build()
+    save_weights(path, model, spec)
+    export(path, tmp_path / "out.h5")
+    again = import_weights(tmp_path / "out.h5", tmp_path / "run").load_model()
+    images = torch.rand(2, 1, 28, 28)
+    with torch.no_grad():
+        torch.testing.assert_close(again(images).lengths, model(images).lengths)
+
+
+@pytest.mark.parametrize("name", ["out.weights.h5", "out.keras"])
+def test_export_is_named_h5(tmp_path, name):
+    with pytest.raises(UserError, match=r"must end in \.h5"):
+        export(Path("capsnet-mnist"), tmp_path / name)
+
+
+@pytest.mark.parametrize("use", [load, Run.open])
+def test_keras_file_in_place_of_a_run_names_the_import(tmp_path, use):
+    path = write(tmp_path, keras_files.newest_layers(keras_files.draw()))
+    with pytest.raises(UserError, match="is a Keras file; make a run of it first: capsnet import-keras"):
+        use(path)
+
+
+def test_commands_import_test_and_export(tmp_path, arrays, capsys):
+    path = write(tmp_path, keras_files.newest_layers(keras_files.draw()))
+    run, out = str(tmp_path / "run"), str(tmp_path / "out.h5")
+    assert main(["import-keras", str(path), run, "--data", str(arrays)]) == 0
+    assert capsys.readouterr().out.startswith("CapsNet-Keras: model capsnet, 20x20x1 images")
+    assert main(["evaluate", run, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["split"] == "test"
+    assert main(["export", run, out, "--format", "keras"]) == 0
+    assert capsys.readouterr().out.startswith(out)
+    assert main(["import-keras", out, run]) == 2
+    assert capsys.readouterr().err == f"capsnet: {run}: exists; give another folder\n"
