@@ -41,7 +41,6 @@ LEVELS = {
     "studies": 8,
     "doctor": 9,
     "figures": 9,
-    "interop": 8,
     "keras": 8,
     "demo": 10,
     "cli": 11,

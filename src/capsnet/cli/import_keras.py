@@ -60,9 +60,8 @@ def main(args: list[str]) -> None:
     channels, height, width = run.load_model().input_shape
     routing, iterations = config.model.routing, config.model.iterations
     words = f"{routing} routing, {iterations} iterations" if iterations else f"{routing} routing"
-    print(
-        f"{imported.source}: model {config.model.name}, {height}x{width}x{channels} images of {config.data.name}, {words}"
-    )
+    images = f"{height}x{width}x{channels} images of {config.data.name}"
+    print(f"{imported.source}: model {config.model.name}, {images}, {words}")
     for note in imported.notes:
         print(f"  {note}")
     print(f"run: {run.folder}")
