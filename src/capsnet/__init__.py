@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from capsnet import figures as figures
     from capsnet import functional as functional
     from capsnet import inference as inference
+    from capsnet import interop as interop
     from capsnet import kernels as kernels
     from capsnet import layers as layers
     from capsnet import losses as losses
     from capsnet import models as models
+    from capsnet import prediction as prediction
     from capsnet import recipes as recipes
     from capsnet import registry as registry
     from capsnet import routing as routing
@@ -80,10 +82,12 @@ _ROOMS = frozenset(
         "figures",
         "functional",
         "inference",
+        "interop",
         "kernels",
         "layers",
         "losses",
         "models",
+        "prediction",
         "recipes",
         "registry",
         "routing",

@@ -15,8 +15,8 @@ from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
 from capsnet.layers import DenseCapsules
 from capsnet.models.arguments import check_arguments
-from capsnet.models.doubt import Doubt
 from capsnet.models.grid import Grid
+from capsnet.prediction import Doubt
 
 
 class CapsuleModel(nn.Module):

@@ -1,0 +1,58 @@
+"""`capsnet export`."""
+
+import inspect
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from capsnet.cli.parse import parse
+from capsnet.errors import UserError
+
+FORMATS = {
+    "onnx": "capsnet.interop.onnx:export",
+    "torch": "capsnet.interop.torch_program:export",
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a trained network for programs without capsnet.
+
+    onnx: OUT.onnx, or a folder OUT with the model and its decoder. capsnet predict OUT.onnx needs no PyTorch.
+    torch: OUT.pt2, a program for torch.export.load.
+
+    The file that was written is run, and its answers are compared with the network's.
+
+    Examples:
+      capsnet export efficient-capsnet-mnist digits.onnx
+      capsnet export runs/quickstart quickstart.pt2 --format torch
+    """
+
+    model: tyro.conf.Positional[Path]
+    """A run folder, a weights file, or a name from capsnet list pretrained."""
+    out: tyro.conf.Positional[Path]
+    """A new file or folder."""
+    format: Literal["onnx", "torch"] = "onnx"
+    """What is written."""
+    pixels: Literal["uint8", "float"] | None = None
+    """Type of the input: uint8 from 0 to 255 (default), or float in [0, 1]."""
+    int8: bool = False
+    """Store the larger weights in 8 bits: a quarter of the size, at some cost in accuracy."""
+
+
+def main(args: list[str]) -> None:
+    """Export and print what was written."""
+    options = parse(Export, args)
+    if options.out.exists():
+        raise UserError(f"{options.out}: exists; give another name")
+    given = {"pixels": options.pixels, "int8": options.int8 or None}
+    module, _, name = FORMATS[options.format].partition(":")
+    export = getattr(import_module(module), name)
+    known = inspect.signature(export).parameters
+    for option, value in given.items():
+        if value is not None and option not in known:
+            raise UserError(f"--{option} is not an option of --format {options.format}; leave it out")
+    print(*export(options.model, options.out, **{k: v for k, v in given.items() if v is not None}), sep="\n")
