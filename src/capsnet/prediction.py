@@ -8,6 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 NO_DIGIT = "no digit found, the image is uniform"
+REASONS = {
+    "pieces": "several pieces of ink",
+    "length": "no capsule is long",
+    "gap": "a second capsule is nearly as long",
+    "error": "a poor reconstruction",
+}
+"""Why an answer is unsure, by the limit of `Doubt` that it is beyond."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +110,16 @@ class Doubt:
             patch_error: of its reconstruction, as `self.patch_error`; None without a decoder.
             pieces: of ink side by side; None where they were not counted.
         """
-        reasons = {
-            "several pieces of ink": _above(pieces, self.pieces),
-            "no capsule is long": length < self.length,
-            "a second capsule is nearly as long": gap < self.gap,
-            "a poor reconstruction": _above(error, self.error) or _above(patch_error, self.patch_error),
+        holds = {
+            "pieces": _above(pieces, self.pieces),
+            "length": length < self.length,
+            "gap": gap < self.gap,
+            "error": _above(error, self.error) or _above(patch_error, self.patch_error),
         }
-        return tuple(reason for reason, holds in reasons.items() if holds)
+        return tuple(reason for signal, reason in REASONS.items() if holds[signal])
 
 
-def _above(value: float | None, limit: float | None) -> bool:
+def _above(value: float | int | None, limit: float | int | None) -> bool:
     return value is not None and limit is not None and value > limit
 
 

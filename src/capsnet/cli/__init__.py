@@ -47,7 +47,7 @@ VERBS = {
     "reproduce": "reproduce a paper's table: a study of several runs",
     "list": "list models, routings, data, recipes, studies",
     "show": "show a model, recipe, study, data set, routing or run",
-    "export": "write a network for other programs: ONNX, PyTorch",
+    "export": "write a network for other programs: ONNX, PyTorch, a web page",
     "bench": "measure speed and memory of the plain and fused paths",
     "data": "check a data set or folder: counts, sizes, copies, samples",
     "demo": "open a page to draw digits and look into capsules",

@@ -14,6 +14,7 @@ from capsnet.errors import UserError
 FORMATS = {
     "onnx": "capsnet.interop.onnx:export",
     "torch": "capsnet.interop.torch_program:export",
+    "web": "capsnet.demo.static:export",
 }
 
 
@@ -23,19 +24,21 @@ class Export:
 
     onnx: OUT.onnx, or a folder OUT with the model and its decoder. capsnet predict OUT.onnx needs no PyTorch.
     torch: OUT.pt2, a program for torch.export.load.
+    web: a folder OUT with the page of capsnet demo; OUT/index.html runs in a browser without a server.
 
-    The file that was written is run, and its answers are compared with the network's.
+    ONNX files and programs are run after they are written, and their answers are compared with the network's.
 
     Examples:
       capsnet export efficient-capsnet-mnist digits.onnx
       capsnet export runs/quickstart quickstart.pt2 --format torch
+      capsnet export efficient-capsnet-mnist page --format web
     """
 
     model: tyro.conf.Positional[Path]
     """A run folder, a weights file, or a name from capsnet list pretrained."""
     out: tyro.conf.Positional[Path]
     """A new file or folder."""
-    format: Literal["onnx", "torch"] = "onnx"
+    format: Literal["onnx", "torch", "web"] = "onnx"
     """What is written."""
     pixels: Literal["uint8", "float"] | None = None
     """Type of the input: uint8 from 0 to 255 (default), or float in [0, 1]."""

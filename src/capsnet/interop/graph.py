@@ -15,7 +15,7 @@ from capsnet.inference.doubt import read_signals
 from capsnet.interop.exported import FORMAT_VERSION, Exported, Pixels
 from capsnet.models import CapsuleModel
 
-_MOST_IMAGES = 1 << 16
+_BATCH = Dim("batch", max=1 << 16)
 
 
 class AnswerGraph(nn.Module):
@@ -118,7 +118,7 @@ def trace_answers(model: CapsuleModel, pixels: Pixels) -> ExportedProgram:
     Raises:
         UserError: the model's code cannot be traced; the message says why.
     """
-    return _trace(AnswerGraph(model, pixels), {"image": example_images(model, 2, pixels)})
+    return _trace(AnswerGraph(model, pixels), {"image": example_images(model, 2, pixels)}, _BATCH)
 
 
 def trace_decoder(model: CapsuleModel) -> ExportedProgram:
@@ -131,21 +131,24 @@ def trace_decoder(model: CapsuleModel) -> ExportedProgram:
         UserError: as `trace_answers`.
     """
     poses = torch.zeros(2, len(model.class_names), model.pose_dim)
-    return _trace(DecoderGraph(model), {"poses": poses, "labels": torch.zeros(2, dtype=torch.long)})
+    return _trace(DecoderGraph(model), {"poses": poses, "labels": torch.zeros(2, dtype=torch.long)}, _BATCH)
 
 
-def _trace(graph: nn.Module, inputs: Mapping[str, Tensor]) -> ExportedProgram:
-    images = Dim("batch", max=_MOST_IMAGES)
+def trace_once(graph: nn.Module, inputs: Mapping[str, Tensor]) -> ExportedProgram:
+    """The program of a module for inputs of exactly these shapes.
+
+    Raises:
+        UserError: as `trace_answers`.
+    """
+    return _trace(graph, inputs, None)
+
+
+def _trace(graph: nn.Module, inputs: Mapping[str, Tensor], batch: Dim | None) -> ExportedProgram:
+    shapes = None if batch is None else {name: {0: batch} for name in inputs}
     try:
         with torch.no_grad(), _plain():
-            # strict: elsewhere `len(images)` fixes the number of images
-            return torch.export.export(
-                graph.eval(),
-                (),
-                dict(inputs),
-                dynamic_shapes={name: {0: images} for name in inputs},
-                strict=True,
-            )
+            # strict follows the code itself: otherwise `len(images)` would fix the number of images
+            return torch.export.export(graph.eval(), (), dict(inputs), dynamic_shapes=shapes, strict=batch is not None)
     except UserError:
         raise
     except (RuntimeError, TypeError, ValueError, NotImplementedError, AssertionError) as fault:
@@ -186,7 +189,11 @@ def check_outputs(expected: Sequence[Tensor], given: Sequence[Tensor], limit: fl
             raise UserError(f"the exported model gives {tuple(other.shape)} where the model gives {tuple(one.shape)}")
         if one.numel():
             scale = max(1.0, float(one.abs().max()))
-            largest = max(largest, float((one - other).abs().max()) / scale)
-    if not largest <= limit:
-        raise UserError(f"the exported model differs from the model by {largest:.1e}, the limit is {limit:.0e}")
+            difference = float((one - other).abs().max()) / scale
+            # not "above": a difference may be NaN
+            if not difference <= limit:
+                raise UserError(
+                    f"the exported model differs from the model by {difference:.1e}, the limit is {limit:.0e}"
+                )
+            largest = max(largest, difference)
     return largest

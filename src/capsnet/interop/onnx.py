@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -109,19 +110,33 @@ def to_onnx(program: ExportedProgram, output_names: Sequence[str]) -> "onnx.Mode
             )
     # what the translator raises for an unknown operator is a RuntimeError
     except RuntimeError as fault:
-        cause = fault.__cause__ or fault
+        cause: BaseException = fault
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
         raise UserError(f"the model cannot be exported to ONNX: {first_line(cause)}") from None
     assert translated is not None
-    return translated.model_proto
+    graph = translated.model_proto
+    _name_batch(graph)
+    return graph
+
+
+def _name_batch(graph: "onnx.ModelProto") -> None:
+    """Call the number of images `batch` again: the tracer counts its symbols."""
+    values = [*graph.graph.input, *graph.graph.output, *graph.graph.value_info]
+    axes = [axis for value in values for axis in value.type.tensor_type.shape.dim if axis.dim_param]
+    symbols = {value.type.tensor_type.shape.dim[0].dim_param for value in graph.graph.input} - {""}
+    for axis in axes:
+        for symbol in symbols:
+            axis.dim_param = re.sub(rf"\b{symbol}\b", "batch", axis.dim_param)
 
 
 def _write(path: Path, graph: "onnx.ModelProto", *, int8: bool) -> None:
     import onnx
 
-    from capsnet.interop.int8 import shrink_weights
+    from capsnet.interop.weights import shrink_weights
 
     if int8:
-        shrink_weights(graph)
+        shrink_weights(graph, "int8")
     onnx.checker.check_model(graph, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, graph.SerializeToString())
