@@ -71,7 +71,12 @@ def export(
         written.append((out / "decoder.onnx", to_onnx(trace_decoder(model), ["reconstruction"])))
     for path, graph in written:
         _write(path, graph, int8=int8)
-    difference = _compare(model, written[0][0], pixels, _LIMIT_INT8 if int8 else _LIMIT)
+    try:
+        difference = _compare(model, written[0][0], pixels, _LIMIT_INT8 if int8 else _LIMIT)
+    except UserError:
+        for path, _ in written:
+            path.unlink()
+        raise
     lines = [f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}" for path, _ in written]
     return [*lines, f"largest difference between ONNX and PyTorch outputs: {difference:.1e}"]
 

@@ -51,7 +51,11 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
     beside = path.with_name(f".{path.stem}.part.pt2")
     torch.export.save(program, beside, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
     beside.replace(path)
-    difference = _compare(model, path, pixels)
+    try:
+        difference = _compare(model, path, pixels)
+    except UserError:
+        path.unlink()
+        raise
     names = ", ".join(AnswerGraph(model, pixels).output_names)
     return [
         f"{path}: {path.stat().st_size / 1e6:.1f} MB, gives {names}",
