@@ -1,4 +1,4 @@
-"""The page on which a reader draws a digit: `capsnet export --format web` of bundled weights, beside the documentation."""
+"""The page on which a reader draws a digit: a bundled network by `capsnet export --format web`, beside the pages."""
 
 import functools
 import logging
