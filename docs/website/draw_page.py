@@ -31,6 +31,6 @@ def button() -> str:
         return "This copy of the site was built without its drawing page; `capsnet demo` opens it on your machine."
     size = sum(map(len, pages().values())) / 1e6
     return (
-        f'<a class="md-button md-button--primary" href="{FOLDER}/index.html">Draw a digit</a>\n'
+        f'<a class="md-button md-button--primary" href="{FOLDER}/index.html">Draw a digit</a><br>\n'
         f"<small>A bundled network runs in this browser ({size:.0f} MB are loaded). What you draw stays here.</small>"
     )

@@ -106,7 +106,12 @@ def _answer_by_onnx(options: Predict) -> Answers:
 
 def _answer_by_torch(options: Predict) -> Answers:
     """Names of the classes, and the answer to each file, by a model of PyTorch; at the end, the figure."""
-    _import_torch()
+    try:
+        _import_torch()
+    except ModuleNotFoundError as fault:
+        if fault.name != "torch":
+            raise
+        raise UserError(f"{options.model}: needs PyTorch (pip install torch); without it give an .onnx file") from None
     from capsnet.inference.predict import answer_files
     from capsnet.runs import load
 
@@ -137,7 +142,7 @@ def _answer_by_torch(options: Predict) -> Answers:
 
 def _import_torch() -> None:
     """Import what needs PyTorch as the command line imports a verb; in a program that has it, nothing changes."""
-    if "torch" in sys.modules:
+    if sys.modules.get("torch") is not None:
         return
     with contextlib.ExitStack() as stack:
         stack.enter_context(quitting_on_interrupt())
