@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from capsnet.data import load_data
 from capsnet.inference.doubt import calibrate_doubt
 from capsnet.inference.predict import predict
-from capsnet.models.doubt import Doubt
+from capsnet.prediction import Doubt
 from capsnet.runs import load
 from capsnet.runs.files import write_bytes, write_text
 from capsnet.runs.pretrained import FOLDER

@@ -17,6 +17,7 @@ for folder in (HERE, HERE.parent):
         sys.path.insert(0, str(folder))
 
 import api_pages  # noqa: E402
+import draw_page  # noqa: E402
 import made_parts  # noqa: E402
 import notebook_pages  # noqa: E402
 import routing_pages  # noqa: E402
@@ -69,6 +70,7 @@ def _add_to_nav(nav: object, behind: str, pages: Sequence[str | dict[str, str]])
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
     made: dict[str, str | bytes] = {**api_pages.pages(), **notebook_pages.pages(), **routing_pages.generated()}
+    made |= draw_page.pages()
     made["project/cite.md"] = made_parts.cite()
     for page, (source, links) in BORROWED.items():
         text = (ROOT / source).read_text()

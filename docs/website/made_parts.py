@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+import deployment
+import draw_page
 import results
 import speed
 import yaml
@@ -200,4 +202,6 @@ PARTS: dict[str, Callable[[], str]] = {
     "speeds": speeds,
     "benchmarks": benchmarks,
     "commands": commands,
+    "deployment": deployment.table,
+    "draw": draw_page.button,
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from capsnet import lightning as lightning
     from capsnet import losses as losses
     from capsnet import models as models
+    from capsnet import prediction as prediction
     from capsnet import recipes as recipes
     from capsnet import registry as registry
     from capsnet import routing as routing
@@ -86,11 +87,11 @@ _ROOMS = frozenset(
         "interop",
         "keras",
         "kernels",
-        "interop",
         "layers",
         "lightning",
         "losses",
         "models",
+        "prediction",
         "recipes",
         "registry",
         "routing",

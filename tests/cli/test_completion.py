@@ -131,7 +131,7 @@ def test_options_are_those_of_the_help(verb, capsys):
     with pytest.raises(SystemExit):
         main([verb.name, "--help"])
     # an option begins its line, in a box or not; examples hold others
-    listed = re.findall(r"^[\s│|]*(?:-h, )?(--[a-z][a-z-]*)", capsys.readouterr().out, re.MULTILINE)
+    listed = re.findall(r"^[\s│|]*(?:-h, )?(--[a-z][a-z0-9-]*)", capsys.readouterr().out, re.MULTILINE)
     assert sorted(flag.name for flag in verb.flags) == sorted(listed)
     assert all(flag.summary for flag in verb.flags)
 

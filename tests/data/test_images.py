@@ -11,7 +11,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFile
 
 from capsnet.data import formats as module
-from capsnet.data.images import FORMATS, SUFFIXES, collect_notes, fit_image, open_image, prepare_image, probe_image
+from capsnet.data.images import FORMATS, SUFFIXES, collect_notes, fit_image, open_image, probe_image
+from capsnet.data.reading import prepare_image
 from capsnet.errors import UserError
 
 
@@ -278,7 +279,7 @@ def test_names_that_are_no_text_are_printed_in_one_line(tmp_path):
 def test_64_megapixels_take_less_than_600_mb(tmp_path, mode):
     Image.new(mode, (8000, 7999), (9, 99, 199, 200)[: len(mode)]).save(tmp_path / "large.png", compress_level=1)
     code = (
-        "import resource, sys; from pathlib import Path; from capsnet.data.images import prepare_image\n"
+        "import resource, sys; from pathlib import Path; from capsnet.data.reading import prepare_image\n"
         "memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
         "start = memory(); prepare_image(Path(sys.argv[1]), (3, 32, 32), 'fit'); print(memory() - start)"
     )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capsnet.data.images import open_image, prepare_image, probe_image
+from capsnet.data.images import open_image, probe_image
 from capsnet.data.pixels import ImageInfo, decide_range
+from capsnet.data.reading import prepare_image
 from capsnet.errors import UserError
 
 PICTURE = np.add.outer(np.arange(48), np.arange(64)) / 110

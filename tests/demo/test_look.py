@@ -10,7 +10,7 @@ from capsnet import create_model, list_models
 from capsnet.demo.look import MAX_BYTES, look, read_image, redraw
 from capsnet.errors import UserError
 from capsnet.inference.predict import prepare_picture
-from capsnet.models.doubt import Doubt
+from capsnet.prediction import Doubt
 from capsnet.runs.weights import ModelSpec
 
 DIGITS = tuple("0123456789")

@@ -6,7 +6,7 @@ from tests.data.canvases import make_canvas
 from capsnet.data import ImageData
 from capsnet.inference.doubt import Signals, calibrate_doubt, find_reasons
 from capsnet.inference.predict import predict
-from capsnet.models.doubt import Doubt
+from capsnet.prediction import Doubt
 from capsnet.runs import load
 from capsnet.runs.weights import ModelSpec, load_weights, save_weights
 

@@ -12,7 +12,7 @@ from tests.conftest import TINY
 import capsnet
 from capsnet.cli import main
 from capsnet.data import load_data
-from capsnet.data.images import prepare_image
+from capsnet.data.reading import prepare_image
 from capsnet.errors import UserError
 from capsnet.inference.images import find_images
 from capsnet.training import train

@@ -102,7 +102,7 @@ def test_export_is_read_as_the_same_network(tmp_path, arrays):
     weights = keras_files.draw()
     path = write(tmp_path, keras_files.newest_layers(weights))
     run = import_weights(path, tmp_path / "run", data=str(arrays))
-    assert "capsulenet.py -t -r 3" in export(run.folder, tmp_path / "out.h5")
+    assert "capsulenet.py -t -r 3" in export(run.folder, tmp_path / "out.h5")[1]
     with h5py.File(path) as before, h5py.File(tmp_path / "out.h5") as after:
         names = (
             "conv1/conv1/kernel:0",

@@ -1,6 +1,6 @@
 """`capsnet export`."""
 
-from collections.abc import Callable
+import inspect
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -9,38 +9,56 @@ from typing import Literal
 import tyro
 
 from capsnet.cli.parse import parse
+from capsnet.errors import UserError
 
 FORMATS = {
+    "onnx": "capsnet.interop.onnx:export",
+    "torch": "capsnet.interop.torch_program:export",
     "keras": "capsnet.interop.keras_weights:export",
+    "web": "capsnet.demo.static:export",
 }
-"""The function that writes each format, `export(run_or_weights, out, **options)`; it may return a sentence."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """Write a trained network for other software.
+    """Write a trained network for programs without capsnet.
 
+    onnx: OUT.onnx, or a folder OUT with the model and its decoder. capsnet predict OUT.onnx needs no PyTorch.
+    torch: OUT.pt2, a program for torch.export.load.
     keras: an .h5 file that the script of CapsNet-Keras or Efficient-CapsNet loads.
+    web: a folder OUT with the page of capsnet demo; OUT/index.html runs in a browser without a server.
+
+    ONNX files and programs are run after they are written, and their answers are compared with the network's.
 
     Examples:
+      capsnet export efficient-capsnet-mnist digits.onnx
+      capsnet export runs/quickstart quickstart.pt2 --format torch
+      capsnet export efficient-capsnet-mnist page --format web
       capsnet export runs/keras trained_model.h5 --format keras
-      capsnet export capsnet-mnist trained_model.h5 --format keras
     """
 
-    run: tyro.conf.Positional[Path]
-    """Run folder, weights file or a name from capsnet list pretrained."""
+    model: tyro.conf.Positional[Path]
+    """A run folder, a weights file, or a name from capsnet list pretrained."""
     out: tyro.conf.Positional[Path]
-    """The new file."""
-    format: Literal["keras"]
-    """What to write."""
+    """A new file or folder."""
+    format: Literal["onnx", "torch", "keras", "web"] = "onnx"
+    """What is written."""
+    pixels: Literal["uint8", "float"] | None = None
+    """Type of the input: uint8 from 0 to 255 (default), or float in [0, 1]."""
+    int8: bool = False
+    """Store the larger weights in 8 bits: a quarter of the size, at some cost in accuracy."""
 
 
 def main(args: list[str]) -> None:
-    """Export, and print the file."""
+    """Export and print what was written."""
     options = parse(Export, args)
+    if options.out.exists():
+        raise UserError(f"{options.out} exists; give another name")
+    given = {"pixels": options.pixels, "int8": options.int8 or None}
     module, _, name = FORMATS[options.format].partition(":")
-    write: Callable[..., str | None] = getattr(import_module(module), name)
-    sentence = write(options.run, options.out)
-    print(options.out)
-    if sentence:
-        print(sentence)
+    export = getattr(import_module(module), name)
+    known = inspect.signature(export).parameters
+    for option, value in given.items():
+        if value is not None and option not in known:
+            raise UserError(f"--{option} is not an option of --format {options.format}; leave it out")
+    print(*export(options.model, options.out, **{k: v for k, v in given.items() if v is not None}), sep="\n")

@@ -4,7 +4,8 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import cleandoc
 from typing import TypeVar
 
@@ -54,7 +55,7 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
     verb, said = re.sub(r"(?<!^)(?=[A-Z])", "-", options.__name__).lower(), io.StringIO()
     args = _needed_switches(args, _switches(options, default))
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), _unblocked("torch"):
             return tyro.cli(
                 options,
                 prog=f"capsnet {verb}",
@@ -68,6 +69,19 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
             raise
         message = _one_line(said.getvalue())
         raise UserError(message if _REPLACED in message else f"{message} (capsnet {verb} --help)") from None
+
+
+@contextlib.contextmanager
+def _unblocked(module: str) -> Iterator[None]:
+    """Hide a module that None blocks in `sys.modules`: tyro would take it for one that is imported."""
+    blocked = module in sys.modules and sys.modules[module] is None
+    if blocked:
+        del sys.modules[module]
+    try:
+        yield
+    finally:
+        if blocked:
+            sys.modules[module] = None  # type: ignore[assignment] # what Python documents to block an import
 
 
 def _switches(options: type, default: object) -> Mapping[str, bool]:

@@ -1,28 +1,27 @@
 """`capsnet predict`."""
 
+import contextlib
+import importlib
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 import tyro
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
+from capsnet.data.images import choose_range, collect_notes
+from capsnet.data.pixels import PixelRange
 from capsnet.errors import UserError
-from capsnet.inference.predict import (
-    NO_DIGIT,
-    Answer,
-    Failure,
-    Prediction,
-    answer_files,
-    choose_range,
-    collect_notes,
-)
-from capsnet.inference.words import length_word
-from capsnet.models import CapsuleModel
-from capsnet.runs import load
-from capsnet.runs.files import write_bytes
+from capsnet.prediction import NO_DIGIT, Failure, Prediction
+from capsnet.start import keeping_modules, quitting_on_interrupt
+
+# an ONNX file is answered without PyTorch
+if TYPE_CHECKING:
+    from capsnet.inference.predict import Answer
+    from capsnet.models import CapsuleModel
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,11 @@ class Predict:
       capsnet predict efficient-capsnet-mnist photo.jpg
       capsnet predict runs/quickstart seven.png
       capsnet predict runs/quickstart scans/*.png --json --figure seen.png
+      capsnet predict model.onnx photo.jpg
     """
 
     model: tyro.conf.Positional[Path]
-    """A run folder, a weights file, or a name from capsnet list pretrained."""
+    """A run folder, a weights file, a name from capsnet list pretrained, or an .onnx file of capsnet export."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """Image files, of any size."""
     as_is: bool = False
@@ -68,39 +68,96 @@ def main(args: list[str]) -> int:
         raise UserError(f"{options.figure} exists; give another --figure")
     if options.poses and not options.json:
         raise UserError("--poses needs --json")
-    model = load(options.model)
-    predictions: list[dict[str, object]] = []
     failures: list[Failure] = []
-    drawn: list[Answer] = []
-    pixel_range, infos = choose_range(model, options.images, options.pixel_range)
-    for note in collect_notes(infos):
-        print(f"capsnet: {note}", file=sys.stderr)
-    answers = answer_files(
-        model,
-        options.images,
-        preparation="fit" if options.as_is else None,
-        pixel_range=pixel_range,
-        poses=options.poses,
-    )
-    for answer in answers:
-        if isinstance(answer, Failure):
-            failures.append(answer)
-            continue
-        if options.figure is not None:
-            _keep(drawn, answer)
-        if options.json:
-            predictions.append(_to_dict(answer.prediction, model))
+    predictions: list[dict[str, object]] = []
+    answer = _answer_by_onnx if options.model.suffix == ".onnx" else _answer_by_torch
+    for (names, word), prediction in answer(options):
+        if isinstance(prediction, Failure):
+            failures.append(prediction)
+        elif options.json:
+            predictions.append(_to_dict(prediction, names))
         else:
-            _print(answer.prediction, model)
-    count = len(options.images) - len(failures)
-    if options.figure is not None and drawn:
-        _draw(options.figure, drawn, count, model)
-        more = f" (the first {len(drawn)} of {count:,} images)" if count > len(drawn) else ""
-        print(f"figure: {options.figure}{more}", file=sys.stderr if options.json else sys.stdout)
+            _print(prediction, names, word)
     if options.json:
         failed = [{"file": failure.file, "error": failure.error} for failure in failures]
         print_json({"predictions": predictions, **({"failed": failed} if failed else {})})
     return _report(failures, len(options.images))
+
+
+# names of the classes, what the number of a class is called, and the answer to a file
+Answers = Iterator[tuple[tuple[Sequence[str], str], Prediction | Failure]]
+
+
+def _answer_by_onnx(options: Predict) -> Answers:
+    """Names of the classes, and the answer to each file, by an exported model."""
+    if options.figure is not None:
+        raise UserError("--figure needs the run or the weights: an .onnx file is answered without PyTorch")
+    from capsnet.interop.onnx_answers import OnnxModel
+
+    model = OnnxModel.open(options.model)
+    answers = model.answer_files(
+        options.images,
+        preparation="fit" if options.as_is else None,
+        pixel_range=_choose_range(options, model.about.pixel_range),
+        poses=options.poses,
+    )
+    for answer in answers:
+        yield (model.about.class_names, model.about.word), answer
+
+
+def _answer_by_torch(options: Predict) -> Answers:
+    """Names of the classes, and the answer to each file, by a model of PyTorch; at the end, the figure."""
+    try:
+        _import_torch()
+    except ModuleNotFoundError as fault:
+        if fault.name != "torch":
+            raise
+        raise UserError(f"{options.model} needs PyTorch (pip install torch); without it give an .onnx file") from None
+    from capsnet.inference.predict import answer_files
+    from capsnet.inference.words import length_word
+    from capsnet.runs import load
+
+    model = load(options.model)
+    words = model.class_names, length_word(model)
+    drawn: list[Answer] = []
+    failed = 0
+    answers = answer_files(
+        model,
+        options.images,
+        preparation="fit" if options.as_is else None,
+        pixel_range=_choose_range(options, model.inputs.pixel_range),
+        poses=options.poses,
+    )
+    for answer in answers:
+        if isinstance(answer, Failure):
+            failed += 1
+            yield words, answer
+            continue
+        if options.figure is not None:
+            _keep(drawn, answer)
+        yield words, answer.prediction
+    count = len(options.images) - failed
+    if options.figure is not None and drawn:
+        _draw(options.figure, drawn, count, model)
+        more = f" (the first {len(drawn)} of {count:,} images)" if count > len(drawn) else ""
+        print(f"figure: {options.figure}{more}", file=sys.stderr if options.json else sys.stdout)
+
+
+def _import_torch() -> None:
+    """Import what needs PyTorch as the command line imports a verb; in a program that has it, nothing changes."""
+    if sys.modules.get("torch") is not None:
+        return
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(quitting_on_interrupt())
+        stack.enter_context(keeping_modules())
+        importlib.import_module("capsnet.inference.predict")
+
+
+def _choose_range(options: Predict, own: PixelRange | None) -> PixelRange | None:
+    pixel_range, infos = choose_range(options.images, own, options.pixel_range)
+    for note in collect_notes(infos):
+        print(f"capsnet: {note}", file=sys.stderr)
+    return pixel_range
 
 
 def _report(failures: list[Failure], count: int) -> int:
@@ -112,7 +169,7 @@ def _report(failures: list[Failure], count: int) -> int:
     return 2 if failures else 0
 
 
-def _keep(drawn: list[Answer], answer: Answer) -> None:
+def _keep(drawn: "list[Answer]", answer: "Answer") -> None:
     """Keep what the figure shows, and no more of many images."""
     from capsnet.figures.prediction import MOST_IMAGES
 
@@ -120,9 +177,13 @@ def _keep(drawn: list[Answer], answer: Answer) -> None:
         drawn.append(answer)
 
 
-def _draw(path: Path, answers: list[Answer], count: int, model: CapsuleModel) -> None:
+def _draw(path: Path, answers: "list[Answer]", count: int, model: "CapsuleModel") -> None:
+    import torch
+
     from capsnet.figures.prediction import draw_prediction
     from capsnet.figures.style import to_png
+    from capsnet.inference.words import length_word
+    from capsnet.runs.files import write_bytes
 
     drawings = [answer.drawn for answer in answers if answer.drawn is not None]
     predictions = [answer.prediction for answer in answers]
@@ -139,8 +200,7 @@ def _draw(path: Path, answers: list[Answer], count: int, model: CapsuleModel) ->
     write_bytes(path, to_png(figure))
 
 
-def _to_dict(prediction: Prediction, model: CapsuleModel) -> dict[str, object]:
-    names = model.class_names
+def _to_dict(prediction: Prediction, names: Sequence[str]) -> dict[str, object]:
     values: dict[str, object] = {
         "file": prediction.file,
         "label": prediction.label,
@@ -157,13 +217,12 @@ def _to_dict(prediction: Prediction, model: CapsuleModel) -> dict[str, object]:
     return values
 
 
-def _print(prediction: Prediction, model: CapsuleModel) -> None:
+def _print(prediction: Prediction, names: Sequence[str], word: str) -> None:
     if prediction.label is None:
         print(f"{prediction.file}: {NO_DIGIT} (--as-is shows it to the network as it is)")
         return
-    names = model.class_names
     labels = prediction.labels or (prediction.label,)
-    answer = f"{' and '.join(names[k] for k in labels)}  ({length_word(model)} {prediction.length:.2f})"
+    answer = f"{' and '.join(names[k] for k in labels)}  ({word} {prediction.length:.2f})"
     if prediction.unsure:
         answer = f"unsure: most like {answer}; {'; '.join(prediction.reasons)}"
     print(f"{prediction.file}: {answer}")

@@ -1,15 +1,29 @@
-"""Data sets by name, and folders of one's own images."""
+"""Data sets by name, and folders of one's own images.
 
-from pathlib import Path
-from typing import Literal
+Its names are imported when they are first used: image files can be read without PyTorch, which takes a second to load.
+"""
 
-from capsnet.data.dataset import DATASETS as DATASETS
-from capsnet.data.dataset import Dataset as Dataset
-from capsnet.data.dataset import ImageData as ImageData
-from capsnet.data.dataset import hold_out as hold_out
-from capsnet.errors import UserError
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from capsnet.registry import import_modules
 
+if TYPE_CHECKING:
+    from capsnet.data.dataset import DATASETS as DATASETS
+    from capsnet.data.dataset import Dataset as Dataset
+    from capsnet.data.dataset import ImageData as ImageData
+    from capsnet.data.dataset import hold_out as hold_out
+    from capsnet.data.loading import load_data as load_data
+    from capsnet.data.loading import locate_data as locate_data
+
+_NAMES = {
+    "DATASETS": "dataset",
+    "Dataset": "dataset",
+    "ImageData": "dataset",
+    "hold_out": "dataset",
+    "load_data": "loading",
+    "locate_data": "loading",
+}
 # what is needed for folders and files only is imported by them
 _UNNAMED = [
     "array_files",
@@ -25,72 +39,18 @@ _UNNAMED = [
     "reading",
     "torch_dataset",
 ]
-import_modules(__name__, leave=_UNNAMED)
 
+# a type checker would take any name for one that `__getattr__` knows
+if not TYPE_CHECKING:
 
-def load_data(
-    name: str,
-    *,
-    data_dir: Path | None = None,
-    image_size: int = 32,
-    skip_unreadable: bool = False,
-    pixel_range: tuple[float, float] | None = None,
-) -> Dataset:
-    """Load a data set by name, from a folder of class folders, or from a file of arrays.
-
-    Args:
-        name: a name in `DATASETS`, a folder, or a `.npz` or `.csv` file.
-        data_dir: where named data sets lie; see `capsnet.data.download`.
-        image_size: side of the images of a folder.
-        skip_unreadable: leave out files of a folder that are no images.
-        pixel_range: values that become 0 and 255, of images of more than 8 bits; None: decided once for all images.
-
-    Raises:
-        UserError: neither a known name nor a folder or file, or files that fail a check.
-    """
-    if name in DATASETS:
-        if pixel_range is not None:
-            raise UserError(
-                f"pixel_range must be left out, got {pixel_range[0]:g} and {pixel_range[1]:g}: {name} has 8 bits, as "
-                "all data sets by name; it is for image folders and array files"
-            )
-        return DATASETS.get(name).load(data_dir)
-    path = Path(name)
-    kind = _kind_of(path)
-    if kind == "folder":
-        from capsnet.data.folder import load_folder
-
-        return load_folder(path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range)
-    if kind == "file":
-        from capsnet.data.array_files import load_arrays
-
-        return load_arrays(path, pixel_range=pixel_range)
-    if len(path.parts) > 1 or path.suffix in (".npz", ".csv"):
-        raise UserError(f"{name}: no such folder or file; if it was moved, give its new place as `data`")
-    try:
-        DATASETS.get(name)
-    except UserError as fault:
-        raise UserError(
-            f"{fault}, or a folder with a folder of images for each class, or a .npz or .csv file"
-        ) from None
-    raise AssertionError("unreachable")
-
-
-def locate_data(name: str) -> str:
-    """The name of a data set that means the same from any working directory: of a folder or file, its absolute path.
-
-    Args:
-        name: as `load_data` takes it.
-    """
-    return str(Path(name).absolute()) if name not in DATASETS and _kind_of(Path(name)) else name
-
-
-def _kind_of(path: Path) -> Literal["folder", "file", ""]:
-    try:
-        return "folder" if path.is_dir() else "file" if path.exists() else ""
-    # a name that no file can have, such as one that is too long
-    except (OSError, ValueError):
-        return ""
+    def __getattr__(name: str) -> object:
+        """Import all data sets, and the module of a name, on first use."""
+        if name not in _NAMES:
+            raise AttributeError(f"module 'capsnet.data' has no attribute {name!r}")
+        import_modules(__name__, leave=_UNNAMED)
+        value = getattr(import_module(f"capsnet.data.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 __all__ = ["DATASETS", "Dataset", "ImageData", "hold_out", "load_data", "locate_data"]

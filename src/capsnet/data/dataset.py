@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int, UInt8
@@ -12,11 +12,10 @@ from torch import Tensor
 
 from capsnet.data.holdout import hash_names, hold_out_by_hash
 from capsnet.data.pairs import Pairing
+from capsnet.data.pixels import Preparation as Preparation
 from capsnet.data.survey import Survey
 from capsnet.errors import UserError
 from capsnet.registry import Registry
-
-Preparation = Literal["digit", "fit"]
 
 
 @dataclass(frozen=True)

@@ -4,25 +4,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageFile
-from torch import Tensor
 
-from capsnet.data.dataset import Preparation
 from capsnet.data.deep import DeepImage, is_deep, load_deep
 from capsnet.data.formats import FORMATS as FORMATS
 from capsnet.data.formats import SUFFIXES as SUFFIXES
 from capsnet.data.formats import Source, open_header, printable_name, refusing_damage
-from capsnet.data.photo import center_digit
+from capsnet.data.photo import WORK_SIDE, center_digit
 from capsnet.data.pixels import ImageInfo as ImageInfo
-from capsnet.data.pixels import PixelRange, check_range, check_units, decide_range
+from capsnet.data.pixels import PixelRange, Preparation, check_range, check_units, decide_range
 from capsnet.errors import UserError
 
 # an image is reduced to no less than so many times the side that is needed: what is lost is below a level on average
 _MARGIN = 3
-# side of the image in which a digit is looked for
-_DIGIT_SIDE = 640
 # pixels that are converted at once
 _BAND_PIXELS = 500_000
 # side of the image on which the ground of transparent places is chosen
@@ -129,36 +124,85 @@ def fit_image(image: Image.Image, height: int, width: int) -> Image.Image:
     return frame
 
 
-def digit_image(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Make a drawn or photographed digit look as MNIST's do; black where there is none."""
-    return center_digit(image, height, width).image
+def fit_pixels(
+    image: Image.Image, image_shape: tuple[int, int, int], preparation: Preparation
+) -> tuple[UInt8[np.ndarray, "c h w"], int | None]:
+    """Bring a picture into the form of a model's data set.
+
+    Args:
+        image: of any size.
+        image_shape: channels (1 or 3), height and width.
+        preparation: `"digit"` as MNIST was made, black where there is no digit; `"fit"` scaled into the frame. Colour
+            images are always scaled.
+
+    Returns:
+        The pixels, and how many pieces of ink stand side by side: 0 without a digit, None if they were not counted.
+    """
+    channels, height, width = image_shape
+    gray_or_color, pieces = image.convert("L" if channels == 1 else "RGB"), None
+    if is_digit(image_shape, preparation):
+        digit = center_digit(gray_or_color, height, width)
+        frame, pieces = digit.image, digit.pieces
+    else:
+        frame = fit_image(gray_or_color, height, width)
+    return np.array(frame).reshape(height, width, channels).transpose(2, 0, 1), pieces
 
 
-def prepare_image(
-    path: Path, image_shape: tuple[int, int, int], preparation: Preparation, *, pixel_range: PixelRange | None = None
-) -> UInt8[Tensor, "c h w"]:
-    """Read an image file as the input of a model.
+def read_pixels(
+    path: Path,
+    image_shape: tuple[int, int, int],
+    preparation: Preparation,
+    *,
+    pixel_range: PixelRange | None = None,
+) -> tuple[UInt8[np.ndarray, "c h w"], int | None]:
+    """Read an image file as the input of a model; see `fit_pixels`.
 
     Args:
         path: the file.
-        image_shape: channels (1 or 3), height and width.
-        preparation: `"digit"` as MNIST was made, `"fit"` scaled into the frame.
+        image_shape: channels, height and width.
+        preparation: how it is prepared.
         pixel_range: values that become black and white, of a file of more than 8 bits; None: decided from this file.
 
-    Shapes:
-        result `c h w`.
-
     Raises:
-        UserError: a file that cannot be read as an image, or a model of neither 1 nor 3 channels.
+        UserError: a file that cannot be read as an image.
     """
     channels, height, width = image_shape
-    if channels not in (1, 3):
-        raise UserError(f"{printable_name(path)}: an image file has 1 or 3 channels, the model has {channels}")
-    as_digit = preparation == "digit" and channels == 1
-    side = max(height, width, _DIGIT_SIDE if as_digit else 0)
+    side = max(height, width, WORK_SIDE if is_digit(image_shape, preparation) else 0)
     image = open_image(path, color=channels == 3, pixel_range=pixel_range, side=side)
-    pixels = np.array((digit_image if as_digit else fit_image)(image, height, width))
-    return torch.from_numpy(pixels.reshape(height, width, channels)).permute(2, 0, 1)
+    return fit_pixels(image, image_shape, preparation)
+
+
+def is_digit(image_shape: tuple[int, int, int], preparation: Preparation) -> bool:
+    """Whether images are prepared as MNIST was: the colours of an image tell that it is no digit."""
+    return preparation == "digit" and image_shape[0] == 1
+
+
+def choose_range(
+    files: Iterable[Path | str], own: PixelRange | None, given: PixelRange | None = None
+) -> tuple[PixelRange | None, list[ImageInfo]]:
+    """The range of pixel values for files that are given together, and what their headers say.
+
+    It is the given range; else the model's own; for a model without one it is decided from all of the files. Files that
+    cannot be read have no part in it.
+
+    Args:
+        files: image files.
+        own: the range that the model was trained with.
+        given: by the user.
+
+    Raises:
+        UserError: no single range fits the files, or the given one is none.
+    """
+    if given is not None:
+        check_range(given)
+    infos = []
+    for file in files:
+        try:
+            infos.append(probe_image(Path(file)))
+        except UserError:
+            # named when it is read
+            continue
+    return given or own or decide_range(infos), infos
 
 
 def _decode(image: ImageFile.ImageFile, name: str, color: bool, side: int) -> Image.Image:

@@ -3,9 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from capsnet.errors import UserError
 
+Preparation = Literal["digit", "fit"]
 PixelRange = tuple[float, float]
 _DEPTHS = (10, 12, 14, 16)
 # floats whose largest value is at least this, and at most 255, are taken as 0 to 255

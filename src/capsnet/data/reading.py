@@ -11,7 +11,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from capsnet.data.dataset import Preparation
-from capsnet.data.images import SUFFIXES, ImageInfo, prepare_image, probe_image
+from capsnet.data.formats import printable_name
+from capsnet.data.images import SUFFIXES, ImageInfo, probe_image, read_pixels
+from capsnet.data.pixels import PixelRange
 from capsnet.data.prepared import PreparedImages, file_keys
 from capsnet.errors import UserError
 
@@ -62,6 +64,28 @@ def read_files(
         others = {key: image for key, image in stored.items() if key not in good}
         cache.save(good | (others if len(others) <= len(good) else {}))
     return results
+
+
+def prepare_image(
+    path: Path, image_shape: tuple[int, int, int], preparation: Preparation, *, pixel_range: PixelRange | None = None
+) -> UInt8[Tensor, "c h w"]:
+    """Read an image file as the input of a model.
+
+    Args:
+        path: the file.
+        image_shape: channels (1 or 3), height and width.
+        preparation: `"digit"` as MNIST was made, `"fit"` scaled into the frame.
+        pixel_range: values that become black and white, of a file of more than 8 bits; None: decided from this file.
+
+    Shapes:
+        result `c h w`.
+
+    Raises:
+        UserError: a file that cannot be read as an image, or a model of neither 1 nor 3 channels.
+    """
+    if image_shape[0] not in (1, 3):
+        raise UserError(f"{printable_name(path)}: an image file has 1 or 3 channels, the model has {image_shape[0]}")
+    return torch.from_numpy(read_pixels(path, image_shape, preparation, pixel_range=pixel_range)[0])
 
 
 def stack_images(images: Sequence[UInt8[Tensor, "c h w"]], image_shape: tuple[int, int, int]) -> Tensor:

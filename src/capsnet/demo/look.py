@@ -134,7 +134,7 @@ def look(model: CapsuleModel, image: Image.Image) -> Look:
     [answer] = answer_prepared(model, [prepared])
     assert isinstance(answer, Answer)
     prediction, pixels = answer.prediction, prepared.pixels[None]
-    children, output = _watch(model, inputs(pixels))
+    children, output = watch_children(model, inputs(pixels))
     found = output.lengths[0].topk(1 if model.pairing is None else 2).indices.tolist()
     places, note = _find_places(model, children, output)
     if not bool(output.lengths.isfinite().all() and output.capsules.poses.isfinite().all()):
@@ -193,7 +193,7 @@ def _brief(pose: Sequence[float]) -> str:
     return f"{bad[0]:g} among them" if bad else f"{len(pose)}"
 
 
-def _watch(model: CapsuleModel, images: Float[Tensor, "1 c h w"]) -> tuple[Capsules | None, CapsNetOutput]:
+def watch_children(model: CapsuleModel, images: Float[Tensor, "1 c h w"]) -> tuple[Capsules | None, CapsNetOutput]:
     """What the model says, and what its last capsule layer was given, if that is one that can be routed again."""
     caught: list[Capsules] = []
 
@@ -217,7 +217,7 @@ def _find_places(model: CapsuleModel, children: Capsules | None, output: CapsNet
         grid = find_grid(model)
     except UserError:
         return None, _why_no_places(model)
-    steps = _couplings(model, children, output)
+    steps = couplings(model, children, output)
     if not steps:
         return None, "The routing of this network gives no coupling, so there are no shares to show."
     places: Places = {"step": grid.step, "first": grid.first, "window": grid.window, "steps": []}
@@ -235,9 +235,7 @@ def _why_no_places(model: CapsuleModel) -> str:
     return "This network's capsules are not laid out so that one coupling belongs to one place of the image."
 
 
-def _couplings(
-    model: CapsuleModel, children: Capsules | None, output: CapsNetOutput
-) -> list[tuple[int | None, Tensor]]:
+def couplings(model: CapsuleModel, children: Capsules | None, output: CapsNetOutput) -> list[tuple[int | None, Tensor]]:
     """The coupling of each iteration, of routings that have any; otherwise the one of the output."""
     if children is not None:
         layer = find_class_layer(model)

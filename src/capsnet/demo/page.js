@@ -1,4 +1,5 @@
-// Draws, asks the server, and shows what it says. No library, nothing from elsewhere.
+// Draws, asks the engine, and shows what it says. `engine` (engine_server.js, engine_local.js) has three functions:
+// setup(), look({model, file, canvas}) and redraw({model, label, pose}). No library, nothing from elsewhere.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -11,7 +12,7 @@ const EXAMPLE = [[.31, .3], [.38, .22], [.5, .19], [.62, .22], [.68, .31], [.65,
   [.57, .5], [.67, .55], [.72, .64], [.69, .74], [.59, .81], [.46, .82], [.35, .78], [.29, .71]];
 
 const sent = Object.assign(document.createElement("canvas"), { width: SENT, height: SENT });
-const sentBrush = sent.getContext("2d");
+const sentBrush = sent.getContext("2d", { willReadFrequently: true });
 let strokes = [], picture = null, upload = null; // what is on the paper, and the file that it came from
 let setup = null, seen = null, chosen = null, offsets = []; // chosen: null follows the longest capsule
 
@@ -106,32 +107,20 @@ function complain(message) {
   byId("error").hidden = false;
 }
 
-async function post(path, body) {
-  let reply;
-  try {
-    reply = await fetch(path, { method: "POST", body });
-  } catch {
-    throw new Error("The page's server does not answer; start capsnet demo again.");
-  }
-  const content = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Error(content.error || "The server failed; its terminal says why.");
-  return content;
-}
-
-async function drawing() {
+// The drawing as engines take it: light strokes on black.
+function drawing() {
   sentBrush.fillStyle = "#000";
   sentBrush.fillRect(0, 0, SENT, SENT);
   sentBrush.strokeStyle = "#fff";
   strokes.forEach((points) => trace(sentBrush, points, SENT));
-  return new Promise((done) => sent.toBlob(done, "image/png"));
+  return sent;
 }
 
 const ask = latest(async () => {
   const given = upload, drawn = strokes;
   if (!given && !drawn.length) return;
   const began = performance.now();
-  const query = new URLSearchParams({ model: byId("model").value, name: given ? given.name : "the drawing" });
-  const answer = await post(`look?${query}`, given || (await drawing()));
+  const answer = await engine.look({ model: byId("model").value, file: given, canvas: given ? null : drawing() });
   if (given !== upload || drawn !== strokes) return; // cleared meanwhile
   byId("error").hidden = true;
   answer.roundtrip = performance.now() - began;
@@ -141,7 +130,7 @@ const ask = latest(async () => {
 const askRedraw = latest(async () => {
   const [answer, label] = [seen, chosenLabel()];
   const pose = answer.poses[label].map((value, k) => value + offsets[k]);
-  const drawn = await post("redraw", JSON.stringify({ model: byId("model").value, label, pose }));
+  const drawn = await engine.redraw({ model: byId("model").value, label, pose });
   if (answer === seen && label === chosenLabel()) pixels(byId("drawn"), drawn);
 });
 
@@ -375,9 +364,8 @@ async function take(file) {
     complain(`${file.name} is larger than ${setup.max_bytes / 1e6} MB; shrink it first.`);
     return;
   }
-  const query = new URLSearchParams({ model: byId("model").value, name: file.name });
   try {
-    const answer = await post(`look?${query}`, file);
+    const answer = await engine.look({ model: byId("model").value, file });
     forget();
     upload = file;
     picture = await createImageBitmap(file).catch(() => null); // the server can read more kinds than a browser
@@ -396,7 +384,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   byId("paper").addEventListener(kind, (event) => {
     event.preventDefault();
     byId("paper").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+    if (kind === "drop" && !byId("file").disabled && event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
   });
 }
 byId("model").addEventListener("change", () => { chosen = null; ask(); });
@@ -408,11 +396,14 @@ new ResizeObserver(paint).observe(paper);
 
 (async () => {
   try {
-    setup = await (await fetch("setup")).json();
-  } catch {
-    complain("The page's server does not answer; start capsnet demo again.");
+    setup = await engine.setup();
+  } catch (fault) {
+    complain(fault.message);
     return;
   }
+  const uploads = setup.uploads !== false;
+  byId("file").disabled = !uploads;
+  document.querySelector("[for=file]").hidden = !uploads;
   byId("model").replaceChildren(...setup.models.map((name) => new Option(name, name)));
   document.querySelector(".network").hidden = setup.models.length < 2;
   strokes = [EXAMPLE];

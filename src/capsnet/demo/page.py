@@ -31,7 +31,8 @@ HOST = "127.0.0.1"
 _MOST_REQUEST = 1_000_000
 # names of this machine; the port may be another where it is forwarded
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
-_FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/favicon.svg": "favicon.svg"}
+_FILES = {"/": "page.html", "/page.css": "page.css", "/favicon.svg": "favicon.svg"}
+_FILES |= {"/engine.js": "engine_server.js", "/page.js": "page.js"}
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 # the last one is Gradio's own, which it calls once
 _PATHS = {*_FILES, "/setup", "/look", "/redraw", "/gradio_api/startup-events"}

@@ -18,19 +18,13 @@ from capsnet.data import ImageData
 from capsnet.data.photo import center_digit
 from capsnet.inference.evaluate import predict_batches
 from capsnet.models import CapsuleModel
-from capsnet.models.doubt import Doubt
+from capsnet.prediction import Doubt
 
 # of the validation images this share passes: 95 % and a margin for other images
 _PASS = 0.955
 # side of the window in which a reconstruction is compared, as a share of the image's
 _WINDOW = 5 / 28
 _FEWEST, _MOST = 200, 5000
-_REASONS = (
-    "several pieces of ink",
-    "no capsule is long",
-    "a second capsule is nearly as long",
-    "a poor reconstruction",
-)
 
 
 @dataclass(frozen=True)
@@ -82,17 +76,10 @@ def read_signals(
 
 def find_reasons(signals: Signals, doubt: Doubt) -> list[tuple[str, ...]]:
     """Why each answer is unsure, in words; nothing where it is sure."""
-    short, close = signals.length < doubt.length, signals.gap < doubt.gap
-    poor = torch.zeros_like(short)
-    if signals.error is not None and doubt.error is not None:
-        poor = poor | (signals.error > doubt.error)
-    if signals.patch_error is not None and doubt.patch_error is not None:
-        poor = poor | (signals.patch_error > doubt.patch_error)
-    several = torch.zeros_like(short)
-    if signals.pieces is not None and doubt.pieces is not None:
-        several = signals.pieces.to(short.device) > doubt.pieces
-    rows = torch.stack([several, short, close, poor], dim=1).tolist()
-    return [tuple(word for word, true in zip(_REASONS, row, strict=True) if true) for row in rows]
+    columns = (signals.length, signals.gap, signals.error, signals.patch_error, signals.pieces)
+    nothing = [None] * len(signals.length)
+    rows = zip(*(nothing if column is None else column.tolist() for column in columns), strict=True)
+    return [doubt.reasons(*row) for row in rows]
 
 
 @torch.inference_mode()

@@ -12,58 +12,19 @@ from PIL import Image
 from torch import Tensor
 
 from capsnet.data.dataset import Preparation
-from capsnet.data.images import collect_notes as collect_notes
-from capsnet.data.images import fit_image, open_image, probe_image
-from capsnet.data.photo import WORK_SIDE, center_digit
-from capsnet.data.pixels import ImageInfo, PixelRange, check_range, decide_range
+from capsnet.data.images import choose_range, fit_pixels, read_pixels
+from capsnet.data.pixels import PixelRange
 from capsnet.errors import UserError
 from capsnet.inference.doubt import find_reasons, read_signals
 from capsnet.models import CapsuleModel
+from capsnet.prediction import NO_DIGIT as NO_DIGIT
+from capsnet.prediction import Failure as Failure
+from capsnet.prediction import Prediction as Prediction
+from capsnet.prediction import make_prediction
 from capsnet.runs import Run
 from capsnet.runs.folder import open_model
 
 _BATCH = 64
-NO_DIGIT = "no digit found, the image is uniform"
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A model's answer to an image.
-
-    Args:
-        label: class of the longest capsule; None where no digit was found in the image.
-        class_name: its name.
-        length: of the longest capsule.
-        lengths: of all class capsules.
-        unsure: whether the answer may not be relied on; None for a model without measured limits (`Doubt`).
-        reasons: why it is unsure, in words.
-        file: where the image came from; None for an image in memory.
-        labels: the classes of the two longest capsules, of a model that was trained on pairs.
-        poses: of all class capsules; None unless they were wanted.
-    """
-
-    label: int | None
-    class_name: str | None
-    length: float
-    lengths: tuple[float, ...]
-    unsure: bool | None = None
-    reasons: tuple[str, ...] = ()
-    file: str | None = None
-    labels: tuple[int, ...] | None = None
-    poses: tuple[tuple[float, ...], ...] | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be read.
-
-    Args:
-        file: its path.
-        error: what is wrong with it, in one line.
-    """
-
-    file: str
-    error: str
 
 
 @dataclass(frozen=True)
@@ -133,9 +94,8 @@ def predict(
     else:
         sources = _list_sources(images)
         if pixel_range is None:
-            pixel_range = choose_range(network, [source for source in sources if not isinstance(source, Image.Image)])[
-                0
-            ]
+            files = [source for source in sources if not isinstance(source, Image.Image)]
+            pixel_range, _ = choose_range(files, network.inputs.pixel_range)
         prepared = (_prepare(network, source, preparation, pixel_range) for source in sources)
     predictions = []
     for answer in answer_prepared(network, prepared, poses=poses):
@@ -159,29 +119,6 @@ def _list_sources(images: object) -> list[Path | str | Image.Image]:
     return sources
 
 
-def choose_range(
-    model: CapsuleModel, files: Iterable[Path | str], pixel_range: PixelRange | None = None
-) -> tuple[PixelRange | None, list[ImageInfo]]:
-    """The range of pixel values for files that are given together, and what their headers say.
-
-    It is the given range; else the one that the model was trained with; for a model without one it is decided from all
-    of the files. Files that cannot be read have no part in it.
-
-    Raises:
-        UserError: no single range fits the files, or the given one is none.
-    """
-    if pixel_range is not None:
-        check_range(pixel_range)
-    infos = []
-    for file in files:
-        try:
-            infos.append(probe_image(Path(file)))
-        except UserError:
-            # named when it is read
-            continue
-    return pixel_range or model.inputs.pixel_range or decide_range(infos), infos
-
-
 def prepare_picture(
     image: Image.Image, model: CapsuleModel, preparation: Preparation | None = None, file: str | None = None
 ) -> PreparedImage:
@@ -196,16 +133,8 @@ def prepare_picture(
     Raises:
         UserError: a model of neither 1 nor 3 channels.
     """
-    channels, height, width = _picture_shape(model)
-    gray_or_color = image.convert("L" if channels == 1 else "RGB")
-    pieces = None
-    if _is_digit(model, preparation):
-        digit = center_digit(gray_or_color, height, width)
-        frame, pieces = digit.image, digit.pieces
-    else:
-        frame = fit_image(gray_or_color, height, width)
-    pixels = torch.from_numpy(np.array(frame).reshape(height, width, channels)).permute(2, 0, 1)
-    return PreparedImage(pixels, pieces, file)
+    pixels, pieces = fit_pixels(image, _picture_shape(model), preparation or model.preparation)
+    return PreparedImage(torch.from_numpy(pixels), pieces, file)
 
 
 def answer_files(
@@ -259,35 +188,17 @@ def _answer_batch(model: CapsuleModel, images: Sequence[PreparedImage], *, poses
     answers = []
     for index, lengths in enumerate(output.lengths.float().tolist()):
         why = None if doubt is None else reasons[index]
-        prediction = _predict(model, images[index], lengths, why, all_poses[index])
+        prediction = make_prediction(
+            model.class_names,
+            lengths,
+            pairs=model.pairing is not None,
+            pieces=images[index].pieces,
+            reasons=why,
+            poses=all_poses[index],
+            file=images[index].file,
+        )
         answers.append(Answer(prediction, shown[index], drawings[index]))
     return answers
-
-
-def _predict(
-    model: CapsuleModel,
-    image: PreparedImage,
-    lengths: Sequence[float],
-    reasons: tuple[str, ...] | None,
-    poses: Sequence[Sequence[float]] | None,
-) -> Prediction:
-    names = model.class_names
-    pairs = model.pairing is not None
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    label: int | None = order[0]
-    if image.pieces == 0:
-        label, reasons = None, None if reasons is None else (NO_DIGIT,)
-    return Prediction(
-        label=label,
-        class_name=None if label is None else names[label],
-        length=lengths[order[0]],
-        lengths=tuple(lengths),
-        unsure=None if reasons is None else bool(reasons),
-        reasons=reasons or (),
-        file=image.file,
-        labels=tuple(order[:2]) if pairs else None,
-        poses=None if poses is None else tuple(tuple(pose) for pose in poses),
-    )
 
 
 def _prepare(
@@ -298,18 +209,12 @@ def _prepare(
 ) -> PreparedImage | Failure:
     if isinstance(source, Image.Image):
         return prepare_picture(source, model, preparation)
-    channels, height, width = _picture_shape(model)
-    side = WORK_SIDE if _is_digit(model, preparation) else max(height, width)
+    shape = _picture_shape(model)
     try:
-        image = open_image(Path(source), color=channels == 3, pixel_range=pixel_range, side=side)
+        pixels, pieces = read_pixels(Path(source), shape, preparation or model.preparation, pixel_range=pixel_range)
     except UserError as fault:
         return Failure(str(source), str(fault))
-    return prepare_picture(image, model, preparation, str(source))
-
-
-def _is_digit(model: CapsuleModel, preparation: Preparation | None) -> bool:
-    own = model.preparation
-    return (preparation or own) == "digit" and model.inputs.image_shape[0] == 1
+    return PreparedImage(torch.from_numpy(pixels), pieces, str(source))
 
 
 def _picture_shape(model: CapsuleModel) -> tuple[int, int, int]:

@@ -1,1 +1,1 @@
-"""Doors to other libraries and file formats: one file each, loaded when it is used."""
+"""Doors to other packages, one file each: formats that are written and read, and other people's interfaces."""

@@ -197,7 +197,7 @@ def _config(spec: ModelSpec, data_dir: Path | None) -> RunConfig:
     )
 
 
-def export(run_or_weights: Path, out: Path) -> str:
+def export(run_or_weights: Path, out: Path) -> list[str]:
     """Write a network for the script of CapsNet-Keras or Efficient-CapsNet, which loads it with `load_weights`.
 
     Args:
@@ -205,7 +205,7 @@ def export(run_or_weights: Path, out: Path) -> str:
         out: an `.h5` file, which must be new.
 
     Returns:
-        A sentence: how their script loads the file.
+        Lines for the user: the file, and how their script loads it.
 
     Raises:
         UserError: a network that neither repository has, inputs that their scripts do not make, or an `out` that
@@ -219,7 +219,7 @@ def export(run_or_weights: Path, out: Path) -> str:
     spec, model = read_spec(path), load_weights(path)
     layers, sentence = _keras_layers(model, spec)
     write_keras_2(out, layers)
-    return sentence
+    return [str(out), sentence]
 
 
 def _keras_layers(model: CapsuleModel, spec: ModelSpec) -> tuple[list[tuple[str, dict[str, Array]]], str]:

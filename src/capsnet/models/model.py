@@ -16,9 +16,9 @@ from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
 from capsnet.layers import DenseCapsules
 from capsnet.models.arguments import check_arguments
-from capsnet.models.doubt import Doubt
 from capsnet.models.grid import Grid
 from capsnet.models.hub import HubMethods
+from capsnet.prediction import Doubt
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel, create_model
 from capsnet.models.custom import as_capsule_model
-from capsnet.models.doubt import Doubt
 from capsnet.models.factory import option_types
+from capsnet.prediction import Doubt
 from capsnet.runs.config import is_object
 from capsnet.runs.files import write_bytes
 from capsnet.runs.formats import rename_options, upgrade_options

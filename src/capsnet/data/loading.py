@@ -1,0 +1,72 @@
+"""A data set by its name, or from a folder or file of the user's own."""
+
+from pathlib import Path
+from typing import Literal
+
+from capsnet.data.dataset import DATASETS, Dataset
+from capsnet.errors import UserError
+
+
+def load_data(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    image_size: int = 32,
+    skip_unreadable: bool = False,
+    pixel_range: tuple[float, float] | None = None,
+) -> Dataset:
+    """Load a data set by name, from a folder of class folders, or from a file of arrays.
+
+    Args:
+        name: a name in `DATASETS`, a folder, or a `.npz` or `.csv` file.
+        data_dir: where named data sets lie; see `capsnet.data.download`.
+        image_size: side of the images of a folder.
+        skip_unreadable: leave out files of a folder that are no images.
+        pixel_range: values that become 0 and 255, of images of more than 8 bits; None: decided once for all images.
+
+    Raises:
+        UserError: neither a known name nor a folder or file, or files that fail a check.
+    """
+    if name in DATASETS:
+        if pixel_range is not None:
+            raise UserError(
+                f"pixel_range must be left out, got {pixel_range[0]:g} and {pixel_range[1]:g}: {name} has 8 bits, as "
+                "all data sets by name; it is for image folders and array files"
+            )
+        return DATASETS.get(name).load(data_dir)
+    path = Path(name)
+    kind = _kind_of(path)
+    if kind == "folder":
+        from capsnet.data.folder import load_folder
+
+        return load_folder(path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range)
+    if kind == "file":
+        from capsnet.data.array_files import load_arrays
+
+        return load_arrays(path, pixel_range=pixel_range)
+    if len(path.parts) > 1 or path.suffix in (".npz", ".csv"):
+        raise UserError(f"{name}: no such folder or file; if it was moved, give its new place as `data`")
+    try:
+        DATASETS.get(name)
+    except UserError as fault:
+        raise UserError(
+            f"{fault}, or a folder with a folder of images for each class, or a .npz or .csv file"
+        ) from None
+    raise AssertionError("unreachable")
+
+
+def locate_data(name: str) -> str:
+    """The name of a data set that means the same from any working directory: of a folder or file, its absolute path.
+
+    Args:
+        name: as `load_data` takes it.
+    """
+    return str(Path(name).absolute()) if name not in DATASETS and _kind_of(Path(name)) else name
+
+
+def _kind_of(path: Path) -> Literal["folder", "file", ""]:
+    try:
+        return "folder" if path.is_dir() else "file" if path.exists() else ""
+    # a name that no file can have, such as one that is too long
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,181 @@
+"""The page as a folder of files: the network runs in the reader's browser, by onnxruntime-web, without a server."""
+
+import base64
+import gzip
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+from torch import Tensor, nn
+
+from capsnet.capsules import CapsNetOutput, Capsules
+from capsnet.demo.look import couplings, look, watch_children
+from capsnet.errors import UserError
+from capsnet.figures.coupling import coupling_shares, find_grid
+from capsnet.inference.doubt import read_signals
+from capsnet.interop.graph import trace_once
+from capsnet.interop.onnx import check_packages, to_onnx
+from capsnet.interop.onnx_runtime_web import VERSION, load_web_runtime
+from capsnet.interop.weights import shrink_weights
+from capsnet.models import CapsuleModel
+from capsnet.prediction import NO_DIGIT, REASONS
+from capsnet.runs import Run
+from capsnet.runs.files import write_text
+from capsnet.runs.folder import open_model
+
+if TYPE_CHECKING:
+    import onnx
+
+_PAGE = ("page.css", "page.js", "favicon.svg")
+
+
+class EncoderGraph(nn.Module):
+    """What the page shows of an image, without what the decoder draws.
+
+    Shapes:
+        image `1 c h w`; lengths `n`, poses `n d`, seen `1 c y x` in [0, 1], and, of a network with places, shares
+        `s n y x` of each step of the routing.
+    """
+
+    def __init__(self, model: CapsuleModel, *, places: bool) -> None:
+        super().__init__()
+        self.model, self.places = model, places
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of what `forward` gives, in order."""
+        return ["lengths", "poses", "seen", *(["shares"] if self.places else [])]
+
+    def forward(self, image: UInt8[Tensor, "1 c h w"]) -> tuple[Tensor, ...]:
+        """Look at an image."""
+        inputs = self.model.inputs
+        seen = inputs.view(image)
+        children, output = watch_children(self.model, inputs.normalize(seen))
+        results = [output.lengths[0], output.capsules.poses[0], seen / 255]
+        if self.places:
+            grid = find_grid(self.model)
+            steps = couplings(self.model, children, output)
+            results.append(torch.cat([coupling_shares(coupling, grid) for _, coupling in steps]))
+        return tuple(results)
+
+
+class DrawingGraph(nn.Module):
+    """What the decoder draws from a pose, and how far it is from what the network saw.
+
+    Shapes:
+        poses `1 n d`, labels `1`, seen `1 c y x`; reconstruction `1 c y x`, errors `2` (`Doubt`).
+    """
+
+    output_names = ("reconstruction", "errors")
+
+    def __init__(self, model: CapsuleModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, poses: Float[Tensor, "1 n d"], labels: Int[Tensor, "1"], seen: Float[Tensor, "1 c y x"]
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the capsule of the class `labels`."""
+        drawn = self.model.reconstruct(Capsules(poses, poses.norm(dim=-1)), labels)
+        output = CapsNetOutput(Capsules(poses, poses.norm(dim=-1)), poses.norm(dim=-1), None)
+        signals = read_signals(output, seen, drawn, None)
+        assert signals.error is not None
+        assert signals.patch_error is not None
+        return drawn, torch.cat([signals.error, signals.patch_error])
+
+
+def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = False) -> list[str]:
+    """Write the page of `capsnet demo` for one network as a folder; `index.html` opens without a server.
+
+    Weights are stored as float16. Needed are the packages of the extra `onnx` and the file of onnxruntime-web, which
+    is downloaded once.
+
+    Args:
+        source: a model, a run, or what `capsnet.load` takes.
+        out: a new folder.
+        int8: store the larger weights in 8 bits.
+
+    Returns:
+        Lines that describe what was written.
+
+    Raises:
+        UserError: `out` exists, the network cannot be loaded or exported or sees neither 1 nor 3 channels, a package is
+            missing, or onnxruntime-web is not at hand and cannot be downloaded.
+    """
+    check_packages()
+    if out.exists():
+        raise UserError(f"{out} exists; give another name")
+    runtime = load_web_runtime()
+    model, run = open_model(source)
+    name = "network" if run is None else run.folder.name
+    if isinstance(source, str | Path) and run is None:
+        name = Path(source).stem
+    contents = _describe(model.cpu().eval(), name, int8=int8)
+    parts = {"glue": runtime.glue, "wasm": _pack(runtime.program)}
+    page = {name: _read(name) for name in _PAGE}
+    page["index.html"] = _read("page.html").replace(
+        '<script src="engine.js" defer>',
+        "".join(f'<script src="{file}" defer></script>\n' for file in ("runtime.js", "model.js"))
+        + '<script src="engine.js" defer>',
+    )
+    page["engine.js"] = _read("prepare.js") + _read("engine_local.js").replace('"use strict";\n', "", 1)
+    page["model.js"] = f'"use strict";\nconst MODEL = {json.dumps(contents)};\n'
+    page["runtime.js"] = (
+        f"// onnxruntime-web {VERSION}, Copyright (c) Microsoft Corporation, MIT License\n"
+        f"{runtime.interface}\nconst RUNTIME = {json.dumps(parts)};\n"
+    )
+    out.mkdir(parents=True)
+    for file, text in page.items():
+        write_text(out / file, text)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    return [f"{out / 'index.html'}: open it in a browser; the folder holds {size / 1e6:.1f} MB"]
+
+
+def _read(name: str) -> str:
+    return files("capsnet.demo").joinpath(name).read_text(encoding="utf-8")
+
+
+def _pack(data: bytes) -> str:
+    # the same bytes at each export
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+
+
+def _describe(model: CapsuleModel, name: str, *, int8: bool) -> dict[str, object]:
+    """All that the page's engine has to know of a network, its graphs among it."""
+    _, height, width = model.inputs.image_shape
+    example = look(model, Image.new("L", (width, height)))
+    places = example["places"]
+    encoder = EncoderGraph(model, places=places is not None)
+    image = torch.zeros(1, *model.inputs.image_shape, dtype=torch.uint8)
+    graphs = {"encoder": to_onnx(trace_once(encoder, {"image": image}), encoder.output_names), "decoder": None}
+    if model.has_decoder:
+        inputs = {
+            "poses": torch.zeros(1, len(model.class_names), model.pose_dim),
+            "labels": torch.zeros(1, dtype=torch.long),
+            "seen": model.inputs.view(image) / 255,
+        }
+        graphs["decoder"] = to_onnx(trace_once(DrawingGraph(model), inputs), DrawingGraph.output_names)
+    doubt = model.doubt
+    return {
+        "name": name,
+        "names": list(model.class_names),
+        "shape": list(model.inputs.image_shape),
+        "preparation": model.preparation,
+        "pairs": model.pairing is not None,
+        "about": example["about"],
+        "note": example["note"],
+        "places": places and {**places, "steps": [], "iterations": [step["iteration"] for step in places["steps"]]},
+        "limits": doubt and {key: getattr(doubt, key) for key in ("length", "gap", "error", "patch_error", "pieces")},
+        "words": REASONS,
+        "no_digit": NO_DIGIT,
+        **{part: graph and _to_text(graph, int8=int8) for part, graph in graphs.items()},
+    }
+
+
+def _to_text(graph: "onnx.ModelProto", *, int8: bool) -> str:
+    shrink_weights(graph, "int8" if int8 else "float16")
+    return _pack(graph.SerializeToString())

@@ -1,0 +1,88 @@
+"""What an exported file says of its model. No PyTorch: it is read where only onnxruntime is installed."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from math import prod
+from typing import Literal, cast
+
+from capsnet.data.pixels import PixelRange, Preparation, check_range
+from capsnet.errors import UserError
+from capsnet.prediction import Doubt
+from capsnet.runs.typed import convert, parse_json
+
+KEY = "capsnet"
+FORMAT_VERSION = 1
+_MOST_PIXELS = 1 << 24
+Pixels = Literal["uint8", "float"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The description of an exported model, stored in the file as JSON under the key `capsnet`.
+
+    Args:
+        format_version: of this description.
+        capsnet_version: of the package that exported it.
+        model: its name in the package.
+        class_names: a name for each class.
+        image_shape: channels, height and width of the input `image`.
+        pixels: `"uint8"` from 0 to 255, or `"float"` in [0, 1]; all that follows happens inside the graph.
+        preparation: how an image file becomes an `image`: as MNIST was made (`"digit"`) or fitted into the frame.
+        pixel_range: values of image files of more than 8 bits that become 0 and 255; None: decided from the files.
+        pairs: whether an image shows two things, as in MultiMNIST.
+        doubt: limits for the output `signals`, beyond which an answer is unsure; None: there is no such output.
+        data: the data set that the model was trained on.
+        word: what the number of a class is called: `"length"`, `"share"` or `"activation"`.
+
+    Raises:
+        UserError: no classes, or an image shape that cannot be.
+    """
+
+    format_version: int
+    capsnet_version: str
+    model: str
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    pixels: Pixels
+    preparation: Preparation
+    pixel_range: PixelRange | None
+    pairs: bool
+    doubt: Doubt | None
+    data: str
+    word: str = "length"
+
+    def __post_init__(self) -> None:
+        if not self.class_names:
+            raise UserError("class_names must be at least one, got none")
+        if min(self.image_shape) < 1 or prod(self.image_shape) > _MOST_PIXELS:
+            raise UserError(f"image_shape must be positive and below {_MOST_PIXELS:,} pixels, got {self.image_shape}")
+        if self.pixel_range is not None:
+            check_range(self.pixel_range)
+
+    def to_json(self) -> str:
+        """The description as one line."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str, name: str) -> "Exported":
+        """Read a description of an unknown source.
+
+        Args:
+            text: JSON.
+            name: of the file, for messages.
+
+        Raises:
+            UserError: not JSON, from a newer version, or an entry that is missing or of another type.
+        """
+        values = parse_json(text, name)
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if not isinstance(version, int):
+            raise UserError(f"{name}: its entry {KEY!r} is not the description of a capsnet model")
+        if version > FORMAT_VERSION:
+            raise UserError(f"{name}: is from a newer capsnet (format {version}, this one reads {FORMAT_VERSION})")
+        try:
+            return cast(Exported, convert(values, Exported, name))
+        except UserError as fault:
+            message = str(fault)
+            raise UserError(message if message.startswith(name) else f"{name}: {message}") from None

@@ -1,0 +1,201 @@
+"""The computation that is exported: from the pixels of an image to lengths, poses, reconstruction and signals."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from jaxtyping import Float, Int, Real
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from capsnet._version import __version__
+from capsnet.capsules import Capsules
+from capsnet.errors import UserError
+from capsnet.inference.doubt import read_signals
+from capsnet.inference.words import length_word
+from capsnet.interop.exported import FORMAT_VERSION, Exported, Pixels
+from capsnet.models import CapsuleModel
+
+_BATCH = Dim("batch", max=1 << 16)
+
+
+class AnswerGraph(nn.Module):
+    """Everything that a model answers to images.
+
+    Args:
+        model: in eval mode.
+        pixels: what its images are, see `Exported`.
+
+    Shapes:
+        image `b c h w`; lengths `b n`, poses `b n d`, reconstruction `b c y x` of the longest capsule (with a decoder),
+        signals `b 2` or, with a decoder, `b 4` (of a model with measured limits): length of the longest capsule, its
+        difference to the second, reconstruction error, and that of the worst window (`capsnet.prediction.Doubt`).
+    """
+
+    def __init__(self, model: CapsuleModel, pixels: Pixels) -> None:
+        super().__init__()
+        self.model, self.scale = model, 255.0 if pixels == "float" else 1.0
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of what `forward` gives, in order."""
+        names = {
+            "lengths": True,
+            "poses": True,
+            "reconstruction": self.model.has_decoder,
+            "signals": self.model.doubt is not None,
+        }
+        return [name for name, given in names.items() if given]
+
+    def forward(self, image: Real[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
+        """Answer to images."""
+        model = self.model
+        seen = model.inputs.view(image if self.scale == 1 else image * self.scale)
+        output = model(model.inputs.normalize(seen))
+        results = [output.lengths, output.capsules.poses]
+        drawn = model.reconstruct(output.capsules) if model.has_decoder else None
+        if drawn is not None:
+            results.append(drawn)
+        if model.doubt is not None:
+            signals = read_signals(output, seen / 255, drawn, None)
+            columns = (signals.length, signals.gap, signals.error, signals.patch_error)
+            results.append(torch.stack([column for column in columns if column is not None], dim=1))
+        return tuple(results)
+
+
+class DecoderGraph(nn.Module):
+    """What a model's decoder draws from given poses.
+
+    Shapes:
+        poses `b n d`, labels `b`, the capsule to decode; result `b c y x`.
+    """
+
+    output_names = ("reconstruction",)
+
+    def __init__(self, model: CapsuleModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> tuple[Tensor]:
+        """Draw the capsules of the classes `labels`."""
+        return (self.model.reconstruct(Capsules(poses, poses.norm(dim=-1)), labels),)
+
+
+def describe(model: CapsuleModel, pixels: Pixels) -> Exported:
+    """What an exported file says of a model.
+
+    Raises:
+        UserError: images of no channels or of another shape than can be.
+    """
+    return Exported(
+        format_version=FORMAT_VERSION,
+        capsnet_version=__version__,
+        model=type(model).__name__,
+        class_names=tuple(model.class_names),
+        image_shape=model.inputs.image_shape,
+        pixels=pixels,
+        preparation=model.preparation,
+        pixel_range=model.inputs.pixel_range,
+        pairs=model.pairing is not None,
+        doubt=model.doubt,
+        data=model.data,
+        word=length_word(model),
+    )
+
+
+def example_images(model: CapsuleModel, count: int, pixels: Pixels) -> Tensor:
+    """Images of noise, the same at each call, in the form that the exported model takes."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, (count, *model.inputs.image_shape), generator=generator, dtype=torch.uint8)
+    return noise / 255 if pixels == "float" else noise
+
+
+def trace_answers(model: CapsuleModel, pixels: Pixels) -> ExportedProgram:
+    """The program from images to answers, for any number of images.
+
+    Args:
+        model: in eval mode, on the CPU.
+        pixels: what its images are, see `Exported`.
+
+    Raises:
+        UserError: the model's code cannot be traced; the message says why.
+    """
+    return _trace(AnswerGraph(model, pixels), {"image": example_images(model, 2, pixels)}, _BATCH)
+
+
+def trace_decoder(model: CapsuleModel) -> ExportedProgram:
+    """The program from poses and labels to images.
+
+    Args:
+        model: in eval mode, on the CPU, with a decoder.
+
+    Raises:
+        UserError: as `trace_answers`.
+    """
+    poses = torch.zeros(2, len(model.class_names), model.pose_dim)
+    return _trace(DecoderGraph(model), {"poses": poses, "labels": torch.zeros(2, dtype=torch.long)}, _BATCH)
+
+
+def trace_once(graph: nn.Module, inputs: Mapping[str, Tensor]) -> ExportedProgram:
+    """The program of a module for inputs of exactly these shapes.
+
+    Raises:
+        UserError: as `trace_answers`.
+    """
+    return _trace(graph, inputs, None)
+
+
+def _trace(graph: nn.Module, inputs: Mapping[str, Tensor], batch: Dim | None) -> ExportedProgram:
+    shapes = None if batch is None else {name: {0: batch} for name in inputs}
+    try:
+        with torch.no_grad(), _plain():
+            # strict follows the code itself: otherwise `len(images)` would fix the number of images
+            return torch.export.export(graph.eval(), (), dict(inputs), dynamic_shapes=shapes, strict=batch is not None)
+    except UserError:
+        raise
+    except (RuntimeError, TypeError, ValueError, NotImplementedError, AssertionError) as fault:
+        raise UserError(f"the model cannot be exported: {first_line(fault)}") from None
+
+
+@contextlib.contextmanager
+def _plain() -> Iterator[None]:
+    """Without the fused kernels, whose operators exist in this package only."""
+    try:
+        from capsnet.kernels import use
+    except ModuleNotFoundError:
+        yield
+        return
+    with use("plain"):
+        yield
+
+
+def first_line(fault: BaseException) -> str:
+    """The first line of a message, or the kind of a fault that has none."""
+    return next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)
+
+
+def check_outputs(expected: Sequence[Tensor], given: Sequence[Tensor], limit: float) -> float:
+    """The largest difference between what the model and an exported program answer.
+
+    Args:
+        expected: the model's outputs.
+        given: the program's.
+        limit: of the difference, as a share of the largest output and at least of 1.
+
+    Raises:
+        UserError: they differ by more.
+    """
+    largest = 0.0
+    for one, other in zip(expected, given, strict=True):
+        if one.shape != other.shape:
+            raise UserError(f"the exported model gives {tuple(other.shape)} where the model gives {tuple(one.shape)}")
+        if one.numel():
+            scale = max(1.0, float(one.abs().max()))
+            difference = float((one - other).abs().max()) / scale
+            # not "above": a difference may be NaN
+            if not difference <= limit:
+                raise UserError(
+                    f"the exported model differs from the model by {difference:.1e}, the limit is {limit:.0e}"
+                )
+            largest = max(largest, difference)
+    return largest

@@ -1,0 +1,182 @@
+"""Export to ONNX, the format of trained networks that many runtimes read (https://onnx.ai)."""
+
+import contextlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.export import ExportedProgram
+
+from capsnet.errors import UserError
+from capsnet.interop.exported import KEY, Pixels
+from capsnet.interop.graph import (
+    AnswerGraph,
+    check_outputs,
+    describe,
+    example_images,
+    first_line,
+    trace_answers,
+    trace_decoder,
+)
+from capsnet.models import CapsuleModel
+from capsnet.runs import Run
+from capsnet.runs.files import write_bytes
+from capsnet.runs.folder import open_model
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 20
+# what float32 sums in another order may differ by; int8 weights are checked by eye
+_LIMIT, _LIMIT_INT8 = 1e-4, 1.0
+
+
+def export(
+    source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels = "uint8", int8: bool = False
+) -> list[str]:
+    """Write a trained model as ONNX: one file, or a folder with the model and its decoder.
+
+    The file takes `image` (`b c h w`, any number of images) and gives `lengths`, `poses` and, with a decoder,
+    `reconstruction`; of a model with measured limits also `signals`. Its metadata describes the model (`Exported`).
+    The written file is run by onnxruntime and compared with the model.
+
+    Args:
+        source: a model, a run, or what `capsnet.load` takes.
+        out: a new file whose name ends in `.onnx`, or a new folder for `model.onnx` and `decoder.onnx`.
+        pixels: the input is uint8 from 0 to 255, or float in [0, 1].
+        int8: store the larger weights in 8 bits.
+
+    Returns:
+        Lines that describe what was written.
+
+    Raises:
+        UserError: `out` exists, the model cannot be loaded or exported, or the package onnx is missing.
+    """
+    check_packages()
+    model, _ = open_model(source)
+    model = model.cpu().eval()
+    if out.exists():
+        raise UserError(f"{out}: exists; give another name")
+    single = out.suffix == ".onnx"
+    if not single and out.suffix:
+        raise UserError(f"{out}: the name of an ONNX file ends in .onnx, that of a folder in nothing")
+    answers = to_onnx(trace_answers(model, pixels), AnswerGraph(model, pixels).output_names)
+    _set_metadata(answers, describe(model, pixels).to_json())
+    written = [(out if single else out / "model.onnx", answers)]
+    if not single and model.has_decoder:
+        written.append((out / "decoder.onnx", to_onnx(trace_decoder(model), ["reconstruction"])))
+    for path, graph in written:
+        _write(path, graph, int8=int8)
+    try:
+        difference = _compare(model, written[0][0], pixels, _LIMIT_INT8 if int8 else _LIMIT)
+    except UserError:
+        for path, _ in written:
+            path.unlink()
+        raise
+    lines = [f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}" for path, _ in written]
+    return [*lines, f"largest difference between ONNX and PyTorch outputs: {difference:.1e}"]
+
+
+def check_packages() -> None:
+    """Refuse to begin without the packages of the extra.
+
+    Raises:
+        UserError: one is missing.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ModuleNotFoundError as fault:
+        raise UserError(f"ONNX needs the package {fault.name}: pip install 'capsnet[onnx]'") from None
+
+
+def to_onnx(program: ExportedProgram, output_names: Sequence[str]) -> "onnx.ModelProto":
+    """Translate a traced program.
+
+    Raises:
+        UserError: an operator of the model has no ONNX counterpart.
+    """
+    from capsnet.interop.onnx_operators import translations
+
+    try:
+        with _quiet():
+            translated = torch.onnx.export(
+                program,
+                output_names=list(output_names),
+                opset_version=OPSET,
+                custom_translation_table=dict(translations()),
+                dynamo=True,
+                verbose=False,
+            )
+    # what the translator raises for an unknown operator is a RuntimeError
+    except RuntimeError as fault:
+        cause: BaseException = fault
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise UserError(f"the model cannot be exported to ONNX: {first_line(cause)}") from None
+    assert translated is not None
+    graph = translated.model_proto
+    _name_batch(graph)
+    return graph
+
+
+def _name_batch(graph: "onnx.ModelProto") -> None:
+    """Call the number of images `batch` again: the tracer counts its symbols."""
+    values = [*graph.graph.input, *graph.graph.output, *graph.graph.value_info]
+    axes = [axis for value in values for axis in value.type.tensor_type.shape.dim if axis.dim_param]
+    symbols = {value.type.tensor_type.shape.dim[0].dim_param for value in graph.graph.input} - {""}
+    for axis in axes:
+        for symbol in symbols:
+            axis.dim_param = re.sub(rf"\b{symbol}\b", "batch", axis.dim_param)
+
+
+def _write(path: Path, graph: "onnx.ModelProto", *, int8: bool) -> None:
+    import onnx
+
+    from capsnet.interop.weights import shrink_weights
+
+    if int8:
+        shrink_weights(graph, "int8")
+    onnx.checker.check_model(graph, full_check=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, graph.SerializeToString())
+
+
+def _set_metadata(graph: "onnx.ModelProto", description: str) -> None:
+    import onnx
+
+    onnx.helper.set_model_props(graph, {KEY: description})
+    graph.producer_name = "capsnet"
+
+
+def _compare(model: CapsuleModel, path: Path, pixels: Pixels, limit: float) -> float:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    difference = 0.0
+    for count in (1, 3):
+        images = example_images(model, count, pixels)
+        with torch.inference_mode():
+            expected = AnswerGraph(model, pixels)(images)
+        given = [torch.from_numpy(array) for array in session.run(None, {"image": images.numpy()})]
+        difference = max(difference, check_outputs(expected, given, limit))
+    return difference
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the translator's remarks on packages that it would also know, and on its own use of PyTorch."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

@@ -1,0 +1,75 @@
+"""Export to a program of PyTorch alone, which runs without this package (`torch.export`)."""
+
+from pathlib import Path
+
+import torch
+
+from capsnet.errors import UserError
+from capsnet.interop.exported import KEY, Pixels
+from capsnet.interop.graph import (
+    AnswerGraph,
+    check_outputs,
+    describe,
+    example_images,
+    trace_answers,
+)
+from capsnet.models import CapsuleModel
+from capsnet.runs import Run
+from capsnet.runs.folder import open_model
+
+_LIMIT = 1e-5
+
+
+def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels = "uint8") -> list[str]:
+    """Write a trained model as a `.pt2` file, which `torch.export.load(file).module()` runs.
+
+    It takes `image` and gives a tuple of what the ONNX file gives by name, see `capsnet.interop.onnx.export`. Beside
+    the program, the file holds `capsnet.json`, the description of the model (`Exported`). The written file is loaded,
+    run and compared with the model.
+
+    Args:
+        source: a model, a run, or what `capsnet.load` takes.
+        out: a new file whose name ends in `.pt2`, or a new folder for `model.pt2`.
+        pixels: the input is uint8 from 0 to 255, or float in [0, 1].
+
+    Returns:
+        Lines that describe what was written.
+
+    Raises:
+        UserError: `out` exists, or the model cannot be loaded or exported.
+    """
+    model, _ = open_model(source)
+    model = model.cpu().eval()
+    if out.exists():
+        raise UserError(f"{out}: exists; give another name")
+    if out.suffix not in (".pt2", ""):
+        raise UserError(f"{out}: the name of an exported program ends in .pt2, that of a folder in nothing")
+    path = out if out.suffix else out / "model.pt2"
+    program = trace_answers(model, pixels)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # torch.save writes into a file of its own name; a kill leaves no half of it under ours
+    beside = path.with_name(f".{path.stem}.part.pt2")
+    torch.export.save(program, beside, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
+    beside.replace(path)
+    try:
+        difference = _compare(model, path, pixels)
+    except UserError:
+        path.unlink()
+        raise
+    names = ", ".join(AnswerGraph(model, pixels).output_names)
+    return [
+        f"{path}: {path.stat().st_size / 1e6:.1f} MB, gives {names}",
+        f"largest difference to the model: {difference:.1e}",
+    ]
+
+
+def _compare(model: CapsuleModel, path: Path, pixels: Pixels) -> float:
+    loaded = torch.export.load(path).module()
+    difference = 0.0
+    for count in (1, 3):
+        images = example_images(model, count, pixels)
+        with torch.inference_mode():
+            difference = max(
+                difference, check_outputs(AnswerGraph(model, pixels)(images), loaded(image=images), _LIMIT)
+            )
+    return difference
