@@ -11,7 +11,7 @@ from torch import Tensor
 
 from capsnet.data.dataset import Dataset, ImageData
 from capsnet.data.holdout import hash_images, hold_out_by_hash
-from capsnet.data.pixels import ImageInfo, check_range, decide_range
+from capsnet.data.pixels import LEAST_OF_255, ImageInfo, check_range, decide_range
 from capsnet.data.survey import describe_classes
 from capsnet.errors import UserError
 
@@ -121,9 +121,9 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
     low, high = min(info.low for info in infos), max(info.high for info in infos)
     if low >= 0 and high <= 1:
         return 0.0, 1.0
-    # whole numbers up to 255 are bytes in a wider type
     if low >= 0 and high <= 255 and all(map(_is_whole, arrays)):
-        return 0.0, 255.0
+        # bytes in a wider type, unless all are so dark that 255 is not their white (digits of scikit-learn: 0 to 16)
+        return (0.0, 255.0) if high >= LEAST_OF_255 else (low, high)
     return decide_range(infos)
 
 

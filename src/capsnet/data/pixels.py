@@ -11,7 +11,7 @@ Preparation = Literal["digit", "fit"]
 PixelRange = tuple[float, float]
 _DEPTHS = (10, 12, 14, 16)
 # floats whose largest value is at least this, and at most 255, are taken as 0 to 255
-_LEAST_OF_255 = 25.5
+LEAST_OF_255 = 25.5
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _range_of_floats(infos: Sequence[ImageInfo]) -> PixelRange:
     low, high = _extremes(infos)
     if low >= 0 and high <= 1:
         return 0.0, 1.0
-    if low >= 0 and _LEAST_OF_255 <= high <= 255:
+    if low >= 0 and LEAST_OF_255 <= high <= 255:
         return 0.0, 255.0
     return _real_range(infos)
 
