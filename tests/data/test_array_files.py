@@ -42,7 +42,7 @@ def test_csv_of_pixels_is_read(tmp_path, header):
 
 def test_label_may_stand_in_any_named_column(tmp_path):
     path = tmp_path / "own.csv"
-    path.write_text("a,b,Label,c,d\n" + "1,2,0,3,4\n5,6,1,7,8\n9,10,0,11,12\n13,14,1,15,16\n")
+    path.write_text("a,b,Label,c,d\n" + "1,2,0,3,4\n5,6,1,7,8\n9,10,0,11,12\n13,14,1,15,160\n")
     dataset = load_data(str(path))
     assert bytes([1, 2, 3, 4]) in all_images(dataset)
 

@@ -123,7 +123,7 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
         return 0.0, 1.0
     if low >= 0 and high <= 255 and all(map(_is_whole, arrays)):
         # bytes in a wider type, unless all are so dark that 255 is not their white (digits of scikit-learn: 0 to 16)
-        return (0.0, 255.0) if high >= LEAST_OF_255 else (low, high)
+        return 0.0, 255.0 if high >= LEAST_OF_255 else high
     return decide_range(infos)
 
 
