@@ -19,6 +19,10 @@ softmax_gradient = torch.ops.aten._softmax_backward_data.out
 """The gradient of a softmax from its result, into given memory: autograd has no such call (kernels/dynamic_routing)."""
 
 
+DIGAMMA = torch.ops.prims.digamma.default, torch.ops.aten.digamma.default
+"""What `torch.digamma` becomes in an exported graph; ONNX has none of it (interop/onnx_operators.py)."""
+
+
 def is_tracing() -> bool:
     """Whether `torch.jit.trace` records: it knows only torch's own operations, and reading values breaks its record."""
     return torch._C._get_tracing_state() is not None
@@ -37,6 +41,15 @@ def exports_onnx() -> bool:
 def is_transformed(tensor: Tensor) -> bool:
     """Whether a tensor is one of `torch.func`'s transforms, for which a kernel may have no rule."""
     return torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def in_transform() -> bool:
+    """Whether this code runs inside `vmap`, `grad` or another transform of `torch.func`.
+
+    Autograd functions without the rules of the transforms, and kernels that read memory, must not be called there.
+    """
+    # a compiler traces through the transforms by itself
+    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def has_tangent(tensor: Tensor) -> bool:

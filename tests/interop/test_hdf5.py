@@ -113,5 +113,5 @@ def test_archive_without_weights_is_refused(tmp_path):
 
 
 def test_description_that_is_not_json_is_refused(tmp_path):
-    with pytest.raises(UserError, match="the description of the model: is not JSON"):
+    with pytest.raises(UserError, match="the description of the model is not JSON"):
         read_keras_file(write(tmp_path, whole=True, config="(lambda: 0)()"))

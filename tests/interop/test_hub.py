@@ -142,7 +142,7 @@ def test_from_pretrained_reads_the_cache_that_it_is_given(cache, tiny_run):
 def test_run_starts_from_a_model_in_the_cache(cache, tmp_path, capsys):
     run = capsnet.train(data="digits", start_from="hf:owner/tiny-digits", steps=1, limit=64, out=tmp_path / "run")
     assert "are carried over from hf:owner/tiny-digits" in capsys.readouterr().err
-    assert run.config.start_from == "hf:owner/tiny-digits"
+    assert run.config.model.start_from == "hf:owner/tiny-digits"
 
 
 @pytest.mark.parametrize(

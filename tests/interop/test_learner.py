@@ -27,7 +27,7 @@ def test_a_fraction_is_rounded_by_chance():
 
 def test_a_loss_that_is_not_finite_is_refused():
     data = ImageData(torch.zeros(8, 1, 28, 28, dtype=torch.uint8), torch.arange(8) % 2, ("a", "b"))
-    config = RunConfig(model="capsnet-tiny", batch_size=4, epochs=1)
+    config = RunConfig.from_defaults(model="capsnet-tiny", batch_size=4, epochs=1)
     model = make_model(config, data, None)
     with torch.no_grad():
         model.stem.weight.fill_(torch.nan)

@@ -6,7 +6,7 @@ from tests.models.test_models import make
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from capsnet import list_models
-from capsnet.functional.transforms import is_transformed
+from capsnet.torch_internals import in_transform
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -33,7 +33,7 @@ def test_transforms_are_noticed():
     noticed = []
 
     def function(x):
-        noticed.append(is_transformed())
+        noticed.append(in_transform())
         return x.sum()
 
     function(torch.ones(2))

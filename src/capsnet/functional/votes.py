@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.errors import UserError
-from capsnet.functional.transforms import is_transformed
+from capsnet.torch_internals import in_transform
 
 
 def dense_votes(
@@ -46,7 +46,7 @@ def dense_votes(
     if poses.shape[2] % width:
         raise UserError(f"poses must be whole rows of {width} numbers, got {poses.shape[2]}")
     rows = poses.reshape(*poses.shape[:2], -1, width)
-    if poses.device.type == "cpu" and not is_transformed():
+    if poses.device.type == "cpu" and not in_transform():
         products: Tensor = _MatrixVotes.apply(rows, weight)
         return products.flatten(2, 3).permute(0, 3, 1, 2)
     return torch.einsum("birc,icjd->bijrd", rows, weight).flatten(3)

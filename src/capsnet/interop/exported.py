@@ -80,7 +80,7 @@ class Exported:
         if not isinstance(version, int):
             raise UserError(f"{name}: its entry {KEY!r} is not the description of a capsnet model")
         if version > FORMAT_VERSION:
-            raise UserError(f"{name}: is from a newer capsnet (format {version}, this one reads {FORMAT_VERSION})")
+            raise UserError(f"{name} is from a newer capsnet (format {version}, this one reads {FORMAT_VERSION})")
         try:
             return cast(Exported, convert(values, Exported, name))
         except UserError as fault:

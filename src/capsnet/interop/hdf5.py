@@ -118,7 +118,7 @@ def read_keras_file(path: Path) -> KerasFile:
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as fault:
         if isinstance(fault, UserError):
             raise
-        raise UserError(f"{path}: cannot be read as a Keras file ({_first_line(fault)})") from None
+        raise UserError(f"{path} cannot be read as a Keras file ({_first_line(fault)})") from None
 
 
 def _first_line(fault: Exception) -> str:
@@ -132,7 +132,7 @@ def _read_archive(h5py: Any, path: Path) -> KerasFile:
         limits = {"config.json": _MAX_TEXT, "model.weights.h5": 4 * MAX_NUMBERS + _MAX_TEXT}
         for name, limit in limits.items():
             if name not in sizes:
-                raise UserError(f"{path}: is a zip archive without {name}; a .keras file has one")
+                raise UserError(f"{path} is a zip archive without {name}; a .keras file has one")
             if sizes[name] > limit:
                 raise UserError(f"{path}: its {name} has {sizes[name]:,} bytes, the limit is {limit:,}")
         config = _parse(archive.read("config.json"), path)
@@ -173,7 +173,7 @@ def _find_arrays(file: "h5py.File", path: Path) -> "dict[str, h5py.Dataset]":
         return True if count > MAX_OBJECTS else None
 
     if file.visititems(visit):
-        raise UserError(f"{path}: holds more than {MAX_OBJECTS:,} groups and arrays, which no network here has")
+        raise UserError(f"{path} holds more than {MAX_OBJECTS:,} groups and arrays, which no network here has")
     for name, array in found.items():
         if array.is_virtual or array.external:
             raise UserError(f"{path}: the numbers of {name!r} lie in other files, which are not read")
@@ -181,7 +181,7 @@ def _find_arrays(file: "h5py.File", path: Path) -> "dict[str, h5py.Dataset]":
     found = {name: array for name, array in found.items() if array.dtype.kind == "f"}
     total = sum(prod(array.shape) for array in found.values())
     if total > MAX_NUMBERS:
-        raise UserError(f"{path}: holds {total:,} numbers, the limit is {MAX_NUMBERS:,}")
+        raise UserError(f"{path} holds {total:,} numbers, the limit is {MAX_NUMBERS:,}")
     return found
 
 

@@ -60,7 +60,7 @@ def save_pretrained(model: HubMethods, folder: Path | str, *, run: Path | str | 
 
     path = Path(folder)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise UserError(f"{path}: exists and is not empty; give another folder")
+        raise UserError(f"{path} exists and is not empty; give another folder")
     HubModel(*_with_run(model, run)).save_pretrained(path)
     return path
 
@@ -126,7 +126,7 @@ def from_pretrained(
     """
     path = saved_model(Path(source))
     if path is None and Path(source).is_dir():
-        raise UserError(f"{source}: holds no model.safetensors; capsnet.load opens run folders")
+        raise UserError(f"{source} holds no model.safetensors; capsnet.load opens run folders")
     model = load_weights(
         path
         or download_weights(
@@ -140,7 +140,7 @@ def from_pretrained(
     )
     if not isinstance(model, model_class):
         raise UserError(
-            f"{source}: holds a {type(model).__name__}, not a {model_class.__name__}; use CapsuleModel.from_pretrained"
+            f"{source} holds a {type(model).__name__}, not a {model_class.__name__}; use CapsuleModel.from_pretrained"
         )
     return model
 

@@ -92,7 +92,7 @@ def _side(parts: Parts, path: Path, channels: int, image_size: int | None) -> in
     """The side of the images, which the decoder's last layer draws."""
     if not parts.dense:
         if image_size is None:
-            raise UserError(f"{path}: has no decoder, so that the size of its images is not in it; give `image_size`")
+            raise UserError(f"{path} has no decoder, so that the size of its images is not in it; give `image_size`")
         return image_size
     pixels = parts.dense[-1].shapes[1][0]
     side = isqrt(pixels // channels)

@@ -63,7 +63,7 @@ def import_weights(
         >>> capsnet.evaluate(run, "mnist")
     """
     if out.exists():
-        raise UserError(f"{out}: exists; give another folder")
+        raise UserError(f"{out} exists; give another folder")
     file = read_keras_file(path)
     network, notes = _recognise(file, path, image_size), []
     options = dict(network.options)
@@ -107,7 +107,7 @@ def _recognise(file: KerasFile, path: Path, image_size: int | None) -> Network:
     if keras_capsnet.is_capsnet(parts):
         return keras_capsnet.read_capsnet(parts, path, image_size)
     raise UserError(
-        f"{path}: is not a network that can be imported; found {parts.describe()}; expected "
+        f"{path} is not a network that can be imported; found {parts.describe()}; expected "
         f"{keras_capsnet.EXPECTED}, or {keras_efficient.EXPECTED}"
     )
 
@@ -212,9 +212,9 @@ def export(run_or_weights: Path, out: Path) -> list[str]:
             exists or has another ending.
     """
     if out.name.endswith(".weights.h5") or out.suffix not in (".h5", ".hdf5"):
-        raise UserError(f"{out}: must end in .h5, and not in .weights.h5, by which Keras 3 knows a layout of its own")
+        raise UserError(f"{out} must end in .h5, and not in .weights.h5, by which Keras 3 knows a layout of its own")
     if out.exists():
-        raise UserError(f"{out}: exists; give another file")
+        raise UserError(f"{out} exists; give another file")
     path = find_weights(run_or_weights)
     spec, model = read_spec(path), load_weights(path)
     layers, sentence = _keras_layers(model, spec)

@@ -60,7 +60,7 @@ def export(
     model, _ = open_model(source)
     model = model.cpu().eval()
     if out.exists():
-        raise UserError(f"{out}: exists; give another name")
+        raise UserError(f"{out} exists; give another name")
     single = out.suffix == ".onnx"
     if not single and out.suffix:
         raise UserError(f"{out}: the name of an ONNX file ends in .onnx, that of a folder in nothing")

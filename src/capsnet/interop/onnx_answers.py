@@ -58,7 +58,7 @@ class OnnxModel:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         # its exceptions have no common class of their own
         except _faults() as fault:
-            raise UserError(f"{path}: is not a whole ONNX file ({_brief(fault)})") from None
+            raise UserError(f"{path} is not a whole ONNX file ({_brief(fault)})") from None
         properties = session.get_modelmeta().custom_metadata_map
         if KEY not in properties:
             raise UserError(f"{path}: does not describe its model; write it with capsnet export")
@@ -163,7 +163,7 @@ def _check(session: "InferenceSession", about: Exported, path: Path) -> None:
     if got != expected or not wanted <= outputs.keys() <= set(_OUTPUTS):
         raise UserError(f"{path}: its inputs or outputs are not those of a capsnet model; write it with capsnet export")
     if classes != len(about.class_names) or signals not in (2, 4):
-        raise UserError(f"{path}: gives {classes} lengths for {len(about.class_names)} classes; export it again")
+        raise UserError(f"{path} gives {classes} lengths for {len(about.class_names)} classes; export it again")
 
 
 def _faults() -> tuple[type[Exception], ...]:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from onnxscript import opset20 as op
+
+from capsnet.torch_internals import DIGAMMA
 
 # below it the asymptotic series is wrong in float32
 _LARGE = 6
@@ -34,4 +35,4 @@ def _number(value: float, like: Any) -> Any:
 
 def translations() -> Mapping[Callable[..., Any], Callable[..., Any]]:
     """The operators with their translations, for `torch.onnx.export`."""
-    return {torch.ops.prims.digamma.default: _digamma, torch.ops.aten.digamma.default: _digamma}
+    return dict.fromkeys(DIGAMMA, _digamma)

@@ -18,8 +18,8 @@ from typing import Any, Literal
 import torch
 
 from capsnet.errors import UserError
-from capsnet.functional.transforms import is_transformed
 from capsnet.kernels import conv_relu, dynamic_routing, infer_mixture, strided_conv
+from capsnet.torch_internals import in_transform
 
 Mode = Literal["auto", "plain"]
 
@@ -82,7 +82,7 @@ def fused(name: str, *arguments: object, **options: object) -> Callable[..., Any
     if mode() == "plain":
         return None
     kernel, refuses = _KERNELS[name]
-    reason = "torch.func transforms plain code only" if is_transformed() else refuses(*arguments, **options)
+    reason = "torch.func transforms plain code only" if in_transform() else refuses(*arguments, **options)
     if reason is None:
         return kernel
     # a logger inside a compiled graph would break it in two

@@ -85,7 +85,7 @@ def download_weights(
     except faults.LocalEntryNotFoundError:
         place = cache_dir or constants.HF_HUB_CACHE
         raise UserError(
-            f"{source}: is not in the cache {place}, and the Hub cannot be reached; connect to the network and unset "
+            f"{source} is not in the cache {place}, and the Hub cannot be reached; connect to the network and unset "
             "HF_HUB_OFFLINE, or copy the model's folder to this machine and load its path"
         ) from None
     except faults.RepositoryNotFoundError:
@@ -96,7 +96,7 @@ def download_weights(
     except faults.RevisionNotFoundError:
         raise UserError(f"{source}: the model has no branch, tag or commit of this name") from None
     except faults.EntryNotFoundError:
-        raise UserError(f"{source}: holds no {MODEL_FILE}; save a model with model.push_to_hub") from None
+        raise UserError(f"{source} holds no {MODEL_FILE}; save a model with model.push_to_hub") from None
     except connection_faults() as fault:
-        raise UserError(f"{source}: cannot be downloaded ({first_line(fault)})") from None
+        raise UserError(f"{source} cannot be downloaded ({first_line(fault)})") from None
     return Path(path)

@@ -95,7 +95,7 @@ def _test_result(run: Run) -> Evaluation:
         raise UserError(f"{run.folder} is not finished; go on with capsnet train --resume {run.folder}")
     evaluation = Evaluation.from_dict(result["test"])
     if evaluation.noun == "pairs":
-        raise UserError(f"{run.folder}: was tested on pairs of images; only runs of single images can be compared")
+        raise UserError(f"{run.folder} was tested on pairs of images; only runs of single images can be compared")
     return evaluation
 
 
