@@ -76,9 +76,9 @@ def test_training_writes_log_and_weights(folder):
 
 
 def test_testing_draws_both_pictures(folder):
-    for name, size in (("real_and_recon", (10 * 28, 10 * 28)), ("manipulate-3", (11 * 28, 16 * 28))):
-        with Image.open(folder / "tested" / f"{name}.png") as image:
-            assert image.size == size
+    for name, size in {"real_and_recon": (10 * 28, 10 * 28), "manipulate-3": (11 * 28, 16 * 28)}.items():
+        with Image.open(folder / "tested" / f"{name}.png") as picture:
+            assert picture.size == size
 
 
 def test_exported_weights_compute_the_same_in_keras(folder):

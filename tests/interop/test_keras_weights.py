@@ -249,4 +249,4 @@ def test_commands_import_test_and_export(tmp_path, arrays, capsys):
     assert main(["export", run, out, "--format", "keras"]) == 0
     assert capsys.readouterr().out.startswith(out)
     assert main(["import-keras", out, run]) == 2
-    assert capsys.readouterr().err == f"capsnet: {run}: exists; give another folder\n"
+    assert capsys.readouterr().err == f"capsnet: {run} exists; give another folder\n"

@@ -51,7 +51,7 @@ def test_files_are_answered_without_torch_as_with_it(exports, photos, capsys):
 def test_other_weights_ask_for_torch_where_it_is_missing(photos):
     done = without_torch("predict", NAME, photos[0])
     assert done.returncode == 2
-    assert done.stderr == f"capsnet: {NAME}: needs PyTorch (pip install torch); without it give an .onnx file\n"
+    assert done.stderr == f"capsnet: {NAME} needs PyTorch (pip install torch); without it give an .onnx file\n"
 
 
 @pytest.mark.parametrize("more", [(), ("--as-is",), ("--poses",)])
@@ -84,7 +84,7 @@ def test_what_is_no_exported_model_is_refused(exports, photos, tmp_path, capsys)
     (tmp_path / "cut.onnx").write_bytes((exports / "digits/model.onnx").read_bytes()[:5000])
     for path, fault in (
         (tmp_path / "gone.onnx", "gone.onnx: no such file"),
-        (tmp_path / "cut.onnx", "cut.onnx: is not a whole ONNX file"),
+        (tmp_path / "cut.onnx", "cut.onnx is not a whole ONNX file"),
         (exports / "digits/decoder.onnx", "does not describe its model; write it with capsnet export"),
     ):
         assert main(["predict", str(path), photos[0]]) == 2

@@ -96,7 +96,7 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "reproduce.study": lambda: Slot(_listed("studies")()),
     "list.kind": lambda: Slot((*KINDS, "all")),
     "show.name": lambda: Slot(_listed(*KINDS)(), "runs"),
-    "export.run": lambda: _RUN,
+    "export.model": lambda: _RUN,
     "import-keras.data": lambda: Slot(_listed("data")(), "folders"),
     "bench.names": lambda: Slot(tuple(BENCHES)),
     "data.name": lambda: Slot(_listed("data")(), "folders"),

@@ -182,11 +182,11 @@ class Subject:
         """The run's test result.
 
         Raises:
-            UserError: the run is not finished.
+            UserError: it has none yet.
         """
         result = self.run.evaluation()
         if result is None:
-            raise UserError("the run is not finished: it has no evaluation.json")
+            raise UserError(" ".join(self.run.explain_missing_result()))
         return Evaluation.from_dict(result["test"])
 
     def record(self, name: str) -> Record:
