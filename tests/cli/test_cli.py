@@ -305,7 +305,7 @@ def test_fault_of_ours_gives_1(capsys, monkeypatch):
     monkeypatch.setattr("capsnet.cli.list.parse", lambda *args: 1 / 0)
     status, _, err = call(capsys, "list")
     assert status == 1
-    assert "a fault of capsnet's, not yours" in err
+    assert "this is a bug in capsnet" in err
 
 
 def test_changes_of_a_study_may_be_none_or_zero_for_it():

@@ -47,7 +47,7 @@ def test_other_faults_of_the_system_are_still_ours(monkeypatch, capsys):
 
     monkeypatch.setattr(cli, "_call", fail)
     assert main(["list", "models"]) == 1
-    assert "a fault of capsnet's" in capsys.readouterr().err
+    assert "a bug in capsnet" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a file that is always full")

@@ -109,7 +109,7 @@ def test_a_broken_part_is_told_and_the_others_are_still_found(alone, monkeypatch
 def test_table_is_for_people_and_ends_with_the_warnings(alone, monkeypatch, capsys):
     monkeypatch.setattr(doctor, "CHECKS", {name: doctor.CHECKS[name] for name in ("kernels", "data")})
     assert main(["doctor"]) == 0
-    assert capsys.readouterr().out.endswith("\nnothing is amiss\n")
+    assert capsys.readouterr().out.endswith("\nNo problems found.\n")
     monkeypatch.setenv("CAPSNET_KERNELS", "plain")
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out

@@ -15,8 +15,8 @@ from capsnet.errors import UserError
 from capsnet.registry import suggest
 from capsnet.start import keeping_modules, quitting_on_interrupt, return_memory
 
-# what the machine refuses, not a fault of ours: a read-only or full disk, missing rights, a name that cannot be, a
-# terminal that has gone
+# errors of the machine, not bugs: a read-only or full disk, missing permissions, an impossible file name, a closed
+# terminal
 _REFUSED = frozenset(
     (
         errno.EROFS,
@@ -44,14 +44,14 @@ VERBS = {
     "analyse": "measure routing, robustness and mistakes of a run",
     "figures": "draw a run's figures",
     "report": "write a run's report.html",
-    "reproduce": "reproduce a paper's table: a study of several runs",
+    "reproduce": "reproduce a paper's table by training its runs",
     "list": "list models, routings, data, recipes, studies",
     "show": "show a model, recipe, study, data set, routing or run",
-    "export": "write a network for other programs: ONNX, PyTorch, a web page",
+    "export": "export a network: ONNX, PyTorch, Keras, a web page",
     "bench": "measure speed and memory of the plain and fused paths",
-    "data": "check a data set or folder: counts, sizes, copies, samples",
-    "demo": "open a page to draw digits and look into capsules",
-    "import-keras": "make a run of CapsNet-Keras or Efficient-CapsNet weights",
+    "data": "check a data set or folder: counts, sizes, duplicates, samples",
+    "demo": "open a web page to draw digits and inspect capsules",
+    "import-keras": "convert CapsNet-Keras or Efficient-CapsNet weights",
     "doctor": "check this machine: device, kernels, data, optional packages",
     "completion": "print the script that completes commands in your shell",
 }
@@ -61,16 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb.
 
     Args:
-        argv: the words behind `capsnet`. None: this process is the command. Its words are those of `sys.argv`, and its
-            signals, garbage collector and memory allocator are set up for it (`capsnet.start`).
+        argv: the arguments after `capsnet`. None: this process is the command; the arguments come from `sys.argv`, and
+            signals, garbage collector and memory allocator are set up (`capsnet.start`).
 
     Returns:
-        Exit status: 0 done, 2 a fault of the user's, 1 a fault of ours, 130 interrupted.
+        Exit status: 0: done; 1: internal error; 2: usage error; 130: interrupted.
     """
     _print_any_name()
     try:
         status = _call([*(sys.argv[1:] if argv is None else argv)], is_command=argv is None)
-        # what the disk or the reader refuses is known only now
+        # errors of the disk or the pipe appear only now
         sys.stdout.flush()
         return status
     except UserError as fault:
@@ -78,16 +78,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _end(str(stop) or "interrupted", 130)
     except BrokenPipeError:
-        # the reader, `head` for instance, has seen enough
+        # the reader, `head` for instance, has closed the pipe
         sys.stderr.close()
         return 0
     except OSError as fault:
         if fault.errno in _REFUSED:
             name = "" if fault.filename is None else f"{os.fsdecode(fault.filename)}: "
             return _end(f"{name}{fault.strerror}", 2)
-        return _end_by_a_fault()
+        return _end_with_traceback()
     except Exception:
-        return _end_by_a_fault()
+        return _end_with_traceback()
 
 
 def _call(words: Sequence[str], *, is_command: bool) -> int:
@@ -125,7 +125,7 @@ def _print_any_name() -> None:
 
 
 def _end(line: str, status: int) -> int:
-    # of the processes that torchrun started, the first one reports what concerns all
+    # under torchrun, rank 0 reports errors that all processes share
     rank = os.environ.get("RANK", "0")
     if rank != "0":
         line = f"process {rank}: {line}"
@@ -138,14 +138,14 @@ def _end(line: str, status: int) -> int:
     return status
 
 
-def _end_by_a_fault() -> int:
+def _end_with_traceback() -> int:
     with contextlib.suppress(OSError):
         traceback.print_exc()
-    return _end("this is a fault of capsnet's, not yours; please report the lines above", 1)
+    return _end("this is a bug in capsnet; please report the lines above", 1)
 
 
 def _drop_output() -> None:
-    """Where standard output refuses what was printed, drop it: Python would try again at its end, and complain."""
+    """Discard output that cannot be written: otherwise Python retries at exit, and reports an error."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -159,5 +159,5 @@ def _help() -> str:
 
 {verbs}
 
-  capsnet train                          the quick start: the paper's network on embedded digits, in minutes
-  capsnet predict runs/quickstart 7.png  classify an image of your own"""
+  capsnet train                          the paper's network on scikit-learn's 8x8 digits, in minutes
+  capsnet predict runs/quickstart 7.png  classify an image"""

@@ -13,10 +13,10 @@ from capsnet.runs import Run
 
 @dataclass(frozen=True)
 class Analyse:
-    """Measure what a trained network does: routing, capsules, robustness, attacks, mistakes, samples.
+    """Analyse a trained network: routing, capsules, robustness, attacks, mistakes, samples.
 
-    Each analysis writes analysis/NAME.json and figures/NAME.png into the run's folder, from where the report takes
-    them. All of them take minutes: adversarial and detection attack each image many times.
+    Each analysis writes analysis/NAME.json and figures/NAME.png into the run's folder, for the report. All of them
+    take minutes: adversarial and detection attack each image many times.
 
     Examples:
       capsnet analyse runs/quickstart
@@ -26,17 +26,17 @@ class Analyse:
     run: tyro.conf.Positional[Path]
     """The run's folder."""
     only: tuple[str, ...] = ()
-    """Which: adversarial capsules detection errors iterations robustness routing samples."""
+    """Analyses to make; none: all. adversarial capsules detection errors iterations robustness routing samples."""
     limit: int = 0
-    """How many images each looks at (0: as many as it needs, 100 to 10,000)."""
+    """Images per analysis (0: as many as it needs, 100 to 10,000)."""
     seed: int = 0
-    """Of the choice of images and of everything drawn."""
+    """Random seed: the choice of images and all sampling."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute."""
+    """Device; auto: the GPU if there is one."""
     overwrite: bool = False
-    """Make those anew that are there."""
+    """Repeat analyses that already exist."""
     json: bool = False
-    """Print one JSON object with all numbers."""
+    """Print one JSON object with all results."""
 
 
 def main(args: list[str]) -> None:

@@ -20,11 +20,11 @@ from capsnet.training.device import resolve_device
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure this machine: the plain implementation beside the fused one, in turn, and the machine's own limits.
+    """Measure plain and fused implementations on this machine, in turn, and the machine's own limits.
 
-    Times are medians in milliseconds, with the quartiles. "x" says how many times as fast as the first a path is. "of
-    limit" is the least time for the direct algorithm, by the machine's matrix product or copy, as a share of the time
-    taken. Let nothing else run meanwhile.
+    Times are medians in milliseconds, with quartiles. "x" is the speed-up over the first path. "of limit" is the
+    shortest possible time of the direct algorithm, from the machine's speed of matrix products and copies, divided by
+    the measured time. Run nothing else meanwhile.
 
     Examples:
       capsnet bench
@@ -34,16 +34,16 @@ class Bench:
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """What to measure: convolution, growth, image-size, inference, routing, routings, startup, step; none: all."""
     quick: bool = False
-    """The paper's sizes only: some minutes on a laptop."""
+    """Measure the paper's sizes only: a few minutes on a laptop."""
     rounds: int = 0
-    """How often each path is timed (0: as each benchmark has it)."""
+    """Timings of each path (0: each benchmark's own number)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """What to measure."""
+    """Device; auto: the GPU if there is one."""
     out: Path | None = None
-    """Write the results here: a JSON file, or a folder in which it is named after the machine. Rows of this machine
-    that are not measured now stay in it."""
+    """Write the results to a JSON file, or to a folder, where the file is named after the machine. Rows of this machine
+    that are not measured again are kept."""
     against: Path | None = None
-    """Earlier results, a file or a folder of them: where a path gained less, by a fifth, exit status 1."""
+    """Earlier results, a file or a folder; exit status 1 if the speed-up of a path fell by more than 20 %."""
     json: bool = False
     """Print one JSON object."""
 

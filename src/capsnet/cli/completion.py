@@ -12,9 +12,9 @@ from capsnet.cli.words import read_verbs
 
 @dataclass(frozen=True)
 class Completion:
-    """Print a script that lets the shell complete commands, options, names of models, data, recipes, and runs.
+    """Print a shell script that completes commands, options, runs, and names of models, data sets and recipes.
 
-    The script holds all words, so that completing is quick; after an upgrade print it again. Open a new shell then.
+    The script contains all names, which keeps completion fast. Print it again after an upgrade, then open a new shell.
 
     Examples:
       capsnet completion bash > ~/.local/share/bash-completion/completions/capsnet
@@ -23,7 +23,7 @@ class Completion:
     """
 
     shell: tyro.conf.Positional[Literal["bash", "zsh", "fish"]]
-    """Which shell reads it."""
+    """Your shell."""
 
 
 def main(args: list[str]) -> None:

@@ -24,8 +24,8 @@ _NAMED = 5
 class Data:
     """Count the images of a data set, draw a histogram of its classes and show samples.
 
-    Of a folder it also reports sizes, modes, copies, files that cannot be read, small and uneven classes, and which
-    images are the test split.
+    For a folder it also reports sizes, modes, duplicates, unreadable files, small and uneven classes, and the images of
+    the test split.
 
     Examples:
       capsnet data mnist --figure mnist.png
@@ -35,13 +35,13 @@ class Data:
     name: tyro.conf.Positional[str]
     """A data set (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
     data_dir: Path | None = None
-    """Folder that holds named data sets."""
+    """Folder of named data sets."""
     image_size: int = 32
-    """Side to which one's own images are scaled."""
+    """Side in pixels to which your own images are scaled."""
     skip_unreadable: bool = False
-    """Leave out files of an image folder that are no images; they are named."""
+    """Skip files of an image folder that are not readable images, and list them."""
     pixel_range: tuple[float, float] | None = None
-    """Values that become black and white, of images of more than 8 bits (default: decided once for all)."""
+    """Pixel values that become black and white, for images of more than 8 bits (default: one range for all images)."""
     figure: Path | None = None
     """Draw the histogram and samples into this PNG file."""
     json: bool = False

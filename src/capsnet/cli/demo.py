@@ -15,9 +15,9 @@ from capsnet.errors import UserError
 
 @dataclass(frozen=True)
 class Demo:
-    """Open a page on which you draw a digit and see the capsules at work.
+    """Open a web page to draw a digit and watch the capsules classify it.
 
-    The page is served to this computer only. Nothing that is drawn or uploaded leaves it or is kept.
+    The page is served to this computer only. Drawings and uploads stay on it and are not saved.
 
     Examples:
       capsnet demo
@@ -25,9 +25,9 @@ class Demo:
     """
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Run folders, weights files or names of trained networks; none: the package's own, or else the runs in runs/."""
+    """Run folders, weights files or names of trained networks; none: the bundled models, or else the runs in runs/."""
     port: int = 0
-    """The page's port; 0: the first free one from 7860."""
+    """Port of the page; 0: the first free port from 7860."""
     browser: bool = True
     """Open the page in the browser; --no-browser only prints its address."""
 

@@ -10,9 +10,9 @@ from capsnet.doctor import Finding, examine
 
 @dataclass(frozen=True)
 class Doctor:
-    """Say what was found: torch, device, kernels, data sets, cache, extras. Nothing is downloaded or trained.
+    """Check torch, device, kernels, data sets, cache and extras. Nothing is downloaded or trained.
 
-    Warnings are words: the exit status is 0.
+    The exit status is 0, also with warnings.
 
     Examples:
       capsnet doctor
@@ -33,7 +33,7 @@ def main(args: list[str]) -> None:
         print_json({"capsnet": __version__, **parts, "warnings": warnings})
         return
     _print(findings)
-    print(*[f"warning: {line}" for line in warnings] or ["nothing is amiss"], sep="\n")
+    print(*[f"warning: {line}" for line in warnings] or ["No problems found."], sep="\n")
 
 
 def _print(findings: dict[str, Finding]) -> None:

@@ -26,9 +26,9 @@ from capsnet.training.device import resolve_device
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Test a trained network on a data set, or several together: the lengths of their capsules are added.
+    """Test a trained network on a data set, or an ensemble of networks, whose capsule lengths are added.
 
-    Of a folder that the network was not trained on, all images are tested, prepared as capsnet predict does.
+    A folder that the network was not trained on is tested whole, with the preprocessing of capsnet predict.
 
     Examples:
       capsnet evaluate runs/quickstart
@@ -38,21 +38,21 @@ class Evaluate:
     """
 
     models: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders, weights files or names from capsnet list pretrained; several are tested together, as one network."""
+    """Run folders, weights files or names from capsnet list pretrained; several are tested as an ensemble."""
     data: str | None = None
-    """Data set or folder; default: the one it was trained on. Give its new place if that folder was moved."""
+    """Data set or folder; default: the training data set. If that folder was moved, give its new path."""
     split: Literal["test", "validation", "train"] | None = None
-    """Which part of the data; default: test, and all images of a folder that the network was not trained on."""
+    """Split of the data; default: test, or all images of a folder that the network was not trained on."""
     data_dir: Path | None = None
-    """Folder that holds named data sets."""
+    """Folder of named data sets."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute."""
+    """Device; auto: the GPU if there is one."""
     skip_unreadable: bool = False
-    """Leave out files of an image folder that are no images."""
+    """Skip files of an image folder that are not readable images."""
     pairs_per_digit: int = 0
-    """Test pairs of each digit, of data that are pairs (0: as in training; the paper: 1000)."""
+    """Test pairs of each digit, for data sets of pairs (0: as in training; the paper: 1000)."""
     csv: Path | None = None
-    """Write file, label, prediction and lengths of each image of a folder into this CSV file."""
+    """For a folder: write file, label, prediction and lengths of each image to this CSV file."""
     json: bool = False
     """Print one JSON object."""
 

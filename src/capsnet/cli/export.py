@@ -21,14 +21,14 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Export:
-    """Write a trained network for programs without capsnet.
+    """Export a trained network for use without capsnet.
 
     onnx: OUT.onnx, or a folder OUT with the model and its decoder. capsnet predict OUT.onnx needs no PyTorch.
     torch: OUT.pt2, a program for torch.export.load.
-    keras: an .h5 file that the script of CapsNet-Keras or Efficient-CapsNet loads.
+    keras: an .h5 file for the scripts of CapsNet-Keras or Efficient-CapsNet.
     web: a folder OUT with the page of capsnet demo; OUT/index.html runs in a browser without a server.
 
-    ONNX files and programs are run after they are written, and their answers are compared with the network's.
+    ONNX files and PyTorch programs are run once written, and their outputs are compared with the network's.
 
     Examples:
       capsnet export efficient-capsnet-mnist digits.onnx
@@ -42,11 +42,11 @@ class Export:
     out: tyro.conf.Positional[Path]
     """A new file or folder."""
     format: Literal["onnx", "torch", "keras", "web"] = "onnx"
-    """What is written."""
+    """Format of the export."""
     pixels: Literal["uint8", "float"] | None = None
     """Type of the input: uint8 from 0 to 255 (default), or float in [0, 1]."""
     int8: bool = False
-    """Store the larger weights in 8 bits: a quarter of the size, at some cost in accuracy."""
+    """Quantise the larger weights to 8 bits: a quarter of the size, slightly less accurate."""
 
 
 def main(args: list[str]) -> None:

@@ -13,10 +13,10 @@ from capsnet.runs import Run
 
 @dataclass(frozen=True)
 class Figures:
-    """Draw a run's figures into its folder: all of them, or those that are named.
+    """Draw all figures of a run, or the named ones, into its folder.
 
-    A figure that is there already is kept. Names: curves reconstructions manipulate samples confusion errors coupling
-    routing iterations capsules structure robustness adversarial detection data; of data that are pairs also pairs.
+    Existing figures are kept. Names: curves reconstructions manipulate samples confusion errors coupling
+    routing iterations capsules structure robustness adversarial detection data; for data sets of pairs also pairs.
 
     Examples:
       capsnet figures runs/quickstart
@@ -29,11 +29,11 @@ class Figures:
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Figures by name; none: all."""
     digit: int | None = None
-    """Of manipulate, draw the capsule of this digit only."""
+    """With manipulate: draw only the capsule of this digit."""
     class_names: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
-    """Of manipulate, draw the capsules of these classes only."""
+    """With manipulate: draw only the capsules of these classes."""
     overwrite: bool = False
-    """Draw those anew that are there."""
+    """Redraw figures that already exist."""
 
 
 def main(args: list[str]) -> None:

@@ -11,9 +11,9 @@ from capsnet.cli.parse import parse
 
 @dataclass(frozen=True)
 class ImportKeras:
-    """Make a run folder of Keras weights: CapsNet-Keras, CapsNet_Project or Efficient-CapsNet.
+    """Convert Keras weights of CapsNet-Keras, CapsNet_Project or Efficient-CapsNet into a run folder.
 
-    Reads .h5 files of weights or whole models, .weights.h5 and .keras. Nothing in the file is run.
+    Reads .h5 files of weights or whole models, .weights.h5 and .keras. No code in the file is run.
 
     Examples:
       capsnet import-keras result/trained_model.h5 runs/keras
@@ -26,19 +26,19 @@ class ImportKeras:
     out: tyro.conf.Positional[Path]
     """The run's new folder."""
     iterations: int | None = None
-    """Routing iterations, -r in CapsNet-Keras; default: those that the file states, else 3."""
+    """Routing iterations, -r in CapsNet-Keras; default: the number in the file, else 3."""
     data: str | None = None
-    """Data set or folder on which the network was trained; default: mnist, for 28x28 pixels and ten classes."""
+    """Data set or folder that the network was trained on; default: mnist, for 28x28 pixels and ten classes."""
     data_dir: Path | None = None
-    """Folder that holds named data sets."""
+    """Folder of named data sets."""
     image_size: int | None = None
-    """Side of the images, of a network without a decoder."""
+    """Side of the images in pixels, for a network without a decoder."""
     json: bool = False
     """Print one JSON object."""
 
 
 def main(args: list[str]) -> None:
-    """Import, and print what was found and what to do next."""
+    """Import the weights, and print the model, notes and next commands."""
     options = parse(ImportKeras, args)
     from capsnet.interop.keras_weights import import_weights
 

@@ -15,7 +15,7 @@ _LINE = 80
 
 @dataclass(frozen=True)
 class List:
-    """List what there is.
+    """List models, routings, data sets, recipes, studies and pretrained weights.
 
     Examples:
       capsnet list recipes

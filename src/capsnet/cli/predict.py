@@ -28,31 +28,31 @@ if TYPE_CHECKING:
 class Predict:
     """Classify image files.
 
-    For a network of digits a file is prepared as MNIST's digits were: light strokes on black (dark strokes on light
-    paper are inverted), cropped, scaled to 20x20 and centred by mass. For other networks it is fitted into the frame.
+    For a network trained on digits, images are preprocessed like MNIST: light strokes on black (dark strokes on light
+    paper are inverted), cropped, scaled to 20x20 and centred by mass. For other networks they are scaled to fit.
 
-    An answer is marked as unsure if its capsule is short, a second one is nearly as long, its reconstruction is poor,
-    or several pieces of ink stand side by side; the limits were measured on validation images (capsnet show).
+    A prediction is marked unsure if its capsule is short, a second capsule is nearly as long, its reconstruction is
+    poor, or the image has several separate shapes. The thresholds come from validation images (capsnet show).
 
-    Files that cannot be read are named at the end, and the exit status is 2; the others are classified.
+    Unreadable files are listed at the end, with exit status 2; the others are classified.
 
     Examples:
       capsnet predict efficient-capsnet-mnist photo.jpg
       capsnet predict runs/quickstart seven.png
-      capsnet predict runs/quickstart scans/*.png --json --figure seen.png
+      capsnet predict runs/quickstart scans/*.png --json --figure inputs.png
       capsnet predict model.onnx photo.jpg
     """
 
     model: tyro.conf.Positional[Path]
-    """A run folder, a weights file, a name from capsnet list pretrained, or an .onnx file of capsnet export."""
+    """A run folder, a weights file, a name from capsnet list pretrained, or an .onnx file from capsnet export."""
     images: tyro.conf.Positional[tuple[Path, ...]]
     """Image files, of any size."""
     as_is: bool = False
-    """Only scale the image into the frame; do not invert, crop or centre it."""
+    """Only scale the image to fit; do not invert, crop or centre it."""
     pixel_range: tuple[float, float] | None = None
-    """Values that become black and white, of files of more than 8 bits (default: the model's, else the files')."""
+    """Values that become black and white, for files of more than 8 bits (default: the model's, or the files')."""
     figure: Path | None = None
-    """Draw up to 30 images as the network saw them, their lengths and reconstructions into this file."""
+    """Draw the network's input, the capsule lengths and the reconstruction of up to 30 images into this file."""
     json: bool = False
     """Print one JSON object."""
     poses: bool = False

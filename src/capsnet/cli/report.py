@@ -11,10 +11,9 @@ from capsnet.runs import Run
 
 @dataclass(frozen=True)
 class Report:
-    """Draw a run's figures and write report.html: one file that holds everything, to read, print or send.
+    """Draw a run's figures and write report.html: one self-contained file.
 
-    Analyses are taken from the run's folder; those that are not there are made of few images (capsnet analyse uses
-    many).
+    Analyses in the run's folder are used; missing ones are made from few images (capsnet analyse uses many).
 
     Examples:
       capsnet report runs/quickstart
@@ -24,7 +23,7 @@ class Report:
     run: tyro.conf.Positional[Path]
     """The run's folder."""
     overwrite: bool = False
-    """Replace the figures and the report that are there."""
+    """Replace existing figures and the report."""
 
 
 def main(args: list[str]) -> None:

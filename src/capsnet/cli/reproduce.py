@@ -17,9 +17,9 @@ from capsnet.studies.markdown import to_markdown
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Fill a paper's table: run what is missing, go on with what was stopped, write table.md, table.json, figure.png.
+    """Reproduce a paper's table: train all runs, then write table.md, table.json and figure.png.
 
-    The same command again goes on where it was; when all is finished it does nothing.
+    Repeat the command to resume; it skips finished runs.
 
     Examples:
       capsnet reproduce sabour2017-table1
@@ -29,24 +29,24 @@ class Reproduce:
     study: tyro.conf.Positional[str]
     """The study (capsnet list studies)."""
     seeds: int | None = None
-    """Runs of each row; default: the budget's."""
+    """Runs per row; default: set by the budget."""
     budget: Literal["quick", "full"] = "quick"
-    """quick: a reduced schedule for two CPU cores; full: the paper's."""
+    """quick: a reduced schedule for two CPU cores; full: the paper's schedule."""
     out: Path | None = None
     """The study's folder; default: studies/STUDY-BUDGET."""
     jobs: int = 1
-    """Runs at a time: one on each GPU, or each on its share of the cores."""
+    """Runs in parallel: one per GPU, or with the CPU cores divided among them."""
     data_dir: Path | None = None
-    """Folder that holds named data sets."""
+    """Folder of named data sets."""
     execution: Execution = "auto"
-    """How a step is run: operation by operation (eager), by torch.compile, or as one CUDA graph; auto: cuda-graph on a
-    GPU, else eager."""
+    """How a step is run: eager (operation by operation), compile (torch.compile, on a GPU captured as a CUDA graph) or
+    cuda-graph (one CUDA graph, without torch.compile); auto: cuda-graph on a GPU, else eager."""
     small: bool = False
-    """Drop the weights of finished runs: the table needs their numbers only."""
+    """Delete the weights of finished runs; the table needs only their metrics."""
     change: tuple[str, ...] = ()
-    """For a trial, change all runs, KEY=VALUE: --change limit=640 batch_size=16. The table says so."""
+    """Change options of all runs, KEY=VALUE, for a trial: --change limit=640 batch_size=16. The table notes it."""
     json: bool = False
-    """Print table.json on standard output, and all else on standard error."""
+    """Print table.json on standard output, and everything else on standard error."""
 
 
 def _read_changes(words: Sequence[str]) -> dict[str, object]:

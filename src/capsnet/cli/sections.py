@@ -28,7 +28,7 @@ _Suppressed = Annotated[Mapping[str, Option], tyro.conf.Suppress]
 
 @dataclass(frozen=True)
 class DataFlags(DataConfig):
-    """Which images the network learns from, and which are held out."""
+    """The images for training, validation and testing."""
 
     name: Annotated[str, tyro.conf.arg(name="data")] = "digits"
     """Data set: a name (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
@@ -39,7 +39,7 @@ class DataFlags(DataConfig):
 
 @dataclass(frozen=True)
 class AugmentationFlags(AugmentationConfig):
-    """How images are prepared, and how training images are varied."""
+    """Preprocessing of all images, and augmentation of training images."""
 
     def __post_init__(self) -> None:
         pass
@@ -47,7 +47,7 @@ class AugmentationFlags(AugmentationConfig):
 
 @dataclass(frozen=True)
 class ModelFlags(ModelConfig):
-    """The network, and the weights that it starts from."""
+    """The network, and its initial weights."""
 
     name: Annotated[str, tyro.conf.arg(name="model")] = "capsnet"
     """Model (capsnet list models)."""
@@ -56,7 +56,7 @@ class ModelFlags(ModelConfig):
     option: tuple[str, ...] = ()
     """More arguments of the model, KEY=VALUE: --option routing_bias=true primary_scale=0.03125."""
     routing_option: tuple[str, ...] = ()
-    """Options of the routing by its own names, KEY=VALUE, for example bias=true."""
+    """Options of the routing, KEY=VALUE, for example bias=true."""
 
     def __post_init__(self) -> None:
         pass
@@ -93,7 +93,7 @@ class ConfigFlags:
     """
 
     recipe: tyro.conf.Positional[str] = "quickstart"
-    """The recipe to start from (capsnet list recipes); for images of your own own-images, where none is named."""
+    """The recipe to start from (capsnet list recipes); for your own images, own-images is the default."""
     data: DataFlags = field(default_factory=DataFlags)
     augmentation: AugmentationFlags = field(default_factory=AugmentationFlags)
     model: ModelFlags = field(default_factory=ModelFlags)

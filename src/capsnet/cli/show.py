@@ -40,9 +40,9 @@ class Show:
     name: tyro.conf.Positional[str]
     """A name from capsnet list, or a run folder."""
     against: str | None = None
-    """Another run of the same test images: McNemar's exact test of the two runs' predictions."""
+    """Compare with another run on the same test images, by McNemar's exact test."""
     epochs: bool = False
-    """Of a run: training and validation loss and accuracy, epoch by epoch."""
+    """For a run: training and validation loss and accuracy of each epoch."""
     json: bool = False
     """With --epochs, print one JSON object."""
 

@@ -22,7 +22,7 @@ from capsnet.training.distributed import is_first_process
 class Train(ConfigFlags):
     """Train a network and test it once at the end.
 
-    A recipe gives all options their values; options given change it. Each run is a folder of its own.
+    The recipe sets the defaults of all options. Each run writes a new folder.
 
     Examples:
       capsnet train sabour2017-mnist --epochs 1
@@ -32,13 +32,13 @@ class Train(ConfigFlags):
     out: Path | None = None
     """The run's folder; default: a new one in runs/."""
     resume: Path | None = None
-    """Go on with the run in this folder; --epochs or --steps may make it longer."""
+    """Resume the run in this folder; --epochs or --steps can extend it."""
     report: bool = False
     """Draw the figures and write report.html at the end."""
     tensorboard: bool = False
-    """Write TensorBoard events too: numbers, reconstructions, configuration (extra: tensorboard)."""
+    """Also write TensorBoard events: metrics, reconstructions, configuration (extra: tensorboard)."""
     json: bool = False
-    """Print one JSON object on standard output, and all else on standard error."""
+    """Print one JSON object on standard output, and everything else on standard error."""
 
 
 def main(args: list[str]) -> None:

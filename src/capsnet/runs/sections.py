@@ -1,6 +1,6 @@
 """The sections of a run's configuration: its data, augmentation, model, optimizer and the run itself.
 
-None leaves the value to what is built: the model's own routing, all images, the length that suits the data.
+None stands for a default that depends on the model or the data: the model's own routing, all images.
 """
 
 import math
@@ -21,13 +21,13 @@ ShiftFill = Literal["zeros", "edge"]
 Distortions = Literal["uniform", "normal"]
 Option = bool | int | float | str
 
-# share of the run in which the rate of one-cycle rises
-_RISE = 0.2
+# share of the steps in the linear warm-up of one-cycle
+_WARM_UP = 0.2
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images a run learns from, which are held out, and which it is tested on.
+    """The images for training, validation and testing.
 
     Raises:
         UserError: a value out of range.
@@ -36,26 +36,26 @@ class DataConfig:
     name: str = "digits"
     """Data set: a name, a folder with a folder of images for each class, or a .npz or .csv file."""
     data_dir: str | None = None
-    """Folder that holds named data sets; the default is $CAPSNET_DATA_DIR, then the cache, then a download."""
+    """Folder of named data sets; default: $CAPSNET_DATA_DIR, then the cache, then a download."""
     image_size: int = 32
-    """Side to which one's own images are scaled (data sets by name keep theirs)."""
+    """Side in pixels to which your own images are scaled (named data sets keep their size)."""
     skip_unreadable: bool = False
-    """Leave out files of an image folder that are no images, in place of an error."""
+    """Skip files of an image folder that are not readable images; without it, they are an error."""
     pixel_range: tuple[float, float] | None = None
-    """Values of the image files that become black and white, for files of more than 8 bits (default: the range of the
-    data set)."""
+    """Pixel values that become black and white, for image files of more than 8 bits (default: the range of the data
+    set)."""
     limit: int | None = None
-    """Number of training images used; None: all."""
+    """Number of training images; None: all."""
     test_limit: int | None = None
-    """Number of test images used, drawn once for all seeds; None: all."""
+    """Number of test images, the same ones for all seeds; None: all."""
     validation: int | float = 0.1
-    """Training images held out to choose the best weights: a share below 1, or a number; 0: the last are kept."""
+    """Training images held out to select the best weights: a share below 1, or a number; 0: keep the last weights."""
     validation_shift: int = 0
-    """Move each image that is held out by up to so many pixels, once: validation on moved images."""
+    """Validate on shifted images: each validation image is shifted once, by up to this many pixels."""
     balance: bool = False
-    """Draw the training images of an epoch from all classes equally often, for classes of very different sizes."""
+    """Sample all classes equally often in training, for classes of very different sizes."""
     pairs_per_digit: int = 1
-    """Test pairs of each digit, of data that are pairs (the paper: 1000)."""
+    """Test pairs of each digit, for data sets of pairs (the paper: 1000)."""
 
     def __post_init__(self) -> None:
         check_section("data", self)
@@ -63,57 +63,56 @@ class DataConfig:
             raise UserError(f"validation must be a share below 1 or a whole number of images, got {self.validation}")
         if self.pixel_range is not None:
             low, high = self.pixel_range
-            # a NaN is not below anything
+            # NaN fails every comparison
             if not -math.inf < low < high < math.inf:
                 raise UserError(f"pixel_range must be finite numbers LOW below HIGH, got {low:g} and {high:g}")
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How images are prepared for the network, and how training images are varied.
+    """Preprocessing of all images, and augmentation of training images.
 
     Raises:
         UserError: a value out of range, or values that contradict each other.
     """
 
     enlarge: int | None = None
-    """Scale all images up to so many pixels a side first; None: they keep their size."""
+    """First scale all images up to this side in pixels; None: keep their size."""
     shrink: int | None = None
-    """Scale all images down to so many pixels a side first; None: they keep their size."""
+    """First scale all images down to this side in pixels; None: keep their size."""
     crop: int | None = None
-    """Side of the patch that the network sees: at a random place in training, else the middle; None: whole images."""
+    """Side of the crop that the network gets: random in training, central otherwise; None: whole images."""
     standardize: bool = False
-    """Give each input zero mean and unit variance, in place of pixels in [0, 1]."""
+    """Normalise each input to zero mean and unit variance, instead of pixels in [0, 1]."""
     shift: int | float = 2
-    """Shift each training image by up to this many pixels in both directions; of pairs, each digit by its own."""
+    """Shift each training image by up to this many pixels in both directions; the digits of a pair shift separately."""
     shift_interpolation: ShiftInterpolation = "none"
-    """none: shifts are whole numbers of pixels. Otherwise they are real numbers, and pixels are the nearest ones or
-    bilinear (Keras' image generator)."""
+    """Interpolation of shifts by fractions of pixels, as in Keras' image generator; none: shift by whole pixels."""
     shift_fill: ShiftFill = "zeros"
-    """What comes in at the edge of a shifted image: zeros, or the repeated edge (Keras' image generator)."""
+    """Fill for the border of a shifted image: zeros, or the repeated edge (Keras' image generator)."""
     distortions: Distortions = "uniform"
-    """How angles, squeezes and places are drawn: uniform, or normal as by Efficient-CapsNet's authors: small ones are
-    more likely, and images are placed before they are squeezed."""
+    """Distribution of rotation, squeeze and place: uniform, or normal as in Efficient-CapsNet's code, which makes small
+    changes more likely and places images before it squeezes them."""
     rotation: float = 0.0
-    """Turn each training image by up to so many degrees to both sides."""
+    """Rotate each training image by up to this many degrees in either direction."""
     rotation_chance: float = 1.0
-    """Share of the training images that are turned."""
+    """Share of the training images that are rotated."""
     squeeze: int = 0
-    """Make each training image narrower by up to so many pixels."""
+    """Make each training image narrower by up to this many pixels."""
     place: bool = False
-    """Move what is not black of each training image to any place in its frame."""
+    """Move the digit or object of each training image, all that is not black, to a random position in the frame."""
     erase: int | None = None
-    """Make a square of this side black at a random place of each training image; None: no square."""
+    """Black out a square of this side at a random position in each training image; None: no square."""
     erase_corners: tuple[int, int] | None = None
-    """First and last row and column at which the erased square may begin (default: anywhere in the image)."""
+    """Smallest and largest row and column of the erased square's upper left pixel (default: anywhere)."""
     flip: bool = False
-    """Mirror each training image with chance one half, left for right."""
+    """Flip each training image horizontally with probability 0.5."""
     brightness: float = 0.0
-    """Add up to so much to the pixels of a training image, or take it away; white is 255 (the authors: 63)."""
+    """Change the brightness of each training image by up to this much, up or down; white is 255 (the authors: 63)."""
     contrast: float = 0.0
-    """Scale the contrast of a training image by 1 less so much to 1 and so much (the authors: 0.8)."""
+    """Scale the contrast of each training image by 1 - this to 1 + this (the authors: 0.8)."""
     color_first: bool = False
-    """Change brightness and contrast before the patch is cut out, not after."""
+    """Change brightness and contrast before cropping, not after."""
 
     def __post_init__(self) -> None:
         check_section("augmentation", self)
@@ -134,7 +133,7 @@ class AugmentationConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network, and the weights that it starts from.
+    """The network, and its initial weights.
 
     Raises:
         UserError: a value out of range.
@@ -147,11 +146,11 @@ class ModelConfig:
     routing: str | None = None
     """Routing (capsnet list routings); None: the model's own."""
     routing_options: Mapping[str, Option] = field(default_factory=dict)
-    """Options of the routing by its own names, for example bias=true."""
+    """Options of the routing, for example bias=true."""
     iterations: int | None = None
     """Routing iterations, the paper's r; None: the model's own number."""
     start_from: str | None = None
-    """Weights to start from, of a run, a file or a pretrained model: all tensors that fit, also for other classes."""
+    """Initial weights, from a run, a file or a pretrained model: all tensors whose shape fits; classes may differ."""
 
     def __post_init__(self) -> None:
         check_section("model", self)
@@ -164,7 +163,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How the weights are learned: the optimizer, its learning rate, the length of the run, and the loss's weights.
+    """The optimizer, the learning rate, the length of the run, and the weight of the reconstruction loss.
 
     Raises:
         UserError: a value out of range, or values that contradict each other.
@@ -175,33 +174,33 @@ class OptimizerConfig:
     epochs: int | None = 20
     """Passes over the training images; None: at least 20, and at least 1,000 steps."""
     steps: int | None = None
-    """Stop after this many steps instead; None: after the epochs."""
+    """Stop after this many steps; None: stop after the epochs."""
     stop_at: float | None = None
-    """End the run after the first epoch with this accuracy on validation, a share such as 0.99; None: at its length."""
+    """Early stopping: end after the first epoch with this validation accuracy, such as 0.99; None: never."""
     batch_size: int = 128
-    """Images in a step, of all processes together."""
+    """Images per step, over all processes."""
     accumulate: int = 1
-    """Compute each batch in this number of parts and add their gradients: less memory, the same step."""
+    """Gradient accumulation: split each batch into this many parts; less memory, the same step."""
     lr: float = 1e-3
     """Learning rate: at the first step, or at the peak of one-cycle."""
     schedule: Schedule = "exponential"
     """Learning-rate schedule: exponential decay; one-cycle (linear warm-up for 20 % of the steps, then linear to zero);
     or step decay after the epochs in lr-milestones."""
     lr_decay: float = 0.96
-    """Factor on the learning rate each lr-decay-steps steps, applied continuously; of step, at each milestone."""
+    """Learning-rate factor per lr-decay-steps steps, applied continuously; with the step schedule, per milestone."""
     lr_decay_steps: int | None = 2000
-    """Steps of one decay; None: decay once after each epoch."""
+    """Steps per decay; None: decay after each epoch."""
     lr_milestones: tuple[int, ...] = ()
     """Epochs after which the step schedule lowers the learning rate, for example 150 250."""
     lr_floor: float = 1e-6
-    """The learning rate decays no further than this (the authors: 1e-6)."""
+    """Smallest learning rate after decay (the authors: 1e-6)."""
     momentum: float = 0.9
     """Momentum (sgd only)."""
     weight_decay: float = 0.0
     """L2 penalty: this times the weight is added to its gradient."""
     recon_weight: float | None = None
-    """Weight of the sum of squared pixel errors (0.0005 is 0.392 x mean for 784 pixels); 0: no decoder; None: 0.0005
-    for a model that has a decoder by itself, else 0."""
+    """Weight of the reconstruction loss, a sum over pixels (for 784 pixels, 0.0005 equals 0.392 on the mean); 0: no
+    decoder; None: 0.0005 for a model with a decoder by default, else 0."""
 
     def __post_init__(self) -> None:
         check_section("optimizer", self)
@@ -209,7 +208,7 @@ class OptimizerConfig:
             raise UserError("schedule step and lr_milestones go together: give both, or neither")
 
     def total_epochs(self, steps_per_epoch: int) -> int:
-        """Passes over the training images, of a run that `steps` does not end."""
+        """Passes over the training images, if `steps` does not limit the run."""
         return self.epochs or max(20, -(-1000 // steps_per_epoch))
 
     def total_steps(self, steps_per_epoch: int) -> int:
@@ -217,45 +216,44 @@ class OptimizerConfig:
         return self.steps or self.total_epochs(steps_per_epoch) * steps_per_epoch
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
-        """Learning rate of the step with this number, from 0.
+        """Learning rate of a step, counted from 0.
 
         Exponential and step: never below `lr_floor`. One-cycle: Smith, "A disciplined approach to neural network
-        hyper-parameters", 2018, with straight lines.
+        hyper-parameters", 2018, piecewise linear.
         """
         if self.schedule == "one-cycle":
             total = self.total_steps(steps_per_epoch)
-            peak = max(1, round(_RISE * total))
+            peak = max(1, round(_WARM_UP * total))
             return self.lr * min((step + 1) / peak, (total - step) / (total - peak + 1))
         epoch = step // steps_per_epoch
         if self.schedule == "step":
             decays: float = sum(epoch >= milestone for milestone in self.lr_milestones)
         else:
             decays = step / self.lr_decay_steps if self.lr_decay_steps else epoch
-        rate: float = self.lr * self.lr_decay**decays
-        return max(rate, min(self.lr, self.lr_floor))
+        decayed: float = self.lr * self.lr_decay**decays
+        return max(decayed, min(self.lr, self.lr_floor))
 
 
 @dataclass(frozen=True)
 class ExecutionConfig:
-    """The recipe that a run follows, its seed, and how it is computed.
+    """The recipe of a run, its seed, device, precision and execution.
 
     Raises:
         UserError: a value out of range.
     """
 
     recipe: str = "custom"
-    """The recipe that this run started from."""
+    """The recipe that the configuration started from."""
     seed: int = 0
-    """Of initialisation, order, shifts and the validation split."""
+    """Random seed: initialisation, batches, augmentation and the validation split."""
     device: Device = "auto"
-    """Where to compute."""
+    """Device; auto: the GPU if there is one."""
     precision: Precision = "auto"
-    """Of the numbers that convolutions multiply: exact (fp32), of 10 bits (tf32, NVIDIA GPUs only) or of 7 (bf16). auto
-    is bf16 where the hardware multiplies in it, else fp32. Sums are in fp32; so is routing, but for its products on a
-    GPU."""
+    """Precision of convolutions: fp32, tf32 (10-bit mantissa, NVIDIA GPUs only) or bf16 (7-bit mantissa); auto: bf16 if
+    the hardware supports it, else fp32. Sums are in fp32; so is routing, except for its products on a GPU."""
     execution: Execution = "auto"
-    """How a step is run: operation by operation (eager), by torch.compile, or as one CUDA graph (cuda-graph), of what
-    torch.compile makes with compile on a GPU; auto: cuda-graph on a GPU, else eager."""
+    """How a step is run: eager (operation by operation), compile (torch.compile, on a GPU captured as a CUDA graph) or
+    cuda-graph (one CUDA graph, without torch.compile); auto: cuda-graph on a GPU, else eager."""
 
     def __post_init__(self) -> None:
         check_section("run", self)
@@ -272,7 +270,7 @@ SECTIONS: Mapping[str, type] = {
 
 
 class Place(NamedTuple):
-    """Where an option is kept."""
+    """Section and field of an option."""
 
     section: str
     field: str
@@ -280,7 +278,7 @@ class Place(NamedTuple):
 
 OPTIONS: Mapping[str, Place] = {
     option_name(section, item.name): Place(section, item.name)
-    for section, kind in SECTIONS.items()
-    for item in fields(kind)
+    for section, dataclass_type in SECTIONS.items()
+    for item in fields(dataclass_type)
 }
 """Every option by its name, section by section."""
