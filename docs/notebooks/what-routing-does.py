@@ -9,9 +9,9 @@
 # %% [markdown]
 # # What routing does
 #
-# Routing by agreement should assign each part to its whole. Does it? This notebook trains a small network, in well under a
-# minute on one core, and measures where its capsules go in each iteration, how sharply, and whether the predicted class
-# changes without routing.
+# Routing by agreement should assign each part to its whole. Does it? This notebook trains a small network, in well
+# under a minute on one core, and measures where its capsules go in each iteration, how sharply, and whether the
+# predicted class changes without routing.
 
 # %%
 import tempfile
@@ -78,20 +78,23 @@ print("Caution:", ANALYSES.get("routing").caution)
 # %% [markdown]
 # ## Does the class depend on it?
 #
-# The same over many images: how many change their class when only the number of iterations changes, and when the shares
-# are drawn at random.
+# The same over many images: how many change their class when only the number of iterations changes, and when the
+# shares are drawn at random.
 
 # %%
 results = analyse(model, digits, "iterations", limit=200)["results"]
 for step in results["steps"]:
     mark = "  trained with" if step["iterations"] == results["own"] else ""
     flipped = step["flipped_from_own"]["share"]
-    print(f"{step['iterations']:2}: {100 * step['accuracy']['share']:.1f} % correct, {100 * flipped:.1f} % flipped{mark}")
+    print(
+        f"{step['iterations']:2}: {100 * step['accuracy']['share']:.1f} % correct, {100 * flipped:.1f} % flipped{mark}"
+    )
 print(f"random shares: {100 * results['random']['accuracy']['share']:.1f} % correct")
 
 # %% [markdown]
-# One iteration gives even shares, which is no routing. If it is correct about as often as the others, the votes determine
-# the class, and routing mainly sharpens the answer; Paik, Kwak and Kim (2019) report this of large networks too.
+# One iteration gives even shares, which is no routing. If it is correct about as often as the others, the votes
+# determine the class, and routing mainly sharpens the answer; Paik, Kwak and Kim (2019) report this of large
+# networks too.
 #
 # ## Robustness
 #
