@@ -51,8 +51,8 @@ def take(browser: Browser, address: str, name: str, width: int, height: int, sch
     page.locator("#sliders input").nth(4).fill("0.2")
     page.wait_for_selector("body[aria-busy=false]")
     page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
-    said = f"{page.inner_text('#answer')}, {page.inner_text('#time')}"
-    print(f"{name}.png: {said} {milliseconds:.0f} ms with the browser", flush=True)
+    answer = f"{page.inner_text('#answer')}, {page.inner_text('#time')}"
+    print(f"{name}.png: {answer} {milliseconds:.0f} ms with the browser", flush=True)
     context.close()
 
 

@@ -80,7 +80,7 @@ def studies(link: str) -> str:
     """The papers' tables that were run, and the budget behind each.
 
     Args:
-        link: folder of the studies' pages, as seen from the document.
+        link: folder of the studies' pages, relative to the document.
     """
     lines = ["| table | budget | what was trained | seeds |", "|---|---|---|---|"]
     for path in sorted(STUDY_FOLDER.glob("*/table.json")):

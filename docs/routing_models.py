@@ -34,7 +34,7 @@ SHOWN = (7, 4, 3)
 
 
 class Setting(NamedTuple):
-    """What is not the same for all routings: the loss that its paper trains by, arguments, and the rate of Adam."""
+    """What is not the same for all routings: the loss that its paper trains by, arguments, and Adam's learning rate."""
 
     loss: str = "margin"
     options: dict[str, object] = {}
@@ -44,7 +44,7 @@ class Setting(NamedTuple):
 SETTINGS = {
     "em": Setting("spread", {"variance": 0.3, "batch_norm": True}),
     "variational-bayes": Setting("length-cross-entropy"),
-    # its class layer is a mean over all children, and moves slowly: the rate whose training loss was lower
+    # its class layer is a mean over all children, and moves slowly: the learning rate whose training loss was lower
     "self-routing": Setting("likelihood", rate=1e-2),
     "inverted-dot-product": Setting("cross-entropy"),
 }
@@ -68,15 +68,15 @@ class SmallCapsNet(CapsuleModel):
         """The primary capsules of images."""
         return self.primary_capsules(self.stem(images).relu())
 
-    def classes(self, found: RoutingOutput) -> CapsNetOutput:
+    def classes(self, routed: RoutingOutput) -> CapsNetOutput:
         """Class capsules as the model's output."""
         if self.read is None:
-            return CapsNetOutput(Capsules(found.poses, found.activations), found.activations, found.coupling)
-        logits = self.read(found.poses)
-        return CapsNetOutput(Capsules(logits, found.activations), logits[..., 0].softmax(dim=1), found.coupling)
+            return CapsNetOutput(Capsules(routed.poses, routed.activations), routed.activations, routed.coupling)
+        logits = self.read(routed.poses)
+        return CapsNetOutput(Capsules(logits, routed.activations), logits[..., 0].softmax(dim=1), routed.coupling)
 
     def forward(self, images: Tensor) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Class capsules of images."""
         return self.classes(self.class_capsules(self.primary(images)))
 
 
@@ -102,10 +102,10 @@ def train(routing: str, data: ImageData) -> SmallCapsNet:
 
 @torch.no_grad()
 def test(model: SmallCapsNet, data: ImageData) -> float:
-    """Share of the first test images that are right."""
+    """Share of the first test images that are classified correctly."""
     images, labels = data.images[:TESTED].split(250), data.labels[:TESTED].split(250)
-    right = [model(part / 255).lengths.argmax(dim=1) == truth for part, truth in zip(images, labels, strict=True)]
-    return float(torch.cat(right).float().mean())
+    correct = [model(part / 255).lengths.argmax(dim=1) == truth for part, truth in zip(images, labels, strict=True)]
+    return float(torch.cat(correct).float().mean())
 
 
 @torch.no_grad()
@@ -123,11 +123,11 @@ def watch(model: SmallCapsNet, image: Tensor) -> dict[str, object]:
         cut = copy.copy(layer.routing)
         cut.iterations = count  # type: ignore[assignment]
         outputs.append(cut(layer.votes(children), children.activations, poses=children.poses))
-    lengths = [model.classes(found).lengths[0] for found in outputs]
+    lengths = [model.classes(routed).lengths[0] for routed in outputs]
     pair = lengths[-1].topk(2).indices
-    given = [found.coupling * children.activations[..., None] for found in outputs]
+    inputs = [routed.coupling * children.activations[..., None] for routed in outputs]
     unit = children.activations.sum() / (100 * 10)
-    feeds = torch.stack([each[0].reshape(10, 10, 8, 10).sum(dim=2)[..., pair] / unit for each in given])  # t y x 2
+    feeds = torch.stack([each[0].reshape(10, 10, 8, 10).sum(dim=2)[..., pair] / unit for each in inputs])  # t y x 2
     return {
         "classes": pair.tolist(),
         "activations": _rounded(torch.stack(lengths)[:, pair]),

@@ -95,8 +95,8 @@ def cost(name: str, results: list[Results]) -> str:
     """What one routing takes in the class layer of the largest batch, and in the layer of windows."""
     words = []
     for one in results[:1]:
-        found = {str(pair[1]["case"]["layer"]): pair[1] for pair in pairs(one)}
-        for layer, row in found.items():
+        rows = {str(pair[1]["case"]["layer"]): pair[1] for pair in pairs(one)}
+        for layer, row in rows.items():
             forms = [path for path in row["times"] if path.partition(", ")[0] == name]
             place = "class layer" if layer == "dense" else "layer of windows"
             words.append(f"- {place}, batch {row['case']['batch']}: {'; '.join(_cost(row, path) for path in forms)}")
@@ -138,8 +138,8 @@ def overview(records: dict[str, Record]) -> str:
     tested = {record["tested"] for record in records.values()}
     return (
         "![The same digits under every routing](pictures/all.png)\n\n"
-        f"Percent right of {max(tested):,} test images, the same few steps, one seed each, each with the loss of its "
-        f"paper: {reached}. These are no results: they say that the networks in the picture have learned something."
+        f"Accuracy in percent on {max(tested):,} test images after the same few steps, one seed each, each with the "
+        f"loss of its paper: {reached}. These are not results: they show only that the networks have learned."
     )
 
 

@@ -1,4 +1,4 @@
-"""Draw what routing_models.py found: a picture for each routing's page, and one of all routings.
+"""Draw the records of routing_models.py: a picture for each routing's page, and one of all routings.
 
 python docs/routing_pictures.py
 """
@@ -28,13 +28,13 @@ COLORS = LinearSegmentedColormap.from_list(
 )
 EVEN, LARGEST = 0.1, 140_000
 WIDTH, LEFT, GAP, TITLE = 8.0, 1.08, 0.07, 0.27
-# their activations are batch-normalised by what the last iteration has seen, and those before it say nothing
+# their activations are batch-normalised with statistics of the last iteration, so earlier ones mean nothing
 NORMALISED = ("em", "variational-bayes")
 Record = dict[str, Any]
 
 
 def read_records(folder: Path = FOLDER) -> dict[str, Record]:
-    """What was found with each routing, the control first."""
+    """The record of each routing, the control first."""
     records = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
     return dict(sorted(records.items(), key=lambda pair: pair[0] != "uniform"))
 

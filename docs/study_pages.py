@@ -50,12 +50,12 @@ def clean(table: Table) -> str:
     rows = [row for row in table["rows"] if "clean_mean" in row]
     if not rows:
         return ""
-    said = " and ".join(f"{row['clean_mean']:.2f} % ({row['label']})" for row in rows)
+    errors = " and ".join(f"{row['clean_mean']:.2f} % ({row['label']})" for row in rows)
     short = sum(row["n"] - row["reached"] for row in rows)
     end = "each came so far"
     if short:
         end = f"{short} of the runs did not come to the level, so this is no comparison at one accuracy"
-    return f"Their clean errors are {said}: {end}."
+    return f"Their clean errors are {errors}: {end}."
 
 
 def together(table: Table) -> str:
@@ -81,16 +81,18 @@ def verdicts(table: Table) -> list[str]:
     for entry in table["comparisons"]:
         pair, points = (labels[entry["row"]], labels[entry["other"]]), abs(entry["difference"])
         if entry["p"] is None:
-            said = f"{pair[0]} and {pair[1]}: {points:.2f} points apart; with one seed, or none that differs, untested."
+            verdict = (
+                f"{pair[0]} and {pair[1]}: {points:.2f} points apart; with one seed, or none that differs, untested."
+            )
         elif not entry["differs"]:
-            said = (
+            verdict = (
                 f"{pair[0]} and {pair[1]}: {points:.2f} points apart, p = {entry['p']:.2g}: no difference is shown "
                 f"({entry['least']:.2f} points could have been)."
             )
         else:
             word = "less" if entry["difference"] < 0 else "more"
-            said = f"{pair[0]} makes {points:.2f} points {word} error than {pair[1]}, p = {entry['p']:.2g}."
-        lines.append(f"- {said}")
+            verdict = f"{pair[0]} makes {points:.2f} points {word} error than {pair[1]}, p = {entry['p']:.2g}."
+        lines.append(f"- {verdict}")
     return lines
 
 

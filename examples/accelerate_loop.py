@@ -15,7 +15,7 @@ from capsnet.losses import margin_loss
 
 
 def main(epochs: int = 5, images: int = 0, device: str = "cpu") -> float:
-    """Train, and return the accuracy on test images; `images` above 0 are all that it learns from."""
+    """Train, and return the accuracy on test images; with `images` above 0, train on that number only."""
     torch.manual_seed(0)
     accelerator = Accelerator(cpu=device == "cpu")
     digits = capsnet.data.load_data("digits")
@@ -36,10 +36,10 @@ def main(epochs: int = 5, images: int = 0, device: str = "cpu") -> float:
     correct = []
     for pixels, labels in test_batches:
         with torch.no_grad():
-            found = model(pixels).lengths.argmax(dim=1)
-        # drops what was repeated to fill the last batch of all processes
-        found, labels = accelerator.gather_for_metrics((found, labels))
-        correct.append(found == labels)
+            predicted = model(pixels).lengths.argmax(dim=1)
+        # leaves out the images that were repeated to fill the last batch
+        predicted, labels = accelerator.gather_for_metrics((predicted, labels))
+        correct.append(predicted == labels)
     accuracy = torch.cat(correct).float().mean().item()
     accelerator.print(f"test accuracy {accuracy:.3f}")
     return accuracy

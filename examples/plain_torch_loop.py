@@ -1,4 +1,4 @@
-"""Capsule layers in a network of your own, trained by a plain torch loop.
+"""Capsule layers in your own network, trained by a plain torch loop.
 
 Run it: python examples/plain_torch_loop.py [EPOCHS]
 """
@@ -33,7 +33,7 @@ class DigitNet(nn.Module):
 
 
 def main(epochs: int = 5, images: int = 0) -> float:
-    """Train, and return the accuracy on test images; `images` above 0 are all that it learns from."""
+    """Train, and return the accuracy on test images; with `images` above 0, train on that number only."""
     torch.manual_seed(0)
     digits = load_data("digits")
     train, test = (TensorDataset(part.images / 255, part.labels) for part in (digits.train, digits.test))

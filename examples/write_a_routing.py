@@ -1,4 +1,4 @@
-"""Write a routing of your own: one class, then chosen by its name in any capsule layer or model.
+"""Write your own routing: one class, which any capsule layer or model then takes by its name.
 
 Run it: python examples/write_a_routing.py
 """
@@ -45,7 +45,7 @@ class CosineRouting(Routing):
 
 
 def main() -> None:
-    """Use it as any other: in a model, by its name."""
+    """Use it like any other routing: in a model, by its name."""
     model = create_model("capsnet-tiny", routing="cosine", routing_options={"sharpness": 2.0})
     output = model(torch.rand(2, 1, 28, 28))
     print(f"lengths of {output.lengths.shape[1]} class capsules: {output.lengths[0].tolist()}")

@@ -10,7 +10,7 @@
 # # A first look
 #
 # A small capsule network, trained here in well under a minute on one core on digits that come with the package: what
-# its capsules say, what they draw, and what happens when one number of a capsule is moved.
+# lengths its capsules have, what the decoder draws from them, and what happens when one number of a capsule changes.
 
 # %%
 import tempfile
@@ -30,7 +30,7 @@ config = capsnet.RunConfig.from_options(
 )
 run = capsnet.train(config, out=Path(tempfile.mkdtemp()) / "digits")
 tested = run.evaluation()["test"]
-print(f"{100 * tested['accuracy']:.1f} % of {tested['n']} digits that it has not seen are right")
+print(f"{100 * tested['accuracy']:.1f} % of {tested['n']} held-out digits are classified correctly")
 
 # %% [markdown]
 # A run is a folder. `capsnet.load` takes it, or its weights file alone, and gives the model.
@@ -45,7 +45,7 @@ with torch.no_grad():
 # %% [markdown]
 # ## Lengths
 #
-# One capsule for each class. Its length says how sure the network is that the class is there; lengths need not sum to
+# There is one capsule for each class. Its length tells how present the class is; lengths need not sum to
 # one, and several may be long.
 
 # %%
@@ -74,8 +74,8 @@ picture(torch.cat([images, drawn]), columns=10)
 # %% [markdown]
 # ## Another class's capsule
 #
-# Nobody asked the other capsules to describe this image, and they are short. Made to draw all the same, what do they
-# see in the first digit?
+# The other capsules are short, because training does not make them describe this image. Here the decoder draws the
+# first digit from each of them.
 
 # %%
 first = capsnet.Capsules(output.capsules.poses[:1].expand(10, -1, -1), output.capsules.activations[:1].expand(10, -1))
@@ -87,7 +87,7 @@ picture(forced, columns=10)
 # ## Move a dimension
 #
 # Each row moves one of the 16 numbers of the winning capsule from -0.25 to 0.25, in steps of 0.05; the middle column is
-# the capsule as it is. Nobody named the dimensions: the network found them because they help to draw.
+# the capsule as it is. Nothing in training names the dimensions: the network learns those that help to reconstruct.
 
 # %%
 winner = int(output.lengths[0].argmax())

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # What routing does
 #
-# Routing by agreement is said to find which part belongs to which whole. Does it? Here a small network is trained, in
-# well under a minute on one core, and asked: where its capsules go, iteration by iteration; how sharply; and whether
-# the class would have been another one without routing.
+# Routing by agreement should assign each part to its whole. Does it? This notebook trains a small network, in well
+# under a minute on one core, and measures where its capsules go in each iteration, how sharply, and whether the
+# predicted class changes without routing.
 
 # %%
 import tempfile
@@ -78,42 +78,43 @@ print("Caution:", ANALYSES.get("routing").caution)
 # %% [markdown]
 # ## Does the class depend on it?
 #
-# The same over many images: how many change their class when only the number of iterations changes, and when the shares
-# are drawn at random.
+# The same over many images: how many change their class when only the number of iterations changes, and when the
+# shares are drawn at random.
 
 # %%
 results = analyse(model, digits, "iterations", limit=200)["results"]
 for step in results["steps"]:
     mark = "  trained with" if step["iterations"] == results["own"] else ""
     flipped = step["flipped_from_own"]["share"]
-    print(f"{step['iterations']:2}: {100 * step['accuracy']['share']:.1f} % right, {100 * flipped:.1f} % flipped{mark}")
-print(f"random shares: {100 * results['random']['accuracy']['share']:.1f} % right")
+    print(
+        f"{step['iterations']:2}: {100 * step['accuracy']['share']:.1f} % correct, {100 * flipped:.1f} % flipped{mark}"
+    )
+print(f"random shares: {100 * results['random']['accuracy']['share']:.1f} % correct")
 
 # %% [markdown]
-# One iteration gives even shares, which is no routing. Where it is right about as often as the others, the votes carry
-# the class, and routing sharpens the answer more than it chooses it; Paik, Kwak and Kim (2019) found this of large
+# One iteration gives even shares, which is no routing. If it is correct about as often as the others, the votes
+# determine the class, and routing mainly sharpens the answer; Paik, Kwak and Kim (2019) report this of large
 # networks too.
 #
 # ## Robustness
 #
-# What capsules are often said to be good at. Accuracy on the same images, turned and moved; the line is what guessing
-# gives.
+# Accuracy on the same images, rotated, shifted, scaled and with noise; the orange line is the accuracy of guessing.
 
 # %%
-found = analyse(model, digits, "robustness", limit=100, quick=True)["results"]
+robustness = analyse(model, digits, "robustness", limit=100, quick=True)["results"]
 figure, panels = plt.subplots(1, 4, figsize=(9, 2.6), sharey=True, layout="constrained")
-for axes, curve in zip(panels, found["curves"], strict=True):
+for axes, curve in zip(panels, robustness["curves"], strict=True):
     accuracy = curve["accuracy"]
     low, high = ([share[key] for share in accuracy] for key in ("low", "high"))
     axes.fill_between(curve["values"], low, high, color=BLUE, alpha=0.15, linewidth=0)
     axes.plot(curve["values"], [share["share"] for share in accuracy], "o-", color=BLUE, markersize=3)
-    axes.axhline(found["chance"], color=ORANGE, linewidth=1)
+    axes.axhline(robustness["chance"], color=ORANGE, linewidth=1)
     axes.axvline(curve["neutral"], color=GREY, linewidth=0.6, linestyle=":")
     axes.set(title=curve["name"], ylim=(0, 1.02))
 _ = panels[0].set_ylabel("accuracy")
 
 # %%
-print(ANALYSES.get("robustness").say(found))
+print(ANALYSES.get("robustness").say(robustness))
 print()
 print("Caution:", ANALYSES.get("robustness").caution)
 

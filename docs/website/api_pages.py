@@ -16,9 +16,9 @@ def modules() -> list[str]:
     """Rooms, their folders and single files, in the order of their names, the package itself first."""
     folders = [path.parent for pattern in ("*", "*/*") for path in PACKAGE.glob(f"{pattern}/__init__.py")]
     folders = [folder for folder in folders if "kernels" not in folder.relative_to(PACKAGE).parts[:-1]]
-    found = [path.stem for path in PACKAGE.glob("*.py")]
-    found += [".".join(folder.relative_to(PACKAGE).parts) for folder in folders]
-    names = sorted(name for name in found if not name.startswith("_") and name not in LEFT_OUT)
+    paths = [path.stem for path in PACKAGE.glob("*.py")]
+    paths += [".".join(folder.relative_to(PACKAGE).parts) for folder in folders]
+    names = sorted(name for name in paths if not name.startswith("_") and name not in LEFT_OUT)
     return ["capsnet", *(f"capsnet.{name}" for name in names)]
 
 
@@ -30,7 +30,7 @@ def pages() -> dict[str, str]:
         [
             "# Python",
             "",
-            "What is imported by whom, and where each thing lives, is in [Contributing](../project/contributing.md).",
+            "Which folder imports which, and what each contains, is in [Contributing](../project/contributing.md).",
             'Shapes are written in signatures: `Float[Tensor, "b i j d"]` is a tensor of floating-point numbers with',
             "the axes `b` batch, `i` child, `j` parent, `d` parent dimension; further letters: `c` child dimension,",
             "`h w` space, `k` window side, `n` class.",

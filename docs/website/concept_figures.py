@@ -58,7 +58,7 @@ def draw_agreement() -> Figure:
         7.9,
         4.35,
         "Routing sends a child where its vote has company",
-        "Each arrow is what one of seven parts says about the whole: five agree on the pose of a boat, none on that of "
+        "Each arrow is the vote of one of seven parts for the whole: five agree on the pose of a boat, none on that of "
         "a house. The stronger an arrow, the more of the part goes there; the thick one is the capsule.",
     )
     colors = dict(zip(ANGLES, (ORANGE, GREEN), strict=True))
@@ -73,8 +73,8 @@ def draw_agreement() -> Figure:
             _arrow(axes, output.poses[0, row].numpy(), INK, 4.2)
             axes.set_xlabel(f"length {float(output.activations[0, row]):.2f}", size=8.5, labelpad=3)
             if row == 0:
-                said = "1 iteration: even shares" if iterations == 1 else f"{iterations} iterations"
-                axes.set_title(said, size=8.8, pad=6, loc="center")
+                title = "1 iteration: even shares" if iterations == 1 else f"{iterations} iterations"
+                axes.set_title(title, size=8.8, pad=6, loc="center")
             if column == 0:
                 axes.set_ylabel(name, size=10, color=colors[name], weight="bold", labelpad=6)
     return figure

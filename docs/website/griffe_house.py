@@ -6,7 +6,7 @@ import griffe
 
 
 class HouseDocstrings(griffe.Extension):
-    """Renames the section where a docstring is found."""
+    """Renames the section of each docstring."""
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: object) -> None:
         """Look at one object."""

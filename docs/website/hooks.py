@@ -38,6 +38,8 @@ BORROWED = {
     "kernels/strided-convolution.md": ("src/capsnet/kernels/strided_conv/README.md", {}),
     "kernels/mixtures.md": ("src/capsnet/kernels/infer_mixture/README.md", {}),
 }
+CODE_CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
+OPTION = re.compile(r"(?<=[ >])--?[a-z][\w-]*(?=[^<>]*</code>)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -86,6 +88,12 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     """Put what is made of code and measurements where a page has a mark."""
     del page, config, files
     return made_parts.fill(markdown)
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Keep each option in the code of a table on one line."""
+    del page, config, files
+    return CODE_CELL.sub(lambda cell: OPTION.sub(r'<span class="option">\g<0></span>', cell[0]), html)
 
 
 def on_nav(nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:

@@ -1,4 +1,4 @@
-"""Parts of pages that are made: where a page says `<!-- site: NAME -->`, the text of that name comes in.
+"""Generated parts of pages: the mark `<!-- site: NAME -->` is replaced by the text of that name.
 
 No number of a page is typed: it comes from the registries of the package, from run folders, from what was measured.
 """
@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from capsnet.runs.weights import count_decoder, count_parameters, on_meta
 from capsnet.studies import STUDIES
 
 ROOT = Path(__file__).parents[2]
+_COLUMNS = 78  # of a help text: as wide as the page at 1366 pixels
 MARK = re.compile(r"<!-- site: ([\w-]+) -->")
 
 
@@ -38,7 +40,7 @@ def fill(text: str) -> str:
     Raises:
         KeyError: a mark that has no text.
     """
-    return MARK.sub(lambda found: PARTS[found[1]](), text)
+    return MARK.sub(lambda mark: PARTS[mark[1]](), text)
 
 
 def runs() -> str:
@@ -156,7 +158,7 @@ def benchmarks() -> str:
 
 
 def commands() -> str:
-    """What each verb says with `--help`."""
+    """The `--help` text of each verb."""
     parts = []
     for verb, summary in VERBS.items():
         parts += [f"## {verb}", "", f"{_sentence(summary)}", "", f"```text\n{_help(verb)}\n```", ""]
@@ -164,17 +166,26 @@ def commands() -> str:
 
 
 def _help(verb: str) -> str:
-    said = io.StringIO()
+    output = io.StringIO()
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "96"
+    os.environ["COLUMNS"] = str(_COLUMNS)
     try:
-        with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
             importlib.import_module(f"capsnet.cli.{verb.replace('-', '_')}").main(["--help"])
     finally:
         os.environ.pop("COLUMNS")
         if before is not None:
             os.environ["COLUMNS"] = before
-    return "\n".join(line.rstrip() for line in said.getvalue().strip().splitlines())
+    return "\n".join(_wrap(line.rstrip()) for line in output.getvalue().strip().splitlines())
+
+
+def _wrap(line: str) -> str:
+    """A line of help; a longer one than the page shows, in several."""
+    if len(line) <= _COLUMNS:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()))
+    indent += "  " if indent else ""
+    return textwrap.fill(line, _COLUMNS, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def cite() -> str:

@@ -50,9 +50,9 @@ class _Formula(InlineProcessor):
         self.compiled_re = re.compile(pattern, re.DOTALL)
         self.display = display
 
-    def handleMatch(self, found: re.Match[str], data: str) -> tuple[Element | str, int, int]:
-        made = to_mathml(found[1], display=self.display)
-        return self.md.htmlStash.store(made), found.start(0), found.end(0)
+    def handleMatch(self, match: re.Match[str], data: str) -> tuple[Element | str, int, int]:
+        made = to_mathml(match[1], display=self.display)
+        return self.md.htmlStash.store(made), match.start(0), match.end(0)
 
 
 class MathExtension(Extension):

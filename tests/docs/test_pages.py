@@ -31,9 +31,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
-    # the same command by one process or, with torchrun, by several
-    return [re.sub(r"^([A-Z_]+=\S+ )+|^torchrun .* -m (?=capsnet )", "", line) for line in lines if "capsnet " in line]
+    lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    return [re.sub(r"^([A-Z_]+=\S+ )*(torchrun .*-m )?", "", line) for line in lines if "capsnet " in line]
 
 
 def name(page: Path) -> str:
