@@ -67,6 +67,11 @@ def answers(model, folder):
     return output.lengths.numpy(), drawn.permute(0, 2, 3, 1).numpy()
 
 
+def read(path):
+    with np.load(path) as file:
+        return dict(file)
+
+
 def test_training_writes_log_and_weights(folder):
     header, row = (folder / "result" / "log.csv").read_text().splitlines()
     assert header.startswith("epoch,capsnet_accuracy,capsnet_loss,decoder_loss,loss")
@@ -82,7 +87,7 @@ def test_testing_draws_both_pictures(folder):
 
 
 def test_exported_weights_compute_the_same_in_keras(folder):
-    theirs = np.load(folder / "exported.npz")
+    theirs = read(folder / "exported.npz")
     for ours, name in zip(answers(capsnet.load("capsnet-mnist"), folder), theirs, strict=True):
         np.testing.assert_allclose(ours, theirs[name], rtol=0, atol=1e-4)
 
@@ -90,7 +95,7 @@ def test_exported_weights_compute_the_same_in_keras(folder):
 def test_trained_weights_compute_the_same_here(folder, tmp_path):
     file = folder / "result" / "trained_model.weights.h5"
     model = import_weights(file, tmp_path / "run", iterations=2).load_model()
-    theirs, (lengths, drawn) = np.load(folder / "trained.npz"), answers(model, folder)
+    theirs, (lengths, drawn) = read(folder / "trained.npz"), answers(model, folder)
     # of capsules that are still short, Length adds up to 0.0003
     np.testing.assert_allclose(np.sqrt(lengths**2 + 1e-7), theirs["arr_0"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(drawn, theirs["arr_1"], rtol=0, atol=1e-4)
