@@ -27,11 +27,15 @@ for name in list_models():
     for function in (model, compiled):
         output = function(images)
         model.zero_grad()
-        output.lengths.square().sum().backward()
+        output.lengths[:, 0].sum().backward()
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         results.append([output.lengths, output.capsules.poses, *gradients])
+    results = [[tensor for tensor in tensors if tensor.numel()] for tensors in results]
+    largest = max(tensor.abs().max() for tensor in results[0])
     for eager, traced in zip(*results, strict=True):
-        torch.testing.assert_close(traced, eager, rtol=1e-3, atol=1e-4)
+        # fused kernels add in another order: relative to each tensor's own size, and to rounding of the largest one
+        allowed = 1e-3 * eager.abs().max() + 1e-6 * largest
+        assert (traced - eager).abs().max() <= allowed, (name, float((traced - eager).abs().max()), float(allowed))
     print(name)
 """
 MACHINE_CODE = """

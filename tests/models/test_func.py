@@ -19,14 +19,18 @@ def test_vmap_over_seeds_equals_a_loop(name):
         return functional_call(models[0], (parameters, buffers), (images,)).lengths
 
     stacked = vmap(lengths)(parameters, buffers)
-    gradients = vmap(grad(lambda *state: lengths(*state).square().sum()))(parameters, buffers)
+    gradients = vmap(grad(lambda *state: lengths(*state)[:, 0].sum()))(parameters, buffers)
     for number, model in enumerate(models):
         alone = model(images).lengths
         torch.testing.assert_close(stacked[number], alone, rtol=1e-4, atol=1e-5)
-        alone.square().sum().backward()
-        for parameter_name, parameter in model.named_parameters():
-            if parameter.grad is not None:
-                torch.testing.assert_close(gradients[parameter_name][number], parameter.grad, rtol=1e-3, atol=1e-4)
+        # of one class: the sum over all is constant where lengths are shares
+        alone[:, 0].sum().backward()
+        expected = {key: parameter.grad for key, parameter in model.named_parameters() if parameter.grad is not None}
+        largest = max(gradient.abs().max() for gradient in expected.values())
+        for key, gradient in expected.items():
+            # the loop runs fused kernels, which add in another order: relative to the size of each gradient
+            error = (gradients[key][number] - gradient).abs().max()
+            assert error <= 1e-3 * gradient.abs().max() + 1e-6 * largest, key
 
 
 def test_transforms_are_noticed():
