@@ -8,11 +8,14 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from capsnet.runs.weights import ModelSpec, save_weights
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 class Served(NamedTuple):
@@ -21,6 +24,17 @@ class Served(NamedTuple):
     address: str
     folder: Path
     process: "subprocess.Popen[str]"
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> "Iterator[Browser]":
+    """Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

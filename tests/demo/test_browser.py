@@ -8,16 +8,6 @@ SHOWN = "document.getElementById('{}').toDataURL()"
 
 
 @pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def tab(browser, page):
     """The page on a laptop, and every address that it asked for."""
     tab = browser.new_page(viewport={"width": 1280, "height": 800})

@@ -43,16 +43,6 @@ DRAWINGS = {
 
 
 @pytest.fixture(scope="module")
-def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def prepare(browser):
     """Calls a function of prepare.js on a drawing."""
     tab = browser.new_page()

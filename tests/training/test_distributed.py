@@ -15,7 +15,14 @@ from capsnet.models import create_model
 from capsnet.recipes import RECIPES
 from capsnet.training import distributed
 from capsnet.training.batches import Batches
-from capsnet.training.distributed import Processes, ProcessLost, join_processes, naming_lost_processes, was_restarted
+from capsnet.training.distributed import (
+    Processes,
+    ProcessLost,
+    describe_batch_norm,
+    join_processes,
+    naming_lost_processes,
+    was_restarted,
+)
 from capsnet.training.step import Step
 
 # process 1 dies, or process 0 gets a signal, while both are at work
@@ -35,7 +42,8 @@ def die_at_step_7(self, *arguments):
     learn(self, *arguments)
 
 learn = Step.__call__
-if "die" in sys.argv and os.environ["RANK"] == "1":
+first_time = os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0"
+if "die" in sys.argv and os.environ["RANK"] == "1" and first_time:
     Step.__call__ = die_at_step_7
 folder, _, *words = sys.argv[1:]
 options = {"resume": folder} if "resume" in sys.argv else {"out": folder}
@@ -46,8 +54,9 @@ capsnet.train("quickstart", **options, callbacks=[Signal()])
 """
 
 
-def start(count, folder, word="run"):
+def start(count, folder, word="run", restarts=0):
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--no-python"]
+    several += ["--max-restarts", str(restarts)]
     words = [sys.executable, "-c", PROGRAM, str(folder), word]
     command = [sys.executable, *several, *words] if count > 1 else words
     return subprocess.run(command, capture_output=True, text=True, timeout=180)
@@ -106,6 +115,13 @@ def test_all_processes_end_and_the_run_can_go_on_when_one_dies(alone, tmp_path):
     assert_same_weights(alone, tmp_path / "run")
 
 
+def test_run_goes_on_by_itself_when_torchrun_restarts_its_processes(alone, tmp_path):
+    done = start(2, tmp_path / "run", "die", restarts=1)
+    assert done.returncode == 0, done.stderr
+    assert "another process of this run has ended" in done.stderr
+    assert_same_weights(alone, tmp_path / "run")
+
+
 @pytest.mark.parametrize(("size", "count"), [(33, 4), (3, 4), (128, 1), (7, 3)])
 def test_shares_are_the_whole_batch_in_order_when_several_processes_compute_it(size, count):
     positions = [position for rank in range(count) for position in range(size)[Processes(rank, count).share(size)]]
@@ -135,6 +151,14 @@ def test_weights_of_parts_add_up_to_one_when_processes_are_averaged():
     for size in (1, 3, 8, 33):
         parts = [part for rank in range(4) for part in make_step(Processes(rank, 4), accumulate=3).parts(size)]
         assert sum(part.weight for part in parts) / 4 == pytest.approx(1)
+
+
+def test_batch_norm_is_noted_when_a_batch_is_computed_in_parts():
+    model = create_model("self-routing-capsnet")
+    assert describe_batch_norm(model, Processes(), 1) == []
+    [note] = describe_batch_norm(model, Processes(0, 2), 3)
+    assert "each of the 6 parts of a batch" in note
+    assert describe_batch_norm(create_model("capsnet-tiny"), Processes(0, 2), 3) == []
 
 
 def test_network_error_names_the_lost_process_when_gloo_raises_it():

@@ -52,8 +52,6 @@ class Export:
 def main(args: list[str]) -> None:
     """Export and print what was written."""
     options = parse(Export, args)
-    if options.out.exists():
-        raise UserError(f"{options.out} exists; give another name")
     given = {"pixels": options.pixels, "int8": options.int8 or None}
     module, _, name = FORMATS[options.format].partition(":")
     export = getattr(import_module(module), name)

@@ -180,7 +180,8 @@ class OptimizerConfig:
     batch_size: int = 128
     """Images per step, over all processes."""
     accumulate: int = 1
-    """Gradient accumulation: split each batch into this many parts; less memory, the same step."""
+    """Gradient accumulation: split each batch into this many parts, which takes less memory. The step is the same,
+    except for batch normalisation."""
     lr: float = 1e-3
     """Learning rate: at the first step, or at the peak of one-cycle."""
     schedule: Schedule = "exponential"

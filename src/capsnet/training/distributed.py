@@ -15,9 +15,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from capsnet.errors import UserError
+from capsnet.training.meeting import meet
 
 # how long a process waits for one that is still at work: the first one tests the network on all images
 _TIMEOUT = timedelta(hours=2)
+# how long the processes wait for one another at the start
+_MEETING = timedelta(minutes=10)
 
 
 class ProcessLost(UserError):
@@ -62,13 +65,13 @@ class Processes:
         """
         if self.control is None:
             return module
-        with _naming_loss():
+        with naming_lost_processes():
             return DistributedDataParallel(module, find_unused_parameters=unused)
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum of a tensor over the processes, in place."""
         if self.control is not None:
-            with _naming_loss():
+            with naming_lost_processes():
                 dist.all_reduce(tensor)
         return tensor
 
@@ -77,7 +80,7 @@ class Processes:
         if self.control is None:
             return list(flags)
         votes = torch.tensor(flags, dtype=torch.uint8)
-        with _naming_loss():
+        with naming_lost_processes():
             dist.all_reduce(votes, dist.ReduceOp.MAX, group=self.control)
         return [bool(vote) for vote in votes.tolist()]
 
@@ -86,7 +89,7 @@ class Processes:
         if self.control is None:
             return list(numbers)
         tensor = torch.tensor(numbers, dtype=torch.float64)
-        with _naming_loss():
+        with naming_lost_processes():
             dist.broadcast(tensor, 0, group=self.control)
         return [float(number) for number in tensor.tolist()]
 
@@ -99,7 +102,7 @@ class Processes:
         tensor = torch.zeros(int(length), dtype=torch.uint8)
         if self.is_first:
             tensor = torch.tensor(list(encoded), dtype=torch.uint8)
-        with _naming_loss():
+        with naming_lost_processes():
             dist.broadcast(tensor, 0, group=self.control)
         return bytes(tensor.tolist()).decode()
 
@@ -153,7 +156,9 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
         torch.cuda.set_device(local_rank)
     formed = dist.is_initialized()
     if not formed:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
+        store, rank, count = meet(_MEETING)
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_TIMEOUT)
     try:
         control = dist.new_group(backend="gloo", timeout=_TIMEOUT)
         yield Processes(dist.get_rank(), dist.get_world_size(), local_rank, control)
@@ -169,12 +174,6 @@ def naming_lost_processes() -> Iterator[None]:
     Raises:
         ProcessLost: in place of the network's own error.
     """
-    with _naming_loss():
-        yield
-
-
-@contextlib.contextmanager
-def _naming_loss() -> Iterator[None]:
     try:
         yield
     except dist.DistError as fault:
@@ -183,6 +182,17 @@ def _naming_loss() -> Iterator[None]:
         if not any(word in str(fault) for word in _NETWORK):
             raise
         raise ProcessLost(_LOST) from fault
+
+
+def describe_batch_norm(model: nn.Module, processes: Processes, accumulate: int) -> list[str]:
+    """A note for the user where batch normalisation makes a step another one than that of a whole batch."""
+    parts = processes.count * accumulate
+    if parts == 1 or not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
+        return []
+    return [
+        f"batch normalisation uses the statistics of each of the {parts} parts of a batch: training differs from that "
+        "of one process on whole batches"
+    ]
 
 
 _LOST = "another process of this run has ended, see its own message; the last checkpoint is whole"

@@ -37,7 +37,13 @@ from capsnet.training.device import (
     seed_everything,
     use_precision,
 )
-from capsnet.training.distributed import Processes, is_first_process, join_processes, was_restarted
+from capsnet.training.distributed import (
+    Processes,
+    describe_batch_norm,
+    is_first_process,
+    join_processes,
+    was_restarted,
+)
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.loop import Job, space_needed
 from capsnet.training.setup import augmentation, specify
@@ -208,7 +214,9 @@ def _train(
     followers.folder = run.folder
     try:
         if processes.is_first:
-            for note in (*dataset.notes, *compare_splits(run, dataset, validation)):
+            splits = compare_splits(run, dataset, validation)
+            parts = describe_batch_norm(model, processes, config.optimizer.accumulate)
+            for note in (*dataset.notes, *splits, *parts):
                 print(f"capsnet: {note}", file=sys.stderr)
         job = Job(run, spec, model, batches, validation, device, precision, followers, processes)
         if resumed:
