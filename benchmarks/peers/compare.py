@@ -1,6 +1,6 @@
 """Time training steps of other implementations beside ours, in turn, on this machine.
 
-    python benchmarks/peers/compare.py --out benchmarks/results/peers.json \\
+    python benchmarks/peers/compare.py --out benchmarks/peers/MACHINE.json \\
       CapsNet-Keras=checkouts/keras:venvs/tf/bin/python CapsNet-Pytorch=checkouts/pytorch readable_capsnet=checkouts/ar
 
 NAME=CHECKOUT[:PYTHON]: a name in `worker.py`, a checkout of it (CapsNet-Keras: branch tf2.2), and the Python that has

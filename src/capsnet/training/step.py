@@ -34,11 +34,13 @@ class Part(NamedTuple):
     Args:
         images: its positions in the batch.
         weight: of its mean loss in the mean over the batch, times the number of processes, which average.
-        is_last: of those that the process computes.
+        is_first: of those that the process computes.
+        is_last: likewise.
     """
 
     images: slice
     weight: float
+    is_first: bool
     is_last: bool
 
 
@@ -126,7 +128,6 @@ class Step:
         self._captured.replay(indices, draws)
 
     def _work(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
         with naming_lost_processes():
             for part in self.parts(len(indices)):
                 self._learn(indices[part.images], take(draws, part.images), part)
@@ -146,6 +147,9 @@ class Step:
         ):
             with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 losses: Losses = self._losses(batch, self.done / self._total)
+            if part.is_first:
+                # not before the forward pass: its memory would take the place of the gradients
+                self.optimizer.zero_grad(set_to_none=True)
             (losses.total * part.weight).backward()
         if part.weight == 0:
             return
@@ -165,10 +169,13 @@ class Step:
         images = share.stop - share.start
         if images == 0:
             # all processes take part in the exchange of gradients: this one with an image of weight 0
-            return [Part(slice(0, 1), 0.0, True)]
+            return [Part(slice(0, 1), 0.0, True, True)]
         each = -(-images // self.config.optimizer.accumulate)
         parts = [slice(start, min(start + each, share.stop)) for start in range(share.start, share.stop, each)]
-        return [Part(part, (part.stop - part.start) * count / size, part is parts[-1]) for part in parts]
+        weights = [(part.stop - part.start) * count / size for part in parts]
+        return [
+            Part(part, weight, part is parts[0], part is parts[-1]) for part, weight in zip(parts, weights, strict=True)
+        ]
 
 
 class _Losses(nn.Module):
