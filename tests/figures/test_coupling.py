@@ -41,7 +41,7 @@ def test_of_a_stereo_pair_one_view_is_shown(colour_seen):
 
 
 def test_winner_and_runner_up_are_named(tiny_subject):
-    figure = draw_coupling(tiny_subject.model, tiny_subject.seen)
+    figure = draw_coupling(tiny_subject.model, tiny_subject.sample)
     assert len(figure.axes) == 3 * 6 + 1
     assert to_png(figure)
 
@@ -61,7 +61,7 @@ def test_a_model_without_coupling_is_refused(tiny_subject):
             return self.model(images)._replace(coupling=None)
 
     with pytest.raises(UserError, match="gives no coupling"):
-        draw_coupling(Silent(tiny_subject.model), replace(tiny_subject.seen))
+        draw_coupling(Silent(tiny_subject.model), replace(tiny_subject.sample))
 
 
 def test_a_model_without_places_is_refused():
