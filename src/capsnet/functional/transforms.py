@@ -1,4 +1,4 @@
-"""Whether a transform of `torch.func` is at work."""
+"""Whether a transform of `torch.func` is active."""
 
 import torch
 

@@ -33,7 +33,7 @@ _KERNELS: dict[str, tuple[Callable[..., Any], Callable[..., str | None]]] = {
 
 
 def mode() -> str:
-    """Tell which implementations are used now: `"auto"` or `"plain"`.
+    """The implementations in use: `"auto"` or `"plain"`.
 
     Raises:
         UserError: `CAPSNET_KERNELS` holds something else.

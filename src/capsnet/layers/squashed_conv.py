@@ -41,7 +41,7 @@ class SquashedConv(nn.Module):
         torch.Size([2, 1568, 8])
 
     Differs from the paper:
-        Every side is padded alike; the authors' code pads more below and at the right where the step is 2.
+        All sides are padded equally; for stride 2 the authors' code pads more at the bottom and right.
     """
 
     def __init__(

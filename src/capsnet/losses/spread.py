@@ -8,7 +8,7 @@ from capsnet.capsules import CapsNetOutput
 from capsnet.functional import check_labels
 from capsnet.losses.base import LOSSES, Labels, Loss, Reduction, reduce
 
-# after so many steps the margin of the authors' code no longer rises
+# steps after which the authors' margin stays constant
 _AUTHORS_STEPS = 500_000
 
 

@@ -32,8 +32,8 @@ _ROUTING = "inverted-dot-product"
 class AttentionCapsNet(CapsuleModel):
     """A residual trunk, two convolutional capsule layers, class capsules, and one linear map that reads their poses.
 
-    All capsule layers are updated at once: in each iteration after the first, every layer sees the poses of the
-    iteration before, of its children and of its own (concurrent routing). 1,828,817 parameters for CIFAR-10.
+    All capsule layers are updated at once: from the second iteration on, every layer uses its children's and its own
+    poses from the previous iteration (concurrent routing). 1,828,817 parameters for CIFAR-10.
 
     Args:
         image_shape: channels, height and width.
@@ -47,7 +47,7 @@ class AttentionCapsNet(CapsuleModel):
         decoder: reconstruct the image; the paper does not.
 
     Shapes:
-        images `b c h w`; see `CapsNetOutput`: lengths are the softmax of what is read from the poses.
+        images `b c h w`; see `CapsNetOutput`: lengths are a softmax of logits computed from the poses.
 
     Raises:
         UserError: an image too small for the capsule layers, sizes below 1, or an unknown option.
@@ -150,22 +150,22 @@ class AttentionCapsNet(CapsuleModel):
         self.check_images(images)
         primary = self.primary_capsules(self.trunk(images))
         with torch.autocast(images.device.type, enabled=False):
-            found: list[RoutingOutput] = []
+            outputs: list[RoutingOutput] = []
             below: Capsules | RoutingOutput = primary
             for layer in self.capsule_layers:
-                found.append(layer(below))
-                below = found[-1]
+                outputs.append(layer(below))
+                below = outputs[-1]
             if self.schedule == "concurrent":
                 for _ in range(self.iterations - 1):
-                    found = [
+                    outputs = [
                         update_parents(layer, children, parents)
                         for layer, children, parents in zip(
-                            self.capsule_layers, [primary, *found[:-1]], found, strict=True
+                            self.capsule_layers, [primary, *outputs[:-1]], outputs, strict=True
                         )
                     ]
-            poses = found[-1].poses
+            poses = outputs[-1].poses
             share = self.read(poses)[..., 0].softmax(dim=1)
-        return CapsNetOutput(Capsules(poses, share), share, found[-1].coupling)
+        return CapsNetOutput(Capsules(poses, share), share, outputs[-1].coupling)
 
 
 def update_parents(layer: nn.Module, children: Capsules | RoutingOutput, parents: RoutingOutput) -> RoutingOutput:

@@ -167,13 +167,13 @@ class DeepCaps(CapsuleModel):
         """Find the class capsules of images."""
         self.check_images(images)
         below: Tensor | Capsules = self.stem_norm(self.stem(images).relu())
-        found: list[Capsules] = []
+        outputs: list[Capsules] = []
         for cell in self.cells:
-            found.append(cell(below))
-            below = found[-1]
+            outputs.append(cell(below))
+            below = outputs[-1]
         with torch.autocast(images.device.type, enabled=False):
             dtype = self.stem.weight.dtype
-            poses = torch.cat([capsules.poses.to(dtype) for capsules in (found[3], found[2])], dim=1)
+            poses = torch.cat([capsules.poses.to(dtype) for capsules in (outputs[3], outputs[2])], dim=1)
             classes = self.class_capsules(Capsules(poses, poses.norm(dim=-1)))
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
@@ -182,7 +182,9 @@ def _check(pose_dims: Sequence[int], loss: str) -> None:
     if len(pose_dims) != 4:
         raise UserError(f"pose_dims must be four numbers, one for each cell, got {tuple(pose_dims)}")
     if pose_dims[2] != pose_dims[3]:
-        raise UserError(f"the last two cells are routed together: pose_dims must end alike, got {tuple(pose_dims)}")
+        raise UserError(
+            f"the last two cells are routed together: the last two pose_dims must be equal, got {tuple(pose_dims)}"
+        )
     if loss not in ("margin", "hard-margin"):
         raise UserError(f"loss must be 'margin' or 'hard-margin', got {loss!r}")
 

@@ -44,8 +44,8 @@ class EfficientCapsNet(CapsuleModel):
         child_dim: dimension of a primary capsule.
         parent_dim: dimension of a class capsule.
         routing: name of the routing.
-        iterations: routing iterations, of a routing that does any; None: its own number.
-        routing_options: its options by its own names.
+        iterations: routing iterations, if the routing has any; None: its default.
+        routing_options: options of the routing, by its argument names.
         decoder: reconstruct the image: fully connected, or `"upsampling"` (smallNORB).
 
     Shapes:

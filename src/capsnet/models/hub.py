@@ -1,4 +1,4 @@
-"""A model's methods for the Hugging Face Hub, by the names that its users know."""
+"""A model's methods for the Hugging Face Hub, with the Hub's usual names."""
 
 from pathlib import Path
 from typing import TypeVar, cast
@@ -79,7 +79,7 @@ class HubMethods:
             source: `owner/name`, or a folder.
             revision: a branch, tag or commit of the Hub's.
             token: of an account; None: the one that is stored on this machine.
-            cache_dir: of downloads; None: the Hub's own.
+            cache_dir: of downloads; None: the Hub's default.
             force_download: download it again.
             local_files_only: only look into the cache.
 

@@ -41,8 +41,8 @@ class MatrixCapsNet(CapsuleModel):
         sizes: A, B, C and D: channels of the convolution, types of primary capsule and of the two capsule layers.
         pose_shape: rows and columns of a pose matrix, or the side of a square one.
         routing: name of the routing.
-        iterations: of routing; None: the routing's own number, of EM 3.
-        routing_options: its options by its own names.
+        iterations: of routing; None: the routing's default (EM: 3).
+        routing_options: options of the routing, by its argument names.
         em_form: of EM routing: `"authors"` (its default here), the constants and the start of β of the authors' code,
             or `"paper"`, whose text leaves them open (`em_routing`): with so small a λ, β_a hardly learns.
         norm: batch normalisation of the convolution and of the primary capsules (Ribeiro et al. 2020).

@@ -49,14 +49,14 @@ class BasicBlock(nn.Module):
 
     def forward(self, maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         """Add what the convolutions find to what came in."""
-        found: Tensor = self.second(self.first(maps).relu())
+        maps_out: Tensor = self.second(self.first(maps).relu())
         if self.shortcut is not None:
-            found = found + self.shortcut(maps)
+            maps_out = maps_out + self.shortcut(maps)
         else:
             before = self.missing // 2
             kept = maps[:, :, :: self.stride, :: self.stride]
-            found = found + nn.functional.pad(kept, (0, 0, 0, 0, before, self.missing - before))
-        return found.relu()
+            maps_out = maps_out + nn.functional.pad(kept, (0, 0, 0, 0, before, self.missing - before))
+        return maps_out.relu()
 
 
 def residual_trunk(

@@ -106,9 +106,9 @@ class SelfRoutingCapsNet(CapsuleModel):
         self.check_images(images)
         capsules: Capsules | RoutingOutput = self.primary_capsules(self.trunk(images))
         for layer, norm in zip(self.conv_capsules, self.pose_norms, strict=True):
-            found = layer(capsules)
-            places = found.poses.reshape(-1, norm.num_features)  # (b p) (type dim)
-            capsules = Capsules(norm(places).reshape(found.poses.shape), found.activations, found.grid)
+            routed = layer(capsules)
+            poses = routed.poses.reshape(-1, norm.num_features)  # (b p) (type dim)
+            capsules = Capsules(norm(poses).reshape(routed.poses.shape), routed.activations, routed.grid)
         classes = self._classes(capsules)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 

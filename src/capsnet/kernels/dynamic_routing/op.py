@@ -23,7 +23,7 @@ _LARGEST_MATRIX = 12
 
 @functools.cache
 def has_triton() -> bool:
-    """Tell whether Triton can be imported, without doing so."""
+    """Whether Triton can be imported, without importing it."""
     return importlib.util.find_spec("triton") is not None
 
 

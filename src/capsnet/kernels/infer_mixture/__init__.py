@@ -27,7 +27,7 @@ _ALGORITHMS: Mapping[str, Infer] = {"em": infer_em, "variational_bayes": infer_v
 
 # votes that are worked on at a time: four such tensors stay in the cache of a core, and one sample is the least
 _VOTES = 2**19
-# a vote is a sum of so many products at most: longer ones are quicker as matrix products
+# maximum number of products summed in a vote: longer sums are faster as matrix products
 _WIDEST = 8
 
 
@@ -112,15 +112,15 @@ class _Mixture(torch.autograd.Function):
 
         def work(samples: slice) -> list[tuple[Tensor, ...]]:
             scratch = ScratchVotes(weight, offsets, _chunk(poses, weight, places))
-            found = []
+            outputs = []
             for rows in _chunks(samples, places, scratch.rows):
                 scratch.fill(poses[rows])
-                found.append(infer(scratch, activations[rows], *shared))
+                outputs.append(infer(scratch, activations[rows], *shared))
                 scratch.forget()
-            return found
+            return outputs
 
         parts = in_parts(len(poses) // places, work, at_least=1)
-        return tuple(torch.cat(values) for values in zip(*(found for part in parts for found in part), strict=True))
+        return tuple(torch.cat(values) for values in zip(*(outputs for part in parts for outputs in part), strict=True))
 
     @staticmethod
     @once_differentiable
@@ -136,11 +136,11 @@ class _Mixture(torch.autograd.Function):
                 scratch.fill(poses[rows])
                 here = activations[rows].detach().requires_grad_()
                 with torch.enable_grad():
-                    found = ctx.infer(scratch, here, *mine)
-                asked = [
-                    (x, g[rows]) for x, g in zip(found, gradients, strict=True) if g is not None and x.requires_grad
+                    outputs = ctx.infer(scratch, here, *mine)
+                with_gradient = [
+                    (x, g[rows]) for x, g in zip(outputs, gradients, strict=True) if g is not None and x.requires_grad
                 ]
-                torch.autograd.backward([x for x, _ in asked], [g for _, g in asked])
+                torch.autograd.backward([x for x, _ in with_gradient], [g for _, g in with_gradient])
                 scratch.forget()
                 to_activations[rows] = here.grad
                 to_poses[rows] = scratch.backward(to_weight)
