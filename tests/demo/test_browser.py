@@ -121,7 +121,7 @@ def test_another_network_answers_the_same_drawing(tab):
     settle(tab)
     assert tab.evaluate(ANSWERS) > before
     assert "EfficientCapsNet" in tab.inner_text("#about")
-    assert "covers the whole image" in tab.inner_text("#places-note")
+    assert "sees the whole image" in tab.inner_text("#places-note")
     assert tab.locator("#maps figure").count() == 0
     tab.select_option("#model", "tiny")
 

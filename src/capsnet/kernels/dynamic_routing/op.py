@@ -28,7 +28,7 @@ def has_triton() -> bool:
 
 
 def cuda_refusal(poses: Tensor, weight: Tensor) -> str | None:
-    """Say why the Triton kernels cannot take a call, or None where they can."""
+    """The reason why the Triton kernels do not support a call; None if they do."""
     if not has_triton():
         return "Triton is not installed"
     # no GPU: the tensors hold no data, as under torch.export

@@ -25,7 +25,7 @@ __all__ = ["infer_mixture", "refuses"]
 Infer = Callable[..., tuple[Tensor, ...]]
 _ALGORITHMS: Mapping[str, Infer] = {"em": infer_em, "variational_bayes": infer_variational_bayes}
 
-# votes that are worked on at a time: four such tensors stay in the cache of a core, and one sample is the least
+# votes processed at a time: four such tensors fit into a core's cache; at least one sample
 _VOTES = 2**19
 # maximum number of products summed in a vote: longer sums are faster as matrix products
 _WIDEST = 8
@@ -77,7 +77,7 @@ def refuses(
     places: int = 1,
     windows: Windows | None = None,
 ) -> str | None:
-    """Say why a call is not for this implementation, or None where it is.
+    """The reason why a call is not supported; None if it is.
 
     Args: those of `infer_mixture`.
     """
@@ -85,7 +85,7 @@ def refuses(
     if children.poses.device.type != "cpu":
         return "it works on a CPU only"
     if is_in_graph():
-        return "it is not for graphs"
+        return "it cannot be part of a compiled or traced graph"
     if any(map(is_transformed, tensors)):
         return "it has no rule for the transforms of torch.func"
     if {tensor.dtype for tensor in tensors} not in ({torch.float32}, {torch.float64}):
@@ -153,7 +153,7 @@ class _Mixture(torch.autograd.Function):
 
 
 def _chunk(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"], places: int) -> int:
-    """Rows that are worked on at a time: those of at least one sample."""
+    """Rows processed at a time: at least one sample's."""
     votes = poses[0].numel() // weight.shape[1] * weight[0, 0].numel()
     return places * max(1, _VOTES // (places * votes))
 
