@@ -96,7 +96,7 @@ def _draw_blocks(blocks: Sequence[tuple[str, _Row]], names: Sequence[str], subti
         show(axes, sheet)
         _name(axes, row, names, side)
         figure.text(_LEFT / _WIDTH, (bottom + 3 * cell + 0.06) / total, title, size=9, weight="bold", color=INK)
-        for place, text in enumerate(("input", "true digits", "reconstruc-\ntions")):
+        for place, text in enumerate(("input", "true digits", "decoded")):
             height = bottom + (2.5 - place) * cell
             figure.text(0.3 / _WIDTH, height / total, text, size=8.5, va="center", color=INK)
     return figure

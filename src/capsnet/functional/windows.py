@@ -60,7 +60,7 @@ def window_children(
         grid: rows and columns of the layer below.
         num_types: types of capsule at each position; capsules are in the order row, column, type.
         kernel_size: rows and columns of a window.
-        stride: step of the window.
+        stride: of the window.
         device: of the result.
 
     Shapes:
@@ -87,7 +87,7 @@ def gather_windows(
         values: numbers of each capsule, in the order row, column, type.
         grid: rows and columns of the capsules.
         kernel_size: rows and columns of a window.
-        stride: step of the window.
+        stride: of the window.
         padding: rows and columns of zeros around the grid.
 
     Shapes:

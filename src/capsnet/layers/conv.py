@@ -35,11 +35,11 @@ class ConvCapsules(nn.Module):
     variational Bayes) receives the windows. Votes and routing are computed in the type of `weight`.
 
     Args:
-        num_child_types: types of child capsule at each place.
-        num_parent_types: types of parent capsule at each place.
+        num_child_types: types of child capsule at each position.
+        num_parent_types: types of parent capsule at each position.
         grid: rows and columns of the children; None: taken from `Capsules.grid`.
         kernel_size: side of a window, or its rows and columns; None: the whole `grid`, as in a class layer.
-        stride: step of the window.
+        stride: of the window.
         padding: rows and columns of absent capsules (pose and activation zero) added around the grid.
         child_dim: numbers of a child's pose.
         parent_dim: numbers of a parent's pose.

@@ -25,10 +25,10 @@ class PosePrimaryCapsules(nn.Module):
 
     Args:
         in_channels: channels of the feature maps.
-        num_types: types of capsule at each place.
+        num_types: types of capsule at each position.
         pose_dim: numbers of a pose: 16 for a 4x4 matrix.
         kernel_size: side of the convolutions' window.
-        stride: step of the window.
+        stride: of the window.
         padding: zeros around the feature maps.
         norm: `"none"` (Hinton et al. 2018); batch normalisation of poses and of activations before their sigmoid, by
             `"type"`, with one gain for all numbers of a pose (Ribeiro et al. 2020), or by `"channel"` (Hahn et al.

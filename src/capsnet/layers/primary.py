@@ -22,10 +22,10 @@ class PrimaryCapsules(nn.Module):
 
     Args:
         in_channels: channels of the feature maps.
-        num_types: types of capsule at each place (32 in the paper).
+        num_types: types of capsule at each position (32 in the paper).
         pose_dim: dimension of a pose (8 in the paper).
         kernel_size: side of the convolution's window.
-        stride: step of the window.
+        stride: of the window.
         scale: factor on the convolution's output, before its bias. The authors' code has 1/32: there the layer is
             a routing with one iteration, whose softmax over 32 zero logits is 1/32. Not in the paper's text.
 

@@ -24,10 +24,10 @@ class SquashedConv(nn.Module):
 
     Args:
         channels: of the feature maps; of capsules, their types times their dimension.
-        num_types: types of capsule at each place.
+        num_types: types of capsule at each position.
         pose_dim: dimension of a capsule.
         kernel_size: side of the window, odd.
-        stride: step of the window.
+        stride: of the window.
 
     Shapes:
         feature maps `b channels h w`, or capsules `b (h w t) c` with a grid; poses `b (h' w' num_types) pose_dim`,

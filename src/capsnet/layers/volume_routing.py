@@ -65,8 +65,8 @@ class VolumeCapsules(nn.Module):
     with an equal stride in depth: it covers one child type at a time, all with the same weights.
 
     Args:
-        num_child_types: types of child capsule at each place.
-        num_parent_types: types of parent capsule at each place.
+        num_child_types: types of child capsule at each position.
+        num_parent_types: types of parent capsule at each position.
         child_dim: dimension of a child.
         parent_dim: dimension of a parent.
         kernel_size: side of the window, odd; the maps are padded.

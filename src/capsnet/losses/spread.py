@@ -18,7 +18,7 @@ def spread_loss(
     margin: float | Tensor = 0.9,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
-    r"""Ask for a gap between the activation of the true class and that of each other class.
+    r"""Penalise a gap below the margin between the activation of the true class and each other activation.
 
     $$L = \sum_{i \ne t} \max(0, m - (a_t - a_i))^2$$
 

@@ -31,7 +31,7 @@ class CapsNet(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         stem_channels: channels of the first convolution.
-        num_types: types of primary capsule at each place.
+        num_types: types of primary capsule at each position.
         child_dim: dimension of a primary capsule.
         parent_dim: dimension of a class capsule.
         kernel_size: window side of both convolutions.
