@@ -1,4 +1,4 @@
-"""What flows between layers, and the alphabet of axes.
+"""The data types passed between layers, and the names of axes.
 
 Axes, everywhere in this package: `b` batch, `i` child capsule, `j` parent capsule, `c` child pose dimension,
 `d` parent pose dimension, `h w` space, `k` window side, `n` class.
@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 class Capsules(NamedTuple):
-    """A layer's capsules: each has a pose (what it is like) and an activation (whether it is there).
+    """A layer's capsules: each has a pose (its properties) and an activation (whether it is present).
 
-    `grid` holds the rows and columns of places, for capsules that lie on a grid in the order row, column, type; None:
-    they do not. Layers set it and read it.
+    `grid` is the number of rows and columns of capsules on a spatial grid, in the order row, column, type; None: no
+    grid.
 
     Shapes:
         poses: `b i c`; activations: `b i`, in [0, 1].
@@ -26,10 +26,10 @@ class Capsules(NamedTuple):
 
 
 class RoutingOutput(NamedTuple):
-    """Parents found by a routing, and how much of each child went to each of them.
+    """A routing's output: parents, and the coupling of each child to each of them.
 
-    A capsule layer returns it and the next layer takes it in the place of `Capsules`. `coupling` is None where an
-    implementation never stores it; `grid` is that of `Capsules`.
+    A capsule layer returns it and the next layer accepts it like `Capsules`. `coupling` is None if an implementation
+    does not store it; `grid` is as in `Capsules`.
 
     Shapes:
         poses: `b j d`; activations: `b j`; coupling: `b i j`.
@@ -42,7 +42,7 @@ class RoutingOutput(NamedTuple):
 
 
 class CapsNetOutput(NamedTuple):
-    """What a model says of a batch of images.
+    """A model's output for a batch of images.
 
     Shapes:
         capsules: class capsules, `b n d` and `b n`; lengths: `b n`; coupling of the last layer: `b i n` or None.

@@ -1,4 +1,4 @@
-"""Capsule layers for Keras 3, by the names that users of CapsNet-Keras know; see `capsnet.interop.keras`."""
+"""Capsule layers for Keras 3, under the names used in CapsNet-Keras; see `capsnet.interop.keras`."""
 
 from capsnet.interop.keras import CapsuleLayer as CapsuleLayer
 from capsnet.interop.keras import Length as Length

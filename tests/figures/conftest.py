@@ -7,7 +7,7 @@ import torch
 
 from capsnet.analysis import analyse
 from capsnet.data import Dataset, ImageData
-from capsnet.figures.subject import Subject, look_at
+from capsnet.figures.subject import Subject, sample_images
 from capsnet.models import create_model
 
 
@@ -30,7 +30,7 @@ def colour_seen():
         model = create_model("capsnet-tiny", image_shape=shape, num_classes=classes).eval()
         model.class_names = tuple(f"$x_{k}$ long name of a class" for k in range(classes))
         images = torch.randint(0, 256, (2 * classes, *shape), dtype=torch.uint8)
-        return model, look_at(model, ImageData(images, torch.arange(2 * classes) % classes, model.class_names))
+        return model, sample_images(model, ImageData(images, torch.arange(2 * classes) % classes, model.class_names))
 
     return make
 

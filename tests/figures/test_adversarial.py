@@ -13,7 +13,7 @@ def test_adversarial_names_what_fails(photos_seen, quick_results, texts):
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
 
 
-@pytest.mark.parametrize(("attacks", "words"), [(["fgsm", "random"], "FGSM"), (["fgsm", "bim"], "BIM of 7 steps")])
+@pytest.mark.parametrize(("attacks", "words"), [(["fgsm", "random"], "FGSM"), (["fgsm", "bim"], "BIM with 7 steps")])
 def test_the_attack_that_is_shown_is_one_that_was_run(attacks, words):
     assert choose_attack({"curves": [{"attack": name} for name in attacks]}, steps=7).words == words
 

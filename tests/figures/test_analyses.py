@@ -39,7 +39,7 @@ def test_results_are_not_overwritten_but_those_of_a_report_are(run, undrawn):
     write_analyses(run, ["errors"], limit=30)
     assert read_record(run, "errors")["quick"] is False
     before = analysis_path(run, "errors").read_bytes()
-    with pytest.raises(UserError, match=r"errors.json holds a result of 30 images, seed 0; this one would be of 20 "):
+    with pytest.raises(UserError, match=r"errors.json holds a result for 30 images, seed 0; this one would use 20 "):
         write_analyses(run, ["capsules", "errors"], limit=20)
     assert analysis_path(run, "errors").read_bytes() == before
     assert read_record(run, "capsules") is None
@@ -50,7 +50,7 @@ def test_a_result_of_more_images_is_kept_beside_the_one_that_replaces_it(run, un
     assert write_analyses(run, ["errors"], limit=20, overwrite=True).records["errors"]["n"] == 20
     (beside,) = (run.folder / "analysis").glob("errors-n30-*.json")
     assert json.loads(beside.read_text()) == kept
-    assert f"the earlier errors of 30 images is kept as {beside}" in capsys.readouterr().err
+    assert f"the earlier errors for 30 images is kept as {beside}" in capsys.readouterr().err
 
 
 def test_a_result_that_is_wanted_again_is_kept_and_the_missing_one_is_made(run, undrawn, capsys):
@@ -59,13 +59,13 @@ def test_a_result_that_is_wanted_again_is_kept_and_the_missing_one_is_made(run, 
     done = write_analyses(run, ["capsules", "errors"], limit=30)
     assert [path.name for path in done.files] == ["capsules.json", "capsules.png"]
     assert analysis_path(run, "errors").read_bytes() == before
-    assert "errors is there already, of 30 images; it is kept" in capsys.readouterr().err
+    assert "errors already exists, for 30 images; it is kept" in capsys.readouterr().err
 
 
 def test_a_report_of_earlier_results_is_named(run, undrawn, capsys):
     (run.folder / "report.html").write_text("of 30 images")
     write_analyses(run, ["errors"], limit=20)
-    assert "report.html has the earlier results; renew it with capsnet report" in capsys.readouterr().err
+    assert "report.html shows the earlier results; update it with capsnet report" in capsys.readouterr().err
 
 
 def test_a_picture_of_unknown_origin_is_kept(run):
@@ -83,7 +83,7 @@ def test_a_report_takes_kept_results_of_the_same_weights_only(run, undrawn, caps
     analysis_path(run, "errors").write_text(json.dumps({**record, "weights": "0" * 16}))
     capsys.readouterr()
     assert Subject(run).record("errors")["quick"]
-    assert "is of other weights; capsnet analyse --overwrite renews it" in capsys.readouterr().err
+    assert "was computed with other weights; capsnet analyse --overwrite recomputes it" in capsys.readouterr().err
     assert read_record(run, "errors")["weights"] == "0" * 16
 
 

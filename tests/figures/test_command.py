@@ -23,4 +23,4 @@ def test_the_command_names_what_differs_from_the_recipe(config, expected):
 
 def test_changes_of_a_run_name_both_values_but_not_the_device():
     config = QUICKSTART.change(epochs=9, device="cpu")
-    assert changes(QUICKSTART, config) == f"epochs 9 in place of {QUICKSTART.optimizer.epochs}"
+    assert changes(QUICKSTART, config) == f"epochs 9 instead of {QUICKSTART.optimizer.epochs}"

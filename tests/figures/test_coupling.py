@@ -41,7 +41,7 @@ def test_of_a_stereo_pair_one_view_is_shown(colour_seen):
 
 
 def test_winner_and_runner_up_are_named(tiny_subject):
-    figure = draw_coupling(tiny_subject.model, tiny_subject.seen)
+    figure = draw_coupling(tiny_subject.model, tiny_subject.sample)
     assert len(figure.axes) == 3 * 6 + 1
     assert to_png(figure)
 
@@ -60,8 +60,8 @@ def test_a_model_without_coupling_is_refused(tiny_subject):
         def forward(self, images):
             return self.model(images)._replace(coupling=None)
 
-    with pytest.raises(UserError, match="gives no coupling"):
-        draw_coupling(Silent(tiny_subject.model), replace(tiny_subject.seen))
+    with pytest.raises(UserError, match="returns no coupling"):
+        draw_coupling(Silent(tiny_subject.model), replace(tiny_subject.sample))
 
 
 def test_a_model_without_places_is_refused():
@@ -70,12 +70,12 @@ def test_a_model_without_places_is_refused():
 
 
 def test_a_model_whose_capsules_see_the_whole_image_is_refused():
-    with pytest.raises(UserError, match="sees the whole image"):
+    with pytest.raises(UserError, match="covers the whole image"):
         find_grid(create_model("efficient-capsnet"))
 
 
 @pytest.mark.parametrize(("away", "word"), [(0.01, "hardly any"), (0.05, "slight"), (0.3, "clear"), (2.0, "strong")])
 def test_the_size_of_the_effect_is_said_in_words_and_numbers(away, word):
     text = describe_effect(torch.tensor([[[1 + away, 1 - away]]]))
-    assert text.startswith(f"Size of the effect: {word}.")
+    assert text.startswith(f"Effect size: {word}.")
     assert f"by {100 * away:.1f} % on average" in text

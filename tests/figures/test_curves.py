@@ -36,7 +36,7 @@ def test_best_step_is_that_of_the_best_validation_row():
     figure = draw_curves(rows(3))
     (marked,) = [line for line in figure.axes[0].lines if line.get_gid() == "best"]
     assert list(marked.get_xdata()) == [1.0, 1.0]
-    assert "weights kept (step 20)" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "selected checkpoint (step 20)" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_test_error_stands_beside_the_curve(tiny_subject):
@@ -74,12 +74,12 @@ def learned(*losses, training=(0.3, 0.2, 0.1)):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([{"epoch": 1.0, "margin_loss": 0.1}], "No images were held out, so the curves cannot show overfitting."),
+        ([{"epoch": 1.0, "margin_loss": 0.1}], "Without held-out images they cannot show overfitting."),
         (learned(0.3, 0.2), "2 validations are too few"),
         (learned(0.3, 0.2, 0.1), "lowest at the end: no sign of overfitting."),
         (
             learned(0.3, 0.2, 0.3),
-            "lowest after epoch 2 of 3 and is 50 % higher at the end, while the training loss went",
+            "lowest after epoch 2 of 3 and is 50 % higher at the end, while the training loss kept",
         ),
         (learned(0.3, 0.2, 0.3, training=(0.3, 0.2, 0.4)), "50 % higher at the end: the training loss rose as well."),
         (learned(0.3, 0.200, 0.202), "no clear sign of overfitting."),

@@ -98,7 +98,7 @@ def test_figures_are_chosen_by_name_and_class(run, undrawn, names, classes, file
     [
         (["curvs"], [], "unknown figure 'curvs'; did you mean 'curves'. Known: curves, reconstructions"),
         (["manipulate"], ["x"], "no figure 'manipulate-x': the run's classes are 0, 1, 2"),
-        (["curves"], ["5"], "classes choose among the files of manipulate, which is not among curves; add it"),
+        (["curves"], ["5"], "classes selects files of manipulate, which is missing from curves; add it"),
     ],
 )
 def test_an_unknown_figure_or_class_is_refused(run, names, classes, message):

@@ -8,7 +8,7 @@ def test_the_mean_image_itself_is_no_better_than_the_mean():
     images = torch.rand(6, 1, 4, 4)
     fidelity = compare_with_mean(images, images.mean(dim=0).expand_as(images))
     assert fidelity.ratio == pytest.approx(1)
-    assert fidelity.words.endswith("the reconstructions are no better than that.")
+    assert fidelity.words.endswith("the reconstructions are no better than the mean image.")
 
 
 @pytest.mark.parametrize(("share", "word"), [(0.5, "close to the images"), (0.85, "rough")])

@@ -6,5 +6,5 @@ def test_iterations_have_a_point_each(photos_seen, quick_results, texts):
     found = quick_results("iterations", *photos_seen)
     figure = draw_iterations(found, 6)
     assert list(figure.axes[0].lines[0].get_xdata()) == [step["iterations"] for step in found["steps"]]
-    assert "random shares" in texts(figure)
+    assert "random coupling" in texts(figure)
     assert to_png(draw_iterations({**found, "random": None}, 6))

@@ -18,5 +18,5 @@ sys.exit(main(["demo", "capsnet-mnist", "--no-browser"]))
 def test_no_folder_for_matplotlib_is_said_in_one_line():
     result = subprocess.run([sys.executable, "-c", REFUSE], capture_output=True, text=True, timeout=120)
     assert result.returncode == 2
-    assert result.stderr.startswith("capsnet: matplotlib finds no folder that it can write into; set MPLCONFIGDIR")
+    assert result.stderr.startswith("capsnet: matplotlib has no writable folder; set MPLCONFIGDIR")
     assert result.stderr.count("\n") == 1

@@ -10,7 +10,7 @@ from capsnet.errors import UserError
 from capsnet.figures.draw import plan
 from capsnet.figures.pairs import draw_pair_reconstructions, in_two_colors
 from capsnet.figures.style import to_png
-from capsnet.figures.subject import Subject, look_at_pairs
+from capsnet.figures.subject import Subject, sample_pairs
 from capsnet.models import create_model
 from capsnet.recipes import RECIPES
 from capsnet.training import train
@@ -61,7 +61,7 @@ def test_colour_images_and_models_without_a_decoder_are_refused(data):
 
 def test_pair_counts_as_right_for_a_class_where_its_base_digit_is_found(data):
     model = create_model("capsnet-tiny", image_shape=(1, 20, 20)).eval()
-    seen = look_at_pairs(model, data, Pairing())
+    seen = sample_pairs(model, data, Pairing())
     top = seen.capsules.activations.topk(2, dim=1).indices
     assert seen.correct.equal((top == seen.data.labels[:, None]).any(dim=1))
     assert seen.data.image_shape == (1, 20, 20)

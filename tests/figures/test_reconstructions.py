@@ -13,7 +13,7 @@ from capsnet.models import create_model
 
 
 def test_an_image_stands_above_its_reconstruction(tiny_subject):
-    seen = tiny_subject.seen
+    seen = tiny_subject.sample
     sheet = np.asarray(draw_reconstructions(tiny_subject.model, seen).axes[0].images[0].get_array())
     first = seen.pick((seen.data.labels == 0).nonzero()[:1, 0])
     drawn = reconstruct(tiny_subject.model, first.capsules)
@@ -22,7 +22,7 @@ def test_an_image_stands_above_its_reconstruction(tiny_subject):
 
 
 def test_wrong_predictions_are_framed(tiny_subject):
-    seen = tiny_subject.seen
+    seen = tiny_subject.sample
     wrong = replace(seen, predicted=(seen.data.labels + 1) % 10)
     figure = draw_reconstructions(tiny_subject.model, wrong)
     labels = [text for axes in figure.axes for text in axes.texts]
@@ -32,7 +32,7 @@ def test_wrong_predictions_are_framed(tiny_subject):
 
 
 def test_no_mistakes_leave_no_row_of_mistakes(tiny_subject):
-    seen = tiny_subject.seen
+    seen = tiny_subject.sample
     right = replace(seen, predicted=seen.data.labels)
     assert len(draw_reconstructions(tiny_subject.model, right).axes) == 2
 
@@ -40,7 +40,7 @@ def test_no_mistakes_leave_no_row_of_mistakes(tiny_subject):
 def test_a_model_without_decoder_is_refused(tiny_subject):
     model = create_model("capsnet-tiny", decoder=False)
     with pytest.raises(UserError, match="no decoder"):
-        draw_reconstructions(model, tiny_subject.seen)
+        draw_reconstructions(model, tiny_subject.sample)
 
 
 def test_stereo_pairs_keep_their_shape(colour_seen):

@@ -41,7 +41,7 @@ def test_report_holds_everything_in_one_file(run, undrawn, monkeypatch):
     assert text.count("data:image/png;base64,") == 3
     assert not re.search(r"<script|https?://|url\(|<link", text)
     assert re.search("capsnet train quickstart .*--model capsnet-tiny", text)
-    with pytest.raises(UserError, match=r"report.html exists; write it anew with overwrite=True"):
+    with pytest.raises(UserError, match=r"report.html exists; overwrite=True replaces it"):
         write_report(run)
     assert path.read_text() == text
     # no part of a file is left behind; the lock is that of training
@@ -63,14 +63,14 @@ def test_each_analysis_is_a_section_with_number_figure_and_caution(run, undrawn,
         assert f"<h2>{analysis.title}</h2>" in text
         assert escape(analysis.say(record["results"])) in text
         assert escape(analysis.caution) in text
-        assert f"analysis/{name}.json. Few images" in text
+        assert f"analysis/{name}.json. A small sample" in text
     assert text.count("data:image/png;base64,") == len(ANALYSES.names())
-    assert "Not analysed" not in text
+    assert "Analyses left out" not in text
 
 
 def test_an_analysis_that_is_left_out_says_why(run):
     text = build_page(run, {}, {}, {"samples": "the model has no <decoder>"})
-    assert "Not analysed" in text
+    assert "Analyses left out" in text
     assert "the model has no &lt;decoder&gt;" in text
 
 
@@ -78,7 +78,7 @@ def test_a_recipe_s_own_number_stands_beside_ours(run):
     run = replace(run, config=QUICKSTART.change(epochs=1))
     text = build_page(run, {})
     assert "at least 99 % of 359 held-out digits" in text
-    assert f"epochs 1 in place of {QUICKSTART.optimizer.epochs}" in text
+    assert f"epochs 1 instead of {QUICKSTART.optimizer.epochs}" in text
 
 
 def test_a_run_that_is_not_finished_says_so(run):
@@ -94,7 +94,7 @@ def test_names_are_escaped(run):
 def test_epochs_stand_in_a_table_and_the_one_that_was_kept_is_marked(run):
     rows = run.metrics()
     text = build_page(run, {})
-    assert text.count("<td>kept</td>") == 1
+    assert text.count("<td>selected</td>") == 1
     last = next(row for row in reversed(rows) if "validation_loss" in row)
     assert f"<td>{last['validation_loss']:.4f}</td><td>{100 * last['validation_accuracy']:.2f} %</td>" in text
 
@@ -107,8 +107,8 @@ def test_a_network_that_has_only_begun_to_learn_is_said_to_be_one(run):
         result["test"] |= {"accuracy": accuracy}
         path.write_text(json.dumps(result))
         pages.append(build_page(run, {}))
-    assert "it classifies 30.00 % of the test images correctly, where the most frequent" in pages[0]
-    assert "only begun to learn" not in pages[1]
+    assert "its test accuracy is 30.00 %; always predicting the most frequent" in pages[0]
+    assert "barely trained" not in pages[1]
 
 
 def test_the_number_of_images_learned_from_counts_the_limit(run):

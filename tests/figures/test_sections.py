@@ -10,7 +10,7 @@ def test_files_classified_incorrectly_are_listed_surest_first():
     assert text.index("b/&lt;2&gt;.png") < text.index("a/1.png")
     assert "0.900" in text
     assert "--csv" not in text
-    assert "And 70 more" in mistakes_section(rows * 60, ("a", "b"))
+    assert "70 more files" in mistakes_section(rows * 60, ("a", "b"))
 
 
 def test_no_mistakes_give_no_section():

@@ -95,7 +95,7 @@ def test_labels_are_checked_without_a_break_in_a_compiled_function():
     [
         (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), r"got torch.uint8; .* images / 255, or model.inputs\(images\)"),
         (torch.zeros(2, 28, 28), r"must have four axes, b x \(1, 28, 28\), got \(2, 28, 28\)"),
-        (torch.zeros(1, 28, 28), r"a single image is image\[None\]"),
+        (torch.zeros(1, 28, 28), r"for a single image use image\[None\]"),
         (torch.zeros(2, 3, 28, 28), r"images must be b x \(1, 28, 28\), got \(2, 3, 28, 28\)"),
     ],
 )

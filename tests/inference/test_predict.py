@@ -185,7 +185,7 @@ def test_several_digits_are_unsure_in_words_and_json(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("model.h5", "is a Keras file"), ("model.onnx", "is not a whole ONNX file")]
+    ("name", "words"), [("model.h5", "is a Keras file"), ("model.onnx", "is not a valid ONNX file")]
 )
 def test_files_of_other_frameworks_are_refused_by_name(capsys, weights, file, name, words):
     other = file.with_name(name)

@@ -113,7 +113,7 @@ def test_an_option_that_no_file_holds_is_refused(tmp_path):
     routing = capsnet.routing.make_routing("uniform", 12, 3, child_dim=4, parent_dim=4)
     model = capsnet.create_model("capsnet-tiny")
     model.created_by = replace(model.created_by, options={"routing": routing})
-    with pytest.raises(UserError, match=r"was created with routing=.*, an object that no file holds"):
+    with pytest.raises(UserError, match=r"was created with routing=.*, an object that cannot be saved"):
         model.save_pretrained(tmp_path / "object")
 
 

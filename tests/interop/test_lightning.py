@@ -83,7 +83,7 @@ def test_a_model_that_is_built_is_trained_itself(loaders, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model_options": {"num_classes": 3}}, "model_options are for a model that is given by name"),
+        ({"model_options": {"num_classes": 3}}, "model_options are for a model given by name"),
         ({"recon_weight": 0.1}, "recon_weight must be 0 for a model without a decoder"),
     ],
 )

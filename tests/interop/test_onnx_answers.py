@@ -84,7 +84,7 @@ def test_what_is_no_exported_model_is_refused(exports, photos, tmp_path, capsys)
     (tmp_path / "cut.onnx").write_bytes((exports / "digits/model.onnx").read_bytes()[:5000])
     for path, fault in (
         (tmp_path / "gone.onnx", "gone.onnx: no such file"),
-        (tmp_path / "cut.onnx", "cut.onnx is not a whole ONNX file"),
+        (tmp_path / "cut.onnx", "cut.onnx is not a valid ONNX file"),
         (exports / "digits/decoder.onnx", "does not describe its model; write it with capsnet export"),
     ):
         assert main(["predict", str(path), photos[0]]) == 2

@@ -35,7 +35,7 @@ def test_modules_are_their_functions():
 
 @pytest.mark.parametrize("name", [name for name in LOSSES.names() if not LOSSES.get(name).pairs])
 def test_loss_of_one_class_refuses_pairs(name):
-    with pytest.raises(UserError, match=f"the {name} loss knows one class for each image"):
+    with pytest.raises(UserError, match=f"the {name} loss supports one class per image"):
         class_loss(name, OUTPUT, torch.tensor([[0, 1], [1, 2]]))
 
 

@@ -52,7 +52,7 @@ def test_dropout_acts_in_training_only(small):
     ("options", "message"),
     [
         ({"kernel_sizes": (5, 4, 5)}, "must be odd"),
-        ({"channels": (4,)}, "must be as many"),
+        ({"channels": (4,)}, "must be equally many"),
         ({"dropout": 1.0}, "below 1"),
         ({"num_classes": 0}, "num_classes must be at least 1"),
         ({"pool": True, "image_shape": (1, 4, 9)}, "at least 8x8 for 3 poolings"),

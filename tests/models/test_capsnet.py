@@ -80,7 +80,7 @@ def test_too_small_an_image_is_refused_with_the_smallest_that_works():
 def test_any_routing_that_activates_may_be_chosen_by_name(name):
     options = {"image_shape": (1, 17, 17), "num_classes": 3, "routing": name}
     if not ROUTINGS.get(name).activates:
-        with pytest.raises(UserError, match="gives capsules no activation"):
+        with pytest.raises(UserError, match="computes no activations"):
             create_model("capsnet-tiny", **options)
         return
     out = create_model("capsnet-tiny", **options)(torch.rand(2, 1, 17, 17))

@@ -70,7 +70,7 @@ def test_capsules_of_the_last_two_cells_are_routed():
     ("options", "words"),
     [
         ({"pose_dims": (2, 4, 4)}, "four numbers"),
-        ({"pose_dims": (2, 4, 4, 8)}, "must end alike"),
+        ({"pose_dims": (2, 4, 4, 8)}, "must be equal"),
         ({"iterations": 0}, "at least 1, got 0"),
     ],
 )

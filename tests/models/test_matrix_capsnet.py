@@ -66,7 +66,7 @@ def test_glorots_initialisation_counts_all_numbers_of_a_pose():
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"sizes": (4, 3, 3)}, "four numbers"), ({"routing": "inverted-dot-product"}, "gives capsules no activation")],
+    [({"sizes": (4, 3, 3)}, "four numbers"), ({"routing": "inverted-dot-product"}, "computes no activations")],
 )
 def test_bad_options_are_refused(options, words):
     with pytest.raises(UserError, match=words):

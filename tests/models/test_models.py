@@ -173,7 +173,7 @@ def test_without_a_decoder_reconstruction_says_so(name):
     [
         (torch.zeros(2, 1, 28, 28, dtype=torch.float64), r"must be torch\.float32 as the model's weights are"),
         (torch.zeros(2, 1, 28, 28).numpy(), "must be a tensor, got ndarray"),
-        (torch.zeros(0, 1, 28, 28), "images must be at least one"),
+        (torch.zeros(0, 1, 28, 28), "images must not be empty"),
     ],
 )
 def test_images_that_a_model_cannot_take_are_refused(images, message):

@@ -50,7 +50,7 @@ def test_explicit_dynamic_routing_is_honoured(name):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"model": "deepcaps", "routing": "em"}, "model 'deepcaps' is made for routing 'dynamic' and takes no other"),
+        ({"model": "deepcaps", "routing": "em"}, "model 'deepcaps' supports only routing 'dynamic'"),
         ({"model": "baseline-cnn", "routing": "em"}, "model 'baseline-cnn' has no routing"),
         ({"model": "baseline-cnn", "iterations": 3}, "model 'baseline-cnn' has no routing"),
         ({"model": "self-routing-capsnet", "iterations": 3}, "iterations must be left out, got 3"),

@@ -1,4 +1,4 @@
-"""Everything that a person looks at, made from run folders: one file per figure, and the report."""
+"""Figures and reports, made from run folders; one file per figure."""
 
 # matplotlib first: all figures build on it
 from capsnet.figures import _matplotlib as _matplotlib

@@ -1,11 +1,9 @@
-"""Imports matplotlib before any figure does: it needs a folder in which it may write."""
+"""Import matplotlib, with a clear error if it has no writable folder."""
 
 from capsnet.errors import UserError
 
 try:
-    # its import looks for that folder
+    # raises OSError without a writable configuration folder
     import matplotlib.font_manager  # noqa: F401
 except OSError:
-    raise UserError(
-        "matplotlib finds no folder that it can write into; set MPLCONFIGDIR or TMPDIR to one that can be written"
-    ) from None
+    raise UserError("matplotlib has no writable folder; set MPLCONFIGDIR or TMPDIR to a writable one") from None

@@ -1,4 +1,4 @@
-"""Accuracy under attack over the largest change of a pixel, the checks of the attacks, and attacked images."""
+"""Accuracy under attack against epsilon, gradient-masking checks, and attacked images."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, cast
@@ -21,54 +21,54 @@ _MARKERS: Mapping[str, str] = {"fgsm": "o", "bim": "s", "pgd": "^", "random": "x
 
 
 class Attack(NamedTuple):
-    """The attack that the pictures show: one of those whose accuracy is drawn."""
+    """The attack shown in the pictures, one of those evaluated."""
 
     name: str
     steps: int
 
     @property
     def words(self) -> str:
-        """Its name, with the number of its steps where that is a choice."""
-        return self.name.upper() if self.name == "fgsm" else f"{self.name.upper()} of {self.steps} steps"
+        """Its name, with the number of steps if iterative."""
+        return self.name.upper() if self.name == "fgsm" else f"{self.name.upper()} with {self.steps} steps"
 
 
-def choose_attack(found: AdversarialResults, steps: int) -> Attack:
-    """BIM where it was run, else FGSM: PGD draws its start, so that its picture would be another one each time."""
-    return Attack("bim" if any(curve["attack"] == "bim" for curve in found["curves"]) else "fgsm", steps)
+def choose_attack(results: AdversarialResults, steps: int) -> Attack:
+    """BIM if it was evaluated, else FGSM. Not PGD: its random start would make the picture irreproducible."""
+    return Attack("bim" if any(curve["attack"] == "bim" for curve in results["curves"]) else "fgsm", steps)
 
 
 @styled
-def draw_adversarial(found: AdversarialResults, model: CapsuleModel, data: ImageData, attack: Attack) -> Figure:
-    """Draw accuracy under each attack, the checks, and one image under attack.
+def draw_adversarial(results: AdversarialResults, model: CapsuleModel, data: ImageData, attack: Attack) -> Figure:
+    """Draw accuracy under each attack, the checks, and one attacked image.
 
     Args:
-        found: the numbers.
-        model: what was attacked.
+        results: of the analysis.
+        model: the attacked model.
         data: images; the first one that is classified correctly is shown.
-        attack: the one that is shown.
+        attack: for the pictures.
     """
-    clean = found["clean"]
+    clean = results["clean"]
     subtitle = (
-        f"Accuracy on {clean['n']:,} images when each pixel (0 to 1) may be changed by at most ε to raise the margin "
-        "loss (dashed, open markers) or the cross-entropy of the lengths (solid). Band: 95 % interval (Wilson) of the "
-        "images that withstand all of the attacks."
+        f"Accuracy on {clean['n']:,} images when each pixel (0 to 1) changes by at most ε to increase the margin loss "
+        "(dashed, open markers) or the cross-entropy of the lengths (solid). Band: 95 % interval (Wilson) for images "
+        "that withstand all attacks."
     )
     figure = new_figure(8.0, 5.05, "Accuracy under adversarial attack", subtitle)
-    _draw_curves(axes_at(figure, 0.75, 2.0, 3.35, 2.2), found)
+    _draw_curves(axes_at(figure, 0.75, 2.0, 3.35, 2.2), results)
     top = 5.03 / figure.get_size_inches()[1]
     figure.legend(loc="upper left", bbox_to_anchor=(0.024, top), ncols=4, frameon=False, fontsize=8.5, labelspacing=0.3)
-    _draw_checks(axes_at(figure, 4.5, 2.0, 3.3, 2.2), found)
-    _draw_images(figure, found, model, data, attack)
+    _draw_checks(axes_at(figure, 4.5, 2.0, 3.3, 2.2), results)
+    _draw_images(figure, results, model, data, attack)
     return figure
 
 
-def _draw_curves(axes: Axes, found: AdversarialResults) -> None:
-    epsilons = [0.0, *found["epsilons"]]
-    clean = 100 * found["clean"]["share"]
-    worst = [found["clean"], *found["worst"]]
+def _draw_curves(axes: Axes, results: AdversarialResults) -> None:
+    epsilons = [0.0, *results["epsilons"]]
+    clean = 100 * results["clean"]["share"]
+    worst = [results["clean"], *results["worst"]]
     low, high = ([100 * share[end] for share in worst] for end in ("low", "high"))
     axes.fill_between(epsilons, low, high, color=ORANGE, alpha=0.2, linewidth=0)
-    for curve in found["curves"]:
+    for curve in results["curves"]:
         name = "random signs" if curve["attack"] == "random" else f"{curve['attack'].upper()}, {curve['loss']}"
         by_margin = curve["loss"] == "margin"
         axes.plot(
@@ -82,13 +82,13 @@ def _draw_curves(axes: Axes, found: AdversarialResults) -> None:
             linewidth=1.5,
             label=name,
         )
-    axes.plot(epsilons, [100 * share["share"] for share in worst], color=ORANGE, linewidth=2, label="all of them")
-    axes.axhline(100 * found["chance"], color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0)
+    axes.plot(epsilons, [100 * share["share"] for share in worst], color=ORANGE, linewidth=2, label="all attacks")
+    axes.axhline(100 * results["chance"], color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0)
     axes.set_ylim(0, 104)
     axes.set_xlim(0, epsilons[-1] * 1.02)
     axes.set_yticks([0, 25, 50, 75, 100])
-    # the smallest ones would be written over zero
-    ticks = [0.0, *(epsilon for epsilon in found["epsilons"] if epsilon > 0.1 * epsilons[-1])]
+    # labels of the smallest would overlap the zero
+    ticks = [0.0, *(epsilon for epsilon in results["epsilons"] if epsilon > 0.1 * epsilons[-1])]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.grid(axis="y")
     axes.set_axisbelow(True)
@@ -96,10 +96,10 @@ def _draw_curves(axes: Axes, found: AdversarialResults) -> None:
     axes.set_xlabel("ε, the largest change of a pixel", labelpad=2)
 
 
-def _draw_checks(axes: Axes, found: AdversarialResults) -> None:
+def _draw_checks(axes: Axes, results: AdversarialResults) -> None:
     axes.set_axis_off()
     axes.set_title("Gradient-masking checks", pad=8)
-    checks = found["checks"]
+    checks = results["checks"]
     step = 1 / max(len(checks), 8)
     for place, check in enumerate(checks):
         height = 1 - (place + 0.5) * step
@@ -113,7 +113,7 @@ def _draw_checks(axes: Axes, found: AdversarialResults) -> None:
 
 
 def _wrapped(text: str) -> str:
-    """In two lines where it is long."""
+    """Split a long text into two lines."""
     if len(text) <= 52:
         return text
     cut = text.rfind(" ", 0, 52)
@@ -121,15 +121,15 @@ def _wrapped(text: str) -> str:
 
 
 def _draw_images(
-    figure: Figure, found: AdversarialResults, model: CapsuleModel, data: ImageData, attack: Attack
+    figure: Figure, results: AdversarialResults, model: CapsuleModel, data: ImageData, attack: Attack
 ) -> None:
-    """One image attacked with each epsilon, and what the network takes it for."""
+    """One image attacked with each epsilon, and its predictions."""
     device = model.device
     images, labels = view(model, data).to(device), data.labels.to(device)
-    epsilons = [0.0, *found["epsilons"]]
+    epsilons = [0.0, *results["epsilons"]]
     with frozen(model), torch.no_grad():
-        right = (read(model, images).lengths.argmax(dim=1) == labels).nonzero()[:, 0]
-        chosen = right[:1] if len(right) else torch.zeros(1, dtype=torch.long, device=device)
+        correct = (read(model, images).lengths.argmax(dim=1) == labels).nonzero()[:, 0]
+        chosen = correct[:1] if len(correct) else torch.zeros(1, dtype=torch.long, device=device)
         image, label = images[chosen], labels[chosen]
         # one batch: a batch of one image costs nearly as much
         strengths = torch.tensor(epsilons, device=device)[:, None, None, None]
@@ -148,14 +148,14 @@ def _draw_images(
         axes = axes_at(figure, 0.75 + place * step, 0.42, side * scale, tall * scale)
         show(axes, tiles[place], frame=True)
         axes.set_title(f"ε = {epsilon:g}" if epsilon else "no attack", size=8.5, weight="normal", pad=4)
-        said = int(longest.indices[place])
-        name = f"{class_label(data.class_names, int(said), 10)}, {float(longest.values[place]):.2f}"
-        wrong = said != int(label)
+        predicted = int(longest.indices[place])
+        name = f"{class_label(data.class_names, predicted, 10)}, {float(longest.values[place]):.2f}"
+        incorrect = predicted != int(label)
         axes.set_xlabel(
-            name, size=8.5, labelpad=4, color=ORANGE if wrong else INK, weight="bold" if wrong else "normal"
+            name, size=8.5, labelpad=4, color=ORANGE if incorrect else INK, weight="bold" if incorrect else "normal"
         )
     total = figure.get_size_inches()[1]
-    text = f"One image under {attack.words} (cross-entropy), and below it the longest capsule with its length."
+    text = f"One image under {attack.words} (cross-entropy), with its longest capsule and that capsule's length."
     figure.text(0.3 / 8.0, 0.06 / total, text, size=8.5, color=GREY, va="bottom")
 
 
@@ -169,6 +169,6 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "adversarial",
     _draw,
-    caption="How far an attacker gets who knows the network. Grey: a change of the same size without aim.",
+    caption="White-box attacks: the attacker has the network's gradients. Grey: random changes of the same size.",
     place=62,
 )

@@ -1,4 +1,4 @@
-"""All analyses of a run: their numbers into `analysis/NAME.json`, their figures into `figures/NAME.png`."""
+"""Analyse a run: results go to `analysis/NAME.json`, figures to `figures/NAME.png`."""
 
 import sys
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from capsnet.training.stages import Stages
 
 
 class Analysed(NamedTuple):
-    """What was done.
+    """Results of `write_analyses`.
 
     Args:
         records: by name.
-        left_out: why an analysis is not among them.
-        files: what was written.
+        left_out: the reason, for each analysis that was not possible.
+        files: written.
     """
 
     records: dict[str, Record]
@@ -38,21 +38,21 @@ def write_analyses(
     device: str = "auto",
     overwrite: bool = False,
 ) -> Analysed:
-    """Analyse a trained run; each result is written as soon as it is there.
+    """Analyse a trained run; each result is written as soon as it is computed.
 
-    What a report has written with few images is replaced. A result of this function is kept: where the same one is
-    wanted, it is taken; one of other images is refused, or with `overwrite` put beside it under another name.
+    Quick results, written by a report, are replaced. A full result is reused if images, seed and weights are the same;
+    otherwise it is an error, or with `overwrite` the earlier result is kept under another name.
 
     Args:
         run: with weights.
         names: which analyses; none: all.
-        limit: how many images each looks at (0: as many as it says itself).
-        seed: of the choice of images and of everything drawn.
+        limit: number of images (0: each analysis's default).
+        seed: for the choice of images and all random numbers.
         device: where to compute: auto, cpu or cuda.
-        overwrite: replace results that are there.
+        overwrite: replace existing results.
 
     Raises:
-        UserError: an unknown analysis, another result that is there, or nothing that can be done.
+        UserError: an unknown analysis, a different result exists, or no analysis is possible.
 
     Example:
         >>> write_analyses(Run.open(Path("runs/quickstart")), ["routing"]).records["routing"]["results"]["t_score"]
@@ -69,7 +69,7 @@ def write_analyses(
         for number, name in enumerate(names, start=1):
             if kept := earlier.get(name):
                 done.records[name] = kept
-                print(f"capsnet: {name} is there already, of {kept['n']:,} images; it is kept", file=sys.stderr)
+                print(f"capsnet: {name} already exists, for {kept['n']:,} images; it is kept", file=sys.stderr)
                 continue
             stages.show(f"analysing {number} of {len(names)}: {name}", log=True)
             try:
@@ -85,7 +85,7 @@ def write_analyses(
         for _, kind, picture in render({name: FIGURES.get(name).drawings(subject)}):
             done.files.append(write_figure(run.figures_folder / f"{kind}.png", picture))
     if done.files and (run.folder / "report.html").is_file():
-        print(f"capsnet: {run.folder / 'report.html'} has the earlier results; renew it with capsnet report "
+        print(f"capsnet: {run.folder / 'report.html'} shows the earlier results; update it with capsnet report "
               f"{run.folder} --overwrite", file=sys.stderr)  # fmt: skip
     if not done.records:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in done.left_out.items())
@@ -94,36 +94,36 @@ def write_analyses(
 
 
 def in_order() -> list[str]:
-    """Names of all analyses, as they stand in a report."""
+    """Names of all analyses, in the report's order."""
     return sorted(ANALYSES, key=lambda name: FIGURES.get(name).place)
 
 
 def _find_earlier(subject: Subject, name: str, limit: int, seed: int, weights: str) -> Record | None:
-    """The result that is there already, if it is the one that is wanted; None where there is none, or a report's.
+    """The existing result if images, seed and weights match; None if there is none, or only a quick one.
 
     Raises:
-        UserError: there is one of other images, another seed or other weights, or a picture without its numbers.
+        UserError: a result with other images, seed or weights exists, or a figure without its results.
     """
     run = subject.run
     kept, path = read_record(run, name), analysis_path(run, name)
     picture = run.figures_folder / f"{name}.png"
     if kept is None and picture.exists():
-        raise UserError(f"{picture} exists; overwrite=True makes it anew, `only` chooses others")
+        raise UserError(f"{picture} exists; overwrite=True replaces it, `only` chooses others")
     if kept is None or kept["quick"]:
         return None
-    # a data set of fewer images than the analysis asks for gives all of them
+    # if the data set is smaller than the analysis requires, all images are used
     count = count_images(subject.model, subject.dataset, name, limit)
     if (kept["n"], kept["seed"], kept["weights"]) == (count, seed, weights):
         return kept
-    held = f"{kept['n']:,} images, seed {kept['seed']}" + ("" if kept["weights"] == weights else ", of other weights")
+    held = f"{kept['n']:,} images, seed {kept['seed']}" + ("" if kept["weights"] == weights else ", with other weights")
     raise UserError(
-        f"{path} holds a result of {held}; this one would be of {count:,} images, seed {seed}: overwrite=True puts it "
-        "in its place and keeps the other beside it, `only` chooses other analyses"
+        f"{path} holds a result for {held}; this one would use {count:,} images, seed {seed}: overwrite=True replaces "
+        "it and keeps the earlier one under another name, `only` chooses other analyses"
     )
 
 
 def _set_aside(run: Run, record: Record) -> None:
-    """Before a result of many images is replaced by another one, give it a name of its own."""
+    """Rename an existing full result before it is replaced by a different one."""
     name = record["analysis"]
     kept = read_record(run, name)
     same = kept is not None and all(kept[key] == record[key] for key in ("n", "seed", "weights"))
@@ -132,4 +132,4 @@ def _set_aside(run: Run, record: Record) -> None:
     path = analysis_path(run, name)
     target = path.with_name(f"{name}-n{kept['n']}-seed{kept['seed']}-{kept['weights'][:8]}.json")
     path.replace(target)
-    print(f"capsnet: the earlier {name} of {kept['n']:,} images is kept as {target}", file=sys.stderr)
+    print(f"capsnet: the earlier {name} for {kept['n']:,} images is kept as {target}", file=sys.stderr)

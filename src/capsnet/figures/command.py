@@ -1,4 +1,4 @@
-"""The command that makes a run again, and where a run differs from its recipe."""
+"""The command that repeats a run, and its differences from the recipe."""
 
 import shlex
 from collections.abc import Mapping
@@ -10,24 +10,24 @@ from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 
 Options = Mapping[str, object]
-# options that are given as KEY=VALUE, and their flags
+# options written as KEY=VALUE, and their flags
 _KEY_VALUE = {"model_options": "--option", "routing_options": "--routing-option"}
 
 
 def command(config: RunConfig) -> str:
-    """The command that makes this run again."""
-    # the command line starts from a recipe, from the quick start where none is named
+    """The command that repeats this run."""
+    # the command line starts from a recipe, by default quickstart
     recipe = config.run.recipe if config.run.recipe in RECIPES else "quickstart"
     words, config = ["capsnet", "train", recipe], _built(config)
     start = RECIPES.get(recipe).config
-    # what the recipe would build with this model need not be given
-    own = _built(start.change(model=config.model.name, model_options=config.model.options))
-    start = own.change(model=start.model.name, model_options=start.model.options)
+    # omit what the recipe would build with this model anyway
+    built = _built(start.change(model=config.model.name, model_options=config.model.options))
+    start = built.change(model=start.model.name, model_options=start.model.options)
     theirs = start.options()
     for name, value in config.options().items():
-        # a run of steps has no epochs
-        unsaid = name in ("recipe", *_KEY_VALUE) or (name == "epochs" and config.optimizer.steps is not None)
-        if unsaid or value == theirs[name]:
+        # a run with a number of steps has no epochs
+        omitted = name in ("recipe", *_KEY_VALUE) or (name == "epochs" and config.optimizer.steps is not None)
+        if omitted or value == theirs[name]:
             continue
         flag = name.replace("_", "-")
         if isinstance(value, bool):
@@ -45,15 +45,15 @@ def command(config: RunConfig) -> str:
 
 
 def changes(recipe: RunConfig, config: RunConfig) -> str:
-    """The options in which a run differs from its recipe, in words; empty if there are none."""
+    """The options in which a run differs from its recipe, as text; empty if there are none."""
     ours, theirs = _built(config).options(), _built(recipe).options()
     skipped = ("device", "precision", "execution", "data_dir")
     changed = [name for name in ours if ours[name] != theirs[name] and name not in skipped]
-    return ", ".join(f"{name.replace('_', ' ')} {ours[name]} in place of {theirs[name]}" for name in changed)
+    return ", ".join(f"{name.replace('_', ' ')} {ours[name]} instead of {theirs[name]}" for name in changed)
 
 
 def _built(config: RunConfig) -> RunConfig:
-    """The configuration as it was built; as it is, where this capsnet does not know its model."""
+    """The resolved configuration; unchanged if its model is unknown to this version."""
     try:
         return as_built(config)
     except UserError:

@@ -1,4 +1,4 @@
-"""The confusion matrix: which classes are taken for which."""
+"""The confusion matrix."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _ANNOTATED = 40
 
 @styled
 def draw_confusion(confusion: Sequence[Sequence[int]], class_names: Sequence[str], noun: str = "test images") -> Figure:
-    """Draw counts of true classes (rows) and predicted ones (columns); colour tells mistakes only.
+    """Draw counts of true classes (rows) and predicted ones (columns); only errors are coloured.
 
     Args:
         confusion: rows are true classes, columns predicted ones.
@@ -26,7 +26,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], class_names: Sequence[str
     """
     counts = np.asarray(confusion)
     classes, total = len(counts), int(counts.sum())
-    wrong = total - int(np.trace(counts))
+    incorrect = total - int(np.trace(counts))
     names = labels(class_names, 18)
     longest = max(len(name) for name in names)
     upright = longest > (4 if classes <= 12 else 2)
@@ -36,7 +36,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], class_names: Sequence[str
     side, left = cell * classes, max(text + 0.55, 0.9)
     above = (text if upright else 0.15) + 0.35
     width = max(left + side + 1.2, 5.2)
-    subtitle = f"{wrong:,} of {total:,} {noun} are wrong. Rows: true class; columns: prediction. Mistakes are coloured."
+    subtitle = f"{incorrect:,} of {total:,} {noun} are misclassified. Rows: true class; columns: prediction."
     figure = new_figure(width, side + above + 0.35, "Confusion matrix", subtitle)
     axes = axes_at(figure, left, 0.3, side, side)
     size = max(4.5, min(10.0, cell * 72 * 0.36))
@@ -85,9 +85,9 @@ def _cells(axes: Axes, counts: np.ndarray, size: float) -> None:
 
 
 def _shares(axes: Axes, counts: np.ndarray, size: float) -> None:
-    """Each class's share of mistakes, at the right."""
+    """The error of each class, at the right."""
     classes = len(counts)
-    axes.text(classes, -0.25, "  wrong", size=max(size, 7), color=GREY, va="bottom")
+    axes.text(classes, -0.25, "  error", size=max(size, 7), color=GREY, va="bottom")
     for row, line in enumerate(counts):
         images = int(line.sum())
         missed = images - int(line[row])
@@ -105,8 +105,8 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "confusion",
     _draw,
-    caption="Which classes are taken for which. The diagonal is right; a coloured cell counts images of its row's "
-    "class that were taken for its column's.",
+    caption="Which classes are confused with which. The diagonal counts correct predictions; a coloured cell counts "
+    "images of the row's class that were predicted as the column's.",
     place=40,
     charts=True,
 )

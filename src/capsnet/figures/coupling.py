@@ -1,4 +1,4 @@
-"""Which primary capsules feed the winning class capsule: the routing's coupling over the image."""
+"""Coupling coefficients over the image: which primary capsules are routed to the longest class capsule."""
 
 import numpy as np
 import torch
@@ -12,32 +12,32 @@ from torch import Tensor
 
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, class_label, new_figure, styled
-from capsnet.figures.subject import Seen, Subject, add_figure
+from capsnet.figures.subject import Sample, Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
 from capsnet.models import CapsuleModel
 from capsnet.models.grid import Grid
 
 _IMAGES = 6
-# mean difference from an even share, in percent of it
+# mean difference from uniform coupling, in percent
 _EFFECTS = ((2.0, "hardly any"), (10.0, "slight"), (50.0, "clear"), (float("inf"), "strong"))
 _SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
 
 
 def find_grid(model: CapsuleModel) -> Grid:
-    """The places of a model's primary capsules.
+    """The grid of a model's primary capsules.
 
     Raises:
-        UserError: they are not laid out over the image, or each sees all of it.
+        UserError: the model has no grid, or its only position covers the whole image.
     """
     if model.grid is None:
         raise UserError("the model has no grid of primary capsules over the image")
     if model.grid.rows * model.grid.columns == 1:
-        raise UserError("each primary capsule of the model sees the whole image: its routing has no places")
+        raise UserError("each primary capsule of the model covers the whole image: its routing has no positions")
     return model.grid
 
 
 def coupling_shares(coupling: Float[Tensor, "b i n"], grid: Grid) -> Float[Tensor, "b n y x"]:
-    """Coupling summed over the types of capsule at each place, as a multiple of an even share (1/n for each)."""
+    """Coupling summed over capsule types at each position, relative to uniform coupling (1/n for each class)."""
     types = coupling.shape[1] // (grid.rows * grid.columns)
     # primary capsules are in the order row, column, type
     places = coupling.reshape(len(coupling), grid.rows, grid.columns, types, -1).sum(dim=3)  # b y x n
@@ -48,66 +48,66 @@ def coupling_shares(coupling: Float[Tensor, "b i n"], grid: Grid) -> Float[Tenso
 
 @styled
 @torch.no_grad()
-def draw_coupling(model: CapsuleModel, seen: Seen) -> Figure:
-    """Draw, for a few images of different classes, the coupling to the longest capsule and to the second longest.
+def draw_coupling(model: CapsuleModel, images: Sample) -> Figure:
+    """Draw the coupling to the longest and second-longest capsule, for a few images of different classes.
 
     Raises:
-        UserError: the model has no grid of primary capsules, or its routing gives no coupling.
+        UserError: the model has no grid of primary capsules, or its routing returns no coupling.
     """
     grid = find_grid(model)
-    sample = seen.pick(_different_classes(seen))
+    sample = images.pick(_different_classes(images))
     device = model.device
     output = model(model.inputs.normalize(sample.data.images.to(device).float()))
     if output.coupling is None:
-        raise UserError("the model's routing gives no coupling")
+        raise UserError("the model's routing returns no coupling")
     shares = coupling_shares(output.coupling.cpu(), grid)
     winners = sample.capsules.activations.topk(min(2, shares.shape[1]), dim=1).indices  # b 2
     chosen = shares.gather(1, winners[:, :, None, None].expand(-1, -1, grid.rows, grid.columns))
     types = output.coupling.shape[1] // (grid.rows * grid.columns)
     subtitle = (
         f"Routing divides the output of each primary capsule among the {shares.shape[1]} classes. Below each image, "
-        f"its framed part: {grid.rows}×{grid.columns} places of primary capsules, each at the centre of the "
-        f"{grid.window}×{grid.window} pixels that it sees, with the coupling summed over its {types} types. Orange: "
-        f"more than an even share goes to this class; blue: less. {describe_effect(chosen[:, 0])}"
+        f"its framed part: {grid.rows}×{grid.columns} positions of primary capsules, each at the centre of its "
+        f"{grid.window}×{grid.window} receptive field, with the coupling summed over {types} types. Orange: above "
+        f"uniform coupling to this class; blue: below. {describe_effect(chosen[:, 0])}"
     )
     return _draw_table(sample, winners, chosen, grid, subtitle)
 
 
 def describe_effect(shares: Float[Tensor, "b y x"]) -> str:
-    """How far the shares of the longest capsule are from an even one, in a sentence."""
+    """How far the coupling to the longest capsule is from uniform, in a sentence."""
     away = 100 * (shares - 1).abs()
     mean, most = float(away.mean()), float(away.max())
     size = next(word for limit, word in _EFFECTS if mean < limit)
     return (
-        f"Size of the effect: {size}. The share of the longest capsule differs from an even one by {mean:.1f} % on "
-        f"average, and by {most:.0f} % at most."
+        f"Effect size: {size}. The coupling to the longest capsule differs from uniform by {mean:.1f} % on average and "
+        f"{most:.0f} % at most."
     )
 
 
-def _different_classes(seen: Seen) -> Tensor:
-    """One image of each of a few classes spread over all; the first that is classified correctly, if any."""
-    present = torch.tensor(sorted(set(seen.data.labels.tolist())))
+def _different_classes(sample: Sample) -> Tensor:
+    """One image of each of a few evenly spaced classes: the first correctly classified one, if any."""
+    present = torch.tensor(sorted(set(sample.data.labels.tolist())))
     places = torch.linspace(0, len(present) - 1, min(_IMAGES, len(present))).round().long()
     chosen = []
     for label in present[places]:
-        members = (seen.data.labels == label).nonzero()[:, 0]
-        right = members[seen.correct[members]]
-        chosen.append(right[0] if len(right) else members[0])
+        members = (sample.data.labels == label).nonzero()[:, 0]
+        correct = members[sample.correct[members]]
+        chosen.append(correct[0] if len(correct) else members[0])
     return torch.stack(chosen)
 
 
-def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subtitle: str) -> Figure:
+def _draw_table(sample: Sample, winners: Tensor, chosen: Tensor, grid: Grid, subtitle: str) -> Figure:
     columns, rows = len(sample.data), 1 + winners.shape[1]
     _, pixels_high, pixels_wide = sample.data.image_shape
     left, step = 1.45, min(1.1, 6.3 / columns)
     side = step - 0.1
     tall = side * pixels_high / pixels_wide
     body = rows * (tall + 0.3) + 0.75
-    figure = new_figure(8.0, body, "Where the longest capsule gets its input", subtitle)
+    figure = new_figure(8.0, body, "Coupling to the longest capsules", subtitle)
     total = figure.get_size_inches()[1]
     spread = max(float((chosen - 1).abs().quantile(0.98)), 0.02)
     norm = TwoSlopeNorm(1.0, max(0.0, 1 - spread), 1 + spread)
-    # of a stereo pair one view, onto which the places can be laid
+    # one view of a stereo pair, onto which the grid can be drawn
     images = sample.data.images
     tiles = to_tiles(images[:, :1] if images.shape[1] == 2 else images)
     for row, text in enumerate(
@@ -133,32 +133,32 @@ def _draw_table(sample: Seen, winners: Tensor, chosen: Tensor, grid: Grid, subti
         orientation="horizontal",
         extend="both",
     )
-    bar.set_label("coupling, as a multiple of an even share", size=8.5)
+    bar.set_label("coupling, as a multiple of uniform coupling", size=8.5)
     bar.outline.set_visible(False)
     return figure
 
 
-def _name(sample: Seen, image: int, label: int) -> str:
+def _name(sample: Sample, image: int, label: int) -> str:
     length = float(sample.capsules.activations[image, label])
     return f"{class_label(sample.data.class_names, label, 9)}, {length:.2f}"
 
 
 def _scale(axes: Axes, tile: tuple[int, ...], image: tuple[int, int]) -> None:
-    """Count in the image's pixels, where its tile is smaller."""
+    """Use the image's pixel coordinates, even if its tile is smaller."""
     axes.images[0].set_extent((0.0, image[1], image[0], 0.0))
     axes.set_xlim(0, image[1])
     axes.set_ylim(image[0], 0)
 
 
 def outline(axes: Axes, grid: Grid) -> None:
-    """Frame the places on their image."""
+    """Draw the grid's outline on the image."""
     left, right, bottom, top = grid.extent
     axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=ORANGE, linewidth=1.2))
 
 
 def _overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normalize, colors: Colormap = _SHARES) -> None:
     left, right, bottom, top = grid.extent
-    become_line(axes)
+    draw_contour(axes)
     axes.imshow(
         shares.numpy(),
         cmap=colors,
@@ -171,8 +171,8 @@ def _overlay(axes: Axes, shares: Float[Tensor, "y x"], grid: Grid, norm: Normali
     axes.set_ylim(bottom, top)
 
 
-def become_line(axes: Axes) -> None:
-    """Put in the place of the image that `axes` show the line between its dark and light places."""
+def draw_contour(axes: Axes) -> None:
+    """Replace the image in `axes` by the contour between its dark and light areas."""
     picture, (left, right), (bottom, top) = axes.images[0], axes.get_xlim(), axes.get_ylim()
     grey = np.asarray(picture.get_array()).mean(axis=-1)
     picture.remove()
@@ -184,13 +184,13 @@ def become_line(axes: Axes) -> None:
 
 
 def _draw(subject: Subject) -> Figure:
-    return draw_coupling(subject.model, subject.seen)
+    return draw_coupling(subject.model, subject.sample)
 
 
 add_figure(
     "coupling",
     _draw,
-    caption="Routing over the image: which places send more of their output to the longest capsule than an even share, "
-    "and which less. How much that is stands above the pictures.",
+    caption="Which image positions are routed to the longest capsule more than uniformly, and which less. The effect "
+    "size is given above the pictures.",
     place=50,
 )

@@ -16,9 +16,9 @@ from capsnet.inference.evaluate import Evaluation
 from capsnet.runs.built import loss_words
 
 Row = Mapping[str, float]
-# with more rows than that, a single one is noise behind their running mean
+# with more rows, a running mean is drawn over them
 _MANY_ROWS = 40
-# validations that a verdict on overfitting needs, and the rise of their loss, in percent, that counts as one
+# overfitting: minimum number of validations, and minimum rise of the validation loss in percent
 _FEWEST, _RISE = 3, 10
 
 
@@ -26,13 +26,13 @@ _FEWEST, _RISE = 3, 10
 def draw_curves(
     rows: Sequence[Row], *, best_step: int | None = None, test: Evaluation | None = None, loss: str = "margin loss"
 ) -> Figure:
-    """Draw loss, loss of the classes, reconstruction loss and error, of training and validation.
+    """Draw class loss, error, reconstruction loss and total loss for training and validation.
 
     Args:
         rows: of `metrics.csv`.
-        best_step: step of the weights that were kept; None: the best validation row's.
+        best_step: step of the selected checkpoint; None: the best validation row's.
         test: the test result, shown beside the error.
-        loss: what the column `margin_loss` holds, in words.
+        loss: name of the loss in the column `margin_loss`.
 
     Raises:
         UserError: no rows.
@@ -42,12 +42,12 @@ def draw_curves(
     best = _best_row(rows, best_step)
     window = 1 if len(rows) <= _MANY_ROWS else 2 * (len(rows) // 60) + 3
     validated = any("validation_accuracy" in row for row in rows)
-    subtitle = "On the training images while it learns"
+    subtitle = "On training batches"
     subtitle += f" (bold: mean of {window} rows of metrics.csv)" if window > 1 else ""
-    subtitle += ", and on validation images, which it never learns from." if validated else "."
+    subtitle += " and on held-out validation images." if validated else "."
     decoded = any(row["reconstruction_loss"] > 0 for row in rows)
     if decoded:
-        subtitle += " Reconstruction loss: sum of squared pixel errors. Total loss: what training lowers."
+        subtitle += " Reconstruction loss: sum of squared pixel errors. Total loss: the training objective."
     height = 6.3 if decoded else 3.35
     figure = new_figure(8.0, height, "Learning curves", subtitle)
     bottom = height - 2.95
@@ -121,7 +121,7 @@ def _panel(
 
 
 def _running_mean(rows: Sequence[Row], values: np.ndarray, window: int) -> np.ndarray:
-    """Mean over a window around each row, a row weighing as many steps as it stands for; narrower at the start."""
+    """Centred running mean, weighted by the steps of each row; the window is narrower at both ends."""
     weights = np.diff([row["step"] for row in rows], prepend=0.0)
     sums, totals = (np.concatenate([[0.0], np.cumsum(part)]) for part in (weights * values, weights))
     places = np.arange(len(rows))
@@ -132,8 +132,8 @@ def _running_mean(rows: Sequence[Row], values: np.ndarray, window: int) -> np.nd
 
 
 def _ticks(axes: Axes) -> None:
-    """A logarithmic axis where the values span much, from 0 where one of them is 0."""
-    # single rows may leave the axis; the line of the best step is not in units of the data
+    """Use a logarithmic axis if values span a factor of 8 or more; include 0 if one of them is 0."""
+    # ignore single rows, which may leave the axis, and the vertical line of the best step
     lines = [line for line in axes.lines if line.get_gid() not in ("best", "row")]
     drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in lines])
     positive = drawn[drawn > 0]
@@ -155,7 +155,7 @@ def _ticks(axes: Axes) -> None:
 
 
 def _mark_test(axes: Axes, test: Evaluation) -> None:
-    """The test error with its interval, at the right end."""
+    """Mark the test error and its interval at the right end."""
     place, (low, high) = axes.get_xlim()[1], test.error_interval
     error = test.error_percent
     axes.plot([place, place], [low, high], color=GREEN, linewidth=2, clip_on=False)
@@ -167,8 +167,8 @@ def _legend(figure: Figure, height: float, validated: bool, best: Row | None, te
     if validated:
         entries.append(Line2D([], [], color=ORANGE, linewidth=1.8, marker="o", markersize=4, label="validation"))
     if best is not None:
-        kept = f"weights kept (step {best['step']:,.0f})"
-        entries.append(Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (3, 3)), label=kept))
+        selected = f"selected checkpoint (step {best['step']:,.0f})"
+        entries.append(Line2D([], [], color=GREY, linewidth=0.9, linestyle=(0, (3, 3)), label=selected))
     if test is not None:
         label = f"test {test.error_percent:.2f} %, 95 % interval"
         entries.append(Line2D([], [], color=GREEN, linewidth=2, marker="D", markersize=6, label=label))
@@ -180,18 +180,18 @@ def describe_learning(rows: Sequence[Row]) -> str:
     """Whether the validation loss rose while the training loss fell, from the rows of `metrics.csv`."""
     points = [row for row in rows if "validation_loss" in row]
     if not points:
-        return "How the network learned. No images were held out, so the curves cannot show overfitting."
+        return "Learning curves. Without held-out images they cannot show overfitting."
     if len(points) < _FEWEST:
-        return f"How the network learned. {len(points)} validations are too few to show overfitting."
+        return f"Learning curves. {len(points)} validations are too few to show overfitting."
     best, last = min(points, key=lambda row: row["validation_loss"]), points[-1]
     if best is last:
-        return "How the network learned. The validation loss is lowest at the end: no sign of overfitting."
+        return "Learning curves. The validation loss is lowest at the end: no sign of overfitting."
     where = f"lowest after epoch {best['epoch']:.3g} of {last['epoch']:.3g}"
     rise = 100 * (last["validation_loss"] / max(best["validation_loss"], 1e-12) - 1)
     fell = last["margin_loss"] < best["margin_loss"]
-    text = f"How the network learned. The validation loss was {where} and is {rise:.0f} % higher at the end"
+    text = f"Learning curves. The validation loss was {where} and is {rise:.0f} % higher at the end"
     if rise >= _RISE and fell:
-        return f"{text}, while the training loss went on falling: overfitting."
+        return f"{text}, while the training loss kept falling: overfitting."
     return f"{text}: {'no clear sign of overfitting' if fell else 'the training loss rose as well'}."
 
 

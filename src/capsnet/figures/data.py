@@ -1,4 +1,4 @@
-"""A data set: how many images of each class, and some of them."""
+"""A data set: number of images in each class, with examples."""
 
 from pathlib import PurePath
 
@@ -20,19 +20,19 @@ _MOST, _SAMPLES, _GAP = 40, 8, 2
 def draw_data(dataset: Dataset, learned: int | None = None) -> Figure:
     """Draw a row for each class: its name, its number of training and test images, and some images.
 
-    The images are the first training images; of pairs, some whose base digit is of the class; where the test images
-    are transformed, training and test images in turn.
+    Examples are the first training images. A pair belongs to the class of its base digit. If test images are
+    transformed, training and test images alternate.
 
     Args:
-        dataset: more than 40 classes are cut at 40.
-        learned: how many of the training images a run learned from; None: of no run.
+        dataset: the first 40 classes are drawn.
+        learned: number of images that a run trained on; None: no run.
     """
     train, test = dataset.train, dataset.test
     names = train.class_names
     classes = min(len(names), _MOST)
     subtitle = _subtitle(dataset)
     if learned is not None and learned < len(train):
-        subtitle += f" This run learned from {learned:,} of the training images."
+        subtitle += f" This run was trained on {learned:,} of the training images."
     if len(names) > classes:
         subtitle += f" The first {classes} classes are shown."
     row = 0.46 if classes <= 20 else 0.32
@@ -41,7 +41,7 @@ def draw_data(dataset: Dataset, learned: int | None = None) -> Figure:
     body = row * classes + 0.65
     figure = new_figure(8.0, body, f"Data set {plain(PurePath(dataset.name).name, 50)}", subtitle)
     tile = to_tiles(example_images(dataset, int(train.labels[0]), 1)).shape[1:3]
-    # wide images, a stereo pair for instance, are shown at the same height, fewer of them
+    # wide images, such as stereo pairs, keep the height; fewer are shown
     samples = _SAMPLES if tile[1] < 1.5 * tile[0] else _SAMPLES // 2
     high = min(row - 0.04, 4.0 * tile[0] / (samples * (tile[1] + _GAP)))
     strip = high * (samples * (tile[1] + _GAP) - _GAP) / tile[0]
@@ -57,12 +57,12 @@ def draw_data(dataset: Dataset, learned: int | None = None) -> Figure:
 def _subtitle(dataset: Dataset) -> str:
     channels, height, width = dataset.input_shape
     kind = {1: "grey", 2: "stereo", 3: "colour"}.get(channels, f"{channels}-channel")
-    noun = "images" if dataset.pairing is None else "single digits, of which pairs are made"
+    noun = "images" if dataset.pairing is None else "single digits, combined into pairs"
     counts = f"{len(dataset.train):,} training and {len(dataset.test):,} test {noun}"
     text = f"{counts}, {kind}, {height}×{width} pixels, {len(dataset.train.class_names)} classes."
     text += f" Bars: {'images' if dataset.pairing is None else 'digits'} of each class."
     if dataset.transformed_test:
-        text += " Pictures: training and test images in turn."
+        text += " Pictures: training and test images alternate."
     return text
 
 
@@ -104,8 +104,8 @@ def _draw(subject: Subject) -> Figure:
 
 def _caption(subject: Subject) -> str:
     learned = count_learned(subject.run)
-    whose = "" if learned is None else f", of which this run learned from {learned:,}"
-    return f"The data set: the first training images of each class, and how many there are{whose}."
+    trained = "" if learned is None else f"; this run was trained on {learned:,} of them"
+    return f"The first training images and the number of images of each class{trained}."
 
 
 add_figure(

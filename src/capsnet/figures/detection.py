@@ -1,4 +1,4 @@
-"""Reconstruction errors of clean and of suspect images, and how well they tell the two apart."""
+"""Reconstruction errors of clean and suspect images, and how well they separate the two."""
 
 from typing import cast
 
@@ -23,45 +23,45 @@ _ROW = 0.5
 
 @styled
 def draw_detection(
-    found: DetectionResults, model: CapsuleModel, data: ImageData, *, epsilon: float, seed: int
+    results: DetectionResults, model: CapsuleModel, data: ImageData, *, epsilon: float, seed: int
 ) -> Figure:
-    """Draw the errors of each kind of image, how well they are told from clean ones, and one image of each kind.
+    """Draw the error distribution of each type of image, the detection AUROC, and one example of each type.
 
     Args:
-        found: the numbers.
+        results: of the analysis.
         model: with a decoder.
         data: images; the first is shown.
-        epsilon: of the attacks.
-        seed: of the shuffled pixels.
+        epsilon: of the attack.
+        seed: for shuffling pixels.
     """
-    kinds = found["suspects"]
+    suspects = results["suspects"]
     subtitle = (
-        "How far an image is from what the decoder draws of its longest capsule. Dashed: an error that 5 % of the "
-        f"clean images exceed. The attack (FGSM) changes a pixel by at most {epsilon:g}; only images that it turned "
-        "from a correct to an incorrect answer count."
+        "Distance between an image and the reconstruction from its longest capsule. Dashed: threshold that 5 % of the "
+        f"clean images exceed. FGSM changes each pixel by at most {epsilon:g}; only images that it turned from correct "
+        "to incorrect are included."
     )
-    rows = 1 + len(kinds)
+    rows = 1 + len(suspects)
     body = rows * _ROW
     figure = new_figure(8.0, body + 2.9, "Adversarial detection by reconstruction error", subtitle)
-    _draw_errors(axes_at(figure, 1.45, 2.35, 3.3, body), found)
-    _draw_scores(axes_at(figure, 5.05, 2.35, 2.5, body), found)
+    _draw_errors(axes_at(figure, 1.45, 2.35, 3.3, body), results)
+    _draw_scores(axes_at(figure, 5.05, 2.35, 2.5, body), results)
     _draw_images(figure, model, data, epsilon, seed)
     return figure
 
 
-def _draw_errors(axes: Axes, found: DetectionResults) -> None:
-    """One row of bars for each kind of image, clean ones at the top."""
-    rows: list[tuple[str, Histogram, str]] = [("clean", found["clean"], BLUE)]
-    rows += [(f"{kind['name']}\nn = {kind['n']:,}", kind["errors"], ORANGE) for kind in found["suspects"]]
+def _draw_errors(axes: Axes, results: DetectionResults) -> None:
+    """One histogram for each type of image, clean ones at the top."""
+    rows: list[tuple[str, Histogram, str]] = [("clean", results["clean"], BLUE)]
+    rows += [(f"{suspect['name']}\nn = {suspect['n']:,}", suspect["errors"], ORANGE) for suspect in results["suspects"]]
     for place, (_, counts, color) in enumerate(rows):
         heights = np.asarray(counts["counts"]) / max(counts["counts"])
         base = len(rows) - 1 - place
         axes.stairs(base + 0.85 * heights, counts["edges"], baseline=base, fill=True, color=color, alpha=0.85)
         axes.axhline(base, color=PALE, linewidth=0.8, zorder=0)
-    edges = found["clean"]["edges"]
+    edges = results["clean"]["edges"]
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
-    axes.axvline(found["threshold"], color=GREY, linewidth=0.9, linestyle=(0, (3, 3)))
+    axes.axvline(results["threshold"], color=GREY, linewidth=0.9, linestyle=(0, (3, 3)))
     axes.set_ylim(0, len(rows))
     axes.set_yticks([len(rows) - 0.65 - k for k in range(len(rows))], [name for name, _, _ in rows])
     axes.tick_params(axis="y", length=0)
@@ -71,20 +71,34 @@ def _draw_errors(axes: Axes, found: DetectionResults) -> None:
     axes.set_title("Reconstruction error", pad=8)
 
 
-def _draw_scores(axes: Axes, found: DetectionResults) -> None:
-    """Area under the ROC curve of each kind, by the error and by the length."""
-    kinds = found["suspects"]
-    places = [len(kinds) - 0.65 - k for k in range(len(kinds))]
-    for place, kind in zip(places, kinds, strict=True):
-        axes.plot([kind["auroc_length"], kind["auroc"]], [place, place], color=PALE, linewidth=2, zorder=1)
-    axes.plot([kind["auroc_length"] for kind in kinds], places, "D", color=GREY, markersize=5, label="length", zorder=2)
+def _draw_scores(axes: Axes, results: DetectionResults) -> None:
+    """AUROC for each type of suspect image, by reconstruction error and by capsule length."""
+    suspects = results["suspects"]
+    places = [len(suspects) - 0.65 - k for k in range(len(suspects))]
+    for place, suspect in zip(places, suspects, strict=True):
+        axes.plot([suspect["auroc_length"], suspect["auroc"]], [place, place], color=PALE, linewidth=2, zorder=1)
     axes.plot(
-        [kind["auroc"] for kind in kinds], places, "o", color=ORANGE, markersize=7, label="reconstruction", zorder=3
+        [suspect["auroc_length"] for suspect in suspects],
+        places,
+        "D",
+        color=GREY,
+        markersize=5,
+        label="length",
+        zorder=2,
     )
-    for place, kind in zip(places, kinds, strict=True):
+    axes.plot(
+        [suspect["auroc"] for suspect in suspects],
+        places,
+        "o",
+        color=ORANGE,
+        markersize=7,
+        label="reconstruction",
+        zorder=3,
+    )
+    for place, suspect in zip(places, suspects, strict=True):
         axes.annotate(
-            f"{kind['auroc']:.2f}",
-            (kind["auroc"], place),
+            f"{suspect['auroc']:.2f}",
+            (suspect["auroc"], place),
             (0, 6),
             textcoords="offset points",
             ha="center",
@@ -93,9 +107,9 @@ def _draw_scores(axes: Axes, found: DetectionResults) -> None:
             weight="bold",
         )
     axes.axvline(0.5, color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0)
-    scores = [kind[key] for kind in kinds for key in ("auroc", "auroc_length")]
+    scores = [suspect[key] for suspect in suspects for key in ("auroc", "auroc_length")]
     axes.set_xlim(min(0.45, *scores) - 0.03, 1.03)
-    axes.set_ylim(0, len(kinds) + 1)
+    axes.set_ylim(0, len(suspects) + 1)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
@@ -105,7 +119,7 @@ def _draw_scores(axes: Axes, found: DetectionResults) -> None:
 
 
 def _draw_images(figure: Figure, model: CapsuleModel, data: ImageData, epsilon: float, seed: int) -> None:
-    """One image as it is and changed, above what the decoder makes of it."""
+    """One image, clean and modified, above its reconstructions."""
     device = model.device
     image, label = view(model, data)[:1], data.labels[:1]
     with frozen(model), torch.no_grad():
@@ -142,7 +156,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "detection",
     _draw,
-    caption="The decoder draws what the winning capsule claims. Where that is far from the image, the claim should not "
-    "be trusted. Grey: what the length of the longest capsule says without any decoder.",
+    caption="A reconstruction far from its image signals an untrustworthy prediction. Grey: detection by the length of "
+    "the longest capsule, without a decoder.",
     place=64,
 )

@@ -1,4 +1,4 @@
-"""All figures of a run, into its folder."""
+"""Draw the figures of a run into its folder."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +18,12 @@ from capsnet.training.stages import Stages
 
 
 class Drawn(NamedTuple):
-    """What was drawn.
+    """Results of `draw_missing`.
 
     Args:
-        written: files.
-        kept: files that were there and were left as they are.
-        outdated: those of them that are older than what they show.
+        written: new files.
+        kept: existing files, unchanged.
+        outdated: kept files older than the weights or results they show.
     """
 
     written: list[Path]
@@ -39,7 +39,7 @@ def draw_figures(
     overwrite: bool = False,
     data: Dataset | None = None,
 ) -> list[Path]:
-    """Draw the figures that a run's state allows, and are not there yet; see `draw_missing`.
+    """Draw the available figures that do not exist yet; see `draw_missing`.
 
     Returns:
         The files written.
@@ -58,19 +58,19 @@ def draw_missing(
     overwrite: bool = False,
     data: Dataset | None = None,
 ) -> Drawn:
-    """Draw the figures that a run's state allows into `figures/NAME.png`; those that are there are kept.
+    """Draw the available figures into `figures/NAME.png`; existing files are kept.
 
-    What cannot be drawn, for want of data for instance, is named on standard error.
+    A figure that cannot be drawn, for example because its data set is missing, is reported on standard error.
 
     Args:
         run: finished or not.
-        names: which, `"curves"` or `"manipulate"` for instance; none: all. `"manipulate-5"` is that of one class.
-        classes: names of classes, of figures that are one file for each, manipulate where none is named; none: all.
-        overwrite: draw those anew that are there.
-        data: the run's data set, if it is at hand.
+        names: for example `"curves"`, `"manipulate"`, or `"manipulate-5"` for one class; empty: all.
+        classes: class names, for figures with one file per class (default manipulate); empty: all.
+        overwrite: redraw existing figures.
+        data: the run's data set; None: loaded with the run's settings.
 
     Raises:
-        UserError: an unknown name or class, or nothing can be drawn.
+        UserError: an unknown name or class, or no figure can be drawn.
     """
     subject = Subject(run, data)
     if classes and not names:
@@ -85,12 +85,12 @@ def draw_missing(
     prepare_analyses(subject, [kind for kind, drawings in missing.items() if drawings])
     written = [write_figure(files[name], picture) for _, name, picture in render(missing)]
     if not written and not kept:
-        raise UserError(f"{run.folder}: nothing can be drawn yet; go on with capsnet train --resume {run.folder}")
+        raise UserError(f"{run.folder}: nothing can be drawn yet; continue with capsnet train --resume {run.folder}")
     return Drawn(written, kept, [path for path in kept if _is_outdated(path, run)])
 
 
 def _kinds(names: Sequence[str]) -> list[str]:
-    """The kinds of figures that names stand for.
+    """The registered figures that names refer to.
 
     Raises:
         UserError: an unknown name.
@@ -108,10 +108,10 @@ def _kinds(names: Sequence[str]) -> list[str]:
 def select(
     planned: Mapping[str, Mapping[str, Drawing]], names: Sequence[str], classes: Sequence[str]
 ) -> dict[str, dict[str, Drawing]]:
-    """Of what can be drawn, what was asked for by name and by class.
+    """Select the requested figures by name and by class.
 
     Raises:
-        UserError: no figure of such a name, or of such a class.
+        UserError: no figure has this name or class.
     """
     chosen: dict[str, dict[str, Drawing]] = {}
     for kind, drawings in planned.items():
@@ -124,24 +124,24 @@ def select(
             raise UserError(f"no figure {unknown[0]!r}: the run's classes are {known}")
         chosen[kind] = {name: drawings[name] for name in dict.fromkeys(wanted)} if wanted else dict(drawings)
     if classes and planned and not any(name.startswith("manipulate") for name in names):
-        raise UserError(f"classes choose among the files of manipulate, which is not among {', '.join(names)}; add it")
+        raise UserError(f"classes selects files of manipulate, which is missing from {', '.join(names)}; add it")
     return chosen
 
 
 def _is_outdated(picture: Path, run: Run) -> bool:
-    """Whether a picture is older than the weights or the results that it was drawn from."""
+    """Whether a figure is older than the weights or results it shows."""
     sources = (run.weights_path, run.folder / "evaluation.json")
     drawn = picture.stat().st_mtime
     return any(source.is_file() and source.stat().st_mtime > drawn for source in sources)
 
 
 def in_report_order() -> list[str]:
-    """Names of all figures, as they stand in a report."""
+    """Names of all figures, in the report's order."""
     return sorted(FIGURES, key=lambda name: FIGURES.get(name).place)
 
 
 def prepare_analyses(subject: Subject, names: Sequence[str]) -> None:
-    """Do the analyses that figures need, so that drawing takes little time; faults come up where they are drawn."""
+    """Run the analyses that figures need; errors are reported when the figures are drawn."""
     needed = [name for name in names if name in ANALYSES]
     with Stages() as stages:
         for number, name in enumerate(needed, start=1):
@@ -151,11 +151,11 @@ def prepare_analyses(subject: Subject, names: Sequence[str]) -> None:
 
 
 def plan(subject: Subject, kinds: Sequence[str] = ()) -> Mapping[str, Mapping[str, Drawing]]:
-    """What can be drawn: for each kind of figure its file names and how to draw them; the rest is named once.
+    """The figures that can be drawn, with a function for each file; others are reported once.
 
     Args:
         subject: the run.
-        kinds: of figures; none: all.
+        kinds: names of registered figures; empty: all.
     """
     planned = {}
     for name in in_report_order():
@@ -169,7 +169,7 @@ def plan(subject: Subject, kinds: Sequence[str] = ()) -> Mapping[str, Mapping[st
 
 
 def render(planned: Mapping[str, Mapping[str, Drawing]]) -> Iterator[tuple[str, str, bytes]]:
-    """Draw one figure after another: its kind, its name and its PNG."""
+    """Draw the figures one by one; yields kind, name and PNG."""
     total, number = sum(map(len, planned.values())), 0
     with Stages() as stages:
         for kind, drawings in planned.items():
@@ -185,11 +185,11 @@ def render(planned: Mapping[str, Mapping[str, Drawing]]) -> Iterator[tuple[str, 
 
 
 def write_figure(path: Path, picture: bytes) -> Path:
-    """Write a picture, whole or not at all."""
+    """Write a picture atomically."""
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as fault:
-        raise UserError(f"{path.parent} cannot be made ({fault.strerror})") from None
+        raise UserError(f"{path.parent} cannot be created ({fault.strerror})") from None
     write_bytes(path, picture)
     return path
 

@@ -1,4 +1,4 @@
-"""Pieces of HTML that a report is made of; every text is escaped here."""
+"""HTML elements of a report; all text is escaped here."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from html import escape
 
 
 def section(title: str, content: str) -> str:
-    """A section under a heading; without content, nothing.
+    """A section with a heading; empty without content.
 
     Args:
         title: text.
@@ -16,13 +16,13 @@ def section(title: str, content: str) -> str:
 
 
 def pairs(rows: Mapping[str, object]) -> str:
-    """A table of names and values; without rows, nothing."""
+    """A table of names and values; empty without rows."""
     cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
     return f'<div class="scroll"><table class="pairs">{cells}</table></div>' if rows else ""
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with a heading for each column."""
+    """A table with column headings."""
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -35,12 +35,12 @@ def cards(numbers: Mapping[str, str]) -> str:
 
 
 def image(name: str, png: bytes, charts: bool = False) -> str:
-    """A picture whose bytes are in the page.
+    """An image embedded in the page.
 
     Args:
-        name: what a reader hears who does not see it.
+        name: alternative text.
         png: the picture.
-        charts: lines and bars only, whose light colours may be inverted on a dark page.
+        charts: whether it has lines and bars only, so that it may be inverted in dark mode.
     """
     text, kind = base64.b64encode(png).decode(), ' class="charts"' if charts else ""
     return f'<div class="picture"><img{kind} src="data:image/png;base64,{text}" alt="{escape(name)}"></div>'
@@ -52,7 +52,7 @@ def figure(name: str, png: bytes, caption: str, charts: bool = False) -> str:
 
 
 def gallery(pictures: Mapping[str, bytes], prefix: str) -> str:
-    """Pictures of capsules to unfold one by one; the first is open.
+    """Collapsible pictures of capsules; the first is open.
 
     Args:
         pictures: PNG files by name.

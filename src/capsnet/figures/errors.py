@@ -1,4 +1,4 @@
-"""The surest mistakes and the closest calls, with the two capsules in question and what they draw."""
+"""The most confident errors and the narrowest correct predictions, with the two capsules and their reconstructions."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -17,55 +17,55 @@ from capsnet.figures.subject import Subject, add_figure
 from capsnet.figures.tiles import show, to_tiles
 from capsnet.models import CapsuleModel
 
-_COLUMNS, _WRONG, _DOUBTFUL = 6, 12, 6
+_COLUMNS, _ERRORS, _NARROW = 6, 12, 6
 _STEP, _TALL, _LABEL = 1.23, 0.5, 0.1
 
 
 @styled
-def draw_errors(found: ErrorResults, model: CapsuleModel, data: ImageData) -> Figure:
-    """Draw mistakes, and then right images that were nearly wrong.
+def draw_errors(results: ErrorResults, model: CapsuleModel, data: ImageData) -> Figure:
+    """Draw misclassified images, and then correct ones with the smallest margin.
 
     Args:
-        found: the numbers.
-        model: decodes the two capsules, where it has a decoder.
-        data: the images that were looked at, in their order.
+        results: of the analysis.
+        model: its decoder, if any, reconstructs both capsules.
+        data: the analysed images, in order.
     """
-    wrong, decoded = found["wrong"], model.has_decoder
+    errors, decoded = results["wrong"], model.has_decoder
     blocks: list[tuple[str, Sequence[Mistake]]] = [
-        ("Wrong, the surest first: true → predicted", found["mistakes"][:_WRONG]),
-        ("Right, but closest: true, nearly taken for", found["doubtful"][:_DOUBTFUL]),
+        ("Errors, most confident first: true → predicted", results["mistakes"][:_ERRORS]),
+        ("Correct by the smallest margin: true class, runner-up", results["doubtful"][:_NARROW]),
     ]
     blocks = [(title, items) for title, items in blocks if items]
-    subtitle = f"{wrong['count']:,} of {wrong['n']:,} test images are wrong. "
+    subtitle = f"{errors['count']:,} of {errors['n']:,} test images are misclassified. "
     if decoded:
         subtitle += (
-            "Small pictures: what the decoder draws from the capsule of the true class (left) and the other (right). "
-            "A good picture from the shorter capsule: the pose was correct, and the other class was still longer. "
+            "Small pictures: reconstructions from the capsule of the true class (left) and the other class (right). A "
+            "good reconstruction from the shorter capsule means that its pose was correct although it lost. "
         )
-    subtitle += "Bars: the lengths of the two capsules; blue: the true class."
+    subtitle += "Bars: lengths of the two capsules (blue: true class)."
     cell = 0.72 * min(1.0, data.image_shape[1] / data.image_shape[2])
     # a line below each image for the name of its file
     label = 0.0 if data.files is None else _LABEL
     row = cell + label + (_TALL if decoded else 0.0) + 0.7
     rows = [-(-len(items) // _COLUMNS) for _, items in blocks]
     height = sum(rows) * row + 0.35 * len(blocks) + 0.1
-    figure = new_figure(8.0, height, "What goes wrong", subtitle)
+    figure = new_figure(8.0, height, "Errors and narrow decisions", subtitle)
     top, total = height - 0.05, figure.get_size_inches()[1]
     for (title, items), count in zip(blocks, rows, strict=True):
         figure.text(0.3 / 8.0, top / total, title, weight="bold", va="top")
         top -= 0.35
         pictures = _decode_both(model, data, items) if decoded else None
-        for place, item in enumerate(items):
-            left = 0.35 + _STEP * (place % _COLUMNS)
-            bottom = top - row * (place // _COLUMNS) - cell - 0.05
-            _draw_one(figure, item, data, (left, bottom, cell), None if pictures is None else pictures[place])
+        for position, item in enumerate(items):
+            left = 0.35 + _STEP * (position % _COLUMNS)
+            bottom = top - row * (position // _COLUMNS) - cell - 0.05
+            _draw_one(figure, item, data, (left, bottom, cell), None if pictures is None else pictures[position])
         top -= count * row
     return figure
 
 
 @torch.no_grad()
 def _decode_both(model: CapsuleModel, data: ImageData, items: Sequence[Mistake]) -> Tensor:
-    """What the capsules of the true and of the other class draw.
+    """Reconstructions from the capsules of the true class and of the other one.
 
     Shapes:
         result `m 2 c h w`.
@@ -74,8 +74,8 @@ def _decode_both(model: CapsuleModel, data: ImageData, items: Sequence[Mistake])
     indices = torch.tensor([item["index"] for item in items])
     capsules = read(model, view(model, data.select(indices)).to(device)).capsules
     drawn = []
-    for said in (data.labels[indices], torch.tensor([item["predicted"] for item in items])):
-        drawn.append(model.reconstruct(capsules, said.to(device)).cpu())
+    for classes in (data.labels[indices], torch.tensor([item["predicted"] for item in items])):
+        drawn.append(model.reconstruct(capsules, classes.to(device)).cpu())
     return torch.stack(drawn, dim=1)
 
 
@@ -88,17 +88,17 @@ def _draw_one(
     axes = axes_at(figure, left + (_STEP - 0.15 - wide) / 2, bottom, wide, cell)
     show(axes, to_tiles(image)[0], frame=True)
     true, other = (class_label(data.class_names, item[key], 8) for key in ("label", "predicted"))
-    wrong = item["longest"] >= item["length"]
+    incorrect = item["longest"] >= item["length"]
     axes.set_title(
-        f"{true} → {other}" if wrong else f"{true}, {other}?",
+        f"{true} → {other}" if incorrect else f"{true}, {other}?",
         size=8.5,
         pad=4,
         loc="center",
-        color=ORANGE if wrong else INK,
-        weight="bold" if wrong else "normal",
+        color=ORANGE if incorrect else INK,
+        weight="bold" if incorrect else "normal",
     )
     if "file" in item:
-        # the folder of an image is its class
+        # the folder is the class, so the file name suffices
         name = plain(PurePosixPath(item["file"]).name, 20)
         axes.text(0.5, -0.04, name, transform=axes.transAxes, size=5.5, ha="center", va="top", color=GREY, gid="file")
         bottom -= _LABEL
@@ -131,6 +131,6 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "errors",
     _draw,
-    caption="An orange title marks a mistake. The closer the two bars, the less sure the answer was.",
+    caption="An orange title marks an error. The closer the two bars, the less confident the prediction.",
     place=42,
 )

@@ -1,11 +1,11 @@
-"""What captions may claim of a run: computed from its files, never assumed."""
+"""Statements about a run for captions and reports, computed from its files."""
 
 from capsnet.runs.folder import Run
 from capsnet.runs.splits import read_splits
 
 
 def count_learned(run: Run) -> int | None:
-    """The number of images that a run learned from, without those held out; None where it has no record of them."""
+    """Number of training images without held-out ones; None if the run has no record."""
     splits = read_splits(run.folder)
     counts = None if splits is None else splits.get("counts")
     count = counts.get("train") if isinstance(counts, dict) else None
@@ -15,10 +15,9 @@ def count_learned(run: Run) -> int | None:
 
 
 def describe_beginner(run: Run) -> str:
-    """That a network has only begun to learn, with the numbers that show it; nothing of others.
+    """A warning that a network is barely trained, with its numbers; empty for others.
 
-    It has where its accuracy on the test images is less than half of the way from the share of the most frequent class
-    to 1.
+    That is so if its test accuracy is less than halfway from the share of the most frequent class to 1.
     """
     result = run.evaluation()
     if result is None:
@@ -29,8 +28,7 @@ def describe_beginner(run: Run) -> str:
     if test["accuracy"] >= constant + 0.5 * (1 - constant):
         return ""
     return (
-        f"This network has only begun to learn: after {result['step']:,} steps it classifies "
-        f"{100 * test['accuracy']:.2f} % of the test images correctly, where the most frequent class alone would give "
-        f"{100 * constant:.2f} %. Read its figures as such: what they show of capsules and routing may change with "
-        "more training."
+        f"This network is barely trained: after {result['step']:,} steps its test accuracy is "
+        f"{100 * test['accuracy']:.2f} %; always predicting the most frequent class would give {100 * constant:.2f} %. "
+        "What the figures show of capsules and routing may change with more training."
     )

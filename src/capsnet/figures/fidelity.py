@@ -1,4 +1,4 @@
-"""How well a decoder draws images: beside the mean image, which needs no capsule at all."""
+"""Reconstruction error of a decoder, compared with the mean image as a baseline."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How well a decoder draws images, beside what the mean of these images would give.
+    """Reconstruction error of a decoder, and of the mean image as a baseline.
 
     Args:
-        error: mean squared error of a pixel (0 to 1) of the reconstructions.
-        mean_error: the same of the mean image in place of each reconstruction.
+        error: mean squared pixel error (pixels in [0, 1]) of the reconstructions.
+        mean_error: the same for the mean image.
         count: number of images.
     """
 
@@ -22,16 +22,22 @@ class Fidelity:
 
     @property
     def ratio(self) -> float:
-        """Error of the reconstructions as a share of the mean image's: 1 and more is no better than that."""
+        """Error relative to the mean image's; 1 or more is no better than the baseline."""
         return self.error / max(self.mean_error, 1e-12)
 
     @property
     def words(self) -> str:
         """The comparison in a sentence."""
-        verdict = "close to the images" if self.ratio < 0.5 else "rough" if self.ratio < 0.9 else "no better than that"
+        verdict = (
+            "close to the images"
+            if self.ratio < 0.5
+            else "rough"
+            if self.ratio < 0.9
+            else "no better than the mean image"
+        )
         return (
-            f"Mean squared pixel error {self.error:.4f}; drawing the mean of these {self.count:,} images each time "
-            f"would give {self.mean_error:.4f}: the reconstructions are {verdict}."
+            f"Mean squared pixel error {self.error:.4f}, against {self.mean_error:.4f} for the mean of these "
+            f"{self.count:,} images: the reconstructions are {verdict}."
         )
 
 

@@ -13,31 +13,31 @@ from capsnet.figures.subject import Subject, add_figure
 
 
 @styled
-def draw_iterations(found: IterationStatistics, n: int) -> Figure:
-    """Draw what the trained model does with other numbers of iterations.
+def draw_iterations(results: IterationStatistics, n: int) -> Figure:
+    """Draw how a trained model behaves with other numbers of routing iterations.
 
     Args:
-        found: the numbers.
-        n: images that they are of.
+        results: of the analysis.
+        n: number of images.
     """
     subtitle = (
-        f"The trained model's votes on {n:,} images, routed with other numbers of iterations; nothing is trained anew. "
-        f"Dashed: the {found['own']} that it was trained with. Bands: 95 % intervals (Wilson)."
+        f"The trained model's votes on {n:,} images, routed with other numbers of iterations, without retraining. "
+        f"Dashed: the {results['own']} used in training. Bands: 95 % intervals (Wilson)."
     )
-    figure = new_figure(8.0, 4.95, "What each routing iteration changes", subtitle)
+    figure = new_figure(8.0, 4.95, "Effect of routing iterations", subtitle)
     panels = [axes_at(figure, left, bottom, 3.1, 1.6) for bottom in (2.95, 0.5) for left in (0.75, 4.6)]
-    steps = found["steps"]
+    steps = results["steps"]
     _draw_shares(panels[0], steps, [step["accuracy"] for step in steps], "Accuracy, %")
     flips = [step["flipped_from_first"] for step in steps]
-    _draw_shares(panels[1], steps, flips, "Classes flipped against one iteration, %")
-    moved = [step for step in steps if step["coupling_change"] is not None]
+    _draw_shares(panels[1], steps, flips, "Predictions changed from one iteration, %")
+    changed = [step for step in steps if step["coupling_change"] is not None]
     panels[2].plot(
-        [step["iterations"] for step in moved],
-        [100 * (step["coupling_change"] or 0) for step in moved],
+        [step["iterations"] for step in changed],
+        [100 * (step["coupling_change"] or 0) for step in changed],
         color=BLUE,
         marker="o",
         markersize=4,
-        label="moved by this iteration, %",
+        label="changed by this iteration, %",
     )
     panels[2].plot(
         [step["iterations"] for step in steps],
@@ -62,10 +62,10 @@ def draw_iterations(found: IterationStatistics, n: int) -> Figure:
     )
     panels[3].set_title("Margin loss", pad=8)
     panels[3].set_ylim(bottom=0)
-    if found["random"] is not None:
-        _draw_random(panels[0], found["random"]["accuracy"], steps[-1]["iterations"])
+    if results["random"] is not None:
+        _draw_random(panels[0], results["random"]["accuracy"], steps[-1]["iterations"])
     for axes in panels:
-        _finish(axes, steps, found["own"])
+        _finish(axes, steps, results["own"])
     return figure
 
 
@@ -81,12 +81,12 @@ def _draw_shares(axes: Axes, steps: Sequence[IterationStep], shares: Sequence[Sh
 
 
 def _draw_random(axes: Axes, share: Share, last: int) -> None:
-    """Random shares, at the right, as what routing should beat."""
+    """Accuracy with random coupling, at the right: a baseline for routing."""
     low, high = 100 * share["low"], 100 * share["high"]
     axes.plot([last + 0.8] * 2, [low, high], color=GREY, linewidth=1.6)
     axes.plot([last + 0.8], [100 * share["share"]], "D", color=GREY, markersize=5)
     axes.annotate(
-        "random shares",
+        "random coupling",
         (last + 0.8, 100 * share["share"]),
         (-7, 0),
         textcoords="offset points",
@@ -117,8 +117,8 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "iterations",
     _draw,
-    caption="A class that stays the same from one iteration on was not decided by routing. The loss may still change: "
-    "it depends on the lengths.",
+    caption="If predictions do not change after one iteration, routing does not decide them. The loss may still "
+    "change, because it depends on the lengths.",
     place=54,
     charts=True,
 )

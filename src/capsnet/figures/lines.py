@@ -1,4 +1,4 @@
-"""Lines that are told apart without colour, and axes from which values can be read."""
+"""Line styles that are distinct without colour, and readable logarithmic axes."""
 
 from collections.abc import Sequence
 from math import ceil, floor, log10
@@ -11,12 +11,12 @@ from capsnet.figures.style import BLUE, GREEN, INK, ORANGE, SKY
 
 _PURPLE, _GOLD, _GREY = "#CC79A7", "#E69F00", "#8A8A8A"
 _FINE = (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9)
-_SAID = ", log scale"
+_SUFFIX = ", log scale"
 Dashes = Literal["-"] | tuple[float, tuple[float, ...]]
 
 
 class LineStyle(NamedTuple):
-    """How one of several lines looks: no two share colour, marker or, among the first four, dashes."""
+    """The style of one line: colours and markers are unique, and dashes among the first four."""
 
     color: str
     marker: str
@@ -36,22 +36,22 @@ LINES = (
 
 
 def line_style(index: int) -> LineStyle:
-    """The look of line number `index`; from the ninth on they repeat."""
+    """The style of line `index`; styles repeat from the ninth on."""
     return LINES[index % len(LINES)]
 
 
 def log_axis(axis: Axis, low: float, high: float, *, most: int = 7) -> None:
-    """Label an axis that is logarithmic from `low` to `high`: values at 1, 2 and 5 of each power of ten as they fit.
+    """Label a logarithmic axis from `low` to `high` at round values, at most `most` of them.
 
-    The multiples between them get short ticks, whose distances show what kind of axis it is. The axis's label says so
-    too, or the title of axes without one: set them before. `most` is the number of labels for which there is room.
+    The multiples between them get minor ticks. ", log scale" is appended to the axis label, or to the title of axes
+    without a label: set them before.
     """
     decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
     for steps in (_FINE, (1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         ticks = _within(decades, steps, low, high)
         if len(ticks) <= most:
             break
-    # the highest stays
+    # keep the highest
     ticks = ticks[:: -ceil(len(ticks) / most)]
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
@@ -60,9 +60,9 @@ def log_axis(axis: Axis, low: float, high: float, *, most: int = 7) -> None:
     axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(which="minor", length=2.5)
     if text := axis.get_label_text():
-        axis.set_label_text(text.removesuffix(_SAID) + _SAID)
+        axis.set_label_text(text.removesuffix(_SUFFIX) + _SUFFIX)
     else:
-        axis.axes.set_title(axis.axes.get_title(loc="left").removesuffix(_SAID) + _SAID, loc="left", pad=8)
+        axis.axes.set_title(axis.axes.get_title(loc="left").removesuffix(_SUFFIX) + _SUFFIX, loc="left", pad=8)
 
 
 def _within(decades: Sequence[int], steps: Sequence[int | float], low: float, high: float) -> list[float]:

@@ -1,4 +1,4 @@
-"""Each dimension of a class capsule's pose moved, and drawn. Sabour et al., NeurIPS 2017, section 5.1 and Fig. 4."""
+"""Reconstructions while each pose dimension is perturbed. Sabour et al., NeurIPS 2017, section 5.1 and Fig. 4."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,18 +13,18 @@ from torch import Tensor
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, DPI, GREY, PALE, axes_at, class_label, new_figure, styled
-from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Seen, Subject, reconstruct, slug
+from capsnet.figures.subject import FIGURES, Drawing, FigureKind, Sample, Subject, reconstruct, slug
 from capsnet.figures.tiles import montage, show, to_tiles
 from capsnet.models import CapsuleModel
 
 OFFSETS = torch.arange(-5, 6) * 0.05
 _GAP, _SHEET = 2, 4.4
-# changes in % of white: ends of the scale, and below what the decoder is said to ignore a pose
+# changes in % of white: ends of the scale, and the threshold below which the decoder hardly uses the pose
 _ENDS, _UNUSED = (25, 50, 100), 1.0
 
 
 def manipulate(model: CapsuleModel, pose: Float[Tensor, " d"], label: int, classes: int) -> Float[Tensor, "d o c h w"]:
-    """Reconstruct a class capsule with each dimension `d` of its pose moved by each of the 11 offsets `o`."""
+    """Reconstruct a class capsule with each pose dimension `d` shifted by each of the 11 offsets `o`."""
     moved = pose + OFFSETS[None, :, None] * torch.eye(len(pose))[:, None, :]  # d o d
     moved[:, len(OFFSETS) // 2] = pose
     count = len(pose) * len(OFFSETS)
@@ -36,42 +36,42 @@ def manipulate(model: CapsuleModel, pose: Float[Tensor, " d"], label: int, class
 
 
 @styled
-def draw_manipulation(model: CapsuleModel, seen: Seen, label: int) -> Figure:
+def draw_manipulation(model: CapsuleModel, sample: Sample, label: int) -> Figure:
     """Draw one row for each dimension of the capsule of class `label`, one column for each offset.
 
-    The image is the first of the class that is classified correctly.
+    The image is the first correctly classified one of the class.
 
     Raises:
         UserError: the model has no decoder, or there is no image of the class.
     """
-    names = seen.data.class_names
-    members = (seen.data.labels == label).nonzero()[:, 0]
+    names = sample.data.class_names
+    members = (sample.data.labels == label).nonzero()[:, 0]
     if len(members) == 0:
         raise UserError(f"no test image of class {names[label]!r}")
-    right = members[seen.correct[members]]
-    index = right[:1] if len(right) else members[:1]
-    start = seen.pick(index)
+    correct = members[sample.correct[members]]
+    index = correct[:1] if len(correct) else members[:1]
+    start = sample.pick(index)
     pose = start.capsules.poses[0, label]
     images = manipulate(model, pose, label, len(names))
     name = class_label(names, label, 30)
     subtitle = (
-        f"Left: a test image and its reconstruction. Each row moves one of the {len(pose)} numbers of the pose of "
-        f"capsule “{name}” and draws the result; the outlined column is the pose as it is. "
-        "Bars: mean difference of a pixel between the two ends of a row, in % of white."
+        f"Left: a test image and its reconstruction. Each row shifts one of the {len(pose)} pose dimensions of "
+        f"capsule “{name}” and decodes the result; the outlined column is the original pose. "
+        "Bars: mean pixel difference between the two ends of a row, in % of white."
     )
-    if len(right) == 0:
-        subtitle += " No image of this class was classified correctly; this one was not."
+    if len(correct) == 0:
+        subtitle += " No image of this class is classified correctly; this one is misclassified."
     title = f"The {len(pose)} dimensions of capsule “{name}”"
     if float(find_changes(images).max()) < _UNUSED:
         title += ": the decoder hardly uses them"
     return _draw_sheet(start, images, pose, title, subtitle)
 
 
-def _draw_sheet(start: Seen, images: Tensor, pose: Tensor, title: str, subtitle: str) -> Figure:
+def _draw_sheet(start: Sample, images: Tensor, pose: Tensor, title: str, subtitle: str) -> Figure:
     offsets = images.shape[1]
     tiles = to_tiles(images.flatten(0, 1))
     sheet = montage(tiles, offsets, _GAP)
-    # a whole number of pixels of the file for each pixel of a tile
+    # integer zoom: whole file pixels for each tile pixel
     zoom = max(1, round(_SHEET * DPI / sheet.shape[1]))
     height, width = (side * zoom / DPI for side in sheet.shape[:2])
     left, right = 2.55, 1.0
@@ -93,7 +93,7 @@ def _draw_sheet(start: Seen, images: Tensor, pose: Tensor, title: str, subtitle:
 
 
 def reconstructed_at_zero(images: Float[Tensor, "d o c h w"]) -> Float[Tensor, "1 c h w"]:
-    """The picture of the pose as it is."""
+    """The reconstruction of the original pose."""
     return images[:1, images.shape[1] // 2]
 
 
@@ -118,13 +118,13 @@ def _label(axes: Axes, tile: Sequence[int], pose: Sequence[float], *, size: floa
 
 
 def find_changes(images: Float[Tensor, "d o c h w"]) -> Float[Tensor, " d"]:
-    """How much each dimension changes the picture: the mean difference of a pixel at its two ends, in % of white."""
+    """Effect of each dimension: mean pixel difference between the two ends of its row, in % of white."""
     changes: Tensor = 100 * (images[:, -1] - images[:, 0]).abs().flatten(1).mean(dim=1)
     return changes
 
 
 def _draw_change(axes: Axes, changes: Float[Tensor, " d"]) -> None:
-    """Bars on a scale that figures of different classes and networks share, so that small changes are seen as small."""
+    """Bars on a few fixed scales, so that figures of different classes and networks are comparable."""
     end = next((end for end in _ENDS if float(changes.max()) <= end), 100)
     axes.barh(np.arange(len(changes)) + 0.5, changes.numpy(), height=0.5, color=GREY)
     axes.set_xlim(0, end)
@@ -148,7 +148,7 @@ def _slugs(names: Sequence[str]) -> list[str]:
 
 
 def _drawings(subject: Subject) -> Mapping[str, Drawing]:
-    # without a decoder or data, one notice will do for all classes
+    # raise here, so that a missing decoder or data set is reported once, not for each class
     if not subject.model.has_decoder:
         raise UserError("the model has no decoder")
     subject.find_dataset()
@@ -157,17 +157,17 @@ def _drawings(subject: Subject) -> Mapping[str, Drawing]:
 
 
 def _draw(subject: Subject, label: int) -> Figure:
-    return draw_manipulation(subject.model, subject.seen, label)
+    return draw_manipulation(subject.model, subject.sample, label)
 
 
 def _caption(subject: Subject) -> str:
     text = (
-        "What each dimension of a class capsule draws when it is moved. Nobody assigns a meaning to them; the network "
-        "learns them because they help to draw. Of digits they often are width, slant, or thickness of a stroke."
+        "Reconstructions while each dimension of a class capsule is perturbed. The dimensions have no preset meaning; "
+        "the network learns them for reconstruction. For digits they often encode width, slant or stroke thickness."
     )
     fidelity = subject.fidelity
     if fidelity is not None and fidelity.ratio > 0.9:
-        text += " This decoder draws no better than the mean image, so its rows say little."
+        text += " This decoder is no better than the mean image, so its rows carry little information."
     return text
 
 

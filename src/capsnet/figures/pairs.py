@@ -1,4 +1,4 @@
-"""Pairs of overlapping digits, and the two digits that a network draws of each.
+"""Pairs of overlapping digits, with the network's reconstructions of both.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Fig. 5.
 """
@@ -28,10 +28,10 @@ _COLUMNS, _GAP, _WIDTH, _LEFT = 8, 2, 8.0, 1.25
 
 
 class _Row(NamedTuple):
-    """Pairs with what a network says of them and draws, in the order of its digits."""
+    """Pairs with predicted classes and reconstructions."""
 
     pairs: Pairs
-    found: Tensor
+    predicted: Tensor
     drawn: Tensor
 
 
@@ -47,9 +47,9 @@ def in_two_colors(first: Float[Tensor, "b 1 h w"], second: Float[Tensor, "b 1 h 
 @styled
 @torch.no_grad()
 def draw_pair_reconstructions(model: CapsuleModel, data: ImageData, pairing: Pairing) -> Figure:
-    """Draw test pairs: the input, its two digits in two colours, and the two digits that the network draws.
+    """Draw test pairs: the input, its two digits in two colours, and the two reconstructions.
 
-    The first pairs of the test set that are found are shown, and the first that are not.
+    The first correctly classified pairs of the test set are shown, and the first misclassified ones.
 
     Args:
         model: with a decoder.
@@ -63,24 +63,23 @@ def draw_pair_reconstructions(model: CapsuleModel, data: ImageData, pairing: Pai
         raise UserError("two colours show pairs of grey images only")
     pairs = next(fixed_pairs(data.images, data.labels, pairing, batch_size=512))
     output = model(pairs.images.to(model.device).float() / 255)
-    found = find_pairs(output.lengths.cpu())
-    right = exact_pairs(found, pairs.labels)
-    said = match_found(found, pairs.labels)
+    pair_predictions = find_pairs(output.lengths.cpu())
+    correct = exact_pairs(pair_predictions, pairs.labels)
+    predicted = match_found(pair_predictions, pairs.labels)
     blocks = []
-    for title, chosen in (("both digits found", right), ("not both found", ~right)):
+    for title, chosen in (("both digits correct", correct), ("errors", ~correct)):
         places = chosen.nonzero()[:_COLUMNS, 0]
         if len(places):
             some = Pairs(pairs.images[places], pairs.labels[places], pairs.singles[places])
             poses, lengths, _ = output.capsules
             at = places.to(poses.device)
             capsules = type(output.capsules)(poses[at], lengths[at])
-            drawn = torch.stack([reconstruct(model, capsules, said[places, k]) for k in range(2)], dim=1)
-            blocks.append((title, _Row(some, said[places], drawn)))
-    share = 100 * float(right.float().mean())
+            drawn = torch.stack([reconstruct(model, capsules, predicted[places, k]) for k in range(2)], dim=1)
+            blocks.append((title, _Row(some, predicted[places], drawn)))
+    share = 100 * float(correct.float().mean())
     subtitle = (
-        f"Test pairs of which both digits were found ({share:.1f} % of the {len(pairs)} looked at here), and of which "
-        "not. Magenta and green: one digit each, white: both. Below, the decoder draws each of the two digits named "
-        "from its capsule alone."
+        f"Both digits are classified correctly in {share:.1f} % of these {len(pairs)} test pairs. Magenta and green: "
+        "one digit each; white: both. Bottom: each digit named is reconstructed from its capsule alone."
     )
     return _draw_blocks(blocks, data.class_names, subtitle)
 
@@ -88,16 +87,16 @@ def draw_pair_reconstructions(model: CapsuleModel, data: ImageData, pairing: Pai
 def _draw_blocks(blocks: Sequence[tuple[str, _Row]], names: Sequence[str], subtitle: str) -> Figure:
     cell = (_WIDTH - _LEFT - 0.3) / _COLUMNS
     tall = 3 * cell + 0.62
-    figure = new_figure(_WIDTH, tall * len(blocks) + 0.1, "Two digits drawn apart", subtitle)
+    figure = new_figure(_WIDTH, tall * len(blocks) + 0.1, "Reconstructions of overlapping digits", subtitle)
     total = figure.get_size_inches()[1]
     for number, (title, row) in enumerate(blocks):
         bottom = (len(blocks) - 1 - number) * tall + 0.4
-        axes = axes_at(figure, _LEFT, bottom, cell * len(row.found), 3 * cell)
+        axes = axes_at(figure, _LEFT, bottom, cell * len(row.predicted), 3 * cell)
         sheet, side = _sheet(row)
         show(axes, sheet)
         _name(axes, row, names, side)
         figure.text(_LEFT / _WIDTH, (bottom + 3 * cell + 0.06) / total, title, size=9, weight="bold", color=INK)
-        for place, text in enumerate(("input", "its digits", "drawn by the\nnetwork")):
+        for place, text in enumerate(("input", "true digits", "decoded")):
             height = bottom + (2.5 - place) * cell
             figure.text(0.3 / _WIDTH, height / total, text, size=8.5, va="center", color=INK)
     return figure
@@ -111,23 +110,23 @@ def _sheet(row: _Row) -> tuple[UInt8[np.ndarray, "y x 3"], int]:
         in_two_colors(row.drawn[:, 0], row.drawn[:, 1]),
     )
     tiles = np.concatenate([to_tiles(images) for images in rows])
-    return montage(tiles, len(row.found), _GAP), tiles.shape[2]
+    return montage(tiles, len(row.predicted), _GAP), tiles.shape[2]
 
 
 def _name(axes: Axes, row: _Row, names: Sequence[str], side: int) -> None:
-    """Write below each pair its classes, and what they were taken for."""
+    """Write the true classes below each pair, and the predicted ones if different."""
     depth = 3 * (side + _GAP)
-    for column, (true, said) in enumerate(zip(row.pairs.labels.tolist(), row.found.tolist(), strict=True)):
+    for column, (true, predicted) in enumerate(zip(row.pairs.labels.tolist(), row.predicted.tolist(), strict=True)):
         text = " + ".join(class_label(names, int(label), 8) for label in true)
-        if true != said:
-            text += "\n→ " + " + ".join(class_label(names, int(label), 8) for label in said)
+        if true != predicted:
+            text += "\n→ " + " + ".join(class_label(names, int(label), 8) for label in predicted)
         axes.annotate(
             text,
             (column * (side + _GAP) + side / 2, depth),
             (0, -2),
             textcoords="offset points",
             size=8.5,
-            color=INK if true == said else ORANGE,
+            color=INK if true == predicted else ORANGE,
             ha="center",
             va="top",
             annotation_clip=False,
@@ -137,13 +136,13 @@ def _name(axes: Axes, row: _Row, names: Sequence[str], side: int) -> None:
 def _draw(subject: Subject) -> Figure:
     dataset = subject.dataset
     if dataset.pairing is None:
-        raise UserError(f"{dataset.name} is single images, the network was trained on pairs")
+        raise UserError(f"{dataset.name} has single images, but the network was trained on pairs")
     data = match_classes(dataset.test, subject.model, dataset.name, dataset.pairing)
     return draw_pair_reconstructions(subject.model, data, dataset.pairing)
 
 
 def _drawings(subject: Subject) -> Mapping[str, Drawing]:
-    # of a run on single images there is nothing to say
+    # not applicable to single images
     if not subject.run.weights_path.is_file() or subject.model.pairing is None:
         return {}
     return {"pairs": partial(_draw, subject)}
@@ -153,8 +152,7 @@ FIGURES.add(
     "pairs",
     FigureKind(
         _drawings,
-        "Routing tells two overlapping digits apart: each of the two longest capsules knows its own digit, and draws "
-        "it without the other.",
+        "Each of the two longest capsules encodes one of the overlapping digits and reconstructs it without the other.",
         25,
     ),
 )

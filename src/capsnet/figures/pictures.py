@@ -17,8 +17,8 @@ class Picture:
 
     Args:
         name: such as `curves`.
-        caption: what it teaches.
-        png: the picture, as the bytes of a file.
+        caption: how to read it.
+        png: the image file's bytes.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Picture:
         """
         target = Path(path)
         if target.exists():
-            raise UserError(f"{target} exists; give another name")
+            raise UserError(f"{target} exists; choose another name")
         write_bytes(target, self.png)
         return target
 
@@ -48,7 +48,7 @@ class Pictures(Mapping[str, Picture]):
     """The figures of a run by name, each drawn on first access; a notebook displays all of them.
 
     Args:
-        drawings: a function for each name, which draws that figure.
+        drawings: a function for each name that draws the figure.
 
     Example:
         >>> capsnet.figures.show_figures(run)["curves"].save("curves.png")
@@ -73,7 +73,7 @@ class Pictures(Mapping[str, Picture]):
         """Return one figure.
 
         Raises:
-            UserError: unknown name, with the nearest and all known ones; or a figure that cannot be drawn.
+            UserError: unknown name (the message suggests known ones), or the figure cannot be drawn.
         """
         if name not in self._drawings:
             known = suggest(name, self._drawings) if self._drawings else "; the run has nothing to draw yet"

@@ -1,4 +1,4 @@
-"""What a network says of images: what it saw, the length of every class capsule, and what it draws of it."""
+"""Predictions for images: the input, the length of every class capsule, and the reconstruction."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -14,7 +14,7 @@ from capsnet.figures.tiles import show, to_tiles
 
 MOST_IMAGES, _MOST_BARS = 30, 40
 _WIDTH, _SIDE = 8.0, 1.2
-# lengths end at 1, their values stand above the bars
+# lengths are at most 1; leave room for the values above the bars
 _CEILING = 1.16
 
 
@@ -33,20 +33,20 @@ def draw_prediction(
     """Draw a row for each image: the input, the lengths of the class capsules as bars, the reconstruction.
 
     Args:
-        inputs: what the network saw.
-        lengths: of its class capsules; of more than 40, the longest 40 are shown.
+        inputs: as the network received them.
+        lengths: of the class capsules; the longest 40 are shown.
         reconstructions: from the longest capsule; None without a decoder.
         class_names: a name for each class.
-        files: where each image came from. More than 30 images are cut at 30.
-        unsure: which answers are unsure; none where it was not measured.
+        files: source of each image. At most 30 images are shown.
+        unsure: which predictions are uncertain; empty if not measured.
         total: number of images of which these are the first; 0: these are all.
-        word: what the number of a class is called.
+        word: name of a class's score.
     """
     total = total or len(inputs)
     count = min(len(inputs), MOST_IMAGES)
-    subtitle = f"Left: what the network saw. Bars: {word} of each class capsule, the largest is the prediction."
+    subtitle = f"Left: the network's input. Bars: {word} of each class capsule; the largest is the prediction."
     if reconstructions is not None:
-        subtitle += " Right: what the decoder draws from it."
+        subtitle += " Right: reconstruction from its pose."
     if total > count:
         subtitle += f" The first {count} of {total:,} images are shown."
     names = labels(class_names, 14)
@@ -92,11 +92,11 @@ def _draw_lengths(axes: Axes, lengths: Float[np.ndarray, " n"], names: Sequence[
 
 
 def _draw_values(axes: Axes, lengths: Float[np.ndarray, " n"], order: np.ndarray, winner: int) -> None:
-    """Write lengths on their bars where there is room."""
+    """Write lengths on their bars if there is room."""
     if len(order) > 12:
         return
     for place, k in enumerate(order):
-        # activations of some routings pass 1
+        # activations of some routings exceed 1
         height = min(float(lengths[k]), 1.0) + 0.02
         color, weight = (BLUE, "bold") if k == winner else (GREY, "normal")
         axes.text(place, height, f"{lengths[k]:.2f}", size=7.5, ha="center", va="bottom", color=color, weight=weight)

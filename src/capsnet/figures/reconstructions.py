@@ -1,4 +1,4 @@
-"""Test images above what the decoder draws of them. Sabour et al., NeurIPS 2017, Fig. 3."""
+"""Test images with their reconstructions. Sabour et al., NeurIPS 2017, Fig. 3."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ from capsnet.figures.subject import (
     FIGURES,
     Drawing,
     FigureKind,
-    Seen,
+    Sample,
     Subject,
     first_of_each_class,
     measure_fidelity,
@@ -28,37 +28,37 @@ _WIDTH, _GAP = 8.0, 2
 
 
 @styled
-def draw_reconstructions(model: CapsuleModel, seen: Seen) -> Figure:
-    """Draw originals above the reconstructions from their longest capsules, and then the mistakes among all seen.
+def draw_reconstructions(model: CapsuleModel, sample: Sample) -> Figure:
+    """Draw test images above reconstructions from their longest capsules, and then misclassified ones.
 
     Args:
         model: with a decoder.
-        seen: test images with the model's outputs.
+        sample: test images with the model's outputs.
 
     Raises:
         UserError: the model has no decoder.
     """
-    names = seen.data.class_names
+    names = sample.data.class_names
     count = min(max(_SHOWN, len(names)), _MOST)
-    sample = seen.pick(first_of_each_class(seen.data.labels, len(names), count)[:_MOST])
-    mistakes = (~seen.correct).nonzero()[:, 0]
+    shown = sample.pick(first_of_each_class(sample.data.labels, len(names), count)[:_MOST])
+    mistakes = (~sample.correct).nonzero()[:, 0]
     if len(mistakes) > _MISTAKES:
-        # images are in the order of their classes: from all of them
+        # images are ordered by class: spread the choice over all classes
         mistakes = mistakes[torch.linspace(0, len(mistakes) - 1, _MISTAKES).round().long()]
-    blocks = [("", _by_rows(sample, len(names)))]
+    blocks = [("", _by_rows(shown, len(names)))]
     if len(mistakes):
-        blocks.append(("Mistakes: true class → prediction, drawn from the predicted capsule", seen.pick(mistakes)))
-    columns = min(10, len(sample.data))
-    wrong, total = int((~seen.correct).sum()), len(seen.data)
+        blocks.append(("Errors: true class → prediction, reconstructed from the latter", sample.pick(mistakes)))
+    columns = min(10, len(shown.data))
+    incorrect, total = int((~sample.correct).sum()), len(sample.data)
     subtitle = (
-        "Above: test images. Below: what the decoder draws from the pose of the longest class capsule alone. "
-        f"{wrong:,} of the {total:,} test images looked at here are classified incorrectly. "
-        f"{measure_fidelity(model, seen).words}"
+        "Top: test images. Bottom: reconstructions from the pose of the longest class capsule alone. "
+        f"{incorrect:,} of these {total:,} test images are misclassified. "
+        f"{measure_fidelity(model, sample).words}"
     )
     return _draw_blocks(model, blocks, columns, subtitle)
 
 
-def _draw_blocks(model: CapsuleModel, blocks: Sequence[tuple[str, Seen]], columns: int, subtitle: str) -> Figure:
+def _draw_blocks(model: CapsuleModel, blocks: Sequence[tuple[str, Sample]], columns: int, subtitle: str) -> Figure:
     height, width = to_tiles(blocks[0][1].data.images[:1]).shape[1:3]
     cell = min((_WIDTH - 0.6) / columns, 1.1)
     pair = 2 * cell * height / width + 0.36
@@ -80,21 +80,21 @@ def _draw_blocks(model: CapsuleModel, blocks: Sequence[tuple[str, Seen]], column
     return figure
 
 
-def _draw_pairs(axes: Axes, part: Seen, drawn: Tensor) -> None:
+def _draw_pairs(axes: Axes, part: Sample, drawn: Tensor) -> None:
     originals, redrawn = to_tiles(part.data.images), to_tiles(drawn)
     count, height, width, _ = originals.shape
     sheet = montage(torch.cat([torch.from_numpy(originals), torch.from_numpy(redrawn)]).numpy(), count, _GAP)
     show(axes, sheet)
     names, letters = part.data.class_names, max(5, 110 // max(count, 6))
-    for column, (true, said) in enumerate(zip(part.data.labels.tolist(), part.predicted.tolist(), strict=True)):
+    for column, (true, predicted) in enumerate(zip(part.data.labels.tolist(), part.predicted.tolist(), strict=True)):
         left, right = column * (width + _GAP), 2 * height + _GAP
-        if true == said:
+        if true == predicted:
             label, color = class_label(names, true, letters), INK
         else:
-            label, color = _mistake(names, true, said, letters), ORANGE
+            label, color = _mistake(names, true, predicted, letters), ORANGE
             outline = Rectangle((left, 0), width, right, fill=False, edgecolor=ORANGE, linewidth=1.8, clip_on=False)
             axes.add_patch(outline)
-        weight = "normal" if true == said else "bold"
+        weight = "normal" if true == predicted else "bold"
         axes.annotate(
             label,
             (left + width / 2, right),
@@ -110,15 +110,15 @@ def _draw_pairs(axes: Axes, part: Seen, drawn: Tensor) -> None:
         )
 
 
-def _mistake(names: Sequence[str], true: int, said: int, letters: int) -> str:
-    line = f"{class_label(names, true, letters)} → {class_label(names, said, letters)}"
+def _mistake(names: Sequence[str], true: int, predicted: int, letters: int) -> str:
+    line = f"{class_label(names, true, letters)} → {class_label(names, predicted, letters)}"
     if len(line) <= letters:
         return line
-    return f"{class_label(names, true, letters)}\n→ {class_label(names, said, letters - 2)}"
+    return f"{class_label(names, true, letters)}\n→ {class_label(names, predicted, letters - 2)}"
 
 
-def _by_rows(sample: Seen, classes: int) -> Seen:
-    """Two images of each of at most ten classes: one row of each class once, then the other."""
+def _by_rows(sample: Sample, classes: int) -> Sample:
+    """Up to ten classes with two images each: order them so that each row shows every class once."""
     counts = sample.data.counts()
     if classes > 10 or len(set(counts)) > 1:
         return sample
@@ -127,11 +127,11 @@ def _by_rows(sample: Seen, classes: int) -> Seen:
 
 
 def _draw(subject: Subject) -> Figure:
-    return draw_reconstructions(subject.model, subject.seen)
+    return draw_reconstructions(subject.model, subject.sample)
 
 
 def _drawings(subject: Subject) -> Mapping[str, Drawing]:
-    # of pairs, the figure of that name shows both reconstructions
+    # for pairs of digits, the figure `pairs` shows both reconstructions
     if subject.run.weights_path.is_file() and subject.model.pairing is not None:
         return {}
     return {"reconstructions": partial(_draw, subject)}
@@ -140,16 +140,13 @@ def _drawings(subject: Subject) -> Mapping[str, Drawing]:
 def _caption(subject: Subject) -> str:
     fidelity = subject.fidelity
     if fidelity is None or fidelity.ratio > 0.9:
-        known = "What the decoder draws from a pose alone: so far no better than the mean image."
+        quality = "Reconstructions from the pose alone, so far no better than the mean image."
     elif fidelity.ratio > 0.5:
-        known = (
-            f"The pose of the longest capsule draws the image roughly: its error is {100 * fidelity.ratio:.0f} % of "
-        )
-        known += "the mean image's."
+        quality = f"Rough reconstructions: their error is {100 * fidelity.ratio:.0f} % of the mean image's."
     else:
-        known = "What a class capsule knows: its pose alone is enough to draw the image again, with "
-        known += f"{100 * fidelity.ratio:.0f} % of the mean image's error."
-    return f"{known} An orange frame marks an incorrect prediction, which is drawn as what it was taken for."
+        quality = "The pose of a class capsule alone suffices to reconstruct the image, with "
+        quality += f"{100 * fidelity.ratio:.0f} % of the mean image's error."
+    return f"{quality} An orange frame marks an error, reconstructed from the capsule of the predicted class."
 
 
 FIGURES.add(

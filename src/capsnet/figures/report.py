@@ -1,4 +1,4 @@
-"""A run as one file to read: `report.html`, which needs nothing else, no network and no scripts."""
+"""The report of a run: `report.html`, one self-contained file without scripts or network access."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -30,25 +30,24 @@ _MANY_EPOCHS = 20
 def write_report(run: Run, *, overwrite: bool = False) -> Path:
     """Draw a run's figures and write `report.html` around them.
 
-    Figures that lie in the run's folder already are kept there unless `overwrite`; the report's own are always drawn
-    anew.
+    Figures already in the run's folder are kept unless `overwrite`; those in the report are always redrawn.
 
     Args:
         run: finished or not.
-        overwrite: replace figures and report that are there.
+        overwrite: replace an existing report and existing figures.
 
     Returns:
         The report's path.
 
     Raises:
-        UserError: there is a report already, or the run holds nothing to show.
+        UserError: the report exists, or the run has nothing to show.
 
     Example:
         >>> write_report(Run.open(Path("runs/quickstart")))
     """
     path = run.folder / "report.html"
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists; write it anew with overwrite=True")
+        raise UserError(f"{path} exists; overwrite=True replaces it")
     # damaged files are refused before anything is drawn
     run.metrics(), run.evaluation()
     subject = Subject(run)
@@ -61,7 +60,7 @@ def write_report(run: Run, *, overwrite: bool = False) -> Path:
         if overwrite or not target.exists():
             write_figure(target, picture)
     if not pictures and run.evaluation() is None:
-        raise UserError(f"{run.folder} holds nothing to report; go on with capsnet train --resume {run.folder}")
+        raise UserError(f"{run.folder} has nothing to report yet; continue with capsnet train --resume {run.folder}")
     captions = {kind: FIGURES.get(kind).describe(subject) for kind in pictures}
     write_text(path, build_page(run, pictures, *_records(subject), captions))
     return path
@@ -70,7 +69,7 @@ def write_report(run: Run, *, overwrite: bool = False) -> Path:
 def _records(subject: Subject) -> tuple[dict[str, Record], dict[str, str]]:
     """The analyses that the figures were drawn from, and why others are missing."""
     records, left_out = {}, {}
-    # a run without weights has nothing to analyse yet, which its headline says
+    # a run without weights has nothing to analyse; its headline explains that
     for name in in_order() if subject.run.weights_path.is_file() else ():
         try:
             records[name] = subject.record(name)
@@ -92,8 +91,8 @@ def build_page(
         run: the run.
         pictures: PNG files by kind of figure and name.
         records: analyses by name; each becomes a section with its figure.
-        left_out: analyses that this run does not allow, and why.
-        captions: of each kind of figure.
+        left_out: analyses that are not possible for this run, and why.
+        captions: one for each kind of figure.
     """
     records, captions = records or {}, captions or {}
     sections = [
@@ -107,9 +106,9 @@ def build_page(
             for kind, files in pictures.items()
         ),
         left_out_section(left_out or {}),
-        section("Errors of each class", _class_errors(run)),
+        section("Test error by class", _class_errors(run)),
         _mistakes(run),
-        section("How to reproduce it", command_block(_made_by(run)) + _recorded(run)),
+        section("How to reproduce this run", command_block(_made_by(run)) + _recorded(run)),
         section("Configuration", pairs(_options(run.config))) if run.imported() is None else _imported(run),
         section("Environment", pairs(run.environment() or {})),
     ]
@@ -135,9 +134,9 @@ def _headline(run: Run) -> str:
     if test.is_uneven:
         numbers["balanced accuracy (mean of the classes)"] = f"{100 * test.balanced_accuracy:.2f} %"
     if test.digit_error_percent is not None:
-        numbers["single digits missed"] = f"{test.digit_error_percent:.2f} %"
+        numbers["digit error"] = f"{test.digit_error_percent:.2f} %"
     if test.reconstruction_mse is not None:
-        numbers["pixel error (mean squared)"] = f"{test.reconstruction_mse:.4f}"
+        numbers["reconstruction error (mean squared, per pixel)"] = f"{test.reconstruction_mse:.4f}"
     beginner = describe_beginner(run)
     notice = f'<p class="notice">{escape(beginner)}</p>' if beginner else ""
     return (
@@ -148,31 +147,30 @@ def _headline(run: Run) -> str:
 
 def _best_and_last(run: Run, result: RunResult) -> str:
     rows = []
-    kept = [("kept", result["test"], result["best_step"]), ("last", result["test_last"], result["step"])]
+    kept = [("selected", result["test"], result["best_step"]), ("last", result["test_last"], result["step"])]
     if result["best_step"] == result["step"]:
-        kept = [("kept: the last", result["test"], result["step"])]
+        kept = [("last (selected)", result["test"], result["step"])]
     for name, split, step in kept:
-        part = Evaluation.from_dict(split)
-        low, high = part.error_interval
-        wrong = f"{round(part.n * (1 - part.accuracy)):,} of {part.n:,}"
-        rows.append([name, f"{step:,}", f"{part.error_percent:.2f} %", f"{low:.2f} to {high:.2f} %", wrong])
-    head = ["weights", "step", "test error", "95 % interval", f"incorrect {part.noun}"]
-    how = "The last weights were kept: no images were held out."
+        evaluation = Evaluation.from_dict(split)
+        low, high = evaluation.error_interval
+        incorrect = f"{round(evaluation.n * (1 - evaluation.accuracy)):,} of {evaluation.n:,}"
+        rows.append([name, f"{step:,}", f"{evaluation.error_percent:.2f} %", f"{low:.2f} to {high:.2f} %", incorrect])
+    head = ["weights", "step", "test error", "95 % interval", f"incorrect {evaluation.noun}"]
+    how = "No validation split: the final weights are used."
     if "validation" in result:
         validation = result["validation"]
         how = (
-            f"The weights kept are those that were best on {validation['n']:,} validation images held out of the "
-            f"training set ({100 * validation['accuracy']:.2f} % classified correctly). The test images chose no "
-            "weights."
+            f"The checkpoint was selected on {validation['n']:,} validation images held out of the training set "
+            f"(validation accuracy {100 * validation['accuracy']:.2f} %). The test set was not used for selection."
         )
     learned = count_learned(run)
     images = "" if learned is None else f" on {learned:,} images"
-    speed = f"Trained{images} for {_duration(result['seconds'])} at {result['images_per_second']:,.0f} images a second."
+    speed = f"Trained{images} for {_duration(result['seconds'])} at {result['images_per_second']:,.0f} images/s."
     return f"{grid(head, rows)}<p>{how} {speed}</p>"
 
 
 def _epochs(run: Run) -> str:
-    """A row for each epoch; many are folded."""
+    """A row for each epoch; a long table is collapsed."""
     result, epochs = run.evaluation(), read_epochs(run.metrics())
     if not epochs:
         return ""
@@ -184,15 +182,15 @@ def _epochs(run: Run) -> str:
             *_loss_and_accuracy(epoch.loss, epoch.accuracy),
             *_loss_and_accuracy(epoch.validation_loss, epoch.validation_accuracy),
             clock(epoch.seconds),
-            "kept" if epoch is best else "",
+            "selected" if epoch is best else "",
         ]
         for epoch in epochs
     ]
     table = grid(head, rows)
     if len(rows) > _MANY_EPOCHS:
         table = f"<details><summary>All {len(rows):,} epochs</summary>{table}</details>"
-    note = f"<p>Loss: {escape(loss_words(run.config))}, without that of the reconstruction.</p>"
-    return section("Epoch by epoch", table + note)
+    note = f"<p>Loss: {escape(loss_words(run.config))}, without the reconstruction loss.</p>"
+    return section("Training history", table + note)
 
 
 def _loss_and_accuracy(loss: float | None, accuracy: float | None) -> list[str]:
@@ -218,7 +216,12 @@ def _recipe(run: Run) -> str:
         ours = (
             f"test error {test.error_percent:.2f} % ({low:.2f} to {high:.2f} %), accuracy {100 * test.accuracy:.2f} %"
         )
-    rows = {"what": recipe.summary, "source": recipe.source, "it reports": recipe.reported, "this run (n = 1)": ours}
+    rows = {
+        "summary": recipe.summary,
+        "source": recipe.source,
+        "reported result": recipe.reported,
+        "this run (n = 1)": ours,
+    }
     rows["known differences"] = recipe.differs
     changed = changes(recipe.config, run.config)
     if changed:
@@ -229,7 +232,7 @@ def _recipe(run: Run) -> str:
 def _figures(kind: str, files: Mapping[str, bytes], caption: str) -> str:
     if list(files) == [kind]:
         return f"<section>{figure(kind, files[kind], caption, FIGURES.get(kind).charts)}</section>"
-    return section("Each dimension of a capsule, moved", f"<p>{escape(caption)}</p>{gallery(files, f'{kind}-')}")
+    return section("Perturbing each dimension of a capsule", f"<p>{escape(caption)}</p>{gallery(files, f'{kind}-')}")
 
 
 def _class_errors(run: Run) -> str:
@@ -240,12 +243,12 @@ def _class_errors(run: Run) -> str:
     names = _class_names(run, len(confusion))
     rows = []
     for label, (name, row) in enumerate(zip(names, confusion, strict=True)):
-        images, wrong = sum(row), sum(row) - row[label]
+        images, incorrect = sum(row), sum(row) - row[label]
         others = sorted((k for k in range(len(row)) if k != label and row[k]), key=lambda k: -row[k])
-        taken = ", ".join(f"{names[k]} ({row[k]})" for k in others[:3]) + (", …" if len(others) > 3 else "")
-        share = f"{100 * wrong / images:.2f} %" if images else "none"
-        rows.append([name, f"{images:,}", f"{wrong:,}", share, taken])
-    return grid(["class", "images", "incorrect", "error", "taken for"], rows)
+        confused = ", ".join(f"{names[k]} ({row[k]})" for k in others[:3]) + (", …" if len(others) > 3 else "")
+        share = f"{100 * incorrect / images:.2f} %" if images else "none"
+        rows.append([name, f"{images:,}", f"{incorrect:,}", share, confused])
+    return grid(["class", "images", "incorrect", "error", "predicted as"], rows)
 
 
 def _mistakes(run: Run) -> str:
@@ -264,10 +267,10 @@ def _class_names(run: Run, count: int) -> Sequence[str]:
 
 
 def _imported(run: Run) -> str:
-    """Where the weights of an imported run come from; how it was trained is not known."""
+    """The origin of imported weights; how they were trained is unknown."""
     imported, config = run.imported(), run.config
     assert imported is not None
-    rows: dict[str, object] = {"file": imported.file, "SHA-256": imported.sha256, "network of": imported.source}
+    rows: dict[str, object] = {"file": imported.file, "SHA-256": imported.sha256, "source": imported.source}
     rows |= {
         "model": config.model.name,
         "data": config.data.name,
@@ -277,7 +280,7 @@ def _imported(run: Run) -> str:
 
 
 def _made_by(run: Run) -> str:
-    """The command that makes the run again."""
+    """The command that repeats the run."""
     imported = run.imported()
     return command(run.config) if imported is None else imported.command
 

@@ -1,4 +1,4 @@
-"""Accuracy over the strength of a turn, shift, scale or noise, with the images that the network saw."""
+"""Accuracy against the strength of rotation, shift, scaling and noise, with example inputs."""
 
 from itertools import pairwise
 from typing import cast
@@ -19,30 +19,32 @@ _WIDE, _TALL, _TILES = 3.15, 1.55, 8
 
 
 @styled
-def draw_robustness(found: RobustnessCurves, image: Tensor, *, seed: int, shift: int | float) -> Figure:
-    """Draw a curve for each change, above one image changed as the axis says.
+def draw_robustness(results: RobustnessCurves, image: Tensor, *, seed: int, shift: int | float) -> Figure:
+    """Draw an accuracy curve for each transform, above an image transformed to match the axis.
 
     Args:
-        found: the numbers.
+        results: of the analysis.
         image: in [0, 1], `1 c h w`.
-        seed: of the changes.
-        shift: pixels by which training images were moved.
+        seed: for random transforms.
+        shift: largest training shift in pixels.
     """
-    clean, curves = found["clean"], found["curves"]
+    clean, curves = results["clean"], results["curves"]
     subtitle = (
-        f"Accuracy on {clean['n']:,} test images that are changed before the network sees them. Bands: 95 % intervals "
-        "(Wilson); dashed: chance. Below each curve the first image, changed as much. "
+        f"Accuracy on {clean['n']:,} transformed test images. Bands: 95 % intervals "
+        "(Wilson); dashed: chance. Below each curve: the first image at these strengths. "
     )
-    subtitle += f"Training images were moved by up to {shift:g} pixels." if shift else "Training images were not moved."
+    subtitle += (
+        f"Training images were shifted by up to {shift:g} pixels." if shift else "Training images were not shifted."
+    )
     cell = _WIDE / _TILES
     row = _TALL + cell * image.shape[2] / image.shape[3] + 1.1
     rows = -(-len(curves) // 2)
-    figure = new_figure(8.0, rows * row + 0.05, "Turned, moved, scaled and noisy images", subtitle)
+    figure = new_figure(8.0, rows * row + 0.05, "Robustness to rotation, shift, scaling and noise", subtitle)
     for place, curve in enumerate(curves):
         left = 0.7 + 3.8 * (place % 2)
         top = (rows - place // 2) * row - 0.35
         axes = axes_at(figure, left, top - _TALL, _WIDE, _TALL)
-        _draw_curve(axes, curve, found["chance"])
+        _draw_curve(axes, curve, results["chance"])
         _draw_tiles(figure, axes, curve, image, seed, (left, top - _TALL, cell))
     return figure
 
@@ -67,7 +69,7 @@ def _draw_curve(axes: Axes, curve: Curve, chance: float) -> None:
 def _draw_tiles(
     figure: Figure, axes: Axes, curve: Curve, image: Tensor, seed: int, place: tuple[float, float, float]
 ) -> None:
-    """The image at a few of the axis's values, each under its own."""
+    """The image transformed by a few of the axis's values, below each."""
     left, bottom, cell = place
     low, high = axes.get_xlim()
     count = min(len(curve["values"]), _TILES)
@@ -75,7 +77,7 @@ def _draw_tiles(
     changed = torch.cat([change_images(curve["name"], image, value, seed) for value in chosen])
     tall = cell * image.shape[2] / image.shape[3]
     centres = [left + (value - low) / (high - low) * _WIDE for value in chosen]
-    gap = min((right - one for one, right in pairwise(centres)), default=cell)
+    gap = min((right - left for left, right in pairwise(centres)), default=cell)
     width = min(cell, gap * 0.94)
     for tile, centre in zip(to_tiles(changed), centres, strict=True):
         small = axes_at(figure, centre - width / 2, bottom - 0.46 - tall * width / cell, width, tall * width / cell)
@@ -92,6 +94,6 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "robustness",
     _draw,
-    caption="Where a curve falls, the network no longer recognises what it never saw in training.",
+    caption="A falling curve: the network does not generalise to transforms that it was not trained on.",
     place=60,
 )

@@ -1,4 +1,4 @@
-"""How sharply each capsule is routed, against its length, and how much that differs from image to image."""
+"""Routing sharpness (T-score) of each capsule, against its length, and the variation of coupling between images."""
 
 from typing import cast
 
@@ -15,28 +15,28 @@ _LOWEST = 1e-6
 
 
 @styled
-def draw_routing(found: RoutingStatistics, n: int) -> Figure:
-    """Draw T-scores, T-scores against lengths, and deviations over images.
+def draw_routing(results: RoutingStatistics, n: int) -> Figure:
+    """Draw T-scores, T-scores against lengths, and standard deviations over images.
 
     Args:
-        found: the numbers.
-        n: images that they are of.
+        results: of the analysis.
+        n: number of images.
     """
     subtitle = (
-        f"T-score of the {found['children']:,} capsules below the {found['classes']} classes, mean over {n:,} images: "
-        "0 where every class gets the same share of a capsule, 1 where one class gets all."
+        f"T-score of the {results['children']:,} capsules below the {results['classes']} classes, mean over {n:,} "
+        "images: 0 if a capsule is split evenly over the classes, 1 if one class gets all of it."
     )
-    figure = new_figure(8.0, 2.75, "How sharply capsules are routed", subtitle)
-    scores = np.maximum(found["t_scores"], _LOWEST)
+    figure = new_figure(8.0, 2.75, "Routing sharpness", subtitle)
+    scores = np.maximum(results["t_scores"], _LOWEST)
     low = min(10 ** np.floor(np.log10(scores.min())), 0.1)
-    panels = 3 if found["activations"] else 2
+    panels = 3 if results["activations"] else 2
     gap = 0.78
     width = (8.0 - 0.7 - 0.3 - (panels - 1) * gap) / panels
     places = [0.7 + k * (width + gap) for k in range(panels)]
-    _draw_scores(axes_at(figure, places[0], 0.55, width, 1.75), scores, low, found["t_score"])
-    if found["activations"]:
-        _draw_lengths(axes_at(figure, places[1], 0.55, width, 1.75), found, scores, low)
-    _draw_deviations(axes_at(figure, places[-1], 0.55, width, 1.75), found)
+    _draw_scores(axes_at(figure, places[0], 0.55, width, 1.75), scores, low, results["t_score"])
+    if results["activations"]:
+        _draw_lengths(axes_at(figure, places[1], 0.55, width, 1.75), results, scores, low)
+    _draw_deviations(axes_at(figure, places[-1], 0.55, width, 1.75), results)
     return figure
 
 
@@ -65,8 +65,8 @@ def _draw_scores(axes: Axes, scores: np.ndarray, low: float, mean: float) -> Non
     axes.set_ylabel("capsules")
 
 
-def _draw_lengths(axes: Axes, found: RoutingStatistics, scores: np.ndarray, low: float) -> None:
-    axes.scatter(found["activations"], scores, s=5, color=BLUE, alpha=0.45, linewidths=0)
+def _draw_lengths(axes: Axes, results: RoutingStatistics, scores: np.ndarray, low: float) -> None:
+    axes.scatter(results["activations"], scores, s=5, color=BLUE, alpha=0.45, linewidths=0)
     axes.set_yscale("log")
     axes.set_ylim(low, 1)
     axes.locator_params(axis="x", nbins=4)
@@ -78,18 +78,18 @@ def _draw_lengths(axes: Axes, found: RoutingStatistics, scores: np.ndarray, low:
     log_axis(axes.yaxis, float(low), 1.0)
 
 
-def _draw_deviations(axes: Axes, found: RoutingStatistics) -> None:
-    deviations = np.asarray(found["coupling_stds"])
+def _draw_deviations(axes: Axes, results: RoutingStatistics) -> None:
+    deviations = np.asarray(results["coupling_stds"])
     axes.hist(deviations, bins=40, range=(0, max(float(deviations.max()), 1e-6)), color=BLUE)
-    axes.axvline(found["coupling_std"], ymax=0.76, color=ORANGE, linewidth=1.6)
+    axes.axvline(results["coupling_std"], ymax=0.76, color=ORANGE, linewidth=1.6)
     axes.set_xlim(left=0)
     axes.locator_params(axis="x", nbins=4)
-    even = 1 / found["classes"]
-    note = f"mean {found['coupling_std']:.2g}:\n{100 * found['coupling_std'] / even:.1f} % of an even share"
+    even = 1 / results["classes"]
+    note = f"mean {results['coupling_std']:.2g}:\n{100 * results['coupling_std'] / even:.1f} % of an even share"
     axes.set_ylim(top=axes.get_ylim()[1] * 1.3)
     axes.text(0.98, 0.98, note, transform=axes.transAxes, ha="right", va="top", size=8.5, color=ORANGE, weight="bold")
-    axes.set_title("Change over images", pad=8)
-    axes.set_xlabel("deviation of a coupling (std)")
+    axes.set_title("Variation between images", pad=8)
+    axes.set_xlabel("std of a coupling coefficient")
     axes.set_ylabel("capsules")
 
 
@@ -101,9 +101,8 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "routing",
     _draw,
-    caption="Sharpness: how many capsules are routed how sharply. Sharpness and length, for children of several "
-    "lengths: whether long capsules are routed more sharply. Change over images: how much a coupling differs from "
-    "image to image; 0 would be a fixed weight.",
+    caption="Left: distribution of routing sharpness. Middle (if lengths vary): whether longer capsules are routed "
+    "more sharply. Right: how much coupling coefficients vary between images; 0 would be a fixed weight.",
     place=52,
     charts=True,
 )

@@ -1,4 +1,4 @@
-"""Images drawn from a Gaussian over each class capsule's poses."""
+"""Synthetic images decoded from a Gaussian over each class capsule's poses."""
 
 from typing import cast
 
@@ -16,11 +16,11 @@ _COLUMNS, _MOST, _GAP = 10, 20, 2
 
 
 @styled
-def draw_samples(found: SampleResults, model: CapsuleModel, class_names: tuple[str, ...], *, seed: int) -> Figure:
+def draw_samples(results: SampleResults, model: CapsuleModel, class_names: tuple[str, ...], *, seed: int) -> Figure:
     """Draw the mean pose of each class, and samples beside it.
 
     Args:
-        found: Gaussians of the classes.
+        results: the Gaussian of each class.
         model: with a decoder.
         class_names: of the model.
         seed: of the samples.
@@ -29,7 +29,7 @@ def draw_samples(found: SampleResults, model: CapsuleModel, class_names: tuple[s
         UserError: the model has no decoder.
     """
     generator = torch.Generator().manual_seed(seed)
-    classes = found["classes"][:_MOST]
+    classes = results["classes"][:_MOST]
     rows, shares = [], []
     for item in classes:
         mean, covariance = torch.tensor(item["mean"]), torch.tensor(item["covariance"])
@@ -39,19 +39,21 @@ def draw_samples(found: SampleResults, model: CapsuleModel, class_names: tuple[s
     height, width = rows[0].shape[1:3]
     sheet = montage(np.concatenate([row[1:] for row in rows]), _COLUMNS, _GAP)
     column = montage(np.concatenate([row[:1] for row in rows]), 1, _GAP)
-    # a whole number of pixels of the file for each pixel of a tile
+    # integer zoom: whole file pixels for each tile pixel
     zoom = max(1, round(0.5 * DPI / width))
     tall, wide = (side * zoom / DPI for side in sheet.shape[:2])
     subtitle = (
-        "A Gaussian over the poses of each class capsule, fitted to correctly classified training images, sampled and "
-        "decoded. Left: the mean pose. Right: how many samples the network itself takes for the class."
+        "Decoded from poses sampled from a Gaussian, fitted for each class to the poses of correctly classified "
+        "training images. Left: the mean pose. Right: the share of samples that the network assigns to the class."
     )
-    if len(found["classes"]) > len(classes):
-        subtitle += f" The first {len(classes)} of {len(found['classes'])} classes."
+    if len(results["classes"]) > len(classes):
+        subtitle += f" The first {len(classes)} of {len(results['classes'])} classes are shown."
     names = labels([class_names[item["label"]] for item in classes], 16)
     left = 0.45 + 0.085 * max(len(name) for name in names)
     first = width * zoom / DPI
-    figure = new_figure(max(left + first + 0.25 + wide + 0.75, 6.0), tall + 0.55, "Sampled from the capsules", subtitle)
+    figure = new_figure(
+        max(left + first + 0.25 + wide + 0.75, 6.0), tall + 0.55, "Samples from the class capsules", subtitle
+    )
     means = axes_at(figure, left, 0.15, first, tall)
     show(means, column)
     means.set_title("mean", size=8.5, weight="normal", pad=5)
@@ -77,7 +79,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "samples",
     _draw,
-    caption="Synthetic images, decoded from poses sampled from a Gaussian fitted to each class. "
-    "Blurred or broken ones lie where the capsule was never trained to decode.",
+    caption="Synthetic images decoded from sampled poses. Blurred or broken ones come from poses unlike those in "
+    "training.",
     place=32,
 )

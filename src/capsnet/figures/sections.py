@@ -1,4 +1,4 @@
-"""The sections of a report that analyses fill: the number, the figure, and what one may conclude."""
+"""Sections of a report: an analysis with its result, figure and limitations; misclassified files; missing analyses."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -7,14 +7,14 @@ from capsnet.analysis import ANALYSES, Record
 from capsnet.figures.elements import grid, pairs, section
 from capsnet.runs.folder import FileResult
 
-_MOST_FILES = 50
+_MAX_FILES = 50
 
 
 def analysis_section(record: Record, picture: str) -> str:
-    """One analysis.
+    """The section of one analysis.
 
     Args:
-        record: its numbers.
+        record: its results.
         picture: its figure as HTML.
     """
     analysis = ANALYSES.get(record["analysis"])
@@ -24,7 +24,7 @@ def analysis_section(record: Record, picture: str) -> str:
     )
     if record["quick"]:
         source += (
-            f". Few images, so that the report is quick: capsnet analyse RUN --only {record['analysis']} uses more"
+            f". A small sample keeps the report fast; capsnet analyse RUN --only {record['analysis']} uses more images"
         )
     content = (
         f"<p>{escape(analysis.say(record['results']))}</p>\n{picture}\n"
@@ -35,26 +35,26 @@ def analysis_section(record: Record, picture: str) -> str:
 
 
 def mistakes_section(mistakes: Sequence[FileResult], class_names: Sequence[str]) -> str:
-    """The files that were classified incorrectly, those that the network was surest of first.
+    """The misclassified files, most confident first.
 
     Args:
-        mistakes: of the test split; an empty list gives no section.
+        mistakes: of the test split; no section if empty.
         class_names: of the model.
     """
     if not mistakes:
         return ""
-    surest = sorted(mistakes, key=lambda row: -row["lengths"][row["prediction"]])
+    most_confident = sorted(mistakes, key=lambda row: -row["lengths"][row["prediction"]])
     rows = []
-    for row in surest[:_MOST_FILES]:
+    for row in most_confident[:_MAX_FILES]:
         lengths = [f"{row['lengths'][row[key]]:.3f}" for key in ("prediction", "label")]
         rows.append([row["file"], class_names[row["label"]], class_names[row["prediction"]], *lengths])
-    table = grid(("file", "true class", "predicted", "length of the predicted", "length of the true class"), rows)
+    table = grid(("file", "true class", "predicted", "length, predicted class", "length, true class"), rows)
     more = len(mistakes) - len(rows)
-    rest = f"<p>And {more:,} more: capsnet evaluate RUN --csv FILE lists all files.</p>" if more else ""
-    return section("Files classified incorrectly", table + rest)
+    rest = f"<p>{more:,} more files are not shown; capsnet evaluate RUN --csv FILE lists all.</p>" if more else ""
+    return section("Misclassified files", table + rest)
 
 
 def left_out_section(left_out: Mapping[str, str]) -> str:
     """Which analyses are missing, and why."""
     rows = {ANALYSES.get(name).title: reason for name, reason in left_out.items()}
-    return section("Not analysed", pairs(rows))
+    return section("Analyses left out", pairs(rows))

@@ -1,4 +1,4 @@
-"""The model as blocks from image to class capsules to decoder, with shapes and parameters found by running it."""
+"""The model as blocks from image to class capsules to decoder, with shapes taken from a forward pass."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ class Block:
     """A part of a model.
 
     Args:
-        name: where it is in the model, in words.
-        what: what it does, one or two lines.
-        shape: of what comes out for one image: channels, height, width; capsules and their dimension; or numbers.
+        name: of the module, readable.
+        what: its operation, one or two lines.
+        shape: of its output for one image: channels, height, width; capsules and their dimension; or numbers.
         parameters: trainable ones.
     """
 
@@ -37,13 +37,13 @@ class Block:
 
     @property
     def is_capsules(self) -> bool:
-        """Whether capsules come out."""
+        """Whether its output is capsules."""
         return len(self.shape) == 2
 
 
 @torch.no_grad()
 def find_blocks(model: CapsuleModel) -> tuple[list[Block], list[Block]]:
-    """Run a model on an empty image and note what comes out of each part.
+    """Run a model on a blank image and record each module's output shape.
 
     Returns:
         The blocks of the encoder, and those of the decoder (none without one).
@@ -68,7 +68,7 @@ def find_blocks(model: CapsuleModel) -> tuple[list[Block], list[Block]]:
 
 
 def _parts(model: CapsuleModel) -> Iterator[tuple[str, nn.Module]]:
-    """The model's children, of lists each layer; of a decoder, its layers."""
+    """The model's submodules, with module lists and the decoder split into layers."""
     for name, part in model.named_children():
         if name == "decoder":
             layers = [
@@ -77,7 +77,7 @@ def _parts(model: CapsuleModel) -> Iterator[tuple[str, nn.Module]]:
             yield from ((f"decoder {k + 1}", layer) for k, layer in enumerate(layers))
         elif isinstance(part, nn.ModuleList):
             for number, layer in enumerate(part, start=1):
-                # a norm changes no shape
+                # normalisation keeps the shape
                 if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
                     yield f"{name.replace('_', ' ')} {number}", layer
         elif not isinstance(part, nn.Identity | nn.Dropout):
@@ -125,7 +125,7 @@ def draw_structure(model: CapsuleModel, name: str = "model") -> Figure:
     """Draw a model's blocks with output shapes and numbers of parameters.
 
     Args:
-        model: with `input_shape`; run once on an empty image.
+        model: with `input_shape`; run once on a blank image.
         name: for the title.
     """
     encoder, decoder = find_blocks(model)
@@ -133,10 +133,8 @@ def draw_structure(model: CapsuleModel, name: str = "model") -> Figure:
     total, drawing = count_parameters(model), sum(block.parameters for block in decoder)
     subtitle = f"{total:,} parameters"
     if decoder:
-        subtitle += (
-            f": {total - drawing:,} to find the class capsules (top), {drawing:,} to draw the image again (bottom)"
-        )
-    figure = new_figure(_WIDTH, _ROW * len(rows) + 0.05, f"Structure of the network ({name})", subtitle + ".")
+        subtitle += f": {total - drawing:,} in the encoder (top), {drawing:,} in the decoder (bottom)"
+    figure = new_figure(_WIDTH, _ROW * len(rows) + 0.05, f"Network architecture ({name})", subtitle + ".")
     for index, row in enumerate(rows):
         axes = axes_at(figure, 0.1, (len(rows) - 1 - index) * _ROW + 0.05, _WIDTH - 0.2, _ROW)
         bare(axes)
@@ -149,7 +147,7 @@ def draw_structure(model: CapsuleModel, name: str = "model") -> Figure:
 def _draw_row(axes: Axes, row: list[Block]) -> None:
     step, start = (_WIDTH - 0.2) / len(row), 0.0
     small = step < 1.75
-    # texts and capsules beside each other do not overlap
+    # keep neighbouring texts and capsules apart
     fit = min(1.0, step / 1.35)
     for index, block in enumerate(row):
         middle = (index + 0.5) * step
@@ -178,7 +176,7 @@ def _draw_row(axes: Axes, row: list[Block]) -> None:
 def _shape_text(block: Block) -> str:
     if block.is_capsules:
         count, dims = block.shape
-        # without a pose, or with one number for it, an output is only how active its class is
+        # with a pose of at most one number, the output is just each class's activation
         if dims < 2:
             return f"{count:,} numbers" if dims else f"{count:,} activations"
         return f"{count:,} capsules of {dims} D"
@@ -186,7 +184,7 @@ def _shape_text(block: Block) -> str:
 
 
 def _draw_block(axes: Axes, block: Block, x: float, y: float, room: float, fit: float) -> float:
-    """Draw what comes out of a block around (x, y); returns half its width."""
+    """Draw a block's output centred at (x, y); returns half its width."""
     if block.is_capsules:
         return _draw_capsules(axes, block.shape, x, y, 0.085 * fit)
     if len(block.shape) == 3:
@@ -197,7 +195,7 @@ def _draw_block(axes: Axes, block: Block, x: float, y: float, room: float, fit: 
 
 
 def _draw_volume(axes: Axes, shape: tuple[int, ...], x: float, y: float, room: float) -> float:
-    """Feature maps as a box: as wide as there are channels, its face as high as the image, in perspective."""
+    """Feature maps as a box in perspective: width for channels, face for the spatial size."""
     channels, height, width = shape
     high = 0.9 * height / max(height, width)
     deep = 0.42 * width / max(height, width)
@@ -214,7 +212,7 @@ def _draw_volume(axes: Axes, shape: tuple[int, ...], x: float, y: float, room: f
 
 
 def _draw_capsules(axes: Axes, shape: tuple[int, ...], x: float, y: float, pitch: float) -> float:
-    """Capsules as columns of cells, one cell for each dimension; many of them are thinned out."""
+    """Capsules as columns of cells, one for each dimension; at most 12 columns."""
     capsules, dims = shape
     shown, cells = min(capsules, 12), min(max(dims, 1), 16)
     high = 1.15 * cells / 16
@@ -238,8 +236,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "structure",
     _draw,
-    caption="The network, from the image to one output for each class, and the decoder where it has one. Shapes are "
-    "for one image.",
+    caption="The network from image to class capsules, and its decoder if it has one. Shapes are for one image.",
     place=60,
     charts=True,
 )

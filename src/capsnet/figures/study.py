@@ -1,4 +1,4 @@
-"""A study's table as a picture: each row's errors beside the paper's, and learning curves with a band over seeds."""
+"""Figures of a study: test errors beside the paper's, and learning curves with a band over seeds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ from capsnet.studies.study import STUDIES
 from capsnet.studies.table import RowEntry, Table
 
 _WIDTH, _ROW = 8.0, 0.36
-# inches a character of a label takes
+# width of a label's character in inches
 _CHARACTER = 0.071
-# errors that differ by more are drawn on a logarithmic axis
+# errors with a larger ratio are drawn on a logarithmic axis
 _SPAN = 30
 
 
@@ -30,7 +30,7 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     """Draw a study.
 
     Args:
-        table: what its runs give.
+        table: results of its runs.
         folder: the study's, with `runs/`.
         kind: `"points"`, or `"curves"` for learning curves above them.
 
@@ -47,14 +47,14 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     _points(figure, labels, _WIDTH - labels - 1.0, table)
     _points_legend(figure, table)
     if kind == "curves":
-        seen = [(row, _curves(row, folder)) for row in rows]
+        curves_by_row = [(row, _curves(row, folder)) for row in rows]
         left = axes_at(figure, 0.8, points + 0.55, 2.6, 2.25)
         right = axes_at(figure, 4.3, points + 0.55, 2.6, 2.25)
-        _band_panel(left, seen, 0, "Class loss in training")
-        _band_panel(right, seen, 1, "Training error, % of images")
-        handles = [_handle(index) for index in range(len(seen))]
+        _band_panel(left, curves_by_row, 0, "Training class loss")
+        _band_panel(right, curves_by_row, 1, "Training error, % of images")
+        handles = [_handle(index) for index in range(len(curves_by_row))]
         height = figure.get_size_inches()[1]
-        names = [plain(row["label"], 12) for row, _ in seen]
+        names = [plain(row["label"], 12) for row, _ in curves_by_row]
         place = (7.12 / _WIDTH, (points + 2.8) / height)
         figure.legend(handles, names, loc="upper left", bbox_to_anchor=place, frameon=False, fontsize=8.5)
     return figure
@@ -66,7 +66,7 @@ def _handle(index: int) -> Line2D:
 
 
 def _title(table: Table) -> str:
-    """What the study compares, in words."""
+    """The study's one-line summary."""
     return STUDIES.get(table["study"]).summary if table["study"] in STUDIES else plain(table["title"], 72)
 
 
@@ -77,12 +77,12 @@ def _subtitle(table: Table, kind: str) -> str:
     if table["changes"]:
         text += " Changed: " + ", ".join(f"{name} = {value}" for name, value in table["changes"].items()) + "."
     if kind == "curves":
-        text += " Curves: mean over seeds, the band is from the lowest to the highest seed."
+        text += " Curves: mean over seeds; band: lowest to highest seed."
     return text
 
 
 def _points(figure: Figure, left: float, width: float, table: Table) -> None:
-    """One row of dots for each row of the table; the paper's on an axis of their own where they are far from ours."""
+    """One row of dots for each row of the table; the paper's on a separate axis if far from ours."""
     rows, height = table["rows"], _ROW * len(table["rows"])
     ours = [value for row in rows for value in (*row["errors"], *(row["interval"] or ()))]
     papers = [
@@ -92,7 +92,7 @@ def _points(figure: Figure, left: float, width: float, table: Table) -> None:
         share, gap = 0.3 * width, 0.3
         other = axes_at(figure, left, 0.85, share, height)
         axes = axes_at(figure, left + share + gap, 0.85, width - share - gap, height)
-        other.set_title("The paper", pad=6)
+        other.set_title("Paper", pad=6)
         axes.set_title("Ours, with this budget", pad=6)
         _lay_out(other, rows, [0.0, *papers])
         _lay_out(axes, rows, ours)
@@ -110,7 +110,7 @@ def _points(figure: Figure, left: float, width: float, table: Table) -> None:
 
 
 def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> None:
-    """Rows with their labels; the axis logarithmic where the errors span much, and wide enough for all of them."""
+    """Label the rows; use a logarithmic axis if the errors span orders of magnitude."""
     for place in range(0, len(rows), 2):
         axes.axhspan(place - 0.5, place + 0.5, color="#F6F6F6", linewidth=0, zorder=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -118,14 +118,14 @@ def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> N
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)
     pairs = any("digit_mean" in row for row in rows)
-    axes.set_xlabel("error of exact pairs, %" if pairs else "test error, %")
+    axes.set_xlabel("exact-pair error, %" if pairs else "test error, %")
     low, high = min(values), max(values)
     if high > _SPAN * low > 0:
         axes.set_xscale("log")
         axes.set_xlim(low / 1.3, high * 1.2)
         log_axis(axes.xaxis, low / 1.3, high * 1.2)
     else:
-        # from zero, unless that would press all values into a corner
+        # start at zero, unless that would crowd all values
         room = 0.25 * (high - low) or 0.25 * high
         axes.set_xlim(0 if low < 0.5 * high else max(low - room, 0), high + room)
         axes.xaxis.set_major_locator(MaxNLocator(max(3, int(axes.get_position().width * 10))))
@@ -147,7 +147,7 @@ def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
     if mean is None or interval is None:
         return
     axes.plot(interval, [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
-    # a little lower, so that a seed near the mean is seen
+    # a little lower, so that a seed near the mean stays visible
     axes.plot(row["errors"], [place + 0.24] * len(row["errors"]), "|", color=BLUE, markersize=6, markeredgewidth=1.2)
     axes.plot(mean, place, "o", color=BLUE, markersize=6, gid="ours")
     scatter = "" if row["std"] is None else f" ± {row['std']:.2f}"
@@ -158,8 +158,8 @@ def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
 def _points_legend(figure: Figure, table: Table) -> None:
     seeds = max(row["n"] for row in table["rows"])
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=BLUE, marker="o", linewidth=1.8, label="ours: mean, 95 % interval of the pooled tests"),
-        Line2D([], [], color=BLUE, marker="|", linewidth=0, label="each seed" if seeds > 1 else "the seed"),
+        Line2D([], [], color=BLUE, marker="o", linewidth=1.8, label="ours: mean, 95 % interval (pooled test sets)"),
+        Line2D([], [], color=BLUE, marker="|", linewidth=0, label="individual seeds" if seeds > 1 else "the seed"),
     ]
     if any(row["paper"] is not None for row in table["rows"]):
         handles.append(
@@ -180,7 +180,7 @@ Curves = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _curves(row: RowEntry, folder: Path) -> Curves:
-    """Steps, and for each seed the loss and the error in percent of the rows of metrics."""
+    """Steps, and the training loss and error in percent of each seed."""
     runs = [Run.open(folder / "runs" / f"{row['name']}-seed{seed}").metrics() for seed in range(row["n"])]
     length = min(len(metrics) for metrics in runs)
     steps = np.array([line["step"] for line in runs[0][:length]])
@@ -189,14 +189,14 @@ def _curves(row: RowEntry, folder: Path) -> Curves:
     return steps, losses, errors
 
 
-def _band_panel(axes: Axes, seen: Sequence[tuple[RowEntry, Curves]], which: int, title: str) -> None:
+def _band_panel(axes: Axes, curves_by_row: Sequence[tuple[RowEntry, Curves]], which: int, title: str) -> None:
     lowest, highest = float("inf"), 0.0
-    for index, (_, (steps, *values)) in enumerate(seen):
+    for index, (_, (steps, *values)) in enumerate(curves_by_row):
         chosen, (color, marker, dashes) = values[which], line_style(index)
         mean = chosen.mean(axis=0)
         if len(chosen) > 1:
             axes.fill_between(steps, chosen.min(axis=0), chosen.max(axis=0), color=color, alpha=0.12, linewidth=0)
-        # markers of different lines stand beside each other, not upon each other
+        # stagger the markers so that lines do not hide one another
         every = max(1, len(steps) // 5)
         axes.plot(
             steps,
@@ -206,7 +206,7 @@ def _band_panel(axes: Axes, seen: Sequence[tuple[RowEntry, Curves]], which: int,
             linestyle=dashes,
             marker=marker,
             markersize=4,
-            markevery=(index * every // max(len(seen), 1), every),
+            markevery=(index * every // max(len(curves_by_row), 1), every),
         )
         lowest = min(lowest, float(mean[mean > 0].min(initial=np.inf)))
         highest = max(highest, float(mean.max()))

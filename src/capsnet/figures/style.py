@@ -1,7 +1,7 @@
-"""How every figure looks: sizes, colours, text that the font can draw, and the way to PNG.
+"""The style of all figures: sizes, colours, fonts, and PNG export.
 
-Colours: Okabe, Ito, "Color Universal Design", 2008, told apart by colour-blind readers too. A figure is at most about
-8 inches wide with text of 8 points and more, so that it reads at 800 pixels.
+Colours: Okabe, Ito, "Color Universal Design", 2008, distinct for colour-blind readers too. A figure is at most about
+8 inches wide with text of 8 points and more, so that it is readable at 800 pixels.
 """
 
 import functools
@@ -31,7 +31,7 @@ DPI = 160
 MARGIN = 0.3
 MAX_BYTES = 400_000
 
-# for scripts that DejaVu Sans does not have, on Linux, macOS and Windows
+# for scripts missing from DejaVu Sans, on Linux, macOS and Windows
 SCRIPT_FONTS = (
     *(f"Noto Sans CJK {region}" for region in ("SC", "JP", "KR", "TC", "HK")),
     *("Noto Sans SC", "Noto Sans JP", "Noto Sans KR", "Source Han Sans SC", "Source Han Sans CN"),
@@ -71,13 +71,13 @@ STYLE: dict[str, object] = {
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run `draw` in this style, whatever style is set outside, and leave that one as it is."""
+    """Run `draw` in this style; the caller's matplotlib settings neither matter nor change."""
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
-            matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type] # all keys are its own
+            matplotlib.rcParams.update(STYLE)  # type: ignore[arg-type] # all keys are valid rcParams
             matplotlib.rcParams["font.family"] = list(installed_fonts())
             return draw(*args, **kwargs)
 
@@ -85,19 +85,19 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(width: float, height: float, title: str, subtitle: str) -> Figure:
-    """An empty figure with a title, and under it what is to be seen, wrapped.
+    """An empty figure with a title and a wrapped subtitle.
 
     Args:
         width: in inches.
-        height: of what comes below the title, in inches.
-        title: wrapped too, where it is longer than a line.
+        height: of the area below the subtitle, in inches.
+        title: wrapped if longer than a line.
         subtitle: one or two sentences.
     """
     heads = textwrap.wrap(title, int((width - 2 * MARGIN) * 9.6)) or [""]
     lines = textwrap.wrap(subtitle, int((width - 2 * MARGIN) * 14.8))
     head = 0.23 * (len(heads) - 1)
     total = height + 0.56 + head + 0.175 * len(lines)
-    # whole pixels: images are drawn without a seam
+    # whole pixels: no seams between images
     figure = Figure(figsize=(round(width * DPI) / DPI, round(total * DPI) / DPI), dpi=DPI)
     figure.text(MARGIN / width, 1 - 0.22 / total, "\n".join(heads), size=12.5, weight="bold", va="top")
     figure.text(
@@ -107,14 +107,14 @@ def new_figure(width: float, height: float, title: str, subtitle: str) -> Figure
 
 
 def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches from the lower left corner, set onto whole pixels."""
+    """Axes at a position in inches from the lower left corner, rounded to whole pixels."""
     total_width, total_height = figure.get_size_inches()
     left, bottom, width, height = (round(value * DPI) / DPI for value in (left, bottom, width, height))
     return figure.add_axes((left / total_width, bottom / total_height, width / total_width, height / total_height))
 
 
 def bare(axes: Axes) -> None:
-    """Take ticks and frame away."""
+    """Remove ticks and frame."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -123,10 +123,10 @@ def bare(axes: Axes) -> None:
 
 @functools.cache
 def installed_fonts() -> dict[str, str]:
-    """The font of the figures, and of those for other scripts what is installed: names and files."""
+    """The figures' font and the installed fonts for other scripts: names and files."""
     files = {font.name: font.fname for font in fontManager.ttflist if font.name in SCRIPT_FONTS}
-    own = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
-    return {"DejaVu Sans": own, **{name: files[name] for name in SCRIPT_FONTS if name in files}}
+    default = str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
+    return {"DejaVu Sans": default, **{name: files[name] for name in SCRIPT_FONTS if name in files}}
 
 
 @functools.cache
@@ -142,7 +142,7 @@ def can_draw(text: str) -> bool:
 
 @functools.cache
 def _warn_without_font(char: str) -> None:
-    """Say once of a character that no font has it, and which font to install."""
+    """Warn once that no installed font has a character, and which font to install."""
     name = f"U+{ord(char):04X}"
     print(
         f"capsnet: figures cannot draw {name} ({unicodedata.name(char, 'no name')}): no installed font has it, a "
@@ -153,10 +153,10 @@ def _warn_without_font(char: str) -> None:
 
 
 def plain(text: str, longest: int = 60) -> str:
-    """Text from outside as the fonts can draw it: an unknown character becomes its number, a long text loses its end.
+    """Make external text drawable, and cut it to `longest` characters.
 
-    White space becomes a space; a character that no installed font has becomes `U+` and its number in Unicode, and is
-    reported once.
+    White space becomes a space. A character that no installed font has becomes `U+` and its code point, with one
+    warning.
     """
     parts = []
     for char in text:
@@ -171,7 +171,7 @@ def plain(text: str, longest: int = 60) -> str:
 
 
 def class_label(names: Sequence[str], label: int, longest: int = 60) -> str:
-    """The name of a class as `plain` gives it, or `class` and its number where no installed font can draw it."""
+    """A class name as `plain` gives it, or `class` and its index if no installed font can draw it."""
     name = names[label]
     if all(char.isspace() or not char.isprintable() or can_draw(char) for char in name):
         return plain(name, longest)
@@ -180,7 +180,7 @@ def class_label(names: Sequence[str], label: int, longest: int = 60) -> str:
 
 
 def labels(names: Sequence[str], longest: int) -> list[str]:
-    """Names as `class_label` gives them; with their number before them where cutting made two the same."""
+    """Names as `class_label` gives them, prefixed with their index if cutting made two equal."""
     short = [class_label(names, number, longest) for number in range(len(names))]
     if len(set(short)) == len(short):
         return short
@@ -189,7 +189,7 @@ def labels(names: Sequence[str], longest: int) -> list[str]:
 
 @styled
 def to_png(figure: Figure) -> bytes:
-    """A figure as PNG of at most about 400 kB: photographs in it may be reduced to 256 colours."""
+    """A figure as PNG of at most about 400 kB, reduced to 256 colours if necessary."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())

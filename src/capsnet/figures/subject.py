@@ -25,19 +25,19 @@ from capsnet.registry import Registry
 from capsnet.runs.data import load_dataset
 from capsnet.runs.folder import Run
 
-LOOK_AT, _BATCH = 1000, 256
+MAX_IMAGES, _BATCH = 1000, 256
 
 Drawing = Callable[[], Figure]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Test images with what the network says of them.
+class Sample:
+    """Test images with the network's predictions.
 
     Args:
-        data: the part of the images that the network sees.
-        capsules: their class capsules.
-        predicted: the longest capsule of each.
+        data: the images, as the network receives them.
+        capsules: class capsules of each image.
+        predicted: class index of each image's longest capsule.
 
     Shapes:
         capsules `m n d` and `m n`; predicted `m`.
@@ -52,39 +52,39 @@ class Seen:
         """Which images are classified correctly."""
         return self.predicted == self.data.labels
 
-    def pick(self, indices: Int[Tensor, " _"]) -> "Seen":
+    def pick(self, indices: Int[Tensor, " _"]) -> "Sample":
         """The images at `indices`."""
         poses, lengths, _ = self.capsules
-        return Seen(self.data.select(indices), Capsules(poses[indices], lengths[indices]), self.predicted[indices])
+        return Sample(self.data.select(indices), Capsules(poses[indices], lengths[indices]), self.predicted[indices])
 
 
 @torch.no_grad()
-def look_at(model: CapsuleModel, data: ImageData, count: int = LOOK_AT) -> Seen:
-    """Run a model over the first images of each class, `count` in all or a few more."""
-    part = data.select(first_of_each_class(data.labels, len(data.class_names), count))
-    batches = [(seen, output) for seen, _, output in predict_batches(model, part, batch_size=64)]
+def sample_images(model: CapsuleModel, data: ImageData, count: int = MAX_IMAGES) -> Sample:
+    """Run a model on the first images of each class, about `count` in total."""
+    selection = data.select(first_of_each_class(data.labels, len(data.class_names), count))
+    batches = [(inputs, output) for inputs, _, output in predict_batches(model, selection, batch_size=64)]
     outputs = [output for _, output in batches]
-    images = torch.cat([(255 * seen).round().to(torch.uint8).cpu() for seen, _ in batches])
+    images = torch.cat([(255 * inputs).round().to(torch.uint8).cpu() for inputs, _ in batches])
     poses = torch.cat([output.capsules.poses for output in outputs]).cpu()
     lengths = torch.cat([output.lengths for output in outputs]).cpu()
-    return Seen(replace(part, images=images), Capsules(poses, lengths), lengths.argmax(dim=1))
+    return Sample(replace(selection, images=images), Capsules(poses, lengths), lengths.argmax(dim=1))
 
 
 @torch.no_grad()
-def look_at_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, count: int = LOOK_AT) -> Seen:
-    """Run a model over pairs whose base digits are the first images of each class.
+def sample_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, count: int = MAX_IMAGES) -> Sample:
+    """Run a model on pairs whose base digits are the first images of each class.
 
-    The class of a pair is that of its base digit; what was predicted is that digit where it is one of the two found.
+    A pair has the class of its base digit. If that digit is one of the two predicted, it counts as the prediction.
     """
     chosen = first_of_each_class(data.labels, len(data.class_names), count)
     pairs = draw_pairs(data.images, data.labels, chosen, pairing, torch.Generator().manual_seed(pairing.seed))
-    seen = look_at(model, ImageData(pairs.images, pairs.labels[:, 0], data.class_names), count)
-    found = match_found(find_pairs(seen.capsules.activations), pairs.labels)
-    return replace(seen, predicted=found[:, 0])
+    sample = sample_images(model, ImageData(pairs.images, pairs.labels[:, 0], data.class_names), count)
+    matched = match_found(find_pairs(sample.capsules.activations), pairs.labels)
+    return replace(sample, predicted=matched[:, 0])
 
 
 def first_of_each_class(labels: Int[Tensor, " m"], classes: int, count: int) -> Int[Tensor, " _"]:
-    """Indices of about `count` images, as many of each class (at least one), in the order of the classes."""
+    """Indices of about `count` images, the same number from each class (at least one), ordered by class."""
     each = max(1, -(-count // classes))
     return torch.cat([(labels == label).nonzero()[:each, 0] for label in range(classes)])
 
@@ -92,7 +92,7 @@ def first_of_each_class(labels: Int[Tensor, " m"], classes: int, count: int) -> 
 def reconstruct(
     model: CapsuleModel, capsules: Capsules, labels: Int[Tensor, " b"] | None = None
 ) -> Float[Tensor, "b c h w"]:
-    """Draw what class capsules describe.
+    """Reconstruct images from class capsules.
 
     Raises:
         UserError: the model has no decoder.
@@ -106,22 +106,23 @@ def reconstruct(
     return images.cpu()
 
 
-def measure_fidelity(model: CapsuleModel, seen: Seen) -> Fidelity:
-    """Compare the reconstructions of images from their longest capsules with the mean image.
+def measure_fidelity(model: CapsuleModel, sample: Sample) -> Fidelity:
+    """Compare reconstructions from the longest capsules with the mean image.
 
     Raises:
         UserError: the model has no decoder.
     """
-    drawn = [reconstruct(model, seen.pick(part).capsules) for part in torch.arange(len(seen.data)).split(_BATCH)]
-    return compare_with_mean(seen.data.images.float() / 255, torch.cat(drawn))
+    batches = torch.arange(len(sample.data)).split(_BATCH)
+    drawn = [reconstruct(model, sample.pick(indices).capsules) for indices in batches]
+    return compare_with_mean(sample.data.images.float() / 255, torch.cat(drawn))
 
 
 class Subject:
-    """A run, with its model and test images loaded when a figure first asks for them.
+    """A run, with its model and test images loaded on first use.
 
     Args:
         run: the run.
-        dataset: its data set, where it is at hand; otherwise it is loaded with the run's settings.
+        dataset: its data set; None: loaded with the run's settings.
     """
 
     def __init__(self, run: Run, dataset: Dataset | None = None) -> None:
@@ -133,7 +134,7 @@ class Subject:
         """The run's best weights.
 
         Raises:
-            UserError: it has none yet.
+            UserError: the run has no weights yet.
         """
         return self.run.load_model()
 
@@ -146,16 +147,16 @@ class Subject:
         """Load the run's data set, once.
 
         Raises:
-            UserError: it can no longer be found.
+            UserError: the data set is no longer available.
         """
-        found = self._found
-        if isinstance(found, UserError):
-            raise found
-        return found
+        loaded = self._loaded
+        if isinstance(loaded, UserError):
+            raise loaded
+        return loaded
 
     @cached_property
-    def _found(self) -> Dataset | UserError:
-        # a failure is kept too: looking again may mean trying to download again
+    def _loaded(self) -> Dataset | UserError:
+        # cache a failure too: a second attempt might start another download
         if self._dataset is not None:
             return self._dataset
         try:
@@ -164,18 +165,18 @@ class Subject:
             return fault
 
     @cached_property
-    def seen(self) -> Seen:
-        """Test images, some of each class, with what the model says of them."""
+    def sample(self) -> Sample:
+        """Test images of every class with the model's predictions."""
         dataset = self.dataset
-        part = match_classes(dataset.test, self.model, dataset.name, dataset.pairing)
+        test = match_classes(dataset.test, self.model, dataset.name, dataset.pairing)
         if dataset.pairing is not None:
-            return look_at_pairs(self.model, part, dataset.pairing)
-        return look_at(self.model, part)
+            return sample_pairs(self.model, test, dataset.pairing)
+        return sample_images(self.model, test)
 
     @cached_property
     def fidelity(self) -> Fidelity | None:
-        """How well the decoder draws the test images; None without a decoder."""
-        return measure_fidelity(self.model, self.seen) if self.model.has_decoder else None
+        """Reconstruction quality on the test images; None without a decoder."""
+        return measure_fidelity(self.model, self.sample) if self.model.has_decoder else None
 
     @cached_property
     def test(self) -> Evaluation:
@@ -190,20 +191,20 @@ class Subject:
         return Evaluation.from_dict(result["test"])
 
     def record(self, name: str) -> Record:
-        """An analysis of the run: the one kept in its folder, or one done now with few images, which is kept then.
+        """An analysis of the run: from its folder, or computed now on a small sample and saved there.
 
         Raises:
-            UserError: this run does not allow it.
+            UserError: the analysis is not possible for this run.
         """
         if name not in self._records:
             try:
                 self._records[name] = self._find_record(name)
             except UserError as fault:
                 self._records[name] = fault
-        found = self._records[name]
-        if isinstance(found, UserError):
-            raise found
-        return found
+        record = self._records[name]
+        if isinstance(record, UserError):
+            raise record
+        return record
 
     def _find_record(self, name: str) -> Record:
         kept, weights = read_record(self.run, name), fingerprint(self.run)
@@ -212,16 +213,19 @@ class Subject:
                 return kept
             if not kept["quick"]:
                 path = analysis_path(self.run, name)
-                print(f"capsnet: {path} is of other weights; capsnet analyse --overwrite renews it", file=sys.stderr)
+                print(
+                    f"capsnet: {path} was computed with other weights; capsnet analyse --overwrite recomputes it",
+                    file=sys.stderr,
+                )
         record = analyse(self.model, self.dataset, name, quick=True, weights=weights)
         if kept is None or kept["quick"]:
             write_record(self.run, record)
         return record
 
     def images_of(self, record: Record) -> ImageData:
-        """The images that an analysis looked at, in its order."""
-        part = self.dataset.test if record["split"] == "test" else self.dataset.train
-        return choose(match_classes(part, self.model, self.dataset.name), record["n"], seed=record["seed"])
+        """The images that an analysis used, in its order."""
+        split = self.dataset.test if record["split"] == "test" else self.dataset.train
+        return choose(match_classes(split, self.model, self.dataset.name), record["n"], seed=record["seed"])
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -234,10 +238,10 @@ class FigureKind:
     """One figure, or one for each class.
 
     Args:
-        drawings: names of files (without .png) and how to draw each; raises UserError where it cannot be drawn.
-        caption: what it teaches, in a sentence or two; a function where that depends on the run.
-        place: its place in a report.
-        charts: lines and bars only: a report inverts their lightness on a dark page, where it only dims pictures.
+        drawings: file names (without .png) and a function that draws each; raises UserError if it cannot be drawn.
+        caption: one or two sentences on how to read it; a function if it depends on the run.
+        place: its position in a report, lowest first.
+        charts: whether it has lines and bars only; in dark mode a report inverts these, and dims pictures.
     """
 
     drawings: Callable[[Subject], Mapping[str, Drawing]]
@@ -254,7 +258,7 @@ FIGURES: Registry[FigureKind] = Registry("figure", "capsnet.figures")
 
 
 def slug(name: str) -> str:
-    """The name of a class as a part of a file's name."""
+    """A class name, made safe for a file name."""
     return re.sub(r"[^\w.+]+", "-", name).strip("-.")[:60]
 
 
@@ -266,5 +270,5 @@ def add_figure(
     place: int,
     charts: bool = False,
 ) -> None:
-    """Register a figure that is one file."""
+    """Register a figure that is a single file."""
     FIGURES.add(name, FigureKind(lambda subject: {name: lambda: draw(subject)}, caption, place, charts))

@@ -1,4 +1,4 @@
-"""Images of a data set or a decoder as tiles of one picture."""
+"""Images as tiles of one picture."""
 
 import numpy as np
 import torch
@@ -12,10 +12,9 @@ _LARGEST = 64
 
 
 def to_tiles(images: Shaped[Tensor, "m c h w"]) -> UInt8[np.ndarray, "m y x 3"]:
-    """Colour tiles, each image at most 64 pixels a side, from bytes or from values in [0, 1].
+    """Convert images, uint8 or in [0, 1], to RGB tiles of at most 64 pixels a side.
 
-    One channel becomes grey, two are a stereo pair and stand beside each other, left eye first, three are colours; the
-    mean is taken of any other number.
+    One channel becomes grey; two, a stereo pair, are placed side by side; three are RGB; any other number is averaged.
     """
     pixels = images.detach().cpu().float()
     if images.dtype == torch.uint8:
@@ -35,7 +34,7 @@ def to_tiles(images: Shaped[Tensor, "m c h w"]) -> UInt8[np.ndarray, "m y x 3"]:
 
 
 def montage(tiles: UInt8[np.ndarray, "m y x 3"], columns: int, gap: int = 2) -> UInt8[np.ndarray, "Y X 3"]:
-    """Lay tiles row by row on white, `gap` pixels apart."""
+    """Arrange tiles in rows on white, `gap` pixels apart."""
     count, height, width, _ = tiles.shape
     rows = -(-count // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
@@ -46,7 +45,7 @@ def montage(tiles: UInt8[np.ndarray, "m y x 3"], columns: int, gap: int = 2) -> 
 
 
 def show(axes: Axes, pixels: UInt8[np.ndarray, "y x 3"], *, frame: bool = False) -> None:
-    """Show pixels as they are, one unit each, the first one's corner at (0, 0)."""
+    """Show pixels without interpolation, one unit each, with the top left corner at (0, 0)."""
     height, width, _ = pixels.shape
     axes.imshow(pixels, interpolation="nearest", aspect="auto", extent=(0.0, width, height, 0.0))
     bare(axes)

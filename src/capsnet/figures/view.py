@@ -1,4 +1,4 @@
-"""A run in a notebook: its result, its figures and its report."""
+"""Display a run in a notebook: its result, figures and report."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ from capsnet.runs.folder import Run
 
 
 class RunView:
-    """A run that a notebook displays: name, test error with its interval, learning curves and the report's path.
+    """A notebook display of a run: name, test error with its interval, learning curves and the report's path.
 
     Args:
         run: finished or not.
@@ -26,7 +26,7 @@ class RunView:
         self.run = run
 
     def figures(self) -> Pictures:
-        """All figures that the run's state allows; see `show_figures`."""
+        """All available figures; see `show_figures`."""
         return show_figures(self.run)
 
     def figure(self, name: str) -> Picture:
@@ -76,9 +76,9 @@ def show(run: Run | Path | str) -> RunView:
 
 
 def show_figures(run: Run | Path | str) -> Pictures:
-    """All figures that the run's state allows, by name, each drawn on first access.
+    """All available figures of a run, by name, each drawn on first access.
 
-    A figure that cannot be drawn, for want of data for instance, is named on standard error.
+    A figure that cannot be drawn, for example because its data set is missing, is reported on standard error.
 
     Args:
         run: the run, or its folder.

@@ -24,7 +24,7 @@ def conv2d(
         bias: added to each output channel.
         stride: step of the window, or the vertical and the horizontal one.
         padding: zeros at every side, or above and below, and left and right.
-        groups: groups of channels that do not see one another.
+        groups: number of channel groups, convolved separately.
     """
     rows, columns = (stride, stride) if isinstance(stride, int) else stride
     if tuple(weight.shape[2:]) == (1, 1) and (rows, columns) != (1, 1):

@@ -1,4 +1,4 @@
-"""Labels as a user gives them: what is no class of a sample is refused, and no shape is broadcast.
+"""Validation of labels: invalid classes are errors, and shapes are never broadcast.
 
 Values are read on the CPU only, and not while a function is compiled or traced: on another device that would wait for
 it in every step of training.
@@ -16,9 +16,9 @@ def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> 
     """Class indices, one for each sample.
 
     Args:
-        labels: whole numbers from 0; a column is read as a row.
-        samples: how many there must be.
-        classes: how many classes there are.
+        labels: integers from 0; a column is flattened.
+        samples: expected number.
+        classes: number of classes.
 
     Shapes:
         labels `b` or `b 1`, result `b`.
@@ -46,11 +46,11 @@ def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> 
 
 
 def check_tensor(values: object, name: str) -> None:
-    """Refuse a list or an array in place of a tensor.
+    """Check that an argument is a tensor.
 
     Args:
-        values: an argument.
-        name: of the argument.
+        values: the argument.
+        name: of the argument, for the message.
 
     Raises:
         UserError: it is no tensor.
@@ -60,7 +60,7 @@ def check_tensor(values: object, name: str) -> None:
 
 
 def check_marks(marks: Shaped[Tensor, "b n"]) -> None:
-    """Refuse rows that do not mark the classes that are there by 1 and the others by 0.
+    """Check rows that mark present classes with 1 and others with 0.
 
     Raises:
         UserError: another number is among them.
@@ -72,5 +72,5 @@ def check_marks(marks: Shaped[Tensor, "b n"]) -> None:
 
 
 def can_read(values: Tensor) -> bool:
-    """Whether the numbers are there and reading them costs nothing."""
+    """Whether values exist and reading them is free."""
     return values.device.type == "cpu" and not is_in_graph()

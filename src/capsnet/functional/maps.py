@@ -1,4 +1,4 @@
-"""Capsules as feature maps, and feature maps as capsules: the same numbers, in the order row, column, type.
+"""Conversion between capsules, in the order row, column, type, and feature maps.
 
 Capsule `(y * width + x) * num_types + t` holds channels `t * dim` to `(t + 1) * dim` of place `(y, x)`.
 """
@@ -11,7 +11,7 @@ from capsnet.errors import UserError
 
 
 def to_capsules(maps: Float[Tensor, "b td h w"], dim: int) -> Capsules:
-    """Read feature maps as capsules, `dim` neighbouring channels each; the activation is the length of the pose.
+    """Convert feature maps to capsules of `dim` neighbouring channels; the activation is the length of the pose.
 
     Shapes:
         maps `b (t dim) h w`; poses `b (h w t) dim`.
@@ -21,7 +21,7 @@ def to_capsules(maps: Float[Tensor, "b td h w"], dim: int) -> Capsules:
 
 
 def to_maps(capsules: Capsules | RoutingOutput) -> Float[Tensor, "b td h w"]:
-    """Lay the poses of capsules out as feature maps.
+    """Convert the poses of capsules to feature maps.
 
     Shapes:
         poses `b (h w t) d`; result `b (t d) h w`, channels last in memory.
@@ -33,5 +33,5 @@ def to_maps(capsules: Capsules | RoutingOutput) -> Float[Tensor, "b td h w"]:
         raise UserError("capsules have no grid: give Capsules(poses, activations, grid=(rows, columns))")
     rows, columns = capsules.grid
     if capsules.poses.shape[1] % (rows * columns):
-        raise UserError(f"capsules must be as many at each of {rows}x{columns} places, got {capsules.poses.shape[1]}")
+        raise UserError(f"capsules must be a multiple of {rows}x{columns} positions, got {capsules.poses.shape[1]}")
     return capsules.poses.reshape(len(capsules.poses), rows, columns, -1).permute(0, 3, 1, 2)

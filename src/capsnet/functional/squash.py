@@ -16,9 +16,9 @@ def squash(x: Float[Tensor, "*axes"], dim: int = -1) -> Float[Tensor, "*axes"]:
 
     $$v = \frac{\|s\|^2}{1 + \|s\|^2} \frac{s}{\|s\|} = \frac{\|s\|}{1 + \|s\|^2}\, s$$
 
-    Value and gradient are finite for every finite input, the zero vector and 1e30 among them: the vector is
-    measured in units of its own largest entry, and 1e-20 stands inside the root. Half precision is computed in
-    float32 and returned in its own type.
+    Value and gradient are finite for every finite input, including the zero vector and 1e30: the vector is scaled
+    by its largest entry, and 1e-20 is added inside the root. Half precision is computed in float32 and returned in
+    the input dtype.
 
     Args:
         x: vectors s_j.
@@ -40,7 +40,7 @@ def squash(x: Float[Tensor, "*axes"], dim: int = -1) -> Float[Tensor, "*axes"]:
 
 
 def exponential_squash(x: Float[Tensor, "*axes"], dim: int = -1) -> Float[Tensor, "*axes"]:
-    r"""Shorten vectors to a length in [0, 1) and keep their direction; short ones keep their length (Mazzia et al.).
+    r"""Shorten vectors to a length in [0, 1) and keep their direction; short vectors keep their length (Mazzia et al.).
 
     $$v = (1 - e^{-\|s\|}) \frac{s}{\|s\|}$$
 
@@ -62,7 +62,7 @@ def exponential_squash(x: Float[Tensor, "*axes"], dim: int = -1) -> Float[Tensor
 
 
 def _measure(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The vectors in units of their largest entry, their norm in that unit, and the unit."""
+    """The vectors divided by their largest entry, their norm in that unit, and the unit."""
     wide = widen(x)
     # the unit is a constant to autograd: the result does not depend on it
     unit = wide.detach().abs().amax(dim=dim, keepdim=True).clamp(min=1.0)

@@ -1,4 +1,4 @@
-"""Votes: what each child thinks each parent looks like.
+"""Votes: each child's predicted pose for each parent.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 2; matrix poses: Hinton, Sabour, Frosst,
 "Matrix capsules with EM routing", ICLR 2018, section 2.
@@ -27,15 +27,15 @@ def dense_votes(
         poses: children u_i, or M_i row after row.
         weight: transformation matrices W_ij; child and its dimension first, so that both `(i c) (j d)`, one matrix
             for all children, and `i c (j d)`, one for each child, are views.
-        offsets: added to the votes of each place, where rows of children are those of `p` places of each sample in turn
-            (coordinate addition).
+        offsets: added to the votes at each position (coordinate addition); the batch axis of `poses` is then
+            (sample, position), sample first.
 
     Shapes:
         poses `b i (r c)`, weight `i c j d`, result `b i j (r d)`; `r` is 1 for vectors. On a CPU the votes of matrices
         lie in memory as `b j (r d) i`, in which sums over children and over entries are both fast.
 
     Raises:
-        UserError: poses that are no whole number of rows.
+        UserError: the pose size is not a multiple of the row width.
     """
     if offsets is not None:
         votes = dense_votes(poses, weight)
@@ -69,14 +69,14 @@ class _MatrixVotes(torch.autograd.Function):
 def matrix_votes(
     rows: Float[Tensor, "b i r c"], weight: Float[Tensor, "i c j d"], out: Float[Tensor, "b j r d i"] | None = None
 ) -> Float[Tensor, "b j r d i"]:
-    """Products of small matrices: the sum over `c`, of few terms, as products of whole tensors with children last.
+    """Products of small matrices: sum over `c` with elementwise products of whole tensors, children last.
 
-    A batched matrix product over children works on few columns at a time, and takes ten times as long.
+    A batched matrix product over children has few columns, and takes ten times as long.
     """
-    left = rows.permute(3, 0, 2, 1).contiguous()[:, :, None, :, None]  # c b 1 r 1 i
-    right = weight.permute(1, 2, 3, 0).contiguous()[:, :, None]  # c j 1 d i
-    votes = torch.mul(left[0], right[0], out=out)
-    for a, b in zip(left[1:], right[1:], strict=True):
+    entries = rows.permute(3, 0, 2, 1).contiguous()[:, :, None, :, None]  # c b 1 r 1 i
+    matrices = weight.permute(1, 2, 3, 0).contiguous()[:, :, None]  # c j 1 d i
+    votes = torch.mul(entries[0], matrices[0], out=out)
+    for a, b in zip(entries[1:], matrices[1:], strict=True):
         votes.addcmul_(a, b)
     return votes
 
@@ -87,13 +87,13 @@ def matrix_votes_backward(
     gradient: Float[Tensor, "b j r d i"],
     room: Tensor | None = None,
 ) -> tuple[Float[Tensor, "b i r c"], Float[Tensor, "i c j d"]]:
-    """Gradients to rows and weight; here the sums are long, and batched matrix products fast.
+    """Gradients of rows and weight, by batched matrix products, which are fast here because the sums are long.
 
     Args:
         rows: poses.
         weight: transformation matrices.
         gradient: to the votes.
-        room: memory as large as `gradient` that may be written on.
+        room: scratch memory of the size of `gradient`.
     """
     samples, children, height, width = rows.shape
     per_child = gradient.permute(4, 0, 2, 1, 3)

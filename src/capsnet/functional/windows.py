@@ -1,4 +1,4 @@
-"""Windows of a convolutional capsule layer: which children each of them holds, and which children they share."""
+"""Windows of a convolutional capsule layer: the children in each window, and those shared between windows."""
 
 from typing import Any, NamedTuple
 
@@ -10,14 +10,14 @@ from capsnet.torch_internals import is_in_graph
 
 
 class Windows(NamedTuple):
-    """The children of each window `p`, a place in the layer above.
+    """The children of each window `p`, a position in the layer above.
 
-    A routing sees windows as samples: its batch axis is `(b p)`, batch first. Where parents of overlapping windows
-    compete for a child, `log_softmax` takes the place of a softmax over the parents of one window.
+    A routing treats windows as samples: its batch axis is `(b p)`, batch first. If parents of overlapping windows
+    compete for a child, `log_softmax` replaces the softmax over the parents of one window.
 
     Args:
-        children: number of each child of each window, in the layer below.
-        num_children: how many children the layer below has.
+        children: index of each window's children in the layer below.
+        num_children: number of children in the layer below.
 
     Shapes:
         children `p i`.
@@ -27,7 +27,7 @@ class Windows(NamedTuple):
     num_children: int
 
     def log_softmax(self, logits: Float[Tensor, "bp i j"]) -> Float[Tensor, "bp i j"]:
-        """Normalise over all parents that receive from a child: over types and over the windows that hold it."""
+        """Normalise over all parents of a child: over types and over the windows that contain it."""
         flat = logits.logsumexp(dim=2).reshape(-1, self.children.numel())  # b (p i)
         child = self.children.flatten().expand(len(flat), -1)
         lowest = flat.new_full((len(flat), self.num_children), -torch.inf)
@@ -58,9 +58,9 @@ def window_children(
 
     Args:
         grid: rows and columns of the layer below.
-        num_types: kinds of capsule at each place; capsules are in the order row, column, type.
+        num_types: types of capsule at each position; capsules are in the order row, column, type.
         kernel_size: rows and columns of a window.
-        stride: step of the window.
+        stride: of the window.
         device: of the result.
 
     Shapes:
@@ -80,14 +80,14 @@ def gather_windows(
 ) -> Float[Tensor, "bp i c"]:
     """Lay out the values of capsules window by window: `values[:, window_children(...)]` of a padded grid.
 
-    A child that several windows share has the sum of their gradients, in the order of its places in them: the same
-    bits with any number of threads, where the backward pass of an index adds in the order of the threads.
+    Gradients of a child in several windows are summed in a fixed order, so results are bitwise equal for any number of
+    threads; the backward pass of plain indexing depends on thread order.
 
     Args:
         values: numbers of each capsule, in the order row, column, type.
         grid: rows and columns of the capsules.
         kernel_size: rows and columns of a window.
-        stride: step of the window.
+        stride: of the window.
         padding: rows and columns of zeros around the grid.
 
     Shapes:
@@ -110,7 +110,7 @@ def _slices(places: Float[Tensor, "b h w c"], sides: tuple[int, int], stride: in
 
 
 def _offsets(sides: tuple[int, int], rows: int, columns: int, stride: int) -> list[tuple[slice, slice]]:
-    """The places that stand first, second, ... in all windows; the last window begins `rows` and `columns` steps on."""
+    """Slices of the first, second, ... position of all windows; the last window is `rows`, `columns` strides away."""
     return [
         (slice(y, y + rows * stride + 1, stride), slice(x, x + columns * stride + 1, stride))
         for y in range(sides[0])

@@ -1,4 +1,4 @@
-"""What an exported file says of its model. No PyTorch: it is read where only onnxruntime is installed."""
+"""Metadata of an exported model. Works without PyTorch, with onnxruntime alone."""
 
 import dataclasses
 import json

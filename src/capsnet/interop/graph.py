@@ -48,16 +48,16 @@ class AnswerGraph(nn.Module):
         return [name for name, given in names.items() if given]
 
     def forward(self, image: Real[Tensor, "b c h w"]) -> tuple[Tensor, ...]:
-        """Answer to images."""
+        """Compute the outputs for images."""
         model = self.model
-        seen = model.inputs.view(image if self.scale == 1 else image * self.scale)
-        output = model(model.inputs.normalize(seen))
+        inputs = model.inputs.view(image if self.scale == 1 else image * self.scale)
+        output = model(model.inputs.normalize(inputs))
         results = [output.lengths, output.capsules.poses]
         drawn = model.reconstruct(output.capsules) if model.has_decoder else None
         if drawn is not None:
             results.append(drawn)
         if model.doubt is not None:
-            signals = read_signals(output, seen / 255, drawn, None)
+            signals = read_signals(output, inputs / 255, drawn, None)
             columns = (signals.length, signals.gap, signals.error, signals.patch_error)
             results.append(torch.stack([column for column in columns if column is not None], dim=1))
         return tuple(results)

@@ -159,9 +159,9 @@ def _read(file: "h5py.File", path: Path, config: Mapping[str, object]) -> KerasF
 
 
 def _find_arrays(file: "h5py.File", path: Path) -> "dict[str, h5py.Dataset]":
-    """All arrays by their paths, once every one of them may be read."""
+    """All arrays by path, after checking that reading them is safe."""
     h5py = import_h5py()
-    found = {}
+    datasets = {}
     count = 0
 
     # links into other files are not followed here
@@ -169,20 +169,20 @@ def _find_arrays(file: "h5py.File", path: Path) -> "dict[str, h5py.Dataset]":
         nonlocal count
         count += 1
         if isinstance(item, h5py.Dataset) and not name.startswith(("optimizer", "model_weights/optimizer")):
-            found[name] = item
+            datasets[name] = item
         return True if count > MAX_OBJECTS else None
 
     if file.visititems(visit):
         raise UserError(f"{path} holds more than {MAX_OBJECTS:,} groups and arrays, which no network here has")
-    for name, array in found.items():
+    for name, array in datasets.items():
         if array.is_virtual or array.external:
             raise UserError(f"{path}: the numbers of {name!r} lie in other files, which are not read")
     # counters and states of random numbers are integers
-    found = {name: array for name, array in found.items() if array.dtype.kind == "f"}
-    total = sum(prod(array.shape) for array in found.values())
+    datasets = {name: array for name, array in datasets.items() if array.dtype.kind == "f"}
+    total = sum(prod(array.shape) for array in datasets.values())
     if total > MAX_NUMBERS:
         raise UserError(f"{path} holds {total:,} numbers, the limit is {MAX_NUMBERS:,}")
-    return found
+    return datasets
 
 
 def _keras_2_names(root: "h5py.Group", path: Path) -> list[str]:

@@ -20,13 +20,13 @@ from capsnet.runs.weights import ModelSpec, load_weights, read_tensors
 
 
 def specify_model(model: CapsuleModel) -> ModelSpec:
-    """What the weights file of a model says of it.
+    """A model's description in its weights file.
 
-    A model that was not made by `create_model` is one of the user's own class, which no file holds: to load it again,
-    an object of that class must be given.
+    A model not made by `create_model` is an instance of a user's class, which no file contains: to load it, pass an
+    object of that class.
 
     Raises:
-        UserError: an option of the model is an object that no file holds.
+        UserError: an option of the model is an object that cannot be saved.
     """
     made = model.created_by
     options = {} if made is None else made.options
@@ -35,7 +35,7 @@ def specify_model(model: CapsuleModel) -> ModelSpec:
             json.dumps(value)
         except TypeError:
             raise UserError(
-                f"the model was created with {name}={value!r}, an object that no file holds; give its name"
+                f"the model was created with {name}={value!r}, an object that cannot be saved; give its name"
             ) from None
     return ModelSpec(
         model=object_name(class_of(model)) if made is None else made.name,
@@ -53,14 +53,14 @@ def save_pretrained(model: HubMethods, folder: Path | str, *, run: Path | str | 
     """Write a model into a new folder; see `CapsuleModel.save_pretrained`.
 
     Raises:
-        UserError: the folder holds something, or the extra `hub` is not installed.
+        UserError: the folder is not empty, or the extra `hub` is not installed.
     """
     check_hub()
     from capsnet.interop.hub_model import HubModel
 
     path = Path(folder)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise UserError(f"{path} exists and is not empty; give another folder")
+        raise UserError(f"{path} exists and is not empty; choose another folder")
     HubModel(*_with_run(model, run)).save_pretrained(path)
     return path
 
@@ -146,7 +146,7 @@ def from_pretrained(
 
 
 def _with_run(model: HubMethods, run: Path | str | None) -> tuple[CapsuleModel, ModelSpec, Run | None]:
-    """A model, what its weights file says of it, and the run that trained it.
+    """A model, its description for the weights file, and the run that trained it.
 
     Raises:
         UserError: the run's weights are others: its test error is not that of this model.

@@ -16,7 +16,7 @@ def write_card(model: CapsuleModel, spec: ModelSpec, run: Run | None, repo_id: s
 
     Args:
         model: with its weights.
-        spec: what its weights file says of it.
+        spec: its description in the weights file.
         run: that trained it; None: the card states no error.
         repo_id: of the model on the Hub; None: `OWNER/NAME` stands for it.
     """

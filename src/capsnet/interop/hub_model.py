@@ -19,7 +19,7 @@ class HubModel(ModelHubMixin, library_name="capsnet", pipeline_tag="image-classi
 
     Args:
         model: with its weights.
-        spec: what its weights file says of it.
+        spec: its description in the weights file.
         run: that trained it, for the card; None: not known.
     """
 

@@ -20,9 +20,9 @@ except ModuleNotFoundError as fault:
     ) from None
 
 KerasTensor = Any
-"""A tensor of Keras' backend, or one that stands for it while a model is built."""
+"""A backend tensor, or a symbolic one while a model is built."""
 EPSILON = 1e-7
-"""What stands under roots, as in CapsNet-Keras."""
+"""Added under square roots, as in CapsNet-Keras."""
 
 
 @keras.saving.register_keras_serializable("capsnet")
@@ -136,7 +136,7 @@ class CapsuleLayer(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the matrices."""
+        """Create the matrices."""
         if len(input_shape) != 3:
             raise ValueError(f"inputs must be batch, capsules and their dimension, got {tuple(input_shape)}")
         self.W = self.add_weight(
@@ -147,7 +147,7 @@ class CapsuleLayer(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
-        """Find the parents of capsules."""
+        """Compute the parents of capsules."""
         votes = ops.einsum("bic,jidc->bjid", ops.cast(inputs, self.W.dtype), self.W)
         logits = ops.zeros_like(votes[..., 0])  # b j i
         for step in range(self.routings):
@@ -162,7 +162,7 @@ class CapsuleLayer(keras.layers.Layer):
         return input_shape[0], self.num_capsule, self.dim_capsule
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make the layer again."""
+        """The constructor arguments."""
         own = {
             "num_capsule": self.num_capsule,
             "dim_capsule": self.dim_capsule,
@@ -180,7 +180,7 @@ def PrimaryCap(
     strides: int | tuple[int, int],
     padding: str,
 ) -> KerasTensor:
-    """Primary capsules: one convolution whose channels are read, `dim_capsule` at a time, and squashed.
+    """Primary capsules: one convolution; each `dim_capsule` channels are a pose, and are squashed.
 
     Args:
         inputs: feature maps `b h w channels`.
@@ -201,6 +201,6 @@ def PrimaryCap(
 
 
 def _widen(values: KerasTensor) -> KerasTensor:
-    """Half precision in float32; other numbers as they are."""
+    """Convert half precision to float32; keep other dtypes."""
     half = keras.backend.standardize_dtype(values.dtype) in ("float16", "bfloat16")
     return ops.cast(values, "float32") if half else values

@@ -36,7 +36,7 @@ def read_capsnet(parts: Parts, path: Path, image_size: int | None = None) -> Net
     Args:
         parts: all layers of the file.
         path: of the file, for messages.
-        image_size: side of the images; None: the decoder tells it.
+        image_size: side of the images; None: taken from the decoder.
 
     Raises:
         UserError: sizes that do not fit together, or matrices with learned logits.

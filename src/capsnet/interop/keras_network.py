@@ -1,4 +1,4 @@
-"""What a Keras file's layers are, told by their shapes: names and numbers of layers differ from file to file."""
+"""Identify a Keras file's layers by their shapes, because their names and number differ between files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -55,7 +55,7 @@ def import_weights(
         image_size: side of the images, of a network without a decoder.
 
     Raises:
-        UserError: a file of another network, with what was found and what was expected; a file that `read_keras_file`
+        UserError: a file of another network, with expected and actual layers; a file that `read_keras_file`
             refuses; an `out` that exists; data that do not fit the network.
 
     Example:
@@ -125,7 +125,7 @@ def _iterations(file: KerasFile, path: Path, given: int | None) -> tuple[int, li
 
 
 def _specify(network: Network, options: dict[str, object], data: str, data_dir: Path | None) -> ModelSpec:
-    """What the weights file says of its model."""
+    """The model's entry in the weights file."""
     shape = cast(tuple[int, int, int], options.get("image_shape") or keras_efficient.image_shape(network.model))
     count = cast(int, options["num_classes"])
     names, preparation, pairing = _describe_data(data, data_dir, shape)

@@ -1,4 +1,4 @@
-"""Training in memory, an epoch at a time: the steps of a run without its folder, its test and its messages.
+"""Training in memory, epoch by epoch: a run's training loop without folder, evaluation and messages.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
@@ -27,7 +27,7 @@ from capsnet.training.step import Step
 
 @dataclass
 class Progress:
-    """What was trained so far.
+    """The state of training.
 
     Args:
         seed: of all that is drawn.
@@ -42,7 +42,7 @@ class Progress:
     optimizer_state: Mapping[str, object] | None = None
 
     def on_cpu(self) -> "Progress":
-        """The same, with tensors on the CPU."""
+        """A copy with tensors on the CPU."""
         state = cast(Mapping[str, object] | None, _on_cpu(self.optimizer_state))
         return replace(self, optimizer_state=state)
 
@@ -56,7 +56,7 @@ def _on_cpu(state: object) -> object:
 
 
 def make_model(config: RunConfig, data: ImageData, pixel_range: tuple[float, float] | None) -> CapsuleModel:
-    """A new network for images, where it will be trained; the global random state stays as it is.
+    """Create a network for images on the training device; the global random state is unchanged.
 
     Raises:
         UserError: options that do not fit the images, or a network that does not fit into memory.
@@ -72,7 +72,7 @@ def make_model(config: RunConfig, data: ImageData, pixel_range: tuple[float, flo
 
 
 class Learner:
-    """Trains a model on images that lie in memory.
+    """Trains a model on images in memory.
 
     Args:
         model: on the device that trains.
@@ -136,7 +136,7 @@ class Learner:
             self.model.load_state_dict(best)
 
     def train_epoch(self) -> None:
-        """Train for an epoch; all that it draws follows from the seed and the epochs before.
+        """Train for an epoch; its randomness is determined by the seed and the number of earlier epochs.
 
         Raises:
             UserError: the loss is not finite.
@@ -148,7 +148,7 @@ class Learner:
             order = weighted_order(self._weights, torch.Generator(self.device).manual_seed(seed))
         self.model.train()
         self._step.totals.zero_()
-        # dropout draws from the global generator
+        # dropout uses the global generator
         with use_precision(self._precision, self.device), torch.random.fork_rng():
             torch.manual_seed(seed)
             for position in range(self.steps_per_epoch):
@@ -167,7 +167,7 @@ class Learner:
 
 
 def weighted_order(weights: Float[Tensor, " m"], generator: torch.Generator) -> Int[Tensor, " m"]:
-    """Draw as many images as there are, each as often as its share of the weights requires, in a random order.
+    """Draw as many images as there are, in random order, each in proportion to its weight.
 
     Systematic sampling: an image that should be drawn x times is drawn floor(x) or ceil(x) times.
 

@@ -23,7 +23,7 @@ ImageBatch = tuple[Images, Int[Tensor, " b"]] | list[Tensor]
 
 
 class CapsuleModule(LightningModule):
-    """Trains a capsule network by Lightning's loop: Adam, a learning rate that decays, class and reconstruction loss.
+    """Trains a capsule network with Lightning: Adam, learning-rate decay, class and reconstruction loss.
 
     A batch is images and labels, as a `DataLoader` gives them: uint8 from 0 to 255, or numbers in [0, 1]. For another
     optimiser override `configure_optimizers`, as in any Lightning module.
@@ -61,7 +61,7 @@ class CapsuleModule(LightningModule):
             # a module among the hyperparameters would be stored twice
             self.save_hyperparameters(ignore=["model"])
             if model_options:
-                raise UserError("model_options are for a model that is given by name, this one is built already")
+                raise UserError("model_options are for a model given by name; this one is already created")
         self.model, self.lr, self.lr_decay = model, lr, lr_decay
         own = RECON_WEIGHT if model.has_decoder else 0.0
         self.recon_weight = own if recon_weight is None else recon_weight
@@ -69,7 +69,7 @@ class CapsuleModule(LightningModule):
             raise UserError(f"recon_weight must be 0 for a model without a decoder, got {self.recon_weight:g}")
 
     def forward(self, images: Images) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         output: CapsNetOutput = self.model(_in_units(images))
         return output
 
@@ -78,11 +78,11 @@ class CapsuleModule(LightningModule):
         return self._log(batch, "train").total
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        """Log loss and accuracy of images held out."""
+        """Log loss and accuracy on validation images."""
         self._log(batch, "val")
 
     def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        """Log loss and accuracy of test images."""
+        """Log loss and accuracy on test images."""
         self._log(batch, "test")
 
     def predict_step(self, batch: ImageBatch | Images, batch_idx: int) -> CapsNetOutput:
@@ -92,7 +92,7 @@ class CapsuleModule(LightningModule):
         return output
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Adam, and a rate that decays after each epoch."""
+        """Adam with a learning rate that decays after each epoch."""
         optimizer = Adam(self.parameters(), lr=self.lr)
         return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, self.lr_decay)}
 
@@ -111,7 +111,7 @@ class CapsuleModule(LightningModule):
         return losses
 
     def _progress(self) -> float:
-        """Share of the training that is done, for a loss that changes in training."""
+        """Fraction of training completed, for losses that change over training."""
         total = self.trainer.estimated_stepping_batches
         return min(self.global_step / total, 1.0)
 

@@ -1,4 +1,4 @@
-"""Export to ONNX, the format of trained networks that many runtimes read (https://onnx.ai)."""
+"""Export to ONNX, a model format that many runtimes support (https://onnx.ai)."""
 
 import contextlib
 import logging
@@ -60,10 +60,10 @@ def export(
     model, _ = open_model(source)
     model = model.cpu().eval()
     if out.exists():
-        raise UserError(f"{out} exists; give another name")
+        raise UserError(f"{out} exists; choose another name")
     single = out.suffix == ".onnx"
     if not single and out.suffix:
-        raise UserError(f"{out}: the name of an ONNX file ends in .onnx, that of a folder in nothing")
+        raise UserError(f"{out}: an ONNX file must end in .onnx, a folder must have no ending")
     answers = to_onnx(trace_answers(model, pixels), AnswerGraph(model, pixels).output_names)
     _set_metadata(answers, describe(model, pixels).to_json())
     written = [(out if single else out / "model.onnx", answers)]
@@ -82,7 +82,7 @@ def export(
 
 
 def check_packages() -> None:
-    """Refuse to begin without the packages of the extra.
+    """Check that the packages of the extra are installed.
 
     Raises:
         UserError: one is missing.
@@ -113,7 +113,7 @@ def to_onnx(program: ExportedProgram, output_names: Sequence[str]) -> "onnx.Mode
                 dynamo=True,
                 verbose=False,
             )
-    # what the translator raises for an unknown operator is a RuntimeError
+    # the translator raises RuntimeError for an unknown operator
     except RuntimeError as fault:
         cause: BaseException = fault
         while cause.__cause__ is not None:
@@ -126,7 +126,7 @@ def to_onnx(program: ExportedProgram, output_names: Sequence[str]) -> "onnx.Mode
 
 
 def _name_batch(graph: "onnx.ModelProto") -> None:
-    """Call the number of images `batch` again: the tracer counts its symbols."""
+    """Rename the batch dimension to `batch`; the tracer numbers its symbols."""
     values = [*graph.graph.input, *graph.graph.output, *graph.graph.value_info]
     axes = [axis for value in values for axis in value.type.tensor_type.shape.dim if axis.dim_param]
     symbols = {value.type.tensor_type.shape.dim[0].dim_param for value in graph.graph.input} - {""}
@@ -170,7 +170,7 @@ def _compare(model: CapsuleModel, path: Path, pixels: Pixels, limit: float) -> f
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the translator's remarks on packages that it would also know, and on its own use of PyTorch."""
+    """Silence the translator's warnings about optional packages and about its own use of PyTorch."""
     logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Prediction by an exported ONNX file. It needs onnxruntime, NumPy, SciPy and Pillow, and no PyTorch."""
+"""Prediction with an exported ONNX file. Requires onnxruntime, NumPy, SciPy and Pillow, but not PyTorch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class OnnxModel:
 
     Args:
         session: of onnxruntime.
-        about: what the file says of the model.
+        about: the file's metadata of the model.
     """
 
     session: "InferenceSession"
@@ -48,17 +48,17 @@ class OnnxModel:
         if not path.is_file():
             raise UserError(f"{path}: no such file")
         options = onnxruntime.SessionOptions()
-        # its messages repeat the faults that are raised
+        # its log messages repeat the exceptions raised
         options.log_severity_level = 4
-        # the further levels take longer than they save for a few images
+        # higher optimisation levels do not pay off for a few images
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        # int8 weights are restored once, not for each image
+        # dequantise int8 weights once, not for each image
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        # its exceptions have no common class of their own
+        # its exceptions have no common base class
         except _faults() as fault:
-            raise UserError(f"{path} is not a whole ONNX file ({_brief(fault)})") from None
+            raise UserError(f"{path} is not a valid ONNX file ({_brief(fault)})") from None
         properties = session.get_modelmeta().custom_metadata_map
         if KEY not in properties:
             raise UserError(f"{path}: does not describe its model; write it with capsnet export")
@@ -74,11 +74,11 @@ class OnnxModel:
         pixel_range: PixelRange | None = None,
         poses: bool = False,
     ) -> Iterator[Prediction | Failure]:
-        """Answer to image files one after another; memory does not grow with their number.
+        """Predict image files one by one, in constant memory.
 
         Args:
             files: image files.
-            preparation: in place of the model's own.
+            preparation: overrides the model's.
             pixel_range: values that become black and white, of files of more than 8 bits.
             poses: keep the poses of the class capsules.
 
@@ -91,8 +91,7 @@ class OnnxModel:
         about = self.about
         if about.image_shape[0] not in (1, 3):
             raise UserError(
-                f"this network sees {about.image_shape[0]} channels at once, a drawing or photo has 1 or 3; choose "
-                "another"
+                f"this network takes {about.image_shape[0]} channels, a drawing or photo has 1 or 3; choose another"
             )
         source = iter(files)
         while batch := list(islice(source, _BATCH)):
@@ -152,7 +151,7 @@ def _four(signals: Sequence[float]) -> tuple[float, float, float | None, float |
 
 
 def _check(session: "InferenceSession", about: Exported, path: Path) -> None:
-    """Refuse a graph that is not as its description says."""
+    """Check that the graph matches its metadata."""
     inputs, outputs = session.get_inputs(), {output.name: output.shape for output in session.get_outputs()}
     kind = "tensor(uint8)" if about.pixels == "uint8" else "tensor(float)"
     expected = ("image", kind, list(about.image_shape))
@@ -163,7 +162,7 @@ def _check(session: "InferenceSession", about: Exported, path: Path) -> None:
     if got != expected or not wanted <= outputs.keys() <= set(_OUTPUTS):
         raise UserError(f"{path}: its inputs or outputs are not those of a capsnet model; write it with capsnet export")
     if classes != len(about.class_names) or signals not in (2, 4):
-        raise UserError(f"{path} gives {classes} lengths for {len(about.class_names)} classes; export it again")
+        raise UserError(f"{path} returns {classes} lengths for {len(about.class_names)} classes; export it again")
 
 
 def _faults() -> tuple[type[Exception], ...]:

@@ -1,4 +1,4 @@
-"""Arrays as scikit-learn's users have them: to images of 256 levels, and back."""
+"""Convert scikit-learn arrays to images of 256 levels and back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Layout:
         return cls(shape, tuple(image_shape), pixel_range or _choose_range(array))
 
     def to_pixels(self, array: Array) -> UInt8[Tensor, "m c h w"]:
-        """The images of an array; values beyond the range become the lowest or the highest level.
+        """The images of an array; values outside the range are clipped.
 
         Raises:
             UserError: images of another shape, or values in other units.
@@ -81,13 +81,13 @@ class Layout:
             images `m c h w`, result `m` and the layout's `shape`.
         """
         low, high = self.pixel_range
-        # channels stand last in the layout
+        # the layout is channels-last
         if len(self.image_shape) == 3 and self.image_shape != images.shape[1:]:
             images = images.transpose(0, 2, 3, 1)
         return (low + images.clip(0, 1) * (high - low)).reshape(len(images), *self.shape)
 
     def share_beyond(self, array: Array) -> float:
-        """Share of values that are beyond the range."""
+        """Share of values outside the range."""
         low, high = self.pixel_range
         return float(((array < low) | (array > high)).mean())
 

@@ -156,12 +156,12 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return self
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> "CapsNetClassifier":
-        """Train for one epoch of these images at the rate `lr`; the first call makes the network.
+        """Train for one epoch of these images at learning rate `lr`; the first call creates the network.
 
         Args:
             X: as in `fit`. Without `pixel_range`, the first call decides it: give it if later values may go beyond.
             y: as in `fit`.
-            classes: all labels there will be; required in the first call.
+            classes: all possible labels; required in the first call.
 
         Raises:
             UserError: as `fit`; or `calibrate`, which needs images held out.
@@ -172,7 +172,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             )
         if not hasattr(self, "model_"):
             if classes is None:
-                raise UserError("classes must be given in the first call of partial_fit: all labels there will be")
+                raise UserError("classes must be given in the first call of partial_fit: all possible labels")
             data = self._start(X, y, classes)
         else:
             X, y = self._check_both(X, y, reset=False)
@@ -215,7 +215,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return find_probabilities(self._lengths(self._pixels(X)), self.temperature_)
 
     def transform(self, X: ArrayLike) -> Array:
-        """Poses of the class capsules, those of a class beside each other.
+        """Poses of the class capsules, concatenated class by class.
 
         Shapes:
             result `m n*d`.
@@ -223,14 +223,14 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return np.concatenate([output.capsules.poses.flatten(1).cpu().numpy() for output in self._run(self._pixels(X))])
 
     def reconstruct(self, X: ArrayLike, y: ArrayLike | None = None) -> Array:
-        """Draw what class capsules describe, in the form and units of X.
+        """Reconstruct images from class capsules, in the shape and range of X.
 
         Args:
             X: images or rows.
             y: labels of the capsules to decode; None: the longest.
 
         Raises:
-            UserError: a model without a decoder, or labels that are no class.
+            UserError: a model without a decoder, or unknown labels.
         """
         pixels = self._pixels(X)
         chosen = None if y is None else torch.from_numpy(self._encode(np.asarray(y))).split(_BATCH)
@@ -273,14 +273,14 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         return tags
 
     def __getstate__(self) -> dict[str, object]:
-        """A network on a GPU is pickled as it is on the CPU, so that other machines can open it."""
+        """A network on a GPU is pickled on the CPU, so that machines without a GPU can load it."""
         state: dict[str, object] = dict(super().__getstate__())
         if "model_" in state and self.model_.device.type != "cpu":
             state |= {"model_": copy.deepcopy(self.model_).cpu(), "_progress": self._progress.on_cpu()}
         return state
 
     def _start(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None) -> ImageData:
-        """Check the data, and make a network for it."""
+        """Check the data and create a network for it."""
         X, y = self._check_both(X, y, reset=True)
         self.classes_ = np.unique(y if classes is None else np.asarray(classes))
         if len(self.classes_) < 2:
@@ -289,7 +289,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._progress = Progress(seed, [], [])
         data = self._to_data(X, y)
-        # of images of 8 bits an input knows no range
+        # 8-bit images need no range
         pixel_range = None if self.pixel_range_ == (0, 255) else self.pixel_range_
         self.model_ = make_model(self._config("one-cycle"), data, pixel_range)
         return data

@@ -1,4 +1,4 @@
-"""Export to a program of PyTorch alone, which runs without this package (`torch.export`)."""
+"""Export to a PyTorch program that runs without this package (`torch.export`)."""
 
 from pathlib import Path
 
@@ -41,13 +41,13 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
     model, _ = open_model(source)
     model = model.cpu().eval()
     if out.exists():
-        raise UserError(f"{out} exists; give another name")
+        raise UserError(f"{out} exists; choose another name")
     if out.suffix not in (".pt2", ""):
-        raise UserError(f"{out}: the name of an exported program ends in .pt2, that of a folder in nothing")
+        raise UserError(f"{out}: an exported program must end in .pt2, a folder must have no ending")
     path = out if out.suffix else out / "model.pt2"
     program = trace_answers(model, pixels)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # torch.save writes into a file of its own name; a kill leaves no half of it under ours
+    # write to a temporary name first, so that an interrupted save leaves no partial file
     beside = path.with_name(f".{path.stem}.part.pt2")
     torch.export.save(program, beside, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
     beside.replace(path)

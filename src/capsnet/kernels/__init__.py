@@ -33,7 +33,7 @@ _KERNELS: dict[str, tuple[Callable[..., Any], Callable[..., str | None]]] = {
 
 
 def mode() -> str:
-    """Tell which implementations are used now: `"auto"` or `"plain"`.
+    """The implementations in use: `"auto"` or `"plain"`.
 
     Raises:
         UserError: `CAPSNET_KERNELS` holds something else.
@@ -46,9 +46,9 @@ def mode() -> str:
 
 @contextlib.contextmanager
 def use(mode: Mode) -> Iterator[None]:
-    """Choose `"auto"` or `"plain"` inside a `with` block, by setting the environment variable: for the whole process.
+    """Choose `"auto"` or `"plain"` inside a `with` block, through an environment variable of the whole process.
 
-    A compiled model keeps what was chosen when it was compiled.
+    A compiled model keeps the choice made at compile time.
 
     Raises:
         UserError: another word.
@@ -70,7 +70,7 @@ def use(mode: Mode) -> Iterator[None]:
 
 
 def fused(name: str, *arguments: object, **options: object) -> Callable[..., Any] | None:
-    """Find the kernel of a plain function for one call, or None where the plain function is to be used.
+    """The kernel of a plain function for one call, or None to use the plain function.
 
     The first refusal for a reason is logged to the logger `capsnet`.
 
@@ -85,7 +85,7 @@ def fused(name: str, *arguments: object, **options: object) -> Callable[..., Any
     reason = "torch.func transforms plain code only" if in_transform() else refuses(*arguments, **options)
     if reason is None:
         return kernel
-    # a logger inside a compiled graph would break it in two
+    # a logger call would cause a graph break
     if not torch.compiler.is_compiling():
         _log_once(f"{name}: plain implementation, because {reason}")
     return None

@@ -1,4 +1,4 @@
-"""A convolution and its ReLU as one operation, whose backward goes through the batch in pieces.
+"""A convolution and its ReLU as one operation, with a backward pass in chunks of the batch.
 
 Autograd's own keeps, for a moment, the gradient before the ReLU beside the one after it, each as large as the feature
 maps: 52 MB for the paper's network at batch 128.
@@ -19,11 +19,11 @@ from capsnet.kernels.threads import in_parts
 from capsnet.torch_internals import convolution_gradients, is_in_graph, relu_gradient
 
 PIECE_BYTES = 8 << 20
-"""Size of the gradients of feature maps that are masked at a time."""
+"""Size of the gradient chunk that is masked at a time."""
 MAX_WINDOW = 256
-"""Largest window, in numbers, whose copies side by side cost less to move than they save."""
+"""Largest window, in values, for which unfolding pays off."""
 PIECE_IMAGES = 4
-"""Images whose windows are laid side by side at a time: they stay in the cache."""
+"""Images unfolded at a time, so that they stay in the cache."""
 
 
 def conv_relu(
@@ -46,7 +46,7 @@ def conv_relu(
 
 
 def refuses(x: Tensor, weight: Tensor, bias: Tensor) -> str | None:
-    """Say in words why a call is better left to torch's two operators; None if it is not."""
+    """The reason to use PyTorch's two operators for a call; None to use this one."""
     if x.device.type != "cpu":
         return f"it runs on the CPU, and the images are on {x.device}"
     if is_in_graph():
@@ -69,7 +69,7 @@ class _ConvReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight, output = ctx.saved_tensors
-        # with gradients enabled, this backward is itself differentiated
+        # with gradients enabled, this backward pass is itself differentiated
         if weight[0].numel() <= MAX_WINDOW and not ctx.needs_input_grad[0] and not torch.is_grad_enabled():
             return (None, *_parameter_gradients(gradient, output, x, weight))
         each = max(1, PIECE_BYTES // max(1, output[:1].nbytes))
@@ -86,7 +86,7 @@ class _ConvReLU(torch.autograd.Function):
 def _gradients(
     needed: tuple[bool, bool, bool], weight: Tensor, gradient: Tensor, output: Tensor, x: Tensor
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients of one piece of a batch in image, weight and bias, where they are needed."""
+    """The needed gradients of image, weight and bias for one chunk of a batch."""
     return convolution_gradients(relu_gradient(gradient, output), x, weight, needed)
 
 

@@ -2,7 +2,7 @@
 
 torch splits every operation by itself. An algorithm of hundreds of short operations then waits for its threads hundreds
 of times, and each wait lasts until the operating system runs the slowest of them again: on processors that other
-programs use too, that has been seen to take ten times as long as the work.
+programs use too, this can take ten times as long as the work itself.
 """
 
 import itertools
@@ -37,7 +37,7 @@ def in_parts(count: int, work: Callable[[slice], T], *, at_least: int) -> list[T
     inference = torch.is_inference_mode_enabled()
 
     def alone(part: slice) -> T:
-        # a new thread records gradients, and knows nothing of inference mode
+        # grad mode and inference mode are thread-local
         with torch.inference_mode() if inference else torch.no_grad():
             return work(part)
 

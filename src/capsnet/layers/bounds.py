@@ -1,4 +1,4 @@
-"""The numbers that arguments of layers may be, by the names that the layers share."""
+"""Bounds of layers' numeric arguments."""
 
 from collections.abc import Mapping
 
@@ -33,4 +33,4 @@ BOUNDS: Mapping[str, Bound] = {
     "scale": Bound(-1e6, 1e6),
     "offset": Bound(-1e6, 1e6),
 }
-"""A row for every number that a layer takes; of several numbers, the row is for each."""
+"""Bounds by argument name; for a sequence, of each element."""

@@ -1,4 +1,4 @@
-"""A convolutional capsule layer: a parent sees the children of one window, through matrices shared over places.
+"""A convolutional capsule layer: each parent receives votes from one window, through matrices shared over positions.
 
 Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, sections 4 and 4.1.
 """
@@ -29,25 +29,25 @@ Side = int | tuple[int, int]
     pose_rows="pose_shape",
 )
 class ConvCapsules(nn.Module):
-    """Every capsule of a window votes for every parent type at the window's place; a routing makes the parents.
+    """Every capsule of a window votes for every parent type at the window's position; a routing computes the parents.
 
     Capsules are in the order row, column, type. A routing whose parents compete for a child across places (EM,
-    variational Bayes) is told which windows hold it. Votes and routing are computed in the type of `weight`.
+    variational Bayes) receives the windows. Votes and routing are computed in the type of `weight`.
 
     Args:
-        num_child_types: types of child capsule at each place.
-        num_parent_types: types of parent capsule at each place.
-        grid: rows and columns of the children; None: those that the children bring along (`Capsules.grid`).
+        num_child_types: types of child capsule at each position.
+        num_parent_types: types of parent capsule at each position.
+        grid: rows and columns of the children; None: taken from `Capsules.grid`.
         kernel_size: side of a window, or its rows and columns; None: the whole `grid`, as in a class layer.
-        stride: step of the window.
+        stride: of the window.
         padding: rows and columns of absent capsules (pose and activation zero) added around the grid.
         child_dim: numbers of a child's pose.
         parent_dim: numbers of a parent's pose.
         pose_shape: rows and columns of a child's pose: (4, 4) for the paper's matrices. A vote is the pose times a
             matrix, and has as many rows. None: poses are vectors.
         shared: one matrix for all places of a window too, as in the paper's class layer.
-        coordinates: where each child's place is; it is added to two entries of its votes (coordinate addition), so
-            that a shared matrix does not lose it.
+        coordinates: position of each child, added to two entries of its votes (coordinate addition), because a shared
+            matrix would lose it.
         coordinate_entries: those two entries.
         routing: a name in `capsnet.routing.ROUTINGS`, or a `Routing` for the children of a window.
         routing_options: arguments of a routing given by name.
@@ -57,7 +57,7 @@ class ConvCapsules(nn.Module):
 
     Shapes:
         children `b (h w num_child_types) c`; poses `b (h' w' num_parent_types) d`, activations
-        `b (h' w' num_parent_types)`; coupling: `b i j` where there is one window, and None where there are several;
+        `b (h' w' num_parent_types)`; coupling: `b i j` for one window, None for several;
         coordinates `h w 2`.
 
     Raises:
@@ -162,14 +162,14 @@ class ConvCapsules(nn.Module):
         with torch.autocast(self.weight.device.type, enabled=False):
             grid = self.find_grid(children)
             windows, places = self.windows(grid), self._find_places(grid)
-            found = self.routing.route_children(
+            output = self.routing.route_children(
                 self.gather(children), self.matrices(), offsets=self.offsets, windows=windows
             )
             samples = len(children.poses)
             return RoutingOutput(
-                found.poses.reshape(samples, -1, self.parent_dim),
-                found.activations.reshape(samples, -1),
-                found.coupling if windows is None else None,
+                output.poses.reshape(samples, -1, self.parent_dim),
+                output.activations.reshape(samples, -1),
+                output.coupling if windows is None else None,
                 places,
             )
 
@@ -194,14 +194,14 @@ class ConvCapsules(nn.Module):
         """The layout of several windows over a grid of children; None for one window, in which nothing overlaps.
 
         Args:
-            grid: rows and columns of the children; None: the layer's own.
+            grid: rows and columns of the children; None: the layer's grid.
 
         Raises:
             UserError: no grid is given, and the layer has none.
         """
         grid = self.grid if grid is None else grid
         if grid is None:
-            raise UserError("the layer has no grid of its own: give grid=(rows, columns)")
+            raise UserError("the layer was created without a grid: give grid=(rows, columns)")
         if self._find_places(grid) == (1, 1):
             return None
         members = self._find_members(grid, self.weight.device) if self.members is None else self.members

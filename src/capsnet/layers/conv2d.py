@@ -9,7 +9,7 @@ from capsnet.functional import conv2d
 class Conv2d(nn.Conv2d):
     """`torch.nn.Conv2d` with the same arguments, parameters and results, computed by `capsnet.functional.conv2d`.
 
-    All convolutions with a stride use it: torch's own may write outside its memory where the window is 1x1.
+    All convolutions with a stride use it: PyTorch's may write out of bounds if the window is 1x1.
 
     Shapes:
         input `b c h w`; result `b o h' w'`.

@@ -1,4 +1,4 @@
-"""Decoders: the image that a class capsule describes.
+"""Decoders: reconstruct an image from a class capsule.
 
 Fully connected: Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Fig. 2. Convolutional:
 Mazzia, Salvetti, Chiaberge, "Efficient-CapsNet", Scientific Reports 2021, the authors' code for smallNORB.
@@ -25,7 +25,7 @@ def mask_capsules(poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> F
 
 
 class Decoder(nn.Module):
-    """Draws an image from one class capsule: fully connected 512, 1024 with ReLU, then the pixels with a sigmoid.
+    """Reconstructs an image from a class capsule: fully connected 512, 1024 with ReLU, then pixels with a sigmoid.
 
     Args:
         num_classes: number of class capsules.
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot's initialisation, zero bias: the paper does not state one."""
+        """Glorot initialisation, zero bias; the paper states none."""
         for linear in self.linears:
             assert isinstance(linear, nn.Linear)
             nn.init.xavier_uniform_(linear.weight)
@@ -76,7 +76,7 @@ class Decoder(nn.Module):
 
 
 class UpsamplingDecoder(nn.Module):
-    """Draws an image from one class capsule with far fewer weights: a small map, upsampled three times.
+    """Reconstructs an image from one class capsule with far fewer weights: a small map, upsampled three times.
 
     One linear layer makes the map; three times it is doubled (bilinear) and convolved (3x3, leaky ReLU); a last 3x3
     convolution with a sigmoid makes the pixels. No convolution is padded, so that a map of side s gives an image of
@@ -119,7 +119,7 @@ class UpsamplingDecoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot's initialisation, zero bias, as in the authors' code."""
+        """Glorot initialisation, zero bias, as in the authors' code."""
         for layer in (self.linear, *self.convs):
             assert isinstance(layer, nn.Linear | nn.Conv2d)
             nn.init.xavier_uniform_(layer.weight)
@@ -137,7 +137,7 @@ class UpsamplingDecoder(nn.Module):
 
 
 class SharedDecoder(nn.Module):
-    """Draws an image from the pose of one class capsule, whichever the class: all classes share their directions.
+    """Reconstructs an image from a class capsule's pose, independent of the class: all classes share dimensions.
 
     A linear layer makes a small map of 16 channels; transposed 3x3 convolutions, of which all between the first and the
     last double the map, make 64, 32, 16 and then 8 channels, and the pixels. The map is doubled as long as 7 rows or
@@ -183,7 +183,7 @@ class SharedDecoder(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot's initialisation, zero bias, as in the authors' code."""
+        """Glorot initialisation, zero bias, as in the authors' code."""
         for layer in (self.linear, *self.convs):
             assert isinstance(layer, nn.Linear | nn.ConvTranspose2d)
             nn.init.xavier_uniform_(layer.weight)

@@ -21,14 +21,14 @@ from capsnet.routing import Routing, make_routing
 
 
 def shape_from_rows(pose_rows: int, options: Mapping[str, object], child_dim: int) -> tuple[int, int] | None:
-    """`pose_shape` in place of the older `pose_rows`, whose 1 was for vectors."""
+    """`pose_shape` from the older `pose_rows`, in which 1 meant vectors."""
     width = options.get("child_dim", child_dim)
     return None if pose_rows == 1 or not isinstance(width, int) else (pose_rows, width // pose_rows)
 
 
 @renamed({"pose_rows": partial(shape_from_rows, child_dim=8)}, pose_rows="pose_shape")
 class DenseCapsules(nn.Module):
-    """Owns a transformation matrix for each pair of child and parent; a routing turns the votes into parents.
+    """Holds a transformation matrix for each pair of child and parent; a routing turns the votes into parents.
 
     Votes and routing are computed in the type of `weight`, under autocast too: agreement is a sum over many children.
 
@@ -48,8 +48,8 @@ class DenseCapsules(nn.Module):
         children `b i c` and `b i`; poses `b j d`, activations `b j`, coupling `b i j`.
 
     Raises:
-        UserError: a size below 1, poses that do not have the shape, an unknown routing, or children of another
-            number or dimension.
+        UserError: a size below 1, poses that do not have the shape, an unknown routing, or children with
+            a different number or dimension.
 
     Example:
         >>> layer = DenseCapsules(1152, 10, child_dim=8, parent_dim=16, routing="dynamic")
@@ -91,20 +91,20 @@ class DenseCapsules(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Normal; at first the mean share of all children is as long as one child, times `initial_gain` of the routing.
+        """Normal: uniformly coupled parents start as long as one child, times `initial_gain` of the routing.
 
-        The paper does not state one.
+        The paper states no initialisation.
         """
         std = self.num_parents / sqrt(self.num_children * self.weight.shape[3])
         nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
-        """Find the parents of `children`."""
+        """Compute the parents of `children`."""
         with torch.autocast(self.weight.device.type, enabled=False):
             return self.routing.route_children(self.gather(children), self.matrices())
 
     def gather(self, children: Capsules | RoutingOutput) -> Capsules:
-        """The children in the layer's own type."""
+        """Check `children` and convert them to the dtype of `weight`."""
         expected = (self.num_children, self.child_dim)
         if children.poses.shape[1:] != expected:
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
@@ -116,7 +116,7 @@ class DenseCapsules(nn.Module):
         return self.weight.expand(self.num_children, -1, -1, -1)
 
     def votes(self, inside: Capsules) -> Float[Tensor, "b i j d"]:
-        """The votes of children that `gather` gave."""
+        """The votes of children as returned by `gather`."""
         return dense_votes(inside.poses, self.matrices())
 
     def extra_repr(self) -> str:
@@ -127,12 +127,12 @@ class DenseCapsules(nn.Module):
 
 
 def check_sizes(**sizes: object) -> None:
-    """Refuse a number that an argument of a layer cannot be; None is passed over."""
+    """Check numeric arguments of a layer; None is skipped."""
     check_numbers(BOUNDS, **sizes)
 
 
 def count_rows(pose_shape: tuple[int, int] | None, *, child_dim: int, parent_dim: int) -> int:
-    """Rows of a pose: 1 of a vector.
+    """Number of rows of a pose; 1 for a vector.
 
     Raises:
         UserError: poses that do not have the shape.

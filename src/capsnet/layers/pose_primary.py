@@ -1,4 +1,4 @@
-"""Primary capsules whose pose and activation are computed apart, as all routings with activations have them.
+"""Primary capsules with separate poses and activations, for routings that use activations.
 
 Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, section 4.
 """
@@ -18,22 +18,22 @@ Norm = Literal["none", "type", "channel", "layer"]
 
 
 class PosePrimaryCapsules(nn.Module):
-    """Two convolutions read feature maps as poses and as activations (a sigmoid); neither has a bias.
+    """Two convolutions without bias compute poses and activations (by a sigmoid) from feature maps.
 
     Capsules are in the order row, column, type: capsule `(y * width + x) * num_types + t` holds channels
     `t * pose_dim` to `(t + 1) * pose_dim` of place `(y, x)`.
 
     Args:
         in_channels: channels of the feature maps.
-        num_types: types of capsule at each place.
+        num_types: types of capsule at each position.
         pose_dim: numbers of a pose: 16 for a 4x4 matrix.
         kernel_size: side of the convolutions' window.
-        stride: step of the window.
+        stride: of the window.
         padding: zeros around the feature maps.
         norm: `"none"` (Hinton et al. 2018); batch normalisation of poses and of activations before their sigmoid, by
             `"type"`, with one gain for all numbers of a pose (Ribeiro et al. 2020), or by `"channel"` (Hahn et al.
             2019); or `"layer"`: each pose is normalised by itself (Tsai et al. 2020).
-        activations: False: the algorithm has none, and all are 1.
+        activations: False: none are computed, and all are 1.
         offset: added before the sigmoid (-1 in the code of Hinton et al.).
 
     Shapes:
@@ -76,13 +76,13 @@ class PosePrimaryCapsules(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot's initialisation; the papers each state another one."""
+        """Glorot initialisation; each paper states a different one."""
         nn.init.xavier_uniform_(self.poses.weight)
         if self.activations is not None:
             nn.init.xavier_uniform_(self.activations.weight)
 
     def forward(self, features: Float[Tensor, "b channels h w"]) -> Capsules:
-        """Read feature maps as capsules."""
+        """Compute capsules from feature maps."""
         dtype = self.poses.weight.dtype
         maps = self.poses(features)
         grid = (maps.shape[2], maps.shape[3])

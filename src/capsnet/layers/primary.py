@@ -15,19 +15,19 @@ from capsnet.routing.base import find_fused
 
 
 class PrimaryCapsules(nn.Module):
-    """One convolution whose channels are read, eight at a time, as the poses of capsules, and squashed.
+    """One convolution; each group of `pose_dim` channels is a capsule's pose, and is squashed.
 
     A capsule is `pose_dim` neighbouring channels of **one** place. Capsules are in the order row, column, type:
     capsule `(y * width + x) * num_types + t` holds channels `t * pose_dim` to `(t + 1) * pose_dim` of place `(y, x)`.
 
     Args:
         in_channels: channels of the feature maps.
-        num_types: types of capsule at each place (32 in the paper).
+        num_types: types of capsule at each position (32 in the paper).
         pose_dim: dimension of a pose (8 in the paper).
         kernel_size: side of the convolution's window.
-        stride: step of the window.
-        scale: factor on the convolution's output, before its bias. The authors' code has 1/32: there the layer is a
-            routing with one iteration, and a softmax over 32 types of zero logits is 1/32. The paper's text has none.
+        stride: of the window.
+        scale: factor on the convolution's output, before its bias. The authors' code has 1/32: there the layer is
+            a routing with one iteration, whose softmax over 32 zero logits is 1/32. Not in the paper's text.
 
     Shapes:
         features `b channels h w`; poses `b i c` with `i = h' w' num_types`; activations `b i`, the lengths.

@@ -24,10 +24,10 @@ class SquashedConv(nn.Module):
 
     Args:
         channels: of the feature maps; of capsules, their types times their dimension.
-        num_types: types of capsule at each place.
+        num_types: types of capsule at each position.
         pose_dim: dimension of a capsule.
         kernel_size: side of the window, odd.
-        stride: step of the window.
+        stride: of the window.
 
     Shapes:
         feature maps `b channels h w`, or capsules `b (h w t) c` with a grid; poses `b (h' w' num_types) pose_dim`,
@@ -41,7 +41,7 @@ class SquashedConv(nn.Module):
         torch.Size([2, 1568, 8])
 
     Differs from the paper:
-        Every side is padded alike; the authors' code pads more below and at the right where the step is 2.
+        All sides are padded equally; for stride 2 the authors' code pads more at the bottom and right.
     """
 
     def __init__(

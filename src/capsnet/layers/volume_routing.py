@@ -1,4 +1,4 @@
-"""Routing by a 3D convolution over the numbers of capsules and their places.
+"""Routing whose votes come from a 3D convolution over capsule maps.
 
 Rajasegaran et al., "DeepCaps: Going Deeper with Capsule Networks", CVPR 2019, section 3.2 (3D convolution based dynamic
 routing), and the authors' code.
@@ -20,7 +20,7 @@ from capsnet.renamed import renamed
 def volume_routing(
     votes: Float[Tensor, "b i j d h w"], iterations: int = 3, *, bias: Float[Tensor, "j d"] | None = None
 ) -> Float[Tensor, "b j d h w"]:
-    r"""Route by agreement where all types and places of the parents compete for a type of child.
+    r"""Routing by agreement in which parents of all types and positions compete for a child type.
 
     A child type i has one vote for each parent type j at each place p. From logits $b_{ijp} = 0$, repeat:
     $c_{ijp} = \mathrm{softmax}_{jp}(b_{ijp})$, over parents **and places**;
@@ -29,7 +29,7 @@ def volume_routing(
 
     Args:
         votes: of each child type, for each parent type at each place.
-        iterations: the paper's r; in the first, all shares are equal.
+        iterations: the paper's r; coupling is uniform in the first.
         bias: added before each squash, one for all places.
 
     Shapes:
@@ -45,36 +45,36 @@ def volume_routing(
     if iterations < 1:
         raise UserError(f"iterations must be at least 1, got {iterations}")
     logits = torch.zeros_like(votes[:, :, :, 0])  # b i j h w
-    # the logits are not updated after the last step: nobody would read them
+    # the logits are not updated after the last step: they would not be used
     for step in range(iterations):
         coupling = logits.flatten(2).softmax(dim=2).reshape(logits.shape)
         total = torch.einsum("bijhw,bijdhw->bjdhw", coupling, votes)
         if bias is not None:
             total = total + bias[:, :, None, None]
-        found = squash(total.flatten(2)).reshape(total.shape)
+        parents = squash(total.flatten(2)).reshape(total.shape)
         if step < iterations - 1:
-            logits = logits + torch.einsum("bijdhw,bjdhw->bijhw", votes, found)
-    return found
+            logits = logits + torch.einsum("bijdhw,bjdhw->bijhw", votes, parents)
+    return parents
 
 
 @renamed(child_types="num_child_types", parent_types="num_parent_types")
 class VolumeCapsules(nn.Module):
     """Votes by one 3D convolution for all types of child, then `volume_routing`.
 
-    The window of the convolution is `kernel_size` wide in both directions of the image and as deep as a capsule, and so
-    is its step in depth: it sees one type of child at a time, each with the same weights.
+    The window of the convolution is `kernel_size` wide in both directions of the image and as deep as a capsule,
+    with an equal stride in depth: it covers one child type at a time, all with the same weights.
 
     Args:
-        num_child_types: types of child capsule at each place.
-        num_parent_types: types of parent capsule at each place.
+        num_child_types: types of child capsule at each position.
+        num_parent_types: types of parent capsule at each position.
         child_dim: dimension of a child.
         parent_dim: dimension of a parent.
         kernel_size: side of the window, odd; the maps are padded.
         iterations: the paper's r.
 
     Shapes:
-        children `b (h w num_child_types) c` with a grid; poses `b (h w num_parent_types) d`, activations, the lengths,
-        and grid likewise; no coupling, which is one over places.
+        children `b (h w num_child_types) c` with a grid; poses `b (h w num_parent_types) d`, activations (the
+        lengths) and grid likewise; coupling is None, because it extends over positions.
 
     Raises:
         UserError: a size below 1, fewer than one iteration, or children without a grid or of another number.
@@ -120,15 +120,15 @@ class VolumeCapsules(nn.Module):
             raise UserError(f"children must have {expected} numbers at each place, got {got}")
         samples, _, rows, columns = maps.shape
         each = maps.reshape(-1, self.child_dim, rows, columns)  # (b i) c h w
-        found = nn.functional.conv2d(each, self.weight.flatten(0, 1), padding=self.weight.shape[3] // 2)
-        return found.reshape(samples, self.num_child_types, *self.weight.shape[:2], rows, columns)
+        votes = nn.functional.conv2d(each, self.weight.flatten(0, 1), padding=self.weight.shape[3] // 2)
+        return votes.reshape(samples, self.num_child_types, *self.weight.shape[:2], rows, columns)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Find the parents of every place."""
         votes = self.votes(children)
         with torch.autocast(votes.device.type, enabled=False):
-            found = volume_routing(votes.to(self.bias.dtype), self.iterations, bias=self.bias)
-            poses, activations, grid = to_capsules(found.flatten(1, 2), found.shape[2])
+            parents = volume_routing(votes.to(self.bias.dtype), self.iterations, bias=self.bias)
+            poses, activations, grid = to_capsules(parents.flatten(1, 2), parents.shape[2])
             return RoutingOutput(poses, activations, None, grid)
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""What every loss of the classes is: a module that compares a model's output with the true classes."""
+"""The base class of classification losses: modules that compare a model's output with the true classes."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -15,12 +15,12 @@ Reduction = Literal["mean", "sum", "none"]
 
 
 class Loss(nn.Module, ABC):
-    """Base of the losses of the classes: subclasses give `forward`.
+    """Base class of classification losses; subclasses implement `forward`.
 
     Attributes:
-        words: what it is called where a person reads it.
+        words: its display name.
         pairs: whether it takes images with two classes each, labels `b 2`.
-        targets: lengths that it trains the true class and the others towards; None: it has no such lengths.
+        targets: target lengths of the true class and of the others; None: it has none.
     """
 
     words: ClassVar[str]
@@ -36,22 +36,22 @@ class Loss(nn.Module, ABC):
         Args:
             output: of the model.
             labels: true classes.
-            progress: share of the run that is done, for a loss that changes in training; None: outside of training.
+            progress: fraction of training completed, for losses that change over training; None: not training.
         """
 
     if TYPE_CHECKING:
-        # nn.Module says of its call neither what it takes nor what it gives
+        # nn.Module.__call__ is untyped
         def __call__(
             self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None
         ) -> Float[Tensor, " b"]: ...
 
 
 LOSSES: Registry[Loss] = Registry("loss", "capsnet.losses")
-"""The losses that a model may name in its attribute `loss`."""
+"""Losses by the name that a model's attribute `loss` holds."""
 
 
 def mark_classes(labels: Labels, classes: int) -> Int[Tensor, "b n"]:
-    """One row for each image, with 1 for each class that is there.
+    """One row for each image, with 1 for each class present.
 
     Shapes:
         labels `b` or `b 2`, result `b n`.

@@ -1,4 +1,4 @@
-"""The loss that a model is trained by, by its name: what training lowers and evaluation reports."""
+"""Classification losses by name, for training and evaluation."""
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -11,24 +11,23 @@ from capsnet.losses.base import LOSSES, Labels
 
 
 def class_loss(name: str, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
-    """The loss of each image by the name that a model has in its attribute `loss`.
+    """The loss of each image, by the name in a model's attribute `loss`.
 
-    Columns and entries called `margin_loss` hold its mean, whichever it is.
+    Its mean is recorded as `margin_loss`, whichever loss it is.
 
     Args:
         name: of the loss in `LOSSES`.
         output: of the model.
         labels: true classes.
-        progress: share of the run that is done, for a loss that changes in training.
+        progress: fraction of training completed, for losses that change over training.
 
     Raises:
-        UserError: an unknown loss, labels of another shape or that are no class, or of pairs, for a loss that knows one
-            class only.
+        UserError: an unknown loss, invalid labels, or labels of pairs for a loss that supports one class per image.
     """
     loss = LOSSES.get(name)
     labels = _checked(labels, *output.lengths.shape)
     if labels.ndim == 2 and not loss.pairs:
-        raise UserError(f"the {name} loss knows one class for each image; train pairs by the margin loss")
+        raise UserError(f"the {name} loss supports one class per image; train pairs with the margin loss")
     return loss(output, labels, progress)
 
 
@@ -39,14 +38,14 @@ def _checked(labels: Labels, samples: int, classes: int) -> Labels:
         return check_labels(labels, samples, classes)
     if classes < 3:
         raise UserError(
-            f"labels must be one class index for each image, got the shape {tuple(labels.shape)} for {classes} "
-            "classes; of rows with a 1 at the class, use labels.argmax(dim=1)"
+            f"labels must be one class index for each image, got shape {tuple(labels.shape)} for {classes} "
+            "classes; for one-hot rows use labels.argmax(dim=1)"
         )
     return check_labels(labels.flatten(), 2 * samples, classes).reshape(samples, 2)
 
 
 def each_label(labels: Tensor, targets: Tensor) -> list[tuple[Int[Tensor, " b"], Float[Tensor, "b c h w"]]]:
-    """The labels of images with what their capsules should draw; of pairs, first those of one digit, then the other's.
+    """Labels with their reconstruction targets; for pairs, one entry for each of the two digits.
 
     Shapes:
         labels `b` or `b 2`; targets `b c h w` or `b 2 c h w`.

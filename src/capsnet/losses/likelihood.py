@@ -1,4 +1,4 @@
-"""Losses that read a distribution over classes from class capsules.
+"""Losses that treat class capsules as a distribution over classes.
 
 Hahn, Pyeon, Kim, "Self-Routing Capsule Networks", NeurIPS 2019 (negative log-likelihood of activations); Tsai et al.,
 "Capsules with Inverted Dot-Product Attention Routing", ICLR 2020 (cross-entropy of logits).
@@ -18,8 +18,8 @@ def activation_nll_loss(
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
     r"""Negative log-likelihood of the true class, where activations are probabilities: $-\log (a_t / \sum_i a_i)$.
 
-    The activations of self-routing sum to one; those of other routings are divided by their sum. Of a softmax it is the
-    cross-entropy.
+    Activations are normalised by their sum; those of self-routing already sum to one. For a softmax's output this is
+    the cross-entropy.
 
     Args:
         activations: of the class capsules, not negative.
@@ -91,7 +91,7 @@ class CrossEntropyLoss(Loss):
     pairs = True
 
     def forward(self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
-        """The loss of each image; of a pair, half for each class."""
+        """The loss of each image; for a pair, half for each class."""
         logits = output.capsules.poses[..., 0]
         if labels.ndim == 1:
             return torch.nn.functional.cross_entropy(logits, labels, reduction="none")

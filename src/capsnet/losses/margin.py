@@ -18,7 +18,7 @@ def margin_loss(
     downweight: float = 0.5,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
-    r"""Ask for long capsules where a class is there, and short ones where it is not.
+    r"""Penalise short capsules of present classes and long capsules of absent ones.
 
     $$L_k = T_k \max(0, m^+ - \|v_k\|)^2 + \lambda (1 - T_k) \max(0, \|v_k\| - m^-)^2$$
 
@@ -26,7 +26,7 @@ def margin_loss(
 
     Args:
         lengths: lengths of the class capsules.
-        targets: class indices, or one row per sample with 1 for each class that is there (several may be).
+        targets: class indices, or one row per sample with 1 for each class present (several are possible).
         positive: the margin m+.
         negative: the margin m-.
         downweight: λ, the weight of absent classes.

@@ -22,8 +22,8 @@ def reconstruction_loss(
     than Eq. 4, so that its weight is 0.01 against the margin loss of this package.
 
     Args:
-        reconstructions: what the decoder drew, in [0, 1].
-        images: what was there, in [0, 1].
+        reconstructions: decoder output, in [0, 1].
+        images: targets, in [0, 1].
         reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
 
     Shapes:

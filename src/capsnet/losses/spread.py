@@ -8,7 +8,7 @@ from capsnet.capsules import CapsNetOutput
 from capsnet.functional import check_labels
 from capsnet.losses.base import LOSSES, Labels, Loss, Reduction, reduce
 
-# after so many steps the margin of the authors' code no longer rises
+# steps after which the authors' margin stays constant
 _AUTHORS_STEPS = 500_000
 
 
@@ -18,7 +18,7 @@ def spread_loss(
     margin: float | Tensor = 0.9,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
-    r"""Ask for a gap between the activation of the true class and that of each other class.
+    r"""Penalise a gap below the margin between the activation of the true class and each other activation.
 
     $$L = \sum_{i \ne t} \max(0, m - (a_t - a_i))^2$$
 

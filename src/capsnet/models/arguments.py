@@ -1,4 +1,4 @@
-"""The arguments that models share: bounds of their numbers, and one routing from all that speak of it."""
+"""Arguments shared by models: bounds of numbers, and resolution of routing options."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from capsnet.routing import Routing, check_options, list_options
 _WIDTH = whole(1, 65_536)
 
 BOUNDS: Mapping[str, Bound] = {
-    # too few pixels are refused by the layers, which know how many they need
+    # the layers check the minimum size
     "image_shape": whole(0, 4096),
     "num_classes": whole(1, 2**20),
     "stem_channels": _WIDTH,
@@ -33,7 +33,7 @@ BOUNDS: Mapping[str, Bound] = {
     "hidden": whole(1, 2**24),
     "dropout": Bound(0, 1, below=True),
 }
-"""A row for every number that a model takes; of several numbers, the row is for each."""
+"""Bounds of models' numeric arguments; for a sequence, of each element."""
 
 ROUTING_ARGUMENTS: Mapping[str, str] = {
     "iterations": "iterations",
@@ -44,15 +44,15 @@ ROUTING_ARGUMENTS: Mapping[str, str] = {
 }
 """Arguments of models that are options of a routing: the option's name."""
 
-# what a routing without this option does anyway
+# the behaviour of a routing without this option
 _ABSENT: Mapping[str, object] = {"bias": False, "leaky": False, "gradient": "full"}
 
 
 def check_arguments(**values: object) -> None:
-    """Refuse a number that an argument of a model cannot be.
+    """Check numeric arguments of a model.
 
     Raises:
-        UserError: it is out of bounds; the message says which and why.
+        UserError: a number is out of bounds.
     """
     for name, value in values.items():
         # stages of a trunk are tuples in a tuple
@@ -65,7 +65,7 @@ def check_pose_shape(pose_shape: int | tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of a pose matrix, from both or from the side of a square one.
 
     Raises:
-        UserError: something else.
+        UserError: any other value.
     """
     check_arguments(pose_shape=pose_shape)
     if isinstance(pose_shape, int):
@@ -77,22 +77,22 @@ def check_pose_shape(pose_shape: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def check_activates(routing: Routing, name: str) -> None:
-    """Refuse a routing that gives class capsules no activation.
+    """Check that a routing computes activations.
 
     Raises:
-        UserError: it gives none.
+        UserError: it does not.
     """
     if not routing.activates:
         raise UserError(
-            f"routing {name!r} gives capsules no activation, so that no length tells a class; use another routing, or "
-            "a model made for this one"
+            f"routing {name!r} computes no activations, so capsule lengths cannot predict a class; use another "
+            "routing, or a model made for this one"
         )
 
 
 def resolve_routing(
     routing: str, options: Mapping[str, object] | None = None, **arguments: object
 ) -> dict[str, object]:
-    """The options of a routing, from everything that a model was given about it.
+    """Merge a routing's options from a model's arguments.
 
     Args:
         routing: its name.

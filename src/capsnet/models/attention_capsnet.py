@@ -30,24 +30,24 @@ _ROUTING = "inverted-dot-product"
 
 @renamed(types="num_types", pose_side="pose_shape")
 class AttentionCapsNet(CapsuleModel):
-    """A residual trunk, two convolutional capsule layers, class capsules, and one linear map that reads their poses.
+    """A residual trunk, two convolutional capsule layers, class capsules, and a linear map from their poses to logits.
 
-    All capsule layers are updated at once: in each iteration after the first, every layer sees the poses of the
-    iteration before, of its children and of its own (concurrent routing). 1,828,817 parameters for CIFAR-10.
+    All capsule layers are updated at once: from the second iteration on, every layer uses its children's and its own
+    poses from the previous iteration (concurrent routing). 1,828,817 parameters for CIFAR-10.
 
     Args:
         image_shape: channels, height and width.
         num_classes: number of class capsules.
-        stages: channels, blocks and first step of the stages of the trunk.
+        stages: channels, blocks and first stride of the stages of the trunk.
         num_types: types of capsule of the primary layer and of the two convolutional ones.
         hidden: capsules of dense layers below the class layer (20 for CIFAR-100).
         pose_shape: rows and columns of a pose matrix, or the side of a square one: 4, and 6 for CIFAR-100.
-        iterations: of routing; the first is the uniform one.
-        schedule: `"concurrent"`, or `"sequential"`: one layer after the other does all its iterations.
+        iterations: of routing, including the first, uniform one.
+        schedule: `"concurrent"`, or `"sequential"`: each layer completes its iterations before the next.
         decoder: reconstruct the image; the paper does not.
 
     Shapes:
-        images `b c h w`; see `CapsNetOutput`: lengths are the softmax of what is read from the poses.
+        images `b c h w`; see `CapsNetOutput`: lengths are a softmax of logits computed from the poses.
 
     Raises:
         UserError: an image too small for the capsule layers, sizes below 1, or an unknown option.
@@ -81,7 +81,7 @@ class AttentionCapsNet(CapsuleModel):
             raise UserError(f"num_types must be three numbers, got {tuple(num_types)}")
         self.iterations, self.schedule = iterations, schedule
         stages = tuple(stages)
-        # a padded 3x3 convolution of step s is as large as an unpadded 1x1 one
+        # a padded 3x3 convolution gives the same size as an unpadded 1x1 one of the same stride
         trunk = [(1, step) for _, _, step in stages]
         rows, columns = conv_grid(self.input_shape[1:], [*trunk, *_WINDOWS])
         self.trunk = residual_trunk(self.input_shape[0], stages, device=device, dtype=dtype)
@@ -146,30 +146,30 @@ class AttentionCapsNet(CapsuleModel):
             nn.init.normal_(layer.weight, std=sqrt(parents / (side * children)))
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         self.check_images(images)
         primary = self.primary_capsules(self.trunk(images))
         with torch.autocast(images.device.type, enabled=False):
-            found: list[RoutingOutput] = []
+            outputs: list[RoutingOutput] = []
             below: Capsules | RoutingOutput = primary
             for layer in self.capsule_layers:
-                found.append(layer(below))
-                below = found[-1]
+                outputs.append(layer(below))
+                below = outputs[-1]
             if self.schedule == "concurrent":
                 for _ in range(self.iterations - 1):
-                    found = [
+                    outputs = [
                         update_parents(layer, children, parents)
                         for layer, children, parents in zip(
-                            self.capsule_layers, [primary, *found[:-1]], found, strict=True
+                            self.capsule_layers, [primary, *outputs[:-1]], outputs, strict=True
                         )
                     ]
-            poses = found[-1].poses
+            poses = outputs[-1].poses
             share = self.read(poses)[..., 0].softmax(dim=1)
-        return CapsNetOutput(Capsules(poses, share), share, found[-1].coupling)
+        return CapsNetOutput(Capsules(poses, share), share, outputs[-1].coupling)
 
 
 def update_parents(layer: nn.Module, children: Capsules | RoutingOutput, parents: RoutingOutput) -> RoutingOutput:
-    """Do one step of inverted dot-product routing in a capsule layer, from given poses of children and of parents."""
+    """One step of inverted dot-product routing in a capsule layer, from poses of children and parents."""
     assert isinstance(layer, ConvCapsules | DenseCapsules)
     assert isinstance(layer.routing, InvertedDotProductRouting)
     inside = layer.gather(children)

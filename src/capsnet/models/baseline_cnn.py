@@ -1,4 +1,4 @@
-"""The CNN that the capsule network is compared with.
+"""The baseline CNN for comparison with the capsule network.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 5 (MNIST) and section 6 (MultiMNIST).
 """
@@ -30,10 +30,9 @@ class BaselineCNN(CapsuleModel):
         num_classes: number of classes.
         channels: of each convolution.
         kernel_sizes: window side of each convolution, odd; zeros around the image keep its size.
-        pool: take the maximum of 2x2 places after each convolution.
+        pool: 2x2 max pooling after each convolution.
         hidden: sizes of the fully connected layers.
-        dropout: share of the last hidden layer set to zero in training. The paper has dropout there and states no
-            share.
+        dropout: probability for the last hidden layer. The paper has dropout there, but states no probability.
 
     Shapes:
         images `b c h w`, in [0, 1]; see `CapsNetOutput`: poses `b n 1`, no coupling.
@@ -78,7 +77,7 @@ class BaselineCNN(CapsuleModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Kaiming's initialisation before a ReLU, Glorot's before the softmax, zero biases; the paper states none."""
+        """Kaiming initialisation before a ReLU, Glorot before the softmax, zero biases; the paper states none."""
         for layer in (*self.convolutions, *self.hidden, self.classes):
             assert isinstance(layer, nn.Conv2d | nn.Linear)
             if layer is self.classes:
@@ -88,7 +87,7 @@ class BaselineCNN(CapsuleModel):
             nn.init.zeros_(layer.bias)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the classes of images."""
+        """Classify images."""
         self.check_images(images)
         features = images
         for convolution in self.convolutions:
@@ -108,7 +107,7 @@ def _check(
     pool: bool,
 ) -> None:
     if len(channels) != len(kernel_sizes):
-        raise UserError(f"channels and kernel_sizes must be as many, got {len(channels)} and {len(kernel_sizes)}")
+        raise UserError(f"channels and kernel_sizes must be equally many, got {len(channels)} and {len(kernel_sizes)}")
     for side in kernel_sizes:
         if side % 2 == 0:
             raise UserError(f"kernel_sizes must be odd, so that the image keeps its size, got {side}")

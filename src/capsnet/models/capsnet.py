@@ -31,22 +31,22 @@ class CapsNet(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         stem_channels: channels of the first convolution.
-        num_types: types of primary capsule at each place.
+        num_types: types of primary capsule at each position.
         child_dim: dimension of a primary capsule.
         parent_dim: dimension of a class capsule.
         kernel_size: window side of both convolutions.
         padding: of both convolutions, `"valid"` or `"same"`: zeros around, so that the first keeps the image's size and
             the second halves it, rounded up (the authors' code for CIFAR-10; odd ones go below and right).
         routing: name of the routing.
-        iterations: routing iterations; None: the routing's own number, of the dynamic one 3.
+        iterations: routing iterations; None: the routing's default (dynamic: 3).
         routing_bias: learn a bias in the routing's sum (authors' code).
-        leaky: a primary capsule may also go to no class.
+        leaky: allow a primary capsule to be routed to no class.
         gradient: through `"full"` routing, or the `"last"` iteration only.
-        routing_options: options of the routing by its own names. The four above are options of the dynamic one: they
-            may be given here or there.
+        routing_options: options of the routing, by its argument names. The four above are options of dynamic routing
+            and may be given either way.
         primary_scale: factor before the primary squash (1/32 in the authors' code).
         initialisation: `"glorot"`, or `"authors"`: truncated normal, 0.05 in the first convolution and 0.1 after it,
-            every bias 0.1. The paper does not state one.
+            every bias 0.1. The paper states none.
         decoder: reconstruct the image.
         decoder_hidden: sizes of the decoder's hidden layers.
 
@@ -55,7 +55,7 @@ class CapsNet(CapsuleModel):
 
     Raises:
         UserError: an image too small for the two convolutions, a size below 1, an unknown option, an option that the
-            routing does not have or that is given twice, or a routing that gives capsules no activation.
+            routing does not have or that is given twice, or a routing without activations.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class CapsNet(CapsuleModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, by the initialisation chosen."""
+        """Initialise all parameters."""
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
         assert self.stem.bias is not None
         nn.init.zeros_(self.stem.bias)
@@ -125,7 +125,7 @@ class CapsNet(CapsuleModel):
                     nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         self.check_images(images)
         around_stem, around_primary = self.margins
         features = self.stem(_pad(images, around_stem))
@@ -142,7 +142,7 @@ def _check(initialisation: str, padding: str) -> None:
 
 
 def _margins(height: int, width: int, kernel_size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Zeros left, right, above and below, around the image and around the first feature maps."""
+    """Padding (left, right, top, bottom) of the image and of the first feature maps."""
     total = kernel_size - 1
     around_stem = (total // 2, total - total // 2) * 2
     around_primary: list[int] = []

@@ -1,4 +1,4 @@
-"""A module of the user's own as a model: anything whose output has class capsules and their lengths."""
+"""Wrap a user's module as a model: its output must have class capsules and their lengths."""
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn, no_grad, random, zeros
@@ -12,7 +12,7 @@ _CONTRACT = "its output must be a CapsNetOutput, or the Capsules or RoutingOutpu
 
 
 class CustomModel(CapsuleModel):
-    """Wraps a module, so that everything that takes a model takes it.
+    """Wraps a module for use wherever a model is accepted.
 
     Args:
         module: `module(images)` gives a `CapsNetOutput` (or another tuple with `capsules` and `lengths`), or the
@@ -41,20 +41,20 @@ class CustomModel(CapsuleModel):
         return self._draws
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         self.check_images(images)
         return _read(self.module(images))
 
     def reconstruct(self, capsules: Capsules, labels: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b c h w"]:
-        """Draw the image that a class capsule describes; see `CapsuleModel.reconstruct`."""
+        """Reconstruct images from class capsules; see `CapsuleModel.reconstruct`."""
         if not self._draws:
-            raise UserError(f"{type(self.module).__name__} has no method reconstruct, so it draws nothing")
-        # a method of the module's own: nn.Module does not know it
+            raise UserError(f"{type(self.module).__name__} has no method reconstruct")
+        # not declared by nn.Module
         image: Tensor = getattr(self.module, "reconstruct")(capsules, labels)  # noqa: B009
         return image
 
     def _check_output(self) -> None:
-        """Run two empty images through the module, without a trace of it."""
+        """Check the output for two blank images; mode and random state are restored."""
         name, was_training = type(self.module).__name__, self.training
         weight = next(self.parameters(), None)
         images = zeros(2, *self.input_shape, device=None if weight is None else weight.device)
@@ -69,7 +69,7 @@ class CustomModel(CapsuleModel):
         if output.lengths.shape != (2, classes) or output.capsules.poses.shape[:2] != (2, classes):
             got = f"lengths {tuple(output.lengths.shape)} and poses {tuple(output.capsules.poses.shape)}"
             raise UserError(
-                f"{name} must give lengths b x {classes} and poses b x {classes} x d, got {got} of 2 images"
+                f"{name} must give lengths b x {classes} and poses b x {classes} x d, got {got} for 2 images"
             )
 
 
@@ -86,26 +86,26 @@ def _read(output: object) -> CapsNetOutput:
 
 
 def as_capsule_model(model: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> CapsuleModel:
-    """A model that the user gave, for images of this shape and so many classes; another module is wrapped.
+    """Return a `CapsuleModel` for this image shape and number of classes; other modules are wrapped.
 
     Raises:
-        UserError: it is for other images or classes, or its output is not that of a model.
+        UserError: image shape or number of classes differ, or the output is not a model's.
     """
     if not isinstance(model, CapsuleModel):
         return CustomModel(model, image_shape, num_classes)
     if model.input_shape != image_shape:
         raise UserError(
-            f"the model is for images {model.input_shape}, the data give {image_shape}; create it with "
+            f"the model is for images {model.input_shape}, the data set has {image_shape}; create it with "
             f"image_shape={image_shape}"
         )
     if len(model.class_names) != num_classes:
         raise UserError(
             f"the model has {len(model.class_names)} classes, the data {num_classes}; create it with "
-            f"num_classes={num_classes}, and carry weights over with start_from"
+            f"num_classes={num_classes}, and transfer weights with start_from"
         )
     return model
 
 
 def class_of(model: nn.Module) -> str:
-    """The name of the user's class, also of a module that is wrapped."""
+    """The name of the user's class, even if the module is wrapped."""
     return type(model.module if isinstance(model, CustomModel) else model).__name__

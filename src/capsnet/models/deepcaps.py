@@ -24,13 +24,13 @@ from capsnet.routing import DynamicRouting
 
 @renamed(types="num_types", dim="pose_dim")
 class CapsuleCell(nn.Module):
-    """A squashed convolution of step 2, then two more with a way around them: a squashed convolution, or 3D routing.
+    """A squashed convolution of stride 2, then two more with a skip connection: a squashed convolution, or 3D routing.
 
     Args:
         channels: of the feature maps; of capsules, their types times their dimension.
-        num_types: types of capsule at each place.
+        num_types: types of capsule at each position.
         pose_dim: dimension of a capsule.
-        iterations: of the 3D routing on the way around; 0: a squashed convolution.
+        iterations: of the 3D routing in the skip connection; 0: a squashed convolution.
 
     Shapes:
         feature maps `b channels h w`, or capsules with a grid; poses `b (h' w' num_types) pose_dim`, where h' is half
@@ -67,7 +67,7 @@ class CapsuleCell(nn.Module):
         self.deep = nn.Sequential(conv(num_types * pose_dim, 1), conv(num_types * pose_dim, 1))
 
     def forward(self, children: Float[Tensor, "b c h w"] | Capsules) -> Capsules:
-        """Add the poses that the two ways find."""
+        """Add the poses of both branches."""
         entered: Capsules = self.entry(children)
         deep: Capsules = self.deep(entered)
         skipped: Capsules | RoutingOutput = self.skip(entered)
@@ -86,12 +86,12 @@ class DeepCaps(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         stem_channels: of the convolution.
-        num_types: types of capsule at each place, in all cells.
+        num_types: types of capsule at each position, in all cells.
         pose_dims: dimension of a capsule in each cell.
         parent_dim: dimension of a class capsule.
         iterations: of both routings: the 3D one in the last cell, and the dynamic one of the class capsules.
-        loss: `"margin"`, or `"hard-margin"`, by which the authors' code trains on after it.
-        decoder: reconstruct the image, from the pose alone of the class capsule.
+        loss: `"margin"`, or `"hard-margin"`, which the authors' code uses in a second phase.
+        decoder: reconstruct the image from the pose of the class capsule.
 
     Shapes:
         images `b c h w`, in [0, 1]; see `CapsNetOutput`.
@@ -164,16 +164,16 @@ class DeepCaps(CapsuleModel):
         nn.init.uniform_(routing.bias, -bound, bound)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         self.check_images(images)
         below: Tensor | Capsules = self.stem_norm(self.stem(images).relu())
-        found: list[Capsules] = []
+        outputs: list[Capsules] = []
         for cell in self.cells:
-            found.append(cell(below))
-            below = found[-1]
+            outputs.append(cell(below))
+            below = outputs[-1]
         with torch.autocast(images.device.type, enabled=False):
             dtype = self.stem.weight.dtype
-            poses = torch.cat([capsules.poses.to(dtype) for capsules in (found[3], found[2])], dim=1)
+            poses = torch.cat([capsules.poses.to(dtype) for capsules in (outputs[3], outputs[2])], dim=1)
             classes = self.class_capsules(Capsules(poses, poses.norm(dim=-1)))
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
@@ -182,7 +182,9 @@ def _check(pose_dims: Sequence[int], loss: str) -> None:
     if len(pose_dims) != 4:
         raise UserError(f"pose_dims must be four numbers, one for each cell, got {tuple(pose_dims)}")
     if pose_dims[2] != pose_dims[3]:
-        raise UserError(f"the last two cells are routed together: pose_dims must end alike, got {tuple(pose_dims)}")
+        raise UserError(
+            f"the last two cells are routed together: the last two pose_dims must be equal, got {tuple(pose_dims)}"
+        )
     if loss not in ("margin", "hard-margin"):
         raise UserError(f"loss must be 'margin' or 'hard-margin', got {loss!r}")
 

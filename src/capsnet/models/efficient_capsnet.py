@@ -27,7 +27,7 @@ _CHANNELS = (32, 64, 64, 128)
 
 @renamed(primary_types="num_types", primary_dim="child_dim", class_dim="parent_dim")
 class EfficientCapsNet(CapsuleModel):
-    """Four convolutions, a depthwise one that makes few primary capsules, self-attention routing.
+    """Four convolutions, a depthwise one for few primary capsules, self-attention routing.
 
     161,824 trainable parameters without the decoder for MNIST.
 
@@ -35,17 +35,17 @@ class EfficientCapsNet(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         kernel_sizes: window sides of the four convolutions, of 32, 64, 64 and 128 channels.
-        strides: their steps.
+        strides: of the four convolutions.
         norm: `"batch"` after a ReLU, or `"instance"` after a leaky ReLU of 0.3 (smallNORB).
-        primary_kernel: window side of the depthwise convolution; None: all that is left of the image, so that there
-            is one place of primary capsules.
-        primary_stride: its step.
-        num_types: types of primary capsule at each place; with `child_dim` they make up the 128 channels.
+        primary_kernel: window side of the depthwise convolution; None: the whole feature map, which gives one
+            position of primary capsules.
+        primary_stride: of the depthwise convolution.
+        num_types: types of primary capsule at each position; with `child_dim` they make up the 128 channels.
         child_dim: dimension of a primary capsule.
         parent_dim: dimension of a class capsule.
         routing: name of the routing.
-        iterations: routing iterations, of a routing that does any; None: its own number.
-        routing_options: its options by its own names.
+        iterations: routing iterations, if the routing has any; None: its default.
+        routing_options: options of the routing, by its argument names.
         decoder: reconstruct the image: fully connected, or `"upsampling"` (smallNORB).
 
     Shapes:
@@ -84,7 +84,7 @@ class EfficientCapsNet(CapsuleModel):
         if primary_kernel is not None:
             windows.append((primary_kernel, primary_stride))
         elif norm == "instance":
-            # one pixel has no variance
+            # a single pixel has no variance
             conv_grid(self.input_shape[1:], [*windows, (2, 1)])
         grid = conv_grid(self.input_shape[1:], windows)
         self.child_dim = child_dim
@@ -112,7 +112,7 @@ class EfficientCapsNet(CapsuleModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """He's normal initialisation of convolutions and transformations, as in the authors' code."""
+        """He normal initialisation of convolutions and transformations, as in the authors' code."""
         for layer in self.stem:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -129,7 +129,7 @@ class EfficientCapsNet(CapsuleModel):
         nn.init.normal_(self.class_capsules.weight, std=sqrt(2 / (parents * children * child_dim)))
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         self.check_images(images)
         maps = self.primary(self.stem(images))
         with torch.autocast(maps.device.type, enabled=False):
@@ -148,13 +148,13 @@ def _check(
     num_types: int,
     child_dim: int,
 ) -> None:
-    """Refuse sizes that do not fit together."""
+    """Check that sizes are consistent."""
     if len(kernel_sizes) != 4 or len(strides) != 4:
         raise UserError(
             f"kernel_sizes and strides must be four numbers each, got {tuple(kernel_sizes)} and {tuple(strides)}"
         )
     if primary_kernel is None and primary_stride != 1:
-        raise UserError(f"primary_stride needs a primary_kernel to move, got {primary_stride} without one")
+        raise UserError(f"primary_stride needs a primary_kernel, got {primary_stride} without one")
     if norm not in ("batch", "instance"):
         raise UserError(f"norm must be 'batch' or 'instance', got {norm!r}")
     if num_types * child_dim != _CHANNELS[-1]:

@@ -1,4 +1,4 @@
-"""Several networks together: the lengths of their class capsules are added.
+"""An ensemble of networks: the lengths of their class capsules are averaged.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 7 and released code: seven networks
 for CIFAR-10.
@@ -17,14 +17,13 @@ from capsnet.models.model import CapsuleModel
 
 
 class Ensemble(CapsuleModel):
-    """Networks for the same images and classes, asked together.
+    """Networks for the same images and classes whose outputs are combined.
 
-    The length of a class is the mean over the networks, which has its longest capsule where the sum has it and keeps
-    to the margins of the loss. Poses are laid beside each other, so that a class has the dimensions of all; there is
-    neither coupling nor decoder.
+    A class's length is the mean over the networks: the longest capsule is that of the paper's sum, and the range suits
+    the margin loss. Poses are concatenated; there is neither coupling nor decoder.
 
     Args:
-        members: trained networks; each may prepare its images, but all the same way.
+        members: trained networks with the same preprocessing.
 
     Shapes:
         images as those of a member; lengths `b n`, poses `b n d` with d summed over the members.
@@ -33,8 +32,8 @@ class Ensemble(CapsuleModel):
         UserError: no members, or members for different images or classes.
 
     Example:
-        >>> together = Ensemble([capsnet.load(f"runs/cifar10-{k}") for k in range(7)])
-        >>> capsnet.evaluate(together, "cifar10").error_percent
+        >>> ensemble = Ensemble([capsnet.load(f"runs/cifar10-{k}") for k in range(7)])
+        >>> capsnet.evaluate(ensemble, "cifar10").error_percent
     """
 
     def __init__(self, members: Sequence[CapsuleModel]) -> None:
@@ -56,11 +55,11 @@ class Ensemble(CapsuleModel):
 
     @property
     def class_layer(self) -> DenseCapsules | None:
-        """None: each member has its own."""
+        """None: each member has one."""
         return None
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         outputs: list[CapsNetOutput] = [member(images) for member in self.members]
         lengths = torch.stack([output.lengths for output in outputs]).mean(dim=0)
         poses = torch.cat([output.capsules.poses for output in outputs], dim=2)

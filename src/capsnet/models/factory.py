@@ -16,7 +16,7 @@ from capsnet.routing import ROUTINGS, own_iterations
 
 @dataclass(frozen=True)
 class Preset:
-    """A model's class with the arguments that make it what its name says, and one line about it."""
+    """A model's class, the arguments of this preset, and a one-line summary."""
 
     build: type[CapsuleModel]
     options: Mapping[str, object]
@@ -32,7 +32,7 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
     Args:
         name: one of `list_models()`.
         overrides: arguments of the model's class, over those of the preset: `image_shape`, `num_classes`, ... With
-            another `routing` than the preset's, what the preset sets for its own routing does not count.
+            a `routing` other than the preset's, the preset's routing arguments are dropped.
 
     Raises:
         UserError: an unknown name or argument, a value that it cannot be, values that contradict each other, or sizes
@@ -59,14 +59,16 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
 
 
 def _together(preset: Preset, overrides: Mapping[str, object]) -> dict[str, object]:
-    """The arguments of a model: the preset's under those given."""
-    own: Mapping[str, object] = current_names(preset.build, preset.options)
+    """The arguments of a model: the preset's, updated with the overrides."""
+    defaults: Mapping[str, object] = current_names(preset.build, preset.options)
     routing, own_routing = overrides.get("routing"), _own_routing(preset)
     if isinstance(routing, str):
         overrides = {**overrides, "routing": ROUTINGS.resolve(routing)}
     if overrides.get("routing", own_routing) != own_routing:
-        own = {name: value for name, value in own.items() if name not in (*ROUTING_ARGUMENTS, "routing_options")}
-    return {**own, **overrides}
+        defaults = {
+            name: value for name, value in defaults.items() if name not in (*ROUTING_ARGUMENTS, "routing_options")
+        }
+    return {**defaults, **overrides}
 
 
 def _own_routing(preset: Preset) -> str | None:
@@ -77,14 +79,14 @@ def _own_routing(preset: Preset) -> str | None:
 
 
 def _check_choice(name: str, value: object, annotation: object) -> None:
-    """Refuse what is none of the words, or no truth value, that an argument may be."""
+    """Check an argument that must be one of several words, or a bool."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     if any(kind not in (bool, type(None)) and get_origin(kind) is not Literal for kind in kinds):
         return
     if bool in kinds:
         choices += [True, False]
-    # 1 == True, and is none
+    # 1 == True, but is not a bool
     fits = any(type(value) is type(choice) and value == choice for choice in choices)
     if not fits and not (value is None and type(None) in kinds):
         raise UserError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
@@ -96,7 +98,7 @@ def model_options(name: str) -> tuple[str, ...]:
 
 
 def model_routing(name: str, options: Mapping[str, object] | None = None) -> tuple[str | None, int | None]:
-    """The routing that `create_model` gives a model, and its iterations; None where it has none.
+    """The routing and iterations of a model made by `create_model`; None if it has none.
 
     Args:
         name: one of `list_models()`.
@@ -113,7 +115,7 @@ def model_routing(name: str, options: Mapping[str, object] | None = None) -> tup
     parameters = inspect.signature(preset.build).parameters
     own, routing = _own_routing(preset), given.get("routing")
     if routing is not None and "routing" not in parameters and routing != own:
-        made = f"is made for routing {own!r} and takes no other" if own else "has no routing"
+        made = f"supports only routing {own!r}" if own else "has no routing"
         raise UserError(f"routing must be left out, got {routing!r}: model {name!r} {made}; choose another model")
     iterations = given.get("iterations")
     if own is None:
@@ -122,7 +124,7 @@ def model_routing(name: str, options: Mapping[str, object] | None = None) -> tup
         return None, None
     if "iterations" not in parameters and iterations is not None and iterations != own_iterations(own):
         raise UserError(f"iterations must be left out, got {iterations!r}: routing {own!r} of model {name!r} has none")
-    # None is "the model's own", as if it had not been given
+    # None means the default
     together = _together(preset, {key: value for key, value in given.items() if value is not None})
     used = str(together.get("routing", own))
     options = {key: together[key] for key in ROUTING_ARGUMENTS if key in together}
@@ -135,7 +137,7 @@ def model_routing(name: str, options: Mapping[str, object] | None = None) -> tup
 
 
 def own_option(name: str, option: str, options: Mapping[str, object] | None = None) -> object:
-    """The value that `create_model` gives an argument of a model; None where the model does not take it.
+    """The value of a model's argument in `create_model`; None if the model does not take it.
 
     Args:
         name: one of `list_models()`.
@@ -155,7 +157,7 @@ def option_types(name: str) -> dict[str, object]:
 
 
 def model_loss(name: str, options: Mapping[str, object] | None = None) -> str:
-    """Name of the loss of the classes that a model is trained by, `"margin"` for most.
+    """Name of a model's classification loss, `"margin"` for most.
 
     Args:
         name: one of `list_models()`.

@@ -11,7 +11,7 @@ class Grid(NamedTuple):
         columns: of places.
         step: pixels between two places.
         first: the centre of the first place, in pixels from the image's edge.
-        window: side of what one place sees, in pixels.
+        window: side of one position's receptive field, in pixels.
     """
 
     rows: int
@@ -22,6 +22,6 @@ class Grid(NamedTuple):
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom and top of the places, in pixels of the image."""
+        """Left, right, bottom and top of the grid, in pixels of the image."""
         low = self.first - self.step / 2
         return low, low + self.columns * self.step, low + self.rows * self.step, low

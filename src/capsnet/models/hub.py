@@ -1,4 +1,4 @@
-"""A model's methods for the Hugging Face Hub, by the names that its users know."""
+"""A model's methods for the Hugging Face Hub, with the Hub's usual names."""
 
 from pathlib import Path
 from typing import TypeVar, cast
@@ -13,8 +13,8 @@ class HubMethods:
         """Write the model into a new folder: `model.safetensors`, `config.json` and a model card.
 
         Args:
-            folder: that is not there, or empty.
-            run: folder of the run that trained it: the card then states data, test error and training.
+            folder: new or empty.
+            run: folder of the run that trained it: the card then includes data, test error and training.
 
         Returns:
             The folder, which `capsnet.load` takes.
@@ -25,7 +25,7 @@ class HubMethods:
         Example:
             >>> capsnet.load("runs/quickstart").save_pretrained("my-digits", run="runs/quickstart")
         """
-        # imported late, as in the other two: the methods stand on every model, what they do is made of rooms above
+        # imported late here and below: the implementation is in packages that import this one
         from capsnet.interop.hub import save_pretrained
 
         return save_pretrained(self, folder, run=run)
@@ -43,10 +43,10 @@ class HubMethods:
         """Upload what `save_pretrained` writes.
 
         Args:
-            repo_id: `owner/name`; the repository is made where it does not exist.
+            repo_id: `owner/name`; created if it does not exist.
             run: folder of the run that trained it, for the model card.
             private: visibility of a new repository; None: the account's default.
-            token: of an account; None: the one that is stored on this machine.
+            token: of an account; None: the one stored on this machine.
             branch: to push to; None: main.
             commit_message: of the commit.
 
@@ -78,10 +78,10 @@ class HubMethods:
         Args:
             source: `owner/name`, or a folder.
             revision: a branch, tag or commit of the Hub's.
-            token: of an account; None: the one that is stored on this machine.
-            cache_dir: of downloads; None: the Hub's own.
+            token: of an account; None: the one stored on this machine.
+            cache_dir: of downloads; None: the Hub's default.
             force_download: download it again.
-            local_files_only: only look into the cache.
+            local_files_only: use only the cache.
 
         Raises:
             UserError: no such model, no connection, or a model of another class than this.

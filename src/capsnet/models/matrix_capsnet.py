@@ -22,9 +22,9 @@ from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid, truncated_normal
 from capsnet.renamed import renamed
 
-# side and step of the windows between the image and the class capsules
+# side and stride of the windows between the image and the class capsules
 _WINDOWS = ((5, 2), (1, 1), (3, 2), (3, 1))
-# where β starts in the authors' code, and λ
+# initial β and λ of the authors' code
 _AUTHORS_CONV = {"beta_use": 0.5, "beta_activate": 0.5, "inverse_temperature": 0.01}
 _AUTHORS_CLASS = {"beta_use": 2.0, "beta_activate": 1.0, "inverse_temperature": 0.0025, "mass": 1e-5}
 
@@ -41,8 +41,8 @@ class MatrixCapsNet(CapsuleModel):
         sizes: A, B, C and D: channels of the convolution, types of primary capsule and of the two capsule layers.
         pose_shape: rows and columns of a pose matrix, or the side of a square one.
         routing: name of the routing.
-        iterations: of routing; None: the routing's own number, of EM 3.
-        routing_options: its options by its own names.
+        iterations: of routing; None: the routing's default (EM: 3).
+        routing_options: options of the routing, by its argument names.
         em_form: of EM routing: `"authors"` (its default here), the constants and the start of β of the authors' code,
             or `"paper"`, whose text leaves them open (`em_routing`): with so small a λ, β_a hardly learns.
         norm: batch normalisation of the convolution and of the primary capsules (Ribeiro et al. 2020).
@@ -51,8 +51,8 @@ class MatrixCapsNet(CapsuleModel):
             to the last entries of the first two rows (Ribeiro et al. 2020); or `"none"`.
         initialisation: `"scaled"`: that of the layers; `"authors"`: truncated normals of 0.05, 0.5 (poses), 3
             (activations), 0.3, 0.3 and 0.01, as in the code of Hinton et al.; or `"glorot"`: uniform, as in the code
-            of Ribeiro et al., who count all 16 numbers of a pose. The papers do not state one.
-        loss: what to train it by.
+            of Ribeiro et al., who count all 16 numbers of a pose. The papers state none.
+        loss: for training.
         decoder: reconstruct the image; the papers do not.
 
     Shapes:
@@ -119,7 +119,7 @@ class MatrixCapsNet(CapsuleModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the convolution and the transformations anew, by the initialisation chosen."""
+        """Initialise the convolution and the transformations."""
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
         if self.stem.bias is not None:
             nn.init.zeros_(self.stem.bias)
@@ -149,7 +149,7 @@ class MatrixCapsNet(CapsuleModel):
             truncated_normal(module.weight, std)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         self.check_images(images)
         features = self.stem(images)
         if self.stem_norm is not None:
@@ -162,7 +162,7 @@ class MatrixCapsNet(CapsuleModel):
 
 
 def _layer_options(routing: str, given: Mapping[str, object], top: bool) -> dict[str, object]:
-    """The options of the routing of a layer, the class layer or one below it; what the user gives stands."""
+    """The options of the routing of a layer, the class layer or one below it; the user's options take precedence."""
     options = {"form": "authors", **given} if routing == "em" else dict(given)
     if options.get("form") == "authors":
         return {**(_AUTHORS_CLASS if top else _AUTHORS_CONV), **options}

@@ -1,4 +1,4 @@
-"""What all models have in common: a shape of images, names of classes, a loss, and perhaps a decoder."""
+"""The base class of models: image shape, class names, loss, and an optional decoder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,29 +35,29 @@ class Creation:
 
 
 class CapsuleModel(HubMethods, nn.Module):
-    """Base of all models: `model(images)` gives a `CapsNetOutput`.
+    """Base class of all models: `model(images)` returns a `CapsNetOutput`.
 
-    What training and weights files add has defaults here, so that nobody has to ask whether a model has it.
+    Attributes set by training and by weights files have defaults here, so that every model has them.
 
     Args:
         image_shape: channels, height and width.
         num_classes: number of class capsules.
-        pose_dim: dimension of a class capsule; None: it is found by a forward pass when it is first asked for.
+        pose_dim: dimension of a class capsule; None: determined by a forward pass on first use.
 
     Attributes:
         input_shape: `image_shape`.
-        class_names: a name for each class; numbers until training sets them.
-        loss: what its paper trains it by, a name in `capsnet.losses.LOSSES`: `"margin"`, `"spread"`, `"likelihood"` or
+        class_names: a name for each class; class indices until training sets them.
+        loss: the paper's training loss, a name in `capsnet.losses.LOSSES`: `"margin"`, `"spread"`, `"likelihood"` or
             `"length-cross-entropy"` of its `lengths`, or `"cross-entropy"` of logits, which are poses of one dimension.
-        inputs: how a stored image becomes an input; whole, with pixels in [0, 1], until training sets it.
-        pairing: how an input is made of two images, of a model that was trained on pairs; None: an input is an image.
-        preparation: how a person's own image file becomes an image of its data set: `"digit"` or `"fit"`.
-        data: the data set that it was trained on; empty: not recorded.
-        doubt: when an answer is unsure; None: this was not measured.
-        created_by: the call of `create_model`; None of a model that its class or the user made.
-        decoder: draws images from class capsules, or None.
-        grid: where its primary capsules look; None: they are not laid out over the image.
-        fixed_routing: the one routing of a model whose constructor takes none; None: the model takes one, or has none.
+        inputs: preprocessing of stored images; until training sets it, the whole image with pixels in [0, 1].
+        pairing: how two images are combined into an input, for models trained on pairs; None: single images.
+        preparation: how a user's image file is converted to the format of its data set: `"digit"` or `"fit"`.
+        data: name of its training data set; empty: not recorded.
+        doubt: thresholds for uncertain predictions; None: not measured.
+        created_by: the call of `create_model`; None if the model was created directly.
+        decoder: reconstructs images from class capsules, or None.
+        grid: positions of its primary capsules over the image; None: they have no spatial layout.
+        fixed_routing: the routing of a model that supports only one; None: it is an argument, or there is none.
 
     Raises:
         UserError: an image shape that is not three numbers, or fewer than one class.
@@ -86,17 +86,17 @@ class CapsuleModel(HubMethods, nn.Module):
         self._pose_dim = pose_dim
 
     if TYPE_CHECKING:
-        # nn.Module says of its call neither what it takes nor what it gives
+        # nn.Module.__call__ is untyped
         def __call__(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput: ...
 
     @property
     def has_decoder(self) -> bool:
-        """Whether `reconstruct` draws images."""
+        """Whether the model can reconstruct images."""
         return self.decoder is not None
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """The device of its weights."""
         return next(self.parameters()).device
 
     @property
@@ -117,36 +117,36 @@ class CapsuleModel(HubMethods, nn.Module):
 
     @property
     def class_layer(self) -> DenseCapsules | None:
-        """The layer in which every child votes for every class; None where the model has none."""
+        """The layer in which every child votes for every class; None if the model has none."""
         layers = self.dense_layers
         return layers[-1] if layers else None
 
     def check_images(self, images: Float[Tensor, "b c h w"]) -> None:
-        """Refuse images of another shape or kind than the model's.
+        """Check the shape and dtype of images.
 
         Raises:
-            UserError: the message says what was given, and the remedy.
+            UserError: they do not fit the model.
         """
         check_tensor(images, "images")
         if not images.is_floating_point():
             raise UserError(
-                f"images must be numbers in [0, 1], got {images.dtype}; of stored pixels from 0 to 255 give "
+                f"images must be floats in [0, 1], got {images.dtype}; for stored pixels from 0 to 255 use "
                 "images / 255, or model.inputs(images) for a trained model"
             )
         weight = next(self.parameters(), None)
         mixed = torch.is_autocast_enabled(images.device.type)
         if weight is not None and images.dtype != weight.dtype and not mixed:
             raise UserError(
-                f"images must be {weight.dtype} as the model's weights are, got {images.dtype}; convert them with "
+                f"images must be {weight.dtype} like the model's weights, got {images.dtype}; convert them with "
                 f"images.to({weight.dtype})"
             )
         if images.ndim != 4:
             raise UserError(
-                f"images must have four axes, b x {self.input_shape}, got {tuple(images.shape)}; a single image is "
-                "image[None], and one without an axis for channels image[None, None]"
+                f"images must have four axes, b x {self.input_shape}, got {tuple(images.shape)}; for a single image "
+                "use image[None], without a channel axis image[None, None]"
             )
         if images.shape[0] == 0:
-            raise UserError(f"images must be at least one, got a batch of {tuple(images.shape)}")
+            raise UserError(f"images must not be empty, got {tuple(images.shape)}")
         if images.shape[1:] != self.input_shape:
             raise UserError(
                 f"images must be b x {self.input_shape}, got {tuple(images.shape)}; resize them or create the model "
@@ -154,14 +154,14 @@ class CapsuleModel(HubMethods, nn.Module):
             )
 
     def reconstruct(self, capsules: Capsules, labels: Int[Tensor, " b"] | None = None) -> Float[Tensor, "b c h w"]:
-        """Draw the image that a class capsule describes.
+        """Reconstruct images from class capsules.
 
         Args:
             capsules: class capsules, as in the model's output.
             labels: the capsule to decode of each sample; None: the longest.
 
         Raises:
-            UserError: the model was created without a decoder, or labels of another shape or that are no class.
+            UserError: the model was created without a decoder, or invalid labels.
         """
         if self.decoder is None:
             raise UserError("this model has no decoder; create it with decoder=True")
@@ -171,14 +171,14 @@ class CapsuleModel(HubMethods, nn.Module):
 
 
 def conv_grid(grid: tuple[int, int], layers: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Rows and columns after windows that are not padded, one after another.
+    """Rows and columns after a sequence of unpadded convolutions.
 
     Args:
         grid: rows and columns of the image.
         layers: side and step of each window.
 
     Raises:
-        UserError: an image too small for them; the smallest that is not is in the message.
+        UserError: the image is too small; the message gives the minimum size.
     """
     smallest = 1
     for side, step in reversed(layers):

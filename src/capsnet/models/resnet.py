@@ -1,4 +1,4 @@
-"""Residual blocks of convolutions, the trunk under some capsule layers.
+"""Residual blocks of convolutions: the trunk of some capsule networks.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, sections 3 and 4.2.
 """
@@ -20,8 +20,8 @@ class BasicBlock(nn.Module):
     Args:
         channels_in: of its input.
         channels_out: of its output.
-        stride: step of the first convolution.
-        shortcut: where the shapes differ: a 1x1 `"conv"`, or every second pixel and `"pad"` with zero channels.
+        stride: of the first convolution.
+        shortcut: if the shapes differ: a 1x1 `"conv"`, or every second pixel and `"pad"` with zero channels.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class BasicBlock(nn.Module):
         self.shortcut = conv(channels_in, 1, stride) if changes and shortcut == "conv" else None
 
     def forward(self, maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        """Add what the convolutions find to what came in."""
-        found: Tensor = self.second(self.first(maps).relu())
+        """Add the convolutions' output to the input."""
+        features: Tensor = self.second(self.first(maps).relu())
         if self.shortcut is not None:
-            found = found + self.shortcut(maps)
+            features = features + self.shortcut(maps)
         else:
             before = self.missing // 2
             kept = maps[:, :, :: self.stride, :: self.stride]
-            found = found + nn.functional.pad(kept, (0, 0, 0, 0, before, self.missing - before))
-        return found.relu()
+            features = features + nn.functional.pad(kept, (0, 0, 0, 0, before, self.missing - before))
+        return features.relu()
 
 
 def residual_trunk(
@@ -71,7 +71,7 @@ def residual_trunk(
 
     Args:
         channels: of the image.
-        stages: channels, number of blocks and first step of each stage.
+        stages: channels, number of blocks and first stride of each stage.
         shortcut: that of `BasicBlock`.
     """
     width = stages[0][0]

@@ -27,13 +27,13 @@ class SelfRoutingCapsNet(CapsuleModel):
     Args:
         image_shape: channels, height and width.
         num_classes: number of class capsules.
-        stages: channels, blocks and first step of the stages of the trunk.
-        num_types: types of capsule at each place.
+        stages: channels, blocks and first stride of the stages of the trunk.
+        num_types: types of capsule at each position.
         child_dim: dimension of the poses below the class capsules.
-        depth: capsule layers, the class layer among them; those below it have 3x3 windows, the first of them of
-            step 2, padded, and batch normalised poses.
-        parent_dim: dimension of a class capsule's pose. In the authors' code class capsules have none, and need no
-            transformation matrices: 0. A decoder needs one.
+        depth: number of capsule layers including the class layer; the others have padded 3x3 windows, the first
+            with stride 2, and batch-normalised poses.
+        parent_dim: dimension of a class capsule's pose. 0, as in the authors' code: class capsules have no poses
+            and no transformation matrices. A decoder needs poses.
         decoder: reconstruct the image; the paper does not.
 
     Shapes:
@@ -67,7 +67,7 @@ class SelfRoutingCapsNet(CapsuleModel):
             raise UserError(f"a decoder needs poses of the class capsules: set parent_dim, got {parent_dim}")
         stages = tuple(stages)
         steps = [2, *[1] * (depth - 2)][: depth - 1]
-        # a padded 3x3 window of step s makes as many places as an unpadded 1x1 one
+        # a padded 3x3 window gives the same size as an unpadded 1x1 one of the same stride
         windows = [(1, step) for step in (*(step for _, _, step in stages), *steps)]
         grid = conv_grid(self.input_shape[1:], windows)
         self.trunk = residual_trunk(self.input_shape[0], stages, shortcut="pad", device=device, dtype=dtype)
@@ -102,13 +102,13 @@ class SelfRoutingCapsNet(CapsuleModel):
             self.decoder = Decoder(num_classes, parent_dim, self.input_shape, device=device, dtype=dtype)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-        """Find the class capsules of images."""
+        """Compute the class capsules of images."""
         self.check_images(images)
         capsules: Capsules | RoutingOutput = self.primary_capsules(self.trunk(images))
         for layer, norm in zip(self.conv_capsules, self.pose_norms, strict=True):
-            found = layer(capsules)
-            places = found.poses.reshape(-1, norm.num_features)  # (b p) (type dim)
-            capsules = Capsules(norm(places).reshape(found.poses.shape), found.activations, found.grid)
+            routed = layer(capsules)
+            poses = routed.poses.reshape(-1, norm.num_features)  # (b p) (type dim)
+            capsules = Capsules(norm(poses).reshape(routed.poses.shape), routed.activations, routed.grid)
         classes = self._classes(capsules)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 
@@ -132,7 +132,7 @@ def _class_layer(
     device: torch.device | str | None,
     dtype: torch.dtype | None,
 ) -> ConvCapsules | SelfRouting:
-    """All capsules of the grid vote; without class poses there is no vote, and routing is all."""
+    """All capsules of the grid vote; without class poses there are no votes, only routing."""
     if parent_dim == 0:
         children = grid[0] * grid[1] * num_types
         return SelfRouting(children, num_classes, child_dim=child_dim, parent_dim=0, device=device, dtype=dtype)

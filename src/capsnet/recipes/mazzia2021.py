@@ -19,7 +19,7 @@ add_recipe(
             rotation=10.0,
             validation=5000,
         ),
-        summary="Efficient-CapsNet on MNIST in about an hour on one core: one cycle of the rate over 15 epochs",
+        summary="Efficient-CapsNet on MNIST in about an hour on one core: one-cycle learning rate over 15 epochs",
         source=_SOURCE,
         reported=_REPORTED,
         differs="15 epochs of batches of 32 in place of 150 of 16; shifts of 2 pixels and turns of 10 degrees in place "
@@ -101,8 +101,8 @@ add_recipe(
         source=_SOURCE,
         reported=UNCHECKED,
         differs=f"{_LAST}; each patch is standardised by itself, where the authors' code standardises each split by "
-        "its own mean and variance and then changes brightness by up to 2: of that nothing would be left; the decoder "
-        "draws the patch before it is standardised",
+        "its mean and variance and then changes brightness by up to 2, which per-patch standardisation cancels; the "
+        "decoder draws the patch before it is standardised",
         settings={
             **_SETTINGS,
             **in_code(

@@ -1,10 +1,10 @@
-"""One's own images: what `capsnet train --data FOLDER` takes where no recipe is named."""
+"""The default recipe of `capsnet train --data FOLDER`."""
 
 from capsnet.recipes.recipe import Recipe, add_recipe, own
 from capsnet.runs.config import RunConfig
 
-# from some dozens of photos the paper's network learns nothing; of those that were tried (dev/LOG.md, 2026-11-26) this
-# one learned best: its residual trunk sees shapes on a busy background
+# the paper's network learns nothing from a few dozen photos; of the networks tried (dev/LOG.md, 2026-11-26) this one
+# learned best: its residual trunk copes with busy backgrounds
 add_recipe(
     "own-images",
     Recipe(

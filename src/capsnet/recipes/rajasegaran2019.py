@@ -89,8 +89,8 @@ add_recipe(
         summary="DeepCaps on MNIST, minutes on one core: 8 types of capsule in each cell, 4 epochs",
         source=_SOURCE,
         reported="test error 0.28 % (the released code, several networks together)",
-        differs="8 types of capsule in place of 32, 32 channels in place of 128, class capsules of 16; one cycle of "
-        "the rate over 4 epochs in place of two phases of 100",
+        differs="8 types of capsule in place of 32, 32 channels in place of 128, class capsules of 16; one-cycle "
+        "learning rate over 4 epochs in place of two phases of 100",
         settings={
             **own("model", "epochs", "batch_size", "schedule", "lr", "shift", "validation"),
             **in_code(_CODE, recon_weight="train.py:32"),

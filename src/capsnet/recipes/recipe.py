@@ -1,4 +1,4 @@
-"""What a recipe is."""
+"""The recipe type and registry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,16 +10,16 @@ from capsnet.runs.named import CONFIGS
 
 @dataclass(frozen=True)
 class Recipe:
-    """A run's configuration, where it comes from and what that source reports.
+    """A run's configuration, its source and the result that the source reports.
 
     Args:
-        config: the run.
+        config: of the run.
         summary: one line.
         source: the paper or repository.
-        reported: the source's own result, in words.
+        reported: the source's result, in words.
         differs: how this run differs from the source's, in words.
-        settings: where each option of `config` comes from: `"owner/repository@commit file:line"`, a section of a paper,
-            or `OWN`. Of what was not read, only cited from elsewhere, it says so.
+        settings: the origin of each option of `config`: `"owner/repository@commit file:line"`, a section of a paper,
+            or `OWN`. Origins cited second-hand are marked as not read.
     """
 
     config: RunConfig
@@ -31,7 +31,7 @@ class Recipe:
 
 
 UNCHECKED = "a number that was not checked against the source, and is not repeated here"
-"""What a recipe says of such a number."""
+"""`reported`, if the source's number is unverified."""
 
 OWN = "this package's choice"
 """The origin of a setting that no source states."""
@@ -40,7 +40,7 @@ RECIPES: Registry[Recipe] = Registry("recipe", "capsnet.recipes")
 
 
 def add_recipe(name: str, recipe: Recipe) -> None:
-    """Register a recipe; its runs carry its name."""
+    """Register a recipe under a name, which its runs record."""
     named = replace(recipe, config=recipe.config.change(recipe=name))
     RECIPES.add(name, named)
     CONFIGS.add(name, named.config)
@@ -62,7 +62,7 @@ def in_code(code: str, **places: str) -> dict[str, str]:
 
 
 def cited(paper: str, **places: str) -> dict[str, str]:
-    """The origin of options in a paper that is cited from elsewhere: its text was not read.
+    """The origin of options in a paper cited second-hand, whose text was not read.
 
     Args:
         paper: authors and year.

@@ -87,7 +87,7 @@ add_recipe(
     "sabour2017-multimnist",
     Recipe(
         RunConfig.from_defaults(data="multimnist", steps=469_000, lr_decay_steps=20_000, shift=4, validation=0),
-        summary="the paper's text on pairs of overlapping digits, 36x36: both are found and reconstructed",
+        summary="the paper's text on pairs of overlapping digits, 36x36: both are recognised and reconstructed",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 6",
         reported="test error 5.2 % of exact pairs (3 routing iterations, with reconstruction)",
         differs="pairs are drawn anew for each batch in place of 60 million stored ones, over which 469,000 steps of "
@@ -146,7 +146,7 @@ add_recipe(
         summary="a CNN with about as many parameters, trained and tested as sabour2017-affnist",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2",
         reported="test error 34 % (a CNN at 0.78 % on moved MNIST)",
-        differs="the text says of its CNN only that it has a similar number of parameters: this one is the baseline "
+        differs="the text states only that its CNN has a similar number of parameters; here it is the baseline "
         f"for MNIST with a quarter of its channels; {_STOPS}",
         settings={**_MOVING, **_NO_DECODER, **own("model")},
     ),

@@ -22,7 +22,7 @@ add_recipe(
         source=_SOURCE,
         reported="no number for this network and data",
         differs="105,777 parameters in place of 1,828,817: two residual blocks, both strided, 8 types of capsule in "
-        "place of 32; Adam over one cycle of the rate in place of stochastic gradient descent",
+        "place of 32; Adam with a one-cycle learning rate in place of SGD",
         settings=own("model", "epochs", "batch_size", "schedule", "lr", "recon_weight", "shift", "validation"),
     ),
 )

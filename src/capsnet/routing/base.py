@@ -1,4 +1,4 @@
-"""What every routing is: a module that turns votes into parents."""
+"""The base class of routings: a module that turns votes into parents."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -17,17 +17,16 @@ from capsnet.registry import Registry, suggest
 
 
 class Routing(nn.Module, ABC):
-    """Base of all routings: subclasses give `forward`, and hold the parameters that the algorithm itself learns.
+    """Base class of all routings. Subclasses implement `forward` and own the algorithm's learnable parameters.
 
     Args:
-        num_children: number of children `i`; in a convolutional layer those of one window.
-        num_parents: number of parents `j`; in a convolutional layer those of one place.
+        num_children: number of children `i`; in a convolutional layer, of one window.
+        num_parents: number of parents `j`; in a convolutional layer, at one position.
         parent_dim: dimension `d` of a parent's pose.
 
     Attributes:
-        coupling_axis: the axis over which the coupling sums to one, `"j"` (parents), or None where it is no
-            distribution.
-        activates: False where the algorithm gives parents no activation: all are 1, and a model reads the poses.
+        coupling_axis: the axis over which the coupling sums to one, `"j"` (parents); None: it is not normalised.
+        activates: False if the algorithm computes no activations: all are 1, and a model uses the poses instead.
     """
 
     coupling_axis: ClassVar[str | None] = "j"
@@ -46,19 +45,19 @@ class Routing(nn.Module, ABC):
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Turn the children's votes into parents; each routing uses what its paper uses of the children.
+        """Compute parents from the children's votes; which other inputs are used depends on the routing.
 
         Args:
-            votes: what each child thinks each parent looks like.
+            votes: each child's predicted pose for each parent.
             activations: of the children; None: all are 1.
             poses: of the children.
-            windows: of a convolutional layer, whose parents may compete for a child; None: there is one window.
+            windows: of a convolutional layer, in which parents of several windows may compete; None: one window.
         """
 
     def initial_gain(self) -> float:
-        """Factor on a layer's first transformations, which otherwise make a parent's mean share as long as a child.
+        """Factor on a layer's initial transformation matrices, which by default give a parent a child's mean length.
 
-        For routings whose sum is another one, or that start too sharp with votes so long to learn.
+        For routings with a different sum, or whose coupling would start too sharp to train.
         """
         return 1.0
 
@@ -70,12 +69,12 @@ class Routing(nn.Module, ABC):
         offsets: Float[Tensor, "p i 1 rd"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Make the votes of `children`, then call `forward`; a kernel that never stores the votes may take its place.
+        """Make the votes of `children`, then call `forward`. A fused kernel may replace both.
 
         Args:
-            children: in a convolutional layer laid out window by window.
+            children: in a convolutional layer, gathered by window.
             weight: transformation matrices.
-            offsets: added to the votes of each place (coordinate addition).
+            offsets: added to the votes at each position (coordinate addition).
             windows: of a convolutional layer.
         """
         votes = dense_votes(children.poses, weight, offsets)
@@ -84,7 +83,7 @@ class Routing(nn.Module, ABC):
 
 
 def find_fused(name: str, *arguments: object, **options: object) -> Callable[..., Any] | None:
-    """The kernel of a plain function for this call, or None; `kernels/` may be deleted whole."""
+    """The fused kernel of a plain function for this call, or None; the package works without `kernels/`."""
     try:
         from capsnet.kernels import fused
     except ModuleNotFoundError:
@@ -106,16 +105,16 @@ def make_routing(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Routing:
-    """Create the routing of a layer by its name, or check that one given as an object fits.
+    """Create a layer's routing by name, or check that a `Routing` object fits the layer.
 
     Raises:
-        UserError: an unknown name, an option that the routing does not have or a number out of bounds, or an object
-            of other sizes or beside options.
+        UserError: an unknown name or option, a number out of bounds, an object of the wrong sizes, or an object
+            together with options.
     """
     if isinstance(routing, Routing):
         if options:
             raise UserError(
-                f"routing_options are for a routing given by name, got {', '.join(options)} beside "
+                f"routing_options are for a routing given by name, got {', '.join(options)} together with "
                 f"{type(routing).__name__}(); give them to its constructor"
             )
         expected = (num_children, num_parents, parent_dim)
@@ -125,17 +124,17 @@ def make_routing(
         return routing
     build = ROUTINGS.get(routing)
     check_options(routing, options or {})
-    more = {"child_dim": child_dim} if "child_dim" in inspect.signature(build).parameters else {}
+    extra = {"child_dim": child_dim} if "child_dim" in inspect.signature(build).parameters else {}
     return build(
-        num_children, num_parents, parent_dim=parent_dim, device=device, dtype=dtype, **more, **(options or {})
+        num_children, num_parents, parent_dim=parent_dim, device=device, dtype=dtype, **extra, **(options or {})
     )
 
 
 def check_options(name: str, options: Mapping[str, object]) -> None:
-    """Refuse an option that the routing of this name does not have, or a number out of bounds.
+    """Check the options of the routing with this name.
 
     Raises:
-        UserError: one of these.
+        UserError: an unknown option, or a number out of bounds.
     """
     known = list_options(name)
     for option, value in options.items():
@@ -146,7 +145,7 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
 
 
 def list_options(name: str) -> tuple[str, ...] | None:
-    """The options of a routing, which are its constructor's arguments without the sizes; None: it takes any."""
+    """The options of a routing: its constructor's arguments except the sizes; None: it accepts any."""
     parameters = inspect.signature(ROUTINGS.get(name)).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
@@ -154,12 +153,12 @@ def list_options(name: str) -> tuple[str, ...] | None:
 
 
 def takes_iterations(name: str) -> bool:
-    """Whether the routing of this name does iterations, and so has them as an option."""
+    """Whether the routing with this name has the option `iterations`."""
     return "iterations" in inspect.signature(ROUTINGS.get(name)).parameters
 
 
 def own_iterations(name: str) -> int | None:
-    """How many iterations the routing of this name does if it is not told; None where it does none."""
+    """Default number of iterations of the routing with this name; None if it has none."""
     parameter = inspect.signature(ROUTINGS.get(name)).parameters.get("iterations")
     return parameter.default if parameter is not None and isinstance(parameter.default, int) else None
 
@@ -173,4 +172,4 @@ BOUNDS: Mapping[str, Bound] = {
     "beta_use": Bound(-1e6, 1e6),
     "beta_activate": Bound(-1e6, 1e6),
 }
-"""Numbers among the options of the routings of this package."""
+"""Bounds of the routings' numeric options."""

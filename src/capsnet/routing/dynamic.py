@@ -25,18 +25,18 @@ def dynamic_routing(
     leaky: bool = False,
     gradient: Gradient = "full",
 ) -> RoutingOutput:
-    r"""Send each child's vote to the parents that agree with it.
+    r"""Route each child to the parents that agree with its vote.
 
     From logits $b_{ij} = 0$, repeat: $c_{ij} = \mathrm{softmax}_j(b_{ij})$, over the **parents**;
     $s_j = \sum_i c_{ij} \hat u_{j|i}$; $v_j = \mathrm{squash}(s_j)$; $b_{ij} \mathrel{+}= \hat u_{j|i} \cdot v_j$.
     Logits belong to one sample: they are neither learned nor shared over the batch.
 
     Args:
-        votes: what each child thinks each parent looks like, û_{j|i}.
-        iterations: the paper's r; 1 is no routing, every parent gets the same share of every child.
-        bias: added to s_j before each squash, as in the authors' code; the paper has none.
-        leaky: a child may also go to no parent: one more logit, always zero, stands in the softmax and its share is
-            dropped (the paper's "none-of-the-above" category for CIFAR-10; it is not one more class).
+        votes: each child's predicted pose for each parent, û_{j|i}.
+        iterations: the paper's r; with 1, coupling is uniform.
+        bias: added to s_j before each squash, as in the authors' code; not in the paper.
+        leaky: allow a child to be routed to no parent: the softmax has one more logit, fixed at zero, whose share is
+            dropped (the paper's "none-of-the-above" category for CIFAR-10; not an additional class).
         gradient: `"full"` through all iterations, as the authors do; `"last"` treats the coupling as a constant.
 
     Shapes:
@@ -53,7 +53,7 @@ def dynamic_routing(
     early_votes = votes.detach() if gradient == "last" else votes
     early_bias = bias.detach() if gradient == "last" and bias is not None else bias
     logits = votes.new_zeros(votes.shape[:3])  # b i j
-    # the logits are not updated after the last step: nobody would read them
+    # the logits are not updated after the last step: they would not be used
     for _ in range(iterations - 1):
         poses = _parents(early_votes, _coupling(logits, leaky), early_bias)
         logits = logits + torch.einsum("bijd,bjd->bij", early_votes, poses)
@@ -84,7 +84,7 @@ def _check(iterations: int, gradient: str) -> None:
 
 @ROUTINGS.add("dynamic")
 class DynamicRouting(Routing):
-    """Routing by agreement (Sabour et al. 2017): each child goes to the parents that agree with its vote.
+    """Routing by agreement (Sabour et al. 2017): children are routed to the parents that agree with their votes.
 
     `dynamic_routing` as a module; with `bias=True` it learns the bias of the authors' code.
 
@@ -94,7 +94,7 @@ class DynamicRouting(Routing):
         parent_dim: dimension of a parent's pose.
         iterations: the paper's r.
         bias: learn a bias for each parent, added before each squash; starts at zero.
-        leaky: let a child go to no parent.
+        leaky: allow a child to be routed to no parent.
         gradient: `"full"` or `"last"`.
 
     Raises:
@@ -129,7 +129,7 @@ class DynamicRouting(Routing):
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Route votes; the children's activations are not used, their length is in their votes."""
+        """Route votes. The children's activations are not used; the votes carry their lengths."""
         return dynamic_routing(votes, self.iterations, bias=self.bias, leaky=self.leaky, gradient=self.gradient)
 
     def route_children(
@@ -140,10 +140,10 @@ class DynamicRouting(Routing):
         offsets: Float[Tensor, "p i 1 rd"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Route children straight from their poses, by the fused kernel where it takes the call."""
+        """Route children from their poses, with the fused kernel if it supports the call."""
         arguments = (children.poses, weight, self.iterations)
         options = {"bias": self.bias, "leaky": self.leaky, "gradient": self.gradient}
-        # the kernel knows vectors only
+        # the kernel supports vectors only
         vectors = children.poses.shape[2] == weight.shape[1] and offsets is None
         fused = find_fused("dynamic_routing", *arguments, **options) if vectors else None
         if fused is None:

@@ -41,9 +41,9 @@ def em_routing(
     recompute: bool = False,
     norms: Iterable[nn.Module] | None = None,
 ) -> RoutingOutput:
-    r"""Explain the votes by one Gaussian for each parent, found by expectation and maximisation.
+    r"""Fit one Gaussian for each parent to the votes by expectation-maximisation.
 
-    Each child is a data point of weight a_i, which every parent sees through its own vote. From a uniform
+    Each child is a data point with weight a_i and a separate vote for every parent. From a uniform
     $r_{ij}$, repeat with $R_{ij} = r_{ij} a_i$ and $R_j = \sum_i R_{ij}$:
 
     M-step, for each entry h of a pose:
@@ -52,10 +52,10 @@ def em_routing(
     $a_j = \mathrm{sigmoid}(\lambda_t (\beta_{a,j} - \sum_h cost_{jh}))$.
 
     E-step: $r_{ij} \propto a_j \prod_h N(V_{ijh}; \mu_{jh}, \sigma^2_{jh})$, normalised over all parents that receive
-    from child i: with `windows` over types and places, without over j. All of it in logarithms.
+    from child i: over types and positions if `windows` is given, otherwise over j. Computed in log space.
 
-    $\lambda_t = \lambda (1 - 0.95^t)$ in iteration t = 1, 2, ...: the paper names a schedule without numbers, this is
-    that of the authors' code, which has λ = 0.01 in convolutional layers and a quarter of it in the class layer.
+    $\lambda_t = \lambda (1 - 0.95^t)$ in iteration t = 1, 2, ...: the paper gives no numbers for the schedule; this
+    is the authors' code's, with λ = 0.01 in convolutional layers and a quarter of it in the class layer.
 
     Args:
         votes: the votes V_ij, matrices as rows of numbers.
@@ -66,13 +66,13 @@ def em_routing(
         inverse_temperature: λ.
         form: `"paper"`; or `"authors"`, the constants of the authors' code: 0.1 of the mean of the last iteration is
             kept, 5e-4 is added to the variance, $cost_{jh} = (\beta_{u,j} (1 + \log 2\pi) + \log \sigma^2_{jh}) R_j$,
-            and -5000 β_a stands in the place of β_a, which so learns 5000 times as fast.
-        variance: added to each variance; None: that of the `form`. Where it is far below the variance of the first
-            votes, each child goes to one parent at random from the second iteration on, and little is learned.
+            and -5000 β_a replaces β_a, which thus learns 5000 times as fast.
+        variance: added to each variance; None: the default of `form`. If it is far below the initial variance of the
+            votes, each child is routed to one random parent from the second iteration on, and little is learned.
         mass: added to R_j; 1e-7 in the convolutional layers of the authors' code, 1e-5 in its class layer.
-        windows: of a convolutional layer; None: the parents of a window compete among themselves only.
-        recompute: activation checkpointing of each iteration: the votes are stored once, and not several times for
-            each iteration, which is computed again in the backward pass.
+        windows: of a convolutional layer; None: parents compete within their window only.
+        recompute: activation checkpointing: votes are stored once instead of several times per iteration, and each
+            iteration is computed again in the backward pass.
         norms: normalise poses, and logits of the activations, at the end; the paper does not.
 
     Shapes:
@@ -82,9 +82,8 @@ def em_routing(
         UserError: fewer than one iteration, an unknown `form`, or a `mass` that is not above 0.
 
     Differs from the paper:
-        1e-4 is added to the variance and `mass` to R_j: identical votes have no variance, and a logarithm of it. In the
-        authors' code convolutional parents compete across places within one type only; here across types, too, as in
-        the paper.
+        1e-4 is added to the variance and `mass` to R_j: identical votes have zero variance. In the authors' code
+        convolutional parents compete across positions within one type only; here across types, too, as in the paper.
 
     Example:
         >>> beta = torch.zeros(5)
@@ -135,7 +134,7 @@ def _iterate(
     else:
         cost = (beta_use[:, None] * (1 + log(2 * pi)) + variances.log()) * received[..., None]
         active = temperature * (-5000 * beta_activate - cost.sum(dim=2))
-    # nobody would read a coupling after the last M-step
+    # the coupling is not needed after the last M-step
     if last:
         return means, active, coupling
     # E-step

@@ -1,4 +1,4 @@
-"""What EM routing and variational Bayes routing share: parents are Gaussians over votes, found in a few iterations."""
+"""Base of EM and variational Bayes routing: parents are Gaussians, fitted to votes in a few iterations."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
@@ -25,13 +25,13 @@ class GaussianRouting(Routing):
         num_children: number of children.
         num_parents: number of parents.
         parent_dim: dimension of a parent's pose.
-        iterations: of the fit.
+        iterations: of the algorithm.
         competition: in a convolutional layer, between all parents of the `"layer"` that receive from a child, or
             between those of one `"window"`.
-        recompute: save memory in training, at the price of computing each iteration twice.
+        recompute: activation checkpointing: less memory in training, each iteration is computed twice.
         batch_norm: normalise poses, and the logits of the activations before their sigmoid, over the batch.
-        beta_use: where β_u starts.
-        beta_activate: where β_a starts.
+        beta_use: initial β_u.
+        beta_activate: initial β_a.
 
     Raises:
         UserError: fewer than one iteration, or an unknown option.
@@ -66,7 +66,7 @@ class GaussianRouting(Routing):
 
     @abstractmethod
     def options(self) -> Mapping[str, object]:
-        """Options of the algorithm that have numbers of their own, as the kernel takes them."""
+        """The algorithm's own options, as the kernel takes them."""
 
     def route_children(
         self,
@@ -76,7 +76,7 @@ class GaussianRouting(Routing):
         offsets: Float[Tensor, "p i 1 rd"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Route children straight from their poses, without storing the votes where the kernel takes the call."""
+        """Route children from their poses; if the kernel supports the call, votes are never stored."""
         betas = (widen(self.beta_use), widen(self.beta_activate))
         arguments = (self.kernel, children, weight, betas, self.options())
         places = len(windows.children) if windows is not None else 1 if offsets is None else len(offsets)
@@ -87,7 +87,7 @@ class GaussianRouting(Routing):
         return finish(*fused(*arguments, **layout), norms=self.norms, dtype=weight.dtype)
 
     def competing(self, windows: Windows | None) -> Windows | None:
-        """The windows whose parents compete with one another, if they do."""
+        """The windows whose parents compete with one another; None if they do not."""
         return windows if self.competition == "layer" else None
 
     def extra_repr(self) -> str:
@@ -133,7 +133,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(num_parents, device=device, dtype=dtype))
 
     def forward(self, x: Float[Tensor, "b j *d"]) -> Float[Tensor, "b j *d"]:
-        # one number has no variance: it is measured by those of the past
+        # a single value has no variance: use the running statistics
         if self.training and x.numel() > x.shape[1]:
             with torch.no_grad():
                 axes = [axis for axis in range(x.ndim) if axis != 1]

@@ -30,13 +30,13 @@ def inverted_dot_product_routing(
     $$c_{ij} = \mathrm{softmax}_j(p_j \cdot \hat u_{j|i} / \sqrt d) \qquad
       p_j = \mathrm{LN}\Big(\sum_i c_{ij} \hat u_{j|i}\Big)$$
 
-    with layer normalisation in the place of a squash. There are no activations: all are 1.
+    with layer normalisation instead of a squash. Activations are not computed: all are 1.
 
     Args:
-        votes: what each child thinks each parent looks like.
-        iterations: the first is the uniform one; the paper's best is 2.
-        parents: poses p_j to start from, in place of the uniform iteration: with one iteration this is one step of
-            the concurrent schedule, in which a stack of layers is updated all at once.
+        votes: each child's predicted pose for each parent.
+        iterations: including the first, uniform one; the paper's best is 2.
+        parents: initial poses p_j, instead of the uniform iteration; with one iteration this is one step of the
+            concurrent schedule, in which all layers are updated at once.
         gain: of the layer normalisation.
         bias: of the layer normalisation.
 
@@ -115,7 +115,7 @@ class InvertedDotProductRouting(Routing):
         """Do one iteration of the concurrent schedule.
 
         Args:
-            votes: what each child thinks each parent looks like.
+            votes: each child's predicted pose for each parent.
             parents: poses of the iteration before.
         """
         return inverted_dot_product_routing(votes, 1, parents=parents, gain=self.norm.weight, bias=self.norm.bias)

@@ -1,4 +1,4 @@
-"""Max-min routing: dynamic routing with another normalisation of its logits.
+"""Max-min routing: dynamic routing with a different normalisation of its logits.
 
 Zhao, Kleinhans, Sandhu, Patel, Unnikrishnan, "Capsule Networks with Max-Min Normalization", 2019.
 """
@@ -16,7 +16,7 @@ _EPS = 1e-12
 
 
 def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> RoutingOutput:
-    r"""Send each child's vote to the parents that agree with it; its best parent gets all of it, its worst nothing.
+    r"""Route each child to the parents that agree with its vote: coupling is 1 for the best and 0 for the worst.
 
     Dynamic routing in which each child's logits are scaled to the range from 0 to 1, in place of the softmax:
 
@@ -26,8 +26,8 @@ def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> Rou
     first iteration among them, give every parent 1.
 
     Args:
-        votes: what each child thinks each parent looks like.
-        iterations: of routing; 1 adds up the votes as they are.
+        votes: each child's predicted pose for each parent.
+        iterations: of routing; with 1, votes are summed.
 
     Shapes:
         votes `b i j d`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
@@ -106,7 +106,7 @@ class MaxMinRouting(Routing):
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Route votes; the children's activations are not used, their length is in their votes."""
+        """Route votes; the children's activations are not used; the votes carry their lengths."""
         return max_min_routing(votes, self.iterations)
 
     def extra_repr(self) -> str:

@@ -26,7 +26,7 @@ def self_attention_routing(votes: Float[Tensor, "b i j d"], prior: Float[Tensor,
     over the **parents**; then $v_j = \mathrm{squash}(\sum_i c_{ij} \hat u_{j|i})$, with the exponential squash.
 
     Args:
-        votes: what each child thinks each parent looks like.
+        votes: each child's predicted pose for each parent.
         prior: p_ij, a learned log prior in the paper's words; it is added after the softmax, as in the authors' code.
 
     Shapes:
@@ -85,7 +85,7 @@ class SelfAttentionRouting(Routing):
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Route votes; the children's activations are not used, their length is in their votes."""
+        """Route votes; the children's activations are not used; the votes carry their lengths."""
         return self_attention_routing(votes, self.prior)
 
     def extra_repr(self) -> str:

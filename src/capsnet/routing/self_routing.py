@@ -17,7 +17,7 @@ _EPS = 1e-12
 def self_routing(
     votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"], logits: Float[Tensor, "b i j"]
 ) -> RoutingOutput:
-    r"""Let each child choose its parents by itself, as the experts of a mixture do; there is no agreement.
+    r"""Route each child by a gating network on its own pose, as in a mixture of experts, without agreement.
 
     $$c_{ij} = \mathrm{softmax}_j(W^{route}_i u_i + b_i)_j \qquad
       a_j = \frac{\sum_i c_{ij} a_i}{\sum_i a_i} \qquad
@@ -26,15 +26,15 @@ def self_routing(
     The activations of all parents of a sample sum to one.
 
     Args:
-        votes: what each child thinks each parent looks like.
+        votes: each child's predicted pose for each parent.
         activations: of the children, a_i.
-        logits: each child's preference, computed from its own pose.
+        logits: routing logits of each child, computed from its pose.
 
     Shapes:
         votes `b i j d`, activations `b i`, logits `b i j`; poses `b j d`, activations `b j`, coupling `b i j`.
 
     Differs from the paper:
-        1e-12 is added below the lines, for samples in which no child is active.
+        1e-12 is added to the denominators, for samples in which no child is active.
 
     Example:
         >>> self_routing(torch.randn(2, 8, 10, 16), torch.rand(2, 8), torch.randn(2, 8, 10)).activations.sum(dim=1)
@@ -50,9 +50,9 @@ def self_routing(
 
 @ROUTINGS.add("self-routing")
 class SelfRouting(Routing):
-    """Self-routing (Hahn et al. 2019): each child chooses its parents from its own pose, without agreement.
+    """Self-routing (Hahn et al. 2019): each child is routed by its own pose, without agreement.
 
-    `self_routing` as a module; it learns for each child a matrix and a bias that give its preference.
+    `self_routing` as a module; it learns each child's matrix and bias for the routing logits.
 
     Args:
         num_children: number of children.
@@ -77,7 +77,7 @@ class SelfRouting(Routing):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Zero, as in the authors' code: at first every parent gets the same share."""
+        """Zero, as in the authors' code: coupling starts uniform."""
         nn.init.zeros_(self.weight)
         nn.init.zeros_(self.bias)
 
@@ -92,7 +92,7 @@ class SelfRouting(Routing):
         """Route votes by the children's poses; without activations every child counts the same.
 
         Args:
-            votes: what each child thinks each parent looks like.
+            votes: each child's predicted pose for each parent.
             activations: of the children.
             poses: of the children; without them only the biases decide.
             windows: not used: each window is routed alone.

@@ -17,7 +17,7 @@ def uniform_routing(votes: Float[Tensor, "b i j d"]) -> RoutingOutput:
     It is dynamic routing with one iteration. A routing that does not beat it at equal budget does nothing.
 
     Args:
-        votes: what each child thinks each parent looks like.
+        votes: each child's predicted pose for each parent.
 
     Shapes:
         votes `b i j d`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
@@ -34,7 +34,7 @@ def uniform_routing(votes: Float[Tensor, "b i j d"]) -> RoutingOutput:
 
 @ROUTINGS.add("uniform")
 class UniformRouting(Routing):
-    """No routing (the control): every parent gets the same share of every child.
+    """No routing (the control): uniform coupling.
 
     `uniform_routing` as a module; it learns nothing.
 
@@ -63,5 +63,5 @@ class UniformRouting(Routing):
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
     ) -> RoutingOutput:
-        """Add up votes; the children's activations are not used, their length is in their votes."""
+        """Sum votes; the children's activations are not used; the votes carry their lengths."""
         return uniform_routing(votes)

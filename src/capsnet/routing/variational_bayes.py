@@ -40,7 +40,7 @@ def variational_bayes_routing(
     recompute: bool = False,
     norms: Iterable[nn.Module] | None = None,
 ) -> RoutingOutput:
-    r"""Explain the votes by a mixture of one Gaussian for each parent, with priors over all of its parameters.
+    r"""Fit a mixture of one Gaussian for each parent to the votes, with priors over all parameters.
 
     From a uniform $r_{ij}$, repeat with $R_{ij} = r_{ij} a_i$, $R_j = \sum_i R_{ij}$ and D entries of a pose:
 
@@ -51,7 +51,7 @@ def variational_bayes_routing(
 
     E-step: $\log r_{ij} = E[\ln \pi_j] + \frac12 E[\ln |\Lambda_j|] - \frac D2 \ln 2\pi
     - \frac12 (D / \kappa_j + \nu_j \sum_h (V_{ijh} - m_{jh})^2 \Psi_{jh})$, normalised over all parents that receive
-    from child i: with `windows` over types and places, without over j; where
+    from child i: over types and positions if `windows` is given, otherwise over j; where
     $E[\ln \pi_j] = \psi(\alpha_j) - \psi(\sum_k \alpha_k)$ and
     $E[\ln |\Lambda_j|] = \sum_{d=0}^{D-1} \psi((\nu_j - d) / 2) + D \ln 2 + \ln |\Psi_j|$.
 
@@ -116,7 +116,7 @@ def _iterate(
     freedom = (nu[..., None] - torch.arange(dim, device=nu.device, dtype=nu.dtype)) / 2
     log_precision = (freedom.digamma() - inverse_psi.log()).sum(dim=2) + dim * log(2)  # E[ln |Lambda_j|]
     entropy = log_pi.exp() * (dim * log(2 * pi * e) - log_precision) / 2
-    # nobody would read a coupling after the last M-step
+    # the coupling is not needed after the last M-step
     if last:
         return means, entropy, coupling
     # E-step

@@ -17,7 +17,7 @@ from capsnet.torch_internals import exports_onnx, has_tangent, is_tracing, is_tr
 
 __all__ = ["dynamic_routing", "refuses"]
 
-# the images are the vector axis of the CPU implementation; measured where the two cross, see README.md
+# images are the vector axis of the CPU implementation; break-even measured in README.md
 _FEWEST = 16
 
 
@@ -30,7 +30,7 @@ def dynamic_routing(
     leaky: bool = False,
     gradient: Literal["full", "last"] = "full",
 ) -> RoutingOutput:
-    r"""Route children to parents straight from their poses: votes $\hat u_{j|i} = W_{ij} u_i$, then Procedure 1.
+    r"""Route children to parents from their poses: votes $\hat u_{j|i} = W_{ij} u_i$, then Procedure 1.
 
     Poses, activations and coupling have the plain function's gradients to `poses`, `weight` and `bias`, once: there
     are no second derivatives.
@@ -69,7 +69,7 @@ def refuses(
     leaky: bool = False,
     gradient: Literal["full", "last"] = "full",
 ) -> str | None:
-    """Say why a call is not for the fused implementation, or None where it is.
+    """The reason why a call is not supported; None if it is.
 
     Args: those of `dynamic_routing`.
     """
@@ -94,7 +94,7 @@ def _refuses_values(tensors: list[Tensor]) -> str | None:
     if len(dtypes) > 1:
         return f"its tensors have several types: {', '.join(sorted(map(str, dtypes)))}"
     if not dtypes <= {torch.float16, torch.bfloat16, torch.float32, torch.float64}:
-        return f"it knows no {next(iter(dtypes))}"
+        return f"it does not support {next(iter(dtypes))}"
     if any(0 in tensor.shape for tensor in tensors):
         return "a tensor is empty"
     return None
@@ -102,7 +102,7 @@ def _refuses_values(tensors: list[Tensor]) -> str | None:
 
 def _refuses_context(tensors: list[Tensor]) -> str | None:
     if is_tracing() or exports_onnx():
-        return "TorchScript and ONNX know only torch's own operations"
+        return "TorchScript and ONNX support only PyTorch's operations"
     if torch.compiler.is_compiling():
         return None
     if any(map(is_transformed, tensors)):

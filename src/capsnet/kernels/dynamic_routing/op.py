@@ -23,12 +23,12 @@ _LARGEST_MATRIX = 12
 
 @functools.cache
 def has_triton() -> bool:
-    """Tell whether Triton can be imported, without doing so."""
+    """Whether Triton can be imported, without importing it."""
     return importlib.util.find_spec("triton") is not None
 
 
 def cuda_refusal(poses: Tensor, weight: Tensor) -> str | None:
-    """Say why the Triton kernels cannot take a call, or None where they can."""
+    """The reason why the Triton kernels do not support a call; None if they do."""
     if not has_triton():
         return "Triton is not installed"
     # no GPU: the tensors hold no data, as under torch.export

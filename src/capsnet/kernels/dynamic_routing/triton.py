@@ -36,12 +36,12 @@ class _Cut:
         self.pairs = {**tile, **self.vectors, "num_warps": _WARPS, "num_stages": 1}
 
     def split_children(self, beside: int, programs: int) -> tuple[int, int]:
-        """Children that a program walks over, and how many such programs there are, with so many beside each."""
+        """Children per program, and the number of programs along this axis, given the number of parallel ones."""
         each = _share(self.groups, programs // beside) * self.group
         return each, triton.cdiv(self.children, each)
 
     def split_samples(self, beside: int, programs: int) -> tuple[int, int]:
-        """Samples that a program walks over, and how many such programs there are, with so many beside each."""
+        """Samples per program, and the number of programs along this axis, given the number of parallel ones."""
         each = _share(self.sample_blocks, programs // beside) * _SAMPLES
         return each, triton.cdiv(self.samples, each)
 
@@ -129,8 +129,8 @@ def backward(
 ) -> None:
     """Fill `grads`, those of `poses`, `weight` and `bias`, from the other arguments."""
     with torch.cuda.device_of(poses):
-        found = _backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full)
-        for to, grad in zip(grads, found, strict=True):
+        gradients = _backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full)
+        for to, grad in zip(grads, gradients, strict=True):
             to.copy_(grad)
 
 

@@ -25,9 +25,9 @@ __all__ = ["infer_mixture", "refuses"]
 Infer = Callable[..., tuple[Tensor, ...]]
 _ALGORITHMS: Mapping[str, Infer] = {"em": infer_em, "variational_bayes": infer_variational_bayes}
 
-# votes that are worked on at a time: four such tensors stay in the cache of a core, and one sample is the least
+# votes processed at a time: four such tensors fit into a core's cache; at least one sample
 _VOTES = 2**19
-# a vote is a sum of so many products at most: longer ones are quicker as matrix products
+# maximum number of products summed in a vote: longer sums are faster as matrix products
 _WIDEST = 8
 
 
@@ -77,7 +77,7 @@ def refuses(
     places: int = 1,
     windows: Windows | None = None,
 ) -> str | None:
-    """Say why a call is not for this implementation, or None where it is.
+    """The reason why a call is not supported; None if it is.
 
     Args: those of `infer_mixture`.
     """
@@ -85,7 +85,7 @@ def refuses(
     if children.poses.device.type != "cpu":
         return "it works on a CPU only"
     if is_in_graph():
-        return "it is not for graphs"
+        return "it cannot be part of a compiled or traced graph"
     if any(map(is_transformed, tensors)):
         return "it has no rule for the transforms of torch.func"
     if {tensor.dtype for tensor in tensors} not in ({torch.float32}, {torch.float64}):
@@ -112,15 +112,15 @@ class _Mixture(torch.autograd.Function):
 
         def work(samples: slice) -> list[tuple[Tensor, ...]]:
             scratch = ScratchVotes(weight, offsets, _chunk(poses, weight, places))
-            found = []
+            outputs = []
             for rows in _chunks(samples, places, scratch.rows):
                 scratch.fill(poses[rows])
-                found.append(infer(scratch, activations[rows], *shared))
+                outputs.append(infer(scratch, activations[rows], *shared))
                 scratch.forget()
-            return found
+            return outputs
 
         parts = in_parts(len(poses) // places, work, at_least=1)
-        return tuple(torch.cat(values) for values in zip(*(found for part in parts for found in part), strict=True))
+        return tuple(torch.cat(values) for values in zip(*(outputs for part in parts for outputs in part), strict=True))
 
     @staticmethod
     @once_differentiable
@@ -136,11 +136,11 @@ class _Mixture(torch.autograd.Function):
                 scratch.fill(poses[rows])
                 here = activations[rows].detach().requires_grad_()
                 with torch.enable_grad():
-                    found = ctx.infer(scratch, here, *mine)
-                asked = [
-                    (x, g[rows]) for x, g in zip(found, gradients, strict=True) if g is not None and x.requires_grad
+                    outputs = ctx.infer(scratch, here, *mine)
+                with_gradient = [
+                    (x, g[rows]) for x, g in zip(outputs, gradients, strict=True) if g is not None and x.requires_grad
                 ]
-                torch.autograd.backward([x for x, _ in asked], [g for _, g in asked])
+                torch.autograd.backward([x for x, _ in with_gradient], [g for _, g in with_gradient])
                 scratch.forget()
                 to_activations[rows] = here.grad
                 to_poses[rows] = scratch.backward(to_weight)
@@ -153,7 +153,7 @@ class _Mixture(torch.autograd.Function):
 
 
 def _chunk(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"], places: int) -> int:
-    """Rows that are worked on at a time: those of at least one sample."""
+    """Rows processed at a time: at least one sample's."""
     votes = poses[0].numel() // weight.shape[1] * weight[0, 0].numel()
     return places * max(1, _VOTES // (places * votes))
 

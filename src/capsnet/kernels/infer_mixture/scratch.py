@@ -73,7 +73,7 @@ class ScratchVotes:
         return squares
 
     def forget(self) -> None:
-        """Let go of the graph: its nodes and `ScratchSquares` hold one another, which Python's collector cannot see."""
+        """Break the reference cycle with autograd nodes, which is invisible to the garbage collector."""
         for squares in self._given:
             squares.forget()
         self._given.clear()

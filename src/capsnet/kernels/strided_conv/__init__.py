@@ -19,7 +19,7 @@ from capsnet.kernels.strided_conv.table import instructions, least_images
 from capsnet.torch_internals import constant, is_tracing
 
 MIN_SAVING = 1.5
-"""With fewer multiplications saved than this factor there is nothing to gain."""
+"""Minimum factor of saved multiplications that pays off."""
 
 
 def conv2d(
@@ -34,7 +34,7 @@ def conv2d(
     in all three tensors, any number of times.
 
     Under autocast to bfloat16 it multiplies in float32, the only type in which its transforms are exact enough: there
-    it is more exact than torch's.
+    it is more exact than PyTorch's.
 
     Args:
         x: feature maps.
@@ -53,7 +53,7 @@ def conv2d(
 
 
 def refuses(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int | tuple[int, int] = 1) -> str | None:
-    """Say in words why this convolution cannot, or should not, be computed here; None if it can."""
+    """The reason why this convolution cannot, or should not, be computed here; None if it can."""
     steps = _steps(stride)
     if x.device.type != "cpu" or weight.device.type != "cpu":
         return f"it runs on the CPU, and the tensors are on {x.device} and {weight.device}"
@@ -61,7 +61,7 @@ def refuses(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int |
     if not halved and (x.dtype != weight.dtype or x.dtype not in (torch.float32, torch.float64)):
         return f"it needs float32 or float64 throughout, and the tensors are {x.dtype} and {weight.dtype}"
     if torch.is_autocast_enabled("cpu") and not halved:
-        return "autocast asks for a type that it does not know"
+        return "autocast requires a dtype that it does not support"
     if torch.compiler.is_exporting() or is_tracing():
         return "an exported program keeps the standard operator"
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
@@ -83,7 +83,7 @@ def _too_few(x: Tensor, weight: Tensor) -> str | None:
     type_name = "bfloat16" if _halved() else str(weight.dtype).removeprefix("torch.")
     least = least_images(type_name)
     if least is None:
-        return f"torch's convolution is faster in {type_name} with {instructions()}"
+        return f"PyTorch's convolution is faster in {type_name} with {instructions()}"
     if x.shape[0] < least:
         return f"it pays from {least} images on, in {type_name} with {instructions()}, and there are {x.shape[0]}"
     return None

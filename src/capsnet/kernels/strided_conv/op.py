@@ -277,15 +277,15 @@ def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list
             _multiply(algorithm, group, given[:, :, part], x[part], points, first=part.start == images.start)
         return points
 
-    def add(part: slice, group: Group, found: list[Tensor]) -> None:
+    def add(part: slice, group: Group, partial_sums: list[Tensor]) -> None:
         for pair, strip in enumerate(strips[:, group.pairs, part].flatten(2).unbind(1)):
-            for k, points in enumerate(found):
+            for k, points in enumerate(partial_sums):
                 strip.addmm_(algorithm.window_rows.t(), points[pair, :, part].flatten(1), beta=int(k > 0))
 
     for group in algorithm.groups(o * c):
-        found = in_parts(len(x), functools.partial(find, group=group), at_least=FEWEST_IMAGES)
-        in_parts(o, functools.partial(add, group=group, found=found), at_least=1)
-        del found
+        partial_sums = in_parts(len(x), functools.partial(find, group=group), at_least=FEWEST_IMAGES)
+        in_parts(o, functools.partial(add, group=group, partial_sums=partial_sums), at_least=1)
+        del partial_sums
     result = gradient.new_empty(o, c, *window)
 
     def finish(part: slice) -> None:
