@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
-from capsnet.figures.coupling import Grid, become_line, outline
+from capsnet.figures.coupling import Grid, draw_contour, outline
 from capsnet.figures.style import BLUE, GREY, ORANGE, axes_at, new_figure, styled, to_png
 from capsnet.figures.tiles import show, to_tiles
 
@@ -136,7 +136,7 @@ def _map(
 ) -> Axes:
     axes, digit, grid = axes_at(figure, left, bottom, side, side), record["digits"][block], Grid(*record["grid"])
     show(axes, _tile(digit), frame=True)
-    become_line(axes)
+    draw_contour(axes)
     active = torch.tensor(digit["activity"])
     widths = 0.94 * grid.step * (active / active.max()).sqrt()
     low = grid.extent[0]
