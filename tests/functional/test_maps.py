@@ -17,7 +17,7 @@ def test_capsules_are_in_the_order_row_column_type():
     assert torch.equal(to_maps(capsules), maps)
 
 
-@pytest.mark.parametrize(("grid", "words"), [(None, "have no grid"), ((2, 2), "as many at each of 2x2 places, got 6")])
+@pytest.mark.parametrize(("grid", "words"), [(None, "have no grid"), ((2, 2), "a multiple of 2x2 positions, got 6")])
 def test_capsules_that_lie_on_no_grid_are_refused(grid, words):
     with pytest.raises(UserError, match=words):
         to_maps(Capsules(torch.randn(1, 6, 3), torch.rand(1, 6), grid))

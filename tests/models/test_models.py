@@ -171,7 +171,7 @@ def test_without_a_decoder_reconstruction_says_so(name):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (torch.zeros(2, 1, 28, 28, dtype=torch.float64), r"must be torch\.float32 as the model's weights are"),
+        (torch.zeros(2, 1, 28, 28, dtype=torch.float64), r"must be torch\.float32 like the model's weights"),
         (torch.zeros(2, 1, 28, 28).numpy(), "must be a tensor, got ndarray"),
         (torch.zeros(0, 1, 28, 28), "images must not be empty"),
     ],

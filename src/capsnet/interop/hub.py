@@ -60,7 +60,7 @@ def save_pretrained(model: HubMethods, folder: Path | str, *, run: Path | str | 
 
     path = Path(folder)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise UserError(f"{path} exists and is not empty; choose another folder")
+        raise UserError(f"{path} exists and is not empty; give another folder")
     HubModel(*_with_run(model, run)).save_pretrained(path)
     return path
 

@@ -60,7 +60,7 @@ def export(
     model, _ = open_model(source)
     model = model.cpu().eval()
     if out.exists():
-        raise UserError(f"{out} exists; choose another name")
+        raise UserError(f"{out} exists; give another name")
     single = out.suffix == ".onnx"
     if not single and out.suffix:
         raise UserError(f"{out}: an ONNX file must end in .onnx, a folder must have no ending")

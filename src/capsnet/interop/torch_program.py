@@ -41,7 +41,7 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
     model, _ = open_model(source)
     model = model.cpu().eval()
     if out.exists():
-        raise UserError(f"{out} exists; choose another name")
+        raise UserError(f"{out} exists; give another name")
     if out.suffix not in (".pt2", ""):
         raise UserError(f"{out}: an exported program must end in .pt2, a folder must have no ending")
     path = out if out.suffix else out / "model.pt2"
