@@ -37,9 +37,9 @@ def main(args: list[str]) -> None:
 
 
 def _print(findings: dict[str, Finding]) -> None:
-    width = max(len(label) for finding in findings.values() for label in finding.says)
+    width = max(len(label) for finding in findings.values() for label in finding.lines)
     for name, finding in findings.items():
         print(name)
-        for label, text in finding.says.items():
+        for label, text in finding.lines.items():
             print(f"  {label:{width}}  " + text.replace("\n", "\n" + " " * (width + 4)))
     print()
