@@ -1,4 +1,4 @@
-"""Configurations by the names of their recipes, which the room `recipes` fills."""
+"""The registry of configurations by recipe name, which `capsnet.recipes` fills."""
 
 from capsnet.registry import Registry
 from capsnet.runs.config import RunConfig
