@@ -29,8 +29,8 @@ def main(args: list[str]) -> None:
     findings = examine()
     warnings = [line for finding in findings.values() for line in finding.warnings]
     if options.json:
-        parts = {name: finding.values for name, finding in findings.items()}
-        print_json({"capsnet": __version__, **parts, "warnings": warnings})
+        values = {name: finding.values for name, finding in findings.items()}
+        print_json({"capsnet": __version__, **values, "warnings": warnings})
         return
     _print(findings)
     print(*[f"warning: {line}" for line in warnings] or ["No problems found."], sep="\n")

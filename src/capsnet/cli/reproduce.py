@@ -50,15 +50,15 @@ class Reproduce:
 
 
 def _read_changes(words: Sequence[str]) -> dict[str, object]:
-    """Changes KEY=VALUE, where a value may be None as it may be of a flag."""
-    read = [key_and_value("--change", word) for word in words]
-    return none_for_zero({key: None if value == "None" else value for key, value in read})
+    """Parse changes KEY=VALUE; as for flags, a value may be None."""
+    pairs = [key_and_value("--change", word) for word in words]
+    return none_for_zero({key: None if value == "None" else value for key, value in pairs})
 
 
 def main(args: list[str]) -> None:
     """Reproduce, draw, and print the table."""
     options = parse(Reproduce, args)
-    # before any work: a name that is not there
+    # before any work: refuse unknown names
     study = STUDIES.get(options.study)
     folder = options.out or Path("studies") / f"{options.study}-{options.budget}"
     table = reproduce(
