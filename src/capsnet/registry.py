@@ -52,7 +52,7 @@ class Registry(Generic[T]):
     """A mapping from names to values of one type.
 
     Args:
-        kind: what a value is, such as `model`, for messages.
+        noun: what a value is called in messages, such as `model`.
         group: entry-point group of other packages; each entry point's name is the name of its value. They are loaded
             for the first unknown name or when the names are listed. None: no entry points.
         underscores: names had underscores in earlier versions: accept them in place of hyphens, with a warning.
@@ -65,8 +65,8 @@ class Registry(Generic[T]):
         3
     """
 
-    def __init__(self, kind: str, group: str | None = None, *, underscores: bool = False) -> None:
-        self.kind, self.group, self.underscores = kind, group, underscores
+    def __init__(self, noun: str, group: str | None = None, *, underscores: bool = False) -> None:
+        self.noun, self.group, self.underscores = noun, group, underscores
         self._values: dict[str, T] = {}
         self._failures: list[str] = []
         self._loaded = group is None
@@ -84,7 +84,7 @@ class Registry(Generic[T]):
         """
         if value is None:
             return lambda decorated: self.add(name, decorated)
-        assert name not in self._values, f"{self.kind} {name!r} is registered twice"
+        assert name not in self._values, f"{self.noun} {name!r} is registered twice"
         self._values[name] = value
         return value
 
@@ -108,12 +108,12 @@ class Registry(Generic[T]):
         """
         if name not in self:
             failures = "".join(f"; {failure}" for failure in self._failures)
-            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}{failures}")
+            raise UserError(f"unknown {self.noun} {name!r}{suggest(name, self.names())}{failures}")
         if name in self._values:
             return name
         current = name.replace("_", "-")
         if warn:
-            warnings.warn(f"the {self.kind} {name!r} is now called {current!r}", FutureWarning, stacklevel=3)
+            warnings.warn(f"the {self.noun} {name!r} is now called {current!r}", FutureWarning, stacklevel=3)
         return current
 
     def names(self, pattern: str = "*") -> list[str]:
@@ -144,6 +144,6 @@ class Registry(Generic[T]):
                 if not isinstance(value, types.ModuleType) and self._values.setdefault(point.name, value) is not value:
                     raise ValueError(f"the name {point.name!r} is taken")
             except Exception as error:  # another package's code may raise anything
-                failure = f"{self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}"
+                failure = f"{self.noun} {point.name!r} of the package {package} cannot be loaded: {error!r}"
                 self._failures.append(failure)
                 warnings.warn(failure, stacklevel=3)

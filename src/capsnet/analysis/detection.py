@@ -112,13 +112,13 @@ def measure_detection(
     images, generator = view(model, data), torch.Generator().manual_seed(seed)
     with frozen(model):
         clean = _measure_images(model, images)
-        right = clean["predicted"] == data.labels
+        correct = clean["predicted"] == data.labels
         suspects = {"inverted": invert(images), "shuffled pixels": shuffle(images, generator)}
         suspects |= _attack(model, images, data.labels, epsilon, steps, generator)
         signals = {name: _measure_images(model, changed) for name, changed in suspects.items()}
     for name, values in signals.items():
         if name in ("FGSM", "PGD"):
-            fooled = right & (values["predicted"] != data.labels)
+            fooled = correct & (values["predicted"] != data.labels)
             signals[name] = {
                 "errors": values["errors"][fooled],
                 "lengths": values["lengths"][fooled],
@@ -165,14 +165,14 @@ def _attack(
 
 def say_detection(results: DetectionResults) -> str:
     """Summarise the results in a sentence or two."""
-    parts = [
+    scores = [
         f"{suspect['name']} {suspect['auroc']:.3f} (n = {suspect['n']:,}, {100 * suspect['noticed']['share']:.0f} % "
         f"noticed; by the length alone {suspect['auroc_length']:.3f})"
         for suspect in results["suspects"]
     ]
     text = (
         "Area under the ROC curve of the reconstruction error against clean images (0.5: chance, 1: "
-        f"perfect): {', '.join(parts)}. Noticed: above an error that 5 % of the clean images exceed."
+        f"perfect): {', '.join(scores)}. Noticed: above an error that 5 % of the clean images exceed."
     )
     return text + (f" No image was fooled by {' or '.join(results['missing'])}." if results["missing"] else "")
 

@@ -72,13 +72,13 @@ def _resolve_format_1(values: Mapping[str, object]) -> dict[str, object]:
     """
     model, options = str(values.get("model", "capsnet")), values.get("model_options")
     routing, iterations = values.get("routing", "dynamic"), values.get("iterations", 3)
-    given = {
+    chosen = {
         "routing": routing if routing != "dynamic" else None,
         "iterations": iterations if iterations != 3 else None,
     }
     if model in MODELS and _is_routing(routing) and isinstance(options or {}, Mapping):
-        given |= cast(Mapping[str, object], options or {})
-        routing, iterations = model_routing(model, _effective_options(model, given))
+        chosen |= cast(Mapping[str, object], options or {})
+        routing, iterations = model_routing(model, _effective_options(model, chosen))
     return {**values, "routing": routing, "iterations": iterations}
 
 

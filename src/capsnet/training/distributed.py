@@ -186,11 +186,11 @@ def naming_lost_processes() -> Iterator[None]:
 
 def describe_batch_norm(model: nn.Module, processes: Processes, accumulate: int) -> list[str]:
     """A note for the user if batch normalisation makes a step differ from one on the whole batch."""
-    parts = processes.count * accumulate
-    if parts == 1 or not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
+    count = processes.count * accumulate
+    if count == 1 or not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
         return []
     return [
-        f"batch normalisation uses the statistics of each of the {parts} parts of a batch: training differs from that "
+        f"batch normalisation uses the statistics of each of the {count} parts of a batch: training differs from that "
         "of one process on whole batches"
     ]
 
