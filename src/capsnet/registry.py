@@ -56,6 +56,8 @@ class Registry(Generic[T]):
         group: entry points of other packages that hold such values: each entry point's name is the name of its value.
             They are loaded when an unknown name is asked for or the names are listed. None: there are none.
         underscores: names had underscores once: a name is also found with hyphens in their place, with a warning.
+        module: fills the registry when it is imported, which happens as late as the entry points are loaded; None: the
+            module that makes the registry, or one that imports it, does.
 
     Example:
         >>> shapes = Registry[int]("shape")
@@ -65,11 +67,13 @@ class Registry(Generic[T]):
         3
     """
 
-    def __init__(self, kind: str, group: str | None = None, *, underscores: bool = False) -> None:
-        self.kind, self.group, self.underscores = kind, group, underscores
+    def __init__(
+        self, kind: str, group: str | None = None, *, underscores: bool = False, module: str | None = None
+    ) -> None:
+        self.kind, self.group, self.underscores, self.module = kind, group, underscores, module
         self._values: dict[str, T] = {}
         self._failures: list[str] = []
-        self._loaded = group is None
+        self._loaded = False
 
     @overload
     def add(self, name: str, value: T) -> T: ...
@@ -136,7 +140,9 @@ class Registry(Generic[T]):
         if self._loaded:
             return
         self._loaded = True
-        for point in metadata.entry_points(group=self.group or ""):
+        if self.module is not None:
+            importlib.import_module(self.module)
+        for point in metadata.entry_points(group=self.group) if self.group is not None else ():
             package = point.dist.name if point.dist is not None else point.module
             try:
                 value = point.load()
