@@ -81,9 +81,7 @@ class Reporter:
         """Show a row of metrics."""
         step = int(row["step"])
         epoch = min((step - 1) // self._per_epoch + 1, self._epochs)
-        numbers = (
-            f"loss {row['loss']:.4f}  accuracy {100 * row['accuracy']:.2f} %  {self._speed(row):,.0f} images/s"
-        )
+        numbers = f"loss {row['loss']:.4f}  accuracy {100 * row['accuracy']:.2f} %  {self._speed(row):,.0f} images/s"
         self._rows.append(row)
         line = None
         if "validation_accuracy" in row or step % self._per_epoch == 0 or step == self._total:
