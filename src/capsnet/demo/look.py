@@ -231,7 +231,7 @@ def _why_no_places(model: CapsuleModel) -> str:
     layer = model.class_layer
     if model.grid is not None and layer is not None:
         count = layer.num_children
-        return f"Each of this network's {count} primary capsules sees the whole image: its routing has no places."
+        return f"Each of this network's {count} primary capsules sees the whole image, so there is no map of positions."
     return "This network's capsules are not laid out so that one coupling belongs to one place of the image."
 
 
