@@ -56,6 +56,8 @@ class Registry(Generic[T]):
         group: entry-point group of other packages; each entry point's name is the name of its value. They are loaded
             for the first unknown name or when the names are listed. None: no entry points.
         underscores: names had underscores in earlier versions: accept them in place of hyphens, with a warning.
+        module: imported together with the entry points, to fill the registry. None: the registry is filled by the
+            module that creates it, or by one that imports that.
 
     Example:
         >>> shapes = Registry[int]("shape")
@@ -65,11 +67,13 @@ class Registry(Generic[T]):
         3
     """
 
-    def __init__(self, noun: str, group: str | None = None, *, underscores: bool = False) -> None:
-        self.noun, self.group, self.underscores = noun, group, underscores
+    def __init__(
+        self, noun: str, group: str | None = None, *, underscores: bool = False, module: str | None = None
+    ) -> None:
+        self.noun, self.group, self.underscores, self.module = noun, group, underscores, module
         self._values: dict[str, T] = {}
         self._failures: list[str] = []
-        self._loaded = group is None
+        self._loaded = False
 
     @overload
     def add(self, name: str, value: T) -> T: ...
@@ -136,7 +140,9 @@ class Registry(Generic[T]):
         if self._loaded:
             return
         self._loaded = True
-        for point in metadata.entry_points(group=self.group or ""):
+        if self.module is not None:
+            importlib.import_module(self.module)
+        for point in metadata.entry_points(group=self.group) if self.group is not None else ():
             package = point.dist.name if point.dist is not None else point.module
             try:
                 value = point.load()

@@ -233,7 +233,7 @@ def _why_no_maps(model: CapsuleModel) -> str:
     layer = model.class_layer
     if model.grid is not None and layer is not None:
         count = layer.num_children
-        return f"Each of this network's {count} primary capsules sees the whole image, so its routing has no map."
+        return f"Each of this network's {count} primary capsules sees the whole image, so there is no map of positions."
     return "This network's capsules are not laid out on a single grid over the image, so there is no coupling to map."
 
 

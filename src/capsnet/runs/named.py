@@ -3,4 +3,4 @@
 from capsnet.registry import Registry
 from capsnet.runs.config import RunConfig
 
-CONFIGS: Registry[RunConfig] = Registry("recipe")
+CONFIGS: Registry[RunConfig] = Registry("recipe", module="capsnet.recipes")

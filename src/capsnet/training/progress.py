@@ -7,6 +7,7 @@ import contextlib
 import html
 import importlib
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -15,6 +16,8 @@ from capsnet.runs.epochs import HEAD, Epoch, clock, sum_epoch
 
 Row = Mapping[str, float]
 _LOG_SECONDS = 10.0
+# the displayed speed is an average over this many seconds of training
+_SPEED_SECONDS = 30.0
 # a notebook shows this many epochs, and is redrawn at most at this interval
 _LINES = 12
 _DRAW_SECONDS = 0.2
@@ -68,7 +71,8 @@ class Reporter:
         epoch_start = step // steps_per_epoch * steps_per_epoch
         self._rows = [row for row in before if row["step"] > epoch_start]
         ended = [row for row in before if row["step"] <= epoch_start]
-        self._images = ended[-1]["images_per_second"] * ended[-1]["seconds"] if ended else 0.0
+        self._images = _images(ended[-1]) if ended else 0.0
+        self._recent = deque([(before[-1]["seconds"], _images(before[-1])) if before else (0.0, 0.0)])
         self._epochs = -(-total_steps // steps_per_epoch)
         self._started, self._first_step = time.monotonic(), step
         self._display = _Nothing() if silent else _find_display(total_steps, step)
@@ -77,9 +81,7 @@ class Reporter:
         """Show a row of metrics."""
         step = int(row["step"])
         epoch = min((step - 1) // self._per_epoch + 1, self._epochs)
-        numbers = (
-            f"loss {row['loss']:.4f}  accuracy {100 * row['accuracy']:.2f} %  {row['images_per_second']:,.0f} images/s"
-        )
+        numbers = f"loss {row['loss']:.4f}  accuracy {100 * row['accuracy']:.2f} %  {self._speed(row):,.0f} images/s"
         self._rows.append(row)
         line = None
         if "validation_accuracy" in row or step % self._per_epoch == 0 or step == self._total:
@@ -94,8 +96,16 @@ class Reporter:
     def _end_epoch(self, number: int) -> Epoch:
         epoch = sum_epoch(self._rows, number, self._images)
         last = self._rows[-1]
-        self._rows, self._images = [], last["images_per_second"] * last["seconds"]
+        self._rows, self._images = [], _images(last)
         return epoch
+
+    def _speed(self, row: Row) -> float:
+        """Recent images per second; a resumed run may be on another machine than before."""
+        self._recent.append((row["seconds"], _images(row)))
+        while len(self._recent) > 2 and row["seconds"] - self._recent[1][0] > _SPEED_SECONDS:
+            self._recent.popleft()
+        seconds, images = self._recent[0]
+        return (_images(row) - images) / max(row["seconds"] - seconds, 1e-9)
 
     def close(self) -> None:
         """Release the terminal."""
@@ -105,6 +115,11 @@ class Reporter:
     def _left(self, step: int) -> str:
         seconds = (time.monotonic() - self._started) / max(step - self._first_step, 1) * (self._total - step)
         return f"{clock(seconds)} left"
+
+
+def _images(row: Row) -> float:
+    """Images trained on since the start of the run."""
+    return row["images_per_second"] * row["seconds"]
 
 
 def _find_display(total: int, step: int) -> Display:
