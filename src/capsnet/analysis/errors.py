@@ -134,7 +134,9 @@ def say_errors(results: ErrorResults) -> str:
             text += f" on average, {results['right_longest']:.2f} where the prediction is correct"
         text += "."
     if results["surer_when_right"] is not None:
-        text += f" AUROC of the longest capsule's length as a confidence score: {results['surer_when_right']:.2f}."
+        text += (
+            f" The AUROC of the longest capsule's length as a confidence score is {results['surer_when_right']:.2f}."
+        )
     return text
 
 

@@ -148,7 +148,7 @@ def say_routing(results: RoutingStatistics) -> str:
         f"entropy {results['entropy']:.4f} of at most {results['even_entropy']:.4f} nats. "
     )
     if results["weighted_t_score"] is not None:
-        text += f"Weighted by the length of the capsules the T-score is {results['weighted_t_score']:.2g}. "
+        text += f"Weighted by the capsules' lengths, the T-score is {results['weighted_t_score']:.2g}. "
     return text + (
         f"The longest class gets {100 * results['winner_coupling']:.1f} % of a capsule's coupling; an even share is "
         f"{100 / results['classes']:.1f} %; the coupling's standard deviation over images is "

@@ -25,9 +25,9 @@ def find_kernels() -> Finding:
     small = strided_conv.refuses(*_convolution(16, device))
     lines |= {
         "dynamic routing": _describe(routing),
-        "of one image": _describe(single),
+        "dynamic routing, 1 image": _describe(single),
         "strided convolution": _describe(convolution),
-        "of 16 images": _describe(small),
+        "strided convolution, 16 images": _describe(small),
     }
     values |= {
         "mode": present_mode,

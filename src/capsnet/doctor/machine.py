@@ -57,7 +57,7 @@ def find_device() -> Finding:
     half = resolve_precision("auto", device) == "bf16"
     precision = "in hardware: --precision auto uses it" if half else "not in hardware: --precision auto is fp32"
     values = {"type": device.type, "name": name, "bf16_in_hardware": half}
-    return Finding({"computes on": f"{device.type}, {description}", "bf16": precision}, values, warnings)
+    return Finding({"device": f"{device.type}, {description}", "bf16": precision}, values, warnings)
 
 
 def find_threads() -> Finding:
