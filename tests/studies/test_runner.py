@@ -218,3 +218,30 @@ def test_interruption_of_jobs_is_passed_on_and_waited_for(study, tmp_path, monke
         reproduce(study, out=tmp_path / "study", jobs=2)
     timer.join()
     assert (tmp_path / "said").read_text() == "saved\nsaved\n"
+
+
+def _killed_worker(folder, times):
+    """A program that is killed a number of times, then does what a worker does."""
+    path = folder / "worker"
+    path.write_text(
+        f"#!/bin/sh\necho begun >> {folder}/begun\n"
+        f'if [ $(wc -l < {folder}/begun) -le {times} ]; then kill -9 $$; fi\nexec {sys.executable} "$@"\n'
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_job_whose_process_is_killed_is_resumed(copied, study, done, tmp_path, monkeypatch, capfd):
+    shutil.rmtree(copied / "runs" / "plain-seed1")
+    monkeypatch.setattr("sys.executable", _killed_worker(tmp_path, 2))
+    table = reproduce(study, out=copied, jobs=2)
+    assert table["rows"][1]["n"] == 2
+    assert "plain-seed1: its process was killed (9); it is resumed (2 of 3)" in capfd.readouterr().err
+
+
+def test_job_whose_process_is_killed_each_time_is_named(copied, study, tmp_path, monkeypatch):
+    shutil.rmtree(copied / "runs" / "plain-seed1")
+    monkeypatch.setattr("sys.executable", _killed_worker(tmp_path, 9))
+    with pytest.raises(UserError, match=r"1 of 4 runs failed.*plain-seed1 was killed 4 times, see "):
+        reproduce(study, out=copied, jobs=2)
+    assert (tmp_path / "begun").read_text().count("begun") == 4

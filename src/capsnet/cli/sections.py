@@ -5,7 +5,7 @@ A 0 may stand for None here: not the groups are checked, but the configuration t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_type_hints
 
 import tyro
 
@@ -130,11 +130,12 @@ def flags_of(kind: type[T], config: RunConfig) -> T:
         kind: the options of a verb.
         config: where the defaults come from.
     """
+    execution: type[ExecutionFlags] = get_type_hints(kind)["run"]
     return kind(
         recipe=config.run.recipe,
         data=DataFlags(**vars(config.data)),
         augmentation=AugmentationFlags(**vars(config.augmentation)),
         model=ModelFlags(**vars(config.model)),
         optimizer=OptimizerFlags(**vars(config.optimizer)),
-        run=ExecutionFlags(**vars(config.run)),
+        run=execution(**vars(config.run)),
     )

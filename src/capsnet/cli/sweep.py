@@ -1,6 +1,5 @@
 """`capsnet sweep`."""
 
-import dataclasses
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,9 +64,7 @@ class Sweep(ConfigFlags):
 def main(args: list[str]) -> None:
     """Train, draw, and print the table."""
     named = args[0] if args and args[0] in RECIPES else "quickstart"
-    start = RECIPES.get(named).config
-    flags = dataclasses.replace(flags_of(Sweep, start), run=SweepExecutionFlags(**vars(start.run)))
-    options = parse(Sweep, args, flags)
+    options = parse(Sweep, args, flags_of(Sweep, RECIPES.get(named).config))
     config = options.config().options()
     given = {name: config[name] for name in _given_options(args)}
     recipe = options.recipe

@@ -5,6 +5,7 @@ All nodes need this package and the study's folder, on a file system that they s
 
 import contextlib
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from capsnet.studies.study import Task
 from capsnet.training.stop import stop_on_signal
 
 _POLL_SECONDS = 0.2
+_CONNECT_SECONDS = 10
 # what a worker takes from the environment of the command
 _VARIABLES = ("CAPSNET_", "CUBLAS_", "HF_")
 
@@ -63,6 +65,7 @@ def connect(address: str | None) -> Iterator[ModuleType | None]:
     if ray.is_initialized():
         yield ray
         return
+    _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error", namespace="capsnet")
     except (ConnectionError, ValueError, RuntimeError) as fault:
@@ -77,6 +80,21 @@ def connect(address: str | None) -> Iterator[ModuleType | None]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse an address where nothing listens: Ray itself would try for minutes.
+
+    Raises:
+        UserError: no connection within some seconds.
+    """
+    host, sign, port = address.removeprefix("ray://").rpartition(":")
+    if not sign or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as fault:
+        raise UserError(f"no Ray cluster can be used at {address}: {fault}") from None
 
 
 def run_on_ray(ray: ModuleType, tasks: Sequence[Task], total: int, jobs: int, logs: Path) -> list[str]:
