@@ -90,7 +90,7 @@ def _title(table: Table) -> str:
 
 def _subtitle(table: Table, kind: str) -> str:
     if "sweep" in table:
-        return table["schedule"] + ". Rows in the order of their validation error, which chooses."
+        return table["schedule"] + ". Rows are ranked by validation error."
     budget = table["title"].removeprefix(f"{table['study']}, ")
     text = f"{budget[:1].upper()}{budget[1:]}. " if table["study"] in STUDIES else ""
     text += table["schedule"] + "."
