@@ -45,6 +45,7 @@ VERBS = {
     "figures": "draw a run's figures",
     "report": "write a run's report.html",
     "reproduce": "reproduce a paper's table by training its runs",
+    "sweep": "train a grid of options with several seeds, ranked on validation",
     "list": "list models, routings, data, recipes, studies",
     "show": "show a model, recipe, study, data set, routing or run",
     "export": "export a network: ONNX, PyTorch, Keras, a web page",

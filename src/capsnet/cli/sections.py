@@ -5,7 +5,7 @@ Here, 0 may mean None: checks apply to the resulting configuration, not to the g
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_type_hints
 
 import tyro
 
@@ -130,11 +130,12 @@ def flags_of(verb: type[T], config: RunConfig) -> T:
         verb: the dataclass of a verb's options.
         config: for the defaults.
     """
+    execution: type[ExecutionFlags] = get_type_hints(verb)["run"]
     return verb(
         recipe=config.run.recipe,
         data=DataFlags(**vars(config.data)),
         augmentation=AugmentationFlags(**vars(config.augmentation)),
         model=ModelFlags(**vars(config.model)),
         optimizer=OptimizerFlags(**vars(config.optimizer)),
-        run=ExecutionFlags(**vars(config.run)),
+        run=execution(**vars(config.run)),
     )

@@ -78,6 +78,12 @@ def _list_figures() -> tuple[str, ...]:
     return tuple(FIGURES)
 
 
+def _list_grid_options() -> tuple[str, ...]:
+    from capsnet.cli.sweep import list_grid_options
+
+    return tuple(f"{name.replace('_', '-')}=" for name in list_grid_options())
+
+
 _RUN = Slot(paths="runs")
 _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "train.recipe": lambda: Slot(_listed("recipes")()),
@@ -93,6 +99,11 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "figures.run": lambda: _RUN,
     "figures.names": lambda: Slot(_list_figures()),
     "report.run": lambda: _RUN,
+    "sweep.recipe": lambda: Slot(_listed("recipes")()),
+    "sweep.grid": lambda: Slot(_list_grid_options()),
+    "sweep.data": lambda: Slot(_listed("data")(), "folders"),
+    "sweep.model": lambda: Slot(_listed("models")()),
+    "sweep.routing": lambda: Slot(_listed("routings")()),
     "reproduce.study": lambda: Slot(_listed("studies")()),
     "list.kind": lambda: Slot((*KINDS, "all")),
     "show.name": lambda: Slot(_listed(*KINDS)(), "runs"),
