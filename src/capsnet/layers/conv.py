@@ -5,7 +5,7 @@ Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, sections 4
 
 from collections.abc import Mapping
 from functools import partial
-from math import sqrt
+from math import prod, sqrt
 
 import torch
 from jaxtyping import Float, Int
@@ -154,7 +154,7 @@ class ConvCapsules(nn.Module):
 
         The papers each state another one.
         """
-        std = self.num_parent_types / sqrt(self.routing.num_children * self.weight.shape[3])
+        std = self.num_parent_types / sqrt(prod(self.kernel_size) * self.num_child_types * self.weight.shape[3])
         nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
@@ -185,6 +185,8 @@ class ConvCapsules(nn.Module):
             raise UserError("children have no grid: give Capsules(poses, activations, grid=(rows, columns))")
         if self.grid is not None and grid != self.grid:
             raise UserError(f"children must have the grid {self.grid}, got {grid}")
+        if children.mask is not None:
+            raise UserError("children on a grid cannot have a mask; give all of its capsules")
         expected = (grid[0] * grid[1] * self.num_child_types, self.child_dim)
         if children.poses.shape[1:] != expected:
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
