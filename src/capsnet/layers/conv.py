@@ -180,13 +180,13 @@ class ConvCapsules(nn.Module):
             UserError: neither the layer nor the children have a grid, both have and they differ, or the number or the
                 dimension of the children is another one.
         """
+        if children.mask is not None:
+            raise UserError("children on a grid cannot have a mask; give all of its capsules")
         grid = self.grid if children.grid is None else children.grid
         if grid is None:
             raise UserError("children have no grid: give Capsules(poses, activations, grid=(rows, columns))")
         if self.grid is not None and grid != self.grid:
             raise UserError(f"children must have the grid {self.grid}, got {grid}")
-        if children.mask is not None:
-            raise UserError("children on a grid cannot have a mask; give all of its capsules")
         expected = (grid[0] * grid[1] * self.num_child_types, self.child_dim)
         if children.poses.shape[1:] != expected:
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
