@@ -10,6 +10,7 @@ from capsnet.layers.dense import DenseCapsules as DenseCapsules
 from capsnet.layers.multi_interest import MultiInterest as MultiInterest
 from capsnet.layers.pose_primary import PosePrimaryCapsules as PosePrimaryCapsules
 from capsnet.layers.primary import PrimaryCapsules as PrimaryCapsules
+from capsnet.layers.sequence_primary import SequencePrimaryCapsules as SequencePrimaryCapsules
 from capsnet.layers.squashed_conv import SquashedConv as SquashedConv
 from capsnet.layers.volume_routing import VolumeCapsules as VolumeCapsules
 
@@ -22,6 +23,7 @@ __all__ = [
     "MultiInterest",
     "PosePrimaryCapsules",
     "PrimaryCapsules",
+    "SequencePrimaryCapsules",
     "SharedDecoder",
     "SquashedConv",
     "UpsamplingDecoder",
