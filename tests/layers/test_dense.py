@@ -126,3 +126,10 @@ def test_mask_of_another_shape_is_refused():
     capsules = children()._replace(mask=torch.ones(2, 5, dtype=torch.bool))
     with pytest.raises(UserError, match=r"mask must be \(2, 6\), as the activations, got \(2, 5\)"):
         DenseCapsules(6, 3, child_dim=4)(capsules)
+
+
+def test_routing_that_does_not_support_masks_refuses_them(monkeypatch):
+    monkeypatch.setattr(DynamicRouting, "masks", False)
+    capsules = children()._replace(mask=torch.ones(2, 6, dtype=torch.bool))
+    with pytest.raises(UserError, match="children of DynamicRouting cannot have a mask"):
+        DenseCapsules(6, 3, child_dim=4)(capsules)
