@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import communication
+import recommenders
 import records
 import results
 import routing_pages
@@ -51,6 +52,8 @@ def main() -> None:
     page.write_text(results.put(page.read_text(), communication.MARKS, communication.table()))
     page = ROOT / "docs" / "sweep.md"
     page.write_text(results.put(page.read_text(), SWEEP, sweep_table()))
+    page = ROOT / "docs" / "recommenders.md"
+    page.write_text(results.put(page.read_text(), recommenders.MARKS, recommenders.table()))
     routing_pictures.main()
     print(json.dumps([page.name for page in routing_pages.write_pages()]))
 

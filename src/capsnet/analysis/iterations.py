@@ -187,7 +187,7 @@ def _differing(ours: list[int], theirs: list[int]) -> int:
 
 
 def _batch_size(layer: DenseCapsules) -> int:
-    return max(1, min(32, _MOST_VOTES // (layer.num_children * layer.num_parents * layer.parent_dim)))
+    return max(1, min(32, _MOST_VOTES // ((layer.num_children or 1) * layer.num_parents * layer.parent_dim)))
 
 
 def say_iterations(results: IterationStatistics) -> str:

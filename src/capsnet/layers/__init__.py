@@ -7,8 +7,10 @@ from capsnet.layers.decoder import Decoder as Decoder
 from capsnet.layers.decoder import SharedDecoder as SharedDecoder
 from capsnet.layers.decoder import UpsamplingDecoder as UpsamplingDecoder
 from capsnet.layers.dense import DenseCapsules as DenseCapsules
+from capsnet.layers.multi_interest import MultiInterest as MultiInterest
 from capsnet.layers.pose_primary import PosePrimaryCapsules as PosePrimaryCapsules
 from capsnet.layers.primary import PrimaryCapsules as PrimaryCapsules
+from capsnet.layers.sequence_primary import SequencePrimaryCapsules as SequencePrimaryCapsules
 from capsnet.layers.squashed_conv import SquashedConv as SquashedConv
 from capsnet.layers.volume_routing import VolumeCapsules as VolumeCapsules
 
@@ -18,8 +20,10 @@ __all__ = [
     "ConvReLU",
     "Decoder",
     "DenseCapsules",
+    "MultiInterest",
     "PosePrimaryCapsules",
     "PrimaryCapsules",
+    "SequencePrimaryCapsules",
     "SharedDecoder",
     "SquashedConv",
     "UpsamplingDecoder",

@@ -10,6 +10,8 @@ from capsnet.losses.likelihood import cross_entropy_loss as cross_entropy_loss
 from capsnet.losses.margin import MarginLoss as MarginLoss
 from capsnet.losses.margin import margin_loss as margin_loss
 from capsnet.losses.reconstruction import reconstruction_loss as reconstruction_loss
+from capsnet.losses.sampled_softmax import draw_negatives as draw_negatives
+from capsnet.losses.sampled_softmax import sampled_softmax_loss as sampled_softmax_loss
 from capsnet.losses.spread import SpreadLoss as SpreadLoss
 from capsnet.losses.spread import spread_loss as spread_loss
 from capsnet.losses.spread import spread_margin as spread_margin
@@ -27,8 +29,10 @@ __all__ = [
     "SpreadLoss",
     "activation_nll_loss",
     "cross_entropy_loss",
+    "draw_negatives",
     "margin_loss",
     "reconstruction_loss",
+    "sampled_softmax_loss",
     "spread_loss",
     "spread_margin",
 ]

@@ -105,7 +105,8 @@ def check_memory(model: CapsuleModel, batch_size: int, device: torch.device, pre
     if needed <= available:
         return
     largest = max(model.dense_layers, key=lambda layer: layer.weight.numel(), default=None)
-    sizes = "" if largest is None else f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes, "
+    children = "" if largest is None or largest.num_children is None else f"{largest.num_children:,} "
+    sizes = "" if largest is None else f"{children}capsules vote for {largest.num_parents:,} classes, "
     remedy = (
         "use smaller images (image_size)"
         if parameters > available

@@ -27,7 +27,7 @@ def memory_bound(model: CapsuleModel, batch_size: int) -> int:
         model: on any device.
         batch_size: images in a step.
     """
-    votes = sum(layer.num_children * layer.num_parents * layer.parent_dim for layer in model.dense_layers)
+    votes = sum((layer.num_children or 1) * layer.num_parents * layer.parent_dim for layer in model.dense_layers)
     numbers = torch.Size(model.input_shape).numel()
     return parameter_memory(model) + batch_size * (12 * votes + _BYTES_PER_NUMBER * numbers)
 
