@@ -107,7 +107,8 @@ def try_once(command: Command, undisturbed: Undisturbed, folder: Path, sources: 
         return tally
     held = snapshot(folder)
     if held != undisturbed.held:
-        names = sorted(name for name in held.keys() | undisturbed.held.keys() if held.get(name) != undisturbed.held.get(name))
+        expected = undisturbed.held
+        names = sorted(name for name in held.keys() | expected.keys() if held.get(name) != expected.get(name))
         tally.lost.append(f"{seed}: differs after {calls}: {', '.join(names)[:300]}")
     tally.left_over = int(bool(left_over(folder)))
     return tally
@@ -123,7 +124,14 @@ def _last_line(output: str) -> str:
 
 
 def run_campaign(
-    kills: int, folder: Path, *, quick: bool, seed: int, seconds: float, tallies: dict[str, Tally], save: Callable[[], None]
+    kills: int,
+    folder: Path,
+    *,
+    quick: bool,
+    seed: int,
+    seconds: float,
+    tallies: dict[str, Tally],
+    save: Callable[[], None],
 ) -> None:
     """Kill until `kills` processes were killed or the time is up; `tallies` are filled, and saved after each trial."""
     start = time.monotonic()
@@ -178,7 +186,13 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="capsnet-faults-") as name:
         run_campaign(
-            options.kills, Path(name), quick=options.quick, seed=options.seed, seconds=options.seconds, tallies=tallies, save=save
+            options.kills,
+            Path(name),
+            quick=options.quick,
+            seed=options.seed,
+            seconds=options.seconds,
+            tallies=tallies,
+            save=save,
         )
     save()
     print(json.dumps(describe(tallies, options.seed), indent=1))
@@ -192,7 +206,7 @@ def describe(tallies: dict[str, Tally], seed: int) -> dict[str, object]:
     return {
         "command": "make faults",
         "seed": seed,
-        "machine": f"{find_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "machine": f"{find_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "commit": find_commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "kills": sum(tally.kills.total() for tally in tallies.values()),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-
 from tests.faults.processes import Ended, Instant, run_killed
 
 TRAIN = "--model capsnet-tiny --limit 54 --test-limit 20 --epochs 2 --batch-size 16 --validation 0.1 --device cpu "
@@ -56,8 +55,9 @@ def _main(words: list[str]) -> int:
     from capsnet.cli import main
 
     if words[0] == "reproduce":
-        from capsnet.studies import STUDIES
         from tests.studies.conftest import make_study
+
+        from capsnet.studies import STUDIES
 
         STUDIES.add("two-rows", make_study())
     return main(words)
@@ -190,4 +190,3 @@ def import_modules(folder: Path) -> None:
     for name in ("capsnet.cli.data", "capsnet.cli.report", "tests.studies.conftest", *names):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-

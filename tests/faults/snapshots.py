@@ -31,7 +31,9 @@ def left_over(folder: Path) -> list[str]:
 
 def is_left_over(name: str) -> bool:
     """Whether this is a file that was being written, or lies in a folder that was."""
-    return any(part.startswith(".") and ".part" in part for part in Path(name).parts) or name.endswith(".part")
+    return any(part.startswith(".") and ".part" in part for part in Path(name).parts) or Path(name).name.startswith(
+        ".tmp"
+    )
 
 
 def _digest(path: Path) -> str:

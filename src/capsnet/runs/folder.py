@@ -4,7 +4,7 @@ import os
 import secrets
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -217,7 +217,12 @@ class Run:
 
 
 def create_locked(
-    folder: Path, config: RunConfig, environment: Mapping[str, object] | None = None, *, numbered: bool = False
+    folder: Path,
+    config: RunConfig,
+    environment: Mapping[str, object] | None = None,
+    *,
+    numbered: bool = False,
+    fill: Callable[[Path], None] | None = None,
 ) -> tuple[Run, FolderLock]:
     """Make the folder of a new run, which appears with all that it holds at once, or not at all.
 
@@ -226,6 +231,7 @@ def create_locked(
         config: what the run computes.
         environment: on what; for `environment.json`.
         numbered: where the folder exists, take the next name that is free: `new_folder`.
+        fill: writes further files into the folder, before it has its name.
 
     Returns:
         The run, and its lock, which this process holds.
@@ -245,6 +251,8 @@ def create_locked(
         write_text(part / "config.json", config.to_json())
         if environment is not None:
             write_json(part / "environment.json", environment)
+        if fill is not None:
+            fill(part)
         while not _give_name(part, folder):
             if not numbered:
                 check_new(folder)
