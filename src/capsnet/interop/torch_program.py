@@ -1,5 +1,6 @@
 """Export to a PyTorch program that runs without this package (`torch.export`)."""
 
+import io
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from capsnet.interop.graph import (
 )
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
-from capsnet.runs.files import whole_output
+from capsnet.runs.files import whole_output, write_bytes
 from capsnet.runs.folder import open_model
 
 _LIMIT = 1e-5
@@ -47,8 +48,11 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
         raise UserError(f"{out}: an exported program must end in .pt2, a folder must have no ending")
     path = out if out.suffix else out / "model.pt2"
     program = trace_answers(model, pixels)
+    # in memory first: torch writes the name of a file into it
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
     with whole_output(path) as beside:
-        torch.export.save(program, beside, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
+        write_bytes(beside, content.getvalue())
         difference = _compare(model, beside, pixels)
     names = ", ".join(AnswerGraph(model, pixels).output_names)
     return [
