@@ -126,8 +126,8 @@ def _last_line(output: str) -> str:
 def run_campaign(
     kills: int,
     folder: Path,
+    chosen: Sequence[Command],
     *,
-    quick: bool,
     seed: int,
     seconds: float,
     tallies: dict[str, Tally],
@@ -139,7 +139,6 @@ def run_campaign(
     sources.mkdir()
     import_modules(folder / "modules")
     make_sources(sources)
-    chosen = [command for command in COMMANDS if not (quick and command.slow)]
     total = sum(command.share for command in chosen)
     undisturbed: dict[str, Undisturbed] = {}
     # in rounds: where time ends a campaign, every command has had its share
@@ -170,8 +169,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="leave the slow commands out")
+    parser.add_argument("--only", nargs="+", choices=[command.name for command in COMMANDS], help="these commands")
     parser.add_argument("--out", type=Path, help="JSON file; one that is there is added to")
     options = parser.parse_args()
+    names = options.only or [command.name for command in COMMANDS if not (options.quick and command.slow)]
     tallies = {command.name: Tally() for command in COMMANDS}
     if options.out is not None and options.out.exists():
         for name, record in json.loads(options.out.read_text())["commands"].items():
@@ -188,7 +189,7 @@ def main() -> int:
         run_campaign(
             options.kills,
             Path(name),
-            quick=options.quick,
+            [command for command in COMMANDS if command.name in names],
             seed=options.seed,
             seconds=options.seconds,
             tallies=tallies,

@@ -16,7 +16,7 @@ from capsnet.training import train
 
 MOST = 40_000_000
 SHORT = "--model capsnet-tiny --steps 1 --limit 32"
-LONGER = TINY.change(epochs=3, limit=96)
+LONGER = TINY.change(epochs=2, limit=64, test_limit=20)
 
 
 @pytest.fixture
@@ -71,7 +71,6 @@ def test_read_only_disk_is_refused_in_one_line_and_left_as_it_is(disk, tiny_run,
     commands = (
         ["train", "--resume", run],
         ["train", *SHORT.split(), "--out", str(disk / "new")],
-        ["report", run, "--overwrite"],
         ["export", "efficient-capsnet-mnist", str(disk / "digits.h5"), "--format", "keras"],
         ["data", "digits", "--figure", str(disk / "digits.png")],
     )

@@ -19,6 +19,7 @@ from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json, write_text
 from capsnet.runs.hub import PREFIX, download_weights, saved_model
 from capsnet.runs.imported import Imported, read_imported
+from capsnet.runs.keras_files import refuse_keras
 from capsnet.runs.lock import FolderLock, is_left_over, remove_left_over
 from capsnet.runs.metrics import read_metrics
 from capsnet.runs.pretrained import list_pretrained, pretrained_path
@@ -380,20 +381,6 @@ def find_weights(source: Path | str) -> Path:
     hint = did_you_mean(str(source), known)
     held = f"{'Weights' if hint else 'weights'} in the package: {', '.join(known)}"
     raise UserError(f"{source}: no such run folder or weights file;{hint} {held}")
-
-
-def refuse_keras(path: Path) -> None:
-    """Refuse a Keras file, which must be imported first.
-
-    Raises:
-        UserError: it is one; the command that imports it is named.
-    """
-    with path.open("rb") as file:
-        hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
-    if hdf5 or path.suffix == ".keras":
-        raise UserError(
-            f"{path} is a Keras file; make a run of it first: capsnet import-keras {shlex.quote(str(path))} OUT"
-        )
 
 
 def _check_split(result: SplitResult, path: Path) -> None:
