@@ -88,10 +88,11 @@ class Fuzzer:
         except self.refusal as fault:
             self.record["refused"] += 1
             if "\n" in str(fault):
-                self._note(f"more than a line: {str(fault)[:200]!r}", data)
+                last = traceback.extract_tb(fault.__traceback__)[-1]
+                self._note(f"more than a line from {Path(last.filename).name}:{last.lineno}", data)
         except BaseException as fault:
             last = traceback.extract_tb(fault.__traceback__)[-1]
-            self._note(f"{type(fault).__name__} in {Path(last.filename).name}:{last.lineno}: {str(fault)[:200]}", data)
+            self._note(f"{type(fault).__name__} in {Path(last.filename).name}:{last.lineno}: {str(fault)[:80]}", data)
         finally:
             signal.alarm(0)
         self.record["cases"] += 1
@@ -141,7 +142,13 @@ class Fuzzer:
 
         seed = 1 + self.record["cases"]
         words = [f"-max_len={_LONGEST}", "-rss_limit_mb=4096", "-print_final_stats=0", "-verbosity=0", f"-seed={seed}"]
-        atheris.Setup([sys.argv[0], *words, str(corpus)], call)
+        draw = random.Random(seed)
+
+        def mutate(data: bytes, most: int, number: int) -> bytes:
+            # libFuzzer's own changes, and those of valid files, which get past magic numbers
+            return change(draw.choice(self.samples), draw)[:most] if draw.random() < 0.5 else atheris.Mutate(data, most)
+
+        atheris.Setup([sys.argv[0], *words, str(corpus)], call, custom_mutator=mutate)
         atheris.Fuzz()
 
 
