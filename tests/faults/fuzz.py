@@ -7,13 +7,13 @@ of valid files. A campaign that was stopped goes on where it was.
 
 import argparse
 import contextlib
+import io
 import json
 import math
 import os
 import random
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -176,22 +176,45 @@ def change(data: bytes, draw: random.Random) -> bytes:
     return bytes(content[:_LONGEST])
 
 
-def work(name: str, out: Path, cases: int, seconds: float) -> None:
-    """Fuzz one reader in this process."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    has_atheris = find_spec("atheris") is not None
-    if has_atheris:
-        import atheris
+def import_readers() -> bool:
+    """Import what is fuzzed, once for all processes; returns whether atheris follows its coverage."""
+    if find_spec("atheris") is None:
+        import tests.faults.readers
 
-        with atheris.instrument_imports(include=["capsnet"], enable_loader_override=False):
-            import tests.faults.readers  # noqa: F401
-    warnings.simplefilter("ignore")
-    fuzzer = Fuzzer(name, out, cases, seconds)
-    if has_atheris:
-        fuzzer.run_atheris()
-    else:
-        fuzzer.run_random()
+        return False
+    import atheris
+
+    # the readers themselves; what trains and draws is not fuzzed
+    rooms = ["capsnet.data", "capsnet.runs", "capsnet.interop", "capsnet.demo"]
+    with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=rooms):
+        import tests.faults.readers  # noqa: F401
+    return True
+
+
+def fuzz(name: str, out: Path, cases: int, seconds: float, guided: bool) -> str:
+    """Fuzz one reader in a forked process; returns how it ended, where that was not well."""
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        warnings.simplefilter("ignore")
+        with out.with_suffix(".log").open("w") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        fuzzer = Fuzzer(name, out, cases, seconds)
+        if guided:
+            fuzzer.run_atheris()
+        else:
+            fuzzer.run_random()
+        os._exit(0)
+    deadline = time.monotonic() + seconds + 120
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return f"ended with status {os.waitstatus_to_exitcode(status)}" if status else ""
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "was stopped after its time"
 
 
 def main() -> int:
@@ -199,32 +222,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=int(os.environ.get("CAPSNET_CASES", "1000000")))
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after this time")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file; records of readers go beside it")
-    parser.add_argument("--reader", help="fuzz this one only, in this process")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file; a folder of this name goes beside it")
     options = parser.parse_args()
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    if options.reader:
-        work(options.reader, options.out, options.cases, options.seconds)
-        return 0
+    guided = import_readers()
     from tests.faults.readers import READERS
 
     start, records = time.monotonic(), {}
     parts = options.out.with_suffix("")
-    parts.mkdir(exist_ok=True)
+    parts.mkdir(parents=True, exist_ok=True)
     for number, reader in enumerate(READERS):
         # each gets its share of the time that is left
         seconds = (options.seconds - (time.monotonic() - start)) / (len(READERS) - number)
         part = parts / f"{''.join(c if c.isalnum() else '-' for c in reader.name)}.json"
-        words = ["--reader", reader.name, "--cases", str(-(-options.cases // len(READERS)))]
-        command = [sys.executable, "-m", "tests.faults.fuzz", *words, "--seconds", str(seconds), "--out", str(part)]
-        log, limit = part.with_suffix(".log"), None if math.isinf(seconds) else seconds + 120
-        ending = "was stopped after its time"
-        with log.open("w") as file, contextlib.suppress(subprocess.TimeoutExpired):
-            status = subprocess.run(command, stdout=file, stderr=file, timeout=limit).returncode
-            ending = f"ended with status {status}" if status else ""
+        ending = fuzz(reader.name, part, -(-options.cases // len(READERS)), seconds, guided)
         record = json.loads(part.read_text()) if part.exists() else {"cases": 0, "faults": {}}
         if ending:
-            record["faults"][f"the process {ending}, see {log.name}"] = ""
+            record["faults"][f"the process {ending}, see {part.with_suffix('.log').name}"] = ""
         records[reader.name] = record
         print(f"{reader.name}: {record['cases']:,} cases, {len(record['faults'])} faults", flush=True)
         options.out.write_text(json.dumps(describe(records), indent=1) + "\n")
@@ -247,4 +260,5 @@ def describe(records: dict[str, Any]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(main())
