@@ -11,6 +11,7 @@ from pathlib import Path
 
 import communication
 import records
+import reliability
 import results
 import routing_pages
 import routing_pictures
@@ -40,6 +41,7 @@ def main() -> None:
     print(json.dumps([page.name for page in (*write_pages(), records.write_page())]))
     page = ROOT / "docs" / "distributed.md"
     page.write_text(results.put(page.read_text(), communication.MARKS, communication.table()))
+    reliability.PAGE.write_text(reliability.fill(reliability.PAGE.read_text()))
     routing_pictures.main()
     print(json.dumps([page.name for page in routing_pages.write_pages()]))
 
