@@ -118,7 +118,7 @@ soak: $(VENV)/installed-dev
 load: $(VENV)/installed-dev
 	$(BIN)/python -m tests.faults.soak --only page --out docs/reliability/soak.json $(SOAK)
 
-# known vulnerabilities of what is installed; status 3: the index gives no answers
+# known vulnerabilities of what is installed; it says so where the index gives no answers
 audit: $(VENV)/installed $(VENV)/installed-release
 	$(VENV)/release/bin/python dev/audit.py "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
