@@ -1,7 +1,7 @@
 """Ask the public index which of the installed packages have known vulnerabilities: `make audit`.
 
-pip-audit ends as if all were well where the index gives no answers, as a mirror does. Here that is said in a line of its
-own. Exit status 1: there are known vulnerabilities.
+pip-audit ends as if all were well where the index gives no answers, as a mirror does. Here that is said in a line of
+its own. Exit status 1: there are known vulnerabilities.
 """
 
 import json

@@ -138,7 +138,7 @@ def run_campaign(
     sources = folder / "sources"
     sources.mkdir()
     import_modules(folder / "modules")
-    make_sources(sources)
+    make_sources(sources, run=any(command.starts_from for command in chosen))
     total = sum(command.share for command in chosen)
     undisturbed: dict[str, Undisturbed] = {}
     # in rounds: where time ends a campaign, every command has had its share

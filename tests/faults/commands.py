@@ -158,8 +158,8 @@ COMMANDS = (
 )
 
 
-def make_sources(folder: Path) -> None:
-    """Photos, and a finished run."""
+def make_sources(folder: Path, *, run: bool) -> None:
+    """Photos, and where it is needed a finished run."""
     random = np.random.default_rng(0)
     for label, name in enumerate(("grass", "rose", "sky")):
         (folder / "photos" / name).mkdir(parents=True)
@@ -167,6 +167,8 @@ def make_sources(folder: Path) -> None:
             pixels = random.integers(0, 120, size=(20, 24, 3))
             pixels[..., label] += 130
             Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / name / f"{number}.png")
+    if not run:
+        return
     done = run_killed(lambda: _main(["train", *TRAIN.split(), "--out", "run"]), folder)
     if done.status != 0:
         raise RuntimeError(f"the run that reports are made of was not trained: {done.output}")

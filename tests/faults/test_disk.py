@@ -16,7 +16,7 @@ from capsnet.training import train
 
 MOST = 40_000_000
 SHORT = "--model capsnet-tiny --steps 1 --limit 32"
-LONGER = TINY.change(epochs=2, limit=64, test_limit=20)
+LONGER = TINY.change(epochs=3, limit=64, test_limit=20)
 
 
 @pytest.fixture

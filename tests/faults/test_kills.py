@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 
 def test_commands_killed_at_any_instant_end_as_undisturbed_ones(tmp_path):
     # a process of its own: it forks, which needs a process without threads
-    words = ["--kills", "8", "--only", "train", "data", "--seed", "1", "--out", str(tmp_path / "kills.json")]
+    words = ["--kills", "6", "--only", "train", "data", "--seed", "1", "--out", str(tmp_path / "kills.json")]
     command = [sys.executable, "-m", "tests.faults.campaign", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     record = json.loads((tmp_path / "kills.json").read_text())
-    assert record["kills"] >= 8
+    assert record["kills"] >= 6
     assert [tally["lost"] for tally in record["commands"].values()] == [[], []]
 
 

@@ -138,7 +138,7 @@ def test_damaged_file_is_read_or_refused(reader, tmp_path):
     samples = list(reader.samples())
 
     @settings(
-        max_examples=25,
+        max_examples=12,
         derandomize=True,
         database=None,
         deadline=None,
