@@ -79,7 +79,7 @@ class Torchrun(Command):
             status: int | None = None
             if instant is not None:
                 status = _kill_one(process, instant.at)
-            ended = process.wait(300)
+            ended = process.wait(1800)
             _wait_for_group(process.pid)
             log.seek(0)
             text = log.read()
