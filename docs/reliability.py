@@ -1,12 +1,13 @@
 """The tables of docs/reliability.md, from the records in docs/reliability/: `make faults`, `make fuzz` and `make soak`.
 
-`python docs/reliability.py` runs the tests of faults that are no campaign, and counts them.
+`python docs/reliability.py [FILE...]` runs the tests of faults that are no campaign, and counts them.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -121,16 +122,18 @@ FAULTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 
 
-def run_tests() -> None:
-    """Run the tests of all faults, and write how many there were and how many passed."""
-    names = sorted({name for _, _, tests in FAULTS for name in tests})
+def run_tests(files: Sequence[str]) -> None:
+    """Run the tests of all faults, or those in these files, and write down which passed."""
+    names = sorted({name for _, _, tests in FAULTS for name in tests if not files or name.partition("::")[0] in files})
+    path = RECORDS / "tests.json"
+    kept = [case for case in _read("tests")["cases"] if case["test"].partition("::")[0] not in files] if files else []
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "tests.xml"
         command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-m", "not real_data", *names]
         subprocess.run(command, cwd=ROOT, check=False)
         cases = [_read_case(case) for case in ElementTree.parse(report).iter("testcase")]
-    record = {"cases": [{"test": name, "outcome": outcome} for name, outcome in cases]}
-    (RECORDS / "tests.json").write_text(json.dumps(record, indent=1) + "\n")
+    kept += [{"test": name, "outcome": outcome} for name, outcome in cases]
+    path.write_text(json.dumps({"cases": sorted(kept, key=lambda case: str(case["test"]))}, indent=1) + "\n")
 
 
 def _read_case(case: ElementTree.Element) -> tuple[str, str]:
@@ -225,4 +228,4 @@ def soaking() -> str:
 
 
 if __name__ == "__main__":
-    run_tests()
+    run_tests(sys.argv[1:])
