@@ -155,3 +155,35 @@ def test_damaged_file_is_read_or_refused(reader, tmp_path):
                 raise AssertionError(f"more than a line: {message!r}") from None
 
     call()
+
+
+def lzma_arrays():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_LZMA) as file:
+        file.writestr("images.npy", b"\0" * 100)
+    return content.getvalue()
+
+
+def damaged_zip(data):
+    """Flip a bit within the packed numbers of a `.keras` file."""
+    place = data.index(b"model.weights.h5") + 40
+    return data[:place] + bytes([data[place] ^ 0x40]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "words"),
+    [
+        ("pixels (CSV)", lambda samples: b"label,a,b,c,d\n1,2\n", "its rows have 2 columns, its first line has 5"),
+        ("arrays (npz)", lambda samples: lzma_arrays(), "packed by another method than deflate"),
+        ("Keras (HDF5, zip)", lambda samples: damaged_zip(samples[-1]), "cannot be read as a Keras file"),
+        (
+            "ONNX",
+            lambda samples: samples[0].replace(b"digits", b"\xff\xfe\xfd\xfc\xfb\xfa"),
+            "is not a valid ONNX file",
+        ),
+    ],
+)
+def test_what_fuzzing_brought_to_light_is_refused(name, damage, words, tmp_path):
+    reader = next(reader for reader in READERS if reader.name == name)
+    with pytest.raises(UserError, match=words):
+        reader.call(damage(list(reader.samples())), tmp_path)
