@@ -112,6 +112,8 @@ class Fuzzer:
         risen = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self.before) // 1024
         self.record["megabytes"] = max(self.record["megabytes"], risen)
         self.record["limit_megabytes"] = self.reader.most
+        if risen > self.reader.most:
+            self.record["faults"][f"memory rose by more than {self.reader.most} MB"] = ""
         beside = self.out.with_suffix(".part")
         beside.write_text(json.dumps(self.record, indent=1))
         beside.replace(self.out)
