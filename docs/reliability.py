@@ -19,7 +19,7 @@ PAGE = Path(__file__).with_suffix(".md")
 FAULTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "SIGTERM or SIGHUP from a batch system",
-        "the state is saved and the process has ended within 5 s of processor time; the resumed run equals an undisturbed one",
+        "saved, and ended within 5 s of processor time; the resumed run equals an undisturbed one",
         (
             "tests/faults/test_signals.py::test_notice_of_a_batch_system_saves_in_seconds_and_goes_on_exactly",
             "tests/training/test_loop.py::test_end_of_the_terminal_saves_as_ctrl_c_does",
@@ -215,7 +215,7 @@ def soaking() -> str:
     ]
     for name, part in record.items():
         work = {
-            "train": f"training, {part.get('steps', 0):,} steps; saved {part.get('saved_in_seconds', 0):.0f} s after SIGTERM",
+            "train": f"training, {part.get('steps', 0):,} steps; saved {part.get('saved_in_seconds')} s after SIGTERM",
             "predict": f"{part.get('predictions', 0):,} predictions",
             "page": f"{part.get('requests', 0):,} requests to the page by {part.get('clients')} clients",
         }[name]
@@ -224,7 +224,7 @@ def soaking() -> str:
         lines.append(
             f"| {work} | {part['seconds'] / 60:.0f} min | {memory} | {part['slope_mb_per_hour']:.0f} MB/h | {lost} |"
         )
-    return "\n".join([*lines, "", *{_measured(part) + "." for part in record.values()}])
+    return "\n".join([*lines, "", *dict.fromkeys(_measured(part) + "." for part in record.values())])
 
 
 if __name__ == "__main__":
