@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "src" / "capsnet"
 # commands have a page of their own; kernels are implementations of what routing/ and layers/ offer
-LEFT_OUT = frozenset(("cli", "command", "__main__"))
+LEFT_OUT = frozenset(("cli", "__main__"))
 
 
 def modules() -> list[str]:

@@ -47,7 +47,7 @@ def test_name_that_is_not_utf8_is_written_in_words(tmp_path):
 
 
 def test_output_has_its_name_when_it_is_whole(tmp_path):
-    for out in (tmp_path / "new" / "a.onnx", tmp_path / "page"):
+    for out in (tmp_path / "new" / "a.onnx", tmp_path / "other" / "page"):
         with whole_output(out) as beside:
             if out.suffix:
                 beside.write_bytes(b"content")
