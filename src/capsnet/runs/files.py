@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, then renamed."""
+"""Atomic file writing: write a temporary file, then rename it."""
 
 import contextlib
 import errno
@@ -13,32 +13,32 @@ from capsnet.errors import UserError
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a kill at any instant leaves either the old or the new one.
+    """Write a file atomically: if the process is killed, either the old or the new file remains.
 
     Raises:
-        UserError: the disk is full or the folder may not be written to; the old file is untouched.
+        UserError: the disk is full or the folder is not writable; the old file is unchanged.
     """
-    beside = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     except OSError as fault:
-        # on a read-only file system this fails too
+        # this fails, too, on a read-only file system
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and go on with "
-                "capsnet train --resume: what was saved before is whole"
+                "capsnet train --resume: earlier files are intact"
             ) from None
         raise UserError(f"{path} cannot be written ({fault.strerror})") from None
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""`write_bytes` of UTF-8; a byte of a file's name that is not UTF-8 becomes `\udcff` or the like."""
+    r"""`write_bytes` of UTF-8; a byte of a file name that is not UTF-8 becomes `\udcff` or the like."""
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
@@ -77,14 +77,14 @@ def whole_output(out: Path) -> Iterator[Path]:
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Refuse to start what the disk cannot hold.
+    """Check that the disk has enough free space.
 
     Args:
-        folder: where it would be written; it need not exist yet.
+        folder: of the files to write; it need not exist.
         needed: bytes.
 
     Raises:
-        UserError: less is free.
+        UserError: less space is free.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free

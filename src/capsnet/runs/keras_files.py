@@ -16,5 +16,5 @@ def refuse_keras(path: Path) -> None:
         hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
     if hdf5 or path.suffix == ".keras":
         raise UserError(
-            f"{path} is a Keras file; make a run of it first: capsnet import-keras {shlex.quote(str(path))} OUT"
+            f"{path} is a Keras file; convert it to a run first: capsnet import-keras {shlex.quote(str(path))} OUT"
         )
