@@ -12,6 +12,7 @@ from pathlib import Path
 import communication
 import recommenders
 import records
+import reliability
 import results
 import routing_pages
 import routing_pictures
@@ -50,6 +51,7 @@ def main() -> None:
     print(json.dumps([page.name for page in (*write_pages(), records.write_page())]))
     page = ROOT / "docs" / "distributed.md"
     page.write_text(results.put(page.read_text(), communication.MARKS, communication.table()))
+    reliability.PAGE.write_text(reliability.fill(reliability.PAGE.read_text()))
     page = ROOT / "docs" / "sweep.md"
     page.write_text(results.put(page.read_text(), SWEEP, sweep_table()))
     page = ROOT / "docs" / "recommenders.md"

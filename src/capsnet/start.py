@@ -42,7 +42,8 @@ def quitting_on_interrupt() -> Iterator[None]:
     signal has a handler already, or this is not the main thread, nothing changes.
     """
     try:
-        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        # the second: of a command that has just started (capsnet.command)
+        if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, signal.SIG_DFL):
             raise ValueError
         signal.signal(signal.SIGINT, _quit)
     except ValueError:

@@ -24,7 +24,7 @@ from capsnet.interop.weights import shrink_weights
 from capsnet.models import CapsuleModel
 from capsnet.prediction import NO_DIGIT, REASONS
 from capsnet.runs import Run
-from capsnet.runs.files import write_text
+from capsnet.runs.files import whole_output, write_text
 from capsnet.runs.folder import open_model
 
 if TYPE_CHECKING:
@@ -128,9 +128,10 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = F
         f"// onnxruntime-web {VERSION}, Copyright (c) Microsoft Corporation, MIT License\n"
         f"{runtime.interface}\nconst RUNTIME = {json.dumps(scripts)};\n"
     )
-    out.mkdir(parents=True)
-    for file, text in page.items():
-        write_text(out / file, text)
+    with whole_output(out) as beside:
+        beside.mkdir()
+        for file, text in page.items():
+            write_text(beside / file, text)
     size = sum(path.stat().st_size for path in out.iterdir())
     return [f"{out / 'index.html'}: open it in a browser; the folder holds {size / 1e6:.1f} MB"]
 

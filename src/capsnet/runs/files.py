@@ -4,8 +4,9 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from capsnet.errors import UserError
@@ -44,6 +45,35 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """`write_bytes` of indented JSON."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def whole_output(out: Path) -> Iterator[Path]:
+    """A path beside `out` for a new file or folder, which gets its name when the block ends without a fault.
+
+    A kill at any instant leaves either no `out` or a whole one, so that the same command can be repeated.
+
+    Args:
+        out: of the new file or folder; it does not exist.
+
+    Raises:
+        UserError: it cannot be written, or exists by now.
+    """
+    beside = out.with_name(f".{out.stem}.{secrets.token_hex(4)}.part{out.suffix}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        if os.path.lexists(out):
+            raise UserError(f"{out} exists; give another name")
+        beside.rename(out)
+    except BaseException:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            # on a read-only file system this fails too
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+        raise
 
 
 def check_space(folder: Path, needed: int) -> None:

@@ -4,7 +4,7 @@ import os
 import secrets
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -19,6 +19,7 @@ from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json, write_text
 from capsnet.runs.hub import PREFIX, download_weights, saved_model
 from capsnet.runs.imported import Imported, read_imported
+from capsnet.runs.keras_files import refuse_keras
 from capsnet.runs.lock import FolderLock, is_left_over, remove_left_over
 from capsnet.runs.metrics import read_metrics
 from capsnet.runs.pretrained import list_pretrained, pretrained_path
@@ -217,7 +218,12 @@ class Run:
 
 
 def create_locked(
-    folder: Path, config: RunConfig, environment: Mapping[str, object] | None = None, *, numbered: bool = False
+    folder: Path,
+    config: RunConfig,
+    environment: Mapping[str, object] | None = None,
+    *,
+    numbered: bool = False,
+    fill: Callable[[Path], None] | None = None,
 ) -> tuple[Run, FolderLock]:
     """Create the folder of a new run atomically, with its files and its lock.
 
@@ -226,6 +232,7 @@ def create_locked(
         config: of the run.
         environment: for `environment.json`.
         numbered: if the folder exists, use the next free name: `new_folder`.
+        fill: writes further files into the folder before it gets its name.
 
     Returns:
         The run, and its lock, held by this process.
@@ -245,6 +252,8 @@ def create_locked(
         write_text(temporary / "config.json", config.to_json())
         if environment is not None:
             write_json(temporary / "environment.json", environment)
+        if fill is not None:
+            fill(temporary)
         while not _rename(temporary, folder):
             if not numbered:
                 check_new(folder)
@@ -372,20 +381,6 @@ def find_weights(source: Path | str) -> Path:
     hint = did_you_mean(str(source), known)
     names = f"{'Weights' if hint else 'weights'} in the package: {', '.join(known)}"
     raise UserError(f"{source}: no such run folder or weights file;{hint} {names}")
-
-
-def refuse_keras(path: Path) -> None:
-    """Refuse a Keras file, which must be imported first.
-
-    Raises:
-        UserError: it is one; the message names the command that imports it.
-    """
-    with path.open("rb") as file:
-        hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
-    if hdf5 or path.suffix == ".keras":
-        raise UserError(
-            f"{path} is a Keras file; convert it to a run first: capsnet import-keras {shlex.quote(str(path))} OUT"
-        )
 
 
 def _check_split(result: SplitResult, path: Path) -> None:

@@ -33,7 +33,9 @@ class MetricsFile:
 
     def append(self, row: Mapping[str, float]) -> None:
         """Append a row; missing values become empty cells."""
-        text = "" if self.path.exists() else ",".join(COLUMNS) + "\n"
+        # an empty file: a kill cut off its first line, which `drop_after` dropped
+        begun = self.path.exists() and self.path.stat().st_size > 0
+        text = "" if begun else ",".join(COLUMNS) + "\n"
         text += ",".join(f"{row[name]:.8g}" if name in row else "" for name in COLUMNS) + "\n"
         try:
             with self.path.open("a") as file:

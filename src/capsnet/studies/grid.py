@@ -122,7 +122,7 @@ def _check_rows(study: Study) -> None:
         try:
             config = configure(study, row, "sweep", seed=0)
         except UserError as fault:
-            raise UserError(fault if len(study.rows) == 1 else f"{fault} (row {row.label})") from None
+            raise UserError(str(fault) if len(study.rows) == 1 else f"{fault} (row {row.label})") from None
         if not config.data.validation:
             raise UserError(
                 "validation must be above 0 for a sweep, whose rows are ranked on validation images, got 0; give a "

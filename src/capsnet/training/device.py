@@ -18,7 +18,7 @@ from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
 from capsnet.training.memory import available_memory as available_memory
-from capsnet.training.memory import memory_bound, parameter_memory, step_memory
+from capsnet.training.memory import fitting_batch, memory_bound, parameter_memory, step_memory
 
 
 def resolve_device(name: str) -> torch.device:
@@ -46,6 +46,16 @@ def resolve_precision(name: str, device: torch.device) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     features = torch.cpu.get_capabilities()
     return "bf16" if features.get("amx_bf16") or features.get("avx512_bf16") else "fp32"
+
+
+def describe_precision(precision: str, device: torch.device) -> list[str]:
+    """A note on a precision that this device only emulates, for a run that was begun on another one."""
+    if precision != "bf16" or resolve_precision("auto", device) == "bf16":
+        return []
+    return [
+        f"the run's precision is bf16, in which this {'GPU' if device.type == 'cuda' else 'processor'} does not "
+        "multiply itself: its convolutions are slower than in fp32"
+    ]
 
 
 @contextlib.contextmanager
@@ -107,11 +117,10 @@ def check_memory(model: CapsuleModel, batch_size: int, device: torch.device, pre
     largest = max(model.dense_layers, key=lambda layer: layer.weight.numel(), default=None)
     children = "" if largest is None or largest.num_children is None else f"{largest.num_children:,} "
     sizes = "" if largest is None else f"{children}capsules vote for {largest.num_parents:,} classes, "
-    remedy = (
-        "use smaller images (image_size)"
-        if parameters > available
-        else "use a smaller batch_size, or accumulate, which computes a batch in parts"
-    )
+    remedy = "use smaller images (image_size)"
+    fitting = 0 if parameters > available else fitting_batch(model, batch_size, needed, available, device, precision)
+    if fitting:
+        remedy = f"at most {fitting} fit: use that batch_size, or accumulate, which computes a batch in parts"
     needs = f"{parameters / 1e9:.1f} GB for weights, gradients and moments"
     if needed > parameters:
         needs += f" and {(needed - parameters) / 1e9:.1f} GB for a batch of {batch_size} images"

@@ -13,6 +13,7 @@ from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss
 from capsnet.models import CapsuleModel
 from capsnet.torch_internals import TorchDispatchMode
+from capsnet.training.memory_limits import memory_left
 
 # below the first number of images, a fused kernel may fall back to plain code
 _FEW, _MORE = 16, 32
@@ -62,10 +63,44 @@ def step_memory(model: CapsuleModel, batch_size: int, device: torch.device, prec
     return moments + few + (batch_size - _FEW) * max(more - few, 0) // (_MORE - _FEW)
 
 
+def fitting_batch(
+    model: CapsuleModel, batch_size: int, needed: int, available: int, device: torch.device, precision: str = "fp32"
+) -> int:
+    """The largest batch, of at most `batch_size` images, whose step fits into memory; 0: none does.
+
+    Args:
+        model: on the meta device.
+        batch_size: images in a step that does not fit.
+        needed: bytes of that step.
+        available: bytes.
+        device: where it would be trained.
+        precision: of the convolutions.
+    """
+    one = step_memory(model, 1, device, precision)
+    each = max((needed - one) // max(batch_size - 1, 1), 1)
+    fitting = min(1 + (available - one) // each, batch_size) if one <= available else 0
+    # a fused kernel may leave few images to the plain code: not every image adds the same
+    while fitting > 1 and step_memory(model, fitting, device, precision) > available:
+        fitting = fitting * 3 // 4
+    return fitting
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether an error says that memory could not be had."""
+    if isinstance(fault, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)
+
+
 def available_memory(device: torch.device) -> int:
-    """Free bytes on a device."""
+    """Free bytes on a device, within the limits on this process."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    left, free = memory_left(), _free_memory()
+    return free if left is None else min(left, free)
+
+
+def _free_memory() -> int:
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text().splitlines():

@@ -31,6 +31,7 @@ from capsnet.training.callback import Callback, CallbackError, Callbacks
 from capsnet.training.device import (
     check_memory,
     describe_environment,
+    describe_precision,
     place_model,
     resolve_device,
     resolve_precision,
@@ -46,6 +47,7 @@ from capsnet.training.distributed import (
 )
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.loop import Job, space_needed
+from capsnet.training.memory import is_out_of_memory
 from capsnet.training.setup import augmentation, specify
 from capsnet.training.stages import stage
 from capsnet.training.tensorboard import TensorBoard
@@ -216,7 +218,7 @@ def _train(
         if processes.is_first:
             splits = compare_splits(run, dataset, validation)
             batch_norm = describe_batch_norm(model, processes, config.optimizer.accumulate)
-            for note in (*dataset.notes, *splits, *batch_norm):
+            for note in (*dataset.notes, *splits, *batch_norm, *describe_precision(precision, device)):
                 print(f"capsnet: {note}", file=sys.stderr)
         job = Job(run, spec, model, batches, validation, device, precision, listeners, processes)
         if resumed:
@@ -231,6 +233,8 @@ def _train(
         processes.wait()
     except BaseException as fault:
         _end_after_failure(listeners, fault)
+        if is_out_of_memory(fault):
+            raise UserError(_out_of_memory(run, images)) from None
         raise
     finally:
         if lock is not None:
@@ -259,6 +263,15 @@ def _open_folder(
     run, lock = create_locked(run.folder, config, environment, numbered=numbered)
     processes.share_text(str(run.folder))
     return run, lock
+
+
+def _out_of_memory(run: Run, images: int) -> str:
+    """What to do about a step that took more memory than there was."""
+    half, parts = max(images // 2, 1), 2 * run.config.optimizer.accumulate
+    remedy = f"use accumulate={parts}, which computes a batch in parts of {half}, or a batch_size of {half}"
+    if images == 1:
+        remedy = "use smaller images (image_size)"
+    return f"{run.folder}: out of memory with {images} images at a time; {remedy} (what was saved before is whole)"
 
 
 def _end_after_failure(callbacks: Callbacks, fault: BaseException) -> None:
