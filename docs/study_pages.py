@@ -4,11 +4,20 @@ The prose is in docs/studies/pages; every number in it comes from table.json.
 """
 
 import json
+import statistics
+from itertools import pairwise
 from pathlib import Path
 
+from capsnet.runs import Run
 from capsnet.studies import STUDIES, Table
 
 STUDY_FOLDER = Path(__file__).parent / "studies"
+PICTURES = {
+    "curves": "Loss and error over the epochs",
+    "structure": "The network's layers and parameters",
+    "reconstructions": "Test digits above their reconstructions",
+    "manipulate-5": "What each dimension of a digit's capsule changes",
+}
 
 
 def write_pages(folder: Path = STUDY_FOLDER) -> list[Path]:
@@ -41,8 +50,41 @@ def fill(table: Table, prose: str, folder: Path) -> str:
         clean=clean(table),
         together=together(table),
         data=data(table),
+        pace=pace(table, folder),
+        pictures=pictures(folder),
+        missing=missing(table),
         cnn="The CNN of this table is not the paper's but one of a quarter of its channels. " if quarter else "",
     )
+
+
+def missing(table: Table) -> str:
+    """The rows that have no run yet."""
+    labels = [row["label"] for row in table["rows"] if not row["n"]]
+    return f"Not run yet: {' and '.join(labels)}." if labels else ""
+
+
+def pace(table: Table, folder: Path) -> str:
+    """Seconds of the fastest, the middle and the slowest epoch of each row."""
+    lines = []
+    for row in table["rows"]:
+        runs = [Run.open(folder / "runs" / f"{row['name']}-seed{seed}") for seed in row["seeds"]]
+        seconds = sorted(second for run in runs for second in epoch_seconds(run))
+        if seconds:
+            low, middle, high = seconds[0], statistics.median(seconds), seconds[-1]
+            lines.append(f"An epoch of {row['label']} took {low:,.0f} to {high:,.0f} s, {middle:,.0f} s in the middle.")
+    return " ".join(lines)
+
+
+def epoch_seconds(run: Run) -> list[float]:
+    """Seconds of each epoch of a run, tests left out."""
+    ends = [row["seconds"] for row in run.metrics() if row["epoch"] == int(row["epoch"])]
+    return [end - start for start, end in pairwise([0.0, *ends])]
+
+
+def pictures(folder: Path) -> str:
+    """The pictures of a run that lie beside the table."""
+    present = [(name, words) for name, words in PICTURES.items() if (folder / f"{name}.png").is_file()]
+    return "\n\n".join(f"![{words}]({folder.name}/{name}.png)" for name, words in present)
 
 
 def clean(table: Table) -> str:
