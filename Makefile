@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 SHORT := tests/functional tests/losses tests/routing/test_dynamic.py tests/runs tests/data/test_dataset.py tests/data/test_folder.py tests/test_architecture.py
 
-.PHONY: run test test-real-data test-short lint docs catalogue site dist dist-again test-wheel bench bench-gpu gpu-hour clean
+.PHONY: audit faults fuzz load sbom soak run test test-real-data test-short lint docs catalogue site dist dist-again test-wheel bench bench-gpu gpu-hour clean
 
 # RUN holds more flags of `capsnet train`
 run: $(VENV)/installed
@@ -52,6 +52,13 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $(VENV)/test.txt
 	touch $@
 
+# in an environment of their own: they are not among what they list
+$(VENV)/installed-release: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m venv $(VENV)/release
+	$(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["release"]))' > $(VENV)/release.txt
+	$(VENV)/release/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(VENV)/release.txt
+	touch $@
+
 # write the numbers of docs/runs into the documents
 docs: $(VENV)/installed
 	$(BIN)/python docs/fill.py
@@ -92,6 +99,33 @@ bench: $(VENV)/installed
 # with the Python that has a torch for the GPU; nothing is installed
 bench-gpu:
 	PYTHONPATH=src python3 -m capsnet bench --device cuda --out benchmarks/results
+
+# kill commands 500 times ($CAPSNET_KILLS), and run the tests of other faults; docs/fill.py makes tables of the records
+faults: $(VENV)/installed-dev
+	$(BIN)/python -m tests.faults.campaign --out docs/reliability/kills.json $(FAULTS)
+	$(BIN)/python docs/reliability.py
+
+# a million damaged files for all readers ($CAPSNET_CASES); it goes on where it was stopped
+fuzz: $(VENV)/installed-dev
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python -m tests.faults.fuzz --out docs/reliability/fuzz.json $(FUZZ)
+
+# two hours of training ($CAPSNET_SOAK_SECONDS), 100,000 predictions, 10,000 requests to the page: does memory stay flat?
+soak: $(VENV)/installed-dev
+	$(BIN)/python -m tests.faults.soak --out docs/reliability/soak.json $(SOAK)
+
+# the page alone
+load: $(VENV)/installed-dev
+	$(BIN)/python -m tests.faults.soak --only page --out docs/reliability/soak.json $(SOAK)
+
+# known vulnerabilities of what is installed; it says so where the index gives no answers
+audit: $(VENV)/installed $(VENV)/installed-release
+	$(VENV)/release/bin/python dev/audit.py "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+# a software bill of materials of what is installed, in dist/
+sbom: $(VENV)/installed $(VENV)/installed-release
+	mkdir -p dist
+	$(VENV)/release/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --output-reproducible --of JSON -o dist/capsnet.cdx.json
 
 # an hour on a GPU in order of worth, into gpu-hour/; the same call goes on (benchmarks/gpu_hour.py packs what a machine
 # without a network lacks)

@@ -10,15 +10,26 @@ import tomllib
 from pathlib import Path
 
 import communication
+import recommenders
 import records
+import reliability
 import results
 import routing_pages
 import routing_pictures
 import speed
 from study_pages import write_pages
 
+from capsnet.studies.sweep_table import sweep_to_markdown
+
 ROOT = Path(__file__).parents[1]
+SWEEP = "<!-- sweep: made by docs/fill.py -->", "<!-- end of sweep -->"
 PICTURES = ("curves", "reconstructions", "manipulate-5", "confusion", "coupling", "structure")
+
+
+def sweep_table() -> str:
+    """`table.md` of the sweep on the page of sweeps, without its title."""
+    table = json.loads((ROOT / "docs" / "sweep-table.json").read_text())
+    return sweep_to_markdown(table).partition("\n\n")[2].rstrip()
 
 
 def main() -> None:
@@ -40,6 +51,11 @@ def main() -> None:
     print(json.dumps([page.name for page in (*write_pages(), records.write_page())]))
     page = ROOT / "docs" / "distributed.md"
     page.write_text(results.put(page.read_text(), communication.MARKS, communication.table()))
+    reliability.PAGE.write_text(reliability.fill(reliability.PAGE.read_text()))
+    page = ROOT / "docs" / "sweep.md"
+    page.write_text(results.put(page.read_text(), SWEEP, sweep_table()))
+    page = ROOT / "docs" / "recommenders.md"
+    page.write_text(results.put(page.read_text(), recommenders.MARKS, recommenders.table()))
     routing_pictures.main()
     print(json.dumps([page.name for page in routing_pages.write_pages()]))
 

@@ -45,6 +45,7 @@ LEVELS = {
     "keras": 8,
     "demo": 10,
     "cli": 11,
+    "command": 11,
     "__main__": 11,
 }
 

@@ -41,6 +41,11 @@ def test_a_model_gives_capsules_lengths_and_coupling():
     assert drawn.shape == (2, 1, 28, 28)
 
 
+def test_sweep_takes_a_recipe_a_grid_and_options():
+    taken = list(parameters(capsnet.sweep))
+    assert taken == ["recipe", "grid", "seeds", "out", "jobs", "ray", "small", "options"]
+
+
 def test_train_takes_a_recipe_objects_and_options():
     taken = parameters(capsnet.train)
     assert taken["recipe_or_config"].default == "quickstart"

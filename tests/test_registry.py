@@ -1,6 +1,7 @@
 """Names of things: one verb, own modules, and entry points of other packages."""
 
 import sys
+import types
 
 import pytest
 
@@ -125,3 +126,13 @@ def test_name_with_underscores_is_found_with_a_warning():
 def test_name_with_underscores_is_another_name_where_there_never_were_any(shapes):
     shapes.add("right-angled", 3)
     assert "right_angled" not in shapes
+
+
+def test_module_that_fills_a_registry_is_imported_when_a_name_is_unknown(tmp_path, monkeypatch):
+    (tmp_path / "shapes_of_test.py").write_text("import test_registry\ntest_registry.LATE.add('square', 4)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    late = Registry[int]("shape", module="shapes_of_test")
+    monkeypatch.setitem(sys.modules, "test_registry", types.SimpleNamespace(LATE=late))
+    assert "shapes_of_test" not in sys.modules
+    assert late.get("square") == 4
+    assert late.names() == ["square"]

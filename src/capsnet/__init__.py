@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from capsnet.runs import Run as Run
     from capsnet.runs import RunConfig as RunConfig
     from capsnet.runs import load as load
+    from capsnet.studies.sweep import sweep as sweep
     from capsnet.training import Callback as Callback
     from capsnet.training import train as train
 
@@ -66,6 +67,7 @@ _MODULES = {
     "Run": "runs",
     "RunConfig": "runs",
     "load": "runs",
+    "sweep": "studies.sweep",
     "Callback": "training",
     "train": "training",
 }
@@ -143,5 +145,6 @@ __all__ = [
     "losses",
     "predict",
     "routing",
+    "sweep",
     "train",
 ]

@@ -1,6 +1,6 @@
-"""Which numbers an argument may be. The rooms hold tables of bounds; every number is checked here.
+"""Bounds of numeric arguments. The rooms hold tables of bounds; every number is checked here.
 
-NaN, infinity, truth values and integers beyond 64 bits are within no bounds.
+NaN, infinity, truth values and integers beyond 64 bits are always refused.
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,12 @@ from capsnet.errors import UserError
 
 @dataclass(frozen=True)
 class Bound:
-    """The numbers that an argument may be.
+    """Bounds of an argument.
 
     Args:
-        low: the least.
-        high: the greatest.
-        whole: whole numbers only.
+        low: smallest value.
+        high: largest value.
+        whole: integers only.
         above: `low` itself is refused.
         below: `high` itself is refused.
     """
@@ -31,15 +31,15 @@ class Bound:
     below: bool = False
 
     def check(self, name: str, value: object, *, or_none: bool = False) -> None:
-        """Refuse a value that is no number within the bounds.
+        """Refuse numbers outside the bounds.
 
         Args:
-            name: of the argument, as the message calls it.
+            name: of the argument, for the message.
             value: a number, or several of which each is checked.
-            or_none: the argument may be None too, as the message says.
+            or_none: the message mentions that None is allowed, too.
 
         Raises:
-            UserError: it is none.
+            UserError: a number is not within the bounds.
         """
         for number in value if isinstance(value, list | tuple) else (value,):
             reason = self._refuses(number)
@@ -47,12 +47,12 @@ class Bound:
                 raise UserError(f"{name} must be {reason}{' or None' if or_none else ''}, got {number!r}")
 
     def _refuses(self, number: object) -> str | None:
-        """What a value should be that is not within the bounds; None: it is."""
+        """The requirement that a value violates; None if it is within the bounds."""
         if isinstance(number, bool) or not isinstance(number, Integral if self.whole else Real):
             return "a whole number" if self.whole else "a number"
         if not isinstance(number, Integral) and not isfinite(number):
             return "a finite number"
-        # whole numbers of Python are compared as they are: they may be longer than a float
+        # compare integers exactly: they may exceed the precision of a float
         number = cast(int | float, number)
         if number < self.low or (self.above and number == self.low):
             return f"{'above' if self.above else 'at least'} {self.low:g}"
@@ -63,7 +63,7 @@ class Bound:
 
 
 def whole(low: int, high: int) -> Bound:
-    """Whole numbers from `low` to `high`."""
+    """Integers from `low` to `high`."""
     return Bound(low, high, whole=True)
 
 
@@ -71,8 +71,8 @@ def check_numbers(bounds: Mapping[str, Bound], **values: object) -> None:
     """Check arguments by their names.
 
     Args:
-        bounds: a table with a row for each of them.
-        values: numbers, or tuples of them; None, for an argument that was not given, is passed over.
+        bounds: a table with a row for each argument.
+        values: numbers, or tuples of them; None, for an argument without a value, is skipped.
 
     Raises:
         UserError: a value out of bounds.

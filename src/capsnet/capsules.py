@@ -6,7 +6,7 @@ Axes, everywhere in this package: `b` batch, `i` child capsule, `j` parent capsu
 
 from typing import NamedTuple
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -14,31 +14,33 @@ class Capsules(NamedTuple):
     """A layer's capsules: each has a pose (its properties) and an activation (whether it is present).
 
     `grid` is the number of rows and columns of capsules on a spatial grid, in the order row, column, type; None: no
-    grid.
+    grid. `mask` is False for padding, where samples have different numbers of capsules; None: no padding.
 
     Shapes:
-        poses: `b i c`; activations: `b i`, in [0, 1].
+        poses: `b i c`; activations: `b i`, in [0, 1]; mask: `b i`.
     """
 
     poses: Float[Tensor, "b i c"]
     activations: Float[Tensor, "b i"]
     grid: tuple[int, int] | None = None
+    mask: Bool[Tensor, "b i"] | None = None
 
 
 class RoutingOutput(NamedTuple):
     """A routing's output: parents, and the coupling of each child to each of them.
 
     A capsule layer returns it and the next layer accepts it like `Capsules`. `coupling` is None if an implementation
-    does not store it; `grid` is as in `Capsules`.
+    does not store it; `grid` and `mask`, of the parents, are as in `Capsules`.
 
     Shapes:
-        poses: `b j d`; activations: `b j`; coupling: `b i j`.
+        poses: `b j d`; activations: `b j`; coupling: `b i j`; mask: `b j`.
     """
 
     poses: Float[Tensor, "b j d"]
     activations: Float[Tensor, "b j"]
     coupling: Float[Tensor, "b i j"] | None
     grid: tuple[int, int] | None = None
+    mask: Bool[Tensor, "b j"] | None = None
 
 
 class CapsNetOutput(NamedTuple):

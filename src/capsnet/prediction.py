@@ -1,4 +1,4 @@
-"""What a trained model answers to an image, and when the answer is unsure. No PyTorch: exported models answer alike.
+"""Predictions, and the limits beyond which they are unsure. Free of PyTorch: exported models use it, too.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017: length as the presence of a class (section 2),
 reconstruction from the longest capsule (section 4.1).
@@ -14,23 +14,23 @@ REASONS = {
     "gap": "a second capsule is nearly as long",
     "error": "a poor reconstruction",
 }
-"""Why an answer is unsure, by the limit of `Doubt` that it is beyond."""
+"""Why a prediction is unsure, by the limit of `Doubt` that it exceeds."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A model's answer to an image.
+    """A model's prediction for an image.
 
     Args:
-        label: class of the longest capsule; None where no digit was found in the image.
+        label: class of the longest capsule; None if the image holds no digit.
         class_name: its name.
         length: of the longest capsule.
         lengths: of all class capsules.
-        unsure: whether the answer may not be relied on; None for a model without measured limits (`Doubt`).
-        reasons: why it is unsure, in words.
+        unsure: whether the prediction is unreliable; None for a model without measured limits (`Doubt`).
+        reasons: why it is unsure.
         file: where the image came from; None for an image in memory.
-        labels: the classes of the two longest capsules, of a model that was trained on pairs.
-        poses: of all class capsules; None unless they were wanted.
+        labels: classes of the two longest capsules; None unless the model was trained on pairs.
+        poses: of all class capsules; None unless requested.
     """
 
     label: int | None
@@ -50,7 +50,7 @@ class Failure:
 
     Args:
         file: its path.
-        error: what is wrong with it, in one line.
+        error: the reason, in one line.
     """
 
     file: str
@@ -59,21 +59,21 @@ class Failure:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Limits beyond which an answer is unsure, and how well they separate.
+    """Limits beyond which a prediction is unsure, and how well they separate.
 
-    They were measured on validation images, and are stored with a model's weights.
+    They are measured on validation images and stored with a model's weights.
 
     Args:
-        length: the least length of the longest class capsule.
-        gap: the least difference between the longest and the second longest.
-        error: the largest reconstruction error of the longest capsule, as a share of the image's squared pixels; None
+        length: smallest length of the longest class capsule.
+        gap: smallest difference between the longest and the second longest.
+        error: largest reconstruction error of the longest capsule, as a share of the image's squared pixels; None
             for a model without decoder.
-        patch_error: the largest difference of mean grey between the reconstruction and the image in any window of a
+        patch_error: largest difference of mean grey between the reconstruction and the image in any window of a
             sixth of the image's side, in units of white; None for a model without decoder.
-        pieces: the most pieces of ink side by side; None where images are not prepared as digits.
+        pieces: largest number of separate pieces of ink; None if images are not prepared as digits.
         images: number of validation images that the limits were measured on.
         passed: share of them that is not unsure.
-        marked: share of other images that is unsure, by what they show.
+        marked: for other groups of images, by name, the share that is unsure.
     """
 
     length: float
@@ -86,11 +86,11 @@ class Doubt:
     marked: Mapping[str, float] = field(default_factory=dict)
 
     def describe(self) -> list[str]:
-        """Sentences for a person: how many images pass, and what is marked as unsure."""
+        """Sentences on how many images pass and how many of other groups are marked as unsure."""
         lines = [
             f"Of {self.images:,} validation images {100 * self.passed:.1f} % pass; the others are marked as unsure."
         ]
-        lines += [f"Of {kind} {100 * share:.0f} % are marked as unsure." for kind, share in self.marked.items()]
+        lines += [f"Of {group} {100 * share:.0f} % are marked as unsure." for group, share in self.marked.items()]
         return lines
 
     def reasons(
@@ -101,22 +101,22 @@ class Doubt:
         patch_error: float | None = None,
         pieces: int | None = None,
     ) -> tuple[str, ...]:
-        """Why an answer is unsure, in words; nothing if it is sure.
+        """The reasons why a prediction is unsure; empty if it is sure.
 
         Args:
             length: of the longest capsule.
             gap: its difference to the second longest.
             error: of its reconstruction, as `self.error`; None without a decoder.
             patch_error: of its reconstruction, as `self.patch_error`; None without a decoder.
-            pieces: of ink side by side; None where they were not counted.
+            pieces: number of separate pieces of ink; None if they were not counted.
         """
-        holds = {
+        exceeded = {
             "pieces": _above(pieces, self.pieces),
             "length": length < self.length,
             "gap": gap < self.gap,
             "error": _above(error, self.error) or _above(patch_error, self.patch_error),
         }
-        return tuple(reason for signal, reason in REASONS.items() if holds[signal])
+        return tuple(reason for signal, reason in REASONS.items() if exceeded[signal])
 
 
 def _above(value: float | int | None, limit: float | int | None) -> bool:
@@ -138,10 +138,10 @@ def make_prediction(
     Args:
         names: of the classes.
         lengths: of the class capsules.
-        pairs: whether the model was trained on pairs of things.
-        pieces: of ink side by side in the image; 0: it holds no digit, None: they were not counted.
-        reasons: why the answer is unsure; None for a model without measured limits.
-        poses: of the class capsules, to keep.
+        pairs: whether the model was trained on pairs.
+        pieces: number of separate pieces of ink; 0: the image holds no digit, None: they were not counted.
+        reasons: why the prediction is unsure; None for a model without measured limits.
+        poses: of the class capsules.
         file: where the image came from.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)

@@ -1,7 +1,7 @@
-"""One small registry: names of routings, models, data sets, recipes, figures and more.
+"""Registries: names of routings, models, data sets, recipes, figures and more.
 
-`add` is the only verb, as a call or as a decorator. A room of the package imports its own modules with
-`import_modules`; other packages offer things through entry points of the group `capsnet.<kinds>`.
+Register with `add`, as a call or as a decorator. A folder of the package imports its modules with `import_modules`;
+other packages register through entry points of a group such as `capsnet.routings`.
 """
 
 import difflib
@@ -21,26 +21,26 @@ T = TypeVar("T")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `" did you mean 'x'?"` for the nearest known name, or an empty string."""
+    """Return `" did you mean 'x'?"` for the most similar known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" did you mean {close[0]!r}?" if close else ""
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """Return `"; did you mean 'x'? Known: x, y"`, or `"; known: x, y"` where no name is near."""
+    """Return `"; did you mean 'x'? Known: x, y"`, or `"; known: x, y"` if no name is similar."""
     names = list(known)
     hint = did_you_mean(name, names)
     return f";{hint} Known: {', '.join(names)}" if hint else f"; known: {', '.join(names) or 'none'}"
 
 
 def import_modules(package: str, *, leave: Collection[str] = ()) -> None:
-    """Import the modules of a package in the order of their names, so that they register what they hold.
+    """Import the modules of a package in alphabetical order, so that they register their contents.
 
-    Modules whose names begin with an underscore are left out.
+    Modules whose names begin with an underscore are skipped.
 
     Args:
-        package: its name; it is imported already, or being imported.
-        leave: names of modules that register nothing and are imported where they are used.
+        package: name of a package that is already imported or being imported.
+        leave: names of modules to skip: they register nothing and are imported where they are used.
     """
     names = sorted(module.name for module in pkgutil.iter_modules(sys.modules[package].__path__))
     for name in names:
@@ -49,13 +49,15 @@ def import_modules(package: str, *, leave: Collection[str] = ()) -> None:
 
 
 class Registry(Generic[T]):
-    """Names to values of one kind.
+    """A mapping from names to values of one type.
 
     Args:
-        kind: what the values are, for messages.
-        group: entry points of other packages that hold such values: each entry point's name is the name of its value.
-            They are loaded when an unknown name is asked for or the names are listed. None: there are none.
-        underscores: names had underscores once: a name is also found with hyphens in their place, with a warning.
+        noun: what a value is called in messages, such as `model`.
+        group: entry-point group of other packages; each entry point's name is the name of its value. They are loaded
+            for the first unknown name or when the names are listed. None: no entry points.
+        underscores: names had underscores in earlier versions: accept them in place of hyphens, with a warning.
+        module: imported together with the entry points, to fill the registry. None: the registry is filled by the
+            module that creates it, or by one that imports that.
 
     Example:
         >>> shapes = Registry[int]("shape")
@@ -65,11 +67,13 @@ class Registry(Generic[T]):
         3
     """
 
-    def __init__(self, kind: str, group: str | None = None, *, underscores: bool = False) -> None:
-        self.kind, self.group, self.underscores = kind, group, underscores
+    def __init__(
+        self, noun: str, group: str | None = None, *, underscores: bool = False, module: str | None = None
+    ) -> None:
+        self.noun, self.group, self.underscores, self.module = noun, group, underscores, module
         self._values: dict[str, T] = {}
         self._failures: list[str] = []
-        self._loaded = group is None
+        self._loaded = False
 
     @overload
     def add(self, name: str, value: T) -> T: ...
@@ -78,13 +82,13 @@ class Registry(Generic[T]):
     def add(self, name: str) -> Callable[[T], T]: ...
 
     def add(self, name: str, value: T | None = None) -> T | Callable[[T], T]:
-        """Register `value`; without one, register what the decorator `@registry.add(name)` stands above.
+        """Register `value`; without one, return a decorator that registers a class or function.
 
-        A second value under one name is a mistake of the author's.
+        A second value under one name is a programming error.
         """
         if value is None:
             return lambda decorated: self.add(name, decorated)
-        assert name not in self._values, f"{self.kind} {name!r} is registered twice"
+        assert name not in self._values, f"{self.noun} {name!r} is registered twice"
         self._values[name] = value
         return value
 
@@ -92,7 +96,7 @@ class Registry(Generic[T]):
         """Return the value registered under `name`.
 
         Raises:
-            UserError: unknown name; the nearest and all known names are in the message.
+            UserError: unknown name; the message names the most similar and all known names.
         """
         return self._values[self.resolve(name)]
 
@@ -100,20 +104,20 @@ class Registry(Generic[T]):
         """The name under which a value is registered: `name`, or the same with hyphens in place of underscores.
 
         Args:
-            name: as a person or a file gives it.
-            warn: False: the name comes from a file, which its reader need not change.
+            name: from the user or from a file.
+            warn: False for names from files, which the user need not change.
 
         Raises:
-            UserError: unknown name; the nearest and all known names are in the message.
+            UserError: unknown name; the message names the most similar and all known names.
         """
         if name not in self:
             failures = "".join(f"; {failure}" for failure in self._failures)
-            raise UserError(f"unknown {self.kind} {name!r}{suggest(name, self.names())}{failures}")
+            raise UserError(f"unknown {self.noun} {name!r}{suggest(name, self.names())}{failures}")
         if name in self._values:
             return name
         current = name.replace("_", "-")
         if warn:
-            warnings.warn(f"the {self.kind} {name!r} is now called {current!r}", FutureWarning, stacklevel=3)
+            warnings.warn(f"the {self.noun} {name!r} is now called {current!r}", FutureWarning, stacklevel=3)
         return current
 
     def names(self, pattern: str = "*") -> list[str]:
@@ -132,18 +136,20 @@ class Registry(Generic[T]):
         return iter(self.names())
 
     def _load_entry_points(self) -> None:
-        """Register what other packages offer; one that cannot be loaded is named in a warning and left out."""
+        """Register the values of other packages; skip those that fail to load, with a warning."""
         if self._loaded:
             return
         self._loaded = True
-        for point in metadata.entry_points(group=self.group or ""):
+        if self.module is not None:
+            importlib.import_module(self.module)
+        for point in metadata.entry_points(group=self.group) if self.group is not None else ():
             package = point.dist.name if point.dist is not None else point.module
             try:
                 value = point.load()
-                # a module registers what it holds itself, and so may a class
+                # a module registers its contents itself, and so may a class
                 if not isinstance(value, types.ModuleType) and self._values.setdefault(point.name, value) is not value:
                     raise ValueError(f"the name {point.name!r} is taken")
-            except Exception as error:  # whatever another package's code raises
-                failure = f"{self.kind} {point.name!r} of the package {package} cannot be loaded: {error!r}"
+            except Exception as error:  # another package's code may raise anything
+                failure = f"{self.noun} {point.name!r} of the package {package} cannot be loaded: {error!r}"
                 self._failures.append(failure)
                 warnings.warn(failure, stacklevel=3)

@@ -1,4 +1,4 @@
-"""How the process of a command is set up: interrupts, the garbage collector, and the memory allocator."""
+"""Set up the process of a command: interrupts, garbage collector and memory allocator."""
 
 import ctypes
 import gc
@@ -12,8 +12,8 @@ from types import FrameType
 
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
-# M_MMAP_THRESHOLD: larger blocks are the operating system's own. M_TRIM_THRESHOLD: the heap of the others does not
-# shrink and grow at each step. M_ARENA_MAX: threads share it.
+# M_MMAP_THRESHOLD: larger blocks are mapped from the operating system. M_TRIM_THRESHOLD: the heap of smaller blocks
+# does not shrink and grow at each step. M_ARENA_MAX: threads share one heap.
 _OPTIONS = {-3: 8 << 20, -1: 400 << 20, -8: 1}
 
 
@@ -22,7 +22,7 @@ def keeping_modules() -> Iterator[None]:
     """Import the modules of a command without garbage collection, and exempt them from all later collections.
 
     `import torch` creates a million objects that live until the process ends. Without this, collections traverse them
-    several times, the last time at exit: a quarter of the processor time of a short command (dev/LOG.md).
+    several times, the last time at exit, which costs a quarter of the processor time of a short command (dev/LOG.md).
     """
     gc.disable()
     try:
@@ -42,7 +42,8 @@ def quitting_on_interrupt() -> Iterator[None]:
     signal has a handler already, or this is not the main thread, nothing changes.
     """
     try:
-        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        # the second: of a command that has just started (capsnet.command)
+        if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, signal.SIG_DFL):
             raise ValueError
         signal.signal(signal.SIGINT, _quit)
     except ValueError:

@@ -21,7 +21,7 @@ def test_numbers_by_hand():
     # winners: right 0.9 and 0.35, wrong 0.8 and 0.5; 0.9 beats both, 0.35 none
     assert found["surer_when_right"] == 0.5
     assert found["wrong_longest"] == pytest.approx(0.65)
-    assert "2 of 4 images are wrong" in say_errors(found)
+    assert "2 of 4 images are misclassified" in say_errors(found)
 
 
 @pytest.mark.parametrize(("labels", "wrong"), [([0, 0, 1, 2], 0), ([1, 1, 0, 0], 4)])

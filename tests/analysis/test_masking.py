@@ -9,7 +9,7 @@ SOUND = Evidence(
     n=100,
     chance=0.1,
     epsilons=(0.1, 0.5),
-    place=0,
+    epsilon_index=0,
     accuracy={
         ("fgsm", "margin"): [0.6, 0.2],
         ("fgsm", CE): [0.6, 0.1],

@@ -50,7 +50,7 @@ def test_several_classes_in_an_image_are_refused(make_subject):
     model, data = make_subject()
     pairs = replace(data)
     object.__setattr__(pairs, "labels", torch.zeros(8, 2, dtype=torch.long))
-    with pytest.raises(UserError, match="several classes in an image"):
+    with pytest.raises(UserError, match="several classes per image"):
         analyse(model, Dataset("pairs", pairs, pairs), "errors")
 
 
@@ -61,7 +61,7 @@ def test_records_are_kept_and_bad_files_are_refused(tiny_run, tmp_path):
     record = analyse(run.load_model(), load_data("digits"), "errors", limit=5, weights=fingerprint(run))
     path = write_record(run, record)
     assert read_record(run, "errors") == record
-    for text, said in (("{", "is not JSON"), ("{}", "make the analysis anew")):
+    for text, said in (("{", "is not JSON"), ("{}", "repeat the analysis")):
         path.write_text(text)
         with pytest.raises(UserError, match=said):
             read_record(run, "errors")
@@ -87,6 +87,6 @@ def test_a_network_without_capsules_gives_what_it_can():
         "capsules": "the model has no capsules: its outputs are the probabilities of a softmax",
         "detection": "the model has no decoder",
         "iterations": "the model has no layer in which every capsule votes for every class",
-        "routing": "the model's routing gives no coupling",
+        "routing": "the model's routing returns no coupling",
         "samples": "the model has no decoder",
     }

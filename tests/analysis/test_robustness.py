@@ -9,7 +9,7 @@ def test_curves_start_from_the_clean_accuracy(make_subject):
     assert [curve["name"] for curve in found["curves"]] == ["rotation", "shift", "scale", "noise"]
     for curve in found["curves"]:
         assert curve["accuracy"][curve["values"].index(curve["neutral"])] == found["clean"]
-    assert "turned by" in say_robustness(found)
+    assert "rotated by" in say_robustness(found)
 
 
 def test_shifts_grow_with_the_image_and_missing_curves_are_left_out(make_subject):

@@ -72,7 +72,7 @@ def test_evaluate(capsys, tiny_run):
     assert values["accuracy"] == tiny_run.evaluation()["test"]["accuracy"]
     status, out, _ = call(capsys, "evaluate --split train", tiny_run.weights_path)
     assert status == 0
-    assert "wrong in each class" in out
+    assert "errors per class" in out
 
 
 def test_networks_are_evaluated_together(capsys, tiny_run):
@@ -216,7 +216,7 @@ BAD = {
     "train --resume /nothing/here": "no such run folder",
     "train --image-size 8 --crop 9 --data PHOTOS": "--crop must be 0 to 8 for these images, got 9",
     "train --contrast 1.2": "--contrast must be at most 1",
-    "evaluate RUN --pairs-per-digit 3": "is for data that are pairs, digits is single images",
+    "evaluate RUN --pairs-per-digit 3": "is for pairs",
     "train --model capsnet --image-size 8 --data PHOTOS": "at least 17x17",
     "trian": "did you mean 'train'",
     "--verson": "did you mean '--version'",

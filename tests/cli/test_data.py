@@ -200,7 +200,7 @@ def test_resuming_a_run_of_an_older_capsnet_warns_of_other_held_out_images(capsy
     (tmp_path / "run" / "splits.json").unlink()
     status, _, err = call(capsys, "train --steps 2 --resume", tmp_path / "run")
     assert status == 0
-    assert "has no record of its images: an older capsnet held out others" in err
+    assert "has no record of its images: an older capsnet held out other images" in err
 
 
 def test_names_that_are_not_utf8_are_printed(capsys, photos, tmp_path):

@@ -193,7 +193,7 @@ def test_temporary_folder_that_cannot_be_made_is_named(monkeypatch, tiny_run, ca
     monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)
     assert main(["demo", str(tiny_run.folder)]) == 2
     said = capsys.readouterr().err
-    assert "none can be made (No space left on device); set TMPDIR" in said
+    assert "none can be created (No space left on device); set TMPDIR" in said
     assert said.count("\n") == 1
 
 

@@ -38,11 +38,11 @@ def test_data_are_found_where_a_run_finds_them(alone, monkeypatch):
         (alone / "mnist" / file).touch()
     data = doctor.examine()["data"]
     assert data.values["found"]["mnist"] is None
-    assert f"data: {alone / 'mnist'} is there, but not all that mnist needs" in data.warnings
+    assert f"data: {alone / 'mnist'} exists, but lacks files that mnist needs" in data.warnings
     (alone / "mnist" / "t10k-labels-idx1-ubyte.gz").touch()
     data = doctor.examine()["data"]
     assert data.values["found"]["mnist"] == data.values["found"]["multimnist"] == str(alone / "mnist")
-    assert "made from mnist" in data.says["multimnist"]
+    assert "made from mnist" in data.lines["multimnist"]
     assert data.warnings == ()
 
 
@@ -59,18 +59,18 @@ def test_either_form_of_cifar10_is_found(alone, monkeypatch, files):
 
 def test_folder_of_data_that_is_none_is_a_warning(alone, monkeypatch):
     monkeypatch.setenv("CAPSNET_DATA_DIR", str(alone / "gone"))
-    assert doctor.examine()["data"].warnings == (f"data: $CAPSNET_DATA_DIR is {alone / 'gone'}, which is no folder",)
+    assert doctor.examine()["data"].warnings == (f"data: $CAPSNET_DATA_DIR is {alone / 'gone'}, which is not a folder",)
 
 
 def test_kernels_say_which_calls_they_take(alone):
     kernels = doctor.examine()["kernels"]
-    assert kernels.says["dynamic routing"] == "fused"
+    assert kernels.lines["dynamic routing"] == "fused"
     assert kernels.values["strided_conv"] == {"fused": True, "reason": None}
 
 
 def test_kernels_that_are_switched_off_are_a_warning(alone, monkeypatch):
     monkeypatch.setenv("CAPSNET_KERNELS", "plain")
-    assert "kernels: CAPSNET_KERNELS=plain switches all of them off" in doctor.examine()["kernels"].warnings
+    assert "kernels: CAPSNET_KERNELS=plain disables all fused kernels" in doctor.examine()["kernels"].warnings
 
 
 def test_full_disk_and_cache_that_cannot_be_written_are_warnings(alone, monkeypatch):
@@ -85,11 +85,11 @@ def test_packages_that_are_missing_or_old_come_with_the_line_that_installs_them(
     lines = ["torch>=99", "numpy", "nosuch>=2; extra == 'demo'", 'other; extra == "all"', "numpy; extra == 'all'"]
     monkeypatch.setattr("capsnet.doctor.packages.requires", lambda name: lines)
     packages = doctor.examine()["packages"]
-    assert packages.says["required"] == "1 of 2 as asked for"
-    assert packages.says["extra demo"] == "nosuch is missing: pip install 'capsnet[demo]'"
-    assert packages.says["extra all"] == "other is missing: pip install 'capsnet[all]'"
+    assert packages.lines["required"] == "1 of 2 installed as required"
+    assert packages.lines["extra demo"] == "nosuch is missing: pip install 'capsnet[demo]'"
+    assert packages.lines["extra all"] == "other is missing: pip install 'capsnet[all]'"
     (line,) = packages.warnings
-    assert line.startswith(f"packages: torch is {torch.__version__}, wanted is >=99")
+    assert line.startswith(f"packages: torch is {torch.__version__}, required is >=99")
 
 
 def test_a_broken_part_is_told_and_the_others_are_still_found(alone, monkeypatch, capsys):

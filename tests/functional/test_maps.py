@@ -21,3 +21,8 @@ def test_capsules_are_in_the_order_row_column_type():
 def test_capsules_that_lie_on_no_grid_are_refused(grid, words):
     with pytest.raises(UserError, match=words):
         to_maps(Capsules(torch.randn(1, 6, 3), torch.rand(1, 6), grid))
+
+
+def test_capsules_with_a_mask_are_no_maps():
+    with pytest.raises(UserError, match="capsules on a grid cannot have a mask"):
+        to_maps(Capsules(torch.randn(1, 6, 3), torch.rand(1, 6), (2, 3), torch.ones(1, 6, dtype=torch.bool)))

@@ -164,4 +164,4 @@ def test_run_without_a_record_warns_on_its_own_folder(run, tmp_path):
     old = replace(run, folder=shutil.copytree(run.folder, tmp_path / "old"))
     (old.folder / "splits.json").unlink()
     (*_, note) = find_images(old.load_model(), run=old).notes
-    assert "may be tested on some that it learned from" in note
+    assert "the test may include training images" in note

@@ -93,7 +93,7 @@ def test_file_above_the_limit_is_refused(copy, monkeypatch):
 
 def test_damaged_file_is_refused(copy):
     (copy.folder / FILE).write_bytes(b"\x00" * 64)
-    with pytest.raises(UserError, match="not a whole safetensors file"):
+    with pytest.raises(UserError, match="not a complete safetensors file"):
         read_predictions(copy)
 
 

@@ -235,7 +235,7 @@ def test_export_is_named_h5(tmp_path, name):
 @pytest.mark.parametrize("use", [load, Run.open])
 def test_keras_file_in_place_of_a_run_names_the_import(tmp_path, use):
     path = write(tmp_path, keras_files.newest_layers(keras_files.draw()))
-    with pytest.raises(UserError, match="is a Keras file; make a run of it first: capsnet import-keras"):
+    with pytest.raises(UserError, match="is a Keras file; convert it to a run first: capsnet import-keras"):
         use(path)
 
 

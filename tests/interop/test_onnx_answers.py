@@ -51,7 +51,7 @@ def test_files_are_answered_without_torch_as_with_it(exports, photos, capsys):
 def test_other_weights_ask_for_torch_where_it_is_missing(photos):
     done = without_torch("predict", NAME, photos[0])
     assert done.returncode == 2
-    assert done.stderr == f"capsnet: {NAME} needs PyTorch (pip install torch); without it give an .onnx file\n"
+    assert done.stderr == f"capsnet: {NAME} needs PyTorch (pip install torch); without it, use an .onnx file\n"
 
 
 @pytest.mark.parametrize("more", [(), ("--as-is",), ("--poses",)])

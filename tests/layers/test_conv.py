@@ -142,3 +142,9 @@ def test_grids_travel_from_layer_to_layer():
 def test_grids_that_are_missing_or_contradict_are_refused(layer, grid, words):
     with pytest.raises(UserError, match=words):
         layer()(grid_of(4, 4, 2, 16)._replace(grid=grid))
+
+
+def test_children_with_a_mask_on_a_grid_are_refused():
+    capsules = grid_of(4, 4, 2, 16)
+    with pytest.raises(UserError, match="children on a grid cannot have a mask"):
+        ConvCapsules(2, 3)(capsules._replace(mask=torch.ones(2, 32, dtype=torch.bool)))

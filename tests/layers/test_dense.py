@@ -100,3 +100,36 @@ def test_fused_routing_is_not_asked_about_matrices(samples):
     poses = torch.randn(samples, 6, 4)
     out = layer(Capsules(poses, poses.norm(dim=2)))
     torch.testing.assert_close(out.poses, dynamic_routing(dense_votes(poses, layer.weight)).poses)
+
+
+def test_shared_layer_takes_any_number_of_children():
+    layer = DenseCapsules(None, 3, child_dim=4, parent_dim=5, shared=True)
+    five, seven = children(5), children(7)
+    padded = Capsules(*(torch.cat([x, x.new_full((2, 2, *x.shape[2:]), torch.nan)], dim=1) for x in five[:2]))
+    mask = torch.tensor([True] * 5 + [False] * 2).expand(2, -1)
+    torch.testing.assert_close(layer(padded._replace(mask=mask)).poses, layer(five).poses)
+    assert layer(seven).poses.shape == (2, 3, 5)
+
+
+@pytest.mark.parametrize("routing", ["self-routing", "self-attention"])
+def test_routing_that_learns_of_each_child_refuses_any_number(routing):
+    with pytest.raises(UserError, match="num_children must be a number"):
+        DenseCapsules(None, 3, shared=True, routing=routing)
+
+
+def test_any_number_of_children_needs_a_shared_matrix():
+    with pytest.raises(UserError, match=r"num_children must be a number, got None; .* shared=True"):
+        DenseCapsules(None, 3)
+
+
+def test_mask_of_another_shape_is_refused():
+    capsules = children()._replace(mask=torch.ones(2, 5, dtype=torch.bool))
+    with pytest.raises(UserError, match=r"mask must be \(2, 6\), as the activations, got \(2, 5\)"):
+        DenseCapsules(6, 3, child_dim=4)(capsules)
+
+
+def test_routing_that_does_not_support_masks_refuses_them(monkeypatch):
+    monkeypatch.setattr(DynamicRouting, "masks", False)
+    capsules = children()._replace(mask=torch.ones(2, 6, dtype=torch.bool))
+    with pytest.raises(UserError, match="children of DynamicRouting cannot have a mask"):
+        DenseCapsules(6, 3, child_dim=4)(capsules)

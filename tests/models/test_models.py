@@ -12,6 +12,7 @@ from capsnet.runs.weights import count_parameters
 
 # the same networks with few channels, for the CPU
 SMALL = {
+    "backbone-capsnet": {"num_types": 2},
     "baseline-cnn": {"channels": (4, 4), "kernel_sizes": (3, 5), "hidden": (6, 5)},
     "baseline-cnn-multimnist": {"channels": (4, 4), "hidden": (6,)},
     "baseline-cnn-quarter": {"channels": (4, 4), "kernel_sizes": (3, 5), "hidden": (6, 5)},

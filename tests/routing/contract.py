@@ -4,9 +4,11 @@ import copy
 import inspect
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from capsnet.capsules import Capsules
+from capsnet.errors import UserError
 from capsnet.functional import dense_votes
 from capsnet.routing import Routing
 
@@ -48,6 +50,16 @@ def permute(routing: Routing, size: int, order: torch.Tensor) -> Routing:
     return moved
 
 
+def keep_children(routing: Routing, number: int) -> Routing:
+    """The same routing of the first children only: the axes of `I`."""
+    fewer = copy.deepcopy(routing)
+    for tensor in [*fewer.parameters(), *fewer.buffers()]:
+        for axis, length in enumerate(tensor.shape):
+            if length == I:
+                tensor.data = tensor.data.narrow(axis, 0, number)
+    return fewer
+
+
 def check_shapes(build: Build) -> None:
     out = route(make(build), *sample())
     assert out.poses.shape == (B, J, D)
@@ -70,7 +82,7 @@ def check_finite(build: Build, scale: float) -> None:
 
 def check_gradient(build: Build) -> None:
     routing = make(build, torch.float64, children=3, parents=2, dim=4)
-    votes, (poses, activations, _) = sample(2, 3, 2, 4, torch.float64)
+    votes, (poses, activations, *_) = sample(2, 3, 2, 4, torch.float64)
     inputs = [x.requires_grad_() for x in (votes, poses, activations)]
     assert torch.autograd.gradcheck(lambda v, p, a: route(routing, v, Capsules(p, a))[:2], inputs)
 
@@ -125,6 +137,37 @@ def check_children(build: Build) -> None:
         torch.testing.assert_close(got, wanted)
 
 
+def check_mask(build: Build) -> None:
+    """Padding, NaN here, changes neither the parents nor the gradients of the children that are there."""
+    routing, weight, (_, real) = make(build).eval(), torch.randn(I, C, J, D), sample()
+    if not routing.masks:
+        with pytest.raises(UserError, match="cannot have a mask"):
+            routing.route_children(real._replace(mask=torch.ones(B, I, dtype=torch.bool)), weight)
+        return
+    there = torch.arange(I) < I - 2
+    mask = torch.stack([there, torch.zeros_like(there)])
+    results = []
+    for filler in (0.0, torch.nan, 1e9):
+        poses = real.poses.masked_fill(~there[:, None], filler).requires_grad_()
+        activations = real.activations.masked_fill(~there, filler).requires_grad_()
+        out = routing.route_children(Capsules(poses, activations, mask=mask), weight)
+        inputs = [poses, activations, *routing.parameters()]
+        total = out.poses.square().sum() + out.activations.sum()
+        gradients = torch.autograd.grad(total, inputs, allow_unused=True)
+        results.append([*out[:3], *(gradient for gradient in gradients if gradient is not None)])
+    for zeros, nan, garbage in zip(*results, strict=True):
+        assert zeros.isfinite().all()
+        torch.testing.assert_close(nan, zeros, rtol=0, atol=0)
+        torch.testing.assert_close(garbage, zeros, rtol=0, atol=0)
+    poses, activations, coupling = results[0][:3]
+    assert poses[1].count_nonzero() == activations[1].count_nonzero() == coupling[:, I - 2 :].count_nonzero() == 0
+    few = keep_children(routing, I - 2)
+    alone = few.route_children(Capsules(real.poses[:1, : I - 2], real.activations[:1, : I - 2]), weight[: I - 2])
+    torch.testing.assert_close(poses[:1], alone.poses)
+    torch.testing.assert_close(activations[:1], alone.activations)
+    torch.testing.assert_close(coupling[:1, : I - 2], alone.coupling)
+
+
 def check_saved(build: Build) -> None:
     routing, other = make(build).eval(), make(build).eval()
     with torch.no_grad():
@@ -160,6 +203,7 @@ CHECKS = {
     "order of children": lambda build: check_order(build, "children"),
     "samples are independent": check_samples,
     "children then votes": check_children,
+    "padding does not vote": check_mask,
     "saved equals loaded": check_saved,
     "bf16 near float32": check_bf16,
 }

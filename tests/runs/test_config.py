@@ -35,7 +35,7 @@ def test_recipes_survive_json(name):
         ({"recon_weight": -1.0}, "recon_weight must be at least 0"),
         ({"limit": 0}, "limit must be at least 1 or None, got 0"),
         ({"stop_at": 99.2}, "stop_at must be at most 1 or None, got 99.2"),
-        ({"stop_at": 0.9, "validation": 0}, "stop_at needs images held out"),
+        ({"stop_at": 0.9, "validation": 0}, "stop_at needs validation images"),
     ],
 )
 def test_values_out_of_range_are_refused(values, words):

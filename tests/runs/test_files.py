@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from capsnet.errors import UserError
-from capsnet.runs.files import write_bytes, write_text
+from capsnet.runs.files import whole_output, write_bytes, write_text
 
 
 def test_file_is_replaced_whole(tmp_path):
@@ -44,3 +44,40 @@ def test_read_only_file_system_is_said_in_one_line(tmp_path, monkeypatch):
 def test_name_that_is_not_utf8_is_written_in_words(tmp_path):
     write_text(tmp_path / "a", os.fsdecode(b"photo\xff.png"))
     assert (tmp_path / "a").read_text() == "photo\\udcff.png"
+
+
+def test_output_has_its_name_when_it_is_whole(tmp_path):
+    for out in (tmp_path / "new" / "a.onnx", tmp_path / "other" / "page"):
+        with whole_output(out) as beside:
+            if out.suffix:
+                beside.write_bytes(b"content")
+            else:
+                beside.mkdir()
+                (beside / "index.html").touch()
+            assert not out.exists()
+            assert out.suffix in ("", beside.suffix)
+        assert list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("fault", [UserError("no such operator"), KeyboardInterrupt()])
+def test_output_that_is_not_finished_leaves_nothing(tmp_path, fault):
+    def fail(out):
+        with whole_output(out) as beside:
+            beside.mkdir()
+            (beside / "index.html").touch()
+            raise fault
+
+    with pytest.raises(type(fault)):
+        fail(tmp_path / "page")
+    assert not list(tmp_path.iterdir())
+
+
+def test_output_that_another_made_meanwhile_stays(tmp_path):
+    def write(out):
+        with whole_output(out) as beside:
+            beside.write_bytes(b"second")
+            out.write_bytes(b"first")
+
+    with pytest.raises(UserError, match="exists; give another name"):
+        write(tmp_path / "a.onnx")
+    assert (tmp_path / "a.onnx").read_bytes() == b"first"

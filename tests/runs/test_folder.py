@@ -130,7 +130,7 @@ def test_read_only_file_system_is_said_in_one_line(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UserError, match=r"run cannot be made \(Read-only file system\)"):
+    with pytest.raises(UserError, match=r"run cannot be created \(Read-only file system\)"):
         Run.create(tmp_path / "run", RunConfig())
 
 

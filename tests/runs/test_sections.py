@@ -100,5 +100,5 @@ def test_options_that_are_no_mapping_are_refused(name):
 
 @pytest.mark.usefixtures("unchecked")
 def test_options_of_a_routing_are_given_in_one_way():
-    with pytest.raises(UserError, match="routing_options must be given as an option of their own"):
+    with pytest.raises(UserError, match="routing_options must be given separately"):
         RunConfig.from_defaults(model_options={"routing_options": {"bias": True}})

@@ -90,8 +90,8 @@ def test_files_that_are_no_weights_are_refused(tiny_run, tmp_path):
     (tmp_path / "pickle").write_bytes(b"\x80\x04K\x01.")
     save_file({"a": torch.zeros(1)}, tmp_path / "other")
     for name, words in (
-        ("cut", "not a whole safetensors"),
-        ("pickle", "not a whole"),
+        ("cut", "not a complete safetensors"),
+        ("pickle", "not a complete"),
         ("other", "holds tensors but not"),
     ):
         with pytest.raises(UserError, match=words):

@@ -17,7 +17,7 @@ from capsnet.cli import main
 from capsnet.errors import UserError
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.pool import devices
-from capsnet.studies.runner import run_task
+from capsnet.studies.run_task import run_task
 from capsnet.training import Diverged
 from capsnet.training.loop import Job
 
@@ -47,7 +47,7 @@ def test_finished_study_keeps_what_its_table_needs(done):
 
 def test_finished_study_does_nothing_when_run_again(copied, study, monkeypatch):
     before = times(copied)
-    monkeypatch.setattr("capsnet.studies.runner.train", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr("capsnet.studies.run_task.train", lambda *args, **kwargs: 1 / 0)
     started = time.monotonic()
     reproduce(study, out=copied)
     assert times(copied) == before
@@ -167,7 +167,7 @@ def test_run_that_diverges_is_named_and_the_others_go_on(copied, study, monkeypa
 
 
 def test_folder_of_another_budget_is_refused(copied, study):
-    with pytest.raises(UserError, match=r"another lr \(0.003, the study has 0.01\); give another `out`"):
+    with pytest.raises(UserError, match=r"another lr \(0.003, this command has 0.01\); give another `out`"):
         reproduce(study, out=copied, changes={"lr": 0.01})
 
 
@@ -175,7 +175,7 @@ def test_second_command_in_the_same_folder_is_refused(copied, study):
     shutil.rmtree(copied / "runs" / "r1-seed0")
     with (copied / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another capsnet reproduce is at work there"):
+        with pytest.raises(UserError, match="another capsnet command is at work there"):
             reproduce(study, out=copied)
 
 
@@ -218,3 +218,30 @@ def test_interruption_of_jobs_is_passed_on_and_waited_for(study, tmp_path, monke
         reproduce(study, out=tmp_path / "study", jobs=2)
     timer.join()
     assert (tmp_path / "said").read_text() == "saved\nsaved\n"
+
+
+def _killed_worker(folder, times):
+    """A program that is killed a number of times, then does what a worker does."""
+    path = folder / "worker"
+    path.write_text(
+        f"#!/bin/sh\necho begun >> {folder}/begun\n"
+        f'if [ $(wc -l < {folder}/begun) -le {times} ]; then kill -9 $$; fi\nexec {sys.executable} "$@"\n'
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_job_whose_process_is_killed_is_resumed(copied, study, done, tmp_path, monkeypatch, capfd):
+    shutil.rmtree(copied / "runs" / "plain-seed1")
+    monkeypatch.setattr("sys.executable", _killed_worker(tmp_path, 2))
+    table = reproduce(study, out=copied, jobs=2)
+    assert table["rows"][1]["n"] == 2
+    assert "plain-seed1: its process was killed (9); it is resumed (2 of 3)" in capfd.readouterr().err
+
+
+def test_job_whose_process_is_killed_each_time_is_named(copied, study, tmp_path, monkeypatch):
+    shutil.rmtree(copied / "runs" / "plain-seed1")
+    monkeypatch.setattr("sys.executable", _killed_worker(tmp_path, 9))
+    with pytest.raises(UserError, match=r"1 of 4 runs failed.*plain-seed1 was killed 4 times, see "):
+        reproduce(study, out=copied, jobs=2)
+    assert (tmp_path / "begun").read_text().count("begun") == 4

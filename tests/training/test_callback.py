@@ -76,7 +76,7 @@ def test_callbacks_wait_until_the_loop_reads_its_numbers_anyway(tmp_path, monkey
     """Nothing is read from the device for their sake: without looks in between, rows come at the end of the epoch."""
     steps, seen = [], []
     whole = Job._step
-    monkeypatch.setattr(module, "_LOOK_SECONDS", 1e9)
+    monkeypatch.setattr(module, "_READ_SECONDS", 1e9)
     monkeypatch.setattr(Job, "_step", lambda job, *args: (whole(job, *args), steps.append(job.state.step)))
     watch = calling("on_row", lambda row: seen.append((row["step"], len(steps))))
     train(TINY.change(epochs=1), out=tmp_path / "run", callbacks=[watch])
@@ -101,7 +101,7 @@ def test_run_ended_by_a_validation_is_tested_and_goes_on_when_resumed(tmp_path, 
 
 
 def test_run_ended_by_a_row_validates_one_step_later(tmp_path, tiny_run, monkeypatch):
-    monkeypatch.setattr(module, "_LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_READ_SECONDS", -1.0)
     run = train(TINY, out=tmp_path / "run", callbacks=[calling("on_row", lambda row: row["step"] == 3)])
     assert run.evaluation()["step"] == 4
     assert [row["step"] for row in run.metrics()] == [1, 2, 3, 4]
@@ -112,7 +112,7 @@ def test_run_ended_by_a_row_validates_one_step_later(tmp_path, tiny_run, monkeyp
 
 @pytest.mark.parametrize("method", ["on_start", "on_row", "on_validation"])
 def test_callback_that_fails_is_named_and_the_run_goes_on_bit_for_bit(method, tmp_path, tiny_run, monkeypatch):
-    monkeypatch.setattr(module, "_LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(module, "_READ_SECONDS", -1.0)
     diary = Diary()
     said = rf"callback Odd: its {method} failed with ZeroDivisionError: too bad; the run is saved; go on with capsnet"
     with pytest.raises(CallbackError, match=said) as caught:

@@ -5,7 +5,7 @@ import torch
 
 from capsnet.errors import UserError
 from capsnet.kernels.dynamic_routing.op import has_triton
-from capsnet.training.device import resolve_precision, use_precision
+from capsnet.training.device import describe_precision, resolve_precision, use_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -47,3 +47,12 @@ def test_routing_on_a_gpu_multiplies_in_the_precision_of_the_run(precision, expe
     with use_precision(precision, GPU):
         assert product_type(torch.float32) == expected
         assert product_type(torch.float64) == (torch.float64, "ieee")
+
+
+def test_run_begun_in_bf16_elsewhere_is_noted(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict)
+    assert "slower than in fp32" in describe_precision("bf16", cpu)[0]
+    assert describe_precision("fp32", cpu) == []
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    assert describe_precision("bf16", cpu) == []

@@ -175,7 +175,7 @@ def test_process_without_a_gpu_is_refused_when_there_are_fewer_gpus(monkeypatch)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(distributed.torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UserError, match="each process needs a GPU"), join_processes(torch.device("cuda")):
+    with pytest.raises(UserError, match="each process needs its own GPU"), join_processes(torch.device("cuda")):
         pass
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -91,12 +92,15 @@ def test_weights_that_do_not_fit_are_refused_without_a_step(monkeypatch):
 
 def test_batch_that_does_not_fit_is_refused(monkeypatch):
     model = meta("capsnet-tiny")
-    needed = step_memory(model, 64, CPU)
-    monkeypatch.setattr(devices, "available_memory", lambda device: int(0.8 * needed))
-    with pytest.raises(UserError, match="for a batch of 64 images; use a smaller batch_size"):
-        check_memory(model, 64, CPU)
+    needed = step_memory(model, 32, CPU)
+    monkeypatch.setattr(devices, "available_memory", lambda device: int(0.9 * needed))
+    with pytest.raises(UserError, match=r"for a batch of 32 images; at most \d+ fit: use that batch_size") as fault:
+        check_memory(model, 32, CPU)
+    fitting = int(re.search(r"at most (\d+) fit", str(fault.value))[1])
+    assert 1 < fitting < 32
+    assert step_memory(model, fitting, CPU) <= 0.9 * needed
     monkeypatch.setattr(devices, "available_memory", lambda device: int(1.2 * needed))
-    check_memory(model, 64, CPU)
+    check_memory(model, 32, CPU)
 
 
 def test_measuring_leaves_the_model_and_the_random_numbers_as_they_are():

@@ -55,7 +55,7 @@ def test_own_module_is_trained_on_own_arrays(own_run):
 
 def test_a_run_of_an_own_module_asks_for_it(own_run, arrays):
     run, _ = own_run
-    with pytest.raises(capsnet.UserError, match=r"own class, Own, .* give it: run.load_model\(module\)"):
+    with pytest.raises(capsnet.UserError, match=r"own class, Own, .* pass it: run.load_model\(module\)"):
         run.load_model()
     model = run.load_model(Own())
     assert model.class_names == ("left", "middle", "right")
@@ -81,9 +81,9 @@ def test_a_routing_for_an_object_is_refused(arrays, tmp_path):
 
 def test_a_run_of_objects_goes_on_with_them(own_run, arrays, tmp_path):
     run, _ = own_run
-    with pytest.raises(capsnet.UserError, match="give it: model="):
+    with pytest.raises(capsnet.UserError, match="pass it: model="):
         capsnet.train(resume=run.folder, steps=14)
-    with pytest.raises(capsnet.UserError, match="give them: data="):
+    with pytest.raises(capsnet.UserError, match="pass them: data="):
         capsnet.train(resume=run.folder, model=Own(), steps=14)
     resumed = capsnet.train(resume=run.folder, model=Own(), data=arrays, steps=14)
     torch.manual_seed(0)
@@ -124,7 +124,7 @@ def test_weights_of_ten_classes_start_a_run_of_four(four_classes, tmp_path, caps
     assert run.config.model.name == "capsnet-tiny"
     torch.testing.assert_close(after.stem.weight, before.stem.weight)
     said = capsys.readouterr().err
-    assert "class_capsules.weight" in said.partition("so they start anew")[2]
+    assert "class_capsules.weight" in said.partition("so they keep their initial values")[2]
     assert "stem.weight" not in said
     assert len(after.class_names) == 4
 

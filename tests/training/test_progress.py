@@ -89,3 +89,12 @@ def test_a_run_that_goes_on_counts_the_whole_epoch(capsys):
     reporter.row({**LAST, "step": 20.0, "accuracy": 0.5, "seconds": 183.0})
     reporter.close()
     assert "2/2    0.5000    25.00 %" in capsys.readouterr().err
+
+
+def test_speed_is_of_late_when_a_run_goes_on(notebook):
+    before = {"step": 5.0, **ROW, "images_per_second": 10.0, "seconds": 100.0}
+    reporter = Reporter(total_steps=20, steps_per_epoch=10, step=5, before=[before])
+    # 1,000 images until then, 400 more in 2 seconds
+    reporter.row({"step": 9.0, **ROW, "images_per_second": 1400 / 102, "seconds": 102.0})
+    reporter.close()
+    assert "200 images/s" in notebook[-1]

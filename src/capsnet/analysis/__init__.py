@@ -1,4 +1,4 @@
-"""What a trained network does: routing, capsules, robustness, attacks, mistakes; one file per analysis."""
+"""Analyses of a trained network: routing, capsules, robustness, attacks, mistakes; one file per analysis."""
 
 from capsnet.analysis.record import Record as Record
 from capsnet.analysis.record import analyse as analyse

@@ -1,4 +1,4 @@
-"""Accuracy under attack, and whether the attacks can be trusted."""
+"""Accuracy under attack, and checks for gradient masking."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypedDict
@@ -42,13 +42,13 @@ class AdversarialResults(TypedDict):
     Args:
         clean: accuracy without attack.
         chance: one over the number of classes.
-        epsilons: largest changes of a pixel, pixels going from 0 to 1.
-        curves: for each attack.
-        worst: images that withstand every attack of the same epsilon.
+        epsilons: largest changes of a pixel in [0, 1].
+        curves: of each attack.
+        worst: accuracy under the strongest attack on each image, at each epsilon.
         steps: numbers of steps of one attack at `steps_epsilon`.
-        step_accuracy: after each.
-        steps_epsilon: the epsilon of the steps, and of the search without gradients.
-        checks: of gradient masking.
+        step_accuracy: after each number of steps.
+        steps_epsilon: epsilon of `steps` and of the search without gradients.
+        checks: for gradient masking.
     """
 
     clean: Share
@@ -63,10 +63,10 @@ class AdversarialResults(TypedDict):
 
 
 class _Attacked(NamedTuple):
-    """Which images are right, `m` for each; by attack and loss a list over epsilons."""
+    """Results for each image, first axis `m`; for each attack and loss, a list over epsilons."""
 
     clean: Tensor
-    right: dict[tuple[str, str], list[Tensor]]
+    correct: dict[tuple[str, str], list[Tensor]]
     steps: list[Tensor]
     squares: Tensor | None
     zero: dict[Loss, Tensor]
@@ -85,17 +85,17 @@ def measure_adversarial(
     queries: int = 100,
     seed: int = 0,
 ) -> AdversarialResults:
-    """Attack a model with growing strength, by two losses, and check that the gradients are no mask.
+    """Attack a model with growing strength, by two losses, and check for gradient masking.
 
     Args:
-        model: its parameters and mode are as before afterwards.
+        model: its parameters and mode are restored.
         data: images.
         epsilons: largest changes of a pixel, rising.
         attacks: some of `ATTACKS`.
         steps: of BIM and PGD.
-        step_counts: numbers of steps after which one BIM at `steps_epsilon` is looked at, rising.
+        step_counts: numbers of steps after which one BIM at `steps_epsilon` is evaluated, rising.
         steps_epsilon: one of `epsilons`.
-        queries: of the search without gradients; 0 leaves it out.
+        queries: of the search without gradients; 0 skips it.
         seed: of random starts, signs and squares.
 
     Raises:
@@ -107,17 +107,17 @@ def measure_adversarial(
     if steps_epsilon not in epsilons:
         raise UserError(f"steps_epsilon must be one of {tuple(epsilons)}, got {steps_epsilon}")
     if len(data.class_names) < 2:
-        raise UserError("with a single class no image can be taken for another")
+        raise UserError("with a single class no image can be misclassified")
     plan = _Plan(tuple(epsilons), tuple(attacks), steps, tuple(step_counts), steps_epsilon, queries)
     generator = torch.Generator().manual_seed(seed)
     device = model.device
-    parts = []
+    batches = []
     with frozen(model):
         for images, labels in zip(
             torch.split(view(model, data), _BATCH), torch.split(data.labels, _BATCH), strict=True
         ):
-            parts.append(_attack(model, images.to(device), labels.to(device), plan, generator))
-    return _finish(_join(parts), plan, 1 / len(data.class_names))
+            batches.append(_attack(model, images.to(device), labels.to(device), plan, generator))
+    return _finish(_join(batches), plan, 1 / len(data.class_names))
 
 
 class _Plan(NamedTuple):
@@ -130,17 +130,17 @@ class _Plan(NamedTuple):
 
 
 def _attack(model: CapsuleModel, images: Tensor, labels: Tensor, plan: _Plan, generator: torch.Generator) -> _Attacked:
-    """Do every attack on one batch."""
+    """Run every attack on one batch."""
 
     @torch.no_grad()
-    def right(moved: Tensor) -> Tensor:
+    def is_correct(moved: Tensor) -> Tensor:
         return (read(model, moved).lengths.argmax(dim=1) == labels).cpu()
 
-    found: dict[tuple[str, str], list[Tensor]] = {}
+    masks: dict[tuple[str, str], list[Tensor]] = {}
     slopes = {loss: loss_gradient(model, images, labels, loss) for loss in LOSSES}
     for loss in LOSSES:
         for name in plan.attacks:
-            found[name, loss] = []
+            masks[name, loss] = []
             for epsilon in plan.epsilons:
                 if name == "fgsm":
                     # one gradient serves every epsilon
@@ -149,16 +149,16 @@ def _attack(model: CapsuleModel, images: Tensor, labels: Tensor, plan: _Plan, ge
                     moved = iterate(model, images, labels, epsilon, loss, steps=plan.steps)
                 else:
                     moved = pgd(model, images, labels, epsilon, loss, steps=plan.steps, generator=generator)
-                found[name, loss].append(right(moved))
-    found["random", ""] = [right(random_signs(images, epsilon, generator)) for epsilon in plan.epsilons]
+                masks[name, loss].append(is_correct(moved))
+    masks["random", ""] = [is_correct(random_signs(images, epsilon, generator)) for epsilon in plan.epsilons]
     squares = None
     if plan.queries:
         moved = random_squares(model, images, labels, plan.steps_epsilon, queries=plan.queries, generator=generator)
-        squares = right(moved)
+        squares = is_correct(moved)
     return _Attacked(
-        clean=right(images),
-        right=found,
-        steps=_step_by_step(model, images, labels, plan, right),
+        clean=is_correct(images),
+        correct=masks,
+        steps=_step_by_step(model, images, labels, plan, is_correct),
         squares=squares,
         zero={loss: (slope.flatten(1) == 0).all(dim=1).cpu() for loss, slope in slopes.items()},
         rise=_rise(model, images, labels, slopes["cross-entropy"], plan.epsilons[0], generator),
@@ -166,25 +166,25 @@ def _attack(model: CapsuleModel, images: Tensor, labels: Tensor, plan: _Plan, ge
 
 
 def _step_by_step(
-    model: CapsuleModel, images: Tensor, labels: Tensor, plan: _Plan, right: Callable[[Tensor], Tensor]
+    model: CapsuleModel, images: Tensor, labels: Tensor, plan: _Plan, is_correct: Callable[[Tensor], Tensor]
 ) -> list[Tensor]:
-    """One BIM by steps of a quarter of epsilon, looked at after each number of steps."""
-    moved, done, seen = images, 0, []
+    """One BIM by steps of a quarter of epsilon, evaluated after each number of steps."""
+    moved, steps_done, masks = images, 0, []
     for count in plan.step_counts:
-        # the way goes on from where it is, but is bounded about the image itself
+        # continue from the last iterate; epsilon still bounds the change from the original image
         moved = iterate(
             model,
             images,
             labels,
             plan.steps_epsilon,
             "cross-entropy",
-            steps=count - done,
+            steps=count - steps_done,
             step_size=plan.steps_epsilon / 4,
             start=moved,
         )
-        done = count
-        seen.append(right(moved))
-    return seen
+        steps_done = count
+        masks.append(is_correct(moved))
+    return masks
 
 
 @torch.no_grad()
@@ -196,64 +196,64 @@ def _rise(
     Shapes:
         result `b 3`.
     """
-    places = [images, (images + epsilon * slope.sign()).clamp(0, 1), random_signs(images, epsilon, generator)]
+    points = [images, (images + epsilon * slope.sign()).clamp(0, 1), random_signs(images, epsilon, generator)]
     return torch.stack(
-        [attack_loss(read(model, place).lengths, labels, "cross-entropy") for place in places], dim=1
+        [attack_loss(read(model, point).lengths, labels, "cross-entropy") for point in points], dim=1
     ).cpu()
 
 
-def _join(parts: Sequence[_Attacked]) -> _Attacked:
-    first = parts[0]
-    squares = [part.squares for part in parts if part.squares is not None]
+def _join(batches: Sequence[_Attacked]) -> _Attacked:
+    first = batches[0]
+    squares = [batch.squares for batch in batches if batch.squares is not None]
     return _Attacked(
-        clean=torch.cat([part.clean for part in parts]),
-        right={
-            key: [torch.cat([part.right[key][k] for part in parts]) for k in range(len(values))]
-            for key, values in first.right.items()
+        clean=torch.cat([batch.clean for batch in batches]),
+        correct={
+            key: [torch.cat([batch.correct[key][k] for batch in batches]) for k in range(len(values))]
+            for key, values in first.correct.items()
         },
-        steps=[torch.cat([part.steps[k] for part in parts]) for k in range(len(first.steps))],
+        steps=[torch.cat([batch.steps[k] for batch in batches]) for k in range(len(first.steps))],
         squares=torch.cat(squares) if squares else None,
-        zero={loss: torch.cat([part.zero[loss] for part in parts]) for loss in first.zero},
-        rise=torch.cat([part.rise for part in parts]),
+        zero={loss: torch.cat([batch.zero[loss] for batch in batches]) for loss in first.zero},
+        rise=torch.cat([batch.rise for batch in batches]),
     )
 
 
-def _share(right: Tensor) -> Share:
-    return wilson(int(right.sum()), len(right))
+def _share(correct: Tensor) -> Share:
+    return wilson(int(correct.sum()), len(correct))
 
 
-def _finish(found: _Attacked, plan: _Plan, chance: float) -> AdversarialResults:
-    by_epsilon = [torch.stack([values[k] for values in found.right.values()]) for k in range(len(plan.epsilons))]
+def _finish(attacked: _Attacked, plan: _Plan, chance: float) -> AdversarialResults:
+    by_epsilon = [torch.stack([values[k] for values in attacked.correct.values()]) for k in range(len(plan.epsilons))]
     return {
-        "clean": _share(found.clean),
+        "clean": _share(attacked.clean),
         "chance": chance,
         "epsilons": [float(epsilon) for epsilon in plan.epsilons],
         "curves": [
-            {"attack": attack, "loss": loss, "accuracy": [_share(right) for right in values]}
-            for (attack, loss), values in found.right.items()
+            {"attack": attack, "loss": loss, "accuracy": [_share(correct) for correct in values]}
+            for (attack, loss), values in attacked.correct.items()
         ],
-        "worst": [_share(right.all(dim=0) & found.clean) for right in by_epsilon],
+        "worst": [_share(correct.all(dim=0) & attacked.clean) for correct in by_epsilon],
         "steps": list(plan.step_counts),
-        "step_accuracy": [_share(right) for right in found.steps],
+        "step_accuracy": [_share(correct) for correct in attacked.steps],
         "steps_epsilon": plan.steps_epsilon,
-        "checks": _weigh(found, plan, chance),
+        "checks": _check(attacked, plan, chance),
     }
 
 
-def _weigh(found: _Attacked, plan: _Plan, chance: float) -> list[MaskingCheck]:
-    """Check the gradients by what was found."""
-    before, along, random = found.rise.mean(dim=0).tolist()
+def _check(attacked: _Attacked, plan: _Plan, chance: float) -> list[MaskingCheck]:
+    """Check the gradients by the accuracies under attack."""
+    before, along, random = attacked.rise.mean(dim=0).tolist()
     return check_gradients(
         Evidence(
-            n=len(found.clean),
+            n=len(attacked.clean),
             chance=chance,
             epsilons=plan.epsilons,
-            place=plan.epsilons.index(plan.steps_epsilon),
-            accuracy={key: [_mean(right) for right in values] for key, values in found.right.items()},
-            zero={loss: _mean(values) for loss, values in found.zero.items()},
+            epsilon_index=plan.epsilons.index(plan.steps_epsilon),
+            accuracy={key: [_mean(correct) for correct in values] for key, values in attacked.correct.items()},
+            zero={loss: _mean(values) for loss, values in attacked.zero.items()},
             rise=(before, along, random),
-            walked={count: _mean(right) for count, right in zip(plan.step_counts, found.steps, strict=True)},
-            searched=None if found.squares is None else _mean(found.squares),
+            walked={count: _mean(correct) for count, correct in zip(plan.step_counts, attacked.steps, strict=True)},
+            searched=None if attacked.squares is None else _mean(attacked.squares),
             queries=plan.queries,
         )
     )
@@ -263,17 +263,17 @@ def _mean(which: Tensor) -> float:
     return float(which.double().mean())
 
 
-def say_adversarial(found: AdversarialResults) -> str:
-    """The numbers in words."""
-    place = found["epsilons"].index(found["steps_epsilon"])
-    worst, failed = found["worst"][place], [check["name"] for check in found["checks"] if not check["passed"]]
-    passed = len(found["checks"]) - len(failed)
-    names = {curve["attack"].upper(): None for curve in found["curves"] if curve["loss"]}
+def say_adversarial(results: AdversarialResults) -> str:
+    """Summarise the results in a sentence or two."""
+    index = results["epsilons"].index(results["steps_epsilon"])
+    worst, failed = results["worst"][index], [check["name"] for check in results["checks"] if not check["passed"]]
+    passed = len(results["checks"]) - len(failed)
+    names = {curve["attack"].upper(): None for curve in results["curves"] if curve["loss"]}
     text = (
-        f"Of {worst['n']:,} images {100 * found['clean']['share']:.0f} % are right as they are; "
+        f"Of {worst['n']:,} images {100 * results['clean']['share']:.0f} % are classified correctly without an attack; "
         f"{100 * worst['share']:.0f} % withstand {', '.join(names)} with no pixel changed by more than "
-        f"{found['steps_epsilon']:g} (95 % interval {100 * worst['low']:.0f} to {100 * worst['high']:.0f} %). "
-        f"{passed} of {len(found['checks'])} checks of gradient masking pass"
+        f"{results['steps_epsilon']:g} (95 % interval {100 * worst['low']:.0f} to {100 * worst['high']:.0f} %). "
+        f"{passed} of {len(results['checks'])} checks of gradient masking pass"
     )
     return text + ("." if not failed else f"; these do not: {'; '.join(failed)}.")
 
@@ -284,9 +284,9 @@ ANALYSES.add(
         "Adversarial attacks",
         measure_adversarial,
         say_adversarial,
-        "Accuracy under attack is an upper bound: a better attack may find more, and passing checks do not prove that "
-        "none is better. Where the margin loss does less than the cross-entropy, its gradient is zero at images inside "
-        "their margins: the attack stands still there, the network is not robust.",
+        "Accuracy under attack is an upper bound: a stronger attack may lower it, and passing checks do not prove that "
+        "none exists. Where the margin loss does less than the cross-entropy, its gradient is zero at images inside "
+        "their margins: the attack stalls there; this is not robustness.",
         images=100,
         quick_images=20,
         settings={

@@ -1,4 +1,4 @@
-r"""Attacks on an image: a change of at most $\epsilon$ in each pixel that raises the loss.
+r"""Attacks on an image: a change of at most $\epsilon$ in each pixel that increases the loss.
 
 FGSM: Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples", ICLR 2015.
 BIM: Kurakin, Goodfellow, Bengio, "Adversarial examples in the physical world", ICLR 2017 workshop.
@@ -7,7 +7,7 @@ ICLR 2018.
 Squares: after Andriushchenko, Croce, Flammarion, Hein, "Square Attack: a query-efficient black-box adversarial attack
 via random search", ECCV 2020.
 
-Images are in [0, 1] and stay there. Call within `frozen(model)`: then no gradient of a parameter is computed.
+Images are in [0, 1] and stay there. Call within `frozen(model)`, so that no gradients of parameters are computed.
 """
 
 from typing import Literal
@@ -26,10 +26,10 @@ Labels = Int[Tensor, " b"]
 
 
 def attack_loss(lengths: Float[Tensor, "b n"], labels: Labels, loss: Loss) -> Float[Tensor, " b"]:
-    """What an attack raises, for each image: the margin loss, or the cross-entropy of a softmax over the lengths.
+    """The loss that an attack increases, for each image: margin loss, or cross-entropy of a softmax over the lengths.
 
-    The margin loss of an image well inside its margins is exactly zero and so is its gradient; the cross-entropy
-    always has one.
+    The margin loss of an image inside its margins is exactly zero, and so is its gradient; the
+    cross-entropy has a gradient there, too.
     """
     if loss == "margin":
         return margin_loss(lengths, labels, reduction="none")
@@ -37,7 +37,7 @@ def attack_loss(lengths: Float[Tensor, "b n"], labels: Labels, loss: Loss) -> Fl
 
 
 def loss_gradient(model: CapsuleModel, images: Images, labels: Labels, loss: Loss) -> Images:
-    """Gradient of each image's loss by its own pixels."""
+    """Gradient of each image's loss with respect to its pixels."""
     with torch.enable_grad():
         moved = images.detach().requires_grad_()
         total = attack_loss(read(model, moved).lengths, labels, loss).sum()
@@ -67,17 +67,17 @@ def iterate(
     step_size: float | None = None,
     start: Images | None = None,
 ) -> Images:
-    """BIM: steps along the gradient's sign, each brought back to within epsilon of the image and into [0, 1].
+    """BIM: steps along the gradient's sign, each projected to within epsilon of the image and to [0, 1].
 
     Args:
         model: frozen.
         images: in [0, 1].
         labels: true classes.
         epsilon: largest change of a pixel; may differ between images.
-        loss: what is raised.
-        steps: how many.
-        step_size: of one; default 2.5 epsilon / steps.
-        start: where to begin; default at the images.
+        loss: which loss is increased.
+        steps: number of steps.
+        step_size: default 2.5 epsilon / steps.
+        start: first iterate; default: the images.
     """
     size = 2.5 * epsilon / steps if step_size is None else step_size
     limit = torch.as_tensor(epsilon, dtype=images.dtype, device=images.device)
@@ -98,14 +98,14 @@ def pgd(
     steps: int = 10,
     generator: torch.Generator,
 ) -> Images:
-    """BIM from a random place within epsilon of the image."""
+    """BIM from a random start within epsilon of the image."""
     drawn = torch.rand(images.shape, generator=generator).to(images) * 2 - 1
     start = (images + epsilon * drawn).clamp(0, 1)
     return iterate(model, images, labels, epsilon, loss, steps=steps, start=start)
 
 
 def random_signs(images: Images, epsilon: float, generator: torch.Generator) -> Images:
-    """No attack, for comparison: each pixel moved by epsilon up or down at random."""
+    """Random baseline: change each pixel by plus or minus epsilon."""
     signs = torch.randint(0, 2, images.shape, generator=generator).to(images) * 2 - 1
     return (images + epsilon * signs).clamp(0, 1)
 
@@ -114,7 +114,7 @@ def random_signs(images: Images, epsilon: float, generator: torch.Generator) -> 
 def random_squares(
     model: CapsuleModel, images: Images, labels: Labels, epsilon: float, *, queries: int, generator: torch.Generator
 ) -> Images:
-    """Without gradients: start from stripes, then keep each random square that raises an image's cross-entropy.
+    """Attack without gradients: start from stripes, then keep each random square that increases the cross-entropy.
 
     Differs from the paper:
         Its loss is a difference of logits; squares shrink in proportion to the queries left, not by its table.

@@ -1,4 +1,4 @@
-"""How long capsules are: which are never active, and how well lengths tell present classes from absent ones.
+"""Capsule lengths: dead capsules, and how well lengths separate present from absent classes.
 
 Dead capsules: Mitterreiter, Koch, Giesen, Laue, "Why Capsule Neural Networks Do Not Scale: Challenging the Dynamic
 Parse-Tree Assumption", AAAI 2023.
@@ -23,18 +23,18 @@ class CapsuleStatistics(TypedDict):
     """Lengths of capsules over images.
 
     Args:
-        threshold: a capsule that is never longer is called dead.
-        children: capsules below the classes; 0 where the model does not show them.
-        dead: how many of them are dead.
-        largest: largest activation over the images, of each.
-        means: mean activation over the images, of each.
+        threshold: a capsule that is never longer is dead.
+        children: capsules below the classes; 0 where the model does not expose them.
+        dead: number of dead children.
+        largest: largest activation of each child over the images.
+        means: mean activation of each child over the images.
         dead_classes: names of class capsules that are dead.
         present: lengths of the capsules of true classes.
         absent: lengths of all other class capsules.
         present_mean: mean of the former.
         absent_mean: mean of the latter; None for a single class.
-        short: images whose true class is shorter than the margin loss asks (0.9).
-        long: images in which another class is longer than it allows (0.1).
+        short: images whose true class is shorter than the margin loss requires (0.9).
+        long: images in which another class is longer than the margin loss allows (0.1).
     """
 
     threshold: float
@@ -59,10 +59,10 @@ def measure_capsules(model: CapsuleModel, data: ImageData, *, threshold: float =
     Args:
         model: a capsule network.
         data: images.
-        threshold: a capsule that is never longer is called dead.
+        threshold: a capsule that is never longer is dead.
 
     Raises:
-        UserError: a network without capsules.
+        UserError: the network has no capsules.
     """
     if model.loss == "cross-entropy":
         raise UserError("the model has no capsules: its outputs are the probabilities of a softmax")
@@ -101,28 +101,28 @@ def measure_capsules(model: CapsuleModel, data: ImageData, *, threshold: float =
     }
 
 
-def say_capsules(found: CapsuleStatistics) -> str:
-    """The numbers in words."""
+def say_capsules(results: CapsuleStatistics) -> str:
+    """Summarise the results in a sentence or two."""
     text = ""
-    if found["children"]:
+    if results["children"]:
         text = (
-            f"{found['dead']:,} of {found['children']:,} capsules below the classes never get longer than "
-            f"{found['threshold']:g} ({100 * found['dead'] / found['children']:.1f} % dead). "
+            f"{results['dead']:,} of {results['children']:,} capsules below the classes never get longer than "
+            f"{results['threshold']:g} ({100 * results['dead'] / results['children']:.1f} % dead). "
         )
-    text += f"The capsule of the true class is {found['present_mean']:.2f} long on average"
-    if found["absent_mean"] is not None:
-        text += f", the others {found['absent_mean']:.2f}"
-    targets, short, long = found.get("targets"), found["short"], found["long"]
+    text += f"The capsule of the true class is {results['present_mean']:.2f} long on average"
+    if results["absent_mean"] is not None:
+        text += f", the others {results['absent_mean']:.2f}"
+    targets, short, long = results.get("targets"), results["short"], results["long"]
     if targets is not None and short is not None and long is not None:
         text += (
             f"; the margin loss trains the true class to {targets[0]:g}, which {100 * short['share']:.0f} % of the "
             f"images do not reach"
         )
-        if found["absent_mean"] is not None:
+        if results["absent_mean"] is not None:
             text += f", and the others to {targets[1]:g}, which another class exceeds in {100 * long['share']:.0f} %"
     text += "."
-    if found["dead_classes"]:
-        text += f" Class capsules that are never active: {', '.join(found['dead_classes'])}."
+    if results["dead_classes"]:
+        text += f" Class capsules that are never active: {', '.join(results['dead_classes'])}."
     return text
 
 
@@ -132,8 +132,8 @@ ANALYSES.add(
         "Capsule lengths",
         measure_capsules,
         say_capsules,
-        "Dead means: never active on these images; with few images more look dead than are, and a small length can "
-        "still carry weight, as the transformation matrices may enlarge it. "
+        "Dead means: never active on these images. Few images overstate the number of dead capsules, and a small "
+        "length can still matter, as the transformation matrices may enlarge it. "
         "Lengths are not calibrated probabilities.",
         images=1000,
         quick_images=128,

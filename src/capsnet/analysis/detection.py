@@ -1,4 +1,4 @@
-"""Whether a large reconstruction error gives away images that should not be trusted.
+"""Detection of adversarial and out-of-distribution images by reconstruction error.
 
 Frosst, Sabour, Hinton, "DARCCC: Detecting Adversaries by Reconstruction from Class Conditional Capsules", 2018.
 """
@@ -21,14 +21,14 @@ _BINS, _BATCH = 40, 32
 
 
 class Suspects(TypedDict):
-    """One kind of image that should be noticed.
+    """One group of images that should be flagged.
 
     Args:
-        name: which.
-        n: how many; of attacked images those that were right before and are wrong now.
-        auroc: by the reconstruction error.
-        auroc_length: by the length of the longest capsule, the shorter the more suspect, for comparison.
-        noticed: those above the threshold.
+        name: of the group.
+        n: number of images; of attacked images, those that only the attack made incorrect.
+        auroc: of the reconstruction error as a score.
+        auroc_length: of the longest capsule's length as a score (shorter is more suspect), for comparison.
+        noticed: share above the threshold.
         errors: their reconstruction errors.
         mean: of the errors.
     """
@@ -46,11 +46,11 @@ class DetectionResults(TypedDict):
     """Reconstruction errors of clean images and of suspects.
 
     Args:
-        threshold: error above which an image is noticed: 95 of 100 clean images stay below.
+        threshold: error above which an image is flagged: the 95th percentile of the clean images.
         clean: errors of the clean images.
-        clean_mean: of them.
-        suspects: kinds of which there was an image.
-        missing: kinds of which there was none: no attack succeeded.
+        clean_mean: mean error of the clean images.
+        suspects: one entry for each group that has images.
+        missing: groups without images: no attack succeeded.
     """
 
     threshold: float
@@ -60,35 +60,35 @@ class DetectionResults(TypedDict):
     missing: list[str]
 
 
-class _Seen(TypedDict):
+class _Signals(TypedDict):
     errors: Tensor
     lengths: Tensor
     predicted: Tensor
 
 
 def invert(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """Dark for light."""
+    """Swap dark and light."""
     return 1 - images
 
 
 def shuffle(images: Float[Tensor, "b c h w"], generator: torch.Generator) -> Float[Tensor, "b c h w"]:
-    """The same pixels at places drawn anew for each image."""
+    """Permute the pixels, with a new permutation for each image."""
     height, width = images.shape[2:]
     order = torch.rand(len(images), height * width, generator=generator).argsort(dim=1).to(images.device)
     return images.flatten(2).gather(2, order[:, None].expand(-1, images.shape[1], -1)).reshape(images.shape)
 
 
 @torch.no_grad()
-def _look(model: CapsuleModel, images: Tensor) -> _Seen:
+def _measure_images(model: CapsuleModel, images: Tensor) -> _Signals:
     """Error of the reconstruction from the longest capsule (sum of squares), its length and class."""
-    device, parts = model.device, []
-    for part in torch.split(images, _BATCH):
-        output = read(model, part.to(device))
-        drawn = model.reconstruct(output.capsules).cpu()
-        error = (drawn - part).square().flatten(1).sum(dim=1)
+    device, batches = model.device, []
+    for batch in torch.split(images, _BATCH):
+        output = read(model, batch.to(device))
+        reconstruction = model.reconstruct(output.capsules).cpu()
+        error = (reconstruction - batch).square().flatten(1).sum(dim=1)
         longest = output.lengths.max(dim=1)
-        parts.append((error, longest.values.cpu(), longest.indices.cpu()))
-    errors, lengths, predicted = (torch.cat(values) for values in zip(*parts, strict=True))
+        batches.append((error, longest.values.cpu(), longest.indices.cpu()))
+    errors, lengths, predicted = (torch.cat(values) for values in zip(*batches, strict=True))
     return {"errors": errors, "lengths": lengths, "predicted": predicted}
 
 
@@ -101,7 +101,7 @@ def measure_detection(
         model: with a decoder.
         data: clean images.
         epsilon: of FGSM and PGD, by the cross-entropy.
-        steps: of PGD; 0 leaves it out.
+        steps: of PGD; 0 skips it.
         seed: of random starts and shuffled pixels.
 
     Raises:
@@ -111,17 +111,21 @@ def measure_detection(
         raise UserError("the model has no decoder")
     images, generator = view(model, data), torch.Generator().manual_seed(seed)
     with frozen(model):
-        clean = _look(model, images)
-        right = clean["predicted"] == data.labels
-        kinds = {"inverted": invert(images), "shuffled pixels": shuffle(images, generator)}
-        kinds |= _attack(model, images, data.labels, epsilon, steps, generator)
-        seen = {name: _look(model, changed) for name, changed in kinds.items()}
-    for name, values in seen.items():
+        clean = _measure_images(model, images)
+        correct = clean["predicted"] == data.labels
+        suspects = {"inverted": invert(images), "shuffled pixels": shuffle(images, generator)}
+        suspects |= _attack(model, images, data.labels, epsilon, steps, generator)
+        signals = {name: _measure_images(model, changed) for name, changed in suspects.items()}
+    for name, values in signals.items():
         if name in ("FGSM", "PGD"):
-            fooled = right & (values["predicted"] != data.labels)
-            seen[name] = {"errors": values["errors"][fooled], "lengths": values["lengths"][fooled], "predicted": fooled}
+            fooled = correct & (values["predicted"] != data.labels)
+            signals[name] = {
+                "errors": values["errors"][fooled],
+                "lengths": values["lengths"][fooled],
+                "predicted": fooled,
+            }
     threshold = float(clean["errors"].double().quantile(0.95))
-    everything = torch.cat([clean["errors"], *(values["errors"] for values in seen.values())]).clamp(min=1e-3)
+    everything = torch.cat([clean["errors"], *(values["errors"] for values in signals.values())]).clamp(min=1e-3)
     low, high = float(everything.min().log10()), float(everything.max().log10())
     edges = torch.logspace(low, max(high, low + 0.1), _BINS + 1)
     return {
@@ -138,10 +142,10 @@ def measure_detection(
                 "errors": histogram(values["errors"], edges),
                 "mean": float(values["errors"].mean()),
             }
-            for name, values in seen.items()
+            for name, values in signals.items()
             if len(values["errors"])
         ],
-        "missing": [name for name, values in seen.items() if not len(values["errors"])],
+        "missing": [name for name, values in signals.items() if not len(values["errors"])],
     }
 
 
@@ -149,28 +153,28 @@ def _attack(
     model: CapsuleModel, images: Tensor, labels: Tensor, epsilon: float, steps: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
     device = model.device
-    moved: dict[str, list[Tensor]] = {name: [] for name in (("FGSM", "PGD") if steps else ("FGSM",))}
+    attacked: dict[str, list[Tensor]] = {name: [] for name in (("FGSM", "PGD") if steps else ("FGSM",))}
     for pixels, classes in zip(torch.split(images, _BATCH), torch.split(labels, _BATCH), strict=True):
-        part, targets = pixels.to(device), classes.to(device)
-        moved["FGSM"].append(fgsm(model, part, targets, epsilon, "cross-entropy").cpu())
+        inputs, targets = pixels.to(device), classes.to(device)
+        attacked["FGSM"].append(fgsm(model, inputs, targets, epsilon, "cross-entropy").cpu())
         if steps:
-            attacked = pgd(model, part, targets, epsilon, "cross-entropy", steps=steps, generator=generator)
-            moved["PGD"].append(attacked.cpu())
-    return {name: torch.cat(parts) for name, parts in moved.items()}
+            adversarial = pgd(model, inputs, targets, epsilon, "cross-entropy", steps=steps, generator=generator)
+            attacked["PGD"].append(adversarial.cpu())
+    return {name: torch.cat(batches) for name, batches in attacked.items()}
 
 
-def say_detection(found: DetectionResults) -> str:
-    """The numbers in words."""
-    parts = [
-        f"{kind['name']} {kind['auroc']:.3f} (n = {kind['n']:,}, {100 * kind['noticed']['share']:.0f} % noticed; by "
-        f"the length alone {kind['auroc_length']:.3f})"
-        for kind in found["suspects"]
+def say_detection(results: DetectionResults) -> str:
+    """Summarise the results in a sentence or two."""
+    scores = [
+        f"{suspect['name']} {suspect['auroc']:.3f} (n = {suspect['n']:,}, {100 * suspect['noticed']['share']:.0f} % "
+        f"noticed; by the length alone {suspect['auroc_length']:.3f})"
+        for suspect in results["suspects"]
     ]
     text = (
-        "Area under the ROC curve of the reconstruction error against clean images (0.5: no better than a coin, 1: "
-        f"perfect): {', '.join(parts)}. Noticed: above an error that 5 % of the clean images exceed."
+        "Area under the ROC curve of the reconstruction error against clean images (0.5: chance, 1: "
+        f"perfect): {', '.join(scores)}. Noticed: above an error that 5 % of the clean images exceed."
     )
-    return text + (f" No image was fooled by {' or '.join(found['missing'])}." if found["missing"] else "")
+    return text + (f" No image was fooled by {' or '.join(results['missing'])}." if results["missing"] else "")
 
 
 ANALYSES.add(
@@ -179,9 +183,9 @@ ANALYSES.add(
         "Detection",
         measure_detection,
         say_detection,
-        "The attacks do not know of the detector; one that also keeps the reconstruction close would be noticed less. "
-        "The threshold comes from the same clean images that it is compared with. Inverted and shuffled images are "
-        "easy; telling a similar data set apart is harder.",
+        "The attacks do not target the detector; one that also keeps the reconstruction error low would be noticed "
+        "less. The threshold comes from the same clean images that it is compared with. Inverted and shuffled images "
+        "are easy to detect; images of a similar data set are harder.",
         images=300,
         quick_images=40,
         settings={"epsilon": 0.1, "steps": 10},

@@ -1,4 +1,4 @@
-"""Which images are wrong, how sure the network was, and whether the length of a capsule tells."""
+"""Misclassified images, and capsule length as a confidence score."""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
@@ -17,7 +17,7 @@ class Mistake(TypedDict):
     """One image.
 
     Args:
-        index: its place among the images that were looked at.
+        index: among the evaluated images.
         label: true class.
         predicted: class of the longest capsule.
         length: of the true class's capsule.
@@ -34,16 +34,17 @@ class Mistake(TypedDict):
 
 
 class ErrorResults(TypedDict):
-    """What is wrong, and how surely.
+    """Misclassified and doubtful images.
 
     Args:
-        wrong: share of wrong images.
-        second: of the wrong images, those whose true class is second; None without a wrong image.
-        surer_when_right: chance that a right image has a longer winner than a wrong one; None where one is missing.
-        right_longest: mean length of the winner of right images; None without one.
-        wrong_longest: the same of wrong images.
-        mistakes: wrong images, the surest first.
-        doubtful: right images whose second capsule comes closest, the closest first.
+        wrong: share of misclassified images.
+        second: of the misclassified images, those whose true class is second; None without such an image.
+        surer_when_right: AUROC of the longest capsule's length as a confidence score; None where all images are
+            correct or all incorrect.
+        right_longest: mean length of the longest capsule over correct images; None without one.
+        wrong_longest: the same over misclassified images.
+        mistakes: misclassified images, those with the largest gap to the true class first.
+        doubtful: correct images with the smallest gap to the second capsule, the smallest first.
     """
 
     wrong: Share
@@ -58,32 +59,32 @@ class ErrorResults(TypedDict):
 def find_errors(
     lengths: Float[Tensor, "m n"], labels: Int[Tensor, " m"], *, files: Sequence[str] | None = None, most: int = 100
 ) -> ErrorResults:
-    """Sort the wrong and the doubtful images out of all.
+    """List misclassified and doubtful images.
 
     Args:
         lengths: of the class capsules.
         labels: true classes.
         files: the file of each image, or None.
-        most: how many of each are listed.
+        most: maximum length of each list.
     """
     longest, predicted = lengths.max(dim=1)
     true = lengths.gather(1, labels[:, None])[:, 0]
-    right = predicted == labels
+    correct = predicted == labels
     others = lengths.scatter(1, labels[:, None], -1.0)
     rank = (lengths > true[:, None]).sum(dim=1)
-    wrong_places = (~right).nonzero()[:, 0]
-    surest = wrong_places[(longest - true)[wrong_places].argsort(descending=True, stable=True)]
-    right_places = right.nonzero()[:, 0]
-    closest = right_places[(true - others.amax(dim=1))[right_places].argsort(stable=True)]
+    wrong_indices = (~correct).nonzero()[:, 0]
+    surest = wrong_indices[(longest - true)[wrong_indices].argsort(descending=True, stable=True)]
+    right_indices = correct.nonzero()[:, 0]
+    closest = right_indices[(true - others.amax(dim=1))[right_indices].argsort(stable=True)]
 
-    def describe(places: Tensor, said: Tensor) -> list[Mistake]:
-        chosen = places[:most]
+    def describe(indices: Tensor, answers: Tensor) -> list[Mistake]:
+        chosen = indices[:most]
         columns = (
             chosen.tolist(),
             labels[chosen].tolist(),
-            said[chosen].tolist(),
+            answers[chosen].tolist(),
             rounded(true[chosen]),
-            rounded(lengths[chosen, said[chosen]]),
+            rounded(lengths[chosen, answers[chosen]]),
         )
         rows: list[Mistake] = [
             {"index": index, "label": label, "predicted": guess, "length": length, "longest": best}
@@ -94,48 +95,47 @@ def find_errors(
                 row["file"] = files[row["index"]]
         return rows
 
-    wrong, count = len(wrong_places), len(labels)
+    wrong, count = len(wrong_indices), len(labels)
     both = 0 < wrong < count
     return {
         "wrong": wilson(wrong, count),
-        "second": wilson(int((rank[wrong_places] == 1).sum()), wrong) if wrong else None,
-        "surer_when_right": auroc(longest[right], longest[~right]) if both else None,
-        "right_longest": float(longest[right].mean()) if wrong < count else None,
-        "wrong_longest": float(longest[~right].mean()) if wrong else None,
+        "second": wilson(int((rank[wrong_indices] == 1).sum()), wrong) if wrong else None,
+        "surer_when_right": auroc(longest[correct], longest[~correct]) if both else None,
+        "right_longest": float(longest[correct].mean()) if wrong < count else None,
+        "wrong_longest": float(longest[~correct].mean()) if wrong else None,
         "mistakes": describe(surest, predicted),
-        # of a right image, the class that comes second is what it was nearly taken for
+        # the runner-up class of a correct image
         "doubtful": describe(closest, others.argmax(dim=1)) if lengths.shape[1] > 1 else [],
     }
 
 
 def measure_errors(model: CapsuleModel, data: ImageData, *, most: int = 100) -> ErrorResults:
-    """Find the images that a model gets wrong.
+    """Find the images that a model misclassifies.
 
     Args:
         model: in eval mode.
         data: images.
-        most: how many wrong and doubtful images are listed.
+        most: maximum length of the lists of misclassified and of doubtful images.
     """
     return find_errors(find_lengths(model, view(model, data)), data.labels, files=data.files, most=most)
 
 
-def say_errors(found: ErrorResults) -> str:
-    """The numbers in words."""
-    wrong = found["wrong"]
+def say_errors(results: ErrorResults) -> str:
+    """Summarise the results in a sentence or two."""
+    wrong = results["wrong"]
     text = (
-        f"{wrong['count']:,} of {wrong['n']:,} images are wrong ({100 * wrong['share']:.2f} %, 95 % interval "
+        f"{wrong['count']:,} of {wrong['n']:,} images are misclassified ({100 * wrong['share']:.2f} %, 95 % interval "
         f"{100 * wrong['low']:.2f} to {100 * wrong['high']:.2f} %)."
     )
-    second, longer = found["second"], found["wrong_longest"]
+    second, longer = results["second"], results["wrong_longest"]
     if second is not None and longer is not None:
-        text += f" In {second['count']:,} of them the true class is second; the length of the winner is {longer:.2f}"
-        if found["right_longest"] is not None:
-            text += f" on average, {found['right_longest']:.2f} where the answer is correct"
+        text += f" In {second['count']:,} of them the true class is second; the longest capsule has length {longer:.2f}"
+        if results["right_longest"] is not None:
+            text += f" on average, {results['right_longest']:.2f} where the prediction is correct"
         text += "."
-    if found["surer_when_right"] is not None:
+    if results["surer_when_right"] is not None:
         text += (
-            f" Of all pairs of a right and a wrong image, the right one has the longer winner in "
-            f"{100 * found['surer_when_right']:.0f} %."
+            f" The AUROC of the longest capsule's length as a confidence score is {results['surer_when_right']:.2f}."
         )
     return text
 
@@ -146,8 +146,8 @@ ANALYSES.add(
         "Mistakes",
         measure_errors,
         say_errors,
-        "A handful of mistakes shows what is hard, not how often it happens in general. An image whose label looks "
-        "wrong is still counted as a mistake here.",
+        "A few mistakes show what is hard, not how often it occurs in general. An image with a doubtful label still "
+        "counts as a mistake.",
         images=10_000,
         quick_images=400,
         settings={"most": 100},

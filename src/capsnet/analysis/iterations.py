@@ -1,4 +1,4 @@
-"""What routing iterations change: coupling, class and loss, on the trained model's own votes.
+"""Effect of the number of routing iterations on coupling, class and loss, for a trained model's votes.
 
 Paik, Kwak, Kim, "Capsule Networks Need an Improved Routing Algorithm", ACML 2019.
 """
@@ -23,20 +23,20 @@ from capsnet.losses import margin_loss
 from capsnet.models import CapsuleModel
 from capsnet.routing import DynamicRouting, Routing
 
-# numbers in the votes of a batch
+# elements of the votes of a batch
 _MOST_VOTES = 2**23
 
 
 class IterationStep(TypedDict):
-    """The model with so many routing iterations and nothing else changed.
+    """Results with another number of routing iterations and nothing else changed.
 
     Args:
-        iterations: how many.
-        accuracy: right images.
+        iterations: number of iterations.
+        accuracy: correctly classified images.
         flipped_from_first: images whose class is not that of one iteration (uniform coupling, for dynamic routing).
-        flipped_from_own: images whose class is not that of the number the model was trained with.
+        flipped_from_own: images whose class is not that of the number of iterations in training.
         t_score: mean over children and images.
-        coupling_change: share of a child that has moved to other classes since one iteration less; None for the first.
+        coupling_change: share of a child's coupling that the last iteration moved; None for the first.
         margin_loss: mean over images.
     """
 
@@ -50,14 +50,14 @@ class IterationStep(TypedDict):
 
 
 class RandomCoupling(TypedDict):
-    """The model with shares drawn at random in place of routing."""
+    """Results with random coupling instead of routing."""
 
     accuracy: Share
     flipped_from_own: Share
 
 
 class IterationStatistics(TypedDict):
-    """Steps in rising order; `own` is the number that the model was trained with."""
+    """Steps in ascending order; `own` is the number of iterations in training."""
 
     routing: str
     own: int
@@ -66,34 +66,34 @@ class IterationStatistics(TypedDict):
 
 
 def make_votes(layer: DenseCapsules, children: Capsules) -> Float[Tensor, "b i j d"]:
-    """The votes of a layer's children, which it may never build itself."""
+    """The votes of a layer's children, which a fused kernel never stores."""
     votes: Tensor = layer.votes(layer.gather(children))
     return votes
 
 
 def route(routing: Routing, votes: Float[Tensor, "b i j d"], activations: Tensor, iterations: int) -> RoutingOutput:
-    """Do a routing's plain version with another number of iterations; the routing itself stays as it is.
+    """Run a routing's plain version with another number of iterations; the routing itself is not changed.
 
     Raises:
         UserError: it has no iterations.
     """
     if not isinstance(getattr(routing, "iterations", None), int):
         raise UserError(f"{type(routing).__name__} has no iterations")
-    other = copy.copy(routing)
-    other.iterations = iterations  # type: ignore[assignment] # only some routings have it
-    output: RoutingOutput = other(votes, activations)
+    changed = copy.copy(routing)
+    changed.iterations = iterations  # type: ignore[assignment] # only some routings have it
+    output: RoutingOutput = changed(votes, activations)
     return output
 
 
 def route_at_random(routing: DynamicRouting, votes: Float[Tensor, "b i j d"], generator: torch.Generator) -> Tensor:
-    """Lengths of the parents where every child is divided at random: shares uniform over all divisions.
+    """Lengths of the parents under random coupling, uniform on the simplex for each child.
 
     Shapes:
         votes `b i j d`, result `b j`.
     """
-    # shares of exponential numbers are uniform on the simplex
-    drawn = torch.empty(votes.shape[:3]).exponential_(generator=generator).to(votes)
-    total = torch.einsum("bij,bijd->bjd", drawn / drawn.sum(dim=-1, keepdim=True), votes)
+    # normalised exponential variates are uniform on the simplex
+    weights = torch.empty(votes.shape[:3]).exponential_(generator=generator).to(votes)
+    total = torch.einsum("bij,bijd->bjd", weights / weights.sum(dim=-1, keepdim=True), votes)
     lengths: Tensor = squash(total if routing.bias is None else total + routing.bias).norm(dim=-1)
     return lengths
 
@@ -102,17 +102,17 @@ def route_at_random(routing: DynamicRouting, votes: Float[Tensor, "b i j d"], ge
 def measure_iterations(
     model: CapsuleModel, data: ImageData, *, beyond: int = 3, more: tuple[int, ...] = (5, 10), seed: int = 0
 ) -> IterationStatistics:
-    """Route a model's own votes with other numbers of iterations.
+    """Route a model's votes with other numbers of iterations.
 
     Args:
         model: its last capsule layer has a routing with iterations.
         data: images.
-        beyond: from one iteration to so many more than the model has.
+        beyond: evaluate from one iteration up to this many more than the model's own.
         more: further numbers of iterations.
         seed: of the random coupling.
 
     Raises:
-        UserError: the model has no such layer or routing, or its routing gives no coupling.
+        UserError: the model has no such layer or routing, or its routing returns no coupling.
     """
     layer = find_class_layer(model)
     own = getattr(layer.routing, "iterations", None)
@@ -137,7 +137,7 @@ def measure_iterations(
         "own": own,
         "steps": [totals[count].finish(count, first, kept) for count in counts],
         "random": {
-            "accuracy": wilson(random.right, len(data)),
+            "accuracy": wilson(random.correct, len(data)),
             "flipped_from_own": wilson(_differing(random.classes, kept), len(data)),
         }
         if dynamic
@@ -149,19 +149,19 @@ class _Total:
     """Sums over batches of one number of iterations."""
 
     def __init__(self) -> None:
-        self.right, self.score, self.change, self.loss, self.changes = 0, 0.0, 0.0, 0.0, False
+        self.correct, self.score, self.change, self.loss, self.changes = 0, 0.0, 0.0, 0.0, False
         self.classes: list[int] = []
 
     def add_lengths(self, lengths: Tensor, labels: Tensor) -> None:
         predicted = lengths.argmax(dim=1)
-        self.right += int((predicted == labels).sum())
+        self.correct += int((predicted == labels).sum())
         self.classes += predicted.tolist()
         self.loss += float(margin_loss(lengths, labels, reduction="sum"))
 
     def add(self, output: RoutingOutput, labels: Tensor, before: RoutingOutput | None) -> None:
         self.add_lengths(output.activations, labels)
         if output.coupling is None:
-            raise UserError("the model's routing gives no coupling")
+            raise UserError("the model's routing returns no coupling")
         leaky = is_leaky(output.coupling)
         self.score += float(t_score(output.coupling, leaky=leaky).mean(dim=1).sum())
         if before is not None and before.coupling is not None:
@@ -173,7 +173,7 @@ class _Total:
         n = len(self.classes)
         return {
             "iterations": count,
-            "accuracy": wilson(self.right, n),
+            "accuracy": wilson(self.correct, n),
             "flipped_from_first": wilson(_differing(self.classes, first), n),
             "flipped_from_own": wilson(_differing(self.classes, own), n),
             "t_score": self.score / n,
@@ -183,30 +183,32 @@ class _Total:
 
 
 def _differing(ours: list[int], theirs: list[int]) -> int:
-    return sum(one != other for one, other in zip(ours, theirs, strict=True))
+    return sum(first != second for first, second in zip(ours, theirs, strict=True))
 
 
 def _batch_size(layer: DenseCapsules) -> int:
-    return max(1, min(32, _MOST_VOTES // (layer.num_children * layer.num_parents * layer.parent_dim)))
+    return max(1, min(32, _MOST_VOTES // ((layer.num_children or 1) * layer.num_parents * layer.parent_dim)))
 
 
-def say_iterations(found: IterationStatistics) -> str:
-    """The numbers in words."""
-    steps = {step["iterations"]: step for step in found["steps"]}
-    own, first = steps[found["own"]], steps[1]
+def say_iterations(results: IterationStatistics) -> str:
+    """Summarise the results in a sentence or two."""
+    steps = {step["iterations"]: step for step in results["steps"]}
+    own, first = steps[results["own"]], steps[1]
     flips = own["flipped_from_first"]
     text = (
         f"{flips['count']:,} of {flips['n']:,} images change their class between one iteration "
-        f"{'(uniform coupling) ' if found['random'] is not None else ''}and the {found['own']} of this model "
+        f"{'(uniform coupling) ' if results['random'] is not None else ''}and the {results['own']} of this model "
         f"({100 * flips['share']:.1f} %, 95 % interval {100 * flips['low']:.1f} to {100 * flips['high']:.1f} %); "
-        f"{100 * first['accuracy']['share']:.1f} % are right with one, {100 * own['accuracy']['share']:.1f} % with "
-        f"{found['own']}, {100 * found['steps'][-1]['accuracy']['share']:.1f} % with "
-        f"{found['steps'][-1]['iterations']}."
+        f"{100 * first['accuracy']['share']:.1f} % are correct with one, {100 * own['accuracy']['share']:.1f} % with "
+        f"{results['own']}, {100 * results['steps'][-1]['accuracy']['share']:.1f} % with "
+        f"{results['steps'][-1]['iterations']}."
     )
     if own["coupling_change"] is not None:
-        text += f" The last iteration moves {100 * own['coupling_change']:.1f} % of a capsule to other classes."
-    if found["random"] is not None:
-        text += f" With random shares {100 * found['random']['accuracy']['share']:.1f} % are right."
+        text += (
+            f" The last iteration moves {100 * own['coupling_change']:.1f} % of a capsule's coupling to other classes."
+        )
+    if results["random"] is not None:
+        text += f" With random coupling {100 * results['random']['accuracy']['share']:.1f} % are correct."
     return text
 
 
@@ -216,9 +218,9 @@ ANALYSES.add(
         "Routing iterations",
         measure_iterations,
         say_iterations,
-        "The number of iterations is changed after training only; the model was trained with its own. Few flips mean "
-        "that routing decides little in this trained network, not that one trained without it would do as well: for "
-        "that, train with --iterations 1 and compare several seeds.",
+        "The number of iterations is changed after training only. Few flips mean that routing decides little in this "
+        "trained network, not that a network trained without it would do as well: for that, train with "
+        "--iterations 1 and compare several seeds.",
         images=250,
         quick_images=48,
         settings={"beyond": 3, "more": (5, 10)},

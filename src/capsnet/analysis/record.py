@@ -1,4 +1,4 @@
-"""An analysis done: its numbers with everything that they need beside them, and the file that keeps them."""
+"""The result of an analysis with its settings and origin, and the file that holds it."""
 
 import hashlib
 import time
@@ -20,21 +20,21 @@ from capsnet.runs.typed import read_typed
 
 
 class Record(TypedDict):
-    """What `analysis/NAME.json` holds.
+    """The contents of `analysis/NAME.json`.
 
     Args:
         analysis: its name.
         data: name of the data set.
-        split: whose images.
-        n: how many.
-        seed: of the choice of images and of everything drawn.
-        quick: made for a report, of few images; `capsnet analyse` may replace it.
+        split: the images' split.
+        n: number of images.
+        seed: of the choice of images and of all random draws.
+        quick: computed for a report on few images; `capsnet analyse` may replace it.
         settings: of the analysis.
         weights: the start of the SHA-256 of the weights file.
-        device: what computed.
+        device: where it ran.
         capsnet: version.
         torch: version.
-        seconds: how long it took.
+        seconds: duration.
         results: the numbers; each analysis has its own names.
     """
 
@@ -63,16 +63,16 @@ def analyse(
     quick: bool = False,
     weights: str = "",
 ) -> Record:
-    """Do one analysis of a trained model.
+    """Run one analysis of a trained model.
 
     Args:
         model: in eval mode, with `class_names` and `input_shape`.
         dataset: images of the model's size, channels and classes.
         name: one of `ANALYSES`.
-        limit: how many images (0: as many as the analysis says).
-        seed: of the choice of images and of everything drawn.
+        limit: how many images (0: the analysis's own number).
+        seed: of the choice of images and of all random draws.
         quick: few images and coarser settings, for a report.
-        weights: what the record says of them; see `fingerprint`.
+        weights: their fingerprint, for the record; see `fingerprint`.
 
     Raises:
         UserError: an unknown analysis, or one that this model or data set does not allow.
@@ -82,10 +82,10 @@ def analyse(
     """
     analysis = ANALYSES.get(name)
     settings = {**analysis.settings, **(analysis.quick_settings if quick else {})}
-    part = dataset.test if analysis.split == "test" else dataset.train
-    if part.labels.ndim != 1 or getattr(dataset, "pairing", None) is not None:
-        raise UserError(f"{dataset.name} has several classes in an image; the analysis needs one")
-    data = choose(match_classes(part, model, dataset.name), limit or _images(analysis, quick), seed=seed)
+    images = dataset.test if analysis.split == "test" else dataset.train
+    if images.labels.ndim != 1 or getattr(dataset, "pairing", None) is not None:
+        raise UserError(f"{dataset.name} has several classes per image; the analysis needs one")
+    data = choose(match_classes(images, model, dataset.name), limit or _images(analysis, quick), seed=seed)
     drawn = {"seed": seed} if analysis.draws else {}
     started = time.monotonic()
     results = analysis.measure(model, data, **settings, **drawn)
@@ -111,16 +111,16 @@ def _images(analysis: Analysis, quick: bool) -> int:
 
 
 def count_images(model: CapsuleModel, dataset: Dataset, name: str, limit: int = 0) -> int:
-    """How many images an analysis of a model would look at; see `analyse`."""
+    """Number of images that `analyse` would use."""
     analysis = ANALYSES.get(name)
-    part = dataset.test if analysis.split == "test" else dataset.train
-    return min(limit or analysis.images, len(match_classes(part, model, dataset.name)))
+    images = dataset.test if analysis.split == "test" else dataset.train
+    return min(limit or analysis.images, len(match_classes(images, model, dataset.name)))
 
 
 def choose(data: ImageData, count: int, *, seed: int) -> ImageData:
-    """So many images drawn from all without replacement, in their own order; all of them where there are no more.
+    """Draw `count` images without replacement, in their original order; all of them if there are no more.
 
-    Those for a smaller count are among those for a larger one.
+    A smaller count draws a subset of a larger one.
     """
     if count >= len(data):
         return data
@@ -128,10 +128,10 @@ def choose(data: ImageData, count: int, *, seed: int) -> ImageData:
 
 
 def choose_indices(total: int, count: int, *, seed: int) -> torch.Tensor:
-    """Which images `choose` takes.
+    """Indices of the images that `choose` returns.
 
     Shapes:
-        result `count`, or `total` where that is less.
+        result `count`, or `total` if that is smaller.
     """
     order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
     return order[:count].sort().values
@@ -143,7 +143,7 @@ def analysis_path(run: Run, name: str) -> Path:
 
 
 def fingerprint(run: Run) -> str:
-    """The start of the SHA-256 of a run's weights file: numbers of other weights are not this run's any more."""
+    """The start of the SHA-256 of a run's weights file: results for other weights are out of date."""
     if not run.weights_path.is_file():
         raise UserError(f"{run.folder} has no weights yet; go on with capsnet train --resume {run.folder}")
     with run.weights_path.open("rb") as file:
@@ -151,10 +151,10 @@ def fingerprint(run: Run) -> str:
 
 
 def read_record(run: Run, name: str) -> Record | None:
-    """What was kept of an analysis, or None.
+    """Read the record of an analysis; None if there is none.
 
     Raises:
-        UserError: a file that is no record.
+        UserError: the file is not a record.
     """
     path = analysis_path(run, name)
     if not path.is_file():
@@ -162,16 +162,16 @@ def read_record(run: Run, name: str) -> Record | None:
     try:
         record: Record = read_typed(path, Record)
     except UserError as fault:
-        raise UserError(f"{fault}; make the analysis anew with capsnet analyse --overwrite") from None
+        raise UserError(f"{fault}; repeat the analysis with capsnet analyse --overwrite") from None
     return record
 
 
 def write_record(run: Run, record: Record) -> Path:
-    """Keep an analysis in a run's folder."""
+    """Write an analysis to a run's folder."""
     path = analysis_path(run, record["analysis"])
     try:
         path.parent.mkdir(exist_ok=True)
     except OSError as fault:
-        raise UserError(f"{path.parent} cannot be made ({fault.strerror})") from None
+        raise UserError(f"{path.parent} cannot be created ({fault.strerror})") from None
     write_json(path, {**record})
     return path

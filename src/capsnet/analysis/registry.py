@@ -1,4 +1,4 @@
-"""What an analysis is: a pure function from a model and images to numbers, with the words to read them by."""
+"""An analysis: a pure function from a model and images to numbers, with a summary and a caution."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ class Analysis:
     """One analysis.
 
     Args:
-        title: what it asks, as a heading.
-        measure: `measure(model, data, **settings)`, and `seed=` where `draws`; gives a dictionary that is JSON.
-        say: the numbers of such a dictionary in a sentence or two.
-        caution: what one may and may not conclude.
-        images: how many images it looks at.
-        quick_images: how many for a report, which must not take long.
+        title: heading.
+        measure: `measure(model, data, **settings)`, and `seed=` if `draws`; returns a dictionary for JSON.
+        say: summarises such a dictionary in a sentence or two.
+        caution: limits of the conclusions.
+        images: how many images it uses.
+        quick_images: how many for a report.
         settings: arguments of `measure`.
-        quick_settings: what differs from them for a report.
-        split: whose images.
-        draws: it draws random numbers.
+        quick_settings: changes to `settings` for a report.
+        split: the images' split.
+        draws: whether it draws random numbers.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""Accuracy on images that are turned, moved, scaled or noisy."""
+"""Accuracy on rotated, shifted, scaled and noisy images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypedDict
@@ -18,10 +18,10 @@ class Curve(TypedDict):
     """Accuracy over the strength of one change.
 
     Args:
-        name: what is changed.
+        name: of the change.
         unit: of the values.
         neutral: the value that changes nothing.
-        values: rising.
+        values: ascending.
         accuracy: at each value.
     """
 
@@ -44,7 +44,7 @@ class Change(NamedTuple):
     """A way to change images.
 
     Args:
-        apply: to images, a strength, with a generator.
+        apply: called with images, strength and generator.
         unit: of the strength.
         neutral: the strength that changes nothing.
     """
@@ -63,13 +63,13 @@ CHANGES: Mapping[str, Change] = {
 
 
 def change_images(name: str, images: Tensor, value: float, seed: int) -> Tensor:
-    """Change images in [0, 1]; directions and noise are the same for the same seed, whatever the strength.
+    """Change images in [0, 1]; directions and noise are the same for the same seed at every strength.
 
     Args:
         name: one of `CHANGES`.
         images: `b c h w`.
         value: the strength.
-        seed: of what is drawn.
+        seed: of the random draws.
     """
     change = CHANGES[name]
     if value == change.neutral:
@@ -93,21 +93,21 @@ def measure_robustness(
         model: in eval mode.
         data: images.
         rotation: degrees.
-        shift: pixels of an image of 28, and as many times more as an image is larger.
+        shift: pixels of an image of side 28, scaled with the image's side.
         scale: factors.
         noise: standard deviations.
         seed: of directions and noise.
     """
     images, n = view(model, data), len(data)
     step = max(1, round(min(images.shape[2:]) / 28))
-    asked = {"rotation": rotation, "shift": [step * pixels for pixels in shift], "scale": scale, "noise": noise}
+    strengths = {"rotation": rotation, "shift": [step * pixels for pixels in shift], "scale": scale, "noise": noise}
 
     def count(changed: Tensor) -> Share:
         return wilson(int((find_lengths(model, changed).argmax(dim=1) == data.labels).sum()), n)
 
     clean = count(images)
     curves: list[Curve] = []
-    for name, values in asked.items():
+    for name, values in strengths.items():
         if not values:
             continue
         change = CHANGES[name]
@@ -126,20 +126,20 @@ def measure_robustness(
     return {"clean": clean, "chance": 1 / len(data.class_names), "curves": curves}
 
 
-def say_robustness(found: RobustnessCurves) -> str:
-    """The numbers in words."""
-    clean = found["clean"]
-    parts = []
-    for curve in found["curves"]:
+def say_robustness(results: RobustnessCurves) -> str:
+    """Summarise the results in a sentence or two."""
+    clean = results["clean"]
+    changes = []
+    for curve in results["curves"]:
         value, share = _worst(curve)
-        name = {"rotation": f"turned by {value:g}°", "shift": f"moved by {value:g} px"}.get(
+        name = {"rotation": f"rotated by {value:g}°", "shift": f"shifted by {value:g} px"}.get(
             curve["name"],
             f"scaled by {value:g}" if curve["name"] == "scale" else f"with noise of {value:g}",
         )
-        parts.append(f"{100 * share['share']:.0f} % ({100 * share['low']:.0f} to {100 * share['high']:.0f}) {name}")
+        changes.append(f"{100 * share['share']:.0f} % ({100 * share['low']:.0f} to {100 * share['high']:.0f}) {name}")
     return (
-        f"{100 * clean['share']:.1f} % of {clean['n']:,} images are right as they are "
-        f"({100 * clean['low']:.1f} to {100 * clean['high']:.1f}); at worst {', '.join(parts)}."
+        f"{100 * clean['share']:.1f} % of {clean['n']:,} unchanged images are correct "
+        f"({100 * clean['low']:.1f} to {100 * clean['high']:.1f}); at worst {', '.join(changes)}."
     )
 
 
@@ -157,7 +157,7 @@ ANALYSES.add(
         say_robustness,
         "Curves hold for these changes and this data set. They show how this network generalises, not that capsules "
         "are the reason: compare with another network of the same accuracy on unchanged images, trained with the same "
-        "shifts. An image changed far may show another class to people, too.",
+        "shifts. After a large change, people may see another class, too.",
         images=500,
         quick_images=40,
         settings={

@@ -1,4 +1,4 @@
-"""How sharply children are routed to classes, and how much that differs from image to image.
+"""How sharply children are routed to classes, and how much that varies between images.
 
 T-score: Peer, Stabinger, Rodríguez-Sánchez, "Increasing the adversarial robustness and explainability of capsule
 networks with γ-capsules", 2018; entropy of routing: Renzulli, Tartaglione, Grangetto, "REM: Routing Entropy
@@ -23,20 +23,20 @@ from capsnet.models import CapsuleModel
 
 
 class RoutingStatistics(TypedDict):
-    """How a model routes.
+    """Statistics of a model's coupling.
 
     Args:
-        children: capsules that are routed.
-        classes: parents.
+        children: number of child capsules.
+        classes: number of parents.
         leaky: a child may also go to no parent, which counts as one more outcome.
         entropy: mean over children and images, in nats.
-        even_entropy: of uniform coupling: its largest value.
+        even_entropy: entropy of uniform coupling, the largest possible.
         t_score: mean of 1 - entropy / even_entropy.
-        weighted_t_score: the same, each child weighing as much as it is long.
+        weighted_t_score: mean T-score weighted by the children's lengths.
         winner_coupling: mean coupling of a child to the longest class capsule.
         coupling_std: standard deviation of a coupling over images, mean over children and classes.
         t_scores: mean over images, of each child.
-        activations: mean over images, of each child; empty where the model does not show its children.
+        activations: mean over images, of each child; empty where the model does not expose its children.
         coupling_stds: mean over classes, of each child.
     """
 
@@ -55,11 +55,11 @@ class RoutingStatistics(TypedDict):
 
 
 def coupling_entropy(coupling: Float[Tensor, "b i j"], *, leaky: bool = False) -> Float[Tensor, "b i"]:
-    r"""Entropy of where a child goes, $H_i = -\sum_j c_{ij} \ln c_{ij}$, in nats and float64.
+    r"""Entropy of a child's coupling, $H_i = -\sum_j c_{ij} \ln c_{ij}$, in nats and float64.
 
     Args:
         coupling: shares of each child.
-        leaky: what is missing to one went to no parent, and counts as one more outcome.
+        leaky: the rest of a child's coupling goes to no parent, and counts as one more outcome.
     """
     if leaky:
         coupling = torch.cat([coupling, (1 - coupling.sum(dim=-1, keepdim=True)).clamp(min=0)], dim=-1)
@@ -71,7 +71,7 @@ def t_score(coupling: Float[Tensor, "b i j"], *, leaky: bool = False) -> Float[T
     r"""How sharply a child is routed: $T_i = 1 - H_i / \ln J$; 0 for uniform coupling, 1 for all to one parent.
 
     Raises:
-        UserError: a single outcome, over which nothing can be spread.
+        UserError: there is a single outcome.
     """
     outcomes = coupling.shape[-1] + leaky
     if outcomes < 2:
@@ -80,10 +80,10 @@ def t_score(coupling: Float[Tensor, "b i j"], *, leaky: bool = False) -> Float[T
 
 
 def is_leaky(coupling: Float[Tensor, "b i j"]) -> bool:
-    """Whether children keep a part for no parent.
+    """Whether part of a child's coupling goes to no parent.
 
     Raises:
-        UserError: the coupling of a child is no division of one whole.
+        UserError: the coupling of a child is negative or sums to more than one.
     """
     sums = coupling.sum(dim=-1)
     if bool((sums > 1 + 1e-3).any()) or bool((coupling < -1e-6).any()):
@@ -96,14 +96,14 @@ def measure_routing(model: CapsuleModel, data: ImageData) -> RoutingStatistics:
     """Measure entropy, T-score and deviation over images of a model's last coupling.
 
     Raises:
-        UserError: the model gives no coupling, or one that is no division among classes.
+        UserError: the model returns no coupling, or a child's coupling is negative or sums to more than one.
     """
     scores, lengths, firsts, squares = [], [], [], []
     to_winner, leaky = 0.0, None
     for batch in watch(model, data):
         coupling = batch.output.coupling
         if coupling is None:
-            raise UserError("the model's routing gives no coupling")
+            raise UserError("the model's routing returns no coupling")
         if leaky is None:
             leaky = is_leaky(coupling)
         scores.append(t_score(coupling, leaky=leaky).double().sum(dim=0))
@@ -116,7 +116,7 @@ def measure_routing(model: CapsuleModel, data: ImageData) -> RoutingStatistics:
         to_winner += float(chosen.double().mean(dim=1).sum())
     count = len(data)
     per_child = (torch.stack(scores).sum(dim=0) / count).cpu()
-    first, second = (torch.stack(part).sum(dim=0).cpu() / count for part in (firsts, squares))
+    first, second = (torch.stack(sums).sum(dim=0).cpu() / count for sums in (firsts, squares))
     deviations = (second - first.square()).clamp(min=0).sqrt().mean(dim=1)
     activations = (torch.stack(lengths).sum(dim=0) / count).cpu() if lengths else None
     children, classes = first.shape
@@ -141,18 +141,18 @@ def measure_routing(model: CapsuleModel, data: ImageData) -> RoutingStatistics:
     }
 
 
-def say_routing(found: RoutingStatistics) -> str:
-    """The numbers in words."""
+def say_routing(results: RoutingStatistics) -> str:
+    """Summarise the results in a sentence or two."""
     text = (
-        f"Mean T-score {found['t_score']:.2g} (0: every class gets the same share; 1: everything goes to one), entropy "
-        f"{found['entropy']:.4f} of at most {found['even_entropy']:.4f} nats. "
+        f"Mean T-score {results['t_score']:.2g} (0: every class gets the same share; 1: everything goes to one), "
+        f"entropy {results['entropy']:.4f} of at most {results['even_entropy']:.4f} nats. "
     )
-    if found["weighted_t_score"] is not None:
-        text += f"Weighted by the length of the capsules the T-score is {found['weighted_t_score']:.2g}. "
+    if results["weighted_t_score"] is not None:
+        text += f"Weighted by the capsules' lengths, the T-score is {results['weighted_t_score']:.2g}. "
     return text + (
-        f"The longest class gets {100 * found['winner_coupling']:.1f} % of a capsule where an even share is "
-        f"{100 / found['classes']:.1f} %; from image to image a coupling deviates by {found['coupling_std']:.4f} "
-        "(standard deviation)."
+        f"The longest class gets {100 * results['winner_coupling']:.1f} % of a capsule's coupling; an even share is "
+        f"{100 / results['classes']:.1f} %; the coupling's standard deviation over images is "
+        f"{results['coupling_std']:.4f}."
     )
 
 
@@ -162,8 +162,8 @@ ANALYSES.add(
         "Routing",
         measure_routing,
         say_routing,
-        "A T-score near 0 and a small deviation mean that this routing is close to uniform, static coupling: then do "
-        "not read a parse tree into it. A high T-score does not show that the parts found are meaningful, nor that "
+        "A T-score near 0 and a small deviation mean that this routing is close to uniform, static coupling: do "
+        "not interpret it as a parse tree. A high T-score does not show that the parts are meaningful, nor that "
         "routing helped the accuracy.",
         images=500,
         quick_images=96,

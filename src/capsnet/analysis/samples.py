@@ -1,4 +1,4 @@
-"""Images drawn from a class capsule's own distribution: a Gaussian over its poses, sampled and decoded."""
+"""Samples of a class: a Gaussian fitted to the poses of its capsule, sampled and decoded."""
 
 from typing import TypedDict
 
@@ -21,11 +21,11 @@ class ClassGaussian(TypedDict):
 
     Args:
         label: the class.
-        n: images that it was fitted to: correctly classified ones.
+        n: number of correctly classified images that it was fitted to.
         mean: of the poses.
         covariance: of the poses, unbiased.
-        dimensions: how many directions hold 95 % of the variance.
-        recognised: samples that the network itself takes for the class once decoded.
+        dimensions: number of principal directions that hold 95 % of the variance.
+        recognised: decoded samples that the network classifies as the class.
     """
 
     label: int
@@ -52,12 +52,12 @@ def fit_gaussian(poses: Float[Tensor, "m d"]) -> tuple[Float[Tensor, " d"], Floa
 def sample_gaussian(
     mean: Float[Tensor, " d"], covariance: Float[Tensor, "d d"], count: int, generator: torch.Generator
 ) -> Float[Tensor, "m d"]:
-    """Draw poses; the covariance may be singular, as it is of fewer images than dimensions.
+    """Draw poses; the covariance may be singular, for instance with fewer images than dimensions.
 
     Args:
         mean: of the poses.
-        covariance: of the poses; symmetric, not negative.
-        count: how many.
+        covariance: of the poses; symmetric, positive semidefinite.
+        count: number of samples.
         generator: on the CPU.
     """
     values, vectors = torch.linalg.eigh(covariance.double().cpu())
@@ -68,7 +68,7 @@ def sample_gaussian(
 
 @torch.no_grad()
 def decode(model: CapsuleModel, poses: Float[Tensor, "m d"], label: int, classes: int) -> Float[Tensor, "m c h w"]:
-    """Draw poses of one class.
+    """Decode poses of one class.
 
     Raises:
         UserError: the model has no decoder.
@@ -85,12 +85,12 @@ def decode(model: CapsuleModel, poses: Float[Tensor, "m d"], label: int, classes
 
 @torch.no_grad()
 def measure_samples(model: CapsuleModel, data: ImageData, *, samples: int = 50, seed: int = 0) -> SampleResults:
-    """Fit a Gaussian to each class capsule, sample and decode it, and let the network read the result.
+    """Fit a Gaussian to each class capsule's poses, sample and decode it, and classify the result.
 
     Args:
         model: with a decoder.
-        data: images that may be learned from.
-        samples: of each class.
+        data: training images.
+        samples: number per class.
         seed: of the samples.
 
     Raises:
@@ -101,19 +101,19 @@ def measure_samples(model: CapsuleModel, data: ImageData, *, samples: int = 50, 
     device, classes = model.device, len(data.class_names)
     poses: list[list[Tensor]] = [[] for _ in range(classes)]
     for _, labels, output in predict_batches(model, data, batch_size=64):
-        right = output.lengths.argmax(dim=1) == labels
-        for label in set(labels[right].tolist()):
-            poses[label].append(output.capsules.poses[right & (labels == label), label].cpu())
+        correct = output.lengths.argmax(dim=1) == labels
+        for label in set(labels[correct].tolist()):
+            poses[label].append(output.capsules.poses[correct & (labels == label), label].cpu())
     generator = torch.Generator().manual_seed(seed)
-    found: list[ClassGaussian] = []
-    for label, parts in enumerate(poses):
-        members = torch.cat(parts) if parts else torch.empty(0, 1)
+    gaussians: list[ClassGaussian] = []
+    for label, batches in enumerate(poses):
+        members = torch.cat(batches) if batches else torch.empty(0, 1)
         if len(members) < 2:
             continue
         mean, covariance = fit_gaussian(members)
         images = decode(model, sample_gaussian(mean, covariance, samples, generator), label, classes)
         predicted = read(model, images.to(device)).lengths.argmax(dim=1)
-        found.append(
+        gaussians.append(
             {
                 "label": label,
                 "n": len(members),
@@ -123,10 +123,10 @@ def measure_samples(model: CapsuleModel, data: ImageData, *, samples: int = 50, 
                 "recognised": wilson(int((predicted == label).sum()), samples),
             }
         )
-    if not found:
+    if not gaussians:
         raise UserError("no class has two correctly classified images to fit a Gaussian to")
-    known = {item["label"] for item in found}
-    return {"classes": found, "missing": [name for k, name in enumerate(data.class_names) if k not in known]}
+    known = {item["label"] for item in gaussians}
+    return {"classes": gaussians, "missing": [name for k, name in enumerate(data.class_names) if k not in known]}
 
 
 def _dimensions(covariance: Float[Tensor, "d d"]) -> int:
@@ -135,18 +135,18 @@ def _dimensions(covariance: Float[Tensor, "d d"]) -> int:
     return int((shares < 0.95 * shares[-1]).sum()) + 1
 
 
-def say_samples(found: SampleResults) -> str:
-    """The numbers in words."""
-    classes = found["classes"]
+def say_samples(results: SampleResults) -> str:
+    """Summarise the results in a sentence or two."""
+    classes = results["classes"]
     read, drawn = (sum(item["recognised"][key] for item in classes) for key in ("count", "n"))
     counts = [item["n"] for item in classes]
     dimensions = sorted(item["dimensions"] for item in classes)
     text = (
-        f"{read:,} of {drawn:,} sampled images ({100 * read / drawn:.0f} %) are read as their class by the network "
-        f"itself. Fitted to {min(counts):,} to {max(counts):,} images a class; 95 % of the variance of a pose lies in "
-        f"{dimensions[0]} to {dimensions[-1]} directions of {len(classes[0]['mean'])}."
+        f"{read:,} of {drawn:,} sampled images ({100 * read / drawn:.0f} %) are classified as their class by the "
+        f"network itself. Fitted to {min(counts):,} to {max(counts):,} images a class; 95 % of the variance of a pose "
+        f"lies in {dimensions[0]} to {dimensions[-1]} directions of {len(classes[0]['mean'])}."
     )
-    return text + (f" Without enough images: {', '.join(found['missing'])}." if found["missing"] else "")
+    return text + (f" Without enough images: {', '.join(results['missing'])}." if results["missing"] else "")
 
 
 ANALYSES.add(
@@ -155,8 +155,8 @@ ANALYSES.add(
         "Samples",
         measure_samples,
         say_samples,
-        "The pictures show what the decoder makes of typical poses. The network that drew them also reads them, so "
-        "being recognised is no measure of their quality, and a decoder that was trained only beside the classifier "
+        "The pictures show what the decoder makes of typical poses. The same network classifies them, so "
+        "recognition does not measure their quality, and a decoder that was trained only beside the classifier "
         "gives no likelihood of an image.",
         images=2000,
         quick_images=200,

@@ -1,4 +1,4 @@
-"""Statistics that several analyses share: intervals of a share, and how well a score tells two groups apart."""
+"""Statistics that several analyses share: intervals of a share, and how well a score separates two groups."""
 
 from typing import TypedDict
 
@@ -30,8 +30,8 @@ def wilson(count: int, n: int) -> Share:
     """The share `count / n` of images and its interval.
 
     Args:
-        count: images for which something holds.
-        n: all images, at least one.
+        count: images that have the property.
+        n: number of images, at least one.
     """
     share = count / n
     low, high = (end / 100 for end in wilson_interval(share, n))
@@ -42,8 +42,8 @@ def auroc(positives: Float[Tensor, " p"], negatives: Float[Tensor, " q"]) -> flo
     """The chance that a positive scores higher than a negative, ties counting half (area under the ROC curve).
 
     Args:
-        positives: scores of what should score high; at least one.
-        negatives: scores of the others; at least one.
+        positives: scores of the group that should score high; at least one.
+        negatives: scores of the other group; at least one.
 
     Example:
         >>> auroc(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0]))
@@ -58,11 +58,11 @@ def auroc(positives: Float[Tensor, " p"], negatives: Float[Tensor, " q"]) -> flo
 
 def histogram(values: Float[Tensor, " m"], edges: Float[Tensor, " e"]) -> Histogram:
     """Count values between edges; those outside are counted in the first and the last bin."""
-    places = torch.searchsorted(edges[1:-1].contiguous(), values.to(edges.dtype).contiguous(), right=True)
-    counts = torch.bincount(places, minlength=len(edges) - 1)
+    bins = torch.searchsorted(edges[1:-1].contiguous(), values.to(edges.dtype).contiguous(), right=True)
+    counts = torch.bincount(bins, minlength=len(edges) - 1)
     return {"edges": rounded(edges), "counts": counts.tolist()}
 
 
 def rounded(values: Float[Tensor, " m"], digits: int = 6) -> list[float]:
-    """Values with so many significant digits, for JSON."""
+    """Round values to `digits` significant digits, for JSON."""
     return [float(f"{value:.{digits}g}") for value in values.tolist()]

@@ -1,4 +1,4 @@
-"""Images turned, moved, scaled and disturbed, each by a strength that can be put on an axis."""
+"""Rotation, shift, scaling and noise, each with one strength."""
 
 from math import cos, pi, sin
 
@@ -12,14 +12,14 @@ Images = Float[Tensor, "b c h w"]
 
 
 def warp(images: Images, matrices: Float[Tensor, "b 2 2"]) -> Images:
-    """Sample images bilinearly at linearly transformed places about their centre; outside is zero.
+    """Sample images bilinearly after a linear transformation about their centre; outside is zero.
 
     Args:
         images: in [0, 1].
-        matrices: from a place of the result to the place of the image that is seen there, in pixels (x, y).
+        matrices: map a position in the result to the sampled position in the image, in pixels (x, y).
     """
     height, width = images.shape[2:]
-    # affine_grid counts in half sides: a turn would not be one where an image is not square
+    # affine_grid works in half sides: without rescaling, a rotation would distort images that are not square
     half = torch.tensor([width / 2, height / 2], device=images.device)
     scaled = matrices.to(images) * half / half[:, None]
     theta = torch.cat([scaled, scaled.new_zeros(len(scaled), 2, 1)], dim=2)
@@ -28,10 +28,10 @@ def warp(images: Images, matrices: Float[Tensor, "b 2 2"]) -> Images:
 
 
 def rotate(images: Images, degrees: float, generator: torch.Generator) -> Images:
-    """Turn each image about its centre by so many degrees, to the left or to the right as drawn."""
+    """Rotate each image about its centre by `degrees`, left or right at random."""
     angles = _signs(len(images), generator) * degrees * pi / 180
-    turns = [[[cos(angle), -sin(angle)], [sin(angle), cos(angle)]] for angle in angles.tolist()]
-    return warp(images, torch.tensor(turns))
+    rotations = [[[cos(angle), -sin(angle)], [sin(angle), cos(angle)]] for angle in angles.tolist()]
+    return warp(images, torch.tensor(rotations))
 
 
 def scale(images: Images, factor: float, generator: torch.Generator) -> Images:
@@ -41,7 +41,7 @@ def scale(images: Images, factor: float, generator: torch.Generator) -> Images:
 
 
 def shift(images: Images, pixels: float, generator: torch.Generator) -> Images:
-    """Move each image by a whole number of pixels up, down, left or right, as drawn."""
+    """Move each image by a whole number of pixels up, down, left or right at random."""
     signs = _signs(len(images), generator)
     upright = torch.rand(len(images), generator=generator) < 0.5
     moves = torch.stack([signs * upright, signs * ~upright], dim=1) * round(pixels)
@@ -49,7 +49,7 @@ def shift(images: Images, pixels: float, generator: torch.Generator) -> Images:
 
 
 def disturb(images: Images, deviation: float, generator: torch.Generator) -> Images:
-    """Add normal noise to each pixel and cut at 0 and 1."""
+    """Add Gaussian noise to each pixel and clamp to [0, 1]."""
     noise = torch.randn(images.shape, generator=generator).to(images)
     return (images + deviation * noise).clamp(0, 1)
 

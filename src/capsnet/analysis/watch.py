@@ -1,4 +1,4 @@
-"""What the last capsule layer of a model is given, and what the model makes of it, batch by batch."""
+"""Inputs of a model's last capsule layer and outputs of the model, batch by batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +23,8 @@ class Watched(NamedTuple):
     Args:
         images: in [0, 1].
         labels: true classes.
-        children: what the last dense capsule layer was given; None where the model has none.
-        output: what the model said.
+        children: inputs of the last dense capsule layer; None where the model has none.
+        output: of the model.
     """
 
     images: Float[Tensor, "b c h w"]
@@ -46,18 +46,18 @@ def find_class_layer(model: CapsuleModel) -> DenseCapsules:
 
 
 def watch(model: CapsuleModel, data: ImageData, *, batch_size: int = 32) -> Iterator[Watched]:
-    """Run a model over images and catch what its last dense capsule layer is given; call it under `torch.no_grad`."""
-    caught: list[Capsules] = []
+    """Run a model over images and capture the inputs of its last dense capsule layer; call under `torch.no_grad`."""
+    captured: list[Capsules] = []
 
-    def catch(_: nn.Module, arguments: tuple[Capsules | RoutingOutput, ...]) -> None:
-        caught.append(Capsules(arguments[0].poses, arguments[0].activations))
+    def capture(_: nn.Module, arguments: tuple[Capsules | RoutingOutput, ...]) -> None:
+        captured.append(Capsules(arguments[0].poses, arguments[0].activations))
 
     layer = model.class_layer
-    hook = None if layer is None else layer.register_forward_pre_hook(catch)
+    hook = None if layer is None else layer.register_forward_pre_hook(capture)
     try:
         for images, labels, output in predict_batches(model, data, batch_size=batch_size):
-            yield Watched(images, labels, caught[-1] if caught else None, output)
-            caught.clear()
+            yield Watched(images, labels, captured[-1] if captured else None, output)
+            captured.clear()
     finally:
         if hook is not None:
             hook.remove()
@@ -68,30 +68,30 @@ def find_lengths(
     model: CapsuleModel, images: Float[Tensor, "b c h w"], *, batch_size: int = 64
 ) -> Float[Tensor, "b n"]:
     """Lengths of the class capsules of images in [0, 1]; images are moved to the model's device."""
-    return torch.cat([read(model, part.to(model.device)).lengths.cpu() for part in torch.split(images, batch_size)])
+    return torch.cat([read(model, batch.to(model.device)).lengths.cpu() for batch in torch.split(images, batch_size)])
 
 
 def view(model: CapsuleModel, data: ImageData) -> Float[Tensor, "m c h w"]:
-    """What a model sees of images, in [0, 1]: where attacks and changes are made."""
+    """The model's input pixels (cropped and scaled), in [0, 1]; attacks and changes apply to them."""
     return model.inputs.view(data.images) / 255
 
 
 def read(model: CapsuleModel, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
-    """What a model says of what it sees, as `view` gives it; differentiable."""
+    """The model's output for images as `view` returns them; differentiable."""
     return model(standardize_images(255 * images) if model.inputs.standardize else images)
 
 
 @contextmanager
 def frozen(model: CapsuleModel) -> Iterator[None]:
-    """In eval mode and without gradients of parameters; afterwards everything is as before."""
+    """Eval mode without gradients of parameters; mode and flags are restored afterwards."""
     was_training = model.training
-    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.eval()
-    for parameter in wanted:
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
         model.train(was_training)
-        for parameter in wanted:
+        for parameter in trainable:
             parameter.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""What the package measures of its own speed: plain and fused paths side by side, and the machine's limits."""
+"""Benchmarks: plain and fused paths side by side, and the machine's limits."""
 
 from capsnet.bench import convolution, inference, routing, routings, startup, step
 from capsnet.bench.bench import BENCHES as BENCHES

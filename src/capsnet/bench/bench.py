@@ -1,4 +1,4 @@
-"""What a benchmark is, and how one case of it is measured."""
+"""A benchmark, and the measurement of one of its cases."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ Case = Mapping[str, int | str]
 class Row(TypedDict):
     """One case of one benchmark.
 
-    `times` are milliseconds of each path, the first of which is the one that `ratio` compares with: how many times as
-    fast each of the others is. `limit` is the least time that this machine could take for the direct algorithm, by its
-    matrix product or its copy, and `of_limit` the share of its time that a path would need at that rate: above 1 where
-    it has fewer operations to do than the direct algorithm. `megabytes` is memory added at the peak, and `votes` what
-    the votes alone would take. `commit` is there where it is another than that of the results.
+    `times` are milliseconds of each path; `ratio` is the speed-up of each path over the first one. `limit` is the
+    shortest possible time of the direct algorithm on this machine, from its speed of matrix products and copies.
+    `of_limit` is `limit` divided by the measured time: above 1 for a path with fewer operations than the direct
+    algorithm. `megabytes` is the additional memory at the peak, `votes` the size of the votes alone. `commit` is set
+    if it differs from that of the results.
     """
 
     bench: str
@@ -36,15 +36,15 @@ class Row(TypedDict):
 
 @dataclass(frozen=True)
 class Job:
-    """One case, ready to be measured.
+    """One case, ready to measure.
 
     Args:
         case: its sizes.
-        works: one step of each path; the first is the one to compare with.
+        works: one step of each path; the first is the baseline.
         operations: floating-point operations of the direct algorithm; 0 for no limit.
-        moved: bytes that any algorithm must read and write once.
-        memory: measures what a path adds at its peak, in megabytes.
-        votes: megabytes of the votes; 0 where they are no yardstick.
+        moved: bytes that any algorithm must read or write at least once.
+        memory: measures the additional memory of a path at its peak, in megabytes.
+        votes: megabytes of the votes; 0 to omit them.
     """
 
     case: Case
@@ -60,10 +60,10 @@ class Bench:
     """A benchmark.
 
     Args:
-        jobs: gives its cases, one at a time, fewer where it is told to be quick.
+        jobs: `jobs(device, quick)` yields the cases one at a time, fewer if `quick`.
         summary: one line.
-        rounds: how often each path is timed.
-        trains: what `capsnet train` does is measured, in a process that treats memory as it does.
+        rounds: timings of each path.
+        trains: measure in a separate process with the memory settings of `capsnet train`.
     """
 
     jobs: Callable[[torch.device, bool], Iterator[Job]]
@@ -78,7 +78,7 @@ BENCHES: Registry[Bench] = Registry("benchmark", "capsnet.benches")
 def measure(name: str, job: Job, device: torch.device, ceilings: Ceilings, rounds: int) -> Row:
     """Measure one case."""
     times = interleave(job.works, rounds=rounds, device=device)
-    medians = {path: one["median"] for path, one in times.items()}
+    medians = {path: spread["median"] for path, spread in times.items()}
     first = next(iter(medians.values()))
     ratio = {path: round(first / median, 2) for path, median in medians.items()}
     row: Row = {"bench": name, "case": dict(job.case), "times": times, "ratio": ratio}
@@ -93,12 +93,12 @@ def measure(name: str, job: Job, device: torch.device, ceilings: Ceilings, round
 
 
 def limit(job: Job, ceilings: Ceilings) -> float:
-    """The least milliseconds for a job on this machine, in float32."""
+    """Shortest possible time for a job on this machine, in milliseconds, in float32."""
     return max(job.operations / ceilings["fp32_gflops"], job.moved / ceilings["copy_gb_s"]) / 1e6
 
 
 def fell_behind(row: Row, before: Row, *, by: float = 0.2) -> list[str]:
-    """Paths that are slower against the first one than they were, by more than a share."""
+    """Paths whose speed-up over the first one fell by more than a share."""
     return [
         path for path, old in before["ratio"].items() if path in row["ratio"] and row["ratio"][path] < (1 - by) * old
     ]

@@ -1,4 +1,4 @@
-"""The convolution of the primary capsules, 94 % of the network's arithmetic: torch's own, and the fast algorithm."""
+"""The convolution of the primary capsules, 94 % of the network's operations: PyTorch's and the fast algorithm."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from capsnet.training.device import resolve_precision
 
 
 def make_paths(batch: int) -> dict[str, Work]:
-    """Forward and backward of each."""
+    """Forward and backward pass of each path."""
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(batch, 256, 20, 20, generator=draw).relu().requires_grad_()
     weight = (0.01 * torch.randn(256, 256, 9, 9, generator=draw)).requires_grad_()
@@ -31,7 +31,7 @@ def make_paths(batch: int) -> dict[str, Work]:
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
-    """A few and many images; there is nothing to compare on a GPU."""
+    """A small and a large batch; on a GPU there is nothing to compare."""
     if device.type != "cpu":
         return
     for batch in (128,) if quick else (16, 128):

@@ -1,4 +1,4 @@
-"""What a trained network costs in use: images to lengths, and lengths to a reconstruction."""
+"""Inference with a trained network: classification and reconstruction."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -13,11 +13,11 @@ from capsnet.training.device import place_model, resolve_precision, use_precisio
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
-    """One image, and a batch."""
+    """A single image, and batches."""
     model = place_model(create_model("capsnet"), device).eval()
-    kinds: dict[str, tuple[kernels.Mode, str]] = {"plain": ("plain", "fp32"), "fused": ("auto", "fp32")}
+    modes: dict[str, tuple[kernels.Mode, str]] = {"plain": ("plain", "fp32"), "fused": ("auto", "fp32")}
     if resolve_precision("auto", device) == "bf16":
-        kinds["fused bf16"] = ("auto", "bf16")
+        modes["fused bf16"] = ("auto", "bf16")
     for batch in (1, 128) if quick or device.type == "cpu" else (1, 128, 1024):
         inputs = make_data(batch, 28, device).images.float() / 255
 
@@ -29,8 +29,8 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
 
         yield Job(
             {"batch": batch, "image": 28},
-            {name: partial(work, *kind) for name, kind in kinds.items()},
-            # forward is a third of a step
+            {name: partial(work, *settings) for name, settings in modes.items()},
+            # the forward pass is a third of a step
             count_operations() / 3 * batch,
         )
 

@@ -1,4 +1,4 @@
-"""The machine a number belongs to, and what it can do at most: a matrix product and a copy, timed in the same run."""
+"""Description of the machine, and its limits: matrix product and copy, timed in the same run."""
 
 import platform
 import time
@@ -13,12 +13,12 @@ from capsnet.bench.measure import Work, milliseconds
 from capsnet.training.device import find_commit, find_processor, resolve_precision
 
 _SIDE, _COPIED = 2048, 2**28
-# a GPU is at its full clock, and a launch does not count, only with far larger ones
+# larger sizes on a GPU: it reaches its full clock, and launch overhead is negligible
 _SIDE_GPU, _COPIED_GPU = 8192, 2**31
 
 
 class Ceilings(TypedDict):
-    """Thousand million operations and bytes a second."""
+    """GFLOP/s and GB/s."""
 
     fp32_gflops: float
     bf16_gflops: float | None
@@ -26,7 +26,7 @@ class Ceilings(TypedDict):
 
 
 def find_ceilings(device: torch.device) -> Ceilings:
-    """Time matrix products and a copy; the best of a few, as they are limits."""
+    """Time matrix products and a copy; keep the best of a few timings."""
     on_gpu = device.type == "cuda"
     side, copied = (_SIDE_GPU, _COPIED_GPU) if on_gpu else (_SIDE, _COPIED)
     rates: dict[torch.dtype, float | None] = {torch.bfloat16: None}
@@ -67,7 +67,7 @@ def describe(device: torch.device) -> dict[str, object]:
 
 
 def label(machine: dict[str, object]) -> str:
-    """A short name for a file: what computes, with how many threads, in which instructions."""
+    """A short name of the machine, for file names: processor, threads and instruction set."""
     name = str(machine["device"])
     if not str(machine["device"]).startswith("NVIDIA"):
         name += f" {machine['threads']} threads {machine['instructions']}"

@@ -1,4 +1,4 @@
-"""Times that can be compared: paths in turn, in one process, as medians with quartiles."""
+"""Comparable timings: paths interleaved in one process, as medians with quartiles."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ import torch
 
 Work = Callable[[], object]
 
-# paths that take turns for so long are compared well enough
+# seconds after which a comparison may end early
 PATIENCE = 60.0
 
 
@@ -22,28 +22,28 @@ class Spread(TypedDict):
 
 
 def interleave(works: Mapping[str, Work], *, rounds: int, device: torch.device) -> dict[str, Spread]:
-    """Time several pieces of work in turn, so that whatever else the machine does falls on all of them alike.
+    """Time several pieces of work in turn, so that other load on the machine affects all of them alike.
 
     Args:
-        works: what to do, by name.
-        rounds: how often each is timed, after one round that is not; fewer, but three at least, once a minute is over.
-        device: what is waited for.
+        works: functions to time, by name.
+        rounds: timings of each, after one warm-up round; fewer, but at least three, once a minute has passed.
+        device: to synchronise.
     """
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    began = time.perf_counter()
+    timings: dict[str, list[float]] = {name: [] for name in works}
+    start = time.perf_counter()
     for count in range(rounds + 1):
-        if count > 3 and time.perf_counter() - began > PATIENCE:
+        if count > 3 and time.perf_counter() - start > PATIENCE:
             break
         for name, work in works.items():
-            spent = milliseconds(work, device)
-            # the first round pays for new memory, compilation and choices
+            duration = milliseconds(work, device)
+            # the first round includes memory allocation, compilation and kernel selection
             if count:
-                taken[name].append(spent)
-    return {name: spread(times) for name, times in taken.items()}
+                timings[name].append(duration)
+    return {name: spread(times) for name, times in timings.items()}
 
 
 def milliseconds(work: Work, device: torch.device) -> float:
-    """Time of one piece of work, device waited for."""
+    """Time of one piece of work, with synchronisation."""
     wait(device)
     start = time.perf_counter()
     work()
@@ -52,7 +52,7 @@ def milliseconds(work: Work, device: torch.device) -> float:
 
 
 def wait(device: torch.device) -> None:
-    """Let a GPU finish; on a CPU nothing is pending."""
+    """Synchronise a GPU; on a CPU nothing is pending."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

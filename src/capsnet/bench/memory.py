@@ -1,4 +1,4 @@
-"""Memory that a piece of work adds at its peak: on a CPU in a process of its own, which then has no older peak."""
+"""Additional memory of a piece of work at its peak: on a CPU in a separate process, which has no earlier peak."""
 
 import contextlib
 import resource
@@ -11,11 +11,11 @@ import torch
 
 
 def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) -> float:
-    """Peak of one step of a benchmark's path above what its inputs take; of training, above what is held between steps.
+    """Peak memory of one step of a path, above its inputs; for training, above the memory held between steps.
 
     Args:
         bench: `"routing"`, `"routings"` or `"step"`.
-        path: one of its paths.
+        path: of the benchmark.
         device: where it runs.
         sizes: of the case.
     """
@@ -24,7 +24,7 @@ def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) ->
 
 
 def peak_of(work: Callable[[], object], device: torch.device) -> float:
-    """Megabytes that `work` adds at its peak to what is allocated now."""
+    """Megabytes at the peak of `work`, above the memory allocated before it."""
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -32,7 +32,7 @@ def peak_of(work: Callable[[], object], device: torch.device) -> float:
         torch.cuda.synchronize(device)
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     held = _resident("VmRSS")
-    _forget_peak()
+    _reset_peak()
     work()
     return _resident("VmHWM") - held
 
@@ -41,12 +41,12 @@ def _resident(field: str) -> float:
     """Megabytes that this process holds (`VmRSS`), or held at its peak (`VmHWM`)."""
     status = Path("/proc/self/status")
     if status.exists():
-        # not ru_maxrss, which on Linux begins with the parent's
+        # not ru_maxrss, which on Linux starts at the parent's
         return int(status.read_text().split(f"{field}:")[1].split()[0]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _forget_peak() -> None:
-    """Let the peak begin anew: making the inputs may have taken more than they do. Linux only."""
+def _reset_peak() -> None:
+    """Reset the peak, as creating the inputs may have needed more memory than they hold. Linux only."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")

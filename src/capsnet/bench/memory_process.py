@@ -14,7 +14,7 @@ def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
     if BENCHES.get(bench).trains:
         return_memory()
     device, numbers = torch.device(device_name), [int(size) for size in sizes]
-    # libraries take memory of their own when they are first used: each path first does something small
+    # libraries allocate memory on first use: run each path on a small case first
     if bench == "routing":
         tiny = dict(zip(routing.PAPER, (16, 8, 2, 2, 4, 3), strict=True))
         routing.train(path, tiny, routing.make(tiny, device))
@@ -27,9 +27,9 @@ def main(bench: str, path: str, device_name: str, *sizes: str) -> None:
         batch, side = numbers
         step.make_paths(device, 16, side, "capsnet-tiny")[path]()
         work = step.make_paths(device, batch, side)[path]
-        # the optimiser's state is held between steps, and made by the first
+        # the first step creates the optimiser's state, which is held between steps
         work()
-        # what a captured step works in is allocated once, when it is captured
+        # the memory of a captured step is allocated at capture
         steps = step.STEPS_TO_CAPTURE if device.type == "cuda" else 1
         print(peak_of(lambda: [work() for _ in range(steps)], device))
 

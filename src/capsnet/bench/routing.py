@@ -1,4 +1,4 @@
-"""Dynamic routing from children and matrices to parents: the plain path, which stores the votes, and the fused one."""
+"""Dynamic routing from children and matrices to parents: the plain path, which stores the votes, and the fused path."""
 
 import itertools
 from collections.abc import Iterator
@@ -37,19 +37,19 @@ PATHS = {"plain": plain, "fused": fused}
 
 
 def make(case: dict[str, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw children, matrices and a gradient of the parents."""
+    """Draw children, matrices and the gradient with respect to the parents."""
     b, i, c, j, d, _ = case.values()
     draw = torch.Generator().manual_seed(0)
     poses = 0.3 * torch.randn(b, i, c, generator=draw)
     weight = 0.1 * torch.randn(i, c, j, d, generator=draw)
-    towards = torch.randn(b, j, d, generator=draw)
-    return poses.to(device).requires_grad_(), weight.to(device).requires_grad_(), towards.to(device)
+    gradient = torch.randn(b, j, d, generator=draw)
+    return poses.to(device).requires_grad_(), weight.to(device).requires_grad_(), gradient.to(device)
 
 
 def train(path: str, case: dict[str, int], tensors: tuple[Tensor, Tensor, Tensor]) -> None:
     """Forward and backward."""
-    poses, weight, towards = tensors
-    torch.autograd.grad(PATHS[path](poses, weight, case["iterations"]).poses, (poses, weight), towards)
+    poses, weight, gradient = tensors
+    torch.autograd.grad(PATHS[path](poses, weight, case["iterations"]).poses, (poses, weight), gradient)
 
 
 @torch.no_grad()
@@ -59,14 +59,14 @@ def infer(path: str, case: dict[str, int], tensors: tuple[Tensor, Tensor, Tensor
 
 
 def _job(case: dict[str, int], device: torch.device, *, backward: bool, memory: bool = False) -> Job:
-    tensors, way = make(case, device), train if backward else infer
+    tensors, function = make(case, device), train if backward else infer
     b, i, c, j, d, r = case.values()
-    # votes, r weighted sums and r - 1 agreements; each has two derivatives of its own cost
+    # votes, r weighted sums and r - 1 agreements; each has two derivatives of the same cost
     operations = 2.0 * b * i * j * d * (c + 2 * r - 1) * (3 if backward else 1)
     moved = 4.0 * (b * i * c + i * c * j * d + b * j * d) * (2 if backward else 1)
     return Job(
         {**case, "pass": "forward and backward" if backward else "forward"},
-        {path: partial(way, path, case, tensors) for path in PATHS},
+        {path: partial(function, path, case, tensors) for path in PATHS},
         operations,
         moved,
         (lambda path: added_megabytes("routing", path, device, *case.values())) if memory else None,
@@ -74,7 +74,7 @@ def _job(case: dict[str, int], device: torch.device, *, backward: bool, memory: 
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
-    """The paper's size, forward, and forward and backward."""
+    """The paper's size: forward, and forward with backward."""
     yield _job(PAPER, device, backward=False)
     yield _job(PAPER, device, backward=True, memory=True)
     if not quick:
@@ -82,11 +82,11 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
 
 
 def growth(device: torch.device, quick: bool) -> Iterator[Job]:
-    """How cost grows with each size, all others as in the paper (a batch of 16 for many children or parents)."""
+    """Vary one size at a time, with the others as in the paper (batch 16 when children or parents vary)."""
     for name, sizes in GROWTH.items():
         for size in itertools.compress(sizes, [not quick or size == sizes[-1] for size in sizes]):
-            few = {"batch": 16} if name in ("children", "parents") else {}
-            yield _job({**PAPER, **few, name: size}, device, backward=True)
+            smaller = {"batch": 16} if name in ("children", "parents") else {}
+            yield _job({**PAPER, **smaller, name: size}, device, backward=True)
 
 
 BENCHES.add("routing", Bench(jobs, "dynamic routing at the paper's size: time and memory"))

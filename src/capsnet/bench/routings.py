@@ -1,4 +1,4 @@
-"""Every routing in the same two capsule layers: what each costs in time and memory, and how many times the votes."""
+"""Time and memory of every routing in the same two capsule layers, with the size of the votes for comparison."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from capsnet.routing import ROUTINGS, Routing
 
 Sizes = Mapping[str, int]
 
-# a dense layer has one place, whose children are all there are
+# a dense layer has one position, which holds all children
 DENSE = {"side": 1, "types": 1152, "kernel": 1, "stride": 1, "dim": 8, "parents": 10, "parent dim": 16}
 CONV = {"side": 12, "types": 8, "kernel": 3, "stride": 2, "dim": 16, "parents": 16, "parent dim": 16}
 _TINY = {"side": 1, "types": 3, "kernel": 1, "stride": 1, "dim": 16, "parents": 2, "parent dim": 16}
-# routings whose papers have 4x4 matrices as poses: as many numbers, and votes as large
+# routings whose papers have 4x4 pose matrices, with votes of the same size
 _MATRICES = ("em", "variational-bayes")
 
 
@@ -28,8 +28,8 @@ class Path(NamedTuple):
 
     Args:
         routing: its name.
-        mode: `"auto"` where a kernel may take its place.
-        recompute: store little, and compute it twice.
+        mode: `"auto"` to allow a fused kernel.
+        recompute: recompute intermediate tensors in the backward pass.
     """
 
     routing: str
@@ -38,7 +38,7 @@ class Path(NamedTuple):
 
 
 def find_paths() -> dict[str, Path]:
-    """Every registered routing, the control first, with its fused or its recomputed form where it has one."""
+    """All registered routings, uniform first, with their fused and recomputed variants."""
     paths = {}
     for name in sorted(ROUTINGS.names(), key=lambda name: name != "uniform"):
         routing = make_layer(Path(name), _TINY).routing
@@ -51,7 +51,7 @@ def find_paths() -> dict[str, Path]:
 
 
 def make_layer(path: Path, sizes: Sizes) -> DenseCapsules | ConvCapsules:
-    """The layer of these sizes; matrices as poses for the routings that are made for them."""
+    """A layer of these sizes, with pose matrices for the routings that need them."""
     side, types, kernel, stride, dim, parents, parent_dim = sizes.values()
     shape = (4, 4) if path.routing in _MATRICES else None
     options = {"recompute": True} if path.recompute else {}
@@ -80,7 +80,7 @@ def make_layer(path: Path, sizes: Sizes) -> DenseCapsules | ConvCapsules:
 
 
 class Step:
-    """One layer with its children, which can be run forward, and forward and backward."""
+    """One layer with its children, for a forward pass with or without backward."""
 
     def __init__(self, path: Path, batch: int, sizes: Sizes, device: torch.device) -> None:
         self.path, self.layer = path, make_layer(path, sizes).to(device)
@@ -88,14 +88,14 @@ class Step:
         shape = (batch, sizes["side"] ** 2 * sizes["types"], self.layer.child_dim)
         poses = (0.3 * torch.randn(*shape, generator=draw)).to(device).requires_grad_()
         self.children = Capsules(poses, poses.detach().norm(dim=2).clamp(max=1).requires_grad_())
-        parents = sizes["parents"] * count_places(sizes)
-        self.towards = torch.ones(batch, parents, sizes["parent dim"] + 1, device=device)
+        parents = sizes["parents"] * count_windows(sizes)
+        self.gradient = torch.ones(batch, parents, sizes["parent dim"] + 1, device=device)
 
     def run(self) -> Tensor:
-        """Poses and activations of the parents, in one tensor."""
+        """Poses and activations of the parents, concatenated."""
         with kernels.use(self.path.mode):
-            found = self.layer(self.children)
-        return torch.cat([found.poses, found.activations[..., None]], dim=2)
+            parents = self.layer(self.children)
+        return torch.cat([parents.poses, parents.activations[..., None]], dim=2)
 
     @torch.no_grad()
     def infer(self) -> Tensor:
@@ -103,20 +103,20 @@ class Step:
         return self.run()
 
     def train(self) -> None:
-        """Forward and backward, to the children and to all that the layer learns."""
+        """Forward and backward, with gradients of the children and of all parameters."""
         inputs = [self.children.poses, self.children.activations, *self.layer.parameters()]
-        torch.autograd.grad(self.run(), inputs, self.towards, allow_unused=True)
+        torch.autograd.grad(self.run(), inputs, self.gradient, allow_unused=True)
 
 
-def count_places(sizes: Sizes) -> int:
-    """How many windows there are."""
+def count_windows(sizes: Sizes) -> int:
+    """Number of windows."""
     return ((sizes["side"] - sizes["kernel"]) // sizes["stride"] + 1) ** 2
 
 
 def count_votes(batch: int, sizes: Sizes) -> float:
-    """Megabytes of the votes in float32: what all of these routings have to handle, stored or not."""
+    """Megabytes of the votes in float32: whether stored or not."""
     children = sizes["kernel"] ** 2 * sizes["types"]
-    return 4 * batch * count_places(sizes) * children * sizes["parents"] * sizes["parent dim"] / 2**20
+    return 4 * batch * count_windows(sizes) * children * sizes["parents"] * sizes["parent dim"] / 2**20
 
 
 def _jobs(name: str, batch: int, sizes: Sizes, device: torch.device) -> Iterator[Job]:
@@ -135,7 +135,7 @@ def _jobs(name: str, batch: int, sizes: Sizes, device: torch.device) -> Iterator
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
-    """The paper's class layer, and a layer of windows."""
+    """The paper's class layer, and a convolutional layer."""
     yield from _jobs("dense", 32, DENSE, device)
     if not quick:
         yield from _jobs("dense", 128, DENSE, device)
@@ -143,10 +143,10 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
 
 
 def peak_step(label: str, device: torch.device, *numbers: int) -> Step:
-    """What `capsnet.bench.memory` measures: forward and backward of one path."""
-    # libraries take memory of their own when they are first used
+    """The step of one path that `capsnet.bench.memory` measures."""
+    # libraries allocate memory on first use
     Step(find_paths()[label], 16, _TINY, device).train()
     return Step(find_paths()[label], numbers[0], dict(zip(DENSE, numbers[1:], strict=True)), device)
 
 
-BENCHES.add("routings", Bench(jobs, "every routing in the same layers: time, and memory beside that of the votes"))
+BENCHES.add("routings", Bench(jobs, "every routing in the same layers: time, and memory compared with the votes"))

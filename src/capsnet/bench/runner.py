@@ -1,4 +1,4 @@
-"""Running benchmarks: those of training in processes of their own, which treat memory as `capsnet train` does."""
+"""Run benchmarks; those of training in separate processes with the memory settings of `capsnet train`."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from capsnet.start import return_memory
 
 
 class Results(TypedDict):
-    """What `benchmarks/results` holds of one machine."""
+    """The results of one machine, as in `benchmarks/results`."""
 
     machine: dict[str, object]
     ceilings: Ceilings
@@ -32,18 +32,18 @@ def run(
     """Run benchmarks.
 
     Args:
-        names: of `BENCHES`; none: all.
-        device: what is measured.
+        names: from `BENCHES`; none: all.
+        device: to measure.
         quick: the paper's sizes only.
-        rounds: how often each path is timed; 0: as each benchmark has it.
-        show: is given each row when it is done.
+        rounds: timings of each path; 0: each benchmark's own number.
+        show: called with each row when it is measured.
 
     Raises:
-        subprocess.CalledProcessError: the process of a benchmark failed; why is on standard error.
+        subprocess.CalledProcessError: the process of a benchmark failed; the reason is on standard error.
     """
     ceilings, rows = find_ceilings(device), []
     for name in names or BENCHES.names():
-        find_rows = _rows_apart if BENCHES.get(name).trains else _rows
+        find_rows = _rows_in_process if BENCHES.get(name).trains else _rows
         for row in find_rows(name, device, ceilings, quick, rounds):
             rows.append(row)
             if show is not None:
@@ -56,19 +56,19 @@ def _rows(name: str, device: torch.device, ceilings: Ceilings, quick: bool, roun
     return (measure(name, job, device, ceilings, rounds or bench.rounds) for job in bench.jobs(device, quick))
 
 
-def _rows_apart(name: str, device: torch.device, ceilings: Ceilings, quick: bool, rounds: int) -> Iterator[Row]:
+def _rows_in_process(name: str, device: torch.device, ceilings: Ceilings, quick: bool, rounds: int) -> Iterator[Row]:
     program = "import sys; from capsnet.bench.runner import main; main(sys.argv[1])"
-    order = json.dumps([name, str(device), ceilings, quick, rounds])
-    with subprocess.Popen([sys.executable, "-c", program, order], stdout=subprocess.PIPE, text=True) as process:
+    request = json.dumps([name, str(device), ceilings, quick, rounds])
+    with subprocess.Popen([sys.executable, "-c", program, request], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield from map(json.loads, process.stdout)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, f"the benchmark {name}")
 
 
-def main(order: str) -> None:
-    """Measure what the parent asks for, and print each row on a line."""
+def main(request: str) -> None:
+    """Measure what the parent requests, and print one row per line."""
     return_memory()
-    name, device, ceilings, quick, rounds = json.loads(order)
+    name, device, ceilings, quick, rounds = json.loads(request)
     for row in _rows(name, torch.device(device), ceilings, quick, rounds):
         print(json.dumps(row), flush=True)

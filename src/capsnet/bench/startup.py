@@ -1,4 +1,4 @@
-"""What a person waits for before anything happens: whole processes."""
+"""Start-up time of whole processes."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from capsnet.runs.weights import ModelSpec, save_weights
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
-    """Import of torch, of capsnet, and the prediction of one image by the paper's network."""
+    """Import of torch and of capsnet, and the prediction of one image with the paper's network."""
     with tempfile.TemporaryDirectory() as folder:
         weights, image = Path(folder, "weights.safetensors"), Path(folder, "image.png")
         spec = ModelSpec("capsnet", {"image_shape": (1, 28, 28)}, tuple("0123456789"), "digit", "mnist")
@@ -33,4 +33,4 @@ def _run(words: list[str]) -> None:
     subprocess.run([sys.executable, *words], capture_output=True, check=True)
 
 
-BENCHES.add("startup", Bench(jobs, "processes from start to end: import, and the prediction of one image", rounds=5))
+BENCHES.add("startup", Bench(jobs, "whole processes: imports, and the prediction of one image", rounds=5))

@@ -1,4 +1,4 @@
-"""A whole training step of the paper's network: pixels to new weights, augmentation and optimiser included."""
+"""A whole training step of the paper's network: from pixels to new weights, with augmentation and optimiser."""
 
 import copy
 from collections.abc import Iterator
@@ -22,35 +22,35 @@ from capsnet.training.objective import find_losses
 from capsnet.training.step import Step
 
 CLASSES = tuple("0123456789")
-# three steps as they are, and the one that is captured
+# three warm-up steps, and the captured one
 STEPS_TO_CAPTURE = 4
 SIDES = (28, 32, 48, 64, 96)
 
 
 def make_data(count: int, side: int, device: torch.device) -> ImageData:
-    """Random images: what a step costs does not depend on what they show."""
+    """Random images: the cost of a step does not depend on their content."""
     draw = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, 1, side, side), dtype=torch.uint8, generator=draw)
     return ImageData(images, torch.randint(10, (count,), generator=draw), CLASSES).to(device)
 
 
 def make_paths(device: torch.device, batch: int, side: int, model_name: str = "capsnet") -> dict[str, Work]:
-    """One training step each: plain and fused in float32, fused in fewer bits, and that as one CUDA graph."""
+    """One training step per path: plain and fused in float32, fused in lower precision, and that as a CUDA graph."""
     torch.manual_seed(0)
     model = create_model(model_name, image_shape=(1, side, side))
-    kinds: dict[str, tuple[kernels.Mode, Precision, Execution]] = {
+    modes: dict[str, tuple[kernels.Mode, Precision, Execution]] = {
         "plain": ("plain", "fp32", "eager"),
         "fused": ("auto", "fp32", "eager"),
     }
     if device.type == "cuda":
-        kinds["fused tf32"] = ("auto", "tf32", "eager")
+        modes["fused tf32"] = ("auto", "tf32", "eager")
     if resolve_precision("auto", device) == "bf16":
-        kinds["fused bf16"] = ("auto", "bf16", "eager")
+        modes["fused bf16"] = ("auto", "bf16", "eager")
         if device.type == "cuda":
-            kinds["fused bf16 graph"] = ("auto", "bf16", "cuda-graph")
-            kinds["fused bf16 compiled graph"] = ("auto", "bf16", "compile")
+            modes["fused bf16 graph"] = ("auto", "bf16", "cuda-graph")
+            modes["fused bf16 compiled graph"] = ("auto", "bf16", "compile")
     data = make_data(batch, side, device)
-    return {name: _path(place_model(copy.deepcopy(model), device), data, *kind) for name, kind in kinds.items()}
+    return {name: _path(place_model(copy.deepcopy(model), device), data, *settings) for name, settings in modes.items()}
 
 
 def _path(model: CapsuleModel, data: ImageData, mode: kernels.Mode, precision: Precision, execution: Execution) -> Work:
@@ -69,7 +69,7 @@ def _path(model: CapsuleModel, data: ImageData, mode: kernels.Mode, precision: P
 
 
 def warm_up(paths: dict[str, Work], device: torch.device) -> dict[str, Work]:
-    """Do the steps that come before a replay, on a GPU: where steps are captured, the first ones are not yet."""
+    """On a GPU, run the steps before the first replay: warm-up and capture."""
     if device.type == "cuda":
         for work in paths.values():
             for _ in range(STEPS_TO_CAPTURE):
@@ -78,7 +78,7 @@ def warm_up(paths: dict[str, Work], device: torch.device) -> dict[str, Work]:
 
 
 def count_operations(side: int = 28) -> float:
-    """Floating-point operations of the direct algorithm for one image, forward and backward; optimiser left out."""
+    """Floating-point operations of the direct algorithm for one image, forward and backward; without the optimiser."""
     model, data = create_model("capsnet", image_shape=(1, side, side)), make_data(1, side, torch.device("cpu"))
     images = data.images.float() / 255
     # imported late: it imports Triton, which takes half a second
@@ -90,7 +90,7 @@ def count_operations(side: int = 28) -> float:
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
-    """The batch of the authors, and on a GPU a large one."""
+    """The authors' batch, and on a GPU also a large one."""
     operations = count_operations()
     for batch in (128, 1024) if device.type == "cuda" else (128,) if quick else (16, 128):
         yield Job(
@@ -106,7 +106,7 @@ def _memory(device: torch.device, batch: int, path: str) -> float:
 
 
 def sides(device: torch.device, quick: bool) -> Iterator[Job]:
-    """How a step grows with the image."""
+    """A step at several image sizes."""
     for side in SIDES[-1:] if quick else SIDES:
         yield Job(
             {"batch": 16, "image": side}, warm_up(make_paths(device, 16, side), device), 16 * count_operations(side)
@@ -114,4 +114,4 @@ def sides(device: torch.device, quick: bool) -> Iterator[Job]:
 
 
 BENCHES.add("step", Bench(jobs, "a training step of the paper's network: time and memory", trains=True))
-BENCHES.add("image-size", Bench(sides, "a training step of 16 images as they grow", rounds=3, trains=True))
+BENCHES.add("image-size", Bench(sides, "a training step of 16 images of growing size", rounds=3, trains=True))

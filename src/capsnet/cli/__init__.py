@@ -1,4 +1,4 @@
-"""The command line: `capsnet VERB ...`, one file per verb, loaded when it is called."""
+"""The command line: `capsnet VERB ...`, one file per verb, imported on demand."""
 
 import contextlib
 import errno
@@ -45,6 +45,7 @@ VERBS = {
     "figures": "draw a run's figures",
     "report": "write a run's report.html",
     "reproduce": "reproduce a paper's table by training its runs",
+    "sweep": "train a grid of options with several seeds, ranked on validation",
     "list": "list models, routings, data, recipes, studies",
     "show": "show a model, recipe, study, data set, routing or run",
     "export": "export a network: ONNX, PyTorch, Keras, a web page",
@@ -90,9 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _end_with_traceback()
 
 
-def _call(words: Sequence[str], *, is_command: bool) -> int:
-    # not list(...): the verb of that name is a module here
-    verb, *args = words or ["--help"]
+def _call(arguments: Sequence[str], *, is_command: bool) -> int:
+    # not list(...): here, `list` is the module of that verb
+    verb, *args = arguments or ["--help"]
     if verb == "help" and args:
         verb, args = args[0], ["--help"]
     if verb in ("-h", "--help", "help"):
@@ -112,13 +113,13 @@ def _call(words: Sequence[str], *, is_command: bool) -> int:
     try:
         return module.main(args) or 0
     except UserError as fault:
-        # a module of a verb holds its options under the verb's name
+        # the module of a verb names the dataclass of its options after the verb
         options: type = getattr(module, verb.title().replace("-", ""))
         raise UserError(in_flags(str(fault), options)) from None
 
 
 def _print_any_name() -> None:
-    """Let the names of files be printed as they are, also those that are not UTF-8."""
+    """Allow any file name in the output, even one that is not UTF-8."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
         sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
@@ -131,7 +132,7 @@ def _end(line: str, status: int) -> int:
         line = f"process {rank}: {line}"
     if rank != "0" and status == 130:
         return status
-    # the terminal may have gone
+    # the terminal may be closed
     with contextlib.suppress(OSError):
         print(f"capsnet: {line}", file=sys.stderr, flush=True)
     _drop_output()

@@ -40,7 +40,7 @@ class Analyse:
 
 
 def main(args: list[str]) -> None:
-    """Analyse, and print the numbers in words."""
+    """Run the analyses, and print a summary of each."""
     options = parse(Analyse, args)
     run = Run.open(options.run)
     from capsnet.analysis import ANALYSES

@@ -49,7 +49,7 @@ class Bench:
 
 
 def main(args: list[str]) -> int:
-    """Measure and print; exit status 1 where a path fell behind."""
+    """Measure and print; exit status 1 if a path fell behind."""
     options = parse(Bench, args)
     for name in options.names:
         BENCHES.get(name)
@@ -59,21 +59,21 @@ def main(args: list[str]) -> int:
     machine = label(describe(device))
     before = None if options.against is None else _read(options.against, machine)
     path = None if options.out is None else _find_file(options.out, machine)
-    # before anything is measured: a file that cannot be added to must not cost a measurement
+    # read the file first: if it is invalid, fail before measuring
     earlier = [] if path is None or not (options.names or options.quick) else _find_rows(path, machine)
     table, described, rows = _Table(), describe(device), list[Row]()
 
     def keep(row: Row, ceilings: Ceilings) -> None:
         rows.append(row)
         if path is not None:
-            # after each measurement: what ends the program loses none that was made
+            # write after each measurement: if the program is stopped, no result is lost
             _write(path, {"machine": described, "ceilings": ceilings, "rows": rows}, earlier)
         if not options.json:
             table.row(row, ceilings)
 
     results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=keep)
     if path is not None:
-        # a benchmark that is run whole drops the cases that it no longer has
+        # after a complete benchmark, drop its cases that no longer exist
         dropped = () if options.quick else options.names
         _write(path, results, [row for row in earlier if row["bench"] not in dropped])
     behind = [] if before is None else _compare(results, before)
@@ -89,21 +89,21 @@ def main(args: list[str]) -> int:
 def _write(path: Path, results: Results, earlier: list[Row]) -> None:
     """Write results, and the rows of earlier ones that were not measured again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    anew = {_key(row) for row in results["rows"]}
-    kept = [row for row in earlier if _key(row) not in anew]
+    measured = {_key(row) for row in results["rows"]}
+    kept = [row for row in earlier if _key(row) not in measured]
     rows = sorted([*kept, *results["rows"]], key=lambda row: row["bench"])
     write_text(path, json.dumps({**results, "rows": rows}, indent=1) + "\n")
 
 
 def _find_file(path: Path, machine: str) -> Path:
-    """The file itself, or that of a machine in a folder, which may have still to be made."""
+    """The file itself, or in a folder, which need not exist, the machine's file."""
     return path / f"{machine}.json" if path.is_dir() or not path.suffix else path
 
 
 def _read(path: Path, machine: str) -> Results:
     file = _find_file(path, machine)
     if not file.is_file():
-        raise UserError(f"{file}: no results of this machine; make them with capsnet bench --out {path}")
+        raise UserError(f"{file}: no results of this machine; create them with capsnet bench --out {path}")
     try:
         return read_typed(file, Results)
     except UserError as fault:
@@ -129,7 +129,9 @@ def _compare(results: Results, before: Results) -> list[str]:
         for path in fell_behind(row, earlier) if earlier else []:
             assert earlier is not None
             now, then = row["ratio"][path], earlier["ratio"][path]
-            lines.append(f"fell behind: {_key(row)}: {path} is {now:.2f} times as fast as the first, it was {then:.2f}")
+            lines.append(
+                f"fell behind: {_key(row)}: {path} is {now:.2f} times as fast as the first path, before {then:.2f}"
+            )
     return lines
 
 
@@ -138,7 +140,7 @@ def _key(row: Row) -> str:
 
 
 class _Table:
-    """Prints rows as they come, with a head for each benchmark."""
+    """Prints rows, with a heading for each benchmark."""
 
     def __init__(self) -> None:
         self.bench = ""

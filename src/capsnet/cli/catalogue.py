@@ -1,8 +1,8 @@
-"""Names and summaries of what `capsnet list` lists, without importing PyTorch.
+"""Names and summaries for `capsnet list`, without importing PyTorch.
 
 `catalogue.json` holds them. `make catalogue` writes it from the registries, and a test compares the two. It also lists
-the files of each room: if a file was added or removed since, or another package offers something, the registry itself
-is read, so that a new routing or model is listed at once.
+the files of each folder: if a file was added or removed since, or another package registers entries, the registry is
+read instead, so that a new routing or model is listed at once.
 """
 
 import json
@@ -36,7 +36,7 @@ def list_entries(kind: str) -> dict[str, str]:
 
 
 def is_behind(kind: str) -> bool:
-    """Whether a file of the kind's room was added or removed since, or another package offers something."""
+    """Whether files were added or removed since, or another package registers entries."""
     return _read()[kind]["files"] != _files(kind) or bool(metadata.entry_points(group=f"capsnet.{kind}"))
 
 
@@ -93,7 +93,7 @@ def _pretrained() -> dict[str, str]:
 
 
 KINDS: Registry[Callable[[], dict[str, str]]] = Registry("kind")
-"""Everything that can be listed, each with the function that reads it from its registry."""
+"""The functions that read the entries of each kind from its registry."""
 
 KINDS.add("models", _models)
 KINDS.add("routings", _routings)

@@ -1,4 +1,4 @@
-"""What the verbs print with."""
+"""Output functions of the verbs."""
 
 import json
 from collections.abc import Mapping
@@ -10,5 +10,5 @@ def print_json(value: Mapping[str, object]) -> None:
 
 
 def bar(share: float, width: int = 24) -> str:
-    """A bar of text for a share in [0, 1]."""
+    """A text bar for a share in [0, 1]."""
     return "█" * round(share * width)

@@ -99,12 +99,12 @@ def _print(dataset: Dataset) -> None:
     columns = {"train": train, "validation": None, "test": dataset.test.counts()}
     if dataset.validation is not None:
         columns["validation"] = dataset.validation.counts()
-    given = {title: counts for title, counts in columns.items() if counts is not None}
+    splits = {title: counts for title, counts in columns.items() if counts is not None}
     width = max(5, *map(len, names))
-    wide = {title: max(len(title), 7) for title in given}
-    print("  ".join([f"{'class':{width}}", *(f"{title:>{wide[title]}}" for title in given)]))
+    widths = {title: max(len(title), 7) for title in splits}
+    print("  ".join([f"{'class':{width}}", *(f"{title:>{widths[title]}}" for title in splits)]))
     for label, name in enumerate(names):
-        numbers = [f"{counts[label]:>{wide[title]},}" for title, counts in given.items()]
+        numbers = [f"{counts[label]:>{widths[title]},}" for title, counts in splits.items()]
         print("  ".join([f"{name:{width}}", *numbers, bar(train[label] / max(train))]))
     print()
     print(_samples(dataset))
@@ -148,16 +148,16 @@ def _describe(dataset: Dataset) -> str:
         held_out = f", {len(dataset.validation):,} validation" if dataset.validation is not None else ""
         return f"{name}: {len(dataset.train):,} training{held_out} and {len(dataset.test):,} test images, {sizes}"
     return (
-        f"{name}: pairs of {len(dataset.train):,} training digits, drawn anew for each batch, and "
+        f"{name}: pairs of {len(dataset.train):,} training digits, drawn for each batch, and "
         f"{len(dataset.test) * dataset.pairing.pairs_per_digit:,} test pairs of {len(dataset.test):,} digits, {sizes}"
     )
 
 
 def _samples(dataset: Dataset, count: int = 4) -> str:
-    """A few images side by side in five shades, 18 characters wide and 9 lines high each."""
+    """A few images side by side in five shades, each 18 characters wide and 9 lines high."""
     present = [label for label, number in enumerate(dataset.train.counts()) if number][:count]
     images = torch.cat([example_images(dataset, label, 1) for label in present]).float()
-    # of a stereo pair one view: the mean of both would be blurred
+    # show one view of a stereo pair: the mean of both would be blurred
     grey = images[:, :1] if images.shape[1] == 2 else images.mean(dim=1, keepdim=True)
     small = torch.nn.functional.interpolate(grey, (9, 18), mode="area")[:, 0] / 256 * len(_SHADES)
     pictures = [["".join(_SHADES[int(value)] for value in row) for row in image] for image in small]

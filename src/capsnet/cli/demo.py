@@ -43,9 +43,9 @@ def main(args: list[str]) -> None:
     gallery = Gallery(list(dict.fromkeys(options.models)) or find_sources())
     ended = threading.Event()
     with serving(gallery, port=options.port) as address:
-        # a stop by the system, too, takes the temporary folder away
+        # on SIGTERM, too, the temporary folder is removed
         signal.signal(signal.SIGTERM, lambda *_: ended.set())
-        print(f"{address}  shows {', '.join(gallery.names)}; press Ctrl-C to end it", flush=True)
+        print(f"{address}  networks: {', '.join(gallery.names)}; press Ctrl-C to stop", flush=True)
         if options.browser and has_screen():
             webbrowser.open(address)
         try:
@@ -55,7 +55,7 @@ def main(args: list[str]) -> None:
 
 
 def has_screen() -> bool:
-    """Whether a browser with windows can open here: without a display, one of text would take the terminal."""
+    """Whether a graphical browser can open: without a display, a text browser would take over the terminal."""
     if sys.platform in ("win32", "darwin"):
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

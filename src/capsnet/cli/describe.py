@@ -1,4 +1,4 @@
-"""A routing in words: what it does, whose it is, what can be set, and which models use it."""
+"""Describe a routing: summary, source, options, and the models that use it."""
 
 import inspect
 import re
@@ -11,7 +11,7 @@ from capsnet.routing import ROUTINGS
 from capsnet.routing.base import Routing
 
 _LINE = 80
-# what a layer gives a routing
+# arguments that the layer passes to a routing
 _SIZES = ("self", "num_children", "num_parents", "child_dim", "parent_dim", "device", "dtype")
 
 
@@ -26,7 +26,7 @@ def describe_routing(name: str) -> list[str]:
     summary = _plain(documentation.partition("\n\n")[0])
     lines = [*_wrap(f"{name}: {summary}"), "", *_wrap(_source(routing), "source    ")]
     models = [model for model in sorted(MODELS.names()) if model_routing(model)[0] == name]
-    lines += _wrap(", ".join(models) or "no model of its own", "models    ")
+    lines += _wrap(", ".join(models) or "none by default", "models    ")
     meanings = dict(_arguments(documentation))
     options = [
         parameter for key, parameter in inspect.signature(routing.__init__).parameters.items() if key not in _SIZES
@@ -39,7 +39,7 @@ def describe_routing(name: str) -> list[str]:
 
 
 def _source(routing: Callable[..., Routing]) -> str:
-    """The paper, from the head of the file: what follows its first sentence."""
+    """The paper, from the module's docstring: the text after its first sentence."""
     text = _plain(inspect.getdoc(inspect.getmodule(routing)) or "")
     sentence, _, rest = text.partition(". ")
     return rest or sentence
@@ -55,7 +55,7 @@ def _arguments(documentation: str) -> Iterator[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """In one line and without the marks of code."""
+    """The text in one line, without back quotes."""
     return " ".join(text.replace("`", "").split())
 
 

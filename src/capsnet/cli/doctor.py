@@ -29,17 +29,17 @@ def main(args: list[str]) -> None:
     findings = examine()
     warnings = [line for finding in findings.values() for line in finding.warnings]
     if options.json:
-        parts = {name: finding.values for name, finding in findings.items()}
-        print_json({"capsnet": __version__, **parts, "warnings": warnings})
+        values = {name: finding.values for name, finding in findings.items()}
+        print_json({"capsnet": __version__, **values, "warnings": warnings})
         return
     _print(findings)
     print(*[f"warning: {line}" for line in warnings] or ["No problems found."], sep="\n")
 
 
 def _print(findings: dict[str, Finding]) -> None:
-    width = max(len(label) for finding in findings.values() for label in finding.says)
+    width = max(len(label) for finding in findings.values() for label in finding.lines)
     for name, finding in findings.items():
         print(name)
-        for label, text in finding.says.items():
+        for label, text in finding.lines.items():
             print(f"  {label:{width}}  " + text.replace("\n", "\n" + " " * (width + 4)))
     print()

@@ -79,7 +79,7 @@ def main(args: list[str]) -> None:
     else:
         _print(result, LOSSES.get(model.loss).words)
         if options.csv is not None:
-            print(f"answers: {options.csv}")
+            print(f"predictions: {options.csv}")
 
 
 def _find_images(model: CapsuleModel, options: Evaluate) -> TestImages:
@@ -96,14 +96,14 @@ def _find_images(model: CapsuleModel, options: Evaluate) -> TestImages:
 
 def _with_pairs(images: TestImages, count: int) -> TestImages:
     if images.pairing is None:
-        raise UserError(f"--pairs-per-digit is for data that are pairs, {images.name} is single images")
+        raise UserError(f"--pairs-per-digit is for pairs, but {images.name} holds single images")
     return replace(images, pairing=replace(images.pairing, pairs_per_digit=count))
 
 
 def _to_csv(result: Evaluation) -> str:
-    """A row for each file: classes by name, lengths in the order of the model's classes, separated by spaces."""
+    """One row per file: class names, and lengths in the order of the model's classes, separated by spaces."""
     if result.files is None or result.class_names is None:
-        raise UserError(f"--csv lists image files, {result.data} is not a folder of them")
+        raise UserError(f"--csv lists image files, but {result.data} is not a folder of images")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["file", "label", "prediction", "lengths"])
@@ -120,15 +120,15 @@ def _print(result: Evaluation, loss: str) -> None:
     print(f"{result.data}, {split}, {result.n:,} {result.noun}")
     print(f"error        {result.error_percent:.2f} %  (95 % interval {low:.2f} to {high:.2f} %)")
     if pairs:
-        missed = result.digit_error_percent
-        print(f"             a pair is right where both digits are found; single digits missed: {missed:.2f} %")
+        digit_error = result.digit_error_percent
+        print(f"             a pair is correct if both digits are; error of single digits: {digit_error:.2f} %")
     print(f"accuracy     {result.accuracy:.4f}")
     if result.is_uneven:
-        print(f"balanced     {result.balanced_accuracy:.4f}  (mean of the classes, whose counts differ widely)")
+        print(f"balanced     {result.balanced_accuracy:.4f}  (mean over the classes; class sizes differ widely)")
     print(f"{loss:11}  {result.margin_loss:.5f}")
     if result.reconstruction_mse is not None:
-        decoded = "each digit's own" if pairs else "longest"
-        print(f"pixel error  {result.reconstruction_mse:.5f}  (mean squared, {decoded} capsule decoded)")
+        decoded = "each digit's" if pairs else "the longest"
+        print(f"pixel error  {result.reconstruction_mse:.5f}  (mean squared error, decoded from {decoded} capsule)")
     _print_classes(result)
 
 
@@ -140,7 +140,7 @@ def _print_classes(result: Evaluation) -> None:
     present = [row for row in rows if row[2]]
     width = max(len(name) for name, _, _ in present)
     worst = max(errors / count for _, errors, count in present)
-    print("wrong in each class")
+    print("errors per class")
     for name, errors, count in present:
         share = errors / count / worst if worst else 0.0
         print(f"  {name:{width}}  {errors:>5} of {count:<6,} {bar(share)}".rstrip())

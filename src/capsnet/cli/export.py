@@ -50,13 +50,13 @@ class Export:
 
 
 def main(args: list[str]) -> None:
-    """Export and print what was written."""
+    """Export, and print the written files."""
     options = parse(Export, args)
-    given = {"pixels": options.pixels, "int8": options.int8 or None}
+    values = {"pixels": options.pixels, "int8": options.int8 or None}
     module, _, name = FORMATS[options.format].partition(":")
     export = getattr(import_module(module), name)
-    known = inspect.signature(export).parameters
-    for option, value in given.items():
-        if value is not None and option not in known:
+    parameters = inspect.signature(export).parameters
+    for option, value in values.items():
+        if value is not None and option not in parameters:
             raise UserError(f"--{option} is not an option of --format {options.format}; leave it out")
-    print(*export(options.model, options.out, **{k: v for k, v in given.items() if v is not None}), sep="\n")
+    print(*export(options.model, options.out, **{k: v for k, v in values.items() if v is not None}), sep="\n")

@@ -37,7 +37,7 @@ class Figures:
 
 
 def main(args: list[str]) -> None:
-    """Draw, and print the files; what was kept is named on standard error."""
+    """Draw, and print the files; report kept figures on standard error."""
     options = parse(Figures, args)
     run = Run.open(options.run)
     from capsnet.figures.draw import draw_missing
@@ -48,7 +48,7 @@ def main(args: list[str]) -> None:
         print(path)
     if drawn.kept:
         kept = ", ".join(path.stem for path in drawn.kept)
-        print(f"capsnet: kept as they are: {kept} (--overwrite draws them anew)", file=sys.stderr)
+        print(f"capsnet: kept: {kept} (--overwrite redraws them)", file=sys.stderr)
     if drawn.outdated:
         old = ", ".join(path.stem for path in drawn.outdated)
-        print(f"capsnet: of these, older than the run's weights or results: {old}", file=sys.stderr)
+        print(f"capsnet: older than the run's weights or results: {old}", file=sys.stderr)

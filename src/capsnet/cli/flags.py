@@ -1,4 +1,4 @@
-"""Messages of the library, which call arguments by their Python names, in the words of the command line."""
+"""Translate Python names of arguments in messages to flags of the command line."""
 
 import re
 from collections.abc import Iterator
@@ -14,42 +14,42 @@ class Field:
 
     Args:
         option: its name on the command line, with underscores.
-        owner: the group that it is in; empty: none.
-        name: in the dataclass.
-        kind: its type, without markers.
-        markers: such as that it stands without a flag, or not on the command line at all.
+        owner: its group; empty: none.
+        name: of the field in the dataclass.
+        value_type: its type, without markers.
+        markers: of tyro, for example for positional or hidden fields.
         default: of the dataclass.
     """
 
     option: str
     owner: str
     name: str
-    kind: object
+    value_type: object
     markers: frozenset[object]
     default: object
 
 
 def list_fields(options: type, owner: str = "") -> Iterator[Field]:
-    """All fields of a verb's options, in order; those of a group in its place."""
+    """All fields of a verb's options, in order, with those of nested groups."""
     hints = get_type_hints(options, include_extras=True)
     for item in fields(options):
-        kind, markers = hints[item.name], frozenset[object]()
-        if get_origin(kind) is Annotated:
-            kind, *marked = get_args(kind)
-            # a group's `name` is only called otherwise: it has a flag like any other
-            markers = frozenset(() if owner and item.name == "name" else marked)
-        if isinstance(kind, type) and is_dataclass(kind):
-            yield from list_fields(kind, item.name)
+        value_type, markers = hints[item.name], frozenset[object]()
+        if get_origin(value_type) is Annotated:
+            value_type, *annotations = get_args(value_type)
+            # a group's `name` has another flag name, but is a flag like any other
+            markers = frozenset(() if owner and item.name == "name" else annotations)
+        if isinstance(value_type, type) and is_dataclass(value_type):
+            yield from list_fields(value_type, item.name)
         else:
             option = owner if owner and item.name == "name" else item.name
-            yield Field(option, owner, item.name, kind, markers, item.default)
+            yield Field(option, owner, item.name, value_type, markers, item.default)
 
 
 def in_flags(message: str, options: type) -> str:
-    """Call each option of a verb by its flag.
+    """Replace the names of a verb's options by their flags.
 
-    A name counts as that of an option in back quotes, before `=`, at the start before "must" and the like, or anywhere
-    where it has an underscore.
+    A word counts as an option's name in back quotes, before `=`, at the start before "must" and the like, or, if it has
+    an underscore, anywhere.
 
     Args:
         message: of a `UserError`.

@@ -27,7 +27,7 @@ class List:
 
 
 def main(args: list[str]) -> None:
-    """Print names, each with a line about it; names of one source stand together."""
+    """Print names with their summaries, grouped by their first word."""
     kind = parse(List, args).kind
     kinds = list(KINDS) if kind == "all" else [kind]
     width = min(_LINE, max(40, shutil.get_terminal_size((_LINE, 24)).columns))
@@ -36,13 +36,13 @@ def main(args: list[str]) -> None:
             print(f"{chr(10) if number else ''}{name}:")
         print(*layout(list_entries(name), width), sep="\n")
     if kind != "pretrained":
-        print("\ncapsnet show NAME says more of each")
+        print("\ncapsnet show NAME gives details")
 
 
 def layout(entries: Mapping[str, str], width: int = _LINE) -> list[str]:
-    """Lines of at most `width` columns: names, and beside them what they are, with a gap between groups of names.
+    """Lines of at most `width` columns: names with their summaries, and a gap between groups of names.
 
-    A name that is longer than most stands on a line of its own.
+    A very long name gets its own line.
     """
     column = min(max(map(len, entries), default=0), max(12, width // 3))
     lines: list[str] = []
@@ -55,8 +55,8 @@ def layout(entries: Mapping[str, str], width: int = _LINE) -> list[str]:
                 lines.append(f"  {name}")
                 name = ""
             lines += [
-                f"  {part:{column}}  {text}".rstrip()
-                for part, text in zip([name, *[""] * (len(texts) - 1)], texts, strict=True)
+                f"  {head:{column}}  {text}".rstrip()
+                for head, text in zip([name, *[""] * (len(texts) - 1)], texts, strict=True)
             ]
     return lines
 
@@ -65,7 +65,7 @@ _FEW = 16
 
 
 def _groups(names: Iterable[str]) -> list[list[str]]:
-    """Names in order, those that begin with the same word together."""
+    """Names in order, grouped by their first word."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.split("-")[0].rstrip("0123456789"), []).append(name)

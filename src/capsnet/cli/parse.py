@@ -1,4 +1,4 @@
-"""Dataclasses as command lines, with faults of one line."""
+"""Parse command lines into dataclasses, with error messages of one line."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ from capsnet.errors import UserError
 T = TypeVar("T")
 
 _WEIGHTS = (
-    "capsnet evaluate RUN to test, capsnet train --resume RUN to go on; capsnet import-keras FILE RUN makes a run of "
+    "capsnet evaluate RUN to test, capsnet train --resume RUN to continue; capsnet import-keras FILE RUN converts "
     "an .h5 file"
 )
 # options of CapsNet-Keras, written with hyphens, and what replaces them
@@ -35,7 +35,7 @@ _KERAS_OPTIONS = {
     "testing": "capsnet evaluate RUN",
     "t": "capsnet evaluate RUN",
     "digit": "capsnet figures RUN manipulate --digit N",
-    "gpus": "capsnet reproduce STUDY --jobs N, a network on each GPU",
+    "gpus": "capsnet reproduce STUDY --jobs N, one network per GPU",
 }
 _REPLACED = "is an option of CapsNet-Keras; use"
 
@@ -44,18 +44,17 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
     """Read `args` into a dataclass; its docstring and its fields' docstrings are the help.
 
     Args:
-        options: the dataclass; its name is the verb, ImportKeras of import-keras.
-        args: words behind the verb.
-        default: where the defaults come from, in place of the dataclass's own.
+        options: the dataclass, named after the verb (ImportKeras for import-keras).
+        args: arguments after the verb.
+        default: instance with the defaults; None: the dataclass's defaults.
 
     Raises:
-        UserError: words that are no options of it, or values of the wrong kind.
+        UserError: unknown options, or values of another type.
     """
-    # ImportKeras reads the options of import-keras
-    verb, said = re.sub(r"(?<!^)(?=[A-Z])", "-", options.__name__).lower(), io.StringIO()
+    verb, error_box = re.sub(r"(?<!^)(?=[A-Z])", "-", options.__name__).lower(), io.StringIO()
     args = _needed_switches(args, _switches(options, default))
     try:
-        with contextlib.redirect_stderr(said), _unblocked("torch"):
+        with contextlib.redirect_stderr(error_box), _unblocked("torch"):
             return tyro.cli(
                 options,
                 prog=f"capsnet {verb}",
@@ -67,13 +66,13 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
     except SystemExit as stop:
         if not stop.code:
             raise
-        message = _one_line(said.getvalue())
+        message = _one_line(error_box.getvalue())
         raise UserError(message if _REPLACED in message else f"{message} (capsnet {verb} --help)") from None
 
 
 @contextlib.contextmanager
 def _unblocked(module: str) -> Iterator[None]:
-    """Hide a module that None blocks in `sys.modules`: tyro would take it for one that is imported."""
+    """Hide a module that is blocked by None in `sys.modules`: tyro would treat it as imported."""
     blocked = module in sys.modules and sys.modules[module] is None
     if blocked:
         del sys.modules[module]
@@ -81,25 +80,25 @@ def _unblocked(module: str) -> Iterator[None]:
         yield
     finally:
         if blocked:
-            sys.modules[module] = None  # type: ignore[assignment] # what Python documents to block an import
+            sys.modules[module] = None  # type: ignore[assignment] # Python's documented way to block an import
 
 
 def _switches(options: type, default: object) -> Mapping[str, bool]:
-    """The options that are on or off, with what they are if they are not given."""
+    """The boolean options with their defaults."""
     start = {}
     for field in list_fields(options):
-        if field.kind is bool:
-            part = getattr(default, field.owner) if default is not None and field.owner else default
-            value = field.default if part is None else getattr(part, field.name)
+        if field.value_type is bool:
+            group = getattr(default, field.owner) if default is not None and field.owner else default
+            value = field.default if group is None else getattr(group, field.name)
             start[field.option.replace("_", "-")] = value is True
     return start
 
 
 def _needed_switches(args: Sequence[str], start: Mapping[str, bool]) -> list[str]:
-    """The words without switches that change nothing: only `--flip` or only `--no-flip` is an option, by its default.
+    """The arguments without switches that repeat a default: tyro accepts only the other form, `--flip` or `--no-flip`.
 
     Raises:
-        UserError: a switch with a value behind it.
+        UserError: a switch has a value.
     """
     kept: list[str] = []
     for position, word in enumerate(args):
@@ -111,7 +110,7 @@ def _needed_switches(args: Sequence[str], start: Mapping[str, bool]) -> list[str
         following = value if sign else "".join(args[position + 1 : position + 2])
         if sign or following.lower() in ("true", "false"):
             raise UserError(f"--{switch} takes no value, got {following!r}: give --{switch} or --no-{switch}")
-        # the last of several counts
+        # the last occurrence counts
         needed = f"--no-{switch}" if start[switch] else f"--{switch}"
         kept = [before for before in kept if before != needed]
         if f"--{name}" == needed:
@@ -120,10 +119,10 @@ def _needed_switches(args: Sequence[str], start: Mapping[str, bool]) -> list[str
 
 
 def key_and_value(flag: str, word: str) -> tuple[str, bool | int | float | str]:
-    """Read KEY=VALUE, where the value is a number, true, false or a word.
+    """Parse KEY=VALUE, where the value is a number, true, false or a word.
 
     Raises:
-        UserError: something else; `flag` is named.
+        UserError: the word has another form; the message names `flag`.
     """
     key, sign, text = word.partition("=")
     if not sign or not key:
@@ -138,39 +137,39 @@ def key_and_value(flag: str, word: str) -> tuple[str, bool | int | float | str]:
 
 
 def _one_line(box: str) -> str:
-    """The message in tyro's error box: its first part, and the option that a later part suggests.
+    """The message in tyro's error box: its first section, and the option that a later section suggests.
 
     tyro has no public interface to its errors: the hook in `tyro._errors` is private, and may change in any release.
-    Parts are divided by rules; where the box is drawn without line characters, its title is a part before the first.
+    Sections are divided by rules; in a box without line characters, the title is a section before the first one.
     """
-    parts: list[list[str]] = [[]]
+    sections: list[list[str]] = [[]]
     for line in box.splitlines():
         text = line.strip("│ ")
         if re.fullmatch(r"[─-]+", text) or text.startswith(("╭", "╰")):
-            parts.append([])
+            sections.append([])
         else:
-            parts[-1].append(text)
-    parts = [part for part in parts if any(part)]
-    titled = not box.lstrip().startswith("╭")
-    if len(parts) <= titled:
+            sections[-1].append(text)
+    sections = [section for section in sections if any(section)]
+    has_title = not box.lstrip().startswith("╭")
+    if len(sections) <= has_title:
         return "the command line cannot be read"
-    message = re.sub(r"\s+", " ", " ".join(parts[titled])).strip()
-    # a fault that a dataclass itself finds comes with its name
+    message = re.sub(r"\s+", " ", " ".join(sections[has_title])).strip()
+    # remove the dataclass's name from its own errors
     message = re.sub(r"^Error parsing [A-Z]\w*: ", "", message)
     unknown = re.match(r"Unrecognized options: (-[^,]*)", message)
     if unknown:
         name = unknown[1].partition("=")[0]
         replacement = _KERAS_OPTIONS.get(name.lstrip("-").replace("_", "-"))
         if replacement is not None:
-            # `--num_routing 1` is answered with `--iterations 1`
-            given = re.match(r"Unrecognized options: -[^,]*[,=] ?(\d+)", message)
-            if given:
-                replacement = re.sub(r"(--iterations|--digit) N", rf"\1 {given[1]}", replacement)
+            # suggest `--iterations 1` for `--num_routing 1`
+            number = re.match(r"Unrecognized options: -[^,]*[,=] ?(\d+)", message)
+            if number:
+                replacement = re.sub(r"(--iterations|--digit) N", rf"\1 {number[1]}", replacement)
             return f"{name} {_REPLACED} {replacement}"
         message = f"unknown option {unknown[1]}"
-    lines = [line for part in parts for line in part]
+    lines = [line for section in sections for line in section]
     suggested = next((lines[k + 1] for k, line in enumerate(lines[:-1]) if line.startswith("Perhaps you meant")), "")
-    # a switch is suggested as it is called, whichever form changes its default
+    # suggest the plain form of a switch
     if unknown and not unknown[1].startswith("--no-"):
         suggested = suggested.replace("--no-", "--", 1)
     return message + (f"; did you mean {suggested.split()[0]}?" if suggested else "")

@@ -18,7 +18,7 @@ from capsnet.errors import UserError
 from capsnet.prediction import NO_DIGIT, Failure, Prediction
 from capsnet.start import keeping_modules, quitting_on_interrupt
 
-# an ONNX file is answered without PyTorch
+# ONNX files are run without PyTorch
 if TYPE_CHECKING:
     from capsnet.inference.predict import Answer
     from capsnet.models import CapsuleModel
@@ -84,14 +84,14 @@ def main(args: list[str]) -> int:
     return _report(failures, len(options.images))
 
 
-# names of the classes, what the number of a class is called, and the answer to a file
+# class names, the name of a class's score, and the prediction of a file
 Answers = Iterator[tuple[tuple[Sequence[str], str], Prediction | Failure]]
 
 
 def _answer_by_onnx(options: Predict) -> Answers:
-    """Names of the classes, and the answer to each file, by an exported model."""
+    """Predict each file with an exported model."""
     if options.figure is not None:
-        raise UserError("--figure needs the run or the weights: an .onnx file is answered without PyTorch")
+        raise UserError("--figure needs the run or the weights: .onnx files are run without PyTorch")
     from capsnet.interop.onnx_answers import OnnxModel
 
     model = OnnxModel.open(options.model)
@@ -106,19 +106,19 @@ def _answer_by_onnx(options: Predict) -> Answers:
 
 
 def _answer_by_torch(options: Predict) -> Answers:
-    """Names of the classes, and the answer to each file, by a model of PyTorch; at the end, the figure."""
+    """Predict each file with a PyTorch model; at the end, draw the figure."""
     try:
         _import_torch()
     except ModuleNotFoundError as fault:
         if fault.name != "torch":
             raise
-        raise UserError(f"{options.model} needs PyTorch (pip install torch); without it give an .onnx file") from None
+        raise UserError(f"{options.model} needs PyTorch (pip install torch); without it, use an .onnx file") from None
     from capsnet.inference.predict import answer_files
     from capsnet.inference.words import length_word
     from capsnet.runs import load
 
     model = load(options.model)
-    words = model.class_names, length_word(model)
+    labels = model.class_names, length_word(model)
     drawn: list[Answer] = []
     failed = 0
     answers = answer_files(
@@ -131,11 +131,11 @@ def _answer_by_torch(options: Predict) -> Answers:
     for answer in answers:
         if isinstance(answer, Failure):
             failed += 1
-            yield words, answer
+            yield labels, answer
             continue
         if options.figure is not None:
             _keep(drawn, answer)
-        yield words, answer.prediction
+        yield labels, answer.prediction
     count = len(options.images) - failed
     if options.figure is not None and drawn:
         _draw(options.figure, drawn, count, model)
@@ -144,7 +144,7 @@ def _answer_by_torch(options: Predict) -> Answers:
 
 
 def _import_torch() -> None:
-    """Import what needs PyTorch as the command line imports a verb; in a program that has it, nothing changes."""
+    """Import the modules that need PyTorch with a verb's settings for imports, unless PyTorch is already imported."""
     if sys.modules.get("torch") is not None:
         return
     with contextlib.ExitStack() as stack:
@@ -161,7 +161,7 @@ def _choose_range(options: Predict, own: PixelRange | None) -> PixelRange | None
 
 
 def _report(failures: list[Failure], count: int) -> int:
-    """Name the files that could not be read; the exit status."""
+    """Report files that could not be read; return the exit status."""
     for failure in failures:
         print(f"capsnet: {failure.error}", file=sys.stderr)
     if failures and count > 1:
@@ -170,7 +170,7 @@ def _report(failures: list[Failure], count: int) -> int:
 
 
 def _keep(drawn: "list[Answer]", answer: "Answer") -> None:
-    """Keep what the figure shows, and no more of many images."""
+    """Keep answers for the figure, up to its maximum."""
     from capsnet.figures.prediction import MOST_IMAGES
 
     if len(drawn) < MOST_IMAGES:
@@ -219,7 +219,7 @@ def _to_dict(prediction: Prediction, names: Sequence[str]) -> dict[str, object]:
 
 def _print(prediction: Prediction, names: Sequence[str], word: str) -> None:
     if prediction.label is None:
-        print(f"{prediction.file}: {NO_DIGIT} (--as-is shows it to the network as it is)")
+        print(f"{prediction.file}: {NO_DIGIT} (--as-is passes it to the network unchanged)")
         return
     labels = prediction.labels or (prediction.label,)
     answer = f"{' and '.join(names[k] for k in labels)}  ({word} {prediction.length:.2f})"

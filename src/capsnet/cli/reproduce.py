@@ -13,6 +13,7 @@ from capsnet.runs.formats import none_for_zero
 from capsnet.runs.sections import Execution
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.markdown import to_markdown
+from capsnet.studies.table import Table
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Reproduce:
     """The study's folder; default: studies/STUDY-BUDGET."""
     jobs: int = 1
     """Runs in parallel: one per GPU, or with the CPU cores divided among them."""
+    ray: str | None = None
+    """Run on a Ray cluster (extra: ray): its address; or auto: the running one, without one on this machine."""
     data_dir: Path | None = None
     """Folder of named data sets."""
     execution: Execution = "auto"
@@ -50,15 +53,27 @@ class Reproduce:
 
 
 def _read_changes(words: Sequence[str]) -> dict[str, object]:
-    """Changes KEY=VALUE, where a value may be None as it may be of a flag."""
-    read = [key_and_value("--change", word) for word in words]
-    return none_for_zero({key: None if value == "None" else value for key, value in read})
+    """Parse changes KEY=VALUE; as for flags, a value may be None."""
+    pairs = [key_and_value("--change", word) for word in words]
+    return none_for_zero({key: None if value == "None" else value for key, value in pairs})
+
+
+def draw_table(table: Table, folder: Path, kind: Literal["points", "curves"]) -> None:
+    """Draw `figure.png` of a table, unless it is newer than `table.json`."""
+    figure = folder / "figure.png"
+    newest = (folder / "table.json").stat().st_mtime
+    if not figure.is_file() or figure.stat().st_mtime < newest:
+        from capsnet.figures.study import draw_study
+        from capsnet.figures.style import to_png
+        from capsnet.runs.files import write_bytes
+
+        write_bytes(figure, to_png(draw_study(table, folder, kind)))
 
 
 def main(args: list[str]) -> None:
     """Reproduce, draw, and print the table."""
     options = parse(Reproduce, args)
-    # before any work: a name that is not there
+    # before any work: refuse unknown names
     study = STUDIES.get(options.study)
     folder = options.out or Path("studies") / f"{options.study}-{options.budget}"
     table = reproduce(
@@ -71,15 +86,9 @@ def main(args: list[str]) -> None:
         execution=options.execution,
         small=options.small,
         changes=_read_changes(options.change),
+        ray=options.ray,
     )
-    figure = folder / "figure.png"
-    newest = (folder / "table.json").stat().st_mtime
-    if not figure.is_file() or figure.stat().st_mtime < newest:
-        from capsnet.figures.study import draw_study
-        from capsnet.figures.style import to_png
-        from capsnet.runs.files import write_bytes
-
-        write_bytes(figure, to_png(draw_study(table, folder, study.figure)))
+    draw_table(table, folder, study.figure)
     if options.json:
         print_json({**table})
     else:

@@ -1,11 +1,11 @@
 """The sections of a run's configuration as groups of flags.
 
-A 0 may stand for None here: not the groups are checked, but the configuration that they make.
+Here, 0 may mean None: checks apply to the resulting configuration, not to the groups.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_type_hints
 
 import tyro
 
@@ -77,7 +77,7 @@ class OptimizerFlags(OptimizerConfig):
 class ExecutionFlags(ExecutionConfig):
     """The seed, and how the run is computed."""
 
-    # the recipe is a word of its own, before the flags
+    # the recipe is a positional argument before the flags
     recipe: Annotated[str, tyro.conf.Suppress] = "custom"
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class ConfigFlags:
     """A recipe, and the flags of a run in groups.
 
     Raises:
-        UserError: a value that an option cannot have.
+        UserError: an option has an invalid value.
     """
 
     recipe: tyro.conf.Positional[str] = "quickstart"
@@ -104,12 +104,12 @@ class ConfigFlags:
         self.config()
 
     def config(self) -> RunConfig:
-        """The configuration that the flags say.
+        """The configuration of the flags.
 
         Raises:
-            UserError: a value that an option cannot have.
+            UserError: an option has an invalid value.
         """
-        values = {name: getattr(getattr(self, place.section), place.field) for name, place in OPTIONS.items()}
+        values = {name: getattr(getattr(self, option.section), option.field) for name, option in OPTIONS.items()}
         values["recipe"] = self.recipe
         values["model_options"] = _merge(self.model.options, "--option", self.model.option)
         values["routing_options"] = _merge(self.model.routing_options, "--routing-option", self.model.routing_option)
@@ -123,18 +123,19 @@ def _merge(options: Mapping[str, Option], flag: str, words: tuple[str, ...]) -> 
 T = TypeVar("T", bound=ConfigFlags)
 
 
-def flags_of(kind: type[T], config: RunConfig) -> T:
+def flags_of(verb: type[T], config: RunConfig) -> T:
     """Flags whose defaults are the values of a configuration.
 
     Args:
-        kind: the options of a verb.
-        config: where the defaults come from.
+        verb: the dataclass of a verb's options.
+        config: for the defaults.
     """
-    return kind(
+    execution: type[ExecutionFlags] = get_type_hints(verb)["run"]
+    return verb(
         recipe=config.run.recipe,
         data=DataFlags(**vars(config.data)),
         augmentation=AugmentationFlags(**vars(config.augmentation)),
         model=ModelFlags(**vars(config.model)),
         optimizer=OptimizerFlags(**vars(config.optimizer)),
-        run=ExecutionFlags(**vars(config.run)),
+        run=execution(**vars(config.run)),
     )

@@ -1,4 +1,4 @@
-"""Completion scripts for bash, zsh and fish. All words stand in the script: completing starts no Python."""
+"""Completion scripts for bash, zsh and fish. The scripts hold all words, so that completion does not start Python."""
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +18,9 @@ def _bash_verb(verb: Verb) -> str:
 
 
 def _case(verb: Verb, assign: Callable[[Slot], str], flags: str) -> str:
-    """What bash and zsh do for one verb; `flags` names its options, `assign` what stands in a place."""
+    """The case of one verb for bash and zsh; `flags` assigns its options, `assign` the words of a slot."""
     many = " ".join(flag.name for flag in verb.flags if flag.many)
-    values = [f"{_pattern(alike)}) {assign(slot)} ;;" for slot, alike in _by_value(verb).items()]
+    values = [f"{_pattern(flags_of_slot)}) {assign(slot)} ;;" for slot, flags_of_slot in _by_value(verb).items()]
     rest = f"-*) {flags} ;;\n*) {assign(verb.arguments)} ;;"
     inner = _indent("\n".join(values), 12)
     return f"""        {verb.name})
@@ -34,7 +34,7 @@ def _case(verb: Verb, assign: Callable[[Slot], str], flags: str) -> str:
 
 
 def _by_value(verb: Verb) -> dict[Slot, list[Flag]]:
-    """Options that take a value, those with the same values together."""
+    """Options that take a value, grouped by slot."""
     groups: dict[Slot, list[Flag]] = {}
     for flag in verb.flags:
         if flag.value is not None:
@@ -112,7 +112,7 @@ def _zsh_verb(verb: Verb) -> str:
 
 
 def _zsh_assign(slot: Slot) -> str:
-    return f"names=({' '.join(map(shlex.quote, slot.names))}) kind={slot.paths or chr(39) * 2}"
+    return f"names=({' '.join(map(shlex.quote, slot.names))}) paths={slot.paths or chr(39) * 2}"
 
 
 def _described(name: str, summary: str) -> str:
@@ -122,8 +122,8 @@ def _described(name: str, summary: str) -> str:
 _ZSH = """#compdef capsnet
 # completion of capsnet for zsh, made by: capsnet completion zsh
 _capsnet() {
-    local cur=$words[CURRENT] option=$words[CURRENT-1] last='' kind='' word
-    local -a names flags found
+    local cur=$words[CURRENT] option=$words[CURRENT-1] last='' paths='' word
+    local -a names flags run_folders
     if (( CURRENT == 2 )); then
         flags=(VERBS)
         _describe -t commands command flags
@@ -142,11 +142,11 @@ CASES
     esac
     (( $#flags )) && _describe -t options option flags -o
     (( $#names )) && compadd -- $names
-    if [[ $kind == runs ]]; then
-        found=(runs/*/config.json(N:h))
-        (( $#found )) && compadd -- $found
+    if [[ $paths == runs ]]; then
+        run_folders=(runs/*/config.json(N:h))
+        (( $#run_folders )) && compadd -- $run_folders
     fi
-    case $kind in
+    case $paths in
         folders) _files -/ ;;
         files|runs) _files ;;
     esac

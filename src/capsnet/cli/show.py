@@ -48,7 +48,7 @@ class Show:
 
 
 def main(args: list[str]) -> None:
-    """Find out what the name is and print it."""
+    """Show the entry of this name."""
     command = parse(Show, args)
     name = command.name
     if command.json and not command.epochs:
@@ -61,7 +61,7 @@ def main(args: list[str]) -> None:
     elif name in MODELS:
         _show_model(name)
     elif name in RECIPES or name in STUDIES:
-        # a study may have the name of the recipe that it trains
+        # a study and its recipe may have the same name
         if name in RECIPES:
             _show_recipe(name)
         if name in STUDIES:
@@ -84,22 +84,22 @@ def _show_model(name: str) -> None:
     with on_meta():
         model = create_model(name)
     print(f"{name}: {MODELS.get(name).summary}\n\n{model}\n")
-    for part, module in model.named_children():
-        print(f"{part:20} {count_parameters(module):>12,} parameters")
+    for child, module in model.named_children():
+        print(f"{child:20} {count_parameters(module):>12,} parameters")
     routing, iterations = model_routing(name)
     print(f"{'routing':20} {routing or 'none'}{f', {iterations} iterations' if iterations else ''}")
     print(f"{'total':20} {count_parameters(model):>12,} parameters")
 
 
 def _show_recipe(name: str) -> None:
-    """Print what a recipe does otherwise than the defaults, and where each number comes from."""
+    """Print how a recipe differs from the defaults, and the source of each value."""
     recipe = RECIPES.get(name)
     print(_wrapped(f"{name}: {recipe.summary}") + "\n")
     for head, text in (("source", recipe.source), ("reported", recipe.reported), ("differs", recipe.differs)):
         print(_wrapped(text, f"{head:10}", " " * 10))
     config = as_built(recipe.config)
     ours, defaults = config.options(), as_built(RunConfig.from_defaults(model=config.model.name)).options()
-    # the model is a choice of the recipe's, whatever the default
+    # compare the model with the overall default
     changed = [
         key for key in ours if ours[key] != defaults[key] or (key == "model" and ours[key] != RunConfig().model.name)
     ]
@@ -108,20 +108,23 @@ def _show_recipe(name: str) -> None:
     codes = {origin.partition(" ")[0] for origin in recipe.settings.values() if "@" in origin}
     for code in sorted(codes):
         print(f"{'code':10}{code}")
-    for title, keys in (("differs from the defaults", changed), ("as the defaults, and stated by the source", stated)):
+    for title, keys in (
+        ("differs from the defaults", changed),
+        ("equal to the defaults, and stated in the source", stated),
+    ):
         if keys:
             print(f"\n{title}:")
         for key in keys:
             line = f"  {key:20} {_words(ours[key])}"
-            code, _, place = recipe.settings.get(key, "").partition(" ")
-            origin = place if len(codes) == 1 and code in codes else f"{code} {place}".strip()
+            code, _, location = recipe.settings.get(key, "").partition(" ")
+            origin = location if len(codes) == 1 and code in codes else f"{code} {location}".strip()
             print(f"{line:36}  {origin}" if origin else line)
     print(f"\ncapsnet train {name}")
 
 
 def _words(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}={part}" for key, part in value.items()) or "none"
+        return ", ".join(f"{key}={item}" for key, item in value.items()) or "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -144,7 +147,7 @@ def _show_epochs(run: Run, *, as_json: bool) -> None:
         print_json({"run": str(run.folder), "loss": loss_words(run.config), "epochs": rows, "best_step": best_step})
         return
     print(*table(epochs, best_step), sep="\n")
-    print(f"\nloss: {loss_words(run.config)}, without that of the reconstruction")
+    print(f"\nloss: {loss_words(run.config)}, without the reconstruction loss")
 
 
 def _show_study(name: str) -> None:
@@ -159,9 +162,9 @@ def _show_study(name: str) -> None:
         reported = f"   paper: {study.together.reported}" if study.together.reported else ""
         print(f"  {study.together.label}{reported}")
     if study.stand_in is not None:
-        print(f"  on {study.stand_in.other} where the files of {study.stand_in.data} are not at hand")
+        print(f"  uses {study.stand_in.other} if the files of {study.stand_in.data} are missing")
     for budget, content in study.budgets.items():
-        print(f"\n{budget}: {content.seeds} seeds a row; {content.summary}")
+        print(f"\n{budget}: {content.seeds} seeds per row; {content.summary}")
         print(f"capsnet reproduce {name} --budget {budget}")
 
 
@@ -183,12 +186,15 @@ def _show_run(run: Run) -> None:
         print("\n" + " ".join(run.explain_missing_result()))
         return
     for split in ("test", "test_last"):
-        part = Evaluation.from_dict(result[split])
-        low, high = part.error_interval
+        evaluation = Evaluation.from_dict(result[split])
+        low, high = evaluation.error_interval
         weights = "best weights" if split == "test" else "last step"
-        print(f"\n{weights}: test error {part.error_percent:.2f} % of {part.n:,} ({low:.2f} to {high:.2f} %)", end="")
+        print(
+            f"\n{weights}: test error {evaluation.error_percent:.2f} % of {evaluation.n:,} ({low:.2f} to {high:.2f} %)",
+            end="",
+        )
     print()
     doubt = read_spec(run.weights_path).doubt if run.weights_path.is_file() else None
     if doubt is not None:
-        print("\nunsure answers")
+        print("\nunsure predictions")
         print(*doubt.describe(), sep="\n")

@@ -42,9 +42,9 @@ class Train(ConfigFlags):
 
 
 def main(args: list[str]) -> None:
-    """Train, then say how it went."""
-    named = args[0] if args and args[0] in RECIPES else "quickstart"
-    options = parse(Train, args, flags_of(Train, RECIPES.get(named).config))
+    """Train, then print the results."""
+    first_recipe = args[0] if args and args[0] in RECIPES else "quickstart"
+    options = parse(Train, args, flags_of(Train, RECIPES.get(first_recipe).config))
     recipe = options.recipe
     if "quickstart" not in args and recipe == "quickstart" and are_own_images(options.data.name):
         recipe = "own-images"
@@ -77,12 +77,12 @@ def _parse_config(args: list[str], start: RunConfig) -> RunConfig:
 
 
 def _start(args: list[str], recipe: RunConfig, start_from: str | None) -> RunConfig:
-    """The configuration of a new run; without --model, the network is that of the weights it starts from."""
+    """The configuration of a new run; without --model, the model of its initial weights is used."""
     if start_from is None:
         return _parse_config(args, recipe)
-    same = configure_as(recipe, start_from)
-    config = _parse_config(args, same)
-    if config.model.name != same.model.name:
+    with_weights = configure_as(recipe, start_from)
+    config = _parse_config(args, with_weights)
+    if config.model.name != with_weights.model.name:
         config = _parse_config(args, recipe)
     return config.change(start_from=locate_weights(start_from))
 
@@ -93,7 +93,7 @@ def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
     old_data, new_data = before.data.name, after.data.name
     if old_data != new_data and (old_data in DATASETS or new_data in DATASETS):
         raise UserError(
-            f"--data on --resume gives the new place of the run's own images: the run has {old_data!r}, got "
+            f"--data on --resume gives the new path of the run's own images: the run has {old_data!r}, got "
             f"{new_data!r}; start a new run"
         )
     later = after.options()
@@ -117,7 +117,7 @@ def _summary(run: Run) -> dict[str, object]:
     }
 
 
-def _print_result(run: Run, reported: bool) -> None:
+def _print_result(run: Run, has_report: bool) -> None:
     result = run.evaluation()
     assert result is not None
     test = Evaluation.from_dict(result["test"])
@@ -128,15 +128,15 @@ def _print_result(run: Run, reported: bool) -> None:
     if test.is_uneven:
         balanced, accuracy = (f"{100 * share:.2f} %" for share in (test.balanced_accuracy, test.accuracy))
         print(f"balanced accuracy {balanced}, accuracy {accuracy}: class sizes differ widely")
-    level, validation = run.config.optimizer.stop_at, result.get("validation")
-    if level is not None and validation is not None and validation["accuracy"] < level:
-        print(f"--stop-at {level:g} was not reached: {validation['accuracy']:.4f} at best, whose weights are kept")
+    target, validation = run.config.optimizer.stop_at, result.get("validation")
+    if target is not None and validation is not None and validation["accuracy"] < target:
+        print(f"--stop-at {target:g} was not reached; the best weights have {validation['accuracy']:.4f} and are kept")
     print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
     recipe = RECIPES.get(run.config.run.recipe) if run.config.run.recipe in RECIPES else None
-    # on other data or with another network, the source's number says nothing about this run
+    # the source's result applies only to the same data and model
     if recipe and (run.config.data.name, run.config.model.name) == (recipe.config.data.name, recipe.config.model.name):
         print(f"its source reports: {recipe.reported} ({recipe.source})")
-    if reported:
+    if has_report:
         print(f"report: {run.folder / 'report.html'}")
     else:
         print(f"next: capsnet report {run.folder}   capsnet predict {run.folder} IMAGE")

@@ -1,4 +1,4 @@
-"""All words of the command line, for completion by a shell: verbs, their options, and what may stand behind each."""
+"""All words of the command line, for shell completion: verbs, their options and possible values."""
 
 import ast
 import dataclasses
@@ -25,18 +25,18 @@ Paths = Literal["", "files", "folders", "runs"]
 
 @dataclass(frozen=True)
 class Slot:
-    """What may stand at one place.
+    """The possible values of an option or argument.
 
     Args:
         names: words.
-        paths: what kind of path may stand there too; those of runs may be folders or files.
+        paths: type of paths that are possible, too; `runs` are folders or files.
     """
 
     names: tuple[str, ...] = ()
     paths: Paths = ""
 
     def __or__(self, other: "Slot") -> "Slot":
-        # runs come with folders and files, files with folders
+        # runs include folders and files, files include folders
         strength = ("", "folders", "files", "runs")
         return Slot(tuple(dict.fromkeys(self.names + other.names)), max(self.paths, other.paths, key=strength.index))
 
@@ -47,9 +47,9 @@ class Flag:
 
     Args:
         name: such as `--data`.
-        summary: the first sentence about it.
-        value: what stands behind it; None: nothing.
-        many: several values may stand there.
+        summary: first sentence of its help.
+        value: its possible values; None: it takes no value.
+        many: it takes several values.
     """
 
     name: str
@@ -78,6 +78,12 @@ def _list_figures() -> tuple[str, ...]:
     return tuple(FIGURES)
 
 
+def _list_grid_options() -> tuple[str, ...]:
+    from capsnet.cli.sweep import list_grid_options
+
+    return tuple(f"{name.replace('_', '-')}=" for name in list_grid_options())
+
+
 _RUN = Slot(paths="runs")
 _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "train.recipe": lambda: Slot(_listed("recipes")()),
@@ -93,6 +99,11 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "figures.run": lambda: _RUN,
     "figures.names": lambda: Slot(_list_figures()),
     "report.run": lambda: _RUN,
+    "sweep.recipe": lambda: Slot(_listed("recipes")()),
+    "sweep.grid": lambda: Slot(_list_grid_options()),
+    "sweep.data": lambda: Slot(_listed("data")(), "folders"),
+    "sweep.model": lambda: Slot(_listed("models")()),
+    "sweep.routing": lambda: Slot(_listed("routings")()),
     "reproduce.study": lambda: Slot(_listed("studies")()),
     "list.kind": lambda: Slot((*KINDS, "all")),
     "show.name": lambda: Slot(_listed(*KINDS)(), "runs"),
@@ -101,13 +112,13 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "bench.names": lambda: Slot(tuple(BENCHES)),
     "data.name": lambda: Slot(_listed("data")(), "folders"),
 }
-"""Where names stand, by verb and field; other places are found from their types."""
-_CALLED: Mapping[str, str] = {"figures.class_names": "class"}
-"""Flags whose word Python keeps for itself."""
+"""Slots with names, by verb and field; other slots follow from types."""
+_FLAG_NAMES: Mapping[str, str] = {"figures.class_names": "class"}
+"""Flags whose name is a Python keyword."""
 
 
 def read_verbs() -> list[Verb]:
-    """All verbs, in order, from the dataclasses that read their options."""
+    """All verbs, in order, from the dataclasses of their options."""
     return [_read(name, summary) for name, summary in VERBS.items()]
 
 
@@ -118,20 +129,20 @@ def _read(name: str, summary: str) -> Verb:
     for field in list_fields(options):
         if field.markers >= _SUPPRESS:
             continue
-        value, many = _value(f"{name}.{field.option}", _some(field.kind))
+        value, many = _value(f"{name}.{field.option}", _without_none(field.value_type))
         if field.markers >= _POSITIONAL:
             arguments |= value or Slot()
         else:
             lines = _field_docs(hints[field.owner] if field.owner else options)
-            flag = _CALLED.get(f"{name}.{field.option}", field.option).replace("_", "-")
-            # what is on by default is an option to turn it off
+            flag = _FLAG_NAMES.get(f"{name}.{field.option}", field.option).replace("_", "-")
+            # a switch that is on by default has only the form --no-...
             flag = f"no-{flag}" if field.default is True else flag
             flags.append(Flag(f"--{flag}", lines.get(field.name, ""), value, many))
     return Verb(name, summary, tuple(flags), arguments)
 
 
 def find_options(verb: str) -> type:
-    """The dataclass that reads a verb's options; its name is the verb's."""
+    """The dataclass of a verb's options, which is named after the verb."""
     module = importlib.import_module(f"capsnet.cli.{verb.replace('-', '_')}")
     return next(
         value
@@ -144,39 +155,39 @@ _POSITIONAL = frozenset(get_args(tyro.conf.Positional[int])[1:])
 _SUPPRESS = frozenset(get_args(tyro.conf.Suppress[int])[1:])
 
 
-def _some(hint: object) -> object:
+def _without_none(hint: object) -> object:
     """A type without None."""
     if get_origin(hint) in (Union, types.UnionType):
-        some = [part for part in get_args(hint) if part is not type(None)]
-        return some[0] if len(some) == 1 else object
+        types_left = [item for item in get_args(hint) if item is not type(None)]
+        return types_left[0] if len(types_left) == 1 else object
     return hint
 
 
-def _value(place: str, kind: object) -> tuple[Slot | None, bool]:
-    many = get_origin(kind) is tuple
+def _value(name: str, value_type: object) -> tuple[Slot | None, bool]:
+    many = get_origin(value_type) is tuple
     if many:
-        kind = get_args(kind)[0]
-    if place in _SLOTS:
-        return _SLOTS[place](), many
-    if kind is bool:
+        value_type = get_args(value_type)[0]
+    if name in _SLOTS:
+        return _SLOTS[name](), many
+    if value_type is bool:
         return None, False
-    if get_origin(kind) is Literal:
-        return Slot(get_args(kind)), many
-    folder = place.endswith(("_dir", ".out"))
-    if folder or kind is Path:
-        return Slot(paths="folders" if folder else "files"), many
+    if get_origin(value_type) is Literal:
+        return Slot(get_args(value_type)), many
+    is_folder = name.endswith(("_dir", ".out"))
+    if is_folder or value_type is Path:
+        return Slot(paths="folders" if is_folder else "files"), many
     return Slot(), many
 
 
 @cache
 def _field_docs(options: type) -> dict[str, str]:
-    """The first sentence of each field's docstring, those of base classes included."""
-    found: dict[str, str] = {}
-    for part in reversed(options.__mro__[:-1]):
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(part))).body
+    """The first sentence of each field's docstring, including base classes."""
+    summaries: dict[str, str] = {}
+    for base in reversed(options.__mro__[:-1]):
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         assert isinstance(tree, ast.ClassDef)
         for field, text in zip(tree.body, tree.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 line = " ".join(str(text.value.value).split())
-                found[ast.unparse(field.target)] = line.split(". ")[0].split("; ")[0].rstrip(".")
-    return found
+                summaries[ast.unparse(field.target)] = line.split(". ")[0].split("; ")[0].rstrip(".")
+    return summaries

@@ -82,6 +82,8 @@ def _read_npz(path: Path) -> list[tuple[Array, Array]]:
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
     for entry in archive.infolist():
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UserError(f"{path}: {entry.filename} is packed by another method than deflate; use numpy.savez")
         size, packed = entry.file_size, max(entry.compress_size, 1)
         if size > _MOST_BYTES or (size > _LARGE_BYTES and size > _MOST_RATIO * packed):
             raise UserError(
@@ -100,7 +102,8 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
             warnings.simplefilter("ignore", UserWarning)
             first = file.readline(_LONGEST_LINE).strip()
             header = None if _are_numbers(first.split(",")) else [cell.strip(' "').lower() for cell in first.split(",")]
-            column = _label_column(path, header, first.count(",") + 1)
+            columns = first.count(",") + 1
+            column = _label_column(path, header, columns)
             if header is None:
                 file.seek(0)
             table = np.loadtxt(file, dtype=np.float32, delimiter=",", ndmin=2)
@@ -110,6 +113,8 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
         raise UserError(f"{path} cannot be read as a table of numbers ({_one_line(fault)})") from None
     if len(table) == 0:
         raise UserError(f"{path} holds no rows")
+    if table.shape[1] != columns:
+        raise UserError(f"{path}: its rows have {table.shape[1]} columns, its first line has {columns}")
     pixels = np.delete(table, column, axis=1)
     side = math.isqrt(pixels.shape[1])
     return pixels.reshape(len(pixels), side, side), table[:, column]

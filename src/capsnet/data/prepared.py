@@ -124,7 +124,9 @@ def _prune(folder: Path) -> None:
     total = 0
     files = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
     for path, status in sorted(files, key=lambda entry: -entry[1].st_mtime):
-        left_behind = path.suffix == ".part" and time.time() - status.st_mtime > _STALE_SECONDS
+        # safetensors writes under names of its own, `.tmp...`, too
+        unfinished = path.suffix == ".part" or path.name.startswith(".tmp")
+        left_behind = unfinished and time.time() - status.st_mtime > _STALE_SECONDS
         total += status.st_size
         if left_behind or total > _MOST_BYTES:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The page on which a person draws a digit and looks into the capsules."""
+"""A web page to draw a digit and inspect the capsules of a network."""
 
 from capsnet.demo.gallery import Gallery
 from capsnet.demo.look import Look, look, redraw

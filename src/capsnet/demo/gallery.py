@@ -1,4 +1,4 @@
-"""The networks that the page offers."""
+"""The networks on the page."""
 
 import os
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from capsnet.runs.pretrained import list_pretrained
 
 
 class Gallery:
-    """Networks by name, each loaded when it is first looked at.
+    """Networks by name, each loaded on first use.
 
     Args:
-        sources: run folders, weights files, or names of networks that come with the package; the first is shown first.
+        sources: run folders, weights files, or names of bundled networks; the first one is selected at the start.
 
     Raises:
         UserError: no sources, or the first cannot be loaded.
@@ -23,7 +23,7 @@ class Gallery:
     def __init__(self, sources: Sequence[str]) -> None:
         if not sources:
             raise UserError(
-                "no trained network was found; name a run folder or a weights file (capsnet demo RUN), or train one "
+                "no trained network found; name a run folder or a weights file (capsnet demo RUN), or train one "
                 "first (capsnet train)"
             )
         self._sources = dict(zip(_short_names(sources), sources, strict=True))
@@ -32,7 +32,7 @@ class Gallery:
 
     @property
     def names(self) -> list[str]:
-        """What the networks are called, in their order."""
+        """The names of the networks, in order."""
         return list(self._sources)
 
     def get(self, name: str) -> CapsuleModel:
@@ -49,7 +49,7 @@ class Gallery:
 
 
 def find_sources(root: Path = Path("runs")) -> list[str]:
-    """The networks that come with the package, or else the runs in a folder."""
+    """The bundled networks, or, if there are none, the runs in a folder."""
     return list_pretrained() or find_runs(root)
 
 
@@ -57,7 +57,7 @@ def find_runs(root: Path) -> list[str]:
     """Runs in a folder that have weights, the newest first.
 
     Raises:
-        UserError: a folder that cannot be read.
+        UserError: the folder cannot be read.
     """
     try:
         weights = [path / "weights.safetensors" for path in root.iterdir()] if root.is_dir() else []
@@ -68,7 +68,7 @@ def find_runs(root: Path) -> list[str]:
 
 
 def _short_names(sources: Sequence[str]) -> list[str]:
-    """The last part of each path; of a run's weights its folder; the whole where two would be the same."""
+    """The last part of each path (for a run's weights, the folder); full paths if two names would be equal."""
     short = []
     for source in sources:
         path = Path(os.path.normpath(source))

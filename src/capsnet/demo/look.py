@@ -1,7 +1,7 @@
-"""What the page shows of one image: lengths, poses, the reconstruction, and the coupling over the image.
+"""The data that the page shows for an image: lengths, poses, reconstruction, and coupling over the image.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017: lengths (section 2), routing (Procedure 1),
-reconstructions (section 4.1), moved dimensions of a pose (section 5.1).
+reconstructions (section 4.1), changed dimensions of a pose (section 5.1).
 """
 
 import base64
@@ -43,20 +43,20 @@ class Picture(TypedDict):
 
 
 class Step(TypedDict):
-    """Coupling after so many iterations (None: of a routing without any), as multiples of an even share: `n y x`."""
+    """Coupling after an iteration (None: a routing without iterations), as multiples of an even share: `n y x`."""
 
     iteration: int | None
     shares: list[list[list[float]]]
 
 
-class Places(TypedDict):
-    """Where the primary capsules look, in pixels of the image, and the coupling there.
+class CouplingMaps(TypedDict):
+    """The grid of the primary capsules, in pixels of the image, and their coupling.
 
     Args:
-        step: pixels between two places.
-        first: centre of the first place.
-        window: side of what one place sees.
-        steps: one for each iteration that is shown.
+        step: pixels between neighbouring positions.
+        first: centre of the first position.
+        window: side of a position's receptive field.
+        steps: one for each iteration on the page.
     """
 
     step: float
@@ -66,21 +66,21 @@ class Places(TypedDict):
 
 
 class Look(TypedDict):
-    """All that the page shows of an image.
+    """The data that the page shows for an image.
 
     Args:
         names: of the classes.
-        found: the class of the longest capsule; of a network that was trained on pairs, of the two longest.
+        found: class of the longest capsule; for a network that was trained on pairs, of the two longest.
         lengths: of the class capsules.
         poses: of the class capsules.
-        seen: what the network saw.
-        drawn: what the decoder draws from the longest capsule; None without a decoder.
-        places: None where the network has no coupling over the image; `note` says why.
-        note: a sentence, or nothing.
-        about: the network in a few words.
-        unsure: whether the answer may not be relied on.
-        reasons: why, in words.
-        word: what the number of a class is called: length, share or activation.
+        seen: the network's input.
+        drawn: reconstruction from the longest capsule; None without a decoder.
+        places: None if the network has no coupling over the image; `note` gives the reason.
+        note: a sentence, or empty.
+        about: short description of the network.
+        unsure: whether the prediction is unreliable.
+        reasons: why it is unsure.
+        word: name of a class's score: length, share or activation.
     """
 
     names: list[str]
@@ -89,7 +89,7 @@ class Look(TypedDict):
     poses: list[list[float]]
     seen: Picture
     drawn: Picture | None
-    places: Places | None
+    places: CouplingMaps | None
     note: str
     about: str
     unsure: bool
@@ -98,15 +98,15 @@ class Look(TypedDict):
 
 
 def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float, float] | None = None) -> Image.Image:
-    """Decode an image that a person gave, safely, and no larger than a network could make use of.
+    """Decode an uploaded image safely, and scale it down if it is very large.
 
     Args:
         data: the contents of the file.
         name: of the file, for messages.
-        pixel_range: values that become black and white, of a file of more than 8 bits: those of the model's `inputs`.
+        pixel_range: values that become black and white in files of more than 8 bits, from the model's `inputs`.
 
     Raises:
-        UserError: more than 10 MB or 64 million pixels, no image, or a damaged one.
+        UserError: more than 10 MB or 64 million pixels, not an image, or a damaged one.
     """
     if len(data) > MAX_BYTES:
         raise UserError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB; shrink it first")
@@ -117,14 +117,14 @@ def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float
 
 @torch.inference_mode()
 def look(model: CapsuleModel, image: Image.Image) -> Look:
-    """Show an image to a model, and say all that the page shows.
+    """Run a model on an image, and return the data for the page.
 
     Args:
-        model: as `capsnet.load` gives it.
+        model: as `capsnet.load` returns it.
         image: of any size.
 
     Raises:
-        UserError: a model of neither 1 nor 3 channels.
+        UserError: the model takes neither 1 nor 3 channels.
 
     Example:
         >>> look(capsnet.load("runs/quickstart"), Image.open("seven.png"))["found"]
@@ -135,20 +135,20 @@ def look(model: CapsuleModel, image: Image.Image) -> Look:
     assert isinstance(answer, Answer)
     prediction, pixels = answer.prediction, prepared.pixels[None]
     children, output = watch_children(model, inputs(pixels))
-    found = output.lengths[0].topk(1 if model.pairing is None else 2).indices.tolist()
-    places, note = _find_places(model, children, output)
+    predicted = output.lengths[0].topk(1 if model.pairing is None else 2).indices.tolist()
+    maps, note = _find_maps(model, children, output)
     if not bool(output.lengths.isfinite().all() and output.capsules.poses.isfinite().all()):
         raise UserError("this network's answer is not finite (NaN or infinity); train it again or choose another")
     poses = output.capsules.poses[0].tolist()
     names = model.class_names
     return {
         "names": list(names),
-        "found": found,
+        "found": predicted,
         "lengths": output.lengths[0].tolist(),
         "poses": poses,
         "seen": _picture(inputs.view(pixels)[0] / 255),
-        "drawn": _draw(model, found[0], poses[found[0]]),
-        "places": places,
+        "drawn": _draw(model, predicted[0], poses[predicted[0]]),
+        "places": maps,
         "note": note,
         "about": _about(model),
         "unsure": bool(prediction.unsure),
@@ -163,15 +163,15 @@ def _draw(model: CapsuleModel, label: int, pose: Sequence[float]) -> Picture | N
 
 @torch.inference_mode()
 def redraw(model: CapsuleModel, label: int, pose: Sequence[float]) -> Picture:
-    """Draw the image that the capsule of class `label` describes when its pose is `pose`.
+    """Decode the capsule of class `label` with the pose `pose`.
 
     Args:
-        model: as `capsnet.load` gives it.
+        model: as `capsnet.load` returns it.
         label: index of the class.
-        pose: numbers of the pose.
+        pose: elements of the pose.
 
     Raises:
-        UserError: a model without a decoder, a class that it does not know, or a pose that is none of its.
+        UserError: the model has no decoder or no such class, or the pose does not fit.
     """
     if not model.has_decoder:
         raise UserError("this network has no decoder: it cannot draw")
@@ -182,10 +182,10 @@ def redraw(model: CapsuleModel, label: int, pose: Sequence[float]) -> Picture:
     if values.shape != layer_poses.shape[2:] or not bool(values.isfinite().all()):
         raise UserError(f"a pose of this network is {layer_poses.shape[2]} finite numbers, got {_brief(pose)}")
     layer_poses[0, label] = values
-    drawn = model.reconstruct(Capsules(layer_poses, layer_poses.norm(dim=-1)), torch.tensor([label]))
-    if not bool(drawn.isfinite().all()):
-        raise UserError("the decoder draws nothing from numbers that large; use smaller ones")
-    return _picture(drawn[0])
+    reconstruction = model.reconstruct(Capsules(layer_poses, layer_poses.norm(dim=-1)), torch.tensor([label]))
+    if not bool(reconstruction.isfinite().all()):
+        raise UserError("the decoder's output is not finite for values this large; use smaller ones")
+    return _picture(reconstruction[0])
 
 
 def _brief(pose: Sequence[float]) -> str:
@@ -194,55 +194,57 @@ def _brief(pose: Sequence[float]) -> str:
 
 
 def watch_children(model: CapsuleModel, images: Float[Tensor, "1 c h w"]) -> tuple[Capsules | None, CapsNetOutput]:
-    """What the model says, and what its last capsule layer was given, if that is one that can be routed again."""
-    caught: list[Capsules] = []
+    """The inputs of the model's class layer, if it has one, and the model's output."""
+    captured: list[Capsules] = []
 
-    def catch(_: nn.Module, arguments: tuple[Capsules | RoutingOutput, ...]) -> None:
-        caught.append(Capsules(arguments[0].poses, arguments[0].activations))
+    def capture(_: nn.Module, arguments: tuple[Capsules | RoutingOutput, ...]) -> None:
+        captured.append(Capsules(arguments[0].poses, arguments[0].activations))
 
     try:
-        hook = find_class_layer(model).register_forward_pre_hook(catch)
+        hook = find_class_layer(model).register_forward_pre_hook(capture)
     except UserError:
         return None, model(images)
     try:
         output = model(images)
     finally:
         hook.remove()
-    return caught[-1], output
+    return captured[-1], output
 
 
-def _find_places(model: CapsuleModel, children: Capsules | None, output: CapsNetOutput) -> tuple[Places | None, str]:
-    """The coupling of each iteration over the image, or why there is none."""
+def _find_maps(
+    model: CapsuleModel, children: Capsules | None, output: CapsNetOutput
+) -> tuple[CouplingMaps | None, str]:
+    """The coupling of each iteration over the image, or the reason why there is none."""
     try:
         grid = find_grid(model)
     except UserError:
-        return None, _why_no_places(model)
+        return None, _why_no_maps(model)
     steps = couplings(model, children, output)
     if not steps:
-        return None, "The routing of this network gives no coupling, so there are no shares to show."
-    places: Places = {"step": grid.step, "first": grid.first, "window": grid.window, "steps": []}
+        return None, "The routing of this network has no coupling, so there are no shares to show."
+    maps: CouplingMaps = {"step": grid.step, "first": grid.first, "window": grid.window, "steps": []}
     for iteration, coupling in steps:
-        places["steps"].append({"iteration": iteration, "shares": _rounded(coupling, grid)})
-    note = "" if len(steps) > 1 else "The routing of this network is done in one step."
-    return places, note
+        maps["steps"].append({"iteration": iteration, "shares": _rounded(coupling, grid)})
+    note = "" if len(steps) > 1 else "The routing of this network takes one step."
+    return maps, note
 
 
-def _why_no_places(model: CapsuleModel) -> str:
+def _why_no_maps(model: CapsuleModel) -> str:
     layer = model.class_layer
     if model.grid is not None and layer is not None:
         count = layer.num_children
-        return f"Each of this network's {count} primary capsules sees the whole image: its routing has no places."
-    return "This network's capsules are not laid out so that one coupling belongs to one place of the image."
+        return f"Each of this network's {count} primary capsules sees the whole image, so there is no map of positions."
+    return "This network's capsules are not laid out on a single grid over the image, so there is no coupling to map."
 
 
 def couplings(model: CapsuleModel, children: Capsules | None, output: CapsNetOutput) -> list[tuple[int | None, Tensor]]:
-    """The coupling of each iteration, of routings that have any; otherwise the one of the output."""
+    """The coupling of each iteration; for routings without iterations, the coupling of the output."""
     if children is not None:
         layer = find_class_layer(model)
         own = getattr(layer.routing, "iterations", None)
         if isinstance(own, int):
             votes = make_votes(layer, children)
-            # of very many the first and the last
+            # if there are many, the first ones and the last
             counts = sorted({*range(1, min(own, _MOST_STEPS)), own})
             routed = [(count, route(layer.routing, votes, children.activations, count).coupling) for count in counts]
             return [(count, coupling) for count, coupling in routed if coupling is not None]
@@ -255,9 +257,9 @@ def _rounded(coupling: Float[Tensor, "1 i n"], grid: Grid) -> list[list[list[flo
 
 
 def _picture(image: Float[Tensor, "c h w"]) -> Picture:
-    # of a stereo pair one view
-    shown = image if len(image) in (1, 3) else image[:1]
-    pixels = (shown.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+    # show one view of a stereo pair
+    view = image if len(image) in (1, 3) else image[:1]
+    pixels = (view.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
     height, width, channels = pixels.shape
     return {
         "height": height,

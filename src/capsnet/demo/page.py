@@ -1,4 +1,4 @@
-"""The page's server: Gradio in server mode, on loopback, with nothing from elsewhere."""
+"""The page's server: Gradio in server mode, on the loopback interface, without external resources."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ Application = Callable[
 
 HOST = "127.0.0.1"
 _MOST_REQUEST = 1_000_000
-# names of this machine; the port may be another where it is forwarded
+# names of this machine; a forwarded port may differ
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
 _FILES = {"/": "page.html", "/page.css": "page.css", "/favicon.svg": "favicon.svg"}
 _FILES |= {"/engine.js": "engine_server.js", "/page.js": "page.js"}
@@ -46,17 +46,17 @@ _HEADERS = {
 
 @contextmanager
 def serving(gallery: Gallery, *, port: int = 0) -> Iterator[str]:
-    """Serve the page to this machine; what the server writes is in a temporary folder, gone at the end.
+    """Serve the page to this machine; temporary files are removed at the end.
 
     Args:
-        gallery: the networks that the page offers.
-        port: 0: the first free one from 7860.
+        gallery: the networks on the page.
+        port: 0: the first free port from 7860.
 
     Yields:
         The page's address.
 
     Raises:
-        UserError: Gradio is not installed, the port is taken, or no temporary folder can be made.
+        UserError: Gradio is not installed, the port is taken, or no temporary folder can be created.
     """
     if port:
         _check_free(port)
@@ -113,8 +113,8 @@ def _temporary_folder() -> Iterator[str]:
         folder = tempfile.TemporaryDirectory(prefix="capsnet-demo-")
     except OSError as fault:
         raise UserError(
-            f"the page needs a temporary folder, and none can be made ({fault.strerror}); set TMPDIR to a folder that "
-            "can be written"
+            f"the page needs a temporary folder, and none can be created ({fault.strerror}); set TMPDIR to a "
+            "writable folder"
         ) from None
     with folder as name:
         yield name
@@ -122,7 +122,7 @@ def _temporary_folder() -> Iterator[str]:
 
 @contextmanager
 def _quiet(folder: str) -> Iterator[None]:
-    """Gradio without telemetry, version check or share, writing into `folder`; the environment is as before after."""
+    """Disable Gradio's telemetry, version check and sharing, and set its folder; then restore the environment."""
     settings = {
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_SHARE": "False",
@@ -130,7 +130,7 @@ def _quiet(folder: str) -> Iterator[None]:
         "GRADIO_EXAMPLES_CACHE": folder,
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
-        # it asks its own address once; no proxy can answer that
+        # it requests its own address once, which no proxy can answer
         "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST))),
     }
     before = {name: os.environ.get(name) for name in (*settings, "GRADIO_SERVER_MODE_ENABLED")}
@@ -146,10 +146,10 @@ def _quiet(folder: str) -> Iterator[None]:
 
 
 class Guard:
-    """Lets only the page's own paths through, asked for by the page under a name of this machine, with strict headers.
+    """Accepts only requests for the page's paths, from the page itself on this machine, and adds strict headers.
 
-    A page of another site could ask by its own name, bound to this machine's address (the header Host is then that
-    name), or by a form or script (the header Origin is then that site): both are refused.
+    A page of another site could send requests by DNS rebinding (the header Host is then its name), or by a form or
+    script (the header Origin is then that site): both are refused.
     """
 
     def __init__(self, app: Application) -> None:
@@ -182,7 +182,7 @@ class Guard:
 
 
 def _is_own(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request was sent to a name of this machine, and by nothing but a page that came from there."""
+    """Whether a request was sent to a name of this machine, by a page from this machine."""
     hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
     origins = {value.decode("latin-1").lower() for name, value in headers if name == b"origin"}
     if len(hosts) != 1 or _LOOPBACK.fullmatch(hosts[0]) is None:
@@ -191,7 +191,7 @@ def _is_own(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 class Answers:
-    """What the server answers. One thread computes: requests wait for their turn, the server does not."""
+    """The request handlers. One worker thread computes, so that the server stays responsive."""
 
     def __init__(self, gallery: Gallery) -> None:
         self.gallery = gallery
@@ -210,11 +210,11 @@ class Answers:
         return Response(content, media_type=_TYPES[name.rpartition(".")[2]])
 
     async def setup(self, request: "Request") -> "Response":
-        """What the page has to know first."""
+        """The page's initial data."""
         return _json({"models": self.gallery.names, "max_bytes": MAX_BYTES})
 
     async def look(self, request: "Request") -> "Response":
-        """Look at the image in the body with the network `model`; `name` is that of the file."""
+        """Run the network `model` on the image in the body; `name` is the file's name."""
         data = await _read(request, MAX_BYTES)
         name = request.query_params.get("name", "")[:60] or "the image"
         if data is None:
@@ -227,7 +227,7 @@ class Answers:
         return {**look(model, read_image(data, name, pixel_range=model.inputs.pixel_range))}
 
     async def redraw(self, request: "Request") -> "Response":
-        """Draw the capsule `label` of the network `model` with the pose `pose`."""
+        """Decode the capsule `label` of the network `model` with the pose `pose`."""
         data = await _read(request, _MOST_REQUEST)
         if data is None:
             return _fault("the request is larger than 1 MB", 413)
@@ -248,18 +248,18 @@ def parse_redraw(data: bytes) -> tuple[str, int, list[float]]:
     """Model, label and pose of a request.
 
     Raises:
-        UserError: no JSON, or not of this form.
+        UserError: not JSON, or of another form.
     """
     try:
-        asked = json.loads(data)
-        model, label, pose = asked["model"], asked["label"], asked["pose"]
+        request = json.loads(data)
+        model, label, pose = request["model"], request["label"], request["pose"]
         # bool is an int, too
         if not isinstance(model, str) or type(label) is not int or not isinstance(pose, list):
             raise TypeError
         if any(type(value) not in (int, float) for value in pose):
             raise TypeError
         return model, label, [float(value) for value in pose]
-    # json recurses into each bracket; an integer may be larger than any float
+    # deep nesting, or an integer above any float
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise UserError(
             "the request must be JSON with model (a name), label (a whole number) and pose (a list of numbers)"
@@ -272,21 +272,21 @@ def _timed(task: Callable[[], dict[str, object]]) -> "Response":
 
 
 async def _read(request: "Request", most: int) -> bytes | None:
-    """The body of a request; None where it is too large. It is read to its end: only then does a browser listen."""
+    """The body of a request; None if it is too large. It is read to its end, as browsers wait for that."""
     from starlette.requests import ClientDisconnect
 
-    parts, size = [], 0
+    chunks, size = [], 0
     try:
-        async for part in request.stream():
-            size += len(part)
+        async for chunk in request.stream():
+            size += len(chunk)
             if size <= most:
-                parts.append(part)
+                chunks.append(chunk)
             elif size > 20 * MAX_BYTES:
                 break
     except ClientDisconnect:
-        # nobody waits for the answer any more
+        # the client has disconnected
         return b""
-    return None if size > most else b"".join(parts)
+    return None if size > most else b"".join(chunks)
 
 
 def _json(content: dict[str, object], status: int = 200) -> "Response":

@@ -1,4 +1,4 @@
-"""The page as a folder of files: the network runs in the reader's browser, by onnxruntime-web, without a server."""
+"""The page as a folder of files: the network runs in the browser with onnxruntime-web, without a server."""
 
 import base64
 import gzip
@@ -24,7 +24,7 @@ from capsnet.interop.weights import shrink_weights
 from capsnet.models import CapsuleModel
 from capsnet.prediction import NO_DIGIT, REASONS
 from capsnet.runs import Run
-from capsnet.runs.files import write_text
+from capsnet.runs.files import whole_output, write_text
 from capsnet.runs.folder import open_model
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ _PAGE = ("page.css", "page.js", "favicon.svg")
 
 
 class EncoderGraph(nn.Module):
-    """What the page shows of an image, without what the decoder draws.
+    """The data that the page shows for an image, without the reconstruction.
 
     Shapes:
-        image `1 c h w`; lengths `n`, poses `n d`, seen `1 c y x` in [0, 1], and, of a network with places, shares
-        `s n y x` of each step of the routing.
+        image `1 c h w`; lengths `n`, poses `n d`, seen `1 c y x` in [0, 1], and, if the network has coupling over
+        the image, shares `s n y x` for each step of the routing.
     """
 
     def __init__(self, model: CapsuleModel, *, places: bool) -> None:
@@ -47,15 +47,15 @@ class EncoderGraph(nn.Module):
 
     @property
     def output_names(self) -> list[str]:
-        """Names of what `forward` gives, in order."""
+        """Names of the outputs of `forward`, in order."""
         return ["lengths", "poses", "seen", *(["shares"] if self.places else [])]
 
     def forward(self, image: UInt8[Tensor, "1 c h w"]) -> tuple[Tensor, ...]:
-        """Look at an image."""
+        """Run the network on an image."""
         inputs = self.model.inputs
-        seen = inputs.view(image)
-        children, output = watch_children(self.model, inputs.normalize(seen))
-        results = [output.lengths[0], output.capsules.poses[0], seen / 255]
+        pixels = inputs.view(image)
+        children, output = watch_children(self.model, inputs.normalize(pixels))
+        results = [output.lengths[0], output.capsules.poses[0], pixels / 255]
         if self.places:
             grid = find_grid(self.model)
             steps = couplings(self.model, children, output)
@@ -64,7 +64,7 @@ class EncoderGraph(nn.Module):
 
 
 class DrawingGraph(nn.Module):
-    """What the decoder draws from a pose, and how far it is from what the network saw.
+    """The reconstruction from a pose, and its errors against the network's input.
 
     Shapes:
         poses `1 n d`, labels `1`, seen `1 c y x`; reconstruction `1 c y x`, errors `2` (`Doubt`).
@@ -79,23 +79,23 @@ class DrawingGraph(nn.Module):
     def forward(
         self, poses: Float[Tensor, "1 n d"], labels: Int[Tensor, "1"], seen: Float[Tensor, "1 c y x"]
     ) -> tuple[Tensor, Tensor]:
-        """Draw the capsule of the class `labels`."""
-        drawn = self.model.reconstruct(Capsules(poses, poses.norm(dim=-1)), labels)
+        """Decode the capsule of the class `labels`."""
+        reconstruction = self.model.reconstruct(Capsules(poses, poses.norm(dim=-1)), labels)
         output = CapsNetOutput(Capsules(poses, poses.norm(dim=-1)), poses.norm(dim=-1), None)
-        signals = read_signals(output, seen, drawn, None)
+        signals = read_signals(output, seen, reconstruction, None)
         assert signals.error is not None
         assert signals.patch_error is not None
-        return drawn, torch.cat([signals.error, signals.patch_error])
+        return reconstruction, torch.cat([signals.error, signals.patch_error])
 
 
 def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = False) -> list[str]:
     """Write the page of `capsnet demo` for one network as a folder; `index.html` opens without a server.
 
-    Weights are stored as float16. Needed are the packages of the extra `onnx` and the file of onnxruntime-web, which
-    is downloaded once.
+    Weights are stored as float16. This needs the packages of the extra `onnx`, and onnxruntime-web, which is downloaded
+    once.
 
     Args:
-        source: a model, a run, or what `capsnet.load` takes.
+        source: a model, a run, or what `capsnet.load` accepts.
         out: a new folder.
         int8: store the larger weights in 8 bits.
 
@@ -103,8 +103,8 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = F
         Lines that describe what was written.
 
     Raises:
-        UserError: `out` exists, the network cannot be loaded or exported or sees neither 1 nor 3 channels, a package is
-            missing, or onnxruntime-web is not at hand and cannot be downloaded.
+        UserError: `out` exists, the network cannot be loaded or exported or takes neither 1 nor 3 channels, a package
+            is missing, or onnxruntime-web is neither stored nor downloadable.
     """
     check_packages()
     if out.exists():
@@ -115,7 +115,7 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = F
     if isinstance(source, str | Path) and run is None:
         name = Path(source).stem
     contents = _describe(model.cpu().eval(), name, int8=int8)
-    parts = {"glue": runtime.glue, "wasm": _pack(runtime.program)}
+    scripts = {"glue": runtime.glue, "wasm": _pack(runtime.program)}
     page = {name: _read(name) for name in _PAGE}
     page["index.html"] = _read("page.html").replace(
         '<script src="engine.js" defer>',
@@ -126,11 +126,12 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = F
     page["model.js"] = f'"use strict";\nconst MODEL = {json.dumps(contents)};\n'
     page["runtime.js"] = (
         f"// onnxruntime-web {VERSION}, Copyright (c) Microsoft Corporation, MIT License\n"
-        f"{runtime.interface}\nconst RUNTIME = {json.dumps(parts)};\n"
+        f"{runtime.interface}\nconst RUNTIME = {json.dumps(scripts)};\n"
     )
-    out.mkdir(parents=True)
-    for file, text in page.items():
-        write_text(out / file, text)
+    with whole_output(out) as beside:
+        beside.mkdir()
+        for file, text in page.items():
+            write_text(beside / file, text)
     size = sum(path.stat().st_size for path in out.iterdir())
     return [f"{out / 'index.html'}: open it in a browser; the folder holds {size / 1e6:.1f} MB"]
 
@@ -145,7 +146,7 @@ def _pack(data: bytes) -> str:
 
 
 def _describe(model: CapsuleModel, name: str, *, int8: bool) -> dict[str, object]:
-    """All that the page's engine has to know of a network, its graphs among it."""
+    """The description of a network for the page's engine, with its graphs."""
     _, height, width = model.inputs.image_shape
     example = look(model, Image.new("L", (width, height)))
     places = example["places"]
@@ -172,7 +173,7 @@ def _describe(model: CapsuleModel, name: str, *, int8: bool) -> dict[str, object
         "limits": doubt and {key: getattr(doubt, key) for key in ("length", "gap", "error", "patch_error", "pieces")},
         "words": REASONS,
         "no_digit": NO_DIGIT,
-        **{part: graph and _to_text(graph, int8=int8) for part, graph in graphs.items()},
+        **{graph_name: graph and _to_text(graph, int8=int8) for graph_name, graph in graphs.items()},
     }
 
 

@@ -1,4 +1,4 @@
-"""What this installation finds on its machine: a list of findings, each of a part; a part that is broken is one too."""
+"""Check the installation and the machine: one finding per check, even if the check fails."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -24,28 +24,28 @@ CHECKS: Mapping[str, Callable[[], Finding]] = {
 
 
 def examine() -> dict[str, Finding]:
-    """Look at every part; nothing is downloaded, measured or trained.
+    """Run all checks; nothing is downloaded, measured or trained.
 
     Returns:
-        A finding for each part, in order. One that fails has its fault as a warning.
+        A finding for each check, in order; if a check fails, the finding holds its error as a warning.
 
     Example:
         >>> capsnet.doctor.examine()["device"].values["bf16_in_hardware"]
     """
-    return {name: _look(name, check) for name, check in CHECKS.items()}
+    return {name: _check(name, check) for name, check in CHECKS.items()}
 
 
-def _look(name: str, check: Callable[[], Finding]) -> Finding:
-    with warnings.catch_warnings(record=True) as said:
+def _check(name: str, check: Callable[[], Finding]) -> Finding:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             finding = check()
-        # whatever is broken, the other parts are still worth knowing
+        # if one check fails, the others must still run
         except Exception as fault:
             line = f"{type(fault).__name__}: {fault}"
             finding = Finding({"broken": line}, {"broken": line}, (f"{name} is broken: {line}",))
-    also = tuple(f"{name}: {warning.message}" for warning in said)
-    return Finding(finding.says, finding.values, (*finding.warnings, *also))
+    more = tuple(f"{name}: {warning.message}" for warning in caught)
+    return Finding(finding.lines, finding.values, (*finding.warnings, *more))
 
 
 __all__ = ["CHECKS", "Finding", "examine"]

@@ -1,4 +1,4 @@
-"""Which data sets are at hand, and where they were searched."""
+"""Which data sets are present, and where they are searched."""
 
 import os
 from pathlib import Path
@@ -9,22 +9,22 @@ from capsnet.doctor.finding import Finding
 
 
 def find_data() -> Finding:
-    """Search each data set where a run would; nothing is read or downloaded."""
-    given = os.environ.get("CAPSNET_DATA_DIR")
+    """Search each data set as a run does; nothing is read or downloaded."""
+    data_dir = os.environ.get("CAPSNET_DATA_DIR")
     searched = [folder.parent for folder in data_folders("any")]
-    says = {"searched in": ", ".join(map(str, searched)) + ("" if given else " ($CAPSNET_DATA_DIR is not set)")}
+    lines = {"searched in": ", ".join(map(str, searched)) + ("" if data_dir else " ($CAPSNET_DATA_DIR is not set)")}
     values: dict[str, object] = {"searched": [str(folder) for folder in searched]}
-    sets: dict[str, str | None] = {}
+    paths: dict[str, str | None] = {}
     warnings = []
-    if given and not Path(given).is_dir():
-        warnings.append(f"data: $CAPSNET_DATA_DIR is {given}, which is no folder")
+    if data_dir and not Path(data_dir).is_dir():
+        warnings.append(f"data: $CAPSNET_DATA_DIR is {data_dir}, which is not a folder")
     for name in DATASETS:
         source = DATASETS.get(name)
-        found = source.find(None)
-        made = f", made from {source.made_from}" if source.made_from else ""
-        sets[name] = str(found) if found else None
-        says[name] = f"{found or 'not found'}{made}"
+        path = source.find(None)
+        origin = f", made from {source.made_from}" if source.made_from else ""
+        paths[name] = str(path) if path else None
+        lines[name] = f"{path or 'not found'}{origin}"
         partial = [folder for folder in data_folders(name) if folder.is_dir()]
-        if found is None and partial:
-            warnings.append(f"data: {partial[0]} is there, but not all that {name} needs")
-    return Finding(says, {**values, "found": sets}, tuple(warnings))
+        if path is None and partial:
+            warnings.append(f"data: {partial[0]} exists, but lacks files that {name} needs")
+    return Finding(lines, {**values, "found": paths}, tuple(warnings))

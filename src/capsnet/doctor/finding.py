@@ -1,4 +1,4 @@
-"""What was found about one part of the machine or of the installation."""
+"""The result of one check of the machine or installation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found, twice, and what is amiss.
+    """A finding: human-readable lines, machine-readable values, warnings.
 
     Args:
-        says: for people: labels and what stands beside them.
-        values: for machines: plain data.
-        warnings: what is amiss, in words, with a remedy.
+        lines: texts by their labels, for people.
+        values: plain data, for machines.
+        warnings: problems, with a remedy.
     """
 
-    says: Mapping[str, str]
+    lines: Mapping[str, str]
     values: Mapping[str, object]
     warnings: tuple[str, ...] = ()

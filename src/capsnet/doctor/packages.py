@@ -1,4 +1,4 @@
-"""Packages that capsnet needs, and its extras: installed, of the wrong version, or missing."""
+"""Required packages and extras: installed, of an unsupported version, or missing."""
 
 from importlib.metadata import PackageNotFoundError, requires, version
 
@@ -8,33 +8,34 @@ from capsnet.doctor.finding import Finding
 
 
 def find_packages() -> Finding:
-    """Compare what is installed with what the package asks for."""
+    """Compare the installed packages with the requirements."""
     try:
-        wanted = [Requirement(line) for line in requires("capsnet") or ()]
+        requirements = [Requirement(line) for line in requires("capsnet") or ()]
     except PackageNotFoundError:
-        line = "capsnet runs from a folder that is not installed: pip install -e . there makes its extras known"
+        line = "capsnet runs from a folder that is not installed: install it to register its extras: pip install -e ."
         return Finding({"packages": line}, {"required": {}, "extras": {}}, (f"packages: {line}",))
-    extras = sorted({extra for line in wanted if line.marker for extra in _extras(line)})
+    extras = sorted({extra for line in requirements if line.marker for extra in _extras(line)})
     required = {
-        line.name: _state(line) for line in wanted if line.marker is None or line.marker.evaluate({"extra": ""})
+        line.name: _state(line) for line in requirements if line.marker is None or line.marker.evaluate({"extra": ""})
     }
-    needed = {extra: _needed(wanted, extra) for extra in extras}
-    wrong = {name: state for name, state in required.items() if state}
-    says = {"required": f"{len(required) - len(wrong)} of {len(required)} as asked for"}
-    says |= {f"extra {extra}": _say(extra, parts) for extra, parts in needed.items()}
+    needed = {extra: _needed(requirements, extra) for extra in extras}
+    unmet = {name: state for name, state in required.items() if state}
+    lines = {"required": f"{len(required) - len(unmet)} of {len(required)} installed as required"}
+    lines |= {f"extra {extra}": _describe(extra, states) for extra, states in needed.items()}
     values = {
         "required": {name: state or "ok" for name, state in required.items()},
         "extras": {
-            extra: {"installed": not any(parts.values()), "install": _install(extra)} for extra, parts in needed.items()
+            extra: {"installed": not any(states.values()), "install": _install(extra)}
+            for extra, states in needed.items()
         },
     }
     return Finding(
-        says, values, tuple(f"packages: {name} {state}; pip install capsnet" for name, state in wrong.items())
+        lines, values, tuple(f"packages: {name} {state}; pip install capsnet" for name, state in unmet.items())
     )
 
 
 def _extras(line: Requirement) -> list[str]:
-    # a marker tells nothing but true or false, so each word of it is tried
+    # a marker can only be evaluated: try each of its words as an extra
     words = str(line.marker).replace('"', " ").replace("'", " ").split()
     return [
         w
@@ -43,23 +44,25 @@ def _extras(line: Requirement) -> list[str]:
     ]
 
 
-def _needed(wanted: list[Requirement], extra: str) -> dict[str, str]:
-    lines = [line for line in wanted if line.marker and extra in _extras(line)]
+def _needed(requirements: list[Requirement], extra: str) -> dict[str, str]:
+    lines = [line for line in requirements if line.marker and extra in _extras(line)]
     return {line.name: _state(line) for line in lines}
 
 
 def _state(line: Requirement) -> str:
-    """What is amiss with a package, or nothing."""
+    """The problem with a package; empty if there is none."""
     try:
-        found = version(line.name)
+        installed = version(line.name)
     except PackageNotFoundError:
         return "is missing"
-    return "" if line.specifier.contains(found, prereleases=True) else f"is {found}, wanted is {line.specifier}"
+    return (
+        "" if line.specifier.contains(installed, prereleases=True) else f"is {installed}, required is {line.specifier}"
+    )
 
 
-def _say(extra: str, parts: dict[str, str]) -> str:
-    amiss = [f"{name} {state}" for name, state in parts.items() if state]
-    return f"{', '.join(amiss)}: {_install(extra)}" if amiss else "installed"
+def _describe(extra: str, states: dict[str, str]) -> str:
+    problems = [f"{name} {state}" for name, state in states.items() if state]
+    return f"{', '.join(problems)}: {_install(extra)}" if problems else "installed"
 
 
 def _install(extra: str) -> str:

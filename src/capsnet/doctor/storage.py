@@ -1,4 +1,4 @@
-"""The cache folder and the room in it."""
+"""The cache folder and its free space."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ _ENOUGH = 1_000_000_000
 
 
 def find_storage() -> Finding:
-    """Where downloads and measurements go, whether it can be written to, and what is free there."""
+    """The folder of downloads and measurements, whether it is writable, and its free space."""
     folder = cache_dir().absolute()
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     writable = existing.is_dir() and os.access(existing, os.W_OK)
     free = shutil.disk_usage(existing).free
     warnings = []
@@ -21,8 +21,8 @@ def find_storage() -> Finding:
         warnings.append(f"cache: {folder} cannot be written to; set CAPSNET_CACHE_DIR to a folder that can")
     if free < _ENOUGH:
         warnings.append(f"cache: {free / 1e9:.1f} GB are free in {folder}")
-    says = {
-        "folder": str(folder) if folder.exists() else f"{folder} (made when needed)",
+    lines = {
+        "folder": str(folder) if folder.exists() else f"{folder} (created when needed)",
         "free": f"{free / 1e9:.1f} GB",
     }
-    return Finding(says, {"folder": str(folder), "free_bytes": free, "writable": writable}, tuple(warnings))
+    return Finding(lines, {"folder": str(folder), "free_bytes": free, "writable": writable}, tuple(warnings))

@@ -71,7 +71,7 @@ def draw_pair_reconstructions(model: CapsuleModel, data: ImageData, pairing: Pai
         places = chosen.nonzero()[:_COLUMNS, 0]
         if len(places):
             some = Pairs(pairs.images[places], pairs.labels[places], pairs.singles[places])
-            poses, lengths, _ = output.capsules
+            poses, lengths = output.capsules[:2]
             at = places.to(poses.device)
             capsules = type(output.capsules)(poses[at], lengths[at])
             drawn = torch.stack([reconstruct(model, capsules, predicted[places, k]) for k in range(2)], dim=1)

@@ -37,6 +37,8 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     Raises:
         UserError: no run is finished.
     """
+    if "sweep" in table:
+        table = {**table, "rows": [_validated(row) for row in table["rows"]]}
     rows = [row for row in table["rows"] if row["mean"] is not None]
     if not rows:
         raise UserError(f"{table['study']}: no run is finished")
@@ -60,6 +62,19 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     return figure
 
 
+def _validated(row: RowEntry) -> RowEntry:
+    """A row of a sweep with its validation errors in place of its test errors: they rank it."""
+    if "validation_errors" not in row:
+        return row
+    return {
+        **row,
+        "errors": row["validation_errors"],
+        "mean": row["validation_mean"],
+        "std": row["validation_std"],
+        "interval": row["validation_interval"],
+    }
+
+
 def _handle(index: int) -> Line2D:
     color, marker, dashes = line_style(index)
     return Line2D([], [], color=color, marker=marker, markersize=4, linestyle=dashes, linewidth=1.7)
@@ -67,10 +82,15 @@ def _handle(index: int) -> Line2D:
 
 def _title(table: Table) -> str:
     """The study's one-line summary."""
-    return STUDIES.get(table["study"]).summary if table["study"] in STUDIES else plain(table["title"], 72)
+    if table["study"] in STUDIES:
+        return STUDIES.get(table["study"]).summary
+    title = table["title"][:1].upper() + table["title"][1:]
+    return plain(title, 72)
 
 
 def _subtitle(table: Table, kind: str) -> str:
+    if "sweep" in table:
+        return table["schedule"] + ". Rows are ranked by validation error."
     budget = table["title"].removeprefix(f"{table['study']}, ")
     text = f"{budget[:1].upper()}{budget[1:]}. " if table["study"] in STUDIES else ""
     text += table["schedule"] + "."
@@ -118,7 +138,8 @@ def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> N
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)
     pairs = any("digit_mean" in row for row in rows)
-    axes.set_xlabel("exact-pair error, %" if pairs else "test error, %")
+    validated = any("validation_errors" in row for row in rows)
+    axes.set_xlabel("validation error, %" if validated else "exact-pair error, %" if pairs else "test error, %")
     low, high = min(values), max(values)
     if high > _SPAN * low > 0:
         axes.set_xscale("log")
@@ -157,8 +178,11 @@ def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
 
 def _points_legend(figure: Figure, table: Table) -> None:
     seeds = max(row["n"] for row in table["rows"])
+    mean = "ours: mean, 95 % interval (pooled test sets)"
+    if "sweep" in table:
+        mean = "mean, 95 % interval (pooled validation images)"
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=BLUE, marker="o", linewidth=1.8, label="ours: mean, 95 % interval (pooled test sets)"),
+        Line2D([], [], color=BLUE, marker="o", linewidth=1.8, label=mean),
         Line2D([], [], color=BLUE, marker="|", linewidth=0, label="individual seeds" if seeds > 1 else "the seed"),
     ]
     if any(row["paper"] is not None for row in table["rows"]):

@@ -54,7 +54,7 @@ class Sample:
 
     def pick(self, indices: Int[Tensor, " _"]) -> "Sample":
         """The images at `indices`."""
-        poses, lengths, _ = self.capsules
+        poses, lengths = self.capsules[:2]
         return Sample(self.data.select(indices), Capsules(poses[indices], lengths[indices]), self.predicted[indices])
 
 

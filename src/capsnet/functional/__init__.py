@@ -1,6 +1,7 @@
 """Pure tensor mathematics."""
 
 from capsnet.functional.convolution import conv2d as conv2d
+from capsnet.functional.label_aware_attention import label_aware_attention as label_aware_attention
 from capsnet.functional.labels import check_labels as check_labels
 from capsnet.functional.labels import check_marks as check_marks
 from capsnet.functional.maps import to_capsules as to_capsules
@@ -26,6 +27,7 @@ __all__ = [
     "exponential_squash",
     "gather_windows",
     "iou_score",
+    "label_aware_attention",
     "parent_softmax",
     "squash",
     "to_capsules",

@@ -31,6 +31,8 @@ def to_maps(capsules: Capsules | RoutingOutput) -> Float[Tensor, "b td h w"]:
     """
     if capsules.grid is None:
         raise UserError("capsules have no grid: give Capsules(poses, activations, grid=(rows, columns))")
+    if capsules.mask is not None:
+        raise UserError("capsules on a grid cannot have a mask; give all of its capsules")
     rows, columns = capsules.grid
     if capsules.poses.shape[1] % (rows * columns):
         raise UserError(f"capsules must be a multiple of {rows}x{columns} positions, got {capsules.poses.shape[1]}")

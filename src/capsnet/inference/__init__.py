@@ -1,4 +1,4 @@
-"""What a trained model says: evaluation of a split, prediction of images."""
+"""Evaluation of a trained model on a split, and prediction of images."""
 
 from capsnet.inference.evaluate import Evaluation as Evaluation
 from capsnet.inference.evaluate import evaluate as evaluate

@@ -1,4 +1,4 @@
-"""When an answer is unsure: too short a capsule, a close second, a poor reconstruction, several pieces of ink.
+"""When a prediction is unsure: a short capsule, a close runner-up, a poor reconstruction, several pieces of ink.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017: length as the presence of a class (section 2),
 reconstruction from the longest capsule (section 4.1).
@@ -20,7 +20,7 @@ from capsnet.inference.evaluate import predict_batches
 from capsnet.models import CapsuleModel
 from capsnet.prediction import Doubt
 
-# of the validation images this share passes: 95 % and a margin for other images
+# share of the validation images that passes: 95 % and a margin for other images
 _PASS = 0.955
 # side of the window in which a reconstruction is compared, as a share of the image's
 _WINDOW = 5 / 28
@@ -29,15 +29,15 @@ _FEWEST, _MOST = 200, 5000
 
 @dataclass(frozen=True)
 class Signals:
-    """What speaks for and against an answer, for each image.
+    """Confidence signals for each image.
 
     Args:
         length: of the longest capsule.
         gap: its difference to the second longest.
         error: of its reconstruction, as a share of the image's squared pixels; None without a decoder.
-        patch_error: of its reconstruction where that is worst: the largest difference of mean grey in a window of a
-            sixth of the image's side, in units of white; None without a decoder.
-        pieces: of ink side by side; None where they were not counted.
+        patch_error: largest error of its reconstruction in a window of a sixth of the image's side, by mean grey, in
+            units of white; None without a decoder.
+        pieces: number of separate pieces of ink; None if they were not counted.
     """
 
     length: Float[Tensor, " b"]
@@ -49,33 +49,33 @@ class Signals:
 
 def read_signals(
     output: CapsNetOutput,
-    seen: Float[Tensor, "b c h w"],
-    drawn: Float[Tensor, "b c h w"] | None,
+    images: Float[Tensor, "b c h w"],
+    reconstructions: Float[Tensor, "b c h w"] | None,
     pieces: Int[Tensor, " b"] | None,
 ) -> Signals:
-    """Read the signals off a model's output.
+    """Compute the signals from a model's output.
 
     Args:
         output: of the model.
-        seen: its images in [0, 1].
-        drawn: what the longest capsules decode to; None without a decoder.
-        pieces: of ink side by side in each image, if they were counted.
+        images: the model's inputs in [0, 1].
+        reconstructions: from the longest capsules; None without a decoder.
+        pieces: number of separate pieces of ink in each image, if they were counted.
     """
     lengths = output.lengths.float()
     longest = lengths.topk(min(2, lengths.shape[1]), dim=1).values
     error = patch_error = None
-    if drawn is not None:
-        squares = seen.square().flatten(1).sum(dim=1)
-        error = (drawn - seen).square().flatten(1).sum(dim=1) / squares.clamp(min=1e-6)
-        # a part that is missing or too much, not many faint differences along the strokes
-        window = max(1, round(min(seen.shape[2:]) * _WINDOW))
-        means = avg_pool2d((drawn - seen).mean(dim=1, keepdim=True), window, stride=1)
+    if reconstructions is not None:
+        squares = images.square().flatten(1).sum(dim=1)
+        error = (reconstructions - images).square().flatten(1).sum(dim=1) / squares.clamp(min=1e-6)
+        # detects a missing or extra stroke rather than many faint differences along strokes
+        window = max(1, round(min(images.shape[2:]) * _WINDOW))
+        means = avg_pool2d((reconstructions - images).mean(dim=1, keepdim=True), window, stride=1)
         patch_error = means.abs().flatten(1).amax(dim=1)
     return Signals(longest[:, 0], longest[:, 0] - longest[:, -1], error, patch_error, pieces)
 
 
 def find_reasons(signals: Signals, doubt: Doubt) -> list[tuple[str, ...]]:
-    """Why each answer is unsure, in words; nothing where it is sure."""
+    """The reasons why each prediction is unsure; empty if it is sure."""
     columns = (signals.length, signals.gap, signals.error, signals.patch_error, signals.pieces)
     nothing = [None] * len(signals.length)
     rows = zip(*(nothing if column is None else column.tolist() for column in columns), strict=True)
@@ -84,22 +84,22 @@ def find_reasons(signals: Signals, doubt: Doubt) -> list[tuple[str, ...]]:
 
 @torch.inference_mode()
 def calibrate_doubt(model: CapsuleModel, data: ImageData) -> Doubt | None:
-    """Choose the limits so that 95.5 % of validation images pass, each signal cutting off the same share.
+    """Choose the limits so that 95.5 % of validation images pass, each signal rejecting the same share.
 
     Args:
         model: in eval mode.
-        data: images that it was not trained on, and that are not of the test split; the first 5,000 are used.
+        data: images of neither the training nor the test split; the first 5,000 are used.
 
     Returns:
         The limits; None for fewer than 200 images.
     """
     if len(data) < _FEWEST:
         return None
-    part = data.select(torch.arange(min(len(data), _MOST), device=data.labels.device))
-    signals = _measure(model, part)
+    subset = data.select(torch.arange(min(len(data), _MOST), device=data.labels.device))
+    signals = _measure(model, subset)
     low, high = 0.0, 1 - _PASS
     doubt = _limits(signals, low)
-    # each signal alone may cut off up to 4.5 %; together they cut off more than one and less than the sum
+    # each signal alone may reject up to 4.5 %; together they reject at least that and at most the sum
     for _ in range(30):
         share = (low + high) / 2
         candidate = _limits(signals, share)
@@ -111,16 +111,15 @@ def calibrate_doubt(model: CapsuleModel, data: ImageData) -> Doubt | None:
 
 
 def _measure(model: CapsuleModel, data: ImageData) -> Signals:
-    parts = []
-    for seen, _, output in predict_batches(model, data):
-        has_decoder = model.has_decoder
-        drawn = model.reconstruct(output.capsules) if has_decoder else None
-        parts.append(read_signals(output, seen, drawn, None))
-    errors = [part.error.cpu() for part in parts if part.error is not None]
-    patch_errors = [part.patch_error.cpu() for part in parts if part.patch_error is not None]
+    batches = []
+    for images, _, output in predict_batches(model, data):
+        reconstructions = model.reconstruct(output.capsules) if model.has_decoder else None
+        batches.append(read_signals(output, images, reconstructions, None))
+    errors = [batch.error.cpu() for batch in batches if batch.error is not None]
+    patch_errors = [batch.patch_error.cpu() for batch in batches if batch.patch_error is not None]
     return Signals(
-        length=torch.cat([part.length for part in parts]).cpu(),
-        gap=torch.cat([part.gap for part in parts]).cpu(),
+        length=torch.cat([batch.length for batch in batches]).cpu(),
+        gap=torch.cat([batch.gap for batch in batches]).cpu(),
         error=torch.cat(errors) if errors else None,
         patch_error=torch.cat(patch_errors) if patch_errors else None,
         pieces=_count_pieces(model, data),
@@ -136,7 +135,7 @@ def _count_pieces(model: CapsuleModel, data: ImageData) -> Int[Tensor, " m"] | N
 
 
 def _limits(signals: Signals, share: float) -> Doubt:
-    """Limits that each cut off `share` of the images, and the share that passes all of them."""
+    """Limits that each reject `share` of the images, and the share that passes all of them."""
     doubt = Doubt(
         length=float(signals.length.quantile(share)),
         gap=float(signals.gap.quantile(share)),

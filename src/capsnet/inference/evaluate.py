@@ -1,4 +1,4 @@
-"""Evaluation of a model on a split, of single images or of pairs."""
+"""Evaluation of a model on a split of single images or of pairs."""
 
 from collections.abc import Iterator, Sequence
 from math import prod
@@ -22,39 +22,39 @@ from capsnet.models import CapsuleModel
 from capsnet.runs.folder import FileResult, Run, open_model
 
 _BATCH = 128
-# as many pixels as a GPU needs to be busy: 1024 images of 28x28
+# enough pixels to keep a GPU busy: 1024 images of 28x28
 _PIXELS_ON_GPU = 1024 * 28 * 28
 
 
 def predict_batches(
     model: CapsuleModel, data: ImageData, *, batch_size: int = 0
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, CapsNetOutput]]:
-    """Run a model over a data set: the part of the images that it sees in [0, 1], labels, output, on its device.
+    """Run a model over a data set; yield its inputs in [0, 1], labels and output, on its device.
 
-    A `batch_size` of 0 is 128, or on a GPU as many as keep it busy.
+    A `batch_size` of 0 means 128, or on a GPU as many images as keep it busy.
     """
     device, inputs = model.device, model.inputs
     batch_size = batch_size or evaluation_batch(device, data)
     for images, labels in zip(torch.split(data.images, batch_size), torch.split(data.labels, batch_size), strict=True):
-        seen = inputs.view(images.to(device))
-        yield seen / 255, labels.to(device), model(inputs.normalize(seen))
+        pixels = inputs.view(images.to(device))
+        yield pixels / 255, labels.to(device), model(inputs.normalize(pixels))
 
 
 def evaluation_batch(device: torch.device, data: ImageData) -> int:
-    """Images of a batch where nothing is learned."""
+    """Batch size for evaluation."""
     return _BATCH if device.type != "cuda" else max(_BATCH, _PIXELS_ON_GPU // data.images[0].numel())
 
 
 @torch.no_grad()
 def evaluate_model(model: CapsuleModel, data: ImageData, *, name: str, split: str) -> Evaluation:
-    """Evaluate a model on images that lie in memory."""
+    """Evaluate a model on images in memory."""
     was_training = model.training
     model.eval()
     device, classes = model.device, len(data.class_names)
     margin, error = torch.zeros((), device=device), torch.zeros((), device=device)
     confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
     has_decoder = model.has_decoder
-    answers: list[torch.Tensor] = []
+    all_lengths: list[torch.Tensor] = []
     guesses: list[torch.Tensor] = []
     for images, labels, output in predict_batches(model, data):
         margin += class_loss(model.loss, output, labels).sum()
@@ -63,7 +63,7 @@ def evaluate_model(model: CapsuleModel, data: ImageData, *, name: str, split: st
         guesses.append(output.lengths.argmax(dim=1))
         confusion += torch.bincount(labels * classes + guesses[-1], minlength=classes * classes)
         if data.files is not None:
-            answers.append(output.lengths.cpu())
+            all_lengths.append(output.lengths.cpu())
     model.train(was_training)
     table = confusion.view(classes, classes)
     pixels = prod(model.input_shape)
@@ -76,7 +76,7 @@ def evaluate_model(model: CapsuleModel, data: ImageData, *, name: str, split: st
         reconstruction_mse=float(error) / len(data) / pixels if has_decoder else None,
         confusion=table.tolist(),
         class_names=data.class_names,
-        files=None if data.files is None else _list_files(data.files, data.labels, torch.cat(answers)),
+        files=None if data.files is None else _list_files(data.files, data.labels, torch.cat(all_lengths)),
         predictions=Predictions(data.labels.cpu(), torch.cat(guesses).cpu(), hash_names(data.files)),
     )
 
@@ -91,7 +91,7 @@ def _list_files(files: Sequence[str], labels: torch.Tensor, lengths: torch.Tenso
 
 @torch.no_grad()
 def evaluate_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, *, name: str, split: str) -> Evaluation:
-    """Evaluate a model on the pairs that `pairing` makes of single digits; they are made a batch at a time."""
+    """Evaluate a model on the pairs that `pairing` makes of single digits, a batch at a time."""
     was_training = model.training
     model.eval()
     device, classes = model.device, len(data.class_names)
@@ -105,9 +105,9 @@ def evaluate_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, *, na
             for labels, targets in each_label(pairs.labels, pairs.singles.float() / 255):
                 drawn = model.reconstruct(output.capsules, labels)
                 error += reconstruction_loss(drawn, targets, reduction="sum")
-        found = find_pairs(output.lengths)
-        exact += exact_pairs(found, pairs.labels).sum()
-        guesses = match_found(found, pairs.labels)
+        predicted = find_pairs(output.lengths)
+        exact += exact_pairs(predicted, pairs.labels).sum()
+        guesses = match_found(predicted, pairs.labels)
         confusion += torch.bincount((pairs.labels * classes + guesses).flatten(), minlength=classes * classes)
     model.train(was_training)
     table, count = confusion.view(classes, classes), len(data) * pairing.pairs_per_digit
@@ -143,14 +143,14 @@ def evaluate(
     """Evaluate a model on a data set.
 
     Args:
-        model_or_run: a model, a run, or what `capsnet.load` takes: a folder, a file or a name.
-        data: a data set's name, a folder, or a data set; None: what the model was trained on.
+        model_or_run: a model, a run, or what `capsnet.load` accepts: a folder, a file or a name.
+        data: a data set's name, a folder, or a data set; None: the model's training data.
         split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained on,
             else the test split.
-        data_dir: where named data sets lie.
+        data_dir: folder that holds the named data sets.
 
     Raises:
-        UserError: an unknown data set or split, or images or classes that are not the model's.
+        UserError: an unknown data set or split, or images or classes that do not fit the model.
 
     Example:
         >>> evaluate("runs/quickstart", "digits").error_percent
@@ -160,5 +160,5 @@ def evaluate(
 
 
 def evaluate_images(model: CapsuleModel, images: TestImages) -> Evaluation:
-    """Evaluate a model on images that were found for it."""
+    """Evaluate a model on the images that `find_images` returned for it."""
     return evaluate_part(model, images.data, images.pairing, name=images.name, split=images.split)

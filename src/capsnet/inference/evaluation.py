@@ -1,4 +1,4 @@
-"""The result of an evaluation: counts, shares, and what the model answered for each file."""
+"""The result of an evaluation: counts, shares, and the prediction for each file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,29 +7,29 @@ from math import sqrt
 from capsnet.inference.predictions import Predictions
 from capsnet.runs.folder import FileResult, SplitResult
 
-# counts of classes that differ by more than this make accuracy misleading
+# class imbalance above this factor makes accuracy misleading
 _UNEVEN = 3
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a model does on a split.
+    """Results of a model on a split.
 
     Args:
         data: name of the data set.
         split: `"train"`, `"validation"` or `"test"`; `"all"` of a folder that the model was not trained on.
         n: number of images.
         accuracy: share of images whose longest capsule is that of their class.
-        margin_loss: mean over the images; of a model trained by another loss, that loss.
+        margin_loss: mean over the images of the loss that the model was trained with.
         reconstruction_mse: mean squared error of a pixel, decoded from the longest capsule; None without a decoder.
         confusion: rows are true classes, columns predicted ones.
-        digit_error_percent: of pairs only: share of single digits that were not found, in percent.
+        digit_error_percent: error rate over single digits, in percent; pairs only.
         class_names: of the rows and columns of `confusion`; None in results of older versions.
-        files: what the model answered for each image file; None where images are not files.
-        predictions: true and predicted class of every image; None for pairs, and in a result that was read again.
+        files: the prediction for each image file; None where images are not files.
+        predictions: true and predicted class of every image; None for pairs, and in a result read from a file.
 
-    Of pairs, n counts pairs; accuracy is the share of pairs whose two digits are both found (exact pairs); the
-    reconstruction error is that of each digit, decoded from its own capsule; confusion counts single digits, two for
+    For pairs, n counts pairs, and accuracy is the share of pairs with both digits predicted (exact pairs). The
+    reconstruction error is that of each digit, decoded from its own capsule. Confusion counts single digits, two for
     each pair.
     """
 
@@ -47,19 +47,19 @@ class Evaluation:
 
     @property
     def error_percent(self) -> float:
-        """Share of wrong images, or of wrong pairs, in percent."""
+        """Share of misclassified images, or pairs, in percent."""
         return 100 * (1 - self.accuracy)
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean over the classes that have images of the share that is correct; of pairs, of single digits."""
+        """Mean recall over the classes that have images; for pairs, over single digits."""
         rows = [(row[label], sum(row)) for label, row in enumerate(self.confusion)]
         recalls = [correct / count for correct, count in rows if count]
         return sum(recalls) / len(recalls) if recalls else 0.0
 
     @property
     def is_uneven(self) -> bool:
-        """Whether the largest class has more than three times the images of the smallest that has any."""
+        """Whether the largest class has more than three times the images of the smallest class with images."""
         return is_uneven([sum(row) for row in self.confusion])
 
     @property
@@ -79,7 +79,7 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, values: SplitResult) -> "Evaluation":
-        """Read what `to_dict` or `to_record` gives; a record lists no files."""
+        """Read the result of `to_dict` or `to_record`; a record lists no files."""
         names, files = values.get("class_names"), values.get("files")
         return cls(
             data=values["data"],
@@ -114,7 +114,7 @@ class Evaluation:
         return values
 
     def to_record(self) -> SplitResult:
-        """What `evaluation.json` of a run holds: of files, only the mistakes."""
+        """The contents of a run's `evaluation.json`; of the files, only the mistakes."""
         values, mistakes = self.to_dict(), self.mistakes
         if mistakes is not None:
             del values["files"]
@@ -129,7 +129,7 @@ def is_uneven(counts: Sequence[int]) -> bool:
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval, in percent, of a share that was found among n.
+    """Wilson's 95 % interval, in percent, of a share of n images.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927.
     """

@@ -1,4 +1,4 @@
-"""A picture of what a network makes of a few images, for those who follow its training."""
+"""A picture of a few images and their reconstructions, to follow training."""
 
 import numpy as np
 import torch
@@ -15,11 +15,11 @@ from capsnet.models import CapsuleModel
 def draw_examples(
     model: CapsuleModel, data: ImageData, pairing: Pairing | None, count: int = 8
 ) -> UInt8[np.ndarray, "h w c"] | None:
-    """Draw images above what their longest capsules decode to; pairs above their two digits, each from its own.
+    """Draw images above their reconstructions from the longest capsule; pairs above their two reconstructed digits.
 
     Args:
-        model: in training or not; it is left as it was.
-        data: the first `count` of it are drawn.
+        model: in any mode, which is restored.
+        data: the first `count` images are drawn.
         pairing: makes pairs of the images.
         count: number of columns.
 
@@ -31,30 +31,30 @@ def draw_examples(
     was_training = model.training
     model.eval()
     try:
-        rows = _look(model, data, count) if pairing is None else _look_at_pairs(model, data, pairing, count)
+        rows = _decode_images(model, data, count) if pairing is None else _decode_pairs(model, data, pairing, count)
     finally:
         model.train(was_training)
     return _lay_out(rows)
 
 
-def _look(model: CapsuleModel, data: ImageData, count: int) -> list[Tensor]:
-    part = data.select(torch.arange(min(count, len(data)), device=data.labels.device))
-    seen, _, output = next(predict_batches(model, part, batch_size=count))
-    return [seen, model.reconstruct(output.capsules)]
+def _decode_images(model: CapsuleModel, data: ImageData, count: int) -> list[Tensor]:
+    subset = data.select(torch.arange(min(count, len(data)), device=data.labels.device))
+    images, _, output = next(predict_batches(model, subset, batch_size=count))
+    return [images, model.reconstruct(output.capsules)]
 
 
-def _look_at_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, count: int) -> list[Tensor]:
+def _decode_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, count: int) -> list[Tensor]:
     device = model.device
     pairs = next(fixed_pairs(data.images.to(device), data.labels.to(device), pairing, count))
-    seen = pairs.images.float() / 255
-    capsules = model(seen).capsules
-    return [seen, *(model.reconstruct(capsules, labels) for labels in pairs.labels.T)]
+    images = pairs.images.float() / 255
+    capsules = model(images).capsules
+    return [images, *(model.reconstruct(capsules, labels) for labels in pairs.labels.T)]
 
 
 def _lay_out(rows: list[Float[Tensor, "b c h w"]]) -> UInt8[np.ndarray, "height width _"]:
     table = torch.stack(rows)  # row b c h w
     if table.shape[2] not in (1, 3):
-        # of the two cameras of smallNORB, or of other channels that are no colours, the first
+        # channels that are not colours, such as smallNORB's two cameras: draw the first
         table = table[:, :, :1]
     table = (table.clamp(0, 1) * 255).round().to(torch.uint8)
     count, images, channels, height, width = table.shape

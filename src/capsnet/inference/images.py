@@ -1,4 +1,4 @@
-"""Which images a model is tested on: a split of its own data, a named data set, or all of another folder."""
+"""Choose test images for a model: a split of its own data, a named data set, or all images of another folder."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,14 +20,14 @@ _SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class TestImages:
-    """What a model is tested on.
+    """The images that a model is tested on.
 
     Args:
         name: of the data set.
         split: `"train"`, `"validation"` or `"test"`; `"all"` of a folder that the model was not trained on.
         data: images in the model's channels, labels in the order of its classes.
         pairing: makes pairs of them, or None.
-        notes: what a person should know, one sentence each.
+        notes: for the user, one sentence each.
     """
 
     name: str
@@ -50,15 +50,15 @@ def find_images(
 
     Args:
         model: with `input_shape` and `class_names`.
-        data: a data set's name, a folder, or a data set; None: what the model was trained on.
+        data: a data set's name, a folder, or a data set; None: the model's training data.
         split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained
-            on, else the test split. The model's own folder is also known where it was moved.
-        run: the model's run, which knows what was held out.
-        data_dir: where named data sets lie.
-        skip_unreadable: leave out files of a folder that are no images.
+            on, else the test split. The model's own folder is recognised even if it was moved.
+        run: the model's run, which records the held-out images.
+        data_dir: folder that holds the named data sets.
+        skip_unreadable: skip files of a folder that are not images.
 
     Raises:
-        UserError: an unknown data set or split, or images or classes that are not the model's.
+        UserError: an unknown data set or split, or images or classes that do not fit the model.
     """
     if split not in (None, *_SPLITS):
         raise UserError(f"split must be one of {', '.join(_SPLITS)}, got {split!r}")
@@ -87,7 +87,7 @@ def find_images(
 
 
 def _is_own(name: str, own: str, run: Run | None) -> bool:
-    """Whether a folder is what the model was trained on, in its place or moved."""
+    """Whether a folder holds the model's training data; it may have been moved."""
     if Path(name).resolve() == Path(own).resolve():
         return True
     splits = None if run is None else read_splits(run.folder)
@@ -96,7 +96,7 @@ def _is_own(name: str, own: str, run: Run | None) -> bool:
 
 def _foreign_images(model: CapsuleModel, folder: Path, split: str | None, *, skip_unreadable: bool) -> TestImages:
     """All images of a folder that the model was not trained on, or those of one of its split folders."""
-    # image files bring Pillow, which other data do not need
+    # only image files need Pillow
     from capsnet.data.folder import read_for_model
     from capsnet.data.layout import Split, find_layout
 
@@ -118,7 +118,7 @@ def _foreign_images(model: CapsuleModel, folder: Path, split: str | None, *, ski
 
 
 def _own_images(model: CapsuleModel, run: Run, name: str, split: str, *, skip_unreadable: bool) -> TestImages:
-    """A split of the folder that a run was trained on; images that were in another split then are left out."""
+    """A split of the folder that a run was trained on, without images that were in another split in training."""
     config = run.config.change(
         data=name,
         skip_unreadable=skip_unreadable or run.config.data.skip_unreadable,
@@ -131,20 +131,20 @@ def _own_images(model: CapsuleModel, run: Run, name: str, split: str, *, skip_un
         raise UserError(f"{run.folder}: held no images out for validation; its splits are train and test")
     notes, record = list(dataset.notes), read_splits(run.folder)
     if record is None:
-        notes.append(f"{run.folder} has no record of its images: it may be tested on some that it learned from.")
+        notes.append(f"{run.folder} has no record of its images: the test may include training images.")
     else:
         notes += describe_changes(record, dataset, validation)
         elsewhere = names_elsewhere(record, split)
         kept = [k for k, file in enumerate(chosen.files or ()) if file not in elsewhere]
         if len(kept) < len(chosen):
-            notes.append(f"{len(chosen) - len(kept):,} images that were in another split then are left out.")
+            notes.append(f"{len(chosen) - len(kept):,} images that were in another split in training are left out.")
             chosen = chosen.select(torch.tensor(kept, dtype=torch.long))
     return TestImages(name, split, match_classes(chosen, model, name), notes=tuple(notes))
 
 
 def _select(model: CapsuleModel, dataset: Dataset, split: str, validation: ImageData | None) -> TestImages:
-    parts = {"train": dataset.train, "validation": validation, "test": dataset.test}
-    chosen = parts[split]
+    splits = {"train": dataset.train, "validation": validation, "test": dataset.test}
+    chosen = splits[split]
     if chosen is None:
         raise UserError(f"{dataset.name} has no validation split; its splits are train and test")
     data = match_classes(chosen, model, dataset.name, dataset.pairing)
@@ -154,10 +154,10 @@ def _select(model: CapsuleModel, dataset: Dataset, split: str, validation: Image
 def load_data_for(
     model: CapsuleModel, name: str, *, data_dir: Path | None = None, skip_unreadable: bool = False
 ) -> Dataset:
-    """Load a data set for a model: a folder's images in the size that it wants, pairs as it was trained on them."""
+    """Load a data set for a model: a folder's images in the model's input size, pairs made as in training."""
     _, height, width = model.inputs.image_shape
     if height != width and Path(name).is_dir():
-        raise UserError(f"{name}: images of a folder are square, the model wants {height}x{width}")
+        raise UserError(f"{name}: images of a folder are square, the model takes {height}x{width}")
     dataset = load_data(
         name,
         data_dir=data_dir,
@@ -177,10 +177,10 @@ def match_classes(data: ImageData, model: CapsuleModel, name: str, pairing: Pair
         data: images as they are stored.
         model: with `class_names`.
         name: of the data, for messages.
-        pairing: makes the model's inputs of the images, which are smaller by its padding.
+        pairing: makes the model's inputs from the images, which are smaller by its padding.
 
     Raises:
-        UserError: images of another size, or a class that the model does not know.
+        UserError: images of another size, or a class that the model does not have.
     """
     channels, height, width = model.inputs.image_shape
     if pairing is not None:
@@ -189,11 +189,11 @@ def match_classes(data: ImageData, model: CapsuleModel, name: str, pairing: Pair
     if images.shape[1] == 1 and channels == 3:
         images = images.expand(-1, 3, -1, -1)
     if images.shape[1:] != (channels, height, width):
-        got, wanted = ("x".join(map(str, shape)) for shape in (data.image_shape, (channels, height, width)))
-        raise UserError(f"{name}: its images are {got} (channels x height x width), the model wants {wanted}")
+        got, expected = ("x".join(map(str, shape)) for shape in (data.image_shape, (channels, height, width)))
+        raise UserError(f"{name}: its images are {got} (channels x height x width), the model takes {expected}")
     names = model.class_names
-    unknown = [known for known in data.class_names if known not in names]
+    unknown = [class_name for class_name in data.class_names if class_name not in names]
     if unknown:
-        raise UserError(f"{name}: the model does not know the class {unknown[0]!r}; it knows {', '.join(names)}")
-    order = torch.tensor([names.index(known) for known in data.class_names], device=data.labels.device)
+        raise UserError(f"{name}: the model has no class {unknown[0]!r}; its classes: {', '.join(names)}")
+    order = torch.tensor([names.index(class_name) for class_name in data.class_names], device=data.labels.device)
     return replace(data, images=images, labels=order[data.labels], class_names=names)

@@ -1,4 +1,4 @@
-"""How well the two digits of a pair are found: the two longest capsules are what the network says.
+"""Metrics for pairs of digits; the classes of the two longest capsules are the prediction.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 6.
 """
@@ -17,25 +17,25 @@ def find_pairs(lengths: Float[Tensor, "b n"]) -> Int[Tensor, "b 2"]:
     return lengths.topk(2, dim=1).indices
 
 
-def exact_pairs(found: Int[Tensor, "b 2"], labels: Int[Tensor, "b 2"]) -> Bool[Tensor, " b"]:
-    """Which pairs are right: both digits found, in whichever order. One of the two counts as wrong.
+def exact_pairs(predicted: Int[Tensor, "b 2"], labels: Int[Tensor, "b 2"]) -> Bool[Tensor, " b"]:
+    """Which pairs are predicted exactly: both digits, in either order. One of the two does not count.
 
     Shapes:
-        found and labels `b 2`, result `b`.
+        predicted and labels `b 2`, result `b`.
     """
-    return (found.sort(dim=1).values == labels.sort(dim=1).values).all(dim=1)
+    return (predicted.sort(dim=1).values == labels.sort(dim=1).values).all(dim=1)
 
 
-def match_found(found: Int[Tensor, "b 2"], labels: Int[Tensor, "b 2"]) -> Int[Tensor, "b 2"]:
-    """What was said of each digit: the digit itself where it was found, otherwise what was said in its place.
+def match_found(predicted: Int[Tensor, "b 2"], labels: Int[Tensor, "b 2"]) -> Int[Tensor, "b 2"]:
+    """The prediction for each digit: the digit itself if it was predicted, otherwise a capsule that matches neither.
 
-    Of two digits that were both missed, the longest capsule stands for the first.
+    If neither digit was predicted, the longest capsule is the prediction for the first.
 
     Shapes:
-        found and labels `b 2`, result `b 2`, in the order of labels.
+        predicted and labels `b 2`, result `b 2`, in the order of labels.
     """
-    hits = labels[:, :, None] == found[:, None, :]  # b digit capsule
-    seen = hits.any(dim=2)
-    stray = torch.where(hits[:, :, 0].any(dim=1), found[:, 1], found[:, 0])
-    instead = torch.where(seen.any(dim=1, keepdim=True), stray[:, None], found)
-    return torch.where(seen, labels, instead)
+    hits = labels[:, :, None] == predicted[:, None, :]  # b digit capsule
+    matched = hits.any(dim=2)
+    unmatched = torch.where(hits[:, :, 0].any(dim=1), predicted[:, 1], predicted[:, 0])
+    substitute = torch.where(matched.any(dim=1, keepdim=True), unmatched[:, None], predicted)
+    return torch.where(matched, labels, substitute)

@@ -1,4 +1,4 @@
-"""Prediction: what a trained model answers to images and image files, and whether the answer is unsure."""
+"""Predict the classes of images and image files, and whether a prediction is unsure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class PreparedImage:
     """An image in the form of a model's data set.
 
     Args:
-        pixels: as a data set holds them.
-        pieces: of ink side by side; None where the image is not prepared as a digit; 0: it holds no digit.
+        pixels: in the format of a data set.
+        pieces: number of separate pieces of ink; None if the image is not prepared as a digit; 0: it holds no digit.
         file: where it came from.
     """
 
@@ -44,12 +44,12 @@ class PreparedImage:
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction with the pictures that belong to it.
+    """A prediction with its input and reconstruction.
 
     Args:
-        prediction: the answer.
-        seen: what the network saw.
-        drawn: what the decoder draws from the longest capsule; None without a decoder.
+        prediction: of the image.
+        seen: the network's input.
+        drawn: reconstruction from the longest capsule; None without a decoder.
     """
 
     prediction: Prediction
@@ -68,12 +68,12 @@ def predict(
     """Predict the classes of images, a batch at a time.
 
     Args:
-        model: a model, a run, or what `capsnet.load` takes.
+        model: a model, a run, or what `capsnet.load` accepts.
         images: uint8 images as the model's data set holds them, `b c h w` or `c h w`; or image files or Pillow images
             of any size, which are prepared for the model.
-        preparation: `"digit"` or `"fit"`, in place of the model's own; for files and Pillow images.
-        pixel_range: values that become black and white, of files of more than 8 bits, in place of the model's own.
-        poses: keep the poses of the class capsules, too.
+        preparation: `"digit"` or `"fit"`; None: the model's own; for files and Pillow images.
+        pixel_range: values that become black and white in files of more than 8 bits; None: the model's own.
+        poses: include the poses of the class capsules.
 
     Returns:
         A prediction for each image, in order.
@@ -106,7 +106,7 @@ def predict(
 
 
 def _list_sources(images: object) -> list[Path | str | Image.Image]:
-    """Files and Pillow images, of one or of several."""
+    """The images as a list of files and Pillow images."""
     if isinstance(images, Path | str | Image.Image):
         return [images]
     sources = []
@@ -122,12 +122,12 @@ def _list_sources(images: object) -> list[Path | str | Image.Image]:
 def prepare_picture(
     image: Image.Image, model: CapsuleModel, preparation: Preparation | None = None, file: str | None = None
 ) -> PreparedImage:
-    """Bring a picture into the form of a model's data set.
+    """Convert a picture to the format of a model's data set.
 
     Args:
         image: of any size.
-        model: as `capsnet.load` gives it.
-        preparation: as MNIST was made (`"digit"`) or scaled into the frame (`"fit"`); None: the model's own.
+        model: as `capsnet.load` returns it.
+        preparation: as MNIST was made (`"digit"`) or scaled to fit (`"fit"`); None: the model's own.
         file: where it came from.
 
     Raises:
@@ -145,10 +145,10 @@ def answer_files(
     pixel_range: PixelRange | None = None,
     poses: bool = False,
 ) -> Iterator[Answer | Failure]:
-    """Answer to image files one after another; memory does not grow with their number.
+    """Predict image files one after another; memory does not grow with their number.
 
     Yields:
-        For each file, in order, its answer, or why it cannot be read.
+        For each file, in order, its answer, or the reason why it cannot be read.
 
     Raises:
         UserError: a model of neither 1 nor 3 channels.
@@ -161,7 +161,7 @@ def answer_files(
 def answer_prepared(
     model: CapsuleModel, images: Iterable[PreparedImage | Failure], *, poses: bool = False
 ) -> Iterator[Answer | Failure]:
-    """Answer to prepared images in batches; failures are passed on in their places."""
+    """Predict prepared images in batches; failures are passed on in order."""
     source = iter(images)
     while batch := list(islice(source, _BATCH)):
         prepared = [image for image in batch if isinstance(image, PreparedImage)]
@@ -172,8 +172,8 @@ def answer_prepared(
 
 def _answer_batch(model: CapsuleModel, images: Sequence[PreparedImage], *, poses: bool) -> list[Answer]:
     inputs, device = model.inputs, model.device
-    seen = inputs.view(torch.stack([image.pixels for image in images]).to(device))
-    output = model(inputs.normalize(seen))
+    pixels = inputs.view(torch.stack([image.pixels for image in images]).to(device))
+    output = model(inputs.normalize(pixels))
     has_decoder = model.has_decoder
     drawn = model.reconstruct(output.capsules) if has_decoder else None
     doubt = model.doubt
@@ -181,8 +181,8 @@ def _answer_batch(model: CapsuleModel, images: Sequence[PreparedImage], *, poses
     if doubt is not None:
         counts = [image.pieces for image in images if image.pieces is not None]
         pieces = torch.tensor(counts) if len(counts) == len(images) else None
-        reasons = find_reasons(read_signals(output, seen / 255, drawn, pieces), doubt)
-    shown = seen.round().to(torch.uint8).cpu()
+        reasons = find_reasons(read_signals(output, pixels / 255, drawn, pieces), doubt)
+    shown = pixels.round().to(torch.uint8).cpu()
     all_poses = output.capsules.poses.float().tolist() if poses else [None] * len(images)
     drawings = [None] * len(images) if drawn is None else list(drawn.float().cpu())
     answers = []
@@ -220,7 +220,9 @@ def _prepare(
 def _picture_shape(model: CapsuleModel) -> tuple[int, int, int]:
     channels, height, width = model.inputs.image_shape
     if channels not in (1, 3):
-        raise UserError(f"this network sees {channels} channels at once, a drawing or photo has 1 or 3; choose another")
+        raise UserError(
+            f"this network takes images of {channels} channels, a drawing or photo has 1 or 3; choose another"
+        )
     return channels, height, width
 
 

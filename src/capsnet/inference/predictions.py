@@ -1,7 +1,7 @@
-"""What a model answered for every image of a split, kept beside a run's `evaluation.json` to compare runs.
+"""The prediction for every image of a split, stored beside a run's `evaluation.json` to compare runs.
 
 `predictions.safetensors` holds a byte for each image: `labels`, `test` (the best weights) and `test_last` (the last
-ones). It is no pickle: reading it runs no code.
+ones). It is not a pickle: reading it runs no code.
 """
 
 import hashlib
@@ -51,27 +51,27 @@ def hash_names(files: Sequence[str] | None) -> str:
 
 
 def write_predictions(folder: Path, best: Predictions, last: Predictions) -> None:
-    """Write what the best weights and the last ones of a run answered on its test split.
+    """Write the predictions of a run's best and last weights on its test split.
 
     Raises:
         UserError: the file cannot be written.
     """
     tensors = {"labels": best.labels, "test": best.predicted, "test_last": last.predicted}
     # a byte for each image, two where there are more classes than a byte counts
-    kind = torch.uint8 if max(int(tensor.max()) for tensor in tensors.values()) < 256 else torch.int16
+    dtype = torch.uint8 if max(int(tensor.max()) for tensor in tensors.values()) < 256 else torch.int16
     metadata = {"capsnet_predictions": json.dumps({"format_version": FORMAT_VERSION, "files": best.files})}
-    write_bytes(folder / FILE, to_bytes({name: tensor.to(kind) for name, tensor in tensors.items()}, metadata))
+    write_bytes(folder / FILE, to_bytes({name: tensor.to(dtype) for name, tensor in tensors.items()}, metadata))
 
 
 def read_predictions(run: Run, split: str = "test") -> Predictions | None:
-    """Read what a run's weights answered on its test split.
+    """Read the predictions of a run's weights on its test split.
 
     Args:
         run: the run.
         split: `"test"` for the best weights, `"test_last"` for the last ones.
 
     Returns:
-        The predictions; None where the run is not finished, tested pairs, or is of an older version.
+        The predictions; None where the run is not finished, was tested on pairs, or is of an older version.
 
     Raises:
         UserError: a file that is damaged, too large, from a newer version, or not of the run's last test.

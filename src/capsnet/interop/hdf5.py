@@ -7,6 +7,7 @@ are those of `keras/src/legacy/saving/legacy_h5_format.py` and `keras/src/saving
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -30,6 +31,21 @@ MAX_OBJECTS = 10_000
 _MAX_TEXT = 1 << 24
 # of Keras 3: what is no layer's
 _NOT_WEIGHTS = ("optimizer", "seed_generator", "metrics", "loss_tracker")
+
+# what h5py, zipfile and NumPy raise on damaged files
+_FAULTS = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 Array = NDArray[np.float32]
 
@@ -115,7 +131,7 @@ def read_keras_file(path: Path) -> KerasFile:
             return _read_archive(h5py, path)
         with h5py.File(path, "r") as file:
             return _read(file, path, {})
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as fault:
+    except _FAULTS as fault:
         if isinstance(fault, UserError):
             raise
         raise UserError(f"{path} cannot be read as a Keras file ({_first_line(fault)})") from None
@@ -129,6 +145,8 @@ def _read_archive(h5py: Any, path: Path) -> KerasFile:
     """A `.keras` file: a zip archive with `config.json` and `model.weights.h5`."""
     with zipfile.ZipFile(path) as archive:
         sizes = {item.filename: item.file_size for item in archive.infolist()}
+        if any(item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for item in archive.infolist()):
+            raise UserError(f"{path} is packed by another method than deflate; save the model again")
         limits = {"config.json": _MAX_TEXT, "model.weights.h5": 4 * MAX_NUMBERS + _MAX_TEXT}
         for name, limit in limits.items():
             if name not in sizes:

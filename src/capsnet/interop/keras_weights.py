@@ -86,12 +86,14 @@ def import_weights(
         words += ["--iterations", str(options["iterations"])]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     record = Imported(str(path), digest, network.source, shlex.join(words), tuple(notes))
-    run, lock = create_locked(out, _config(spec, data_dir), describe_environment(torch.device("cpu"), "fp32"))
-    try:
-        write_imported(run.folder, record)
-        save_weights(run.weights_path, model, spec)
-    finally:
-        lock.release()
+
+    def fill(folder: Path) -> None:
+        write_imported(folder, record)
+        save_weights(folder / "weights.safetensors", model, spec)
+
+    environment = describe_environment(torch.device("cpu"), "fp32")
+    run, lock = create_locked(out, _config(spec, data_dir), environment, fill=fill)
+    lock.release()
     return run
 
 

@@ -24,7 +24,7 @@ from capsnet.interop.graph import (
 )
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
-from capsnet.runs.files import write_bytes
+from capsnet.runs.files import whole_output, write_bytes
 from capsnet.runs.folder import open_model
 
 if TYPE_CHECKING:
@@ -66,18 +66,16 @@ def export(
         raise UserError(f"{out}: an ONNX file must end in .onnx, a folder must have no ending")
     answers = to_onnx(trace_answers(model, pixels), AnswerGraph(model, pixels).output_names)
     _set_metadata(answers, describe(model, pixels).to_json())
-    written = [(out if single else out / "model.onnx", answers)]
+    graphs = {"model.onnx": answers}
     if not single and model.has_decoder:
-        written.append((out / "decoder.onnx", to_onnx(trace_decoder(model), ["reconstruction"])))
-    for path, graph in written:
-        _write(path, graph, int8=int8)
-    try:
-        difference = _compare(model, written[0][0], pixels, _LIMIT_INT8 if int8 else _LIMIT)
-    except UserError:
-        for path, _ in written:
-            path.unlink()
-        raise
-    lines = [f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}" for path, _ in written]
+        graphs["decoder.onnx"] = to_onnx(trace_decoder(model), ["reconstruction"])
+    with whole_output(out) as beside:
+        written = {beside if single else beside / name: graph for name, graph in graphs.items()}
+        for path, graph in written.items():
+            _write(path, graph, int8=int8)
+        difference = _compare(model, next(iter(written)), pixels, _LIMIT_INT8 if int8 else _LIMIT)
+    paths = [out] if single else [out / name for name in graphs]
+    lines = [f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}" for path in paths]
     return [*lines, f"largest difference between ONNX and PyTorch outputs: {difference:.1e}"]
 
 

@@ -56,10 +56,11 @@ class OnnxModel:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            # text that is not UTF-8 is refused here
+            properties = session.get_modelmeta().custom_metadata_map
         # its exceptions have no common base class
         except _faults() as fault:
             raise UserError(f"{path} is not a valid ONNX file ({_brief(fault)})") from None
-        properties = session.get_modelmeta().custom_metadata_map
         if KEY not in properties:
             raise UserError(f"{path}: does not describe its model; write it with capsnet export")
         about = Exported.from_json(properties[KEY], str(path))

@@ -1,5 +1,6 @@
 """Export to a PyTorch program that runs without this package (`torch.export`)."""
 
+import io
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from capsnet.interop.graph import (
 )
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
+from capsnet.runs.files import whole_output, write_bytes
 from capsnet.runs.folder import open_model
 
 _LIMIT = 1e-5
@@ -46,16 +48,12 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
         raise UserError(f"{out}: an exported program must end in .pt2, a folder must have no ending")
     path = out if out.suffix else out / "model.pt2"
     program = trace_answers(model, pixels)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # write to a temporary name first, so that an interrupted save leaves no partial file
-    beside = path.with_name(f".{path.stem}.part.pt2")
-    torch.export.save(program, beside, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
-    beside.replace(path)
-    try:
-        difference = _compare(model, path, pixels)
-    except UserError:
-        path.unlink()
-        raise
+    # in memory first: torch writes the name of a file into it
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
+    with whole_output(path) as beside:
+        write_bytes(beside, content.getvalue())
+        difference = _compare(model, beside, pixels)
     names = ", ".join(AnswerGraph(model, pixels).output_names)
     return [
         f"{path}: {path.stat().st_size / 1e6:.1f} MB, gives {names}",

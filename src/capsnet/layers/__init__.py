@@ -10,8 +10,10 @@ from capsnet.layers.dense import DenseCapsules as DenseCapsules
 from capsnet.layers.local_conv import CapsuleMaps as CapsuleMaps
 from capsnet.layers.local_conv import LocalConvCapsules as LocalConvCapsules
 from capsnet.layers.local_conv import LocalTransposedConvCapsules as LocalTransposedConvCapsules
+from capsnet.layers.multi_interest import MultiInterest as MultiInterest
 from capsnet.layers.pose_primary import PosePrimaryCapsules as PosePrimaryCapsules
 from capsnet.layers.primary import PrimaryCapsules as PrimaryCapsules
+from capsnet.layers.sequence_primary import SequencePrimaryCapsules as SequencePrimaryCapsules
 from capsnet.layers.squashed_conv import SquashedConv as SquashedConv
 from capsnet.layers.volume_routing import VolumeCapsules as VolumeCapsules
 
@@ -24,8 +26,10 @@ __all__ = [
     "DenseCapsules",
     "LocalConvCapsules",
     "LocalTransposedConvCapsules",
+    "MultiInterest",
     "PosePrimaryCapsules",
     "PrimaryCapsules",
+    "SequencePrimaryCapsules",
     "SharedDecoder",
     "SquashedConv",
     "UpsamplingDecoder",

@@ -5,7 +5,7 @@ Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, sections 4
 
 from collections.abc import Mapping
 from functools import partial
-from math import sqrt
+from math import prod, sqrt
 
 import torch
 from jaxtyping import Float, Int
@@ -154,7 +154,7 @@ class ConvCapsules(nn.Module):
 
         The papers each state another one.
         """
-        std = self.num_parent_types / sqrt(self.routing.num_children * self.weight.shape[3])
+        std = self.num_parent_types / sqrt(prod(self.kernel_size) * self.num_child_types * self.weight.shape[3])
         nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
@@ -180,6 +180,8 @@ class ConvCapsules(nn.Module):
             UserError: neither the layer nor the children have a grid, both have and they differ, or the number or the
                 dimension of the children is another one.
         """
+        if children.mask is not None:
+            raise UserError("children on a grid cannot have a mask; give all of its capsules")
         grid = self.grid if children.grid is None else children.grid
         if grid is None:
             raise UserError("children have no grid: give Capsules(poses, activations, grid=(rows, columns))")

@@ -33,7 +33,8 @@ class DenseCapsules(nn.Module):
     Votes and routing are computed in the type of `weight`, under autocast too: agreement is a sum over many children.
 
     Args:
-        num_children: number of child capsules `i`.
+        num_children: number of child capsules `i`; None with `shared`: any number, which may differ between calls.
+            Where it differs between the samples of a batch, `Capsules.mask` marks the padding.
         num_parents: number of parent capsules `j`.
         child_dim: dimension `c` of a child's pose.
         parent_dim: dimension `d` of a parent's pose.
@@ -59,7 +60,7 @@ class DenseCapsules(nn.Module):
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         child_dim: int = 8,
@@ -73,10 +74,13 @@ class DenseCapsules(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(num_children=num_children, num_parents=num_parents)
+        if num_children is None and not shared:
+            raise UserError("num_children must be a number, got None; for any number of children give shared=True")
         rows = count_rows(pose_shape, child_dim=child_dim, parent_dim=parent_dim)
         self.num_children, self.num_parents = num_children, num_parents
         self.child_dim, self.parent_dim, self.pose_shape, self.shared = child_dim, parent_dim, pose_shape, shared
-        sizes = (1 if shared else num_children, child_dim // rows, num_parents, parent_dim // rows)
+        matrices = 1 if shared or num_children is None else num_children
+        sizes = (matrices, child_dim // rows, num_parents, parent_dim // rows)
         self.weight = nn.Parameter(torch.empty(sizes, device=device, dtype=dtype))
         self.routing = make_routing(
             routing,
@@ -93,35 +97,50 @@ class DenseCapsules(nn.Module):
     def reset_parameters(self) -> None:
         """Normal: uniformly coupled parents start as long as one child, times `initial_gain` of the routing.
 
-        The paper states no initialisation.
+        With any number of children, each vote starts as long as its child. The paper states no initialisation.
         """
-        std = self.num_parents / sqrt(self.num_children * self.weight.shape[3])
-        nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
+        columns = self.weight.shape[3]
+        std = 1 / sqrt(columns)
+        if self.num_children is not None:
+            std = self.routing.initial_gain() * self.num_parents / sqrt(self.num_children * columns)
+        nn.init.normal_(self.weight, std=std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Compute the parents of `children`."""
         with torch.autocast(self.weight.device.type, enabled=False):
-            return self.routing.route_children(self.gather(children), self.matrices())
+            inside = self.gather(children)
+            return self.routing.route_children(inside, self.matrices(inside.poses.shape[1]))
 
     def gather(self, children: Capsules | RoutingOutput) -> Capsules:
         """Check `children` and convert them to the dtype of `weight`."""
-        expected = (self.num_children, self.child_dim)
+        number = children.poses.shape[1] if self.num_children is None else self.num_children
+        expected = (number, self.child_dim)
         if children.poses.shape[1:] != expected:
             raise UserError(f"children must be b x {expected}, got {tuple(children.poses.shape)}")
         dtype = self.weight.dtype
-        return Capsules(children.poses.to(dtype), children.activations.to(dtype), children.grid)
+        return Capsules(children.poses.to(dtype), children.activations.to(dtype), children.grid, children.mask)
 
-    def matrices(self) -> Float[Tensor, "i c j d"]:
-        """A transformation matrix for each child."""
-        return self.weight.expand(self.num_children, -1, -1, -1)
+    def matrices(self, number: int | None = None) -> Float[Tensor, "i c j d"]:
+        """A transformation matrix for each child.
+
+        Args:
+            number: of children; None: the layer's.
+
+        Raises:
+            UserError: no number is given, and the layer takes any.
+        """
+        number = self.num_children if number is None else number
+        if number is None:
+            raise UserError("the layer takes any number of children: give their number")
+        return self.weight.expand(number, -1, -1, -1)
 
     def votes(self, inside: Capsules) -> Float[Tensor, "b i j d"]:
         """The votes of children as returned by `gather`."""
-        return dense_votes(inside.poses, self.matrices())
+        return dense_votes(inside.poses, self.matrices(inside.poses.shape[1]))
 
     def extra_repr(self) -> str:
         return (
-            f"{self.num_children} x {self.child_dim}D -> {self.num_parents} x {self.parent_dim}D, "
+            f"{self.num_children or 'any'} x {self.child_dim}D -> {self.num_parents} x {self.parent_dim}D, "
             f"weight {tuple(self.weight.shape)}"
         )
 

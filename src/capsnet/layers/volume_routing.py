@@ -128,7 +128,7 @@ class VolumeCapsules(nn.Module):
         votes = self.votes(children)
         with torch.autocast(votes.device.type, enabled=False):
             parents = volume_routing(votes.to(self.bias.dtype), self.iterations, bias=self.bias)
-            poses, activations, grid = to_capsules(parents.flatten(1, 2), parents.shape[2])
+            poses, activations, grid, _ = to_capsules(parents.flatten(1, 2), parents.shape[2])
             return RoutingOutput(poses, activations, None, grid)
 
     def extra_repr(self) -> str:

@@ -14,6 +14,8 @@ from capsnet.losses.margin import margin_loss as margin_loss
 from capsnet.losses.pixel_margin import PixelMarginLoss as PixelMarginLoss
 from capsnet.losses.pixel_margin import pixel_margin_loss as pixel_margin_loss
 from capsnet.losses.reconstruction import reconstruction_loss as reconstruction_loss
+from capsnet.losses.sampled_softmax import draw_negatives as draw_negatives
+from capsnet.losses.sampled_softmax import sampled_softmax_loss as sampled_softmax_loss
 from capsnet.losses.spread import SpreadLoss as SpreadLoss
 from capsnet.losses.spread import spread_loss as spread_loss
 from capsnet.losses.spread import spread_margin as spread_margin
@@ -34,9 +36,11 @@ __all__ = [
     "activation_nll_loss",
     "cross_entropy_loss",
     "dice_loss",
+    "draw_negatives",
     "margin_loss",
     "pixel_margin_loss",
     "reconstruction_loss",
+    "sampled_softmax_loss",
     "spread_loss",
     "spread_margin",
 ]

@@ -1,6 +1,7 @@
 """Models, one file per paper."""
 
 from capsnet.models.attention_capsnet import AttentionCapsNet as AttentionCapsNet
+from capsnet.models.backbone_capsnet import BackboneCapsNet as BackboneCapsNet
 from capsnet.models.baseline_cnn import BaselineCNN as BaselineCNN
 from capsnet.models.capsnet import CapsNet as CapsNet
 from capsnet.models.deepcaps import DeepCaps as DeepCaps
@@ -25,6 +26,7 @@ import_modules(__name__, leave=("ensemble",))
 
 __all__ = [
     "AttentionCapsNet",
+    "BackboneCapsNet",
     "BaselineCNN",
     "CapsNet",
     "CapsuleModel",

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Union, cast, get_args, get_origin
 
+from torch import nn
+
 from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
 from capsnet.models.model import CapsuleModel, Creation
@@ -52,9 +54,11 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
         _check_choice(option, value, parameters[option].annotation)
     build: Callable[..., CapsuleModel] = preset.build
     model = build(**_together(preset, overrides))
-    model.created_by = Creation(
-        name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
-    )
+    # a module of the user's is in no file: such a model is one of the user's own
+    if not any(isinstance(value, nn.Module) for value in overrides.values()):
+        model.created_by = Creation(
+            name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
+        )
     return model
 
 

@@ -8,6 +8,9 @@ from capsnet.routing.base import list_options as list_options
 from capsnet.routing.base import make_routing as make_routing
 from capsnet.routing.base import own_iterations as own_iterations
 from capsnet.routing.base import takes_iterations as takes_iterations
+from capsnet.routing.behaviour_to_interest import behaviour_to_interest_routing as behaviour_to_interest_routing
+from capsnet.routing.behaviour_to_interest import count_interests as count_interests
+from capsnet.routing.behaviour_to_interest import draw_logits as draw_logits
 from capsnet.routing.dynamic import DynamicRouting as DynamicRouting
 from capsnet.routing.dynamic import dynamic_routing as dynamic_routing
 from capsnet.routing.em import EMRouting as EMRouting
@@ -39,7 +42,10 @@ __all__ = [
     "SelfRouting",
     "UniformRouting",
     "VariationalBayesRouting",
+    "behaviour_to_interest_routing",
     "check_options",
+    "count_interests",
+    "draw_logits",
     "dynamic_routing",
     "em_routing",
     "inverted_dot_product_routing",

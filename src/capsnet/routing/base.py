@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.bounds import Bound, check_numbers, whole
@@ -20,19 +20,23 @@ class Routing(nn.Module, ABC):
     """Base class of all routings. Subclasses implement `forward` and own the algorithm's learnable parameters.
 
     Args:
-        num_children: number of children `i`; in a convolutional layer, of one window.
+        num_children: number of children `i`; in a convolutional layer, of one window. None: any number, for routings
+            that learn nothing of a single child.
         num_parents: number of parents `j`; in a convolutional layer, at one position.
         parent_dim: dimension `d` of a parent's pose.
 
     Attributes:
         coupling_axis: the axis over which the coupling sums to one, `"j"` (parents); None: it is not normalised.
         activates: False if the algorithm computes no activations: all are 1, and a model uses the poses instead.
+        masks: whether a child with a vote, an activation and a pose of zero has no influence on the parents; False:
+            children with padding are refused.
     """
 
     coupling_axis: ClassVar[str | None] = "j"
     activates: ClassVar[bool] = True
+    masks: ClassVar[bool] = True
 
-    def __init__(self, num_children: int, num_parents: int, *, parent_dim: int) -> None:
+    def __init__(self, num_children: int | None, num_parents: int, *, parent_dim: int) -> None:
         super().__init__()
         self.num_children, self.num_parents, self.parent_dim = num_children, num_parents, parent_dim
 
@@ -71,15 +75,57 @@ class Routing(nn.Module, ABC):
     ) -> RoutingOutput:
         """Make the votes of `children`, then call `forward`. A fused kernel may replace both.
 
+        Padding (`children.mask`) has no influence on the parents, and no coupling; its gradients are zero. If all
+        children of a sample are padding, its parents have poses and activations of zero. A subclass that overrides
+        this method passes children with a mask on to this one.
+
         Args:
             children: in a convolutional layer, gathered by window.
             weight: transformation matrices.
             offsets: added to the votes at each position (coordinate addition).
             windows: of a convolutional layer.
+
+        Raises:
+            UserError: children with a mask, on a grid or for a routing that does not support masks.
         """
+        if children.mask is not None:
+            if not self.masks or offsets is not None or windows is not None:
+                where = "on a grid" if self.masks else f"of {type(self).__name__}"
+                raise UserError(f"children {where} cannot have a mask; give each sample all of its children")
+            return clear_padding(self.route_children(drop_padding(children), weight), children.mask)
         votes = dense_votes(children.poses, weight, offsets)
         output: RoutingOutput = self(votes, children.activations, poses=children.poses, windows=windows)
         return output
+
+
+def drop_padding(children: Capsules) -> Capsules:
+    """Children whose padding has poses and activations of zero, whatever it held, and that have no mask.
+
+    Raises:
+        UserError: a mask of another shape.
+    """
+    poses, activations, grid, mask = children
+    if mask is None:
+        return children
+    if mask.shape != activations.shape:
+        raise UserError(f"mask must be {tuple(activations.shape)}, as the activations, got {tuple(mask.shape)}")
+    return Capsules(poses.masked_fill(~mask[..., None], 0), activations.masked_fill(~mask, 0), grid)
+
+
+def clear_padding(parents: RoutingOutput, mask: Bool[Tensor, "b i"]) -> RoutingOutput:
+    """Parents to which padding is not coupled, and that are zero if all children are padding.
+
+    Args:
+        parents: routed from the children of `drop_padding`.
+        mask: of the children.
+    """
+    empty = ~mask.any(dim=1)[:, None]  # b 1
+    coupling = parents.coupling
+    return parents._replace(
+        poses=parents.poses.masked_fill(empty[..., None], 0),
+        activations=parents.activations.masked_fill(empty, 0),
+        coupling=None if coupling is None else coupling.masked_fill(~mask[..., None], 0),
+    )
 
 
 def find_fused(name: str, *arguments: object, **options: object) -> Callable[..., Any] | None:
@@ -96,7 +142,7 @@ ROUTINGS: Registry[Callable[..., Routing]] = Registry("routing", "capsnet.routin
 
 def make_routing(
     routing: str | Routing,
-    num_children: int,
+    num_children: int | None,
     num_parents: int,
     *,
     child_dim: int,

@@ -103,7 +103,7 @@ class DynamicRouting(Routing):
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         parent_dim: int,
@@ -144,10 +144,10 @@ class DynamicRouting(Routing):
         arguments = (children.poses, weight, self.iterations)
         options = {"bias": self.bias, "leaky": self.leaky, "gradient": self.gradient}
         # the kernel supports vectors only
-        vectors = children.poses.shape[2] == weight.shape[1] and offsets is None
+        vectors = children.poses.shape[2] == weight.shape[1] and offsets is None and children.mask is None
         fused = find_fused("dynamic_routing", *arguments, **options) if vectors else None
         if fused is None:
-            return super().route_children(children, weight, offsets=offsets)
+            return super().route_children(children, weight, offsets=offsets, windows=windows)
         return fused(*arguments, **options)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:

@@ -190,7 +190,7 @@ class EMRouting(GaussianRouting):
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         parent_dim: int,

@@ -42,7 +42,7 @@ class GaussianRouting(Routing):
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         parent_dim: int,
@@ -77,6 +77,8 @@ class GaussianRouting(Routing):
         windows: Windows | None = None,
     ) -> RoutingOutput:
         """Route children from their poses; if the kernel supports the call, votes are never stored."""
+        if children.mask is not None:
+            return super().route_children(children, weight, offsets=offsets, windows=windows)
         betas = (widen(self.beta_use), widen(self.beta_activate))
         arguments = (self.kernel, children, weight, betas, self.options())
         places = len(windows.children) if windows is not None else 1 if offsets is None else len(offsets)

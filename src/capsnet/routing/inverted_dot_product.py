@@ -87,7 +87,7 @@ class InvertedDotProductRouting(Routing):
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         parent_dim: int,

@@ -82,7 +82,7 @@ class MaxMinRouting(Routing):
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         parent_dim: int,

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
 from capsnet.functional import Windows, exponential_squash
 from capsnet.routing.base import ROUTINGS, Routing
 
@@ -56,11 +57,14 @@ class SelfAttentionRouting(Routing):
         num_parents: number of parents.
         parent_dim: dimension of a parent's pose.
         prior: learn a prior for each pair of child and parent.
+
+    Raises:
+        UserError: any number of children together with a prior.
     """
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         parent_dim: int,
@@ -71,6 +75,8 @@ class SelfAttentionRouting(Routing):
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
         self.prior: nn.Parameter | None = None
         if prior:
+            if num_children is None:
+                raise UserError("num_children must be a number for the prior of each child, got None; give prior=False")
             self.prior = nn.Parameter(torch.zeros(num_children, num_parents, device=device, dtype=dtype))
 
     def initial_gain(self) -> float:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
+from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
 from capsnet.routing.base import ROUTINGS, Routing
 
@@ -59,11 +60,14 @@ class SelfRouting(Routing):
         num_parents: number of parents.
         child_dim: dimension of a child's pose.
         parent_dim: dimension of a parent's pose.
+
+    Raises:
+        UserError: any number of children.
     """
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         child_dim: int,
@@ -72,6 +76,8 @@ class SelfRouting(Routing):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        if num_children is None:
+            raise UserError("num_children must be a number, got None: self-routing learns a matrix of each child")
         self.weight = nn.Parameter(torch.empty(num_children, child_dim, num_parents, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(num_children, num_parents, device=device, dtype=dtype))
         self.reset_parameters()

@@ -46,7 +46,7 @@ class UniformRouting(Routing):
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         parent_dim: int,

@@ -162,7 +162,7 @@ class VariationalBayesRouting(GaussianRouting):
 
     def __init__(
         self,
-        num_children: int,
+        num_children: int | None,
         num_parents: int,
         *,
         parent_dim: int,

@@ -1,6 +1,6 @@
-"""A run on the disk: its configuration, folder, weights, checkpoint and metrics.
+"""Run folders: configuration, weights, checkpoint and metrics.
 
-Its names are imported when they are first used: JSON is read without PyTorch, which takes a second to load.
+Names are imported on first use: reading JSON does not load PyTorch, which takes a second.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _NAMES = {"Run": "folder", "RunConfig": "config", "load": "folder"}
 
-# a type checker would take any name for one that `__getattr__` knows
+# a type checker would accept any name because of `__getattr__`
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""The numbers that the fields of a run's configuration may be."""
+"""Bounds of the numeric fields of a run's configuration."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,7 @@ BOUNDS: Mapping[str, Bound] = {
     "stop_at": Bound(0, 1, above=True),
     "limit": _COUNT,
     "test_limit": _COUNT,
-    # training multiplies it by a million, within 64 bits
+    # training multiplies it by a million, which must fit into 64 bits
     "seed": whole(0, 2**32 - 1),
 }
-"""A row for every field that holds a number; of several numbers, the row is for each."""
+"""An entry for every numeric field; in a tuple, for each number."""

@@ -1,7 +1,6 @@
-"""Everything that resume needs, in one file: model, optimiser, and where the run is.
+"""Checkpoint of a run in one file: model, optimiser and progress.
 
-Order and shifts are drawn anew for each epoch from the seed and the epoch's number, so that there is no random state
-to store.
+Order and augmentation of each epoch follow from the seed and the epoch's number, so there is no random state to store.
 """
 
 import dataclasses
@@ -25,20 +24,20 @@ MOMENTS: Mapping[type[Optimizer], frozenset[str]] = {
     Adam: frozenset(("step", "exp_avg", "exp_avg_sq")),
     SGD: frozenset(("momentum_buffer",)),
 }
-"""What each optimizer stores of a parameter."""
+"""The state that each optimizer stores for a parameter."""
 
 
 @dataclass
 class State:
-    """Where a run is.
+    """The progress of a run.
 
     Args:
-        step: steps done.
+        step: completed steps.
         seconds: time spent in training steps.
         images: images trained on.
-        best_step: step of the best weights; 0 for none yet.
-        best_accuracy: their accuracy on validation.
-        best_loss: their margin loss on validation.
+        best_step: step of the best weights; 0: none yet.
+        best_accuracy: their validation accuracy.
+        best_loss: their validation loss.
     """
 
     step: int = 0
@@ -54,12 +53,12 @@ class State:
 
 
 def has_checkpoint(run_folder: Path) -> bool:
-    """Whether a run has a state to go on from."""
+    """Whether a run has a checkpoint."""
     return (run_folder / "last" / "checkpoint.safetensors").is_file()
 
 
 class CheckpointWriter:
-    """Writes checkpoints of copies in a thread beside the training; one at a time.
+    """Writes checkpoints from copies of the tensors in a background thread, one at a time.
 
     Args:
         folder: the run's `last/`.
@@ -67,21 +66,21 @@ class CheckpointWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Python waits for the thread of a pool before it ends
+        # Python waits for a pool's thread before it exits
         self._pool = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[None] | None = None
 
     def save(self, model: nn.Module, optimizer: Optimizer, state: State, totals: Tensor) -> None:
-        """Begin to write `checkpoint.safetensors`; a kill leaves the old one or the new one.
+        """Start to write `checkpoint.safetensors`; if the process is killed, the old or the new file remains.
 
         Args:
-            model: its parameters.
-            optimizer: its moments.
-            state: where the run is.
+            model: for its parameters.
+            optimizer: for its moments.
+            state: progress of the run.
             totals: sums since the last row of metrics.
 
         Raises:
-            UserError: the one before could not be written.
+            UserError: the previous checkpoint could not be written.
         """
         self.wait()
         tensors = {
@@ -91,7 +90,7 @@ class CheckpointWriter:
         self._writing = self._pool.submit(_write, self._folder, tensors, metadata)
 
     def wait(self) -> None:
-        """Wait until all that was saved is on the disk.
+        """Wait until the checkpoint is on the disk.
 
         Raises:
             UserError: it could not be written.
@@ -102,7 +101,7 @@ class CheckpointWriter:
 
 
 def save_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer, state: State, totals: Tensor) -> None:
-    """`CheckpointWriter.save`, and wait until it is done."""
+    """Save a checkpoint, and wait until it is written."""
     writer = CheckpointWriter(folder)
     writer.save(model, optimizer, state, totals)
     writer.wait()
@@ -121,13 +120,13 @@ def _write(folder: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -
 
 
 def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tuple[State, Tensor]:
-    """Read what `save_checkpoint` wrote, into `model` and `optimizer`.
+    """Load a checkpoint into `model` and `optimizer`.
 
     Returns:
         The state, and the sums since the last row of metrics.
 
     Raises:
-        UserError: no checkpoint, a damaged one, or one of another model.
+        UserError: no checkpoint, a damaged one, or one that does not fit the model.
     """
     path = folder / "checkpoint.safetensors"
     tensors, metadata = read_tensors(path)
@@ -142,7 +141,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tup
 
 
 def _read_moments(tensors: Mapping[str, Tensor], optimizer: Optimizer, path: Path) -> dict[int, dict[str, Tensor]]:
-    """The moments of each parameter, by its number, laid out in memory as the parameter is."""
+    """The moments of each parameter, by its index, with the memory layout of the parameter."""
     parameters: list[Tensor] = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     names = MOMENTS[type(optimizer)]
     moments: dict[int, dict[str, Tensor]] = {}
@@ -158,11 +157,11 @@ def _read_moments(tensors: Mapping[str, Tensor], optimizer: Optimizer, path: Pat
             if tensor.shape != parameter.shape:
                 shapes = f"{tuple(tensor.shape)} in the file, {tuple(parameter.shape)} in the model"
                 raise UserError(f"{path}: the checkpoint does not fit the model, {name!r} is {shapes}")
-            # a file knows no strides: a fused step pairs the numbers of parameter and moment by their place in memory
+            # files hold no strides, but a fused step needs parameter and moments in the same memory layout
             fitted = torch.empty_like(parameter).copy_(fitted)
         moments.setdefault(int(index), {})[moment] = fitted
-    for number, present in moments.items():
-        if present.keys() != names:
-            missing = sorted(names - present.keys())[0]
-            raise UserError(f"{path} is not a whole checkpoint, 'optimizer.{number}.{missing}' is missing")
+    for number, fitted_moments in moments.items():
+        if fitted_moments.keys() != names:
+            missing = sorted(names - fitted_moments.keys())[0]
+            raise UserError(f"{path} is not a complete checkpoint, 'optimizer.{number}.{missing}' is missing")
     return moments

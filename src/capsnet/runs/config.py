@@ -1,6 +1,6 @@
-"""What a run is, as data: five sections, whose fields are the options of `capsnet train` and whose JSON is config.json.
+"""The configuration of a run: five sections, whose fields are the options of `capsnet train`, stored as config.json.
 
-An option has the name of its field: `lr` is `config.optimizer.lr`. A section's `name` has the name of the section:
+An option is named after its field: `lr` is `config.optimizer.lr`. A section's field `name` is named after the section:
 `data` is `config.data.name`.
 """
 
@@ -32,18 +32,18 @@ _OBJECT = "custom: "
 
 
 def object_name(name: str) -> str:
-    """What a configuration says of a model or a data set that was given as an object."""
+    """The name, in a configuration, of a model or data set that was passed as an object."""
     return _OBJECT + name
 
 
 def is_object(name: str) -> bool:
-    """Whether the name of a model or of data stands for an object of the user's, which no file holds."""
+    """Whether this is the name of a model or data set that was passed as an object, which no file holds."""
     return name.startswith(_OBJECT)
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides what a run computes.
+    """All settings that determine the result of a run.
 
     Raises:
         UserError: a value out of range.
@@ -65,21 +65,21 @@ class RunConfig:
         for name, value in {**dict(zip(known, sections, strict=False)), **named}.items():
             if name not in known or not dataclasses.is_dataclass(value):
                 raise UserError(
-                    f"RunConfig takes the sections {', '.join(known)}, got {name}={value!r}; from options it is built "
-                    f"by RunConfig.from_options({name}={value!r})"
+                    f"RunConfig takes the sections {', '.join(known)}, got {name}={value!r}; for options use "
+                    f"RunConfig.from_options({name}={value!r})"
                 )
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
         if self.optimizer.stop_at and not self.data.validation:
-            raise UserError("stop_at needs images held out: `validation` is 0; give a share such as 0.1")
+            raise UserError("stop_at needs validation images: `validation` is 0; give a share such as 0.1")
 
     @classmethod
     def from_options(cls, recipe: str = "quickstart", **options: object) -> "RunConfig":
         """The configuration of a recipe, changed by options: those of `capsnet train` by their names.
 
         Args:
-            recipe: its name; of images of one's own, `"quickstart"` stands for `"own-images"`.
+            recipe: its name; for your own images, `"quickstart"` means `"own-images"`.
             options: such as `epochs=1`, `batch_size=16`, `lr=1e-3`.
 
         Raises:
@@ -89,7 +89,7 @@ class RunConfig:
             >>> RunConfig.from_options("sabour2017-mnist", epochs=1).optimizer.batch_size
             128
         """
-        # imported late: recipes are made of what this file defines
+        # imported late: recipes depend on this module
         from capsnet.runs.options import make_config
 
         return make_config(recipe, options)
@@ -120,18 +120,18 @@ class RunConfig:
         sections: dict[str, dict[str, object]] = {}
         for name, value in options.items():
             value = str(value) if isinstance(value, Path) else tuple(value) if isinstance(value, list) else value
-            place = OPTIONS[name]
-            sections.setdefault(place.section, {})[place.field] = value
-        # each section refuses what a field of it cannot be
-        parts = {name: replace(getattr(self, name), **values) for name, values in sections.items()}
-        return replace(self, **parts)
+            option = OPTIONS[name]
+            sections.setdefault(option.section, {})[option.field] = value
+        # each section checks its fields
+        changed = {name: replace(getattr(self, name), **values) for name, values in sections.items()}
+        return replace(self, **changed)
 
     def options(self) -> dict[str, object]:
         """The value of every option by its name, section by section."""
-        return {name: getattr(getattr(self, place.section), place.field) for name, place in OPTIONS.items()}
+        return {name: getattr(getattr(self, option.section), option.field) for name, option in OPTIONS.items()}
 
     def to_json(self) -> str:
-        """The text of `config.json`; numbers may be NumPy's."""
+        """The text of `config.json`; NumPy numbers are allowed."""
         values = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
         return json.dumps(values, indent=2, default=methodcaller("item")) + "\n"
 
@@ -140,8 +140,7 @@ class RunConfig:
         """Read `config.json`.
 
         Raises:
-            UserError: text that is no configuration, one of a newer version, or an entry of another type or above its
-                limit.
+            UserError: not a configuration, one of a newer version, or an entry of another type or above its limit.
         """
         values = parse_json(text, "config.json")
         version = values.pop("format_version", None) if isinstance(values, dict) else None
@@ -162,9 +161,9 @@ def check_names(options: Mapping[str, object]) -> None:
     """Refuse an option that a run does not have.
 
     Raises:
-        UserError: its name, and what may be meant.
+        UserError: the message suggests a similar option.
     """
-    # the recipe is what options change, and is given before them
+    # the recipe is not an option: options change a recipe
     known = [name for name in OPTIONS if name != "recipe"]
     for name in options:
         if name not in known:

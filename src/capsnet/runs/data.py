@@ -1,4 +1,4 @@
-"""The data of a run: its data set, the images it learns from and those held out."""
+"""The data of a run: its data set, training images and validation images."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,60 +14,60 @@ from capsnet.runs.splits import describe_changes, is_same_data, read_splits, wri
 
 
 def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
-    """Load a run's data set; the test images are the same ones for every seed of the run.
+    """Load a run's data set; the test images do not depend on the seed.
 
     Args:
-        config: the run's.
-        dataset: the object that the run was given; None: it is loaded by its name.
+        config: of the run.
+        dataset: the object that was passed to the run; None: load it by its name.
 
     Raises:
-        UserError: it cannot be found, fails a check, or is an object that was not given.
+        UserError: the data set does not exist, fails a check, or is an object that was not passed.
     """
     if dataset is None and is_object(config.data.name):
         raise UserError(
-            f"the run's data ({config.data.name}) were given as an object, which no file holds; give it again: data=..."
+            f"the run's data ({config.data.name}) were an object, which no file holds; pass it again: data=..."
         )
-    wanted = config.data
+    settings = config.data
     dataset = dataset or load_data(
-        wanted.name,
-        data_dir=Path(wanted.data_dir) if wanted.data_dir else None,
-        image_size=wanted.image_size,
-        skip_unreadable=wanted.skip_unreadable,
-        pixel_range=wanted.pixel_range,
+        settings.name,
+        data_dir=Path(settings.data_dir) if settings.data_dir else None,
+        image_size=settings.image_size,
+        skip_unreadable=settings.skip_unreadable,
+        pixel_range=settings.pixel_range,
     )
-    if wanted.test_limit is not None and wanted.test_limit < len(dataset.test):
-        dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - wanted.test_limit, seed=0)[0])
+    if settings.test_limit is not None and settings.test_limit < len(dataset.test):
+        dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - settings.test_limit, seed=0)[0])
     if dataset.pairing is None:
         return dataset
-    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=wanted.pairs_per_digit))
+    return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=settings.pairs_per_digit))
 
 
 def split_training(config: RunConfig, dataset: Dataset) -> tuple[ImageData, ImageData | None]:
-    """The images that a run learns from, and those held out (None where none are).
+    """The training images of a run, and its validation images, or None.
 
-    Validation images of the data set's own are used as they are; otherwise they are held out of the training images.
-    They are moved once, by numbers that the seed gives: a resumed run uses the same.
+    The data set's own validation images are used if it has any; otherwise some training images are held out. With
+    `validation_shift` they are shifted once, as determined by the seed: a resumed run uses the same images.
 
     Raises:
         UserError: nothing is left to train on.
     """
     training, validation = dataset.train, dataset.validation
-    wanted, seed = config.data, config.run.seed
-    if not wanted.validation:
+    settings, seed = config.data, config.run.seed
+    if not settings.validation:
         validation = None
     elif validation is None:
-        training, validation = hold_out(dataset.train, wanted.validation, seed=seed)
-    if wanted.limit is not None and wanted.limit < len(training):
-        training, _ = hold_out(training, len(training) - wanted.limit, seed=seed + 1)
-    if validation is not None and wanted.validation_shift:
+        training, validation = hold_out(dataset.train, settings.validation, seed=seed)
+    if settings.limit is not None and settings.limit < len(training):
+        training, _ = hold_out(training, len(training) - settings.limit, seed=seed + 1)
+    if validation is not None and settings.validation_shift:
         generator = torch.Generator().manual_seed(seed)
-        shifts = draw_shifts(len(validation), wanted.validation_shift, generator)
+        shifts = draw_shifts(len(validation), settings.validation_shift, generator)
         validation = replace(validation, images=shift_images(validation.images, shifts).contiguous())
     return training, validation
 
 
 def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
-    """Sentences about what changed in a run's data since it began; a run that begins records its data here.
+    """Describe how a run's data changed since it started; a new run records its data.
 
     Raises:
         UserError: a record that cannot be read or written, or a folder with other files than the run's.
@@ -78,13 +78,13 @@ def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> 
         if dataset.train.files is None or not (run.folder / "last").exists():
             return ()
         return (
-            f"{run.folder} has no record of its images: an older capsnet held out others than are held out now, so the "
-            "run may be tested on images that it learned from; start a new run for a valid test.",
+            f"{run.folder} has no record of its images: an older capsnet held out other images, so the test may "
+            "include training images; start a new run for a valid test.",
         )
     moved = record.get("data") != dataset.name
     if moved and "sizes" in record and not is_same_data(record, Path(dataset.name)):
         raise UserError(
             f"{dataset.name} does not hold the images of {run.folder}, which were in {record.get('data')}; "
-            "give the folder to which those were moved, or start a new run"
+            "give the new path of that folder, or start a new run"
         )
     return describe_changes(record, dataset, validation)

@@ -1,4 +1,4 @@
-"""A run epoch by epoch: training and validation loss and accuracy, from the rows of `metrics.csv`."""
+"""The epochs of a run: training and validation loss and accuracy, from the rows of `metrics.csv`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ HEAD = (
     f"{'':>9}{'training':>18}{'validation':>22}",
     f"{'epoch':>9}{'loss':>10}{'accuracy':>11}{'loss':>11}{'accuracy':>11}{'time':>11}",
 )
-"""The heading of lines of text, as `Epoch.line` makes them."""
+"""The heading of the table whose rows `Epoch.line` makes."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch, or the part of it that was trained.
+    """One epoch; the last one may be incomplete.
 
     Args:
         number: from 1.
-        step: steps done at its end.
-        loss: of the classes, mean over its training images; without the reconstruction's.
-        accuracy: share of its training images that was classified correctly, while the network learned from them.
-        validation_loss: the same loss on the images held out; None where none are.
-        validation_accuracy: share of them that was classified correctly.
-        seconds: of training, from the start of the run.
+        step: completed steps at its end.
+        loss: class loss, mean over its training images, without the reconstruction loss.
+        accuracy: training accuracy, measured during the epoch.
+        validation_loss: class loss on the validation images; None without such images.
+        validation_accuracy: accuracy on the validation images.
+        seconds: training time since the start of the run.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Epoch:
 
         Args:
             total: epochs of the whole run.
-            mark: a word behind it, of at most 12 letters.
+            mark: a word at the end, of at most 12 letters.
         """
         text = f"{f'{self.number}/{total}':>9}{self.loss:>10.4f}{100 * self.accuracy:>9.2f} %"
         if self.validation_loss is None or self.validation_accuracy is None:
@@ -57,7 +57,7 @@ def clock(seconds: float) -> str:
 
 
 def sum_epoch(rows: Sequence[Row], number: int, images_before: float = 0.0) -> Epoch:
-    """Sum the rows of one epoch, each weighing as many images as it stands for.
+    """Combine the rows of one epoch, weighted by their numbers of images.
 
     Args:
         rows: at least one, in order.
@@ -86,20 +86,20 @@ def sum_epoch(rows: Sequence[Row], number: int, images_before: float = 0.0) -> E
 
 
 def read_epochs(rows: Sequence[Row]) -> list[Epoch]:
-    """The epochs of a run; of one that was stopped, the last may be a part."""
+    """The epochs of a run; the last epoch of a stopped run may be incomplete."""
     epochs, before = [], 0.0
-    for number, part in _by_epoch(rows):
-        epochs.append(sum_epoch(part, number, before))
-        before = _images(part[-1])
+    for number, epoch_rows in _by_epoch(rows):
+        epochs.append(sum_epoch(epoch_rows, number, before))
+        before = _images(epoch_rows[-1])
     return epochs
 
 
 def find_best(epochs: Sequence[Epoch], best_step: int | None) -> Epoch | None:
-    """The epoch whose weights were kept for validation's sake; None where nothing was validated.
+    """The epoch with the best validation result, whose weights were kept; None without validation.
 
     Args:
         epochs: of a run.
-        best_step: from its result; None: it has none yet, and the best of its validations is taken.
+        best_step: from its result; None if the run is not finished: use the best validation so far.
     """
     validated = [epoch for epoch in epochs if epoch.validation_loss is not None]
     if best_step is not None:
@@ -110,22 +110,22 @@ def find_best(epochs: Sequence[Epoch], best_step: int | None) -> Epoch | None:
 
 
 def table(epochs: Sequence[Epoch], best_step: int | None = None) -> list[str]:
-    """Lines of text, under two of heading; the epoch whose weights were kept is marked."""
+    """Lines of text, two of them heading; the epoch whose weights were kept is marked."""
     best = find_best(epochs, best_step)
     total = epochs[-1].number if epochs else 0
     return [*HEAD, *(epoch.line(total, "kept" if epoch is best else "") for epoch in epochs)]
 
 
 def _by_epoch(rows: Sequence[Row]) -> Iterator[tuple[int, list[Row]]]:
-    part: list[Row] = []
+    epoch_rows: list[Row] = []
     for row in rows:
-        # an epoch ends where its validation is, or where its steps are whole
-        part.append(row)
+        # an epoch ends with its validation, or with its last step
+        epoch_rows.append(row)
         if "validation_loss" in row or abs(row["epoch"] - round(row["epoch"])) < 1e-6:
-            yield _number(row), part
-            part = []
-    if part:
-        yield _number(part[-1]), part
+            yield _number(row), epoch_rows
+            epoch_rows = []
+    if epoch_rows:
+        yield _number(epoch_rows[-1]), epoch_rows
 
 
 def _number(row: Row) -> int:

@@ -1,43 +1,44 @@
-"""Files that are whole or not there: written beside, then renamed."""
+"""Atomic file writing: write a temporary file, then rename it."""
 
 import contextlib
 import errno
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from capsnet.errors import UserError
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a kill at any instant leaves either the old or the new one.
+    """Write a file atomically: if the process is killed, either the old or the new file remains.
 
     Raises:
-        UserError: the disk is full or the folder may not be written to; the old file is untouched.
+        UserError: the disk is full or the folder is not writable; the old file is unchanged.
     """
-    beside = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     except OSError as fault:
-        # on a read-only file system this fails too
+        # this fails, too, on a read-only file system
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and go on with "
-                "capsnet train --resume: what was saved before is whole"
+                "capsnet train --resume: earlier files are intact"
             ) from None
         raise UserError(f"{path} cannot be written ({fault.strerror})") from None
 
 
 def write_text(path: Path, text: str) -> None:
-    r"""`write_bytes` of UTF-8; a byte of a file's name that is not UTF-8 becomes `\udcff` or the like."""
+    r"""`write_bytes` of UTF-8; a byte of a file name that is not UTF-8 becomes `\udcff` or the like."""
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
@@ -46,15 +47,44 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def check_space(folder: Path, needed: int) -> None:
-    """Refuse to start what the disk cannot hold.
+@contextlib.contextmanager
+def whole_output(out: Path) -> Iterator[Path]:
+    """A path beside `out` for a new file or folder, which gets its name when the block ends without a fault.
+
+    A kill at any instant leaves either no `out` or a whole one, so that the same command can be repeated.
 
     Args:
-        folder: where it would be written; it need not exist yet.
+        out: of the new file or folder; it does not exist.
+
+    Raises:
+        UserError: it cannot be written, or exists by now.
+    """
+    beside = out.with_name(f".{out.stem}.{secrets.token_hex(4)}.part{out.suffix}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        if os.path.lexists(out):
+            raise UserError(f"{out} exists; give another name")
+        beside.rename(out)
+    except BaseException:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            # on a read-only file system this fails too
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+        raise
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """Check that the disk has enough free space.
+
+    Args:
+        folder: of the files to write; it need not exist.
         needed: bytes.
 
     Raises:
-        UserError: less is free.
+        UserError: less space is free.
     """
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free

@@ -1,10 +1,10 @@
-"""A run is a folder: everything that a person looks at is made from it."""
+"""The folder of a run, from which all results, figures and reports are made."""
 
 import os
 import secrets
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -19,6 +19,7 @@ from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json, write_text
 from capsnet.runs.hub import PREFIX, download_weights, saved_model
 from capsnet.runs.imported import Imported, read_imported
+from capsnet.runs.keras_files import refuse_keras
 from capsnet.runs.lock import FolderLock, is_left_over, remove_left_over
 from capsnet.runs.metrics import read_metrics
 from capsnet.runs.pretrained import list_pretrained, pretrained_path
@@ -28,7 +29,7 @@ from capsnet.runs.weights import load_weights
 
 
 class FileResult(TypedDict):
-    """What a model answered for an image file: indices of the true and the predicted class, and all lengths."""
+    """The prediction for an image file: indices of the true and the predicted class, and all lengths."""
 
     file: str
     label: int
@@ -37,7 +38,7 @@ class FileResult(TypedDict):
 
 
 class SplitResult(TypedDict):
-    """How a model did on a split: what `capsnet evaluate --json` prints; `evaluation.json` lists `mistakes` only."""
+    """Results on a split: the output of `capsnet evaluate --json`; `evaluation.json` lists only `mistakes`."""
 
     data: str
     split: str
@@ -55,7 +56,7 @@ class SplitResult(TypedDict):
 
 
 class ValidationResult(TypedDict):
-    """How the best weights did on validation."""
+    """Results of the best weights on the validation images."""
 
     n: int
     accuracy: float
@@ -63,7 +64,7 @@ class ValidationResult(TypedDict):
 
 
 class RunResult(TypedDict):
-    """What `evaluation.json` holds: the best weights and the last ones on the test split, and how it was trained."""
+    """The contents of `evaluation.json`: the best and the last weights on the test split, and the training."""
 
     test: SplitResult
     test_last: SplitResult
@@ -83,7 +84,7 @@ class Run:
     Args:
         folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`,
             `predictions.safetensors`, `figures/`.
-        config: what it computes.
+        config: of the run.
 
     Example:
         >>> run = capsnet.Run.open("runs/quickstart")
@@ -95,10 +96,10 @@ class Run:
 
     @classmethod
     def create(cls, folder: Path, config: RunConfig, environment: Mapping[str, object] | None = None) -> "Run":
-        """Make the folder of a new run; see `create_locked`.
+        """Create the folder of a new run; see `create_locked`.
 
         Raises:
-            UserError: the folder exists, or cannot be made.
+            UserError: the folder exists, or cannot be created.
         """
         run, lock = create_locked(folder, config, environment)
         lock.release()
@@ -109,7 +110,7 @@ class Run:
         """Open the folder of a run.
 
         Raises:
-            UserError: no such folder, not a run's, or one from a newer version.
+            UserError: no such folder, not a run folder, or one from a newer version.
         """
         folder = Path(folder)
         path = folder / "config.json"
@@ -128,54 +129,54 @@ class Run:
 
     @property
     def weights_path(self) -> Path:
-        """The best weights on validation."""
+        """File of the best weights on validation."""
         return self.folder / "weights.safetensors"
 
     @property
     def figures_folder(self) -> Path:
-        """Where figures go."""
+        """Folder of the figures."""
         return self.folder / "figures"
 
     def load_model(self, model: nn.Module | None = None) -> CapsuleModel:
         """The model with the run's best weights, in eval mode.
 
         Args:
-            model: of a run that trained an object: an object of the same class, which takes the weights.
+            model: if the run trained an object: an object of the same class, to receive the weights.
 
         Raises:
-            UserError: the run has none yet, or it trained an object and none is given.
+            UserError: the run has no weights yet, or it trained an object and `model` is missing.
         """
         if not self.weights_path.is_file():
             raise UserError(f"{self.folder} has no weights yet; go on with capsnet train --resume {self.folder}")
         return load_weights(self.weights_path, model)
 
     def metrics(self) -> Rows:
-        """The rows of `metrics.csv`; a cell that is empty there is missing here, and so is a line cut off by a kill."""
+        """The rows of `metrics.csv`, without empty cells and without a line that was cut off."""
         path = self.folder / "metrics.csv"
         return Rows(read_metrics(path)) if path.is_file() else Rows()
 
     def evaluation(self) -> RunResult | None:
-        """What `evaluation.json` holds, or None before the end of the run.
+        """The contents of `evaluation.json`; None before the end of the run.
 
-        The test of a run that was made longer afterwards is not its result: its step is not the last of the metrics.
+        If a run was extended after its test, the old test is not its result: its step is not the last of the metrics.
 
         Raises:
-            UserError: a file that is damaged; the entry is named.
+            UserError: the file is damaged; the message names the entry.
         """
         path = self.folder / "evaluation.json"
         if not path.is_file():
             return None
         result: RunResult = read_typed(path, RunResult)
-        for part in (result["test"], result["test_last"]):
-            _check_split(part, path)
+        for split in (result["test"], result["test_last"]):
+            _check_split(split, path)
         rows = self.metrics()
         return None if rows and rows[-1]["step"] != result["step"] else result
 
     def environment(self) -> dict[str, object] | None:
-        """What `environment.json` holds.
+        """The contents of `environment.json`.
 
         Raises:
-            UserError: a file that is damaged.
+            UserError: the file is damaged.
         """
         path = self.folder / "environment.json"
         if not path.is_file():
@@ -183,15 +184,15 @@ class Run:
         return cast(dict[str, object], convert(read_json(path), Mapping[str, object], str(path)))
 
     def imported(self) -> Imported | None:
-        """Where its weights come from, where they were imported; None: it was trained.
+        """The origin of imported weights; None for a run that was trained.
 
         Raises:
-            UserError: a record that is damaged.
+            UserError: the record is damaged.
         """
         return read_imported(self.folder)
 
     def explain_missing_result(self) -> tuple[str, str]:
-        """Why there is no test result, in words, and the command that gives one."""
+        """Why there is no test result, and the command that creates one."""
         imported, folder = self.imported(), shlex.quote(str(self.folder))
         if imported is not None:
             return f"imported from {imported.source}, not tested here; test it with", f"capsnet evaluate {folder}"
@@ -217,72 +218,80 @@ class Run:
 
 
 def create_locked(
-    folder: Path, config: RunConfig, environment: Mapping[str, object] | None = None, *, numbered: bool = False
+    folder: Path,
+    config: RunConfig,
+    environment: Mapping[str, object] | None = None,
+    *,
+    numbered: bool = False,
+    fill: Callable[[Path], None] | None = None,
 ) -> tuple[Run, FolderLock]:
-    """Make the folder of a new run, which appears with all that it holds at once, or not at all.
+    """Create the folder of a new run atomically, with its files and its lock.
 
     Args:
-        folder: that is not there, or left over from a process that was killed before it had written anything of value.
-        config: what the run computes.
-        environment: on what; for `environment.json`.
-        numbered: where the folder exists, take the next name that is free: `new_folder`.
+        folder: it must not exist, except as an empty remainder of a process that was killed.
+        config: of the run.
+        environment: for `environment.json`.
+        numbered: if the folder exists, use the next free name: `new_folder`.
+        fill: writes further files into the folder before it gets its name.
 
     Returns:
-        The run, and its lock, which this process holds.
+        The run, and its lock, held by this process.
 
     Raises:
-        UserError: the folder exists, or cannot be made.
+        UserError: the folder exists, or cannot be created.
     """
     root, name = folder.parent, folder.name
-    part = root / f".{name}.{secrets.token_hex(4)}.part"
+    temporary = root / f".{name}.{secrets.token_hex(4)}.part"
     try:
-        part.mkdir(parents=True)
+        temporary.mkdir(parents=True)
     except OSError as fault:
-        raise UserError(f"{folder} cannot be made ({fault.strerror})") from None
+        raise UserError(f"{folder} cannot be created ({fault.strerror})") from None
     lock = None
     try:
-        lock = FolderLock(part, folder)
-        write_text(part / "config.json", config.to_json())
+        lock = FolderLock(temporary, folder)
+        write_text(temporary / "config.json", config.to_json())
         if environment is not None:
-            write_json(part / "environment.json", environment)
-        while not _give_name(part, folder):
+            write_json(temporary / "environment.json", environment)
+        if fill is not None:
+            fill(temporary)
+        while not _rename(temporary, folder):
             if not numbered:
                 check_new(folder)
             folder = new_folder(name, root)
     except BaseException:
         if lock is not None:
             lock.release()
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     return Run(folder, config), lock
 
 
-def _give_name(part: Path, folder: Path) -> bool:
-    """Rename a folder, in one step, unless another has the name."""
+def _rename(temporary: Path, folder: Path) -> bool:
+    """Rename a folder, unless the new name is taken; whether it was renamed."""
     try:
         if is_left_over(folder):
             remove_left_over(folder)
-        # fails where a folder that holds anything has the name
-        part.rename(folder)
+        # fails if a folder of that name exists and is not empty
+        temporary.rename(folder)
     except OSError as fault:
         if not os.path.lexists(folder):
-            raise UserError(f"{folder} cannot be made ({fault.strerror})") from None
+            raise UserError(f"{folder} cannot be created ({fault.strerror})") from None
         return False
     return True
 
 
 def check_new(folder: Path) -> None:
-    """Refuse a folder that exists: nothing is overwritten.
+    """Refuse an existing folder: nothing is overwritten.
 
     Raises:
-        UserError: it exists, and is not one that a killed process left over.
+        UserError: it exists, and is not the remainder of a killed process.
     """
     if os.path.lexists(folder) and not is_left_over(folder):
         raise UserError(f"{folder} exists; give another `out`, or go on with resume={folder}")
 
 
 def new_folder(name: str, root: Path = Path("runs")) -> Path:
-    """`runs/name`, or `runs/name-2` and so on where that exists."""
+    """`runs/name`; if that exists, `runs/name-2` and so on."""
     folder, number = root / name, 1
     while os.path.lexists(folder):
         number += 1
@@ -294,16 +303,16 @@ def load(source: Path | str, *, model: nn.Module | None = None) -> CapsuleModel:
     """Load a trained model, in eval mode on the CPU.
 
     Args:
-        source: a run folder, a weights file, a folder that `save_pretrained` made, `hf:owner/name` of a model on the
-            Hugging Face Hub (`hf:owner/name@revision`), or the name of weights that come with the package. A folder or
-            file of that name goes before the name; `./name` is always a path.
-        model: takes the weights, where they are those of a class of your own.
+        source: a run folder, a weights file, a folder from `save_pretrained`, `hf:owner/name` of a model on the
+            Hugging Face Hub (`hf:owner/name@revision`), or the name of bundled weights. A folder or file of the same
+            name takes precedence; `./name` is always a path.
+        model: receives the weights, if they belong to your own class.
 
     Returns:
-        The model, with its class names, and how images become its inputs.
+        The model, with its class names and preprocessing.
 
     Raises:
-        UserError: none of these, or weights that do not fit.
+        UserError: an unknown source, or weights that do not fit.
 
     Example:
         >>> load("efficient-capsnet-mnist").class_names[7]
@@ -315,16 +324,16 @@ def load(source: Path | str, *, model: nn.Module | None = None) -> CapsuleModel:
 
 
 def is_run_folder(source: Path | str) -> bool:
-    """Whether this is a folder, and not one that `save_pretrained` made."""
+    """Whether this is a folder, other than one from `save_pretrained`."""
     path = Path(source)
     return path.is_dir() and saved_model(path) is None
 
 
 def open_model(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, Run | None]:
-    """A model that was given as it is, by its run, or as `load` takes it; and its run, where that is known.
+    """The model from a model, a run, or a source for `load`; and its run, if known.
 
     Raises:
-        UserError: as `load`, or something else, such as a module that is no model.
+        UserError: as `load`, or a source of another type, such as another module.
     """
     if isinstance(source, CapsuleModel):
         return source, None
@@ -334,22 +343,22 @@ def open_model(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, R
         return source.load_model(), source
     if not isinstance(source, str | Path):
         raise UserError(
-            f"model must be a CapsuleModel, a run, a file or a name, got {type(source).__name__}; of a network that "
-            "capsnet trained give run.load_model(module)"
+            f"model must be a CapsuleModel, a run, a file or a name, got {type(source).__name__}; for a module "
+            "that capsnet trained, give run.load_model(module)"
         )
     return load(source), None
 
 
 def locate_weights(source: str) -> str:
-    """The name of weights that means the same from any working directory: of a folder or file, its absolute path."""
+    """The absolute path of a folder or file of weights; other names unchanged."""
     return str(Path(source).absolute()) if Path(source).exists() else source
 
 
 def find_weights(source: Path | str) -> Path:
-    """The weights file of a source as `load` takes it.
+    """The weights file of a source for `load`.
 
     Raises:
-        UserError: none of these, or a run without weights.
+        UserError: an unknown source, or a run without weights.
     """
     path = Path(source)
     if path.is_dir():
@@ -365,31 +374,17 @@ def find_weights(source: Path | str) -> Path:
         return path
     if str(source).startswith(PREFIX):
         return download_weights(str(source).removeprefix(PREFIX))
-    shipped = pretrained_path(str(source))
-    if shipped is not None:
-        return shipped
+    bundled = pretrained_path(str(source))
+    if bundled is not None:
+        return bundled
     known = list_pretrained()
     hint = did_you_mean(str(source), known)
-    held = f"{'Weights' if hint else 'weights'} in the package: {', '.join(known)}"
-    raise UserError(f"{source}: no such run folder or weights file;{hint} {held}")
-
-
-def refuse_keras(path: Path) -> None:
-    """Refuse a Keras file, which must be imported first.
-
-    Raises:
-        UserError: it is one; the command that imports it is named.
-    """
-    with path.open("rb") as file:
-        hdf5 = file.read(8) == b"\x89HDF\r\n\x1a\n"
-    if hdf5 or path.suffix == ".keras":
-        raise UserError(
-            f"{path} is a Keras file; make a run of it first: capsnet import-keras {shlex.quote(str(path))} OUT"
-        )
+    names = f"{'Weights' if hint else 'weights'} in the package: {', '.join(known)}"
+    raise UserError(f"{source}: no such run folder or weights file;{hint} {names}")
 
 
 def _check_split(result: SplitResult, path: Path) -> None:
-    """Refuse numbers that no test gives."""
+    """Refuse impossible results."""
     table, classes = result["confusion"], len(result["confusion"])
     if result["n"] < 1 or not 0 <= result["accuracy"] <= 1:
         raise UserError(f"{path}: {result['n']} images and an accuracy of {result['accuracy']} are not those of a test")

@@ -1,4 +1,4 @@
-"""Files of older formats, read as what they meant."""
+"""Conversion of files in older formats."""
 
 from collections.abc import Mapping
 from typing import TypeGuard, cast
@@ -15,14 +15,14 @@ _ZERO_IS_NONE = frozenset(
 
 
 def rename_options(model: object, options: Mapping[str, object]) -> dict[str, object]:
-    """The options of a model in a file, with the present names of arguments and of the routing."""
+    """The options of a model in a file, with the present names of arguments and routing."""
     if isinstance(model, str) and model in MODELS:
         options = current_names(MODELS.get(model).build, options, warn=False)
     return {name: _rename_routing(value) if name == "routing" else value for name, value in options.items()}
 
 
 def rename_config(values: Mapping[str, object]) -> dict[str, object]:
-    """The values of a `config.json` of any format, with the present names of the model's arguments and the routing."""
+    """The values of a `config.json` of any format, with the present names of the model's arguments and routing."""
     renamed = dict(values)
     if "routing" in values:
         renamed["routing"] = _rename_routing(values["routing"])
@@ -39,20 +39,20 @@ def _rename_routing(value: object) -> object:
 def upgrade_config(values: Mapping[str, object], version: int) -> dict[str, object]:
     """The values of a `config.json` of format 1 or 2, in sections.
 
-    In both, 0 stood for None (`none_for_zero`).
+    In both formats, 0 means None (`none_for_zero`).
     """
-    values = none_for_zero(_built_then(values) if version < 2 else values)
+    values = none_for_zero(_resolve_format_1(values) if version < 2 else values)
     sections: dict[str, dict[str, object]] = {}
     for name, value in values.items():
-        # an unknown entry stays, and is refused with the configuration
+        # unknown entries stay, and the configuration refuses them
         if name in OPTIONS:
-            place = OPTIONS[name]
-            sections.setdefault(place.section, {})[place.field] = value
+            option = OPTIONS[name]
+            sections.setdefault(option.section, {})[option.field] = value
     return {**{name: value for name, value in values.items() if name not in OPTIONS}, **sections}
 
 
 def none_for_zero(options: Mapping[str, object]) -> dict[str, object]:
-    """Options with None where a 0 stands for it: in files of format 1 and 2, and on the command line.
+    """Options with 0 replaced by None where it means None: in files of format 1 and 2, and on the command line.
 
     Example:
         >>> none_for_zero({"limit": 0, "shift": 0})
@@ -65,56 +65,56 @@ def _is_zero(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
 
 
-def _built_then(values: Mapping[str, object]) -> dict[str, object]:
-    """The values of format 1, with the routing and the iterations that were built.
+def _resolve_format_1(values: Mapping[str, object]) -> dict[str, object]:
+    """The values of format 1, with the routing and iterations of the model that was built.
 
-    There, `dynamic` and 3 also stood for the model's own, and what a model does not take was left out.
+    In format 1, `dynamic` and 3 also meant the model's defaults, and a model ignored options that it does not have.
     """
     model, options = str(values.get("model", "capsnet")), values.get("model_options")
     routing, iterations = values.get("routing", "dynamic"), values.get("iterations", 3)
-    given = {
+    chosen = {
         "routing": routing if routing != "dynamic" else None,
         "iterations": iterations if iterations != 3 else None,
     }
     if model in MODELS and _is_routing(routing) and isinstance(options or {}, Mapping):
-        given |= cast(Mapping[str, object], options or {})
-        routing, iterations = model_routing(model, _counted(model, given))
+        chosen |= cast(Mapping[str, object], options or {})
+        routing, iterations = model_routing(model, _effective_options(model, chosen))
     return {**values, "routing": routing, "iterations": iterations}
 
 
 def upgrade_options(model: str, options: Mapping[str, object]) -> dict[str, object]:
-    """The options of a model in a weights file of format 1 or 2, without those that were left out when it was built.
+    """The options of a model in a weights file of format 1 or 2, without those that the model ignored.
 
-    There, options that a routing does not have counted for nothing, and `routing_options` of CapsNet went before all.
+    In these formats, unknown options of a routing were ignored, and `routing_options` of CapsNet took precedence.
     """
     if model not in MODELS or not _is_routing(options.get("routing", "dynamic")):
         return dict(options)
-    return _counted(model, options)
+    return _effective_options(model, options)
 
 
 def _is_routing(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value in ROUTINGS
 
 
-def _counted(model: str, given: Mapping[str, object]) -> dict[str, object]:
-    """The options that counted, and the iterations that constructors then set for every routing that does any."""
-    taken, own = model_options(model), model_routing(model)[0]
-    counted = {name: value for name, value in given.items() if name in taken and value is not None}
-    routing, inside = str(counted.get("routing") or own), counted.get("routing_options")
-    names = set(inside) if isinstance(inside, Mapping) else set()
-    left_out: set[str] = set()
+def _effective_options(model: str, options: Mapping[str, object]) -> dict[str, object]:
+    """The options that had an effect, with the default iterations of older constructors."""
+    accepted, own = model_options(model), model_routing(model)[0]
+    effective = {name: value for name, value in options.items() if name in accepted and value is not None}
+    routing, nested = str(effective.get("routing") or own), effective.get("routing_options")
+    names = set(nested) if isinstance(nested, Mapping) else set()
+    ignored: set[str] = set()
     if routing != "em" or "form" in names:
-        left_out.add("em_form")
+        ignored.add("em_form")
     if routing not in ROUTINGS or not takes_iterations(routing) or "iterations" in names or model.startswith(_UNROUTED):
-        left_out.add("iterations")
+        ignored.add("iterations")
     elif routing != own:
-        counted.setdefault("iterations", 3)
-    if "leaky" in taken and routing != "dynamic":
-        left_out |= {"routing_bias", "leaky", "gradient"}
-    if "leaky" in taken and inside is not None:
-        left_out |= {"iterations", "routing_bias", "leaky", "gradient"}
-    return {name: value for name, value in counted.items() if name not in left_out}
+        effective.setdefault("iterations", 3)
+    if "leaky" in accepted and routing != "dynamic":
+        ignored |= {"routing_bias", "leaky", "gradient"}
+    if "leaky" in accepted and nested is not None:
+        ignored |= {"iterations", "routing_bias", "leaky", "gradient"}
+    return {name: value for name, value in effective.items() if name not in ignored}
 
 
-# whose constructor took no iterations then
+# models whose constructors had no iterations
 _UNROUTED = "efficient-capsnet"

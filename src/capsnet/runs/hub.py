@@ -1,4 +1,4 @@
-"""Weights on the Hugging Face Hub, and folders that hold a model as the Hub does."""
+"""Weights on the Hugging Face Hub, and folders in the format of the Hub."""
 
 from pathlib import Path
 from typing import cast
@@ -7,11 +7,11 @@ from capsnet.errors import UserError
 
 PREFIX = "hf:"
 MODEL_FILE = "model.safetensors"
-"""The weights file of a model on the Hub; its metadata say what is needed to build the model."""
+"""The weights file of a model on the Hub; its metadata describe the model."""
 
 
 def saved_model(folder: Path) -> Path | None:
-    """The weights file of a folder that `save_pretrained` made; None of other folders."""
+    """The weights file of a folder from `save_pretrained`; None for other folders."""
     path = folder / MODEL_FILE
     return path if path.is_file() else None
 
@@ -20,7 +20,7 @@ def check_hub() -> None:
     """Check that `huggingface_hub` is installed.
 
     Raises:
-        UserError: it is not; the extra is named.
+        UserError: it is not; the message names the extra.
     """
     try:
         import huggingface_hub  # noqa: F401
@@ -29,10 +29,10 @@ def check_hub() -> None:
 
 
 def connection_faults() -> tuple[type[Exception], ...]:
-    """What a failed connection to the Hub raises."""
+    """The exceptions of a failed connection to the Hub."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    # the base is that of httpx or requests, whichever this version of the Hub uses
+    # the base class comes from httpx or requests, depending on the version
     return cast(type[Exception], HfHubHTTPError.__bases__[0]), OSError
 
 
@@ -50,31 +50,31 @@ def download_weights(
     force_download: bool = False,
     local_files_only: bool = False,
 ) -> Path:
-    """The weights file of a model on the Hub, from the local cache or by a download.
+    """The weights file of a model on the Hub, from the local cache or downloaded.
 
     Args:
         name: `owner/name`, or `owner/name@revision`.
-        revision: a branch, tag or commit; None: the one in the name, or the latest.
-        token: of an account; None: the one that is stored on this machine.
-        cache_dir: of downloads; None: the Hub's own cache, `$HF_HUB_CACHE`.
+        revision: a branch, tag or commit; None: as in the name, or the latest.
+        token: of an account; None: the token stored on this machine.
+        cache_dir: of downloads; None: the Hub's cache, `$HF_HUB_CACHE`.
         force_download: download it again.
-        local_files_only: only look into the cache.
+        local_files_only: use only the cache.
 
     Raises:
-        UserError: no such model, one that this account may not read, or no connection; the message names the remedy.
+        UserError: no such model, no permission to read it, or no connection; the message names the remedy.
     """
     check_hub()
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub import errors as faults
 
-    repository, _, named = name.partition("@")
-    chosen = revision or named or None
-    source = f"{PREFIX}{repository}" + (f"@{chosen}" if chosen else "")
+    repository, _, name_revision = name.partition("@")
+    commit = revision or name_revision or None
+    source = f"{PREFIX}{repository}" + (f"@{commit}" if commit else "")
     try:
         path = hf_hub_download(
             repository,
             MODEL_FILE,
-            revision=chosen,
+            revision=commit,
             token=token,
             cache_dir=cache_dir,
             force_download=force_download,
@@ -83,9 +83,9 @@ def download_weights(
     except faults.HFValidationError:
         raise UserError(f"{source}: the name of a model on the Hub is hf:OWNER/NAME") from None
     except faults.LocalEntryNotFoundError:
-        place = cache_dir or constants.HF_HUB_CACHE
+        cache = cache_dir or constants.HF_HUB_CACHE
         raise UserError(
-            f"{source} is not in the cache {place}, and the Hub cannot be reached; connect to the network and unset "
+            f"{source} is not in the cache {cache}, and the Hub cannot be reached; connect to the network and unset "
             "HF_HUB_OFFLINE, or copy the model's folder to this machine and load its path"
         ) from None
     except faults.RepositoryNotFoundError:

@@ -1,4 +1,4 @@
-"""Where the weights of an imported run come from: a record in its folder, beside its configuration."""
+"""The origin of an imported run's weights: a record in its folder."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,14 +11,14 @@ _FILE = "imported.json"
 
 @dataclass(frozen=True)
 class Imported:
-    """What `imported.json` holds.
+    """The contents of `imported.json`.
 
     Args:
         file: the file that was imported.
         sha256: of its bytes.
-        source: whose network it is, such as `"CapsNet-Keras"`.
-        command: what imports it again.
-        notes: what a person should know of it, one sentence each.
+        source: project of the network, such as `"CapsNet-Keras"`.
+        command: that repeats the import.
+        notes: for the user, one sentence each.
     """
 
     file: str
@@ -34,10 +34,10 @@ def write_imported(folder: Path, imported: Imported) -> None:
 
 
 def read_imported(folder: Path) -> Imported | None:
-    """The record of a run's folder; None: the run was trained.
+    """The record of a run's folder; None if the run was trained.
 
     Raises:
-        UserError: a file that is damaged.
+        UserError: the file is damaged.
     """
     path = folder / _FILE
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The largest sizes that are accepted from a file: a damaged or hostile one must not keep a process busy for ever."""
+"""Limits on sizes in files, so that a damaged or malicious file cannot exhaust time or memory."""
 
 from collections.abc import Mapping
 
@@ -23,33 +23,33 @@ LIMITS: Mapping[str, int] = {
     "batch_size": 1_000_000,
     "pairs_per_digit": 1_000_000,
 }
-"""The largest number under an entry's name, wherever it stands; of a list, each of its numbers."""
+"""The largest number of an entry, by its name, at any depth; in a list, of each number."""
 SIZE = 65_536
-"""The largest number of an option of a model that has no limit of its own."""
+"""The largest number of a model's option without its own limit."""
 ENTRIES = 1_000
-"""The most entries of a list in the options of a model."""
+"""The largest length of a list in the options of a model."""
 
 
 def check_limits(value: object, name: str, entry: str = "", *, size: int | None = None) -> None:
     """Refuse a number above its limit, before anything is built from it.
 
     Args:
-        value: what `json.loads` gives, not deeper than `parse_json` allows.
+        value: from `json.loads`, not nested deeper than `parse_json` allows.
         name: of the file, for messages.
-        entry: where the value stands in it.
-        size: the limit of numbers that `LIMITS` does not name, and a limit on the length of lists; None: none.
+        entry: path of the value in the file.
+        size: limit of numbers that `LIMITS` does not name; lists are limited, too. None: no such limits.
 
     Raises:
-        UserError: a number or a list above its limit; the entry, its value and the limit are named.
+        UserError: a number or a list exceeds its limit.
     """
     if isinstance(value, dict):
-        for key, part in value.items():
-            check_limits(part, name, f"{entry}.{key}" if entry else str(key), size=size)
+        for key, item in value.items():
+            check_limits(item, name, f"{entry}.{key}" if entry else str(key), size=size)
     elif isinstance(value, list | tuple):
         if size is not None and len(value) > ENTRIES:
             raise UserError(f"{name}: the entry {entry!r} has {len(value):,} values, the limit is {ENTRIES:,}")
-        for part in value:
-            check_limits(part, name, entry, size=size)
+        for item in value:
+            check_limits(item, name, entry, size=size)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         limit = LIMITS.get(entry.rpartition(".")[2], size)
         if limit is not None and not abs(value) <= limit:

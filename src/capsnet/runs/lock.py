@@ -1,4 +1,4 @@
-"""One process at a time writes to a run: a lock that the operating system lets go when the process ends."""
+"""A lock on a run's folder, so that one process at a time writes to it; the operating system releases it."""
 
 import contextlib
 import errno
@@ -13,14 +13,14 @@ _NAME = ".lock"
 
 
 class FolderLock:
-    """The lock of a run's folder, held from the start until `release`, or until the process ends in any way.
+    """The lock of a run's folder, held from its creation until `release` or the end of the process.
 
     Args:
-        folder: the run's; it exists.
-        shown: its name for messages, where that is another.
+        folder: of the run; it must exist.
+        shown: its name for messages, if different.
 
     Raises:
-        UserError: another process holds it; the process is named.
+        UserError: another process holds the lock; the message names it.
 
     Example:
         >>> with FolderLock(Path("runs/quickstart")):
@@ -28,7 +28,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path, shown: Path | None = None) -> None:
-        # not there on Windows
+        # absent on Windows
         import fcntl
 
         shown = shown or folder
@@ -51,8 +51,8 @@ class FolderLock:
             self._file.flush()
 
     def release(self) -> None:
-        """Let another process have the run."""
-        # the file stays: to remove it would let two others hold two locks of one name
+        """Release the lock."""
+        # keep the file: removing it would let two processes lock two files of the same name
         self._file.close()
 
     def __enter__(self) -> "FolderLock":
@@ -69,17 +69,17 @@ class FolderLock:
 
 
 def is_left_over(folder: Path) -> bool:
-    """Whether a folder holds nothing of value: a process was killed before it had written a configuration."""
-    return folder.is_dir() and all(_is_part(path) for path in folder.iterdir())
+    """Whether a folder holds only remainders of a process that was killed before it wrote a configuration."""
+    return folder.is_dir() and all(_is_temporary(path) for path in folder.iterdir())
 
 
 def remove_left_over(folder: Path) -> None:
-    """Remove a folder that `is_left_over`."""
+    """Remove a folder for which `is_left_over` is true."""
     for path in folder.iterdir():
         path.unlink(missing_ok=True)
     folder.rmdir()
 
 
-def _is_part(path: Path) -> bool:
+def _is_temporary(path: Path) -> bool:
     unfinished = path.name.startswith(".") and path.name.endswith(".part")
     return path.is_file() and (unfinished or path.name == _NAME)

@@ -1,4 +1,4 @@
-"""`metrics.csv`."""
+"""Read and write `metrics.csv`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,26 +25,26 @@ class MetricsFile:
     """A CSV file to which rows are added; a row is on the disk when `append` returns.
 
     Args:
-        path: the file; it is made when the first row comes.
+        path: the file; the first row creates it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add a row; a value that is missing leaves its cell empty."""
-        text = "" if self.path.exists() else ",".join(COLUMNS) + "\n"
+        """Append a row; missing values become empty cells."""
+        # an empty file: a kill cut off its first line, which `drop_after` dropped
+        begun = self.path.exists() and self.path.stat().st_size > 0
+        text = "" if begun else ",".join(COLUMNS) + "\n"
         text += ",".join(f"{row[name]:.8g}" if name in row else "" for name in COLUMNS) + "\n"
         try:
             with self.path.open("a") as file:
                 file.write(text)
         except OSError as fault:
-            raise UserError(
-                f"{self.path} cannot be written ({fault.strerror}); what was saved before is whole"
-            ) from None
+            raise UserError(f"{self.path} cannot be written ({fault.strerror}); earlier files are intact") from None
 
     def drop_after(self, step: int) -> None:
-        """Drop rows of later steps, and a line that a kill cut off: a resumed run writes them again."""
+        """Drop rows of later steps, and a line that was cut off: a resumed run writes them again."""
         if not self.path.exists():
             return
         head, lines = _read_lines(self.path)
@@ -53,7 +53,7 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics file; a cell that is empty there is missing here, and so is a line cut off by a kill.
+    """The rows of a metrics file, without empty cells and without a line that was cut off.
 
     Raises:
         UserError: the file cannot be read, is not UTF-8, or a row does not fit its columns.
@@ -63,7 +63,7 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def _read_lines(path: Path) -> tuple[str, list[str]]:
-    """The line of column names and the others, each with its end; one that was cut off is left out."""
+    """The line of column names and the other lines, with line ends, without a line that was cut off."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as fault:

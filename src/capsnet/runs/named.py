@@ -1,6 +1,6 @@
-"""Configurations by the names of their recipes, which the room `recipes` fills."""
+"""The registry of configurations by recipe name, which `capsnet.recipes` fills."""
 
 from capsnet.registry import Registry
 from capsnet.runs.config import RunConfig
 
-CONFIGS: Registry[RunConfig] = Registry("recipe")
+CONFIGS: Registry[RunConfig] = Registry("recipe", module="capsnet.recipes")

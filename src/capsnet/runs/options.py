@@ -1,4 +1,4 @@
-"""A configuration from a recipe and options by their names."""
+"""Make a configuration from a recipe and options."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,18 +11,18 @@ from capsnet.runs.named import CONFIGS
 from capsnet.runs.transfer import configure_as
 
 FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "precision", "data_dir", "data"))
-"""What may change when a run goes on: its length, its device and precision, and where its data are."""
+"""Options that may change on resume: length, device, precision, and the path of the data."""
 
 
 def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunConfig:
-    """The configuration of a recipe, or a given one, changed by options.
+    """Apply options to a recipe or a configuration.
 
-    Of images of one's own, `"quickstart"` stands for `"own-images"`, as on the command line. With `start_from` and
-    without `model`, the network is that of the weights.
+    For your own images, `"quickstart"` means `"own-images"`, as on the command line. With `start_from` but without
+    `model`, the model of the weights is used.
 
     Args:
-        recipe: its name, or a configuration.
-        options: by their names.
+        recipe: name of a recipe, or a configuration.
+        options: by name.
 
     Raises:
         UserError: an unknown recipe or option, or a value out of range.
@@ -41,15 +41,15 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
 
 def are_own_images(data: object) -> bool:
     """Whether this is a folder or file of images, not the name of a data set."""
-    # of a folder or file `locate_data` gives the absolute path
+    # `locate_data` returns the absolute path of a folder or file
     return isinstance(data, str) and data not in DATASETS and Path(locate_data(data)).is_absolute()
 
 
 def resume_config(before: RunConfig, options: Mapping[str, object]) -> RunConfig:
-    """The configuration of a run that goes on: only its length, its device and the place of its data may change.
+    """The configuration of a resumed run: only the options in `FREE_ON_RESUME` may change.
 
     Raises:
-        UserError: another option, or one that does not exist.
+        UserError: an option that may not change, or an unknown one.
     """
     after = make_config(before, {name: value for name, value in options.items() if name != "start_from"})
     earlier, later = before.options(), after.options()

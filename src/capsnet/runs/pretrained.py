@@ -1,4 +1,4 @@
-"""Weights that come with the package: a bf16 safetensors file each, and its model card beside it."""
+"""Bundled pretrained weights: a bf16 safetensors file and a model card each."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ FOLDER = Path(__file__).parents[1] / "pretrained"
 
 
 def list_pretrained() -> list[str]:
-    """Names of the weights that come with the package."""
+    """Names of the bundled weights."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
 def pretrained_path(name: str) -> Path | None:
-    """The weights file of a name, or None where no weights have it."""
+    """The weights file of a name; None for unknown names."""
     return FOLDER / f"{name}.safetensors" if name in list_pretrained() else None
 
 

@@ -1,15 +1,15 @@
-"""Rows of metrics as a table: a list of mappings that prints itself, and that a notebook displays."""
+"""Rows of metrics: a list of mappings with a table as its representation, in text and in notebooks."""
 
 import html
 import math
 from collections.abc import Sequence
 
-# of a longer table the middle is not shown
+# number of rows shown at the start and end of a long table
 _FIRST, _LAST = 6, 18
 
 
 class Rows(list[dict[str, float]]):
-    """The rows of `metrics.csv`, in order; a value that is missing there is missing in its row.
+    """The rows of `metrics.csv`, in order; empty cells are missing keys.
 
     Example:
         >>> rows = run.metrics()
@@ -19,11 +19,11 @@ class Rows(list[dict[str, float]]):
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that hold anything."""
+        """Names of the columns with values."""
         return list(dict.fromkeys(name for row in self for name in row))
 
     def column(self, name: str) -> list[float]:
-        """A column's values, one for each row: NaN where the row has none."""
+        """A column's values, one per row; NaN for missing values."""
         return [row.get(name, math.nan) for row in self]
 
     def __repr__(self) -> str:

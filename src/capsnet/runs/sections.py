@@ -158,7 +158,7 @@ class ModelConfig:
             if not isinstance(options, Mapping):
                 raise UserError(f"{name} must be a mapping, got {options!r}")
         if "routing_options" in self.options:
-            raise UserError("routing_options must be given as an option of their own, not within model_options")
+            raise UserError("routing_options must be given separately, not within model_options")
 
 
 @dataclass(frozen=True)
@@ -270,15 +270,15 @@ SECTIONS: Mapping[str, type] = {
 """The sections of a configuration, in order."""
 
 
-class Place(NamedTuple):
+class OptionField(NamedTuple):
     """Section and field of an option."""
 
     section: str
     field: str
 
 
-OPTIONS: Mapping[str, Place] = {
-    option_name(section, item.name): Place(section, item.name)
+OPTIONS: Mapping[str, OptionField] = {
+    option_name(section, item.name): OptionField(section, item.name)
     for section, dataclass_type in SECTIONS.items()
     for item in fields(dataclass_type)
 }

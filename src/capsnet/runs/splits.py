@@ -1,4 +1,4 @@
-"""Which images a run trained on, validated on and tests on: `splits.json` in its folder."""
+"""The training, validation and test images of a run: `splits.json` in its folder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,20 +17,20 @@ _SAME = 0.9
 
 
 def write_splits(run_folder: Path, dataset: Dataset, validation: ImageData | None) -> None:
-    """Write the record of a run's images; of files also their sizes, by which a moved folder is known again."""
+    """Write the record of a run's images; for files also their sizes, to recognise a folder that was moved."""
     record = {"format_version": _VERSION, **split_record(dataset, validation)}
-    parts = [part.files for part in (dataset.train, dataset.validation, dataset.test) if part is not None]
-    files = [file for part in parts for file in part or ()]
+    splits = [split for split in (dataset.train, dataset.validation, dataset.test) if split is not None]
+    files = [file for split in splits for file in split.files or ()]
     if files:
         record["sizes"] = {file: _size(Path(dataset.name) / file) for file in files}
     write_json(run_folder / _NAME, record)
 
 
 def read_splits(run_folder: Path) -> Splits | None:
-    """Read the record of a run's images; None where it has none.
+    """Read the record of a run's images; None if there is none.
 
     Raises:
-        UserError: a file that is not such a record.
+        UserError: the file is not such a record.
     """
     path = run_folder / _NAME
     if not path.is_file():
@@ -45,12 +45,12 @@ def read_splits(run_folder: Path) -> Splits | None:
 
 
 def describe_changes(splits: Splits, dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
-    """Sentences about how a data set differs from a run's record of it; none where it does not."""
+    """Sentences on how a data set differs from a run's record; empty if it does not."""
     return check_record(splits, dataset, validation)
 
 
 def is_same_data(splits: Splits, data_folder: Path) -> bool:
-    """Whether a folder holds the files that a run recorded: 90 % of them, by name and size."""
+    """Whether a folder holds at least 90 % of the files that a run recorded, by name and size."""
     sizes = splits.get("sizes")
     if not isinstance(sizes, dict) or not sizes:
         return False
@@ -59,7 +59,7 @@ def is_same_data(splits: Splits, data_folder: Path) -> bool:
 
 
 def names_elsewhere(splits: Splits, split: str) -> frozenset[str]:
-    """Names of the images that the record has in other splits than this one."""
+    """Names of the images in the record's other splits."""
     others = [splits.get(name) for name in ("train", "validation", "test") if name != split]
     return frozenset(str(name) for names in others if isinstance(names, list) for name in names)
 

@@ -1,4 +1,4 @@
-"""The weights that a run starts from: every tensor that fits is carried over, as for other classes."""
+"""Initial weights of a run: copy every tensor that fits, for example to train on other classes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +13,9 @@ from capsnet.runs.weights import fit_numbers, read_spec, read_tensors
 
 
 def configure_as(config: RunConfig, source: Path | str) -> RunConfig:
-    """The configuration with the network of the weights it starts from, and images of its size in its scale.
+    """The configuration with the model of its initial weights, and with their image size and scale.
 
-    The network of a user's own class is not in a weights file: then the configuration stays as it is.
+    A weights file does not hold the network of a user's own class: then the configuration is unchanged.
 
     Raises:
         UserError: no weights have this name, or they cannot be read.
@@ -23,20 +23,20 @@ def configure_as(config: RunConfig, source: Path | str) -> RunConfig:
     spec = read_spec(find_weights(source))
     if is_object(spec.model):
         return config
-    left_out = ("image_shape", "num_classes", "decoder", "routing", "iterations", "routing_options")
+    derived = ("image_shape", "num_classes", "decoder", "routing", "iterations", "routing_options")
     options = {
         name: value
         for name, value in spec.options.items()
-        if name not in left_out and isinstance(value, bool | int | float | str)
+        if name not in derived and isinstance(value, bool | int | float | str)
     }
     routing, iterations = spec.options.get("routing"), spec.options.get("iterations")
-    inside = spec.options.get("routing_options")
+    routing_options = spec.options.get("routing_options")
     config = config.change(
         model=spec.model,
         model_options=options,
         routing=routing if isinstance(routing, str) else None,
         iterations=iterations if isinstance(iterations, int) else None,
-        routing_options=inside if isinstance(inside, Mapping) else {},
+        routing_options=routing_options if isinstance(routing_options, Mapping) else {},
     )
     if spec.inputs is None:
         return config
@@ -47,10 +47,10 @@ def configure_as(config: RunConfig, source: Path | str) -> RunConfig:
 
 @torch.no_grad()
 def carry_over(model: nn.Module, source: Path | str) -> str:
-    """Copy into a model every tensor of a weights file whose name and shape it has.
+    """Copy into a model every tensor of a weights file whose name and shape match.
 
     Returns:
-        A sentence: how many tensors were copied, and the names of those that were not.
+        A sentence with the number of copied tensors and the names of the others.
 
     Raises:
         UserError: no weights have this name, they cannot be read, or none of them fits.
@@ -58,22 +58,22 @@ def carry_over(model: nn.Module, source: Path | str) -> str:
     path = find_weights(source)
     tensors, _ = read_tensors(path)
     own = model.state_dict()
-    fitting = [name for name, tensor in own.items() if name in tensors and tensors[name].shape == tensor.shape]
-    # a decoder may fit by chance: it depends on the class capsules only
-    if not any(own[name].ndim > 1 and not name.startswith("decoder.") for name in fitting):
+    matching = [name for name, tensor in own.items() if name in tensors and tensors[name].shape == tensor.shape]
+    # a decoder may match by chance: it depends only on the class capsules
+    if not any(own[name].ndim > 1 and not name.startswith("decoder.") for name in matching):
         raise UserError(f"{source}: none of its weights fits this network; start from weights of the same model")
-    for name in fitting:
+    for name in matching:
         own[name].copy_(fit_numbers(tensors[name], own[name].dtype, name, path))
-    fresh = [name for name in own if name not in fitting]
-    other = [
+    fresh = [name for name in own if name not in matching]
+    mismatched = [
         f"{name} ({'x'.join(map(str, tensors[name].shape))}, here {'x'.join(map(str, own[name].shape))})"
         for name in fresh
         if name in tensors
     ]
     missing = [name for name in fresh if name not in tensors]
-    text = f"{len(fitting)} of {len(own)} tensors are carried over from {source}"
-    if other:
-        text += f"; of another shape, so they start anew: {', '.join(other)}"
+    text = f"{len(matching)} of {len(own)} tensors are carried over from {source}"
+    if mismatched:
+        text += f"; of another shape, so they keep their initial values: {', '.join(mismatched)}"
     if missing:
-        text += f"; not in it, so they start anew: {', '.join(missing)}"
+        text += f"; not in it, so they keep their initial values: {', '.join(missing)}"
     return text

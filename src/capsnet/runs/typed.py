@@ -1,4 +1,4 @@
-"""JSON that was read from a file, checked against the types that the code expects, before anything is made of it."""
+"""Validate JSON from files against types before use."""
 
 import dataclasses
 import json
@@ -20,14 +20,14 @@ _MAX_INTEGER = 2**63
 
 
 def parse_json(text: str | bytes, name: str) -> object:
-    """Parse JSON of an unknown source.
+    """Parse JSON from an untrusted source.
 
     Args:
         text: UTF-8.
         name: of the file, for messages.
 
     Raises:
-        UserError: text that is not UTF-8 or not JSON, or that is too long or nested too deeply.
+        UserError: the text is not UTF-8 or not JSON, too long, or nested too deeply.
     """
     if len(text) > _MAX_CHARACTERS:
         raise UserError(f"{name} holds {len(text):,} characters of JSON, the limit is {_MAX_CHARACTERS:,}")
@@ -69,18 +69,18 @@ def read_typed(path: Path, form: Callable[..., T]) -> T:
 
 
 def convert(value: object, form: object, name: str, entry: str = "", *, finite: bool = True) -> object:
-    """Check a value that JSON gave against a type; lists become tuples and dataclasses where the type asks for them.
+    """Check a JSON value against a type; convert lists and objects to tuples and dataclasses if the type requires them.
 
     Args:
-        value: what `json.loads` gives.
-        form: a type: `int`, `Literal[...]`, `Sequence[int] | None`, a `TypedDict`, a dataclass and so on. What is none
-            of the types that JSON has is not checked.
+        value: from `json.loads`.
+        form: a type: `int`, `Literal[...]`, `Sequence[int] | None`, a `TypedDict`, a dataclass and so on. Types that
+            JSON does not have are not checked.
         name: of the file, for messages.
-        entry: where the value stands in it, such as `test.n`.
+        entry: path of the value in the file, such as `test.n`.
         finite: refuse NaN and infinity.
 
     Raises:
-        UserError: an entry that is missing, unknown to a dataclass, or of another type.
+        UserError: an entry is missing, unknown to a dataclass, or of another type.
 
     Example:
         >>> convert([1, 28, 28], tuple[int, ...], "config.json", "image_shape")
@@ -99,7 +99,7 @@ def convert(value: object, form: object, name: str, entry: str = "", *, finite: 
     if origin is not None and isclass(origin) and issubclass(origin, Mapping):
         if not isinstance(value, dict):
             return _refuse(value, "an object", name, entry)
-        return {key: convert(part, arguments[1], name, _join(entry, key), finite=finite) for key, part in value.items()}
+        return {key: convert(item, arguments[1], name, _join(entry, key), finite=finite) for key, item in value.items()}
     if origin is not None and isclass(origin) and issubclass(origin, Sequence):
         return _convert_list(value, origin, arguments, name, entry, finite)
     return _convert_scalar(value, form, name, entry, finite)
@@ -113,7 +113,7 @@ def _convert_union(value: object, forms: Sequence[object], name: str, entry: str
         except UserError as fault:
             faults.append(fault)
     nested = [form for form in forms if get_origin(form) or dataclasses.is_dataclass(form)]
-    # of the only type with entries of its own, the fault names the entry
+    # if only one type has entries, its error names the entry
     if len(nested) == 1 and isinstance(value, dict | list):
         raise faults[forms.index(nested[0])]
     return _refuse(value, " or ".join(_words(form) for form in forms), name, entry)
@@ -136,11 +136,11 @@ def _convert_fields(value: object, form: type, name: str, entry: str, finite: bo
     absent = sorted(required - set(value))
     if absent:
         raise UserError(f"{name}: the entry {_join(entry, absent[0])!r} is missing")
-    parts = {
-        key: convert(part, hints[key], name, _join(entry, key), finite=finite) if key in hints else part
-        for key, part in value.items()
+    converted = {
+        key: convert(item, hints[key], name, _join(entry, key), finite=finite) if key in hints else item
+        for key, item in value.items()
     }
-    return parts if is_typed_dict(form) else form(**parts)
+    return converted if is_typed_dict(form) else form(**converted)
 
 
 def _convert_list(
@@ -154,11 +154,11 @@ def _convert_list(
         each = forms
     else:
         each = [forms[0]] * len(value)
-    parts = [
-        convert(part, form, name, f"{entry}[{k}]", finite=finite)
-        for k, (part, form) in enumerate(zip(value, each, strict=True))
+    converted = [
+        convert(item, form, name, f"{entry}[{k}]", finite=finite)
+        for k, (item, form) in enumerate(zip(value, each, strict=True))
     ]
-    return tuple(parts) if origin is tuple else parts
+    return tuple(converted) if origin is tuple else converted
 
 
 def _convert_scalar(value: object, form: object, name: str, entry: str, finite: bool) -> object:
@@ -175,19 +175,19 @@ def _convert_scalar(value: object, form: object, name: str, entry: str, finite: 
         if finite and isinstance(value, float) and not math.isfinite(value):
             return _refuse(value, "a finite number", name, entry)
         return value
-    # any other class is none that JSON can give; what is no class (object, a type variable) is not checked
+    # JSON has no values of other classes; `object` and type variables are not checked
     if isclass(form) and form is not object:
         return _refuse(value, f"of the type {form.__name__}", name, entry)
     return value
 
 
-def _refuse(value: object, wanted: str, name: str, entry: str) -> object:
+def _refuse(value: object, expected: str, name: str, entry: str) -> object:
     try:
         got = repr(value)
     except ValueError:
         got = "an integer of thousands of digits"
     got = got if len(got) <= 60 else got[:57] + "..."
-    raise UserError(f"{name}: {f'the entry {entry!r}' if entry else 'it'} must be {wanted}, got {got}")
+    raise UserError(f"{name}: {f'the entry {entry!r}' if entry else 'it'} must be {expected}, got {got}")
 
 
 def _words(form: object) -> str:
@@ -208,11 +208,11 @@ def _check_depth(value: object, name: str) -> None:
     level = [value]
     for _ in range(_MAX_DEPTH):
         level = [
-            part
+            child
             for parent in level
             if isinstance(parent, dict | list)
-            for part in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(part, dict | list)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
         ]
         if not level:
             return

@@ -1,4 +1,4 @@
-"""Weights files: a model's tensors, and beside them what is needed to build it again. Safetensors: no code is run."""
+"""Weights files: a model's tensors and its description, as safetensors, which run no code."""
 
 import json
 import tempfile
@@ -29,23 +29,23 @@ from capsnet.runs.limits import SIZE, check_limits
 from capsnet.runs.typed import convert, parse_json
 
 FORMAT_VERSION = 4
-# numbers that a model computes from its sizes, such as the indices of windows: 1 GB
+# limit of computed buffers, such as the indices of windows, in elements: 1 GB
 _MAX_COMPUTED = 1 << 27
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a weights file says of its model.
+    """The description of a model in its weights file.
 
     Args:
         model: name for `create_model`.
-        options: its overrides.
+        options: for `create_model`.
         class_names: a name for each class.
         preparation: how image files become inputs, `"digit"` or `"fit"`.
-        data: the data set that the model was trained on.
-        inputs: how an image becomes an input; None: whole, with pixels in [0, 1].
-        pairing: how pairs are made, of a model that was trained on pairs.
-        doubt: when an answer is unsure; None: this was not measured.
+        data: name of the training data set.
+        inputs: preprocessing of images; None: whole images with pixels in [0, 1].
+        pairing: how pairs are made, for a model that was trained on pairs.
+        doubt: limits beyond which a prediction is unsure; None: not measured.
     """
 
     model: str
@@ -58,23 +58,23 @@ class ModelSpec:
     doubt: Doubt | None = None
 
     def build(self) -> CapsuleModel:
-        """Create the model with fresh weights, its class names, and how images become its inputs.
+        """Create the model with new weights, its class names and its preprocessing.
 
         Raises:
-            UserError: an unknown model or option, or another number of classes or size of inputs than the model's.
+            UserError: an unknown model or option, or a number of classes or input size that does not fit the model.
         """
         return self.describe(create_model(self.model, **self.options))
 
     def describe(self, model: CapsuleModel) -> CapsuleModel:
-        """Give a model its class names, and how images become its inputs.
+        """Set a model's class names and preprocessing.
 
         Raises:
-            UserError: another number of classes or size of inputs than the model's.
+            UserError: the number of classes or the input size does not fit the model.
         """
-        known = model.class_names
-        if len(known) != len(self.class_names):
+        own_names = model.class_names
+        if len(own_names) != len(self.class_names):
             raise UserError(
-                f"class_names must be {len(known)}, as many as the model has classes, got {len(self.class_names)}"
+                f"class_names must be {len(own_names)}, as many as the model has classes, got {len(self.class_names)}"
             )
         if self.inputs is not None and self.inputs.shape != model.input_shape:
             raise UserError(f"inputs are {self.inputs.shape}, the model {self.model!r} is for {model.input_shape}")
@@ -85,10 +85,10 @@ class ModelSpec:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Gives memory that nobody has filled yet, `torch.empty`, on the meta device, where it takes none.
+    """Redirects `torch.empty` to the meta device, where tensors take no memory.
 
-    All layers make their parameters that way. What is computed (indices of windows, coordinates) is real. To fill a
-    tensor on the meta device with random numbers does nothing; real tensors are filled as always.
+    All layers allocate their parameters with it. Computed tensors (indices of windows, coordinates) are real. Random
+    initialisation of meta tensors is skipped; real tensors are filled as usual.
     """
 
     def __torch_function__(
@@ -101,7 +101,7 @@ class _Unfilled(TorchFunctionMode):
         options = kwargs or {}
         if func is torch.empty:
             return func(*args, **{**options, "device": "meta"})
-        # torch would trace a draw on the meta device, and load its compiler for that
+        # torch would trace a random draw on the meta device, and load its compiler for that
         filled = options.get("tensor", args[0] if args else None)
         fills = func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init"
         if fills and isinstance(filled, Tensor) and filled.is_meta:
@@ -115,7 +115,7 @@ class _Unfilled(TorchFunctionMode):
 
 
 def _numbers(func: Callable[..., object], args: Sequence[Any]) -> int:
-    """How many numbers a call that lays out new memory will hold."""
+    """Number of elements that a call allocates."""
     if func in (torch.arange, torch.zeros, torch.ones, Tensor.new_zeros, Tensor.new_ones):
         sizes = args[1:] if isinstance(args[0], Tensor) else args
         flat = [side for size in sizes for side in (size if isinstance(size, Sequence) else [size])]
@@ -127,9 +127,9 @@ def _numbers(func: Callable[..., object], args: Sequence[Any]) -> int:
 
 
 def on_meta() -> TorchFunctionMode:
-    """A context in which models are built with the sizes of their weights only: these take no memory, nothing is drawn.
+    """Context in which models are built without memory or initial values for their weights.
 
-    What a model computes from its sizes is there, so that `load_state_dict(..., assign=True)` makes it whole.
+    Computed buffers are real, so that `load_state_dict(..., assign=True)` completes the model.
     """
     return _Unfilled()
 
@@ -146,11 +146,11 @@ def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
 
     Args:
         path: of the file.
-        model: an object that takes the weights, in place of a model that is built; it is changed.
+        model: an object that receives the weights, instead of a new model; it is changed.
 
     Raises:
-        UserError: a file that is missing, damaged, no capsnet weights file, from a newer version, or that does not fit
-            its model.
+        UserError: the file is missing, damaged, not a capsnet weights file, from a newer version, or does not fit its
+            model.
     """
     tensors, metadata = read_tensors(path)
     if "capsnet" not in metadata:
@@ -159,14 +159,14 @@ def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
     if model is not None:
         shape = spec.inputs.shape if spec.inputs is not None else None
         if shape is None:
-            raise UserError(f"{path} does not say for which images its model is; load it without a model")
-        given = spec.describe(as_capsule_model(model, shape, len(spec.class_names)))
-        fill_model(given, tensors, path)
-        return given.eval()
+            raise UserError(f"{path} does not hold the input shape of its model; load it without a model")
+        described = spec.describe(as_capsule_model(model, shape, len(spec.class_names)))
+        fill_model(described, tensors, path)
+        return described.eval()
     if is_object(spec.model):
         name = spec.model.partition(": ")[2]
         raise UserError(
-            f"{path}: the weights are those of a network of your own class, {name}, which no file holds; give it: "
+            f"{path}: the weights are those of a network of your own class, {name}, which no file holds; pass it: "
             "run.load_model(module) or capsnet.load(source, model=module)"
         )
     built = _build(spec, path)
@@ -175,7 +175,7 @@ def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
 
 
 def read_spec(path: Path) -> ModelSpec:
-    """Read what a weights file says of its model.
+    """Read the description of the model in a weights file.
 
     Raises:
         UserError: as `load_weights`.
@@ -187,7 +187,7 @@ def read_spec(path: Path) -> ModelSpec:
 
 
 def _parse_spec(text: str, path: Path) -> ModelSpec:
-    """Read what a weights file says of its model; all sizes are below their limits."""
+    """Parse the description of a model and check its sizes against the limits."""
     values = parse_json(text, str(path))
     version = values.pop("format_version", None) if isinstance(values, dict) else None
     if version is None:
@@ -208,7 +208,7 @@ def _parse_spec(text: str, path: Path) -> ModelSpec:
 
 
 def _upgrade(values: object, version: int) -> object:
-    """What a weights file of an older format says, in the present one."""
+    """Convert the description from an older format to the present one."""
     if not isinstance(values, dict):
         return values
     model, options = values.get("model"), values.get("options")
@@ -226,11 +226,11 @@ def _build(spec: ModelSpec, path: Path) -> CapsuleModel:
         if not any(tensor.is_meta for tensor in _not_stored(model)):
             return model
     except NotImplementedError:
-        # an operation of its constructor has no form without memory
+        # an operation of its constructor does not support the meta device
         pass
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as fault:
         raise UserError(f"{path}: its model cannot be built ({fault})") from None
-    # a model of another package that cannot be built so; loading changes no random state
+    # a model of another package that cannot be built on the meta device; loading must not change the random state
     with torch.random.fork_rng(devices=[]):
         return spec.build()
 
@@ -244,13 +244,13 @@ def fill_model(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> N
     """Copy tensors into a model.
 
     Raises:
-        UserError: a tensor that is missing, unknown, of another shape or kind of number, or not finite.
+        UserError: a tensor is missing, unknown, of another shape or number type, or not finite.
     """
     model.load_state_dict(_fit(tensors, model.state_dict(), path))
 
 
 def _fit(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Copies of a file's tensors, in the types of a model's own."""
+    """Copies of a file's tensors, in the dtypes of the model."""
     for name in sorted(own.keys() | tensors.keys()):
         if name not in tensors:
             raise UserError(f"{path}: the weights do not fit the model, {name!r} is missing")
@@ -262,17 +262,17 @@ def _fit(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -
     return {name: fit_numbers(tensor, own[name].dtype, name, path) for name, tensor in tensors.items()}
 
 
-def fit_numbers(tensor: Tensor, wanted: torch.dtype, name: str, path: Path) -> Tensor:
-    """A copy of a file's tensor in the type that takes its place.
+def fit_numbers(tensor: Tensor, dtype: torch.dtype, name: str, path: Path) -> Tensor:
+    """A copy of a file's tensor in another dtype.
 
     Raises:
-        UserError: integers, booleans or complex numbers in place of real ones, or numbers that are not finite.
+        UserError: integers, booleans or complex numbers instead of real ones, or numbers that are not finite.
     """
-    if not (tensor.dtype == wanted or (tensor.dtype.is_floating_point and wanted.is_floating_point)):
-        kinds = f"{str(tensor.dtype).removeprefix('torch.')}, expected {str(wanted).removeprefix('torch.')}"
-        raise UserError(f"{path}: the tensor {name!r} holds numbers of the type {kinds}")
-    # the tensors that were read are windows into the file
-    fitted = tensor.to(wanted, copy=True)
+    if not (tensor.dtype == dtype or (tensor.dtype.is_floating_point and dtype.is_floating_point)):
+        dtypes = f"{str(tensor.dtype).removeprefix('torch.')}, expected {str(dtype).removeprefix('torch.')}"
+        raise UserError(f"{path}: the tensor {name!r} holds numbers of the type {dtypes}")
+    # tensors that were read are views of the file
+    fitted = tensor.to(dtype, copy=True)
     if not is_finite(fitted):
         raise UserError(f"{path}: the tensor {name!r} holds NaN or infinity; use weights of a run that did not diverge")
     return fitted
@@ -280,7 +280,7 @@ def fit_numbers(tensor: Tensor, wanted: torch.dtype, name: str, path: Path) -> T
 
 def is_finite(tensor: Tensor) -> bool:
     """Whether a tensor holds neither NaN nor infinity."""
-    # a sum is fast and finite but for very large numbers; what is not finite stays so
+    # a sum is fast; it is not finite if an element is not, or if elements are very large
     return not tensor.is_floating_point() or bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
@@ -288,14 +288,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file: its tensors and its metadata.
 
     Raises:
-        UserError: no such file, or not a whole safetensors file.
+        UserError: no such file, or not a complete safetensors file.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        # safetensors opens only paths that are UTF-8
+        # safetensors opens only UTF-8 paths
         with tempfile.TemporaryDirectory() as folder:
             link = Path(folder) / "weights.safetensors"
             link.symlink_to(path.absolute())
@@ -308,7 +308,7 @@ def _read_tensors(location: Path, path: Path) -> tuple[dict[str, Tensor], dict[s
         with safe_open(location, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as fault:
-        raise UserError(f"{path} is not a whole safetensors file ({fault})") from None
+        raise UserError(f"{path} is not a complete safetensors file ({fault})") from None
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -317,7 +317,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def count_decoder(model: nn.Module) -> int:
-    """Number of trainable parameters that only draw the reconstruction; 0 without a decoder."""
+    """Number of trainable parameters of the decoder; 0 without a decoder."""
     named = model.named_parameters()
     return sum(weight.numel() for name, weight in named if name.startswith("decoder.") and weight.requires_grad)
 

@@ -15,6 +15,7 @@ from capsnet.studies.study import Study as Study
 from capsnet.studies.study import Task as Task
 from capsnet.studies.study import Together as Together
 from capsnet.studies.study import plan as plan
+from capsnet.studies.sweep import sweep as sweep
 from capsnet.studies.table import Table as Table
 from capsnet.studies.table import make_table as make_table
 
@@ -38,4 +39,5 @@ __all__ = [
     "make_table",
     "plan",
     "reproduce",
+    "sweep",
 ]

@@ -1,9 +1,10 @@
 """A study's table as Markdown: `table.md`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from capsnet.studies.statistics import SIGNIFICANT
-from capsnet.studies.table import ComparisonEntry, RowEntry, Table
+from capsnet.studies.comparisons import ComparisonEntry
+from capsnet.studies.statistics import SIGNIFICANT, mean_and_std
+from capsnet.studies.table import RowEntry, Table
 
 Column = tuple[str, Callable[[RowEntry], str]]
 
@@ -11,15 +12,13 @@ Column = tuple[str, Callable[[RowEntry], str]]
 def to_markdown(table: Table) -> str:
     """`table.md`: the rows, the comparisons, and all that a number needs beside it."""
     columns = _columns(table)
-    lines = [_line([head for head, _ in columns]), _line(["---"] * len(columns))]
-    lines += [_line([cell(row) for _, cell in columns]) for row in table["rows"]]
     labels = {row["name"]: row["label"] for row in table["rows"]}
-    compared = [_line(_comparison(entry, labels)) for entry in table["comparisons"]]
+    compared = [comparison_cells(entry, labels) for entry in table["comparisons"]]
     changed = ", ".join(f"{name} = {value}" for name, value in table["changes"].items())
     parts = [
         f"# {table['title']}",
         f"{table['schedule']}." + (f" Changed for this table: {changed}." if changed else ""),
-        "\n".join(lines),
+        table_lines([head for head, _ in columns], [[cell(row) for _, cell in columns] for row in table["rows"]]),
         _reading(table),
     ]
     parts += [words for words in (_milestones(table), _clean(table), _pairs(table), _together(table)) if words]
@@ -27,7 +26,7 @@ def to_markdown(table: Table) -> str:
         parts.insert(1, f"{table['stand_in']}.")
     if compared:
         heads = ["compared", "difference of mean errors", "p", "conclusion"]
-        parts.append("\n".join([_line(heads), _line(["---"] * len(heads)), *compared]))
+        parts.append(table_lines(heads, compared))
         parts.append(_testing(table))
     parts.append(
         f"Source of the paper's numbers: {table['source']}. Machine: {'; '.join(table['machines']) or 'none yet'}. "
@@ -37,8 +36,9 @@ def to_markdown(table: Table) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows))
 
 
 def _columns(table: Table) -> list[Column]:
@@ -47,9 +47,12 @@ def _columns(table: Table) -> list[Column]:
     columns: list[Column] = [
         ("row", lambda row: row["label"]),
         (f"paper, {word}", _reported),
-        (f"ours{'' if word == 'test error' else ', exact pairs'}, {_spread(table)}", _ours),
+        (
+            f"ours{'' if word == 'test error' else ', exact pairs'}, {mean_words(table)}",
+            lambda row: format_errors(row["errors"]) or "no run finished",
+        ),
         ("seeds", lambda row: "one test" if row["n"] and "networks" in row else str(row["n"])),
-        ("95 % interval, pooled", _interval),
+        ("95 % interval, pooled", lambda row: format_interval(row["interval"])),
     ]
     if word == "exact pairs":
         columns.append(("ours, single digits", lambda row: _mean(row.get("digit_mean"), row.get("digit_std"))))
@@ -57,13 +60,13 @@ def _columns(table: Table) -> list[Column]:
         columns.append(("clean error, held out", lambda row: _mean(row.get("clean_mean"), row.get("clean_std"))))
     if table["validated"]:
         columns.append(("last step", lambda row: _mean(row["last_mean"], row["last_std"])))
-    columns.append(("parameters", _parameters))
+    columns.append(("parameters", format_parameters))
     columns.append(("training", lambda row: "" if row["seconds"] is None else f"{row['seconds']:,.0f} s"))
     return columns
 
 
-def _spread(table: Table) -> str:
-    """What stands beside a mean."""
+def mean_words(table: Table) -> str:
+    """What a column of means shows: beside the mean, the values of two seeds or the standard deviation of more."""
     return "mean (seeds)" if max((row["n"] for row in table["rows"]), default=0) == 2 else "mean ± std"
 
 
@@ -72,23 +75,28 @@ def _reported(row: RowEntry) -> str:
     return "" if paper is None else _percent(paper["error"], paper["std"], digits=3)
 
 
-def _ours(row: RowEntry) -> str:
-    if len(row["errors"]) == 2:
-        # of two values a standard deviation says no more than the two
-        return f"{row['mean']:.2f} % ({', '.join(f'{error:.2f}' for error in row['errors'])})"
-    return _mean(row["mean"], row["std"]) or "no run finished"
+def format_errors(errors: Sequence[float]) -> str:
+    """Mean error with its standard deviation, or with the errors where there are two."""
+    if not errors:
+        return ""
+    # rounded as in table.json
+    mean, std = (None if value is None else round(value, 6) for value in mean_and_std(errors))
+    if len(errors) == 2:
+        return f"{mean:.2f} % ({', '.join(f'{error:.2f}' for error in errors)})"
+    return _mean(mean, std)
 
 
-def _parameters(row: RowEntry) -> str:
-    """All parameters, and of how many the network and its decoder are."""
+def format_parameters(row: RowEntry) -> str:
+    """All parameters, and how many of them are the network's and the decoder's."""
     total, decoder = row["parameters"], row.get("decoder_parameters", 0)
     if total is None:
         return ""
     return f"{total:,} ({total - decoder:,} and a decoder of {decoder:,})" if decoder else f"{total:,}"
 
 
-def _interval(row: RowEntry) -> str:
-    return "" if row["interval"] is None else f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f} %"
+def format_interval(interval: Sequence[float] | None) -> str:
+    """An interval of errors in percent."""
+    return "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f} %"
 
 
 def _mean(mean: float | None, std: float | None) -> str:
@@ -99,7 +107,8 @@ def _percent(mean: float, std: float | None, digits: int = 2) -> str:
     return f"{mean:.2f} %" if std is None else f"{mean:.2f} ± {std:.{digits}f} %"
 
 
-def _comparison(entry: ComparisonEntry, labels: dict[str, str]) -> list[str]:
+def comparison_cells(entry: ComparisonEntry, labels: Mapping[str, str]) -> list[str]:
+    """Cells of a comparison: the rows, their difference, p and the conclusion."""
     pair = f"{labels[entry['row']]} against {labels[entry['other']]}"
     difference = f"{entry['difference']:+.2f} points"
     if entry["p"] is None:
@@ -129,15 +138,15 @@ def _milestones(table: Table) -> str:
     if not rows:
         return ""
     epochs = [str(one["epochs"]) for one in rows[0]["milestones"]]
-    lines = [_line(["accuracy in % after epochs", *epochs]), _line(["---"] * (1 + len(epochs)))]
+    lines = []
     for row in rows:
         for split in ("train", "test"):
             ours = [f"{one[split]:.2f}" for one in row["milestones"]]
             theirs = [one["source_train" if split == "train" else "source_test"] for one in row["milestones"]]
             word = "training" if split == "train" else "test"
-            lines.append(_line([f"{row['label']}, {word}, source", *("" if x is None else f"{x:.2f}" for x in theirs)]))
-            lines.append(_line([f"{row['label']}, {word}, ours", *ours]))
-    return "\n".join(lines) + (
+            lines.append([f"{row['label']}, {word}, source", *("" if x is None else f"{x:.2f}" for x in theirs)])
+            lines.append([f"{row['label']}, {word}, ours", *ours])
+    return table_lines(["accuracy in % after epochs", *epochs], lines) + (
         "\n\nTraining accuracy is the mean over the batches of that epoch, augmented, while the weights changed. The "
         "test split was read after each of these epochs, as the source does, and chose nothing: the schedule is fixed."
     )

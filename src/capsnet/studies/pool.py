@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from capsnet.runs.folder import Run
 from capsnet.studies.study import Task
 from capsnet.training.stop import StopRequest, stop_on_signal
 
-_LOOK_SECONDS = 0.1
+RETRIES = 3
+"""How often a run is resumed after the death of its process; then it counts as failed."""
+_POLL_SECONDS = 0.1
 
 
 def run_pool(tasks: Sequence[Task], total: int, jobs: int, logs: Path, lock: int) -> list[str]:
-    """Run tasks, at most `jobs` at a time.
+    """Run tasks, at most `jobs` at a time; a run whose process is killed is resumed, `RETRIES` times at most.
 
     Args:
         tasks: in order.
@@ -39,6 +42,11 @@ def run_pool(tasks: Sequence[Task], total: int, jobs: int, logs: Path, lock: int
     waiting, slots = list(tasks), devices(jobs)
     running: dict[int, tuple[Task, subprocess.Popen[bytes]]] = {}
     failures: list[str] = []
+    deaths: Counter[str] = Counter()
+
+    def done() -> int:
+        return total - len(waiting) - len(running)
+
     with stop_on_signal() as stop:
         while waiting or running:
             if stop.requested:
@@ -52,16 +60,24 @@ def run_pool(tasks: Sequence[Task], total: int, jobs: int, logs: Path, lock: int
                 if process.poll() is not None:
                     del running[slot]
                     _close(process)
+                    # ended by a signal, for instance where memory ran out
+                    if process.returncode < 0 and not stop.requested:
+                        deaths[task.name] += 1
+                        if deaths[task.name] <= RETRIES:
+                            report_retry(task, f"its process was killed ({-process.returncode})", deaths[task.name])
+                            waiting.insert(0, task)
+                            continue
                     if process.returncode != 0 and not stop.requested:
-                        failures.append(f"{task.name}, see {logs / task.name}.log")
-                    _report(task, process.returncode, total - len(waiting) - len(running), total)
+                        times = f" was killed {deaths[task.name]} times" if deaths[task.name] > RETRIES else ""
+                        failures.append(f"{task.name}{times}, see {logs / task.name}.log")
+                    report(task, f"failed with status {process.returncode}", done(), total)
             _wait(stop)
     return failures
 
 
 def _wait(stop: StopRequest) -> None:
     if not stop.requested:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def devices(jobs: int) -> list[dict[str, str]]:
@@ -113,9 +129,15 @@ def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
         _close(process)
 
 
-def _report(task: Task, status: int, number: int, total: int) -> None:
+def report(task: Task, failure: str, number: int, total: int) -> None:
+    """Print how a run ended: its test error, or the failure of one that is not finished."""
     result = Run.open(task.folder).evaluation() if task.finished else None
-    said = f"failed with status {status}"
+    words = failure
     if result is not None:
-        said = f"test error {result['test']['error_percent']:.2f} %, trained {result['seconds']:.0f} s"
-    print(f"[{number}/{total}] {task.name}: {said}", file=sys.stderr, flush=True)
+        words = f"test error {result['test']['error_percent']:.2f} %, trained {result['seconds']:.0f} s"
+    print(f"[{number}/{total}] {task.name}: {words}", file=sys.stderr, flush=True)
+
+
+def report_retry(task: Task, reason: str, attempt: int) -> None:
+    """Print that a run is resumed after the death of its process."""
+    print(f"{task.name}: {reason}; it is resumed ({attempt} of {RETRIES})", file=sys.stderr, flush=True)

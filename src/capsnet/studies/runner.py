@@ -12,16 +12,18 @@ from capsnet.data import load_data
 from capsnet.errors import UserError
 from capsnet.runs import Run
 from capsnet.runs.built import OPEN, as_built
-from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_text
 from capsnet.runs.sections import Execution
+from capsnet.studies.cluster import connect, run_on_ray
 from capsnet.studies.markdown import to_markdown
-from capsnet.studies.milestones import train_in_stages
 from capsnet.studies.pool import run_pool
+from capsnet.studies.run_task import run_task
 from capsnet.studies.study import STUDIES, Changes, Study, Task, plan
 from capsnet.studies.table import Table, make_table
 from capsnet.studies.together import TogetherResult, evaluate_together, find_members, read_together
-from capsnet.training import train
+
+SWEEP_FILE = "sweep.json"
+"""In the folder of a sweep, which no study writes to."""
 
 # where and how a run computes and where its data lies do not make it another run
 _FREE = ("device", "execution", "data_dir")
@@ -38,6 +40,7 @@ def reproduce(
     execution: Execution = "auto",
     small: bool = False,
     changes: Changes | None = None,
+    ray: str | None = None,
 ) -> Table:
     """Run what a study lacks, and write `table.json` and `table.md` where they are not those of its runs.
 
@@ -51,6 +54,7 @@ def reproduce(
         execution: how a step is run; `"auto"` is one CUDA graph on a GPU.
         small: drop the weights of finished runs.
         changes: options of a run, for every run, over the study's: for a trial; the table says so.
+        ray: run on a Ray cluster: its address, or `"auto"`: the one that is running, else processes of this machine.
 
     Returns:
         The table.
@@ -66,36 +70,75 @@ def reproduce(
     chosen = study.budget(budget)
     count = chosen.seeds if seeds is None else seeds
     folder = out or Path("studies") / f"{name}-{budget}"
+    if (folder / SWEEP_FILE).exists():
+        raise UserError(f"{folder} holds a sweep (it has {SWEEP_FILE}); give another `out`")
     all_changes = {**_stand_in(study, folder, changes, data_dir), **(changes or {})}
     tasks = plan(study, budget, count, folder, all_changes, None if data_dir is None else str(data_dir), execution)
+    failures = train_missing(tasks, folder, jobs, ray)
+    together = _find_together(study, tasks, folder)
+    tidy(tasks, small)
+    check_any_finished(tasks, folder, failures)
+    table = make_table(name, budget, tasks, _command(study, name, budget, count, changes), changes, together)
+    write_table(folder, table, to_markdown(table))
+    refuse_failures(failures, len(tasks))
+    return table
+
+
+def train_missing(tasks: Sequence[Task], folder: Path, jobs: int, ray: str | None) -> list[str]:
+    """Train the runs that are not finished.
+
+    Args:
+        tasks: all runs of the study.
+        folder: the study's.
+        jobs: runs at a time on a machine.
+        ray: a Ray cluster; see `reproduce`.
+
+    Returns:
+        What failed.
+
+    Raises:
+        UserError: a run folder that holds another run, missing data, another command at work, or no cluster.
+    """
     if jobs < 1:
         raise UserError(f"jobs must be at least 1, got {jobs}")
     for task in tasks:
         _check(task)
     missing = [task for task in tasks if not task.finished]
-    failures: list[str] = []
-    if missing:
-        _find_data(missing)
-        folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder) as lock:
-            if jobs == 1:
-                failures = _run_here(missing, len(tasks))
-            else:
-                failures = run_pool(missing, len(tasks), jobs, folder / "logs", lock)
-    together = _find_together(study, tasks, folder)
-    for task in tasks:
-        if task.finished:
-            _tidy(task, small)
+    if not missing:
+        return []
+    _find_data(missing)
+    with alone(folder) as lock, connect(ray) as cluster:
+        if cluster is not None:
+            return run_on_ray(cluster, missing, len(tasks), jobs, folder / "logs")
+        if jobs == 1:
+            return _run_here(missing, len(tasks))
+        return run_pool(missing, len(tasks), jobs, folder / "logs", lock)
+
+
+def check_any_finished(tasks: Sequence[Task], folder: Path, failures: Sequence[str]) -> None:
+    """Refuse to make a table without a run.
+
+    Raises:
+        UserError: no run is finished; the message names what failed.
+    """
     if not any(task.finished for task in tasks):
         raise UserError(f"{folder}: no run was finished; {'; '.join(failures)}")
-    table = make_table(name, budget, tasks, _command(study, name, budget, count, changes), changes, together)
-    _write_if_other(folder / "table.json", json.dumps(table, indent=2) + "\n")
-    _write_if_other(folder / "table.md", to_markdown(table))
+
+
+def refuse_failures(failures: Sequence[str], total: int) -> None:
+    """End with an error when the table lacks runs that failed.
+
+    Raises:
+        UserError: the message names what failed.
+    """
     if failures:
-        raise UserError(
-            f"{len(failures)} of {len(tasks)} runs failed, the table is without them: {'; '.join(failures)}"
-        )
-    return table
+        raise UserError(f"{len(failures)} of {total} runs failed, the table is without them: {'; '.join(failures)}")
+
+
+def write_table(folder: Path, table: Table, text: str) -> None:
+    """Write `table.json` and `table.md`, unless they are the same already: their figure is redrawn when they change."""
+    _write_if_other(folder / "table.json", json.dumps(table, indent=2) + "\n")
+    _write_if_other(folder / "table.md", text)
 
 
 def _check(task: Task) -> None:
@@ -117,7 +160,7 @@ def _check(task: Task) -> None:
         is_free = name in _FREE or (name in OPEN and value in (None, "auto"))
         if before[name] != value and not is_free:
             raise UserError(
-                f"{task.folder} holds a run with another {name.replace('_', ' ')} ({before[name]!r}, the study has "
+                f"{task.folder} holds a run with another {name.replace('_', ' ')} ({before[name]!r}, this command has "
                 f"{value!r}); give another `out`"
             )
 
@@ -147,7 +190,7 @@ def _find_together(study: Study, tasks: Sequence[Task], folder: Path) -> Togethe
         _say(f"networks are not tested together: the weights of {', '.join(gone)} were dropped")
         return None
     _say(f"{len(members)} networks together")
-    with _alone(folder):
+    with alone(folder):
         return evaluate_together(folder, members)
 
 
@@ -156,13 +199,6 @@ def _find_data(tasks: Sequence[Task]) -> None:
     wanted = {(data.name, data.data_dir, data.image_size) for data in (task.config.data for task in tasks)}
     for data, data_dir, size in wanted:
         load_data(data, data_dir=Path(data_dir) if data_dir else None, image_size=size)
-
-
-def run_task(folder: Path, config: RunConfig, stages: tuple[int, ...] = ()) -> Run:
-    """Train a new run, or go on with one that was stopped."""
-    if stages:
-        return train_in_stages(folder, config, stages)
-    return train(config, resume=folder) if folder.exists() else train(config, out=folder)
 
 
 def _run_here(tasks: Sequence[Task], total: int) -> list[str]:
@@ -185,30 +221,34 @@ def _say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[int]:
-    """Hold the study's lock, which its processes inherit: two commands never write to one run.
+def alone(folder: Path) -> Iterator[int]:
+    """Hold the lock of a study's folder, which its processes inherit: two commands never write to one run.
 
     Raises:
         UserError: another command is at work there.
     """
     import fcntl
 
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"{folder}: another capsnet reproduce is at work there; wait, or give another `out`"
+                f"{folder}: another capsnet command is at work there; wait, or give another `out`"
             ) from None
         yield file.fileno()
 
 
-def _tidy(task: Task, small: bool) -> None:
-    """Drop what only resume needs, and the weights where they are not wanted."""
-    if (task.folder / "last").exists():
-        shutil.rmtree(task.folder / "last")
-    if small:
-        (task.folder / "weights.safetensors").unlink(missing_ok=True)
+def tidy(tasks: Sequence[Task], small: bool) -> None:
+    """Delete what finished runs keep only to resume, and their weights if `small`."""
+    for task in tasks:
+        if not task.finished:
+            continue
+        if (task.folder / "last").exists():
+            shutil.rmtree(task.folder / "last")
+        if small:
+            (task.folder / "weights.safetensors").unlink(missing_ok=True)
 
 
 def _command(study: Study, name: str, budget: str, seeds: int, changes: Mapping[str, object] | None) -> str:

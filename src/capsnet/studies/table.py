@@ -5,9 +5,10 @@ from typing import NotRequired, TypedDict
 
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.runs.folder import Run, RunResult
+from capsnet.studies.comparisons import ComparisonEntry, compare_rows
 from capsnet.studies.milestones import read_milestones
 from capsnet.studies.parameters import count_drawing
-from capsnet.studies.statistics import SIGNIFICANT, correct_by_holm, mean_and_std, pool_scatter
+from capsnet.studies.statistics import mean_and_std
 from capsnet.studies.study import STUDIES, Changes, Reported, Row, Study, Task
 from capsnet.studies.together import TogetherResult
 
@@ -40,6 +41,7 @@ class RowEntry(TypedDict):
     Of pairs, errors are those of exact pairs, `digit_*` those of single digits. Of runs that end at an accuracy
     (`stop_at`, a share), `clean_*` are errors on the images held out, of which `held_out` are as many, and `reached` is
     how many runs came so far. Of networks tested together, `networks` is their number: they have one error.
+    Rows of a sweep have `validation_*`, errors in percent of the validation images; the interval is Wilson's, pooled.
     """
 
     name: str
@@ -68,22 +70,23 @@ class RowEntry(TypedDict):
     clean_std: NotRequired[float | None]
     reached: NotRequired[int]
     networks: NotRequired[int]
+    validation_errors: NotRequired[list[float]]
+    validation_mean: NotRequired[float]
+    validation_std: NotRequired[float | None]
+    validation_interval: NotRequired[list[float]]
     milestones: NotRequired[list[MilestoneEntry]]
 
 
-class ComparisonEntry(TypedDict):
-    """Two rows: difference of their mean errors over the seeds that all rows share, in points of percent.
+class SweepEntry(TypedDict):
+    """A sweep: the values of each option, and the names of the rows with the lowest mean validation error.
 
-    `p` is corrected for the number of comparisons by Holm's method. `least` is the smallest difference that the test
-    could have shown. Both are None where nothing can be tested.
+    `chosen` is empty while runs are missing. `validation_images` is their number in a run.
     """
 
-    row: str
-    other: str
-    difference: float
-    p: float | None
-    least: float | None
-    differs: bool
+    recipe: str
+    grid: dict[str, list[object]]
+    chosen: list[str]
+    validation_images: int
 
 
 class Table(TypedDict):
@@ -104,6 +107,7 @@ class Table(TypedDict):
     commits: list[str]
     versions: list[str]
     stand_in: NotRequired[str]
+    sweep: NotRequired[SweepEntry]
 
 
 def make_table(
@@ -113,18 +117,20 @@ def make_table(
     command: str,
     changes: Changes | None = None,
     together: TogetherResult | None = None,
+    study: Study | None = None,
 ) -> Table:
     """Collect the finished runs of a study.
 
     Args:
         name: of the study.
-        budget: its name.
+        budget: the name of its budget.
         tasks: the runs; those that are not finished are left out.
         command: that makes them.
         changes: that the user made to every run.
         together: the result of networks tested together, of a study that has them.
+        study: the study; the default is the registered one of this name.
     """
-    study = STUDIES.get(name)
+    study = study or STUDIES.get(name)
     runs = [(task, Run.open(task.folder)) for task in tasks if task.finished]
     results = [(task, result) for task, run in runs if (result := run.evaluation()) is not None]
     rows = [_row(study, budget, row, [found for found in results if found[0].row == row]) for row in study.rows]
@@ -134,6 +140,8 @@ def make_table(
     # on other data or with another network, the paper's number says nothing about these runs
     if words or {"data", "model"} & set(changes or {}):
         rows = [{**row, "paper": None} for row in rows]
+    tested = {row["name"] for row in rows if row["n"]}
+    pairs = [(pair.row, pair.other) for pair in study.comparisons if {pair.row, pair.other} <= tested]
     environments = [run.environment() or {} for _, run in runs]
     table: Table = {
         "study": name,
@@ -145,7 +153,7 @@ def make_table(
         "command": command,
         "validated": any("validation" in result for _, result in results),
         "rows": rows,
-        "comparisons": _compare(study, rows),
+        "comparisons": compare_rows(_errors_by_seed(rows), pairs),
         "seconds": round(sum(result["seconds"] for _, result in results), 1),
         "machines": sorted({_machine(environment) for environment in environments}),
         "commits": sorted({str(environment.get("commit")) for environment in environments}),
@@ -276,32 +284,11 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
 
 
-def _compare(study: Study, rows: Sequence[RowEntry]) -> list[ComparisonEntry]:
-    named = {row["name"]: row for row in rows}
-    pairs = [pair for pair in study.comparisons if named[pair.row]["n"] and named[pair.other]["n"]]
-    errors = {
+def _errors_by_seed(rows: Sequence[RowEntry]) -> dict[str, dict[int, float]]:
+    """Test errors of the rows that have runs; networks tested together have no seeds."""
+    return {
         row["name"]: dict(zip(row["seeds"], row["errors"], strict=True)) for row in rows if row["n"] and row["seeds"]
     }
-    scatter = pool_scatter(errors)
-    differences = []
-    for pair in pairs:
-        row, other = errors[pair.row], errors[pair.other]
-        shared = scatter.seeds if scatter else sorted(row.keys() & other.keys())
-        means = [sum(part[seed] for seed in shared) / len(shared) for part in (row, other)] if shared else [0.0, 0.0]
-        differences.append(round(means[0] - means[1], 6))
-    p_values = correct_by_holm([scatter.p_value(difference) for difference in differences]) if scatter else []
-    least = scatter.least_difference(len(pairs)) if scatter and pairs else None
-    return [
-        {
-            "row": pair.row,
-            "other": pair.other,
-            "difference": difference,
-            "p": float(f"{p_values[k]:.4g}") if p_values else None,
-            "least": None if least is None else round(least, 4),
-            "differs": bool(p_values) and p_values[k] < SIGNIFICANT,
-        }
-        for k, (pair, difference) in enumerate(zip(pairs, differences, strict=True))
-    ]
 
 
 def _machine(environment: dict[str, object]) -> str:

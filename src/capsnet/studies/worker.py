@@ -10,7 +10,7 @@ from pathlib import Path
 from capsnet.errors import UserError
 from capsnet.runs.config import RunConfig
 from capsnet.start import return_memory
-from capsnet.studies.runner import run_task
+from capsnet.studies.run_task import run_task
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""How a network learns: the loop, its step, and what follows it."""
+"""Training: the loop, its step, and callbacks."""
 
 from capsnet.training.callback import Callback as Callback
 from capsnet.training.callback import CallbackError as CallbackError

@@ -1,4 +1,4 @@
-"""How a batch is made of stored images: varied single images, or pairs of them.
+"""Make batches from stored images: augmented single images, or pairs of them.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 5 to 7.
 """
@@ -18,12 +18,12 @@ from capsnet.errors import UserError
 
 
 class Batch(NamedTuple):
-    """What a step learns from.
+    """The images and targets of a step.
 
     Args:
-        inputs: what the model sees.
+        inputs: of the model.
         labels: the class of each image, or the two of each pair.
-        targets: what reconstructions should be, in [0, 1]: the image, or each of the pair alone.
+        targets: of the reconstruction, in [0, 1]: the image, or each image of the pair alone.
 
     Shapes:
         inputs `b c h w`; labels `b` or `b 2`; targets `b c h w` or `b 2 c h w`.
@@ -35,19 +35,19 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Training images, and how batches are made of them.
+    """Makes batches from training images.
 
     Args:
-        data: on the device that trains.
+        data: on the training device.
         inputs: how an image becomes an input.
-        augmentation: how it is varied, or a list of transforms of whole stored images; pairs may only be shifted by
-            whole pixels, each of the two by its own.
-        pairing: makes pairs, padded as it says; None: single images.
-        balance: draw an epoch from all classes equally often: an epoch is as long, repeats images of small classes
-            and leaves out some of large ones, others in each epoch.
+        augmentation: an `Augmentation`, or a list of transforms of whole stored images; pairs can only be shifted by
+            whole pixels, each image of a pair separately.
+        pairing: makes pairs and pads them; None: single images.
+        balance: sample all classes equally often. The length of an epoch stays the same; it repeats images of small
+            classes and skips some of large ones, different ones in each epoch.
 
     Raises:
-        UserError: balance together with pairs, or a transform that pairs cannot have.
+        UserError: balance with pairs, or a transform that is not available for pairs.
 
     Example:
         >>> Batches(data, Inputs(data.image_shape), [Shift(2), Rotate(15)])
@@ -74,10 +74,10 @@ class Batches:
         return len(self.data)
 
     def plan_epoch(self, seed: int, epoch: int) -> tuple[Int[Tensor, " m"], Draws]:
-        """Draw the order of the images and the random numbers of each, from the seed and the epoch's number alone.
+        """Draw the order of the images and their random numbers from the seed and the epoch's number.
 
         Shapes:
-            order `m`; draws `m ...` each, in that order.
+            order `m`; draws `m ...` each, in the same order.
         """
         device, count = self.data.images.device, len(self.data)
         generator = torch.Generator(device).manual_seed(seed * 1_000_003 + epoch)
@@ -93,7 +93,7 @@ class Batches:
         return order, {"shift": shift, "partner_shift": partner_shift, "partner": partner}
 
     def make(self, indices: Int[Tensor, " b"], draws: Draws) -> Batch:
-        """The batch of the images at `indices`, varied by their random numbers.
+        """The batch of the images at `indices`, augmented with their random numbers.
 
         Shapes:
             indices `b`, draws `b ...` each.
@@ -111,10 +111,10 @@ class Batches:
 
 
 def pair_shift(augmentation: Augmentation) -> Shift:
-    """The shift of each digit of a pair, the only transform that pairs can have; of no augmentation, one by 0 pixels.
+    """The shift of each digit of a pair, the only transform for pairs; by 0 pixels if there is no augmentation.
 
     Raises:
-        UserError: other transforms.
+        UserError: the augmentation has other transforms.
     """
     shifts = [shift for shift in augmentation.stored if isinstance(shift, Shift)]
     if len(shifts) > 1 or augmentation != Augmentation(tuple(shifts)) or any(not shift.is_plain for shift in shifts):
@@ -123,15 +123,15 @@ def pair_shift(augmentation: Augmentation) -> Shift:
 
 
 def balanced_order(labels: Int[Tensor, " m"], epoch: int, generator: torch.Generator) -> Int[Tensor, " m"]:
-    """Draw as many images as there are, each class equally often, in a random order.
+    """Sample the classes equally often, in random order; the result is as long as the labels.
 
-    The images of a class are drawn without replacement until all were, and then again. Where the number of images is
-    no multiple of the number of classes, some classes have one image more, others in each epoch.
+    The images of a class are drawn without replacement until all are used, then again. If the number of images is not
+    a multiple of the number of classes, some classes have one more image, different ones in each epoch.
 
     Args:
-        labels: of the images; classes without an image are left out.
+        labels: of the images; classes without images are skipped.
         epoch: its number.
-        generator: draws, on the device of the labels.
+        generator: on the device of the labels.
 
     Shapes:
         labels and result `m`.
@@ -151,6 +151,6 @@ def balanced_order(labels: Int[Tensor, " m"], epoch: int, generator: torch.Gener
     return chosen[torch.randperm(len(chosen), generator=generator, device=device)]
 
 
-def take(draws: Draws, part: slice) -> Draws:
-    """The random numbers of some of the images."""
-    return {name: numbers[part] for name, numbers in draws.items()}
+def take(draws: Draws, positions: slice) -> Draws:
+    """The random numbers of the images at some positions."""
+    return {name: numbers[positions] for name, numbers in draws.items()}

@@ -1,4 +1,4 @@
-"""Callbacks: what the user's own code is told while a run goes on, as plain data."""
+"""Callbacks: user code that receives plain data during a run."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from capsnet.runs.folder import RunResult
 
 @dataclass(frozen=True)
 class Start:
-    """What a run sets out to do.
+    """The plan of a run.
 
     Args:
         folder: of the run.
         config: its configuration, as in `config.json`.
-        step: steps done before; above 0 where a run is resumed.
+        step: completed steps; above 0 for a resumed run.
         total_steps: of the whole run.
-        steps_per_epoch: of an epoch.
+        steps_per_epoch: in an epoch.
     """
 
     folder: Path
@@ -32,17 +32,17 @@ class Start:
 
 @dataclass(frozen=True)
 class Validation:
-    """How the network does on the images that were held out.
+    """Results on the validation images.
 
     Args:
-        step: steps done.
-        epoch: the same in passes over the training images.
-        n: number of images held out.
-        accuracy: share of them that is right.
-        loss: margin loss, or the loss that the model is trained by.
-        improved: these weights are the best so far, and were kept.
-        draw: draws some of the images above what the network makes of them, as a picture of bytes `h w c`; None where
-            it has no decoder. It runs the network, so it costs something when it is called, and nothing when not.
+        step: completed steps.
+        epoch: completed passes over the training images.
+        n: number of validation images.
+        accuracy: share that is classified correctly.
+        loss: margin loss, or the model's own loss.
+        improved: these weights are the best so far, and were saved.
+        draw: draws some images above their reconstructions, as uint8 `h w c`; returns None without a decoder. It runs
+            the network, but only when called.
     """
 
     step: int
@@ -55,13 +55,13 @@ class Validation:
 
 
 class Callback:
-    """Follows a run; override what you need, each method does nothing here.
+    """Base class; override the methods that you need.
 
-    Methods are called where the loop has read its numbers from the device anyway: about once a second, and after each
-    epoch. Several rows may then come one after the other, in order, none twice and none left out.
+    The loop reads its numbers from the device about once a second and after each epoch, and then calls the methods:
+    with every row once, in order, possibly several rows in succession.
 
-    A method that returns True ends the run there: it is validated, saved and tested as at its end, and `resume` goes on
-    to its length. A method that fails ends the run too, with its state saved, so that it can be resumed.
+    If a method returns True, the run ends early: it is validated, saved and tested as usual, and `resume` continues it
+    to its full length. If a method fails, the run ends, too; its state is saved, so that it can be resumed.
 
     Example:
         >>> class Patience(capsnet.Callback):
@@ -80,10 +80,10 @@ class Callback:
         """A row of `metrics.csv`: about twenty in an epoch, the last one with its validation."""
 
     def on_validation(self, validation: Validation) -> bool | None:
-        """After an epoch, where images are held out."""
+        """After each epoch, if there are validation images."""
 
     def on_end(self, result: RunResult | None) -> None:
-        """After the test, with what `evaluation.json` holds; None where the run was stopped or failed before."""
+        """After the test, with the contents of `evaluation.json`; None if the run was stopped or failed."""
 
 
 class CallbackError(UserError):
@@ -91,14 +91,14 @@ class CallbackError(UserError):
 
 
 class Callbacks:
-    """All callbacks of a run, told one after the other.
+    """All callbacks of a run, called in order.
 
     Args:
         members: the callbacks.
         folder: of the run, for messages.
 
     Raises:
-        UserError: something that is no callback.
+        UserError: a member is not a callback.
     """
 
     def __init__(self, members: Sequence[Callback], folder: Path) -> None:
@@ -110,41 +110,41 @@ class Callbacks:
         self.stop, self._ended = False, False
 
     def start(self, start: Start) -> None:
-        """Tell all that the run begins."""
+        """Call all with the start of the run."""
         for member in self._members:
-            self._tell(member, "on_start", start)
+            self._call(member, "on_start", start)
 
     def row(self, row: Mapping[str, float]) -> None:
-        """Tell all about a row; each gets a copy of its own."""
+        """Call all with a row; each gets its own copy."""
         for member in self._members:
-            self._tell(member, "on_row", dict(row))
+            self._call(member, "on_row", dict(row))
 
     def validation(self, validation: Validation) -> None:
-        """Tell all about a validation."""
+        """Call all with a validation."""
         for member in self._members:
-            self._tell(member, "on_validation", validation)
+            self._call(member, "on_validation", validation)
 
     def end(self, result: RunResult | None) -> None:
-        """Tell all that the run is over, also those behind one that fails; the first failure is raised then."""
+        """Call all with the end of the run, even if one fails; then raise the first failure."""
         self._ended = result is not None
         faults = []
         for member in self._members:
             try:
-                self._tell(member, "on_end", result)
+                self._call(member, "on_end", result)
             except CallbackError as fault:
                 faults.append(fault)
         if faults:
             raise faults[0]
 
-    def _tell(self, member: Callback, method: str, value: object) -> None:
+    def _call(self, member: Callback, method: str, value: object) -> None:
         name = f"callback {type(member).__name__}: its {method}"
-        go_on = f"the run is saved; go on with capsnet train --resume {self.folder}"
+        remedy = f"the run is saved; go on with capsnet train --resume {self.folder}"
         if self._ended:
-            go_on = f"the run is finished, and whole in {self.folder}"
+            remedy = f"the run is finished, and whole in {self.folder}"
         try:
             answer: object = getattr(member, method)(value)
         except Exception as fault:
-            raise CallbackError(f"{name} failed with {type(fault).__name__}: {fault}; {go_on}") from fault
+            raise CallbackError(f"{name} failed with {type(fault).__name__}: {fault}; {remedy}") from fault
         if not isinstance(answer, bool | np.bool_ | None):
-            raise CallbackError(f"{name} must return True, to end the run, or None, got {answer!r}; {go_on}")
+            raise CallbackError(f"{name} must return True, to end the run, or None, got {answer!r}; {remedy}")
         self.stop = self.stop or bool(answer)

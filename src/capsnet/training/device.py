@@ -1,4 +1,4 @@
-"""What a run computes on: device, precision, memory, seed, and the record of it."""
+"""Device, precision, memory and seed of a run, and the record of its environment."""
 
 import contextlib
 import platform
@@ -18,14 +18,14 @@ from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
 from capsnet.training.memory import available_memory as available_memory
-from capsnet.training.memory import memory_bound, parameter_memory, step_memory
+from capsnet.training.memory import fitting_batch, memory_bound, parameter_memory, step_memory
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device meant by `auto`, `cpu` or `cuda`.
+    """The device for `auto`, `cpu` or `cuda`.
 
     Raises:
-        UserError: cuda on a machine without one.
+        UserError: cuda on a machine without a CUDA device.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device must be cpu or auto, got cuda: this machine has no CUDA device that torch can use")
@@ -33,10 +33,10 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """`fp32`, `tf32` or `bf16`; `auto` is bf16 where the hardware itself multiplies in it.
+    """`fp32`, `tf32` or `bf16`; `auto` is bf16 if the hardware supports it.
 
     Raises:
-        UserError: tf32 on a device without it.
+        UserError: tf32 on a CPU.
     """
     if name == "tf32" and device.type != "cuda":
         raise UserError(f"--precision tf32 needs a CUDA device, this run is on {device.type}; use fp32")
@@ -48,12 +48,22 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return "bf16" if features.get("amx_bf16") or features.get("avx512_bf16") else "fp32"
 
 
+def describe_precision(precision: str, device: torch.device) -> list[str]:
+    """A note on a precision that this device only emulates, for a run that was begun on another one."""
+    if precision != "bf16" or resolve_precision("auto", device) == "bf16":
+        return []
+    return [
+        f"the run's precision is bf16, in which this {'GPU' if device.type == 'cuda' else 'processor'} does not "
+        "multiply itself: its convolutions are slower than in fp32"
+    ]
+
+
 @contextlib.contextmanager
 def use_precision(precision: str, device: torch.device) -> Iterator[None]:
-    """Let PyTorch compute as `--precision` says on a GPU, where its own settings round float32 convolutions to TF32.
+    """Set PyTorch's precision on a GPU, where its defaults round float32 convolutions to TF32.
 
-    fp32 is float32 throughout. tf32 rounds the factors of every float32 product to 10 bits. bf16 lets float32 products
-    outside autocast do so, too, and the fused routing round its factors to bfloat16. On a CPU nothing changes.
+    fp32 is float32 throughout. tf32 rounds the factors of float32 products to 10 bits. bf16 does so outside autocast,
+    and the fused routing rounds its factors to bfloat16. On a CPU nothing changes.
     """
     if device.type != "cuda":
         yield
@@ -69,58 +79,58 @@ def use_precision(precision: str, device: torch.device) -> Iterator[None]:
 
 
 def place_model(model: CapsuleModel, device: torch.device) -> CapsuleModel:
-    """Move a model; on a GPU its convolutions lie channels last, as their tensor-core kernels and the capsules read."""
+    """Move a model; on a GPU, its convolutions are channels-last, as tensor-core kernels and capsules need."""
     if device.type == "cuda":
         for module in model.modules():
-            # not the model as a whole: the matrices of a capsule layer have four axes, too
+            # not the whole model: the matrices of a capsule layer have four axes, too
             if isinstance(module, nn.Conv2d):
                 module.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch types no layout alone
     return model.to(device)
 
 
 def seed_everything(seed: int) -> None:
-    """Seed every global generator; only initialisation draws from one."""
+    """Seed every global generator; only initialisation draws from them."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
     torch.manual_seed(seed)
 
 
 def check_memory(model: CapsuleModel, batch_size: int, device: torch.device, precision: str = "fp32") -> None:
-    """Refuse a network that would not fit, before anything of it is allocated.
+    """Refuse a network that does not fit into memory, before it is allocated.
 
     Args:
         model: on the meta device.
         batch_size: images in a step.
-        device: where it would be trained.
+        device: for training.
         precision: of the convolutions, `"fp32"` or `"bf16"`.
 
     Raises:
-        UserError: it needs more than there is; the message names what makes it so large.
+        UserError: it needs more than is free; the message names the reason.
     """
     available, parameters = available_memory(device), parameter_memory(model)
-    # measuring takes as long as a step: it is done only where the network might not fit
+    # measuring takes as long as a step: do it only if the network might not fit
     if memory_bound(model, batch_size) <= available:
         return
     needed = parameters if parameters > available else step_memory(model, batch_size, device, precision)
     if needed <= available:
         return
     largest = max(model.dense_layers, key=lambda layer: layer.weight.numel(), default=None)
-    sizes = "" if largest is None else f"{largest.num_children:,} capsules vote for {largest.num_parents:,} classes, "
-    remedy = (
-        "use smaller images (image_size)"
-        if parameters > available
-        else "use a smaller batch_size, or accumulate, which computes a batch in parts"
-    )
-    parts = f"{parameters / 1e9:.1f} GB for weights, gradients and moments"
+    children = "" if largest is None or largest.num_children is None else f"{largest.num_children:,} "
+    sizes = "" if largest is None else f"{children}capsules vote for {largest.num_parents:,} classes, "
+    remedy = "use smaller images (image_size)"
+    fitting = 0 if parameters > available else fitting_batch(model, batch_size, needed, available, device, precision)
+    if fitting:
+        remedy = f"at most {fitting} fit: use that batch_size, or accumulate, which computes a batch in parts"
+    needs = f"{parameters / 1e9:.1f} GB for weights, gradients and moments"
     if needed > parameters:
-        parts += f" and {(needed - parameters) / 1e9:.1f} GB for a batch of {batch_size} images"
+        needs += f" and {(needed - parameters) / 1e9:.1f} GB for a batch of {batch_size} images"
     raise UserError(
-        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}{parts}; {remedy}"
+        f"the network needs about {needed / 1e9:.1f} GB and {available / 1e9:.1f} GB are free: {sizes}{needs}; {remedy}"
     )
 
 
 def describe_environment(device: torch.device, precision: str) -> dict[str, object]:
-    """What a number needs beside it: versions, machine, commit, command."""
+    """The environment of a result: versions, machine, commit, command."""
     program = Path(sys.argv[0]).name
     return {
         "capsnet": __version__,
@@ -138,17 +148,17 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, obje
 
 
 def find_commit() -> str | None:
-    """The commit of a checkout that this package runs from, with `-dirty` where files differ; None elsewhere."""
+    """The commit if this package runs from a checkout, with `-dirty` if files differ; otherwise None."""
     root = Path(__file__).parents[3]
     # an installed package may lie inside another project's repository
     if not (root / "src" / "capsnet").is_dir():
         return None
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
+        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()
+    return result.stdout.strip()
 
 
 def find_processor() -> str:

@@ -17,25 +17,25 @@ from torch.nn.parallel import DistributedDataParallel
 from capsnet.errors import UserError
 from capsnet.training.meeting import meet
 
-# how long a process waits for one that is still at work: the first one tests the network on all images
+# how long a process waits for another one: process 0 tests the network on all images
 _TIMEOUT = timedelta(hours=2)
-# how long the processes wait for one another at the start
+# how long the processes wait for each other at the start
 _MEETING = timedelta(minutes=10)
 
 
 class ProcessLost(UserError):
-    """Another process of the run ended, so this one cannot go on."""
+    """Another process of the run ended, so this one cannot continue."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a run, as `torchrun` starts them; without `torchrun`, this one alone.
+    """The processes of a run, as `torchrun` starts them; without `torchrun`, only this one.
 
     Args:
         rank: number of this process; process 0 writes the run's folder, validates and tests.
         count: number of processes on all machines.
         local_rank: number of this process on its machine, and of its GPU.
-        control: carries decisions between the processes on the CPU; None: there is one process.
+        control: process group for decisions, on the CPU; None: there is one process.
     """
 
     rank: int = 0
@@ -49,7 +49,7 @@ class Processes:
         return self.rank == 0
 
     def share(self, size: int) -> slice:
-        """The positions of a batch that this process computes: all shares together are the batch, in order.
+        """The positions of a batch that this process computes; the shares of all processes make up the batch, in order.
 
         Args:
             size: images in the whole batch.
@@ -57,7 +57,7 @@ class Processes:
         return slice(size * self.rank // self.count, size * (self.rank + 1) // self.count)
 
     def wrap(self, module: nn.Module, *, unused: bool = False) -> nn.Module:
-        """Let the gradients of a module be averaged over the processes in its backward pass.
+        """Wrap a module so that its backward pass averages the gradients over the processes.
 
         Args:
             module: on this process's device.
@@ -76,7 +76,7 @@ class Processes:
         return tensor
 
     def any(self, flags: Sequence[bool]) -> list[bool]:
-        """Which of the flags are set in any process."""
+        """For each flag, whether any process has set it."""
         if self.control is None:
             return list(flags)
         votes = torch.tensor(flags, dtype=torch.uint8)
@@ -85,7 +85,7 @@ class Processes:
         return [bool(vote) for vote in votes.tolist()]
 
     def share_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """The numbers of the first process."""
+        """Broadcast numbers from the first process."""
         if self.control is None:
             return list(numbers)
         tensor = torch.tensor(numbers, dtype=torch.float64)
@@ -94,7 +94,7 @@ class Processes:
         return [float(number) for number in tensor.tolist()]
 
     def share_text(self, text: str) -> str:
-        """The text of the first process."""
+        """Broadcast text from the first process."""
         if self.control is None:
             return text
         encoded = text.encode()
@@ -107,12 +107,12 @@ class Processes:
         return bytes(tensor.tolist()).decode()
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait for all processes."""
         self.any([False])
 
     @contextlib.contextmanager
     def first_of_machine(self) -> Iterator[None]:
-        """Let the first process of each machine go ahead, for instance to download data; the others follow."""
+        """Run the block first in one process of each machine, for instance to download data; then in the others."""
         if self.local_rank:
             self.wait()
         yield
@@ -121,28 +121,28 @@ class Processes:
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that prints and writes, among those that `torchrun` started."""
+    """Whether this process prints and writes, of those that `torchrun` started."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def was_restarted() -> bool:
-    """Whether `torchrun --max-restarts` started this process again, after one had failed."""
+    """Whether `torchrun --max-restarts` restarted this process after a failure."""
     return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
 
 
 @contextlib.contextmanager
 def join_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the other processes of the run, where `torchrun` started several.
+    """Join the other processes of the run, if `torchrun` started several.
 
     Args:
-        device: what each process computes on; GPU number `LOCAL_RANK` where it is a GPU.
+        device: of each process; if a GPU, number `LOCAL_RANK`.
 
     Raises:
         UserError: fewer GPUs than processes on this machine.
-        ProcessLost: another process ended while they were at work.
+        ProcessLost: another process ended during the run.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
-    # a program that has formed its processes itself keeps them
+    # keep the process group of a program that created its own
     if count == 1 and not dist.is_initialized():
         yield Processes()
         return
@@ -150,12 +150,12 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         if local_rank >= torch.cuda.device_count():
             raise UserError(
-                f"each process needs a GPU of its own: process {local_rank} of this machine has none, there are "
+                f"each process needs its own GPU: process {local_rank} of this machine has none, there are "
                 f"{torch.cuda.device_count()}; lower --nproc-per-node, or use device cpu"
             )
         torch.cuda.set_device(local_rank)
-    formed = dist.is_initialized()
-    if not formed:
+    has_group = dist.is_initialized()
+    if not has_group:
         store, rank, count = meet(_MEETING)
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=_TIMEOUT)
@@ -163,38 +163,38 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
         control = dist.new_group(backend="gloo", timeout=_TIMEOUT)
         yield Processes(dist.get_rank(), dist.get_world_size(), local_rank, control)
     finally:
-        if not formed:
+        if not has_group:
             dist.destroy_process_group()
 
 
 @contextlib.contextmanager
 def naming_lost_processes() -> Iterator[None]:
-    """Turn what the network of processes raises when one of them has ended into one clear line.
+    """Replace the communication errors after a process has ended by one clear line.
 
     Raises:
-        ProcessLost: in place of the network's own error.
+        ProcessLost: instead of the library's own error.
     """
     try:
         yield
     except dist.DistError as fault:
         raise ProcessLost(_LOST) from fault
     except RuntimeError as fault:
-        if not any(word in str(fault) for word in _NETWORK):
+        if not any(text in str(fault) for text in _NETWORK):
             raise
         raise ProcessLost(_LOST) from fault
 
 
 def describe_batch_norm(model: nn.Module, processes: Processes, accumulate: int) -> list[str]:
-    """A note for the user where batch normalisation makes a step another one than that of a whole batch."""
-    parts = processes.count * accumulate
-    if parts == 1 or not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
+    """A note for the user if batch normalisation makes a step differ from one on the whole batch."""
+    count = processes.count * accumulate
+    if count == 1 or not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
         return []
     return [
-        f"batch normalisation uses the statistics of each of the {parts} parts of a batch: training differs from that "
+        f"batch normalisation uses the statistics of each of the {count} parts of a batch: training differs from that "
         "of one process on whole batches"
     ]
 
 
-_LOST = "another process of this run has ended, see its own message; the last checkpoint is whole"
+_LOST = "another process of this run has ended, see its message; the last checkpoint is intact"
 # gloo raises plain runtime errors
 _NETWORK = ("gloo", "Connection closed by peer", "Connection reset by peer", "NCCL", "Broken pipe")

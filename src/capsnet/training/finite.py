@@ -1,4 +1,4 @@
-"""Whether a run has diverged; a state that has is never saved over the last good one."""
+"""Detect divergence; a diverged state never overwrites the last good one."""
 
 import math
 from pathlib import Path
@@ -21,8 +21,8 @@ class FiniteCheck:
     """Checks of a run's numbers; each raises `Diverged`, which names the step and its learning rate.
 
     Args:
-        folder: the run's.
-        config: the run's.
+        folder: of the run.
+        config: of the run.
         steps_per_epoch: of the run.
     """
 
@@ -39,18 +39,18 @@ class FiniteCheck:
             self._refuse("the loss is", bad_step)
 
     def weights(self, model: CapsuleModel, optimizer: Optimizer, step: int) -> None:
-        """Check weights, what the model keeps beside them, and moments."""
+        """Check weights, buffers and moments."""
         tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
         for state in optimizer.state.values():
             tensors += [value for value in state.values() if isinstance(value, Tensor)]
-        # a sum is finite exactly where its terms are, in float64; one answer for all: each would wait for the device
+        # in float64, a sum is finite if its terms are; combine all sums, as each result would wait for the device
         sums = [tensor.detach().sum(dtype=torch.float64) for tensor in tensors if tensor.is_floating_point()]
         if not torch.stack([value.to(sums[0].device) for value in sums]).isfinite().all():
             self._refuse("the weights are", step)
 
     @torch.no_grad()
     def outputs(self, model: CapsuleModel, inputs: Tensor, step: int) -> None:
-        """Check what the model makes of a batch: finite weights may be so large that it is not finite."""
+        """Check the model's output for a batch: with very large finite weights, it may not be finite."""
         was_training = model.training
         output: CapsNetOutput = model.eval()(inputs)
         model.train(was_training)
@@ -64,9 +64,9 @@ class FiniteCheck:
 
     def _refuse(self, subject: str, step: int) -> None:
         kept = (self._folder / "last" / "checkpoint.safetensors").exists()
-        last_good = f"the last good state is kept in {self._folder}" if kept else "no epoch was finished before it"
-        rate = self._config.optimizer.learning_rate(step - 1, self._steps_per_epoch)
+        last_good = f"the last good state is kept in {self._folder}" if kept else "no epoch was finished before"
+        learning_rate = self._config.optimizer.learning_rate(step - 1, self._steps_per_epoch)
         raise Diverged(
-            f"{subject} not finite at step {step}, where the learning rate is {rate:.2g}; most likely that is too "
-            f"high: start anew with a smaller `lr` ({last_good})"
+            f"{subject} not finite at step {step}, where the learning rate is {learning_rate:.2g}; probably it is too "
+            f"high: start a new run with a smaller `lr` ({last_good})"
         )

@@ -34,26 +34,26 @@ from capsnet.training.stop import StopRequest, stop_on_signal
 MEANS = ("loss", "margin_loss", "reconstruction_loss", "accuracy")
 _ROWS_PER_EPOCH = 20
 _CHECKPOINT_SECONDS = 30.0
-# a look at the numbers waits for the device
-_LOOK_SECONDS = 1.0
-# steps between two decisions that all processes take together: on a GPU they cost more than a step's launch
+# reading the numbers waits for the device
+_READ_SECONDS = 1.0
+# steps between joint decisions of all processes: on a GPU they cost more than launching a step
 _DECISION_STEPS = {"cpu": 1, "cuda": 16}
 _ALONE = Processes()
 
 
 class Job:
-    """A run in progress: what it trains, on what, and where it is.
+    """A run in progress: its model, data and state.
 
     Args:
         run: its folder and configuration.
-        spec: what the weights file says of the model.
+        spec: description of the model, for the weights file.
         model: on `device`.
-        batches: images to learn from, on `device`.
-        validation: images held out, or None.
-        device: what computes.
+        batches: training images, on `device`.
+        validation: validation images, or None.
+        device: for training.
         precision: of the convolutions, `"fp32"`, `"tf32"` or `"bf16"`.
-        callbacks: what is told how it goes.
-        processes: that share each batch; the first of them writes the folder.
+        callbacks: of the user.
+        processes: that share each batch; the first one writes the folder.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Job:
         self.run, self.config, self.spec = run, run.config, spec
         self.model, self.device, self.processes = model, device, processes
         self.step = Step(model, batches, self.config, precision, processes)
-        # on the device once, not at each validation
+        # moved once, not at each validation
         self.batches, self.validation = batches, None if validation is None else validation.to(device)
         self.half = precision == "bf16" and device.type == "cuda"
         self.checkpoints = CheckpointWriter(run.folder / "last")
@@ -79,14 +79,14 @@ class Job:
         self.total_steps = self.config.optimizer.total_steps(self.steps_per_epoch)
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
-        self.has_dropout = any(isinstance(part, nn.Dropout) for part in model.modules())
+        self.has_dropout = any(isinstance(module, nn.Dropout) for module in model.modules())
         # rows of metrics whose numbers are still on the device: step, images, sums
         self.rows: list[tuple[int, int, Tensor]] = []
-        # images trained on, and the time, when the device was waited for
-        self.seen_images, self.clock = 0, 0.0
+        # number of images and time when the numbers were last read from the device
+        self.read_images, self.clock = 0, 0.0
         self.metrics = MetricsFile(run.folder / "metrics.csv")
         self.finite = FiniteCheck(run.folder, self.config, self.steps_per_epoch)
-        # the batch of the latest step, and the step at which the state was found to be finite
+        # the batch of the latest step, and the step at which the state was last checked to be finite
         self.latest: tuple[Tensor, Draws] | None = None
         self.checked_step = 0
         self.callbacks = callbacks
@@ -95,28 +95,28 @@ class Job:
         self.fault: CallbackError | None = None
 
     def restore(self) -> None:
-        """Go on from the run's checkpoint, or from the start where it was killed before its first one."""
+        """Continue from the run's checkpoint, or from the start if there is none yet."""
         checkpoint = self.run.folder / "last" / "checkpoint.safetensors"
         if checkpoint.exists():
             self.state, totals = load_checkpoint(checkpoint.parent, self.model, self.step.optimizer)
-            # the sums of all processes, which the first one goes on with
+            # the sums over all processes, which the first one continues
             self.step.totals.copy_(totals if self.processes.is_first else torch.zeros_like(totals))
             self.step.done.fill_(self.state.step)
-            self.seen_images = self.state.images
+            self.read_images = self.state.images
         if not self.processes.is_first:
             return
         if not self.ended:
-            # what is there is replaced by files of the same sizes, one at a time
-            there = sum(file.stat().st_size for file in (self.run.weights_path, checkpoint) if file.exists())
-            check_space(self.run.folder, max(space_needed(self.model, self.config) - there, 0))
+            # existing files are replaced by files of the same sizes, one at a time
+            existing = sum(file.stat().st_size for file in (self.run.weights_path, checkpoint) if file.exists())
+            check_space(self.run.folder, max(space_needed(self.model, self.config) - existing, 0))
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 
     @property
     def ended(self) -> bool:
-        """Whether the last step is done, or the accuracy reached that ends the run."""
-        level = self.config.optimizer.stop_at
-        return self.state.step >= self.total_steps or (level is not None and level <= self.state.best_accuracy)
+        """Whether the last step is done, or the accuracy for early stopping is reached."""
+        target = self.config.optimizer.stop_at
+        return self.state.step >= self.total_steps or (target is not None and target <= self.state.best_accuracy)
 
     def train(self) -> None:
         """Train to the end of the run."""
@@ -135,7 +135,7 @@ class Job:
             self.checkpoints.wait()
 
     def _train_epoch(self, reporter: Reporter, stop: StopRequest) -> None:
-        """Train from where the run is to the end of that epoch, or of the run; then validate and save."""
+        """Train from the present step to the end of its epoch or of the run; then validate and save."""
         epoch, done = divmod(self.state.step, self.steps_per_epoch)
         order, draws = self.batches.plan_epoch(self.config.run.seed, epoch)
         self.model.train()
@@ -143,23 +143,23 @@ class Job:
         last_step = min((epoch + 1) * self.steps_per_epoch, self.total_steps)
         size = self.config.optimizer.batch_size
         for position in range(done, self.steps_per_epoch):
-            part = slice(position * size, (position + 1) * size)
-            self._step(order[part], take(draws, part))
+            batch = slice(position * size, (position + 1) * size)
+            self._step(order[batch], take(draws, batch))
             if self.state.step == last_step:
                 break
             if self.state.step % self.row_steps == 0:
                 self._end_row()
             due = stop.requested or (self.processes.is_first and time.monotonic() - saved > _CHECKPOINT_SECONDS)
-            looked = due or time.monotonic() - self.clock > _LOOK_SECONDS
-            if looked:
-                self._look(reporter)
+            was_read = due or time.monotonic() - self.clock > _READ_SECONDS
+            if was_read:
+                self._read_and_report(reporter)
             stopping, saving = self._decide(stop, due)
             if self.ending:
-                # one more step, for the row that the validation goes into
+                # one more step, for the row that holds the validation
                 last_step = self.state.step + 1
             if saving:
-                if not looked:
-                    self._look(reporter)
+                if not was_read:
+                    self._read_and_report(reporter)
                 self._save()
                 saved = self.clock = time.monotonic()
             if stopping:
@@ -170,13 +170,13 @@ class Job:
             rows[-1] |= {"validation_loss": validation.loss, "validation_accuracy": validation.accuracy}
         self._report(reporter, rows)
         self._save()
-        self._tell(rows, validation)
+        self._call_back(rows, validation)
         stopping, _ = self._decide(stop, False)
         if stopping and (self.fault is not None or not self.ended):
             self._stop()
 
     def _decide(self, stop: StopRequest, due: bool) -> tuple[bool, bool]:
-        """Whether to stop, and whether to save: all processes decide the same after the same step."""
+        """Whether to stop, and whether to save: all processes reach the same decision after the same step."""
         if self.processes.count > 1 and self.state.step % _DECISION_STEPS[self.device.type]:
             return False, False
         stopping = stop.requested or self.fault is not None
@@ -201,8 +201,8 @@ class Job:
         self.finite.weights(self.model, self.step.optimizer, self.state.step)
         if self.latest is not None:
             indices, draws = self.latest
-            part = self.step.parts(len(indices))[0].images
-            inputs = self.batches.make(indices[part], take(draws, part)).inputs
+            positions = self.step.parts(len(indices))[0].images
+            inputs = self.batches.make(indices[positions], take(draws, positions)).inputs
             self.finite.outputs(self.model, inputs, self.state.step)
         self.checked_step = self.state.step
 
@@ -215,15 +215,15 @@ class Job:
 
     def _step(self, indices: Tensor, draws: Draws) -> None:
         if self.has_dropout:
-            # dropout draws from the global generator: seeded for each step, a resumed run draws the same
+            # dropout uses the global generator: seed it for each step, so that a resumed run draws the same numbers
             process = self.processes.rank << 32
             torch.manual_seed(self.config.run.seed * 1_000_003 + 500_000 + self.state.step + process)
-        self.step(indices, draws, self._rate(self.state.step))
+        self.step(indices, draws, self._learning_rate(self.state.step))
         self.latest = (indices, draws)
         self.state.step += 1
         self.state.images += len(indices)
 
-    def _rate(self, step: int) -> float:
+    def _learning_rate(self, step: int) -> float:
         return self.config.optimizer.learning_rate(step, self.steps_per_epoch)
 
     def _validate(self) -> Validation | None:
@@ -236,7 +236,7 @@ class Job:
         if self.processes.is_first:
             self._check_state()
         if self.processes.is_first and self.validation is not None:
-            # in the precision of training on a GPU; the test is in float32
+            # on a GPU, in the precision of training; the test is in float32
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
                 result = self.evaluate(self.model, self.validation, "validation")
             accuracy, loss = result.accuracy, result.margin_loss
@@ -258,38 +258,38 @@ class Job:
         return evaluate_part(model, data, self.spec.pairing, name=self.spec.data, split=split)
 
     def _end_row(self) -> None:
-        """End a row of metrics; its numbers stay on the device, which nobody waits for here."""
+        """End a row of metrics; its numbers stay on the device, without synchronisation."""
         self.rows.append((self.state.step, self.state.images, self.processes.sum(self.step.totals.clone())))
         self.step.totals.zero_()
 
-    def _look(self, reporter: Reporter) -> None:
+    def _read_and_report(self, reporter: Reporter) -> None:
         rows = self._read_rows()
         self._report(reporter, rows)
-        self._tell(rows)
+        self._call_back(rows)
         self.clock = time.monotonic()
 
     def _read_rows(self) -> list[dict[str, float]]:
-        """Wait for the device, and read the rows that ended since this was done before.
+        """Read the rows that ended since the last call; this waits for the device.
 
         Raises:
-            Diverged: a loss among them was not finite.
+            Diverged: a loss was not finite.
         """
-        if bad := int(self.step.bad_step):
-            # what is being written is the last good state
+        if bad_step := int(self.step.bad_step):
+            # the checkpoint being written is the last good state
             self.checkpoints.wait()
-        self.finite.losses(bad)
-        before, seconds = self.seen_images, time.monotonic() - self.clock
+        self.finite.losses(bad_step)
+        before, seconds = self.read_images, time.monotonic() - self.clock
         rows = []
         for step, images, totals in self.rows:
             *sums, count = totals.tolist()
-            # nothing was measured in between: each row gets the share of the time that its images are of all
+            # time was not measured between rows: divide it in proportion to their images
             elapsed = self.state.seconds + seconds * (images - before) / (self.state.images - before)
             means = {name: total / count for name, total in zip(MEANS, sums, strict=True)}
-            epoch, rate = step / self.steps_per_epoch, self._rate(step - 1)
-            row = {"step": float(step), "epoch": epoch, "learning_rate": rate, **means}
+            epoch, learning_rate = step / self.steps_per_epoch, self._learning_rate(step - 1)
+            row = {"step": float(step), "epoch": epoch, "learning_rate": learning_rate, **means}
             rows.append({**row, "images_per_second": images / elapsed, "seconds": elapsed})
         self.state.seconds += seconds
-        self.seen_images = self.state.images
+        self.read_images = self.state.images
         self.rows.clear()
         return rows
 
@@ -298,19 +298,19 @@ class Job:
             self.metrics.append(row)
             reporter.row(row)
 
-    def _tell(self, rows: Sequence[dict[str, float]], validation: Validation | None = None) -> None:
-        """Tell the callbacks, all rows being on the disk; where one fails, the run can go on from here."""
+    def _call_back(self, rows: Sequence[dict[str, float]], validation: Validation | None = None) -> None:
+        """Call the callbacks once all rows are on the disk; if one fails, the run can be resumed from here."""
         try:
             for row in rows:
                 self.callbacks.row(row)
             if validation is not None:
                 self.callbacks.validation(validation)
         except CallbackError as fault:
-            # raised by `_stop`, when the state is saved
+            # raised by `_stop`, after the state is saved
             self.fault = fault
 
 
 def space_needed(model: CapsuleModel, config: RunConfig) -> int:
-    """Bytes that a run writes: the best weights, the checkpoint, and one more of it while it is being replaced."""
+    """Bytes that a run writes: the best weights, the checkpoint, and a second checkpoint while it is replaced."""
     weights = 4 * count_parameters(model)
     return weights + 2 * weights * (3 if config.optimizer.name == "adam" else 2)

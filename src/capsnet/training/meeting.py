@@ -1,7 +1,7 @@
-"""Where the processes of a run meet: a part of `torchrun`'s store to which only the present ones have written.
+"""Rendezvous of the processes of a run, under keys of `torchrun`'s store that only they have written.
 
 `torchrun --max-restarts` restarts processes with the store of those that failed. It still holds their addresses, and
-a new process may try to connect to one of them. Every start therefore agrees on keys of its own.
+a new process might try to connect to one of them. Every start therefore agrees on new keys.
 """
 
 import json
@@ -23,13 +23,13 @@ class MissingProcess(UserError):
 
 
 def meet(timeout: timedelta) -> tuple[Store, int, int]:
-    """Meet the other processes, whose number and address are in the environment, as `torchrun` sets it.
+    """Meet the other processes; `torchrun` sets their number and address in the environment.
 
     Args:
         timeout: how long to wait for them.
 
     Returns:
-        A store of these processes alone, the number of this process, and the number of all.
+        A store for these processes only, the number of this process, and the number of all.
 
     Raises:
         MissingProcess: they did not start in time.
@@ -40,14 +40,14 @@ def meet(timeout: timedelta) -> tuple[Store, int, int]:
 
 
 def fresh_prefix(store: Store, rank: int, count: int, deadline: float) -> str:
-    """A prefix of keys that all present processes know, and no earlier one has used.
+    """Agree on a prefix of keys that no earlier process has used.
 
-    Each process writes a new word. Process 0 answers with all words that it reads, and with its own as the prefix; an
-    answer that holds a process's new word is not an old one. Process 0 reads the words again until all processes have
-    confirmed the prefix, since the first ones it reads may be old.
+    Each process writes a random token. Process 0 publishes all tokens that it reads; its own token is the prefix. A
+    process accepts the list if it contains its token: then the list is new. Process 0 repeats this until all processes
+    have confirmed the prefix, since the first tokens it reads may be old.
 
     Args:
-        store: of all processes, present and earlier.
+        store: of all processes, including earlier ones.
         rank: number of this process.
         count: number of processes.
         deadline: by `time.monotonic()`.
@@ -56,11 +56,11 @@ def fresh_prefix(store: Store, rank: int, count: int, deadline: float) -> str:
         MissingProcess: the deadline has passed.
     """
     own, others = secrets.token_hex(8), range(1, count)
-    store.set(f"capsnet/word/{rank}", own)
+    store.set(f"capsnet/token/{rank}", own)
     while time.monotonic() < deadline:
         if rank == 0:
-            words = [own, *(_read(store, f"word/{other}") for other in others)]
-            store.set("capsnet/answer", json.dumps(words))
+            tokens = [own, *(_read(store, f"token/{other}") for other in others)]
+            store.set("capsnet/answer", json.dumps(tokens))
             if all(_read(store, f"confirmed/{other}") == own for other in others):
                 return own
         else:
@@ -76,6 +76,6 @@ def fresh_prefix(store: Store, rank: int, count: int, deadline: float) -> str:
 
 
 def _read(store: Store, key: str) -> str | None:
-    """The value of a key, or None if it was never written."""
+    """The value of a key; None if it was never written."""
     name = f"capsnet/{key}"
     return store.get(name).decode() if store.check([name]) else None

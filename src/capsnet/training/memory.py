@@ -1,4 +1,4 @@
-"""The memory of a training step, from steps on a few images: fused kernels are measured where they would be used."""
+"""The memory of a training step, extrapolated from steps on a few images, with fused kernels where they apply."""
 
 import gc
 import os
@@ -13,21 +13,22 @@ from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss
 from capsnet.models import CapsuleModel
 from capsnet.torch_internals import TorchDispatchMode
+from capsnet.training.memory_limits import memory_left
 
-# a fused kernel may leave fewer images than the first number to the plain code
+# below the first number of images, a fused kernel may fall back to plain code
 _FEW, _MORE = 16, 32
-# bytes held for each number of an input, more than any network of this package takes beside its votes
+# bytes per input element, above what any network of this package needs besides its votes
 _BYTES_PER_NUMBER = 64 * 1024
 
 
 def memory_bound(model: CapsuleModel, batch_size: int) -> int:
-    """More than a step of this package's models takes, in bytes, from their sizes alone: every vote counts as stored.
+    """Upper bound in bytes for a step of this package's models, from their sizes alone, as if all votes were stored.
 
     Args:
         model: on any device.
         batch_size: images in a step.
     """
-    votes = sum(layer.num_children * layer.num_parents * layer.parent_dim for layer in model.dense_layers)
+    votes = sum((layer.num_children or 1) * layer.num_parents * layer.parent_dim for layer in model.dense_layers)
     numbers = torch.Size(model.input_shape).numel()
     return parameter_memory(model) + batch_size * (12 * votes + _BYTES_PER_NUMBER * numbers)
 
@@ -38,23 +39,23 @@ def parameter_memory(model: CapsuleModel) -> int:
 
 
 def step_memory(model: CapsuleModel, batch_size: int, device: torch.device, precision: str = "fp32") -> int:
-    """Bytes that a training step holds at its peak: weights, gradients, moments, and what lies between the layers.
+    """Peak bytes of a training step: weights, gradients, moments and intermediate tensors.
 
-    The forward and backward pass of 16 and of 32 images give what each image adds. They are run where 32 times what
-    one image takes fits into half of what is free; else that number is the answer. Not counted: what libraries take
-    for themselves, and the training images.
+    The cost per image is the difference between a forward and backward pass of 32 and of 16 images. These passes run
+    only if 32 times the memory of one image fits into half of the free memory; otherwise, the result is extrapolated
+    from one image. Not included: memory of libraries, and the training images.
 
     Args:
         model: on the meta device; it is not changed.
         batch_size: images in a step.
-        device: where it would be trained.
+        device: for training.
         precision: of the convolutions, `"fp32"` or `"bf16"`.
     """
     moments = parameter_memory(model) // 2
-    one = _measure(model, 1, device, precision)
-    each = one - moments // 2
-    if batch_size == 1 or one + (_MORE - 1) * each > available_memory(device) // 2:
-        return moments + one + (batch_size - 1) * each
+    single = _measure(model, 1, device, precision)
+    each = single - moments // 2
+    if batch_size == 1 or single + (_MORE - 1) * each > available_memory(device) // 2:
+        return moments + single + (batch_size - 1) * each
     few = _measure(model, min(batch_size, _FEW), device, precision)
     if batch_size <= _FEW:
         return moments + few
@@ -62,10 +63,44 @@ def step_memory(model: CapsuleModel, batch_size: int, device: torch.device, prec
     return moments + few + (batch_size - _FEW) * max(more - few, 0) // (_MORE - _FEW)
 
 
+def fitting_batch(
+    model: CapsuleModel, batch_size: int, needed: int, available: int, device: torch.device, precision: str = "fp32"
+) -> int:
+    """The largest batch, of at most `batch_size` images, whose step fits into memory; 0: none does.
+
+    Args:
+        model: on the meta device.
+        batch_size: images in a step that does not fit.
+        needed: bytes of that step.
+        available: bytes.
+        device: where it would be trained.
+        precision: of the convolutions.
+    """
+    one = step_memory(model, 1, device, precision)
+    each = max((needed - one) // max(batch_size - 1, 1), 1)
+    fitting = min(1 + (available - one) // each, batch_size) if one <= available else 0
+    # a fused kernel may leave few images to the plain code: not every image adds the same
+    while fitting > 1 and step_memory(model, fitting, device, precision) > available:
+        fitting = fitting * 3 // 4
+    return fitting
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether an error says that memory could not be had."""
+    if isinstance(fault, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)
+
+
 def available_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
+    """Free bytes on a device, within the limits on this process."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    left, free = memory_left(), _free_memory()
+    return free if left is None else min(left, free)
+
+
+def _free_memory() -> int:
     meminfo = Path("/proc/meminfo")
     if meminfo.exists():
         for line in meminfo.read_text().splitlines():
@@ -75,7 +110,7 @@ def available_memory(device: torch.device) -> int:
 
 
 def _measure(model: CapsuleModel, batch_size: int, device: torch.device, precision: str) -> int:
-    """Bytes of weights, gradients and everything between, at the peak of a forward and backward pass."""
+    """Peak bytes of a forward and backward pass: weights, gradients and intermediate tensors."""
     gc.collect()
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -84,7 +119,7 @@ def _measure(model: CapsuleModel, batch_size: int, device: torch.device, precisi
         highest: int = torch.cuda.max_memory_allocated(device) - before
         return highest
     threads = torch.get_num_threads()
-    # the tensors of other threads would not be counted
+    # tensors of other threads are not counted
     torch.set_num_threads(1)
     try:
         with _Peak() as peak:
@@ -120,13 +155,13 @@ class _Forward(nn.Module):
         output = self.model(images)
         loss = class_loss(self.model.loss, output, labels).mean()
         if self.model.has_decoder:
-            drawn = self.model.reconstruct(output.capsules, labels)
-            loss = loss + reconstruction_loss(drawn, images)
+            reconstructions = self.model.reconstruct(output.capsules, labels)
+            loss = loss + reconstruction_loss(reconstructions, images)
         return loss
 
 
 class _Peak(TorchDispatchMode):
-    """Adds up the bytes of all tensors that are alive, and keeps the highest sum."""
+    """Tracks the total bytes of all live tensors and its maximum."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What training lowers: the loss of the classes, and the reconstruction loss that keeps the poses honest.
+"""The objective of training: class loss, plus reconstruction loss as a regulariser of the poses.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3, 4.1 and 6.
 """
@@ -17,7 +17,7 @@ from capsnet.training.batches import Batch
 
 
 class Losses(NamedTuple):
-    """Losses of a batch, each a mean over its images, and how many of them were right; `margin` is the class loss."""
+    """Losses of a batch, as means over its images, and its number of correct images; `margin` is the class loss."""
 
     total: Float[Tensor, ""]
     margin: Float[Tensor, ""]
@@ -26,25 +26,25 @@ class Losses(NamedTuple):
 
 
 def find_losses(model: CapsuleModel, batch: Batch, recon_weight: float, progress: Tensor | None = None) -> Losses:
-    """Run a model forward and compare.
+    """Run a model forward and compute its losses.
 
-    Of a pair both classes are asked for, and each digit is decoded from its own capsule: the reconstruction loss is
-    the sum of the two (section 6). A pair is correct where both are found.
+    For pairs, both classes are targets, and each digit is decoded from its own capsule: the reconstruction loss is the
+    sum of the two (section 6). A pair is correct if both digits are predicted.
 
     Args:
-        model: with `reconstruct` where `recon_weight` is not zero.
+        model: with a decoder if `recon_weight` is not zero.
         batch: single images or pairs.
-        recon_weight: weight of the reconstruction loss; 0 leaves it out.
-        progress: share of the run that is done, for a loss that changes in training.
+        recon_weight: weight of the reconstruction loss; 0 skips it.
+        progress: completed share of the run, for a loss with a schedule.
     """
     output = model(batch.inputs)
     margin = total = class_loss(model.loss, output, batch.labels, progress).mean()
     reconstruction = torch.zeros_like(margin)
     if recon_weight:
         for labels, targets in each_label(batch.labels, batch.targets):
-            # the true class is decoded in training, the longest capsule at test (section 4.1)
-            drawn = model.reconstruct(output.capsules, labels)
-            reconstruction = reconstruction + reconstruction_loss(drawn, targets)
+            # decode the true class in training, the longest capsule in testing (section 4.1)
+            reconstructions = model.reconstruct(output.capsules, labels)
+            reconstruction = reconstruction + reconstruction_loss(reconstructions, targets)
         total = margin + recon_weight * reconstruction
     lengths = output.lengths.detach()
     if batch.labels.ndim == 2:

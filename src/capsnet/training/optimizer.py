@@ -1,4 +1,4 @@
-"""What changes the weights: Adam, or stochastic gradient descent with momentum."""
+"""The optimiser: Adam, or stochastic gradient descent with momentum."""
 
 import torch
 from torch import nn
@@ -10,16 +10,17 @@ from capsnet.runs.sections import OptimizerConfig
 def make_optimizer(model: nn.Module, config: OptimizerConfig, device: torch.device) -> Optimizer:
     """Make the optimiser of a run.
 
-    Weight decay is the gradient of half of `weight_decay` times the sum of squares of all parameters; Adam divides it
-    by the same root as the rest of the gradient.
+    Weight decay is an L2 penalty on all parameters; with Adam, it is part of the gradient (not decoupled as in AdamW).
 
     Args:
         model: on `device`.
-        config: the run's section of it.
-        device: on a GPU the rate is a tensor: a captured step reads it anew each time it is replayed.
+        config: the section `optimizer` of the run's configuration.
+        device: on a GPU the learning rate is a tensor, which a captured step reads on each replay.
     """
     on_gpu = device.type == "cuda"
-    rate = torch.tensor(config.lr, device=device) if on_gpu else config.lr
+    learning_rate = torch.tensor(config.lr, device=device) if on_gpu else config.lr
     if config.name == "sgd":
-        return SGD(model.parameters(), lr=rate, momentum=config.momentum, weight_decay=config.weight_decay, fused=True)
-    return Adam(model.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True, capturable=on_gpu)
+        return SGD(
+            model.parameters(), lr=learning_rate, momentum=config.momentum, weight_decay=config.weight_decay, fused=True
+        )
+    return Adam(model.parameters(), lr=learning_rate, weight_decay=config.weight_decay, fused=True, capturable=on_gpu)

@@ -1,12 +1,13 @@
-"""What a person sees while a run goes on: a live bar on a terminal or in a notebook, a plain log elsewhere.
+"""Progress display of a run: a live bar on a terminal or in a notebook, a plain log elsewhere.
 
-Terminal and log are on standard error.
+Bar and log are written to standard error.
 """
 
 import contextlib
 import html
 import importlib
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -15,22 +16,24 @@ from capsnet.runs.epochs import HEAD, Epoch, clock, sum_epoch
 
 Row = Mapping[str, float]
 _LOG_SECONDS = 10.0
-# a notebook keeps so many lines of epochs, and is not drawn more often
+# the displayed speed is an average over this many seconds of training
+_SPEED_SECONDS = 30.0
+# a notebook shows this many epochs, and is redrawn at most at this interval
 _LINES = 12
 _DRAW_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a run is.
+    """The progress of a run.
 
     Args:
-        step: steps done.
+        step: completed steps.
         total: steps of the whole run.
         epoch: such as `epoch 2/20`.
-        numbers: loss, accuracy and speed in words.
-        left: time that is left, in words.
-        line: the line of the table of epochs, where an epoch ended here.
+        numbers: loss, accuracy and speed as text.
+        left: remaining time as text.
+        line: a row of the table of epochs, if an epoch ended here.
     """
 
     step: int
@@ -43,7 +46,7 @@ class Moment:
 
 @runtime_checkable
 class Display(Protocol):
-    """Shows where a run is."""
+    """Shows the progress of a run."""
 
     def show(self, moment: Moment) -> None: ...
 
@@ -51,13 +54,13 @@ class Display(Protocol):
 
 
 class Reporter:
-    """Shows rows of metrics as they come.
+    """Shows rows of metrics.
 
     Args:
         total_steps: steps of the whole run.
         steps_per_epoch: steps of an epoch.
-        step: steps done before.
-        before: rows of a run that goes on; those of the epoch in which it was stopped count in its line.
+        step: completed steps of a resumed run.
+        before: earlier rows of a resumed run; those of its unfinished epoch count towards that epoch.
         silent: show nothing.
     """
 
@@ -65,10 +68,11 @@ class Reporter:
         self, total_steps: int, steps_per_epoch: int, step: int = 0, before: Sequence[Row] = (), *, silent: bool = False
     ) -> None:
         self._total, self._per_epoch = total_steps, steps_per_epoch
-        whole = step // steps_per_epoch * steps_per_epoch
-        self._rows = [row for row in before if row["step"] > whole]
-        ended = [row for row in before if row["step"] <= whole]
-        self._images = ended[-1]["images_per_second"] * ended[-1]["seconds"] if ended else 0.0
+        epoch_start = step // steps_per_epoch * steps_per_epoch
+        self._rows = [row for row in before if row["step"] > epoch_start]
+        ended = [row for row in before if row["step"] <= epoch_start]
+        self._images = _images(ended[-1]) if ended else 0.0
+        self._recent = deque([(before[-1]["seconds"], _images(before[-1])) if before else (0.0, 0.0)])
         self._epochs = -(-total_steps // steps_per_epoch)
         self._started, self._first_step = time.monotonic(), step
         self._display = _Nothing() if silent else _find_display(total_steps, step)
@@ -77,9 +81,7 @@ class Reporter:
         """Show a row of metrics."""
         step = int(row["step"])
         epoch = min((step - 1) // self._per_epoch + 1, self._epochs)
-        numbers = (
-            f"loss {row['loss']:.4f}  accuracy {100 * row['accuracy']:.2f} %  {row['images_per_second']:,.0f} images/s"
-        )
+        numbers = f"loss {row['loss']:.4f}  accuracy {100 * row['accuracy']:.2f} %  {self._speed(row):,.0f} images/s"
         self._rows.append(row)
         line = None
         if "validation_accuracy" in row or step % self._per_epoch == 0 or step == self._total:
@@ -88,17 +90,25 @@ class Reporter:
         try:
             self._display.show(moment)
         except OSError:
-            # the terminal is gone, or the disk that holds the log is full: the run goes on, and is saved, without
+            # the terminal is closed, or the disk of the log is full: continue and save the run without a display
             self._display = _Nothing()
 
     def _end_epoch(self, number: int) -> Epoch:
         epoch = sum_epoch(self._rows, number, self._images)
         last = self._rows[-1]
-        self._rows, self._images = [], last["images_per_second"] * last["seconds"]
+        self._rows, self._images = [], _images(last)
         return epoch
 
+    def _speed(self, row: Row) -> float:
+        """Recent images per second; a resumed run may be on another machine than before."""
+        self._recent.append((row["seconds"], _images(row)))
+        while len(self._recent) > 2 and row["seconds"] - self._recent[1][0] > _SPEED_SECONDS:
+            self._recent.popleft()
+        seconds, images = self._recent[0]
+        return (_images(row) - images) / max(row["seconds"] - seconds, 1e-9)
+
     def close(self) -> None:
-        """Give the terminal back."""
+        """Release the terminal."""
         with contextlib.suppress(OSError):
             self._display.close()
 
@@ -107,11 +117,16 @@ class Reporter:
         return f"{clock(seconds)} left"
 
 
+def _images(row: Row) -> float:
+    """Images trained on since the start of the run."""
+    return row["images_per_second"] * row["seconds"]
+
+
 def _find_display(total: int, step: int) -> Display:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    # rich would want ipywidgets there
+    # rich would need ipywidgets there
     if console.is_jupyter:
         return Notebook()
     if console.is_terminal:
@@ -120,7 +135,7 @@ def _find_display(total: int, step: int) -> Display:
 
 
 class _Bar:
-    """A live bar on a terminal; the epochs scroll by above it."""
+    """A live bar on a terminal, below the table of epochs."""
 
     def __init__(self, total: int, step: int) -> None:
         from rich.console import Console
@@ -141,13 +156,13 @@ class _Bar:
             self._headed = True
 
     def close(self) -> None:
-        # a bar that is full would look like something that hangs while the network is tested
+        # a full bar would look like a hang during the test
         self._progress.remove_task(self._task)
         self._progress.stop()
 
 
 class _Log:
-    """A line for each epoch, under a heading, and one now and then in a long one."""
+    """A line for each epoch, under a heading; in long epochs, also a line every few seconds."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write, self._logged, self._headed = write, 0.0, False
@@ -178,17 +193,17 @@ class _Nothing:
 
 
 class Notebook:
-    """One output in a notebook, a bar with the last epochs below it, which changes in place."""
+    """One output in a notebook, updated in place: a bar with the last epochs below it."""
 
     def __init__(self) -> None:
-        # whoever runs a notebook has it, nobody else needs it
+        # imported here: only notebooks need it, and they have it installed
         display = importlib.import_module("IPython.display").display
         self._lines: list[str] = []
-        self._drawn, self._waiting = 0.0, ""
+        self._drawn, self._pending = 0.0, ""
         self._handle = display({"text/plain": "capsnet: training"}, raw=True, display_id=True)
 
     def show(self, moment: Moment) -> None:
-        """Draw the bar anew, unless it was drawn a moment ago: rows come in bursts."""
+        """Redraw the bar, unless it was drawn within the last fraction of a second: rows come in bursts."""
         text = f"{moment.epoch}  step {moment.step:,} of {moment.total:,}  {moment.left}"
         if moment.line is not None:
             self._lines.append(moment.line)
@@ -197,15 +212,15 @@ class Notebook:
         head = HEAD if self._lines else ()
         text = html.escape("\n".join([text, *head, *reversed(self._lines[-_LINES:])]))
         bar = f'<progress value="{moment.step}" max="{moment.total}" style="width:24rem"></progress>'
-        self._waiting = f'{bar}<pre style="margin:0;white-space:pre-wrap">{text}</pre>'
+        self._pending = f'{bar}<pre style="margin:0;white-space:pre-wrap">{text}</pre>'
         if time.monotonic() - self._drawn > _DRAW_SECONDS:
             self._draw()
 
     def close(self) -> None:
-        """Leave the last state standing."""
-        if self._waiting:
+        """Leave the last state on display."""
+        if self._pending:
             self._draw()
 
     def _draw(self) -> None:
-        self._handle.update({"text/html": self._waiting, "text/plain": "capsnet: training"}, raw=True)
-        self._drawn, self._waiting = time.monotonic(), ""
+        self._handle.update({"text/html": self._pending, "text/plain": "capsnet: training"}, raw=True)
+        self._drawn, self._pending = time.monotonic(), ""

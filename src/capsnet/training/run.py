@@ -1,4 +1,4 @@
-"""A whole run: from its configuration to its test.
+"""A complete run, from its configuration to its test.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
@@ -31,6 +31,7 @@ from capsnet.training.callback import Callback, CallbackError, Callbacks
 from capsnet.training.device import (
     check_memory,
     describe_environment,
+    describe_precision,
     place_model,
     resolve_device,
     resolve_precision,
@@ -46,6 +47,7 @@ from capsnet.training.distributed import (
 )
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.loop import Job, space_needed
+from capsnet.training.memory import is_out_of_memory
 from capsnet.training.setup import augmentation, specify
 from capsnet.training.stages import stage
 from capsnet.training.tensorboard import TensorBoard
@@ -53,7 +55,7 @@ from capsnet.training.tensorboard import TensorBoard
 
 @dataclass(frozen=True)
 class _Objects:
-    """What the user gave as objects in place of names."""
+    """Model and data that the user passed as objects instead of names."""
 
     model: nn.Module | None = None
     dataset: Dataset | None = None
@@ -74,26 +76,26 @@ def train(
     """Train a model and test it once at the end.
 
     Args:
-        recipe_or_config: a recipe's name (for a folder or file of one's own images `"quickstart"` stands for
-            `"own-images"`), or a configuration.
-        model: a model's name; or an object, which is trained itself: a `CapsuleModel`, or any module whose output has
+        recipe_or_config: a recipe's name, or a configuration; for a folder or file of your own images, `"quickstart"`
+            means `"own-images"`.
+        model: a model's name; or an object, which is trained in place: a `CapsuleModel`, or any module whose output has
             class capsules and lengths (`CustomModel`).
         data: a data set's name, a folder or a file, or a `Dataset`.
-        start_from: a run, a weights file, or the name of weights that come with the package: every tensor that fits is
-            carried over. Without `model`, the network is that of the weights.
-        out: the run's folder; the default is a new one in `runs/`.
-        resume: go on with the run in this folder, in place of a new one. Objects that it was given, it needs again.
-            `torchrun --max-restarts` goes on with the run in `out` by itself.
-        callbacks: are told how it goes, and may end it; the user's own logging.
-        tensorboard: write TensorBoard events too, into the run's folder.
-        options: those of the command line by their names: `epochs=1`, `lr=1e-3`.
+        start_from: a run, a weights file, or the name of bundled weights: every tensor that fits is copied. Without
+            `model`, the model of the weights is used.
+        out: the run's folder; default: a new one in `runs/`.
+        resume: continue the run in this folder. If it was given objects, pass them again. `torchrun --max-restarts`
+            continues the run in `out` automatically.
+        callbacks: for example for logging; they may end the run.
+        tensorboard: also write TensorBoard events into the run's folder.
+        options: command-line options by name: `epochs=1`, `lr=1e-3`.
 
     Returns:
         The run, with its evaluation.
 
     Raises:
-        UserError: something that the user can mend, such as another process at work on the run; nothing is lost.
-        Diverged: the loss is not finite any more; the last good state is kept.
+        UserError: a fault that the user can fix, such as another process that trains the run; nothing is lost.
+        Diverged: the loss is not finite; the last good state is kept.
         CallbackError: a callback failed; the state is saved.
         KeyboardInterrupt: stopped by the user; the state is saved.
 
@@ -103,34 +105,34 @@ def train(
         >>> train(model=my_module, data=Dataset.from_arrays(images, labels), steps=1000)
     """
     objects = _Objects(None if isinstance(model, str) else model, data if isinstance(data, Dataset) else None)
-    given = {**options, **_entries(model, data, start_from)}
+    all_options = {**options, **_entries(model, data, start_from)}
     if resume is None and out is not None and was_restarted() and (Path(out) / "config.json").exists():
         resume, out = out, None
     if resume is None or isinstance(recipe_or_config, RunConfig):
-        config = make_config(recipe_or_config, given)
+        config = make_config(recipe_or_config, all_options)
     else:
-        config = resume_config(Run.open(resume).config, given)
+        config = resume_config(Run.open(resume).config, all_options)
     _check_objects(config, objects)
-    # a folder given relative to this directory is the run's data from any other, too
+    # store relative paths as absolute ones: a run may be resumed from another directory
     config = as_built(config.change(data=locate_data(config.data.name)))
     folder = Path(resume or out or new_folder(config.run.recipe))
     with join_processes(resolve_device(config.run.device)) as processes:
         if not processes.is_first:
             return _train(Run(folder, config), Callbacks([], folder), objects, processes, resumed=resume is not None)
-        followers = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
+        listeners = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
         if resume is not None:
             _refuse_imported(Run(folder, config))
             with FolderLock(folder):
-                return _train(Run(folder, config), followers, objects, processes, resumed=True)
+                return _train(Run(folder, config), listeners, objects, processes, resumed=True)
         check_new(folder)
-        return _train(Run(folder, config), followers, objects, processes, numbered=out is None)
+        return _train(Run(folder, config), listeners, objects, processes, numbered=out is None)
 
 
 def _refuse_imported(run: Run) -> None:
-    """Refuse to go on with a run that was not trained here.
+    """Refuse to resume a run that was not trained here.
 
     Raises:
-        UserError: the remedy is in the message.
+        UserError: the run was imported.
     """
     if run.imported() is not None:
         raise UserError(
@@ -142,7 +144,7 @@ def _refuse_imported(run: Run) -> None:
 def _entries(
     model: str | nn.Module | None, data: str | Path | Dataset | None, start_from: str | Path | Run | None
 ) -> dict[str, object]:
-    """What a configuration holds of the arguments that were given."""
+    """The arguments of `train` as entries of a configuration."""
     entries: dict[str, object] = {}
     if model is not None:
         entries["model"] = model if isinstance(model, str) else object_name(class_of(model))
@@ -154,25 +156,25 @@ def _entries(
 
 
 def _check_objects(config: RunConfig, objects: _Objects) -> None:
-    """Refuse a configuration whose model or data were an object that is not given."""
+    """Refuse a configuration whose model or data were an object, if that object is missing."""
     if is_object(config.model.name) and objects.model is None:
-        raise UserError(f"the run's model ({config.model.name}) is an object, which no file holds; give it: model=...")
+        raise UserError(f"the run's model ({config.model.name}) is an object, which no file holds; pass it: model=...")
     if is_object(config.data.name) and objects.dataset is None:
-        raise UserError(f"the run's data ({config.data.name}) are an object, which no file holds; give them: data=...")
+        raise UserError(f"the run's data ({config.data.name}) are an object, which no file holds; pass them: data=...")
 
 
-def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, together: int, restored: bool) -> CapsuleModel:
-    """The model of a run, on the CPU: the one that was given, or a new one, with the weights it starts from."""
+def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, images: int, restored: bool) -> CapsuleModel:
+    """The model of a run, on the CPU: the user's object or a new model, with its initial weights."""
     assert spec.inputs is not None
     if objects.model is not None:
         model = spec.describe(as_capsule_model(objects.model, spec.inputs.shape, len(spec.class_names)))
     else:
         with on_meta():
             device = resolve_device(config.run.device)
-            check_memory(spec.build(), together, device, resolve_precision(config.run.precision, device))
+            check_memory(spec.build(), images, device, resolve_precision(config.run.precision, device))
         seed_everything(config.run.seed)
         model = spec.build()
-    # the state of a run that goes on holds all weights
+    # the checkpoint of a resumed run holds all weights
     if config.model.start_from is not None and not restored:
         note = carry_over(model, config.model.start_from)
         if is_first_process():
@@ -182,46 +184,46 @@ def _build(config: RunConfig, objects: _Objects, spec: ModelSpec, together: int,
 
 def _train(
     run: Run,
-    followers: Callbacks,
+    listeners: Callbacks,
     objects: _Objects,
     processes: Processes,
     *,
     resumed: bool = False,
     numbered: bool = False,
 ) -> Run:
-    """Train a run: a resumed one, whose lock is held, or a new one, whose folder is made when all is ready."""
+    """Train a resumed run, whose lock is held, or a new one, whose folder is created when everything is ready."""
     config = run.config
     device = resolve_device(config.run.device)
     precision = resolve_precision(config.run.precision, device)
     with processes.first_of_machine():
         dataset = load_dataset(config, objects.dataset)
-    # the range of a run is decided once: it stays when the run goes on and the folder has changed
+    # the pixel range is decided once: it stays when a run is resumed and its folder has changed
     config = config.change(pixel_range=dataset.pixel_range or config.data.pixel_range)
     training, validation = split_training(config, dataset)
     spec = specify(config, dataset)
-    # a run that was killed before its first checkpoint starts anew
-    together = -(-min(config.optimizer.batch_size, len(training)) // (processes.count * config.optimizer.accumulate))
-    model = _build(config, objects, spec, together, resumed and has_checkpoint(run.folder))
+    images = -(-min(config.optimizer.batch_size, len(training)) // (processes.count * config.optimizer.accumulate))
+    # a run without a checkpoint starts from the beginning
+    model = _build(config, objects, spec, images, resumed and has_checkpoint(run.folder))
     if objects.model is not None:
         weight = RECON_WEIGHT if config.optimizer.recon_weight is None else config.optimizer.recon_weight
         config = config.change(recon_weight=weight if model.has_decoder else 0.0)
     model = place_model(model, device)
     assert spec.inputs is not None
-    varied = augmentation(config.augmentation)
-    batches = Batches(training.to(device), spec.inputs, varied, spec.pairing, balance=config.data.balance)
+    transforms = augmentation(config.augmentation)
+    batches = Batches(training.to(device), spec.inputs, transforms, spec.pairing, balance=config.data.balance)
     config = as_planned(config, len(batches), precision)
     run, lock = _open_folder(run, config, processes, model, precision, resumed=resumed, numbered=numbered)
-    followers.folder = run.folder
+    listeners.folder = run.folder
     try:
         if processes.is_first:
             splits = compare_splits(run, dataset, validation)
-            parts = describe_batch_norm(model, processes, config.optimizer.accumulate)
-            for note in (*dataset.notes, *splits, *parts):
+            batch_norm = describe_batch_norm(model, processes, config.optimizer.accumulate)
+            for note in (*dataset.notes, *splits, *batch_norm, *describe_precision(precision, device)):
                 print(f"capsnet: {note}", file=sys.stderr)
-        job = Job(run, spec, model, batches, validation, device, precision, followers, processes)
+        job = Job(run, spec, model, batches, validation, device, precision, listeners, processes)
         if resumed:
             job.restore()
-            # all have read the checkpoint before the first one writes another
+            # all processes read the checkpoint before the first one replaces it
             processes.wait()
         with use_precision(precision, device):
             job.train()
@@ -230,12 +232,14 @@ def _train(
                 _test(job, dataset)
         processes.wait()
     except BaseException as fault:
-        _end_badly(followers, fault)
+        _end_after_failure(listeners, fault)
+        if is_out_of_memory(fault):
+            raise UserError(_out_of_memory(run, images)) from None
         raise
     finally:
         if lock is not None:
             lock.release()
-    followers.end(run.evaluation())
+    listeners.end(run.evaluation())
     return run
 
 
@@ -249,7 +253,7 @@ def _open_folder(
     resumed: bool,
     numbered: bool,
 ) -> tuple[Run, FolderLock | None]:
-    """The run in its folder, which the first process makes for all, and its lock where it is new."""
+    """The run in its folder, which the first process creates for all, and the lock of a new folder."""
     if resumed:
         return Run(run.folder, config), None
     if not processes.is_first:
@@ -261,8 +265,17 @@ def _open_folder(
     return run, lock
 
 
-def _end_badly(callbacks: Callbacks, fault: BaseException) -> None:
-    """Tell the callbacks that the run is over, without hiding why."""
+def _out_of_memory(run: Run, images: int) -> str:
+    """What to do about a step that took more memory than there was."""
+    half, parts = max(images // 2, 1), 2 * run.config.optimizer.accumulate
+    remedy = f"use accumulate={parts}, which computes a batch in parts of {half}, or a batch_size of {half}"
+    if images == 1:
+        remedy = "use smaller images (image_size)"
+    return f"{run.folder}: out of memory with {images} images at a time; {remedy} (what was saved before is whole)"
+
+
+def _end_after_failure(callbacks: Callbacks, fault: BaseException) -> None:
+    """Call the callbacks after a failure, without hiding it."""
     try:
         callbacks.end(None)
     except CallbackError as second:
@@ -270,16 +283,16 @@ def _end_badly(callbacks: Callbacks, fault: BaseException) -> None:
 
 
 def _test(job: Job, dataset: Dataset) -> None:
-    """Look at the test split, once: with the weights that validation chose, and with the last."""
+    """Evaluate on the test split, once: the best weights on validation, and the last ones."""
     last = job.evaluate(job.model, dataset.test, "test")
     best, best_model = last, job.model
     if job.state.best_step != job.state.step:
-        # an object is trained itself: the best weights go into a copy of it
+        # an object is trained in place: load the best weights into a copy
         copy = deepcopy(job.model) if is_object(job.config.model.name) else None
         best_model = job.run.load_model(copy).to(job.device)
         best = job.evaluate(best_model, dataset.test, "test")
-    for part in (best, last):
-        job.finite.evaluation(part.margin_loss, "test", job.state.step)
+    for evaluation in (best, last):
+        job.finite.evaluation(evaluation.margin_loss, "test", job.state.step)
     _measure_doubt(job, best_model)
     result: RunResult = {
         "test": best.to_record(),
@@ -303,10 +316,10 @@ def _test(job: Job, dataset: Dataset) -> None:
 
 
 def _measure_doubt(job: Job, best_model: CapsuleModel) -> None:
-    """Store with the best weights when an answer is unsure, measured on the validation images."""
+    """Measure on the validation images when a prediction is unsure, and store that with the best weights."""
     if job.validation is None or job.spec.pairing is not None:
         return
-    # loaded here: it looks for pieces of ink with scipy
+    # imported late: it needs scipy
     from capsnet.inference.doubt import calibrate_doubt
 
     doubt = calibrate_doubt(best_model.eval(), job.validation)

@@ -1,4 +1,4 @@
-"""What a run trains: its model, and how its training images are varied."""
+"""The model of a run and the augmentation of its training images."""
 
 from capsnet.data import Dataset
 from capsnet.data.inputs import Inputs
@@ -23,42 +23,42 @@ from capsnet.runs.weights import ModelSpec
 
 
 def specify(config: RunConfig, dataset: Dataset) -> ModelSpec:
-    """What the weights file of a run says of its model.
+    """The description of a run's model, for its weights file.
 
     Raises:
-        UserError: options that do not fit the data.
+        UserError: options do not fit the data.
     """
     classes = dataset.train.class_names
-    prepared = config.augmentation
+    preprocessing = config.augmentation
     inputs = Inputs(
         dataset.input_shape,
-        prepared.shrink or 0,
-        prepared.crop or 0,
-        prepared.standardize,
-        prepared.enlarge or 0,
+        preprocessing.shrink or 0,
+        preprocessing.crop or 0,
+        preprocessing.standardize,
+        preprocessing.enlarge or 0,
         dataset.pixel_range,
     )
     if dataset.pairing is not None:
         _check_pairs(config, inputs)
-    _check_sides(prepared, inputs, dataset)
+    _check_sides(preprocessing, inputs, dataset)
     name = config.data.name if is_object(config.data.name) else dataset.name
     model = config.model
     if is_object(model.name):
         return ModelSpec(model.name, {}, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
-    offered = {
+    derived = {
         "image_shape": inputs.shape,
         "num_classes": len(classes),
         "decoder": bool(as_built(config).optimizer.recon_weight),
     }
     # a CNN has neither routing nor decoder
-    taken = model_options(model.name)
-    options = {name: value for name, value in offered.items() if name in taken}
+    accepted = model_options(model.name)
+    options = {name: value for name, value in derived.items() if name in accepted}
     options |= built_options(config) | dict(model.options)
     return ModelSpec(model.name, options, classes, dataset.preparation, name, inputs=inputs, pairing=dataset.pairing)
 
 
 def _check_sides(config: AugmentationConfig, inputs: Inputs, dataset: Dataset) -> None:
-    """Refuse a transform that images of this size cannot have."""
+    """Refuse transforms that do not fit the size of the images."""
     _, height, width = inputs.image_shape
     for name, value in (("rotation", config.rotation), ("squeeze", config.squeeze)):
         if value and height != width:
@@ -76,14 +76,14 @@ def _check_sides(config: AugmentationConfig, inputs: Inputs, dataset: Dataset) -
 
 
 def augmentation(config: AugmentationConfig) -> Augmentation:
-    """How a run varies its training images: the transforms that its configuration has switched on."""
+    """The augmentation of a run: the transforms that its configuration enables."""
     distribution = config.distortions
     squeeze_and_place: list[tuple[object, Transform]] = [
         (config.squeeze, Squeeze(config.squeeze, distribution)),
         (config.place, Place(distribution)),
     ]
     if distribution == "normal":
-        # Efficient-CapsNet's authors place a digit before they squeeze it
+        # Efficient-CapsNet's code places a digit before it squeezes it
         squeeze_and_place.reverse()
     colors = _switched_on(
         (config.brightness, Brightness(config.brightness)),
@@ -106,7 +106,7 @@ def _switched_on(*switches: tuple[object, Transform]) -> tuple[Transform, ...]:
 
 
 def _check_pairs(config: RunConfig, inputs: Inputs) -> None:
-    """Pairs are seen whole, and only shifted by whole pixels."""
+    """Refuse preprocessing of pairs other than shifts by whole pixels."""
     whole = inputs == Inputs(inputs.image_shape) and not config.data.validation_shift
     shift = int(config.augmentation.shift)
     if not whole or augmentation(config.augmentation) != Augmentation((Shift(shift),) if shift else ()):

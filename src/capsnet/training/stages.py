@@ -1,4 +1,4 @@
-"""What a command is at when it does not train: a line on a terminal that changes in place, and goes when it is done."""
+"""Status line of a command: on a terminal, it changes in place and disappears at the end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -8,8 +8,8 @@ from types import TracebackType
 class Stages:
     """Shows stages such as `testing` or `drawing 3 of 24`, on standard error.
 
-    On a terminal the present one stands behind a spinner and leaves nothing; elsewhere only stages with `log` are
-    printed, a line each.
+    On a terminal, the current stage is shown beside a spinner and then erased; elsewhere, only stages with `log` are
+    printed, one per line.
 
     Example:
         >>> with Stages() as stages:
@@ -20,19 +20,19 @@ class Stages:
         from rich.console import Console
 
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
-        # rich would want ipywidgets in a notebook
+        # rich would need ipywidgets in a notebook
         live = self._console.is_terminal and not self._console.is_jupyter
         self._status = self._console.status("") if live else None
-        self._shown = ""
+        self._text = ""
 
     def __enter__(self) -> "Stages":
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+        self, fault_type: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._status is not None:
-            # the terminal may have gone
+            # the terminal may be closed
             with suppress(OSError):
                 self._status.stop()
 
@@ -41,21 +41,21 @@ class Stages:
 
         Args:
             text: in a few words.
-            log: where there is no terminal, print it too.
+            log: print it even without a terminal.
         """
         with suppress(OSError):
             if self._status is not None:
                 self._status.update(text)
-                # started late: a command without stages shows nothing
+                # started here: a command without stages shows nothing
                 self._status.start()
-            elif log and text != self._shown:
+            elif log and text != self._text:
                 self._console.print(f"capsnet: {text}")
-        self._shown = text
+        self._text = text
 
 
 @contextmanager
 def stage(text: str, *, log: bool = False) -> Iterator[None]:
-    """Show one stage while something is done."""
+    """Show one stage while the block runs."""
     with Stages() as stages:
         stages.show(text, log=log)
         yield

@@ -1,4 +1,4 @@
-"""One training step, from stored pixels to new weights; nothing in it waits for the device.
+"""One training step, from stored pixels to new weights, without waiting for the device.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
@@ -29,13 +29,13 @@ _ALONE = Processes()
 
 
 class Part(NamedTuple):
-    """A part of a batch whose gradients are added to those of the others.
+    """A part of a batch, for gradient accumulation.
 
     Args:
-        images: its positions in the batch.
-        weight: of its mean loss in the mean over the batch, times the number of processes, which average.
-        is_first: of those that the process computes.
-        is_last: likewise.
+        images: positions in the batch.
+        weight: of its mean loss in the mean over the batch, times the number of processes, as gradients are averaged.
+        is_first: first part of this process.
+        is_last: last part of this process.
     """
 
     images: slice
@@ -45,23 +45,23 @@ class Part(NamedTuple):
 
 
 class Step:
-    """Images in, weights changed, losses added to running sums.
+    """A training step: forward, loss, backward, optimiser step; losses are added to running sums.
 
     Args:
         model: on the device of the images.
-        batches: images to learn from.
-        config: the run's.
-        precision: of the convolutions, `"fp32"`, `"tf32"` or `"bf16"`; the caller sets it by `use_precision`.
+        batches: training images.
+        config: of the run.
+        precision: of the convolutions, `"fp32"`, `"tf32"` or `"bf16"`; the caller sets it with `use_precision`.
         processes: that share each batch.
 
     Attributes:
         totals: loss, margin loss, reconstruction loss, correct images and images of this process, summed until the
             caller zeroes them.
-        done: steps done.
+        done: completed steps.
         bad_step: number of the first step, from 1, whose loss was not finite; 0 for none.
 
     Raises:
-        UserError: an execution that this device does not have.
+        UserError: the device does not support the execution mode.
     """
 
     def __init__(
@@ -89,66 +89,66 @@ class Step:
         self._captured: _Captured | None = None
         self._warm_up = 3
 
-    def __call__(self, indices: Int[Tensor, " b"], draws: Draws, rate: float) -> None:
-        """Learn from the images at `indices`, each varied by its random numbers, at this learning rate."""
+    def __call__(self, indices: Int[Tensor, " b"], draws: Draws, learning_rate: float) -> None:
+        """Train on the images at `indices`, augmented with their random numbers."""
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(learning_rate)
             else:
-                group["lr"] = rate
-        # the last, smaller batch of an epoch has sizes of its own
+                group["lr"] = learning_rate
+        # the last batch of an epoch may be smaller
         if self.captures and len(indices) == self.config.optimizer.batch_size:
-            # the streams and the graph are those of the current device
+            # streams and graphs belong to the current device
             with torch.cuda.device_of(indices):
                 self._replay(indices, draws)
         else:
-            self._work(indices, draws)
+            self._run(indices, draws)
 
     def _replay(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
         """Replay the CUDA graph; the first three steps warm up on a side stream."""
         if self._warm_up:
             self._warm_up -= 1
-            aside = torch.cuda.Stream()
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                self._work(indices, draws)
-            torch.cuda.current_stream().wait_stream(aside)
+            side_stream = torch.cuda.Stream()
+            side_stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side_stream):
+                self._run(indices, draws)
+            torch.cuda.current_stream().wait_stream(side_stream)
             return
         if self._captured is None:
             try:
-                self._captured = _Captured(self._work, indices, draws)
+                self._captured = _Captured(self._run, indices, draws)
             except RuntimeError as fault:
                 if self.config.run.execution != "auto":
                     raise
                 reason = str(fault).splitlines()[0]
                 logging.getLogger("capsnet").warning(f"steps run eagerly: they cannot be captured ({reason})")
                 self.captures = False
-                self._work(indices, draws)
+                self._run(indices, draws)
                 return
         self._captured.replay(indices, draws)
 
-    def _work(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
+    def _run(self, indices: Int[Tensor, " b"], draws: Draws) -> None:
         with naming_lost_processes():
             for part in self.parts(len(indices)):
-                self._learn(indices[part.images], take(draws, part.images), part)
+                self._accumulate(indices[part.images], take(draws, part.images), part)
         self.optimizer.step()
         with torch.no_grad():
             self.done += 1
 
-    def _learn(self, indices: Int[Tensor, " b"], draws: Draws, part: Part) -> None:
-        """Add the gradients of some images; the processes exchange theirs with the last ones of a step."""
+    def _accumulate(self, indices: Int[Tensor, " b"], draws: Draws, part: Part) -> None:
+        """Add the gradients of one part; with the last part, the processes exchange their gradients."""
         batch = self.batches.make(indices, draws)
-        shared = self._losses
-        # gradients are exchanged once, when all parts have added theirs
+        losses_module = self._losses
+        # gradients are exchanged once, with the last part
         with (
-            shared.no_sync()
-            if isinstance(shared, DistributedDataParallel) and not part.is_last
+            losses_module.no_sync()
+            if isinstance(losses_module, DistributedDataParallel) and not part.is_last
             else contextlib.nullcontext()
         ):
             with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                losses: Losses = self._losses(batch, self.done / self._total)
+                losses: Losses = losses_module(batch, self.done / self._total)
             if part.is_first:
-                # not before the forward pass: its memory would take the place of the gradients
+                # not before the forward pass, which would reuse the memory of the gradients
                 self.optimizer.zero_grad(set_to_none=True)
             (losses.total * part.weight).backward()
         if part.weight == 0:
@@ -156,11 +156,11 @@ class Step:
         with torch.no_grad():
             means = torch.stack([losses.total, losses.margin, losses.reconstruction]) * len(indices)
             self.totals += torch.cat([means, losses.correct[None], torch.full_like(losses.correct[None], len(indices))])
-            unheard = (self.bad_step == 0) & ~losses.total.isfinite()
-            self.bad_step.copy_(torch.where(unheard, self.done + 1, self.bad_step))
+            is_first_bad = (self.bad_step == 0) & ~losses.total.isfinite()
+            self.bad_step.copy_(torch.where(is_first_bad, self.done + 1, self.bad_step))
 
     def parts(self, size: int) -> list[Part]:
-        """The parts of a batch that this process computes, one after another.
+        """The parts of a batch that this process computes in sequence.
 
         Args:
             size: images in the batch of all processes.
@@ -168,18 +168,19 @@ class Step:
         share, count = self.processes.share(size), self.processes.count
         images = share.stop - share.start
         if images == 0:
-            # all processes take part in the exchange of gradients: this one with an image of weight 0
+            # all processes must exchange gradients: this one contributes an image of weight 0
             return [Part(slice(0, 1), 0.0, True, True)]
         each = -(-images // self.config.optimizer.accumulate)
-        parts = [slice(start, min(start + each, share.stop)) for start in range(share.start, share.stop, each)]
-        weights = [(part.stop - part.start) * count / size for part in parts]
+        slices = [slice(start, min(start + each, share.stop)) for start in range(share.start, share.stop, each)]
+        weights = [(positions.stop - positions.start) * count / size for positions in slices]
         return [
-            Part(part, weight, part is parts[0], part is parts[-1]) for part, weight in zip(parts, weights, strict=True)
+            Part(positions, weight, positions is slices[0], positions is slices[-1])
+            for positions, weight in zip(slices, weights, strict=True)
         ]
 
 
 class _Losses(nn.Module):
-    """The losses of a batch as a module, which several processes can share."""
+    """The losses of a batch as a module, which DistributedDataParallel can wrap."""
 
     def __init__(self, model: CapsuleModel, recon_weight: float, compiled: bool) -> None:
         super().__init__()
@@ -191,10 +192,10 @@ class _Losses(nn.Module):
 
 
 def captures(execution: Execution, device: torch.device) -> bool:
-    """Whether steps are captured as a CUDA graph: on a GPU all but eager ones are, compiled ones too.
+    """Whether steps are captured as a CUDA graph: on a GPU, unless execution is eager.
 
     Raises:
-        UserError: cuda-graph on another device.
+        UserError: cuda-graph without a GPU.
     """
     if execution == "cuda-graph" and device.type != "cuda":
         raise UserError(f"--execution cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
@@ -202,17 +203,17 @@ def captures(execution: Execution, device: torch.device) -> bool:
 
 
 class _Captured:
-    """A step as a CUDA graph: one launch in place of some hundreds. It reads its arguments from memory of its own."""
+    """A step as a CUDA graph: one launch instead of hundreds. It reads its arguments from its own static buffers."""
 
-    def __init__(self, work: Callable[[Tensor, Draws], None], indices: Tensor, draws: Draws) -> None:
+    def __init__(self, run: Callable[[Tensor, Draws], None], indices: Tensor, draws: Draws) -> None:
         self._indices, self._draws = indices.clone(), {name: numbers.clone() for name, numbers in draws.items()}
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             # recorded, not computed
-            work(self._indices, self._draws)
+            run(self._indices, self._draws)
 
     def replay(self, indices: Tensor, draws: Draws) -> None:
-        """Do the step on other images."""
+        """Run the step on other images."""
         self._indices.copy_(indices)
         for name, numbers in draws.items():
             self._draws[name].copy_(numbers)

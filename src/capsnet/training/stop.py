@@ -1,4 +1,4 @@
-"""Ctrl-C, a polite kill and the end of the terminal as a request, served between two steps."""
+"""Ctrl-C, SIGTERM and hang-up as a request to stop, which is handled between two steps."""
 
 import signal
 from collections.abc import Iterator
@@ -9,26 +9,26 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """Whether the user has asked to stop."""
+    """Whether the user has requested a stop."""
 
     requested: bool = False
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Turn Ctrl-C, a polite kill and the end of the terminal into a request; a second one stops at once.
+    """Turn Ctrl-C, SIGTERM and hang-up into a request; a second signal stops at once.
 
-    Under `nohup`, which ignores the end of the terminal, that stays ignored.
+    Under `nohup`, hang-up stays ignored.
     """
     request = StopRequest()
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         if request.requested:
-            raise KeyboardInterrupt("stopped at once; the last checkpoint is whole")
+            raise KeyboardInterrupt("stopped at once; the last checkpoint is intact")
         request.requested = True
 
     try:
-        before = {number: signal.signal(number, ask) for number in _signals()}
+        before = {number: signal.signal(number, handle) for number in _signals()}
     except ValueError:
         # only the main thread may set handlers
         yield request
@@ -42,7 +42,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
 
 def _signals() -> list[signal.Signals]:
     numbers = [signal.SIGINT, signal.SIGTERM]
-    # not there on Windows
+    # absent on Windows
     hang_up = getattr(signal, "SIGHUP", None)
     if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
         numbers.append(hang_up)

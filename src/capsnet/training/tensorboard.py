@@ -1,4 +1,4 @@
-"""A run in TensorBoard: its numbers, its reconstructions and its configuration."""
+"""TensorBoard events of a run: metrics, reconstructions and configuration."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from capsnet.training.callback import Callback, Start, Validation
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-# cards stand together whose names begin alike
+# TensorBoard groups cards by prefix
 _TAGS = {
     "loss": "training/loss",
     "margin_loss": "training/margin_loss",
@@ -28,10 +28,10 @@ _RESULTS = ("error_percent", "margin_loss", "reconstruction_mse", "digit_error_p
 
 
 class TensorBoard(Callback):
-    """Writes events that `tensorboard --logdir runs` shows; a resumed run goes on in the same curves.
+    """Writes events for `tensorboard --logdir runs`; a resumed run continues its curves.
 
     Args:
-        folder: of the events; None for `tensorboard/` in the run's folder.
+        folder: for the events; None: `tensorboard/` in the run's folder.
 
     Raises:
         UserError: TensorBoard is not installed.
@@ -48,7 +48,7 @@ class TensorBoard(Callback):
         self._config: Mapping[str, object] = {}
 
     def on_start(self, start: Start) -> None:
-        """Open the file; events of steps that the resumed run does again are dropped."""
+        """Open the file; drop events of steps that the resumed run repeats."""
         from torch.utils.tensorboard import SummaryWriter
 
         folder = self._folder or start.folder / "tensorboard"
@@ -58,7 +58,7 @@ class TensorBoard(Callback):
             self._writer.add_text("configuration", _table(start.config), 0)
 
     def on_row(self, row: dict[str, float]) -> None:
-        """Write a row's numbers."""
+        """Write the values of a row."""
         assert self._writer is not None
         for name in row.keys() & _TAGS:
             self._writer.add_scalar(_TAGS[name], row[name], int(row["step"]))
@@ -71,7 +71,7 @@ class TensorBoard(Callback):
             self._writer.add_image("reconstructions", picture, validation.step, dataformats="HWC")
 
     def on_end(self, result: RunResult | None) -> None:
-        """Write the test's numbers, also beside the configuration for the page of hyperparameters, and close."""
+        """Write the test results, also with the configuration for the hyperparameter page, and close."""
         if self._writer is None:
             return
         if result is not None:
@@ -87,7 +87,7 @@ class TensorBoard(Callback):
 
         assert self._writer is not None
         values = {name: v if isinstance(v, bool | int | float) else str(v) for name, v in self._config.items()}
-        # `SummaryWriter.add_hparams` would make a run of its own of them
+        # `SummaryWriter.add_hparams` would create a separate run
         writer = self._writer._get_file_writer()
         for summary in hparams(values, dict(metrics)):
             writer.add_summary(summary)

@@ -1,0 +1,133 @@
+"""A grid of options: its rows, as a study, each a recipe with one value of every option."""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from capsnet.errors import UserError
+from capsnet.recipes import RECIPES
+from capsnet.runs.config import check_names
+from capsnet.runs.sections import OPTIONS
+from capsnet.studies.study import Budget, Changes, Row, Study, configure
+
+Grid = Mapping[str, Sequence[object]]
+
+_PLACE = "it does not change what is trained; give it once, for all runs"
+_IMAGES = "rows must be validated and tested on the same images; give it once, for all runs"
+_REFUSED: Mapping[str, str] = {
+    "seed": "give `seeds`, the number of runs of each row",
+    **dict.fromkeys(("device", "execution", "data_dir"), _PLACE),
+    **dict.fromkeys(
+        ("data", "validation", "validation_shift", "test_limit", "skip_unreadable", "pairs_per_digit"), _IMAGES
+    ),
+}
+"""Options that a grid cannot vary, and why."""
+
+VARIED = tuple(name for name in OPTIONS if name not in _REFUSED and name != "recipe")
+"""Options that a grid can vary."""
+
+
+def check_grid(grid: Grid, options: Changes) -> dict[str, list[object]]:
+    """Return the grid with lists as values.
+
+    Args:
+        grid: values of each option to vary.
+        options: of all runs.
+
+    Raises:
+        UserError: no options or values, an unknown option, one that cannot be varied or is also given for all runs, or
+            the same value twice.
+    """
+    if not grid:
+        raise UserError("grid must name at least one option and its values, got none")
+    check_names(grid)
+    check_names(options)
+    if "seed" in options:
+        raise UserError(f"seed cannot be given for a sweep: {_REFUSED['seed']}")
+    for name, values in grid.items():
+        if name in _REFUSED:
+            raise UserError(f"grid cannot vary {name}: {_REFUSED[name]}")
+        if name in options:
+            raise UserError(f"{name} is given twice, in the grid and for all runs; leave one of them out")
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise UserError(f"grid must give a list of values for {name}, got {values!r}")
+        if not values:
+            raise UserError(f"grid must give at least one value for {name}, got none")
+        for position, value in enumerate(values):
+            if value in values[:position]:
+                raise UserError(f"grid must give each value of {name} once, got {show_value(value)} twice")
+    return {name: list(values) for name, values in grid.items()}
+
+
+def make_study(recipe: str, grid: Grid, options: Changes, seeds: int) -> Study:
+    """A study with a row for each combination of values, and one budget, `"sweep"`.
+
+    Args:
+        recipe: name of the recipe.
+        grid: checked by `check_grid`.
+        options: of all runs.
+        seeds: runs of each row.
+
+    Raises:
+        UserError: an unknown recipe, a value out of range, a combination that the model cannot have, two combinations
+            that are the same run, or no validation images.
+    """
+    RECIPES.get(recipe)
+    rows = []
+    for values in itertools.product(*grid.values()):
+        changes = dict(zip(grid, values, strict=True))
+        label = ", ".join(f"{name} = {show_value(value)}" for name, value in changes.items())
+        rows.append(Row(_row_name(changes), label, recipe, changes))
+    budget = Budget(_describe(recipe, options), seeds, options)
+    study = Study(f"sweep of {recipe} over {', '.join(grid)}", "", tuple(rows), (), {"sweep": budget})
+    _check_rows(study)
+    return study
+
+
+def show_value(value: object) -> str:
+    """A value of an option in words.
+
+    Example:
+        >>> show_value(3e-4), show_value({"leaky": True})
+        ('0.0003', 'leaky=True')
+    """
+    if isinstance(value, Mapping):
+        return " ".join(f"{key}={show_value(entry)}" for key, entry in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return " ".join(show_value(entry) for entry in value) or "none"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _row_name(changes: Changes) -> str:
+    """Name of a row's folders: it depends neither on the order of the options nor on the other values."""
+    names = [name for name in OPTIONS if name in changes]
+    text = "-".join(f"{name}={show_value(changes[name])}" for name in names)
+    safe = re.sub(r"[^\w.+=-]", "_", text)[:150]
+    if safe == text:
+        return text
+    return f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _describe(recipe: str, options: Changes) -> str:
+    given = ", ".join(f"{name} = {show_value(value)}" for name, value in options.items())
+    return f"Recipe {recipe}" + (f" with {given}" if given else "")
+
+
+def _check_rows(study: Study) -> None:
+    """Refuse rows that cannot be trained, or that train the same network."""
+    labels: dict[str, str] = {}
+    for row in study.rows:
+        try:
+            config = configure(study, row, "sweep", seed=0)
+        except UserError as fault:
+            raise UserError(str(fault) if len(study.rows) == 1 else f"{fault} (row {row.label})") from None
+        if not config.data.validation:
+            raise UserError(
+                "validation must be above 0 for a sweep, whose rows are ranked on validation images, got 0; give a "
+                "share such as 0.1"
+            )
+        same = labels.setdefault(json.dumps(config.options(), default=dict), row.label)
+        if same != row.label:
+            raise UserError(f"grid must give rows that differ: {same} and {row.label} are the same run")

@@ -1,0 +1,21 @@
+"""One run of a study: begun, or resumed where it was stopped."""
+
+from pathlib import Path
+
+from capsnet.runs import Run
+from capsnet.runs.config import RunConfig
+from capsnet.studies.milestones import train_in_stages
+from capsnet.training import train
+
+
+def run_task(folder: Path, config: RunConfig, stages: tuple[int, ...] = ()) -> Run:
+    """Train a new run, or resume one that was stopped.
+
+    Args:
+        folder: the run's.
+        config: what it computes.
+        stages: epochs after which it is tested; see `train_in_stages`.
+    """
+    if stages:
+        return train_in_stages(folder, config, stages)
+    return train(config, resume=folder) if folder.exists() else train(config, out=folder)

@@ -1,0 +1,266 @@
+"""Fuzz every reader of a user's file: `make fuzz`, or `python -m tests.faults.fuzz --cases 1000000`.
+
+Cases are divided among the readers; each has a process of its own, with a limit on the time of a case. With atheris
+(libFuzzer for Python, if it is installed) new cases follow the coverage of capsnet's code; else they are random changes
+of valid files. A campaign that was stopped goes on where it was.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import math
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+_CASE_SECONDS = 20
+_LONGEST = 1 << 16
+_SAVE_CASES = 2000
+_WORDS = (b"[" * 100, b"9" * 400, b"1e999", b"NaN", b"-1", b"\xff\xfe", b"\0" * 9)
+
+
+class HangError(Exception):
+    """A case took longer than `_CASE_SECONDS`."""
+
+
+class Fuzzer:
+    """Calls one reader with many files, and counts.
+
+    Args:
+        name: of the reader.
+        out: JSON file of its record.
+        cases: to make, those of an earlier call included.
+        seconds: to stop after.
+    """
+
+    def __init__(self, name: str, out: Path, cases: int, seconds: float) -> None:
+        from tests.faults.readers import READERS
+
+        from capsnet.errors import UserError
+
+        self.reader = next(reader for reader in READERS if reader.name == name)
+        self.samples = list(self.reader.samples())
+        self.refusal, self.out, self.cases = UserError, out, cases
+        self.deadline = time.monotonic() + seconds
+        self.record: dict[str, Any] = {
+            "cases": 0,
+            "read": 0,
+            "refused": 0,
+            "slowest": 0.0,
+            "megabytes": 0,
+            "faults": {},
+        }
+        if out.exists():
+            self.record = json.loads(out.read_text())
+        # on a file system in memory where there is one
+        memory = Path("/dev/shm")
+        self.folder = Path(tempfile.mkdtemp(prefix="capsnet-fuzz-", dir=memory if memory.is_dir() else None))
+        signal.signal(signal.SIGALRM, self._hang)
+        for sample in self.samples:
+            self.reader.call(sample, self.folder)
+        self.before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    def _hang(self, number: int, frame: object) -> None:
+        raise HangError
+
+    @property
+    def done(self) -> bool:
+        """Whether all cases were made, or the time is up."""
+        return self.record["cases"] >= self.cases or time.monotonic() > self.deadline
+
+    def try_case(self, data: bytes) -> None:
+        """Read a file; whatever happens but a refusal in one line is written down."""
+        start = time.perf_counter()
+        signal.alarm(_CASE_SECONDS)
+        try:
+            self.reader.call(data, self.folder)
+            self.record["read"] += 1
+        except self.refusal as fault:
+            self.record["refused"] += 1
+            if "\n" in str(fault):
+                last = traceback.extract_tb(fault.__traceback__)[-1]
+                self._note(f"more than a line from {Path(last.filename).name}:{last.lineno}", data)
+        except BaseException as fault:
+            last = traceback.extract_tb(fault.__traceback__)[-1]
+            self._note(f"{type(fault).__name__} in {Path(last.filename).name}:{last.lineno}: {str(fault)[:80]}", data)
+        finally:
+            signal.alarm(0)
+        self.record["cases"] += 1
+        self.record["slowest"] = max(self.record["slowest"], round(time.perf_counter() - start, 2))
+        if self.record["cases"] % _SAVE_CASES == 0:
+            self.save()
+
+    def _note(self, words: str, data: bytes) -> None:
+        faults = self.record["faults"]
+        if words not in faults and len(faults) < 50:
+            case = self.out.with_name(f"{self.out.stem}-{len(faults)}.bin")
+            case.write_bytes(data)
+            faults[words] = case.name
+
+    def save(self) -> None:
+        """Write the record."""
+        risen = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self.before) // 1024
+        self.record["megabytes"] = max(self.record["megabytes"], risen)
+        self.record["limit_megabytes"] = self.reader.most
+        if risen > self.reader.most:
+            self.record["faults"][f"memory rose by more than {self.reader.most} MB"] = ""
+        beside = self.out.with_suffix(".part")
+        beside.write_text(json.dumps(self.record, indent=1))
+        beside.replace(self.out)
+
+    def run_random(self) -> None:
+        """Change valid files at random."""
+        draw = random.Random(f"{self.reader.name} {self.record['cases']}")
+        self.record.setdefault("engine", "random changes")
+        while not self.done:
+            self.try_case(change(draw.choice(self.samples), draw))
+        self.save()
+
+    def run_atheris(self) -> None:
+        """Let libFuzzer choose; it ends this process."""
+        import atheris
+
+        self.record["engine"] = "atheris"
+        corpus = self.folder / "corpus"
+        corpus.mkdir()
+        for number, sample in enumerate(self.samples):
+            (corpus / str(number)).write_bytes(sample)
+
+        def call(data: bytes) -> None:
+            if self.done:
+                self.save()
+                os._exit(0)
+            self.try_case(data)
+
+        seed = 1 + self.record["cases"]
+        words = [f"-max_len={_LONGEST}", "-rss_limit_mb=4096", "-print_final_stats=0", "-verbosity=0", f"-seed={seed}"]
+        draw = random.Random(seed)
+
+        def mutate(data: bytes, most: int, number: int) -> bytes:
+            # libFuzzer's own changes, and those of valid files, which get past magic numbers
+            return change(draw.choice(self.samples), draw)[:most] if draw.random() < 0.5 else atheris.Mutate(data, most)
+
+        atheris.Setup([sys.argv[0], *words, str(corpus)], call, custom_mutator=mutate)
+        atheris.Fuzz()
+
+
+def change(data: bytes, draw: random.Random) -> bytes:
+    """A file with one to five changes: bits, numbers at the edges of their range, parts cut out, doubled or swapped."""
+    content = bytearray(data)
+    for _ in range(draw.randint(1, 5)):
+        kind, start = draw.randrange(6), draw.randrange(len(content) + 1)
+        length = min(draw.choice((1, 2, 4, 8, 64, 1000)), len(content) - start)
+        if kind == 0 and content:
+            content[start - 1] ^= 1 << draw.randrange(8)
+        elif kind == 1:
+            number = draw.choice((0, 1, 0x7F, 0x80, 0xFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000))
+            content[start : start + 4] = number.to_bytes(4, draw.choice(("little", "big")))
+        elif kind == 2:
+            del content[start : start + length]
+        elif kind == 3:
+            content[start:start] = content[start : start + length] * draw.choice((1, 2, 50))
+        elif kind == 4:
+            del content[start:]
+        else:
+            content[start:start] = draw.choice(
+                (b"[" * 100, b"9" * 400, b"1e999", b"NaN", b"-1", b"\xff\xfe", b"\0" * 9)
+            )
+    return bytes(content[:_LONGEST])
+
+
+def import_readers() -> bool:
+    """Import what is fuzzed, once for all processes; returns whether atheris follows its coverage."""
+    if find_spec("atheris") is None:
+        import tests.faults.readers
+
+        return False
+    import atheris
+
+    # the readers themselves; what trains and draws is not fuzzed
+    rooms = ["capsnet.data", "capsnet.runs", "capsnet.interop", "capsnet.demo"]
+    with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=rooms):
+        import tests.faults.readers  # noqa: F401
+    return True
+
+
+def fuzz(name: str, out: Path, cases: int, seconds: float, guided: bool) -> str:
+    """Fuzz one reader in a forked process; returns how it ended, where that was not well."""
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        warnings.simplefilter("ignore")
+        with out.with_suffix(".log").open("w") as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        fuzzer = Fuzzer(name, out, cases, seconds)
+        if guided:
+            fuzzer.run_atheris()
+        else:
+            fuzzer.run_random()
+        os._exit(0)
+    deadline = time.monotonic() + seconds + 120
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return f"ended with status {os.waitstatus_to_exitcode(status)}" if status else ""
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "was stopped after its time"
+
+
+def main() -> int:
+    """Fuzz all readers; exit status 1 where one did anything but read or refuse."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=int(os.environ.get("CAPSNET_CASES", "1000000")))
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop after this time")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file; a folder of this name goes beside it")
+    options = parser.parse_args()
+    guided = import_readers()
+    from tests.faults.readers import READERS
+
+    start, records = time.monotonic(), {}
+    parts = options.out.with_suffix("")
+    parts.mkdir(parents=True, exist_ok=True)
+    for number, reader in enumerate(READERS):
+        # each gets its share of the time that is left
+        seconds = (options.seconds - (time.monotonic() - start)) / (len(READERS) - number)
+        part = parts / f"{''.join(c if c.isalnum() else '-' for c in reader.name)}.json"
+        ending = fuzz(reader.name, part, -(-options.cases // len(READERS)), seconds, guided)
+        record = json.loads(part.read_text()) if part.exists() else {"cases": 0, "faults": {}}
+        if ending:
+            record["faults"][f"the process {ending}, see {part.with_suffix('.log').name}"] = ""
+        records[reader.name] = record
+        print(f"{reader.name}: {record['cases']:,} cases, {len(record['faults'])} faults", flush=True)
+        options.out.write_text(json.dumps(describe(records), indent=1) + "\n")
+    return int(any(record["faults"] for record in records.values()))
+
+
+def describe(records: dict[str, Any]) -> dict[str, object]:
+    """What the JSON file holds."""
+    from capsnet.training.device import find_commit, find_processor
+
+    return {
+        "command": "make fuzz",
+        "machine": f"{find_processor()}, {os.cpu_count()} cores",
+        "commit": find_commit(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "cases": sum(record["cases"] for record in records.values()),
+        "faults": sum(len(record["faults"]) for record in records.values()),
+        "readers": records,
+    }
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main())

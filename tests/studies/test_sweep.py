@@ -1,0 +1,188 @@
+"""A sweep trains a grid, ranks it on validation, and continues in its folder."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from capsnet.cli import main
+from capsnet.cli.sweep import _given_options, _read_grid
+from capsnet.errors import UserError
+from capsnet.runs import Run
+from capsnet.studies import sweep
+from capsnet.studies.grid import make_study
+from capsnet.studies.sweep_table import sweep_to_markdown
+
+TINY = {"model": "capsnet-tiny", "steps": 2, "limit": 32, "test_limit": 40, "batch_size": 16, "device": "cpu"}
+GRID = {"lr": [1e-3, 3e-3], "iterations": [1, 2]}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A finished sweep's folder and table."""
+    folder = tmp_path_factory.mktemp("sweeps") / "done"
+    return folder, sweep("quickstart", GRID, seeds=2, out=folder, **TINY)
+
+
+@pytest.fixture
+def copied(swept, tmp_path):
+    return shutil.copytree(swept[0], tmp_path / "sweep")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Names of the folders that are trained; nothing is."""
+    names = []
+    monkeypatch.setattr("capsnet.studies.runner.run_task", lambda folder, *rest: names.append(folder.name))
+    return names
+
+
+def test_runs_have_the_values_of_their_row(swept):
+    config = Run.open(swept[0] / "runs" / "iterations=2-lr=0.003-seed1").config
+    assert (config.model.iterations, config.optimizer.lr, config.run.seed) == (2, 0.003, 1)
+    assert (config.run.recipe, config.optimizer.steps) == ("quickstart", 2)
+
+
+def test_validation_ranks_the_rows_whatever_the_test_errors(swept):
+    folder, table = swept
+    means = {}
+    for row in table["rows"]:
+        results = [Run.open(folder / "runs" / f"{row['name']}-seed{seed}").evaluation() for seed in (0, 1)]
+        means[row["name"]] = sum(100 * (1 - result["validation"]["accuracy"]) for result in results) / 2
+        assert row["validation_mean"] == pytest.approx(means[row["name"]], abs=1e-5)
+    assert list(means.values()) == sorted(means.values())
+    best = min(means.values())
+    assert table["sweep"]["chosen"] == [name for name, mean in means.items() if mean == pytest.approx(best)]
+
+
+def test_comparisons_are_of_validation_errors_and_corrected_for_all_pairs(swept):
+    table = swept[1]
+    first, *others = table["rows"]
+    assert [(entry["row"], entry["other"]) for entry in table["comparisons"]] == [
+        (first["name"], row["name"]) for row in others
+    ]
+    differences = [first["validation_mean"] - row["validation_mean"] for row in others]
+    assert [entry["difference"] for entry in table["comparisons"]] == pytest.approx(differences, abs=1e-5)
+    assert "corrected for all 6 pairs" in sweep_to_markdown(table)
+
+
+def test_page_says_that_the_test_split_chose_nothing(swept):
+    folder, table = swept
+    text = (folder / "table.md").read_text()
+    assert text == sweep_to_markdown(table)
+    assert "The test split chose nothing" in text
+    assert "paper" not in text
+    assert (
+        "    capsnet sweep quickstart --grid lr=0.001,0.003 iterations=1,2 --seeds 2 --model capsnet-tiny --steps 2 "
+        "--limit 32 --test-limit 40 --batch-size 16 --device cpu\n"
+    ) in text
+
+
+def test_finished_sweep_trains_nothing_and_changes_no_file(copied, swept, trained):
+    before = {path: path.stat().st_mtime_ns for path in (copied / "runs").rglob("*") if path.is_file()}
+    assert sweep("quickstart", GRID, seeds=2, out=copied, **TINY) == swept[1]
+    assert trained == []
+    assert before == {path: path.stat().st_mtime_ns for path in (copied / "runs").rglob("*") if path.is_file()}
+
+
+def test_larger_grid_and_more_seeds_train_what_is_missing(copied, trained):
+    grid = {"iterations": [1, 2, 3], "lr": [3e-3, 1e-3]}
+    table = sweep("quickstart", grid, seeds=3, out=copied, **TINY)
+    assert len(trained) == 6 * 3 - 4 * 2
+    assert set(trained) >= {"iterations=3-lr=0.001-seed0", "iterations=1-lr=0.001-seed2"}
+    assert table["sweep"]["chosen"] == []
+    assert "Runs are missing" in (copied / "table.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "grid", "options", "words"),
+    [
+        ("quickstart", {"lr": [1e-3], "iterations": [1, 2]}, {}, r"holds the sweep of quickstart .* lacks lr 0.003"),
+        ("quickstart", {"lr": [1e-3, 3e-3]}, {}, "this one varies lr; give another `out`"),
+        ("sabour2017-mnist", GRID, {"validation": 0.1}, "this one is of sabour2017-mnist"),
+        ("quickstart", GRID, {"shift": 1}, r"another shift \(2, this command has 1\)"),
+    ],
+)
+def test_folder_of_another_sweep_is_refused(copied, trained, recipe, grid, options, words):
+    record = (copied / "sweep.json").read_bytes()
+    with pytest.raises(UserError, match=words):
+        sweep(recipe, grid, seeds=2, out=copied, **{**TINY, **options})
+    assert trained == []
+    assert (copied / "sweep.json").read_bytes() == record
+
+
+def test_folder_of_a_study_is_refused(tmp_path):
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(UserError, match=r"holds other runs, it has no sweep\.json"):
+        sweep("quickstart", GRID, out=tmp_path, **TINY)
+
+
+@pytest.mark.parametrize(
+    ("grid", "options", "words"),
+    [
+        ({}, {}, "at least one option"),
+        ({"lr": []}, {}, "at least one value for lr"),
+        ({"lr": [1, 1.0]}, {}, "each value of lr once"),
+        ({"lrr": [1]}, {}, "did you mean 'lr'"),
+        ({"lr": [1e-3]}, {"lr": 1e-3}, "lr is given twice"),
+        ({"lr": [1e-3]}, {"validation": 0}, "validation must be above 0 for a sweep"),
+        ({"lr": [1e-3]}, {"seed": 1}, "give `seeds`"),
+        ({"seed": [1, 2]}, {}, "give `seeds`"),
+        ({"data": ["digits", "mnist"]}, {}, "the same images"),
+        ({"device": ["cpu"]}, {}, "does not change what is trained"),
+        ({"iterations": [None, 3]}, {}, "iterations = None and iterations = 3 are the same run"),
+        ({"lr": [1e-3, -1.0]}, {}, r"lr must be above 0, got -1\.0 \(row lr = -1\)"),
+    ],
+)
+def test_grid_that_cannot_be_swept_is_refused_before_a_folder_is_made(grid, options, words, tmp_path):
+    with pytest.raises(UserError, match=words):
+        sweep("quickstart", grid, out=tmp_path / "sweep", **options)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_row_name_that_no_folder_can_have_is_replaced_by_one_with_a_digest():
+    grid = {"model_options": [{"primary_scale": 0.5}, {"primary_scale": 0.5, "routing_bias": True}]}
+    names = [row.name for row in make_study("quickstart", grid, {}, 1).rows]
+    assert names[0] == "model_options=primary_scale=0.5"
+    assert re.fullmatch(r"model_options=primary_scale=0.5_routing_bias=True-[0-9a-f]{8}", names[1])
+
+
+def test_words_of_the_grid_become_values_of_their_option():
+    grid = _read_grid(["lr=1e-3,3e-4", "batch-size=16,32", "flip=true,False", "limit=0,100", "routing=None,em"])
+    assert grid == {
+        "lr": [1e-3, 3e-4],
+        "batch_size": [16, 32],
+        "flip": [True, False],
+        "limit": [None, 100],
+        "routing": [None, "em"],
+    }
+    assert [type(value) for value in grid["batch_size"] + grid["flip"]] == [int, int, bool, bool]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("lr", "must be OPTION=VALUE,VALUE"),
+        ("batch-sise=16", "did you mean 'batch-size'"),
+        ("iterations=1.5", "iterations must be None or a whole number, got '1.5'"),
+        ("schedule=linear", "schedule must be exponential, one-cycle, step, got 'linear'"),
+        ("lr-milestones=1", "takes several values"),
+    ],
+)
+def test_word_of_the_grid_that_is_no_value_is_refused(word, message):
+    with pytest.raises(UserError, match=message):
+        _read_grid([word])
+
+
+def test_options_on_the_command_line_are_those_of_all_runs():
+    words = ["quickstart", "--batch-size", "16", "--lr=0.1", "--no-flip", "--option", "leaky=true", "--grid", "shift=1"]
+    assert _given_options(words) == ["flip", "model_options", "batch_size", "lr"]
+
+
+def test_command_prints_the_table_and_draws_it(copied, swept, capsys):
+    line = ["sweep", "quickstart", "--grid", "lr=1e-3,3e-3", "iterations=1,2", "--seeds", "2", "--json", "--out"]
+    flags = [word for name, value in TINY.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    assert main([*line, str(copied), *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == swept[1]["rows"]
+    assert (copied / "figure.png").read_bytes().startswith(b"\x89PNG")
