@@ -4,7 +4,7 @@ LaLonde, Bagci, "Capsules for Object Segmentation", MIDL 2018, Fig. 1 and sectio
 code; for volumes as in Nguyen, Hua, Le, "3D-UCaps: 3D Capsules Unet for Volumetric Image Segmentation", MICCAI 2021.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -75,29 +75,18 @@ class SegCaps(SegmentationModel):
         self.stem = convolution(image_shape[0], pose_dim, kernel_size, padding=kernel_size // 2)
         few, some, many = num_types // 4, num_types // 2, num_types
         one, two, four = pose_dim, 2 * pose_dim, 4 * pose_dim
-        same = iterations if same_size_iterations is None else same_size_iterations
-
-        def layer(kind: Kind, children: tuple[int, int], parents: tuple[int, int]) -> nn.Module:
-            count = 1 if children == (1, one) and kind == "down" else iterations if kind in ("down", "up") else same
-            options = {"iterations": count, "bias": True}
-            side, stride, padding = _windows(kind, kernel_size)
-            build = LocalTransposedConvCapsules if kind == "up" else LocalConvCapsules
-            return build(
-                children[0],
-                parents[0],
-                child_dim=children[1],
-                parent_dim=parents[1],
-                dims=self.dims,
-                routing_options=options,
-                max_votes=max_votes,
-                device=device,
-                dtype=dtype,
-                kernel_size=side,
-                stride=stride,
-                padding=padding,
-            )
-
-        self.primary = layer("down", (1, one), (few, one))
+        layer = partial(
+            _make_layer,
+            side=kernel_size,
+            iterations=iterations,
+            same_size_iterations=iterations if same_size_iterations is None else same_size_iterations,
+            dims=self.dims,
+            max_votes=max_votes,
+            device=device,
+            dtype=dtype,
+        )
+        # the first layer has one type of child: nothing to choose
+        self.primary = layer("down", (1, one), (few, one), iterations=1)
         self.level_2 = layer("same", (few, one), (some, one))
         self.down_2 = layer("down", (some, one), (some, two))
         self.level_3 = layer("same", (some, two), (many, two))
@@ -110,14 +99,7 @@ class SegCaps(SegmentationModel):
         self.up_1 = layer("up", (some, one), (few, one))
         self.classes = layer("pixel", (few + 1, one), (num_classes, one))
         if decoder:
-            self.decoder = nn.Sequential(
-                convolution(num_classes * one, 64, 1),
-                nn.ReLU(),
-                convolution(64, 128, 1),
-                nn.ReLU(),
-                convolution(128, image_shape[0], 1),
-                nn.Sigmoid(),
-            )
+            self.decoder = _make_decoder(convolution, num_classes * one, image_shape[0])
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -160,6 +142,44 @@ class SegCaps(SegmentationModel):
 
 
 Kind = Literal["down", "same", "up", "pixel"]
+
+
+def _make_layer(
+    kind: Kind,
+    children: tuple[int, int],
+    parents: tuple[int, int],
+    *,
+    side: int,
+    iterations: int,
+    same_size_iterations: int,
+    dims: int,
+    max_votes: int | None,
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> LocalConvCapsules | LocalTransposedConvCapsules:
+    """A layer from the number of types and numbers of a pose, of children and parents."""
+    build = LocalTransposedConvCapsules if kind == "up" else LocalConvCapsules
+    window, stride, padding = _windows(kind, side)
+    count = iterations if kind in ("down", "up") else same_size_iterations
+    return build(
+        children[0],
+        parents[0],
+        child_dim=children[1],
+        parent_dim=parents[1],
+        kernel_size=window,
+        stride=stride,
+        padding=padding,
+        dims=dims,
+        routing_options={"iterations": count, "bias": True},
+        max_votes=max_votes,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def _make_decoder(convolution: Callable[[int, int, int], nn.Module], inputs: int, channels: int) -> nn.Sequential:
+    layers = [convolution(inputs, 64, 1), nn.ReLU(), convolution(64, 128, 1), nn.ReLU(), convolution(128, channels, 1)]
+    return nn.Sequential(*layers, nn.Sigmoid())
 
 
 def _windows(kind: Kind, side: int) -> tuple[int, int, int]:
