@@ -23,6 +23,7 @@ import_modules(
         "pictures",
         "report",
         "sections",
+        "segmentation",
         "study",
         "view",
     ),

@@ -6,6 +6,8 @@ from capsnet.functional.labels import check_labels as check_labels
 from capsnet.functional.labels import check_marks as check_marks
 from capsnet.functional.maps import to_capsules as to_capsules
 from capsnet.functional.maps import to_maps as to_maps
+from capsnet.functional.overlap import dice_score as dice_score
+from capsnet.functional.overlap import iou_score as iou_score
 from capsnet.functional.precision import widen as widen
 from capsnet.functional.squash import exponential_squash as exponential_squash
 from capsnet.functional.squash import squash as squash
@@ -21,8 +23,10 @@ __all__ = [
     "Windows",
     "conv2d",
     "dense_votes",
+    "dice_score",
     "exponential_squash",
     "gather_windows",
+    "iou_score",
     "label_aware_attention",
     "parent_softmax",
     "squash",

@@ -7,6 +7,9 @@ from capsnet.layers.decoder import Decoder as Decoder
 from capsnet.layers.decoder import SharedDecoder as SharedDecoder
 from capsnet.layers.decoder import UpsamplingDecoder as UpsamplingDecoder
 from capsnet.layers.dense import DenseCapsules as DenseCapsules
+from capsnet.layers.local_conv import CapsuleMaps as CapsuleMaps
+from capsnet.layers.local_conv import LocalConvCapsules as LocalConvCapsules
+from capsnet.layers.local_conv import LocalTransposedConvCapsules as LocalTransposedConvCapsules
 from capsnet.layers.multi_interest import MultiInterest as MultiInterest
 from capsnet.layers.pose_primary import PosePrimaryCapsules as PosePrimaryCapsules
 from capsnet.layers.primary import PrimaryCapsules as PrimaryCapsules
@@ -15,11 +18,14 @@ from capsnet.layers.squashed_conv import SquashedConv as SquashedConv
 from capsnet.layers.volume_routing import VolumeCapsules as VolumeCapsules
 
 __all__ = [
+    "CapsuleMaps",
     "Conv2d",
     "ConvCapsules",
     "ConvReLU",
     "Decoder",
     "DenseCapsules",
+    "LocalConvCapsules",
+    "LocalTransposedConvCapsules",
     "MultiInterest",
     "PosePrimaryCapsules",
     "PrimaryCapsules",

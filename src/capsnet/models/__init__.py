@@ -11,7 +11,14 @@ from capsnet.models.factory import create_model as create_model
 from capsnet.models.factory import list_models as list_models
 from capsnet.models.matrix_capsnet import MatrixCapsNet as MatrixCapsNet
 from capsnet.models.model import CapsuleModel as CapsuleModel
+from capsnet.models.segcaps import SegCaps as SegCaps
+from capsnet.models.segmentation import SEGMENTERS as SEGMENTERS
+from capsnet.models.segmentation import SegmentationModel as SegmentationModel
+from capsnet.models.segmentation import SegmentationOutput as SegmentationOutput
+from capsnet.models.segmentation import create_segmenter as create_segmenter
+from capsnet.models.segmentation import load_segmenter as load_segmenter
 from capsnet.models.self_routing_capsnet import SelfRoutingCapsNet as SelfRoutingCapsNet
+from capsnet.models.unet import UNet as UNet
 from capsnet.registry import import_modules
 
 import_modules(__name__, leave=("ensemble",))
@@ -27,7 +34,14 @@ __all__ = [
     "EfficientCapsNet",
     "MODELS",
     "MatrixCapsNet",
+    "SEGMENTERS",
+    "SegCaps",
+    "SegmentationModel",
+    "SegmentationOutput",
     "SelfRoutingCapsNet",
+    "UNet",
     "create_model",
+    "create_segmenter",
     "list_models",
+    "load_segmenter",
 ]

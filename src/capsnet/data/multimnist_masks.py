@@ -1,0 +1,58 @@
+"""Pairs of overlapping digits with a mask of each digit, which follows from its pixels."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int, UInt8
+from torch import Tensor
+
+from capsnet.data.pairs import Pairs
+from capsnet.errors import UserError
+
+
+@dataclass(frozen=True)
+class MaskedImages:
+    """Images with a mask for each class.
+
+    Args:
+        images: pixels.
+        masks: where each class is; a pixel may belong to several.
+        labels: the two classes that are present.
+
+    Shapes:
+        images `b c h w`, masks `b n h w`, labels `b 2`.
+    """
+
+    images: UInt8[Tensor, "b c h w"]
+    masks: Bool[Tensor, "b n h w"]
+    labels: Int[Tensor, "b 2"]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def mask_pairs(pairs: Pairs, num_classes: int = 10, threshold: int = 128) -> MaskedImages:
+    """Mark the pixels of each digit of a pair: those that are at least `threshold` where the digit is alone.
+
+    Args:
+        pairs: from `draw_pairs` or `fixed_pairs`.
+        num_classes: maps to make; those of absent classes are empty.
+        threshold: the darkest pixel of a digit, 1 to 255.
+
+    Raises:
+        UserError: a threshold out of range, or a label that is not below `num_classes`.
+
+    Example:
+        >>> masked = mask_pairs(next(fixed_pairs(data.images, data.labels, Pairing())))
+        >>> masked.masks.shape
+        torch.Size([128, 10, 36, 36])
+    """
+    if not 1 <= threshold <= 255:
+        raise UserError(f"threshold must be 1 to 255, got {threshold}")
+    if int(pairs.labels.max()) >= num_classes:
+        raise UserError(f"num_classes must be above the largest label, {int(pairs.labels.max())}, got {num_classes}")
+    inside = (pairs.singles >= threshold).any(dim=2)  # b 2 h w
+    masks = torch.zeros(len(pairs), num_classes, *inside.shape[2:], dtype=torch.bool, device=inside.device)
+    # the two classes of a pair differ: each map is written once
+    masks[torch.arange(len(pairs), device=inside.device)[:, None], pairs.labels] = inside
+    return MaskedImages(pairs.images, masks, pairs.labels)

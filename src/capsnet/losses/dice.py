@@ -1,0 +1,75 @@
+"""Dice loss of masks. Milletari, Navab, Ahmadi, "V-Net", 3DV 2016, Eq. 3, in the form of SegCaps' code."""
+
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from capsnet.errors import UserError
+from capsnet.losses.base import Reduction, reduce
+
+
+def dice_loss(
+    lengths: Float[Tensor, "b n *space"],
+    masks: Shaped[Tensor, "..."],
+    smooth: float = 1e-5,
+    reduction: Reduction = "mean",
+) -> Float[Tensor, ""] | Float[Tensor, " b"]:
+    r"""One minus the soft Dice coefficient of each class, averaged over classes.
+
+    $$1 - \frac{2 \sum_p l_p t_p + \epsilon}{\sum_p l_p + \sum_p t_p + \epsilon}$$
+
+    Args:
+        lengths: of the capsules at each place, or probabilities.
+        masks: 1 where the class is, 0 elsewhere; several classes may be at one place.
+        smooth: ε; a class that is absent from both has the loss 0.
+        reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
+
+    Shapes:
+        lengths and masks `b n *space`; result: a scalar, or `b` for `"none"`.
+
+    Raises:
+        UserError: shapes that differ, or an unknown reduction.
+
+    Differs from the paper:
+        The authors of SegCaps convert lengths to logits before the sums, which makes the quotient negative or
+        infinite; here the sums are over the lengths themselves.
+
+    Example:
+        >>> dice_loss(torch.tensor([[[[1.0, 0.5]]]]), torch.tensor([[[[1, 0]]]]))  # 1 - 2 / (1.5 + 1)
+        tensor(0.2000)
+    """
+    check_masks(lengths, masks)
+    present = masks.to(lengths.dtype)
+    axes = tuple(range(2, lengths.ndim))
+    both = (lengths * present).sum(dim=axes)
+    total = lengths.sum(dim=axes) + present.sum(dim=axes)
+    return reduce((1 - (2 * both + smooth) / (total + smooth)).mean(dim=1), reduction)
+
+
+def check_masks(lengths: Tensor, masks: Tensor) -> None:
+    """Check that masks fit the lengths.
+
+    Raises:
+        UserError: another shape.
+    """
+    if lengths.ndim < 3 or masks.shape != lengths.shape:
+        sizes = f"{tuple(lengths.shape)}, got {tuple(masks.shape)}"
+        raise UserError(f"masks must be b x n x space like the lengths, {sizes}")
+
+
+class DiceLoss(nn.Module):
+    """`dice_loss` as a module.
+
+    Args:
+        smooth: ε.
+    """
+
+    def __init__(self, smooth: float = 1e-5) -> None:
+        super().__init__()
+        self.smooth = smooth
+
+    def forward(self, lengths: Float[Tensor, "b n *space"], masks: Shaped[Tensor, "b n *space"]) -> Tensor:
+        """The mean loss of a batch."""
+        return dice_loss(lengths, masks, self.smooth)
+
+    def extra_repr(self) -> str:
+        return f"smooth={self.smooth}"

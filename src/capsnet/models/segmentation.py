@@ -1,0 +1,160 @@
+"""The base class of models that find a mask for each class, and these models by name."""
+
+import inspect
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from jaxtyping import Bool, Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from capsnet.errors import UserError
+from capsnet.functional.labels import check_tensor
+from capsnet.models.arguments import check_arguments
+from capsnet.registry import Registry, suggest
+
+
+class SegmentationOutput(NamedTuple):
+    """The output for a batch of images or volumes.
+
+    Shapes:
+        lengths `b n *space`, in [0, 1]: is the class there; poses `b n d *space`, None if the model has no capsules.
+    """
+
+    lengths: Float[Tensor, "b n *space"]
+    poses: Float[Tensor, "b n d *space"] | None
+
+
+class SegmentationModel(nn.Module, ABC):
+    """Base class of models that find a mask for each class: `model(images)` returns a `SegmentationOutput`.
+
+    They are no `CapsuleModel`s: their classes have no single capsule, so that commands for classification refuse them.
+
+    Args:
+        image_shape: channels, height and width; of volumes also depth.
+        num_classes: number of masks; they may overlap.
+
+    Attributes:
+        decoder: reconstructs images from class capsules, or None.
+        created_by: name and options given to `create_segmenter`; None if the model was created directly.
+
+    Raises:
+        UserError: an image shape that is not three or four numbers, or sizes out of range.
+    """
+
+    decoder: nn.Module | None
+
+    def __init__(self, image_shape: Sequence[int], num_classes: int) -> None:
+        super().__init__()
+        check_arguments(image_shape=tuple(image_shape), num_classes=num_classes)
+        if len(image_shape) not in (3, 4) or min(image_shape) < 1:
+            raise UserError(f"image_shape must be channels, height, width and perhaps depth, got {tuple(image_shape)}")
+        self.image_shape, self.num_classes = tuple(image_shape), num_classes
+        self.created_by: tuple[str, Mapping[str, object]] | None = None
+        self.decoder = None
+
+    if TYPE_CHECKING:
+        # nn.Module.__call__ is untyped
+        def __call__(self, images: Float[Tensor, "b c *space"]) -> SegmentationOutput: ...
+
+    @abstractmethod
+    def forward(self, images: Float[Tensor, "b c *space"]) -> SegmentationOutput:
+        """Find where each class is."""
+
+    @property
+    def dims(self) -> int:
+        """2 for images, 3 for volumes."""
+        return len(self.image_shape) - 1
+
+    def check_images(self, images: Float[Tensor, "b c *space"]) -> None:
+        """Check the shape and dtype of images.
+
+        Raises:
+            UserError: they do not fit the model.
+        """
+        check_tensor(images, "images")
+        if not images.is_floating_point():
+            raise UserError(f"images must be floats in [0, 1], got {images.dtype}; use images / 255")
+        if images.shape[1:] != self.image_shape or not len(images):
+            raise UserError(f"images must be b x {self.image_shape}, got {tuple(images.shape)}")
+
+    def segment(self, images: Float[Tensor, "b c *space"], threshold: float = 0.5) -> Bool[Tensor, "b n *space"]:
+        """The mask of each class: where its length is above `threshold`."""
+        return self(images).lengths > threshold
+
+    def save(self, file: str | Path) -> None:
+        """Write weights, name and options to a safetensors file, for `load_segmenter`.
+
+        Raises:
+            UserError: the model was not made by `create_segmenter`.
+        """
+        if self.created_by is None:
+            raise UserError("only a model made by create_segmenter can be saved by its name")
+        name, options = self.created_by
+        save_model(self, str(file), {_KEY: json.dumps({"name": name, "options": options})})
+
+
+_KEY = "capsnet-segmenter"
+
+
+@dataclass(frozen=True)
+class SegmenterPreset:
+    """A model's class, the arguments of this preset, and a one-line summary."""
+
+    build: type[SegmentationModel]
+    options: Mapping[str, object]
+    summary: str
+
+
+SEGMENTERS: Registry[SegmenterPreset] = Registry("segmenter", "capsnet.segmenters")
+"""Segmentation models by name."""
+
+
+def create_segmenter(name: str, **overrides: object) -> SegmentationModel:
+    """Create a segmentation model with fresh weights.
+
+    Args:
+        name: one of `SEGMENTERS`.
+        overrides: arguments of the model's class, over those of the preset.
+
+    Raises:
+        UserError: an unknown name or argument, or sizes that do not fit together.
+
+    Example:
+        >>> model = create_segmenter("segcaps-small", image_shape=(1, 32, 32), num_classes=10)
+    """
+    preset = SEGMENTERS.get(name)
+    known = tuple(inspect.signature(preset.build).parameters)
+    for option in overrides:
+        if option not in known:
+            raise UserError(f"segmenter {name!r} has no option {option!r}{suggest(option, known)}")
+    build: Callable[..., SegmentationModel] = preset.build
+    model = build(**{**preset.options, **overrides})
+    model.created_by = name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
+    return model
+
+
+def load_segmenter(file: str | Path) -> SegmentationModel:
+    """Load a model that `SegmentationModel.save` wrote, in eval mode. Nothing in the file is executed.
+
+    Raises:
+        UserError: no such file, or a file of another kind.
+    """
+    if not Path(file).is_file():
+        raise UserError(f"no file {file}; write one with model.save({str(file)!r})")
+    try:
+        with safe_open(str(file), "pt") as opened:
+            metadata = opened.metadata() or {}
+    except SafetensorError as error:
+        raise UserError(f"cannot read {file} as safetensors: {error}") from error
+    if _KEY not in metadata:
+        raise UserError(f"{file} holds no segmentation model; for classification use capsnet.load({str(file)!r})")
+    spec = json.loads(metadata[_KEY])
+    model = create_segmenter(spec["name"], **spec["options"])
+    load_model(model, str(file))
+    return model.eval()

@@ -1,0 +1,26 @@
+import pytest
+import torch
+
+from capsnet import UserError
+from capsnet.losses import DiceLoss, dice_loss
+
+LENGTHS = torch.tensor([[[[0.8, 0.2]], [[0.5, 0.5]]]])
+MASKS = torch.tensor([[[[1, 0]], [[1, 1]]]])
+
+
+def test_dice_loss_by_hand():
+    expected = ((1 - 2 * 0.8 / (1.0 + 1)) + (1 - 2 * 1.0 / (1.0 + 2))) / 2
+    assert float(dice_loss(LENGTHS, MASKS)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_exact_masks_have_no_loss():
+    assert float(DiceLoss()(MASKS.float(), MASKS)) == pytest.approx(0, abs=1e-6)
+
+
+def test_an_absent_class_that_is_not_found_has_no_loss():
+    assert float(dice_loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))) == 0
+
+
+def test_masks_of_another_shape_are_refused():
+    with pytest.raises(UserError, match="masks must be b x n x space like the lengths"):
+        dice_loss(LENGTHS, MASKS[:, :1])

@@ -1,0 +1,100 @@
+import pytest
+import torch
+
+from capsnet import UserError
+from capsnet.layers.local_conv import LocalConvCapsules, LocalTransposedConvCapsules
+from capsnet.models import create_segmenter, load_segmenter
+
+SMALL = {"image_shape": (1, 8, 16), "num_classes": 3}
+
+
+def count(name, **options):
+    return sum(parameter.numel() for parameter in create_segmenter(name, device="meta", **options).parameters())
+
+
+def iterations(name):
+    kinds = (LocalConvCapsules, LocalTransposedConvCapsules)
+    layers = create_segmenter(name, device="meta").modules()
+    return [layer.routing.iterations for layer in layers if isinstance(layer, kinds)]
+
+
+def test_segcaps_has_the_published_number_of_parameters():
+    # "1.4 M", Table 1; layer by layer from the authors' code
+    levels = [416, 12_832, 25_664, 51_328, 205_056, 410_112, 409_856, 131_328, 102_528, 32_832, 25_664, 8_224, 272]
+    assert count("segcaps", decoder=False) == sum(levels) == 1_416_112
+    assert count("segcaps") == 1_425_649
+
+
+def test_routing_iterations_are_those_of_r3_and_r1():
+    assert iterations("segcaps") == [1] + [3] * 11
+    assert iterations("segcaps-r1") == [1, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1]
+
+
+def test_segcaps_gives_a_length_and_a_pose_for_each_pixel():
+    model = create_segmenter("segcaps-small", **SMALL)
+    images = torch.rand(2, 1, 8, 16)
+    output = model(images)
+    assert output.lengths.shape == (2, 3, 8, 16)
+    torch.testing.assert_close(output.lengths, output.poses.norm(dim=2))
+    assert model.segment(images).equal(output.lengths > 0.5)
+
+
+def test_segcaps_takes_volumes():
+    model = create_segmenter("segcaps-small", image_shape=(2, 8, 8, 16), num_classes=2)
+    output = model(torch.rand(1, 2, 8, 8, 16))
+    assert output.lengths.shape == (1, 2, 8, 8, 16)
+    assert model.reconstruct(output.poses, output.lengths > 0.5).shape == (1, 2, 8, 8, 16)
+
+
+def test_a_pixel_outside_all_masks_does_not_depend_on_its_pose():
+    model = create_segmenter("segcaps-small", **SMALL)
+    poses, masks = torch.randn(1, 3, 8, 8, 16), torch.zeros(1, 3, 8, 16)
+    masks[:, 1, :, 4:] = 1
+    drawn, other = model.reconstruct(poses, masks), model.reconstruct(poses + 1, masks)
+    torch.testing.assert_close(drawn[..., :4], other[..., :4])
+    assert not drawn[..., 4:].allclose(other[..., 4:])
+
+
+@pytest.mark.parametrize("name", ["segcaps-small", "unet-small"])
+def test_a_saved_model_equals_the_loaded_one(name, tmp_path):
+    model, images = create_segmenter(name, **SMALL), torch.rand(2, 1, 8, 16)
+    model(images)
+    model.save(tmp_path / "model.safetensors")
+    loaded = load_segmenter(tmp_path / "model.safetensors")
+    assert loaded(images).lengths.equal(model.eval()(images).lengths)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"no")
+    with pytest.raises(UserError, match="cannot read"):
+        load_segmenter(tmp_path / "weights.safetensors")
+
+
+def test_every_parameter_of_segcaps_has_a_gradient():
+    model, images = create_segmenter("segcaps-small", **SMALL), torch.rand(1, 1, 8, 16)
+    output = model(images)
+    (output.lengths.sum() + model.reconstruct(output.poses, output.lengths > 0).sum()).backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_the_control_has_as_many_parameters_within_a_hundredth():
+    assert count("unet-small") == pytest.approx(count("segcaps-small"), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_shape": (1, 30, 32)}, "multiples of 8"),
+        ({"num_types": 6}, "multiple of 4"),
+        ({"kernel_size": 4}, "must be odd"),
+        ({"num_class": 2}, "did you mean 'num_classes'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        create_segmenter("segcaps-small", **options)
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(UserError, match=r"images must be b x \(1, 8, 16\)"):
+        create_segmenter("unet-small", **SMALL)(torch.rand(1, 1, 16, 16))
