@@ -16,6 +16,7 @@ import reliability
 import results
 import routing_pages
 import routing_pictures
+import segmentation
 import speed
 from study_pages import write_pages
 
@@ -54,6 +55,9 @@ def main() -> None:
     reliability.PAGE.write_text(reliability.fill(reliability.PAGE.read_text()))
     page = ROOT / "docs" / "sweep.md"
     page.write_text(results.put(page.read_text(), SWEEP, sweep_table()))
+    page = ROOT / "docs" / "segmentation.md"
+    text = results.put(page.read_text(), segmentation.MARKS, segmentation.table())
+    page.write_text(results.put(text, segmentation.MEMORY, segmentation.memory()))
     page = ROOT / "docs" / "recommenders.md"
     page.write_text(results.put(page.read_text(), recommenders.MARKS, recommenders.table()))
     routing_pictures.main()
