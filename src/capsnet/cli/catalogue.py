@@ -52,7 +52,12 @@ def _read() -> dict[str, _Stored]:
 
 
 def _files(kind: str) -> list[str]:
-    pattern = {"routings": "routing/*.py", "pretrained": "pretrained/*.safetensors"}.get(kind, f"{kind}/*.py")
+    patterns = {
+        "routings": "routing/*.py",
+        "segmenters": "models/*.py",
+        "pretrained": "pretrained/*.safetensors",
+    }
+    pattern = patterns.get(kind, f"{kind}/*.py")
     return sorted(path.name for path in _PACKAGE.glob(pattern))
 
 
@@ -60,6 +65,12 @@ def _models() -> dict[str, str]:
     from capsnet.models import MODELS
 
     return {name: MODELS.get(name).summary for name in MODELS}
+
+
+def _segmenters() -> dict[str, str]:
+    from capsnet.models import SEGMENTERS
+
+    return {name: SEGMENTERS.get(name).summary for name in SEGMENTERS}
 
 
 def _routings() -> dict[str, str]:
@@ -96,6 +107,7 @@ KINDS: Registry[Callable[[], dict[str, str]]] = Registry("kind")
 """The functions that read the entries of each kind from its registry."""
 
 KINDS.add("models", _models)
+KINDS.add("segmenters", _segmenters)
 KINDS.add("routings", _routings)
 KINDS.add("data", _data)
 KINDS.add("recipes", _recipes)

@@ -13,7 +13,7 @@ from capsnet.cli.parse import parse
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
-from capsnet.models import MODELS, create_model
+from capsnet.models import MODELS, SEGMENTERS, create_model, create_segmenter
 from capsnet.models.factory import model_routing
 from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
@@ -60,6 +60,8 @@ def main(args: list[str]) -> None:
         print(*test.describe(name, command.against), sep="\n")
     elif name in MODELS:
         _show_model(name)
+    elif name in SEGMENTERS:
+        _show_segmenter(name)
     elif name in RECIPES or name in STUDIES:
         # a study and its recipe may have the same name
         if name in RECIPES:
@@ -75,7 +77,7 @@ def main(args: list[str]) -> None:
     elif name in list_pretrained():
         print(model_card(name).rstrip())
     else:
-        known = [*MODELS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS, *list_pretrained()]
+        known = [*MODELS, *SEGMENTERS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS, *list_pretrained()]
         hint = did_you_mean(name, known)
         raise UserError(f"unknown name {name!r};{hint} {'See' if hint else 'see'} capsnet list, or name a run folder")
 
@@ -88,6 +90,15 @@ def _show_model(name: str) -> None:
         print(f"{child:20} {count_parameters(module):>12,} parameters")
     routing, iterations = model_routing(name)
     print(f"{'routing':20} {routing or 'none'}{f', {iterations} iterations' if iterations else ''}")
+    print(f"{'total':20} {count_parameters(model):>12,} parameters")
+
+
+def _show_segmenter(name: str) -> None:
+    with on_meta():
+        model = create_segmenter(name)
+    print(f"{name}: {SEGMENTERS.get(name).summary}\n\n{model}\n")
+    for child, module in model.named_children():
+        print(f"{child:20} {count_parameters(module):>12,} parameters")
     print(f"{'total':20} {count_parameters(model):>12,} parameters")
 
 
