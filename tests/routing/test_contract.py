@@ -1,7 +1,7 @@
 """One contract for every registered routing; exceptions are declared in its class, and checked to be ones."""
 
 import pytest
-from tests.routing.contract import CHECKS, make
+from tests.routing.contract import CHECKS, child_dim, make
 
 from capsnet.errors import UserError
 from capsnet.routing import ROUTINGS, DynamicRouting, make_routing
@@ -23,7 +23,7 @@ def test_routing_refuses_what_it_does_not_know(name):
         build(5, 3, parent_dim=6, no_such_option=1)
     if hasattr(make(build), "iterations"):
         with pytest.raises(UserError, match="iterations must be at least 1, got 0"):
-            build(5, 3, parent_dim=6, iterations=0)
+            build(5, 3, parent_dim=6, iterations=0, **child_dim(build))
 
 
 def test_routing_given_as_an_object_must_fit_its_layer():

@@ -15,6 +15,7 @@ from capsnet.layers.pose_primary import PosePrimaryCapsules as PosePrimaryCapsul
 from capsnet.layers.primary import PrimaryCapsules as PrimaryCapsules
 from capsnet.layers.sequence_primary import SequencePrimaryCapsules as SequencePrimaryCapsules
 from capsnet.layers.squashed_conv import SquashedConv as SquashedConv
+from capsnet.layers.vector_routing import VectorRouting as VectorRouting
 from capsnet.layers.volume_routing import VolumeCapsules as VolumeCapsules
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "SharedDecoder",
     "SquashedConv",
     "UpsamplingDecoder",
+    "VectorRouting",
     "VolumeCapsules",
 ]

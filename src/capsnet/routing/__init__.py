@@ -15,6 +15,8 @@ from capsnet.routing.dynamic import DynamicRouting as DynamicRouting
 from capsnet.routing.dynamic import dynamic_routing as dynamic_routing
 from capsnet.routing.em import EMRouting as EMRouting
 from capsnet.routing.em import em_routing as em_routing
+from capsnet.routing.heinsen import HeinsenRouting as HeinsenRouting
+from capsnet.routing.heinsen import heinsen_routing as heinsen_routing
 from capsnet.routing.inverted_dot_product import InvertedDotProductRouting as InvertedDotProductRouting
 from capsnet.routing.inverted_dot_product import inverted_dot_product_routing as inverted_dot_product_routing
 from capsnet.routing.max_min import MaxMinRouting as MaxMinRouting
@@ -34,6 +36,7 @@ import_modules(__name__)
 __all__ = [
     "DynamicRouting",
     "EMRouting",
+    "HeinsenRouting",
     "InvertedDotProductRouting",
     "MaxMinRouting",
     "ROUTINGS",
@@ -48,6 +51,7 @@ __all__ = [
     "draw_logits",
     "dynamic_routing",
     "em_routing",
+    "heinsen_routing",
     "inverted_dot_product_routing",
     "list_options",
     "make_routing",

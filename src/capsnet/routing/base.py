@@ -33,7 +33,7 @@ class Routing(nn.Module, ABC):
     """
 
     coupling_axis: ClassVar[str | None] = "j"
-    activates: ClassVar[bool] = True
+    activates: bool = True
     masks: ClassVar[bool] = True
 
     def __init__(self, num_children: int | None, num_parents: int, *, parent_dim: int) -> None:
