@@ -15,5 +15,6 @@ def test_a_routing_is_described_in_80_columns_without_marks_of_code(name):
 def test_source_models_and_options_are_named():
     lines = describe_routing("dynamic")
     assert lines[3].startswith("source    Sabour, Frosst, Hinton")
-    assert any(line.startswith("models    capsnet,") for line in lines)
+    [models] = [line for line in lines if line.startswith("models    ")]
+    assert " capsnet, capsnet-authors, capsnet-tiny," in models
     assert lines[lines.index("  iterations = 3") + 1] == "      the paper's r."
