@@ -20,3 +20,13 @@ def test_a_figure_shows_the_dice_of_each_model():
     figure = draw_segmentation(images, {"exact": masks, "empty": torch.zeros_like(masks)})
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "0 and 1\n1.00\n0.00" in texts
+
+
+def test_a_class_that_is_not_in_the_image_is_never_painted_over():
+    masks = torch.ones(1, 3, 1, 1, dtype=torch.bool)
+    labels = torch.tensor([[1, 0]])
+    everything = overlay_masks(torch.zeros(1, 1, 1, 1), masks, labels)
+    only_absent = overlay_masks(
+        torch.zeros(1, 1, 1, 1), masks & torch.tensor([False, False, True])[:, None, None], labels
+    )
+    assert everything.equal(only_absent)

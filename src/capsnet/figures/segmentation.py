@@ -20,7 +20,7 @@ _FIRST, _SECOND, _BOTH, _ABSENT = (0.34, 0.71, 0.91), (0.90, 0.62, 0.0), (1.0, 1
 
 @styled
 def draw_segmentation(images: MaskedImages, predicted: Mapping[str, Bool[Tensor, "b n h w"]]) -> Figure:
-    """Draw images, their true masks, and a row of predicted masks for each model, with the mean Dice of both digits.
+    """Draw images, their true masks, and predicted masks of each model, and the Dice over the masks of all classes.
 
     Args:
         images: with true masks; the first eight are drawn.
@@ -35,8 +35,9 @@ def draw_segmentation(images: MaskedImages, predicted: Mapping[str, Bool[Tensor,
     side = grey.shape[3]
     width, tall = _CELL * count, _CELL * len(rows)
     subtitle = (
-        "Blue: pixels of the first digit. Orange: of the second. White: of both. Pink: of a digit that is not in the "
-        "image. Numbers: mean Dice coefficient of the two digits. The first test pairs, not selected."
+        "Blue: pixels of the first digit. Orange: of the second. White: of both. Pink: of a digit that is not "
+        "in the image, whatever else is there. "
+        "Numbers: Dice coefficient over the masks of all digits. The first test pairs, not selected."
     )
     scores = 0.2 * len(predicted)
     figure = new_figure(_LEFT + width + 0.3, tall + scores + 0.5, "Two overlapping digits, segmented", subtitle)
@@ -48,8 +49,8 @@ def draw_segmentation(images: MaskedImages, predicted: Mapping[str, Bool[Tensor,
     for column, pair in enumerate(labels.tolist()):
         lines = [f"{pair[0]} and {pair[1]}"]
         for masks in predicted.values():
-            at = (column, labels[column])
-            lines.append(f"{float(dice_score(masks[at], images.masks[at]).mean()):.2f}")
+            found, true = masks[column].flatten(0, 1), images.masks[column].flatten(0, 1)
+            lines.append(f"{float(dice_score(found, true)):.2f}")
         axes.annotate(
             "\n".join(lines),
             (column * (side + _GAP) + side / 2, sheet.shape[0]),
@@ -84,7 +85,7 @@ def overlay_masks(
     other = masks.clone()
     other[rows[:, None], labels] = False
     result = (0.35 * images).expand(-1, 3, -1, -1).clone()
-    areas = ((other.any(dim=1), _ABSENT), (first, _FIRST), (second, _SECOND), (first & second, _BOTH))
+    areas = ((first, _FIRST), (second, _SECOND), (first & second, _BOTH), (other.any(dim=1), _ABSENT))
     for area, color in areas:
         painted = torch.tensor(color)[None, :, None, None].expand_as(result)
         result = torch.where(area[:, None], painted, result)
