@@ -34,6 +34,7 @@ def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
         image_size=wanted.image_size,
         skip_unreadable=wanted.skip_unreadable,
         pixel_range=wanted.pixel_range,
+        shards=wanted.shards,
     )
     if wanted.test_limit is not None and wanted.test_limit < len(dataset.test):
         dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - wanted.test_limit, seed=0)[0])

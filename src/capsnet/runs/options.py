@@ -10,7 +10,7 @@ from capsnet.runs.folder import locate_weights
 from capsnet.runs.named import CONFIGS
 from capsnet.runs.transfer import configure_as
 
-FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "precision", "data_dir", "data"))
+FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "precision", "data_dir", "data", "shards"))
 """What may change when a run goes on: its length, its device and precision, and where its data are."""
 
 
