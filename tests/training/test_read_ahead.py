@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from capsnet.data.stored import StoredImages
+from capsnet.runs import RunConfig
 from capsnet.training import train
 from capsnet.training.read_ahead import ReadAhead
 
@@ -24,10 +25,11 @@ def test_training_from_shards_gives_the_weights_of_memory_bit_for_bit(photos, tm
     weights = []
     for shards in ("always", "never"):
         run = train(
+            RunConfig.from_defaults(),
             data=str(photos),
             out=tmp_path / shards,
             model="capsnet-tiny",
-            image_size=16,
+            image_size=20,
             shards=shards,
             epochs=2,
             batch_size=8,

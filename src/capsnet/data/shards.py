@@ -32,6 +32,8 @@ from capsnet.errors import UserError
 
 Shards = Literal["always", "never"]
 _SHARD_BYTES = 64 << 20
+# each one that is open takes a file descriptor
+_MOST_SHARDS = 256
 _STALE_SECONDS = 86400.0
 # reading into memory holds the images three times: as a list, as a tensor, and as the splits
 _MEMORY_SHARE = 4
@@ -89,7 +91,10 @@ def open_shards(work: ShardWork, advance: Callable[[int], None] = lambda count: 
     missing = sum(len(positions) for positions, shard in zip(members, stored, strict=True) if shard is None)
     if missing:
         _check_space(folder, missing * size)
-    arrays, order, errors, hashes = [], [], {}, []
+    arrays: list[NDArray[np.uint8]] = []
+    order: list[int] = []
+    hashes: list[int] = []
+    errors: dict[int, UserError] = {}
     for path, positions, shard in zip(paths, members, stored, strict=True):
         if shard is not None:
             advance(len(positions))
@@ -152,7 +157,7 @@ class _Record:
 def _divide(names: Sequence[str], size: int) -> list[list[int]]:
     """The positions of each shard's images."""
     count = 1
-    while count * _SHARD_BYTES < len(names) * size:
+    while count < _MOST_SHARDS and count * _SHARD_BYTES < len(names) * size:
         count *= 2
     members: list[list[int]] = [[] for _ in range(count)]
     for position, number in enumerate(hash_names(names).tolist()):
@@ -199,7 +204,9 @@ def _prepare(path: Path, positions: Sequence[int], work: ShardWork) -> tuple[NDA
     results = work.prepare(positions)
     good = [result for result in results if isinstance(result, Tensor)]
     faults = {work.names[k]: str(r) for k, r in zip(positions, results, strict=True) if isinstance(r, UserError)}
-    array = np.stack([image.numpy() for image in good]) if good else np.zeros((0, *work.image_shape), np.uint8)
+    array = np.zeros((len(good), *work.image_shape), np.uint8)
+    for row, image in zip(array, good, strict=True):
+        row[:] = image.numpy()
     hashes = hash_images(torch.stack(good)).tolist() if good else []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

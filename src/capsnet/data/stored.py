@@ -46,13 +46,13 @@ class StoredImages(Tensor):
         """Make the tensor; its memory is never allocated."""
         stored, height, width = arrays[0].shape[1:]
         shape = (len(rows), channels or stored, height, width)
-        images: StoredImages = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined] # torch types no subclass
+        images: StoredImages = Tensor._make_wrapper_subclass(
             cls, shape, dtype=torch.uint8, device=device or torch.device("cpu")
         )
         images.arrays, images.rows, images.hashes, images.channels = arrays, rows, hashes, shape[1]
         return images
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:
+    def __repr__(self) -> str:  # type: ignore[override] # torch passes contents, which are not read here
         return f"StoredImages(shape={tuple(self.shape)}, device={self.device})"
 
     def pick(self, indices: Int[Tensor, " k"]) -> "StoredImages":
@@ -66,9 +66,9 @@ class StoredImages(Tensor):
         Shapes:
             indices `k`, result `k c h w`.
         """
-        return self.gather(indices).to(self.device, non_blocking=True)
+        return self.read_to_host(indices).to(self.device, non_blocking=True)
 
-    def gather(self, indices: Int[Tensor, " k"]) -> UInt8[Tensor, "k c h w"]:
+    def read_to_host(self, indices: Int[Tensor, " k"]) -> UInt8[Tensor, "k c h w"]:
         """Read images into host memory, pinned where the tensor's device is a GPU."""
         rows = self.rows[indices.cpu().numpy()]
         shape = (len(rows), *self.arrays[0].shape[1:])
@@ -91,7 +91,9 @@ class StoredImages(Tensor):
         return self._with(self.rows[part], self.hashes[part])
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override] # torch declares a function that is disabled
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         """Read only the images that an operation needs."""
         kwargs, images = kwargs or {}, args[0]
         if isinstance(images, StoredImages):

@@ -4,7 +4,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch

@@ -53,11 +53,11 @@ class ReadAhead:
         """Where indices lie in the order, by their memory: comparing values would wait for a GPU."""
         if indices.untyped_storage().data_ptr() != self._order.untyped_storage().data_ptr():
             return None
-        return indices.storage_offset(), len(indices)
+        return int(indices.storage_offset()), len(indices)
 
     def _start_next(self) -> None:
         part = next(self._parts, None)
         if part is not None:
             indices = self._host_order[part]
-            start = self._order.storage_offset() + part.start
-            self._pending.append(((start, len(indices)), self._executor.submit(self._images.gather, indices)))
+            start = int(self._order.storage_offset()) + part.start
+            self._pending.append(((start, len(indices)), self._executor.submit(self._images.read_to_host, indices)))
