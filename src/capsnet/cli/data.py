@@ -12,6 +12,7 @@ from capsnet.cli.parse import parse
 from capsnet.data import Dataset, load_data
 from capsnet.data.examples import example_images
 from capsnet.data.formats import printable_name
+from capsnet.data.shards import Shards
 from capsnet.data.survey import Spread, Survey, listed
 from capsnet.errors import UserError
 from capsnet.runs.files import write_bytes
@@ -42,6 +43,8 @@ class Data:
     """Skip files of an image folder that are not readable images, and list them."""
     pixel_range: tuple[float, float] | None = None
     """Pixel values that become black and white, for images of more than 8 bits (default: one range for all images)."""
+    shards: Shards | None = None
+    """Keep prepared photos in memory-mapped files (default: where they exceed a quarter of the free memory)."""
     figure: Path | None = None
     """Draw the histogram and samples into this PNG file."""
     json: bool = False
@@ -59,6 +62,7 @@ def main(args: list[str]) -> None:
         image_size=options.image_size,
         skip_unreadable=options.skip_unreadable,
         pixel_range=options.pixel_range,
+        shards=options.shards,
     )
     if options.figure is not None:
         from capsnet.figures.data import draw_data

@@ -37,6 +37,8 @@ _UNNAMED = [
     "photo",
     "prepared",
     "reading",
+    "shards",
+    "stored",
     "torch_dataset",
 ]
 

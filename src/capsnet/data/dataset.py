@@ -13,6 +13,7 @@ from torch import Tensor
 from capsnet.data.holdout import hash_names, hold_out_by_hash
 from capsnet.data.pairs import Pairing
 from capsnet.data.pixels import Preparation as Preparation
+from capsnet.data.stored import select_images
 from capsnet.data.survey import Survey
 from capsnet.errors import UserError
 from capsnet.registry import Registry
@@ -94,7 +95,12 @@ class ImageData:
         files = None if self.files is None else tuple(self.files[k] for k in indices.tolist())
         keys = None if self.keys is None else self.keys[indices.to(self.keys.device)]
         return replace(
-            self, images=self.images[indices], labels=self.labels[indices], info=info, files=files, keys=keys
+            self,
+            images=select_images(self.images, indices),
+            labels=self.labels[indices],
+            info=info,
+            files=files,
+            keys=keys,
         )
 
     def counts(self) -> list[int]:

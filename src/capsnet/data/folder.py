@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from capsnet.cache import cache_dir
 from capsnet.data.dataset import Dataset, ImageData, Preparation
 from capsnet.data.formats import printable_name
 from capsnet.data.holdout import hash_names, hold_out_by_hash
@@ -16,7 +17,9 @@ from capsnet.data.images import ImageInfo, collect_notes
 from capsnet.data.inputs import Inputs
 from capsnet.data.layout import ClassFile, Layout, Split, find_layout
 from capsnet.data.pixels import decide_range
-from capsnet.data.reading import probe_files, read_files
+from capsnet.data.reading import probe_files, read_files, read_shards
+from capsnet.data.shards import Shards, image_hashes, needs_shards
+from capsnet.data.stored import select_images
 from capsnet.data.survey import Survey, describe_classes, find_copies, listed, make_survey
 from capsnet.errors import UserError
 
@@ -29,6 +32,7 @@ def load_folder(
     image_size: int = 32,
     skip_unreadable: bool = False,
     pixel_range: tuple[float, float] | None = None,
+    shards: Shards | None = None,
 ) -> Dataset:
     """Load images from class folders, each scaled into a square with its aspect kept.
 
@@ -41,6 +45,8 @@ def load_folder(
         image_size: side of the square in pixels.
         skip_unreadable: leave out files that are no images, in place of an error; `notes` names them.
         pixel_range: values that become 0 and 255, of files of more than 8 bits; None: decided once for all files.
+        shards: keep images in memory-mapped files, always or never; None: where they exceed a quarter of the free
+            memory.
 
     Raises:
         UserError: no folder, fewer than two classes, splits that cannot be told from classes, a class without enough
@@ -53,7 +59,7 @@ def load_folder(
     probed = _probe(folder, files)
     pixel_range = pixel_range or decide_range(probed.infos)
     shape = (3 if any(info.color for info in probed.infos) else 1, image_size, image_size)
-    read = _read(folder, probed, shape, "fit", pixel_range)
+    read = _read(folder, probed, shape, "fit", pixel_range, shards)
     read.check(skip_unreadable)
     parts = _split(layout, read)
     survey = _survey(folder, read, parts)
@@ -127,12 +133,14 @@ class _Read:
         infos: of each of them.
         images: of each of them, once they are decoded.
         faults: of all other files.
+        storage_note: a sentence for the user about where the images are kept.
     """
 
     files: list[ClassFile]
     infos: list[ImageInfo]
-    images: list[UInt8[Tensor, "c h w"]]
+    images: UInt8[Tensor, "m c h w"] | None
     faults: dict[str, str]
+    storage_note: str = ""
 
     def check(self, skip_unreadable: bool) -> None:
         """Refuse unreadable files, unless they are to be left out."""
@@ -143,7 +151,7 @@ class _Read:
 
     def notes(self) -> list[str]:
         """Sentences about files that were left out, and about those that need a remark."""
-        notes = []
+        notes = [self.storage_note] if self.storage_note else []
         if self.faults:
             notes.append(f"{len(self.faults)} files that cannot be read were left out: {listed(list(self.faults))}.")
         return notes + [f"{note}." for note in collect_notes(self.infos)]
@@ -152,7 +160,7 @@ class _Read:
 def _probe(folder: Path, files: Sequence[ClassFile]) -> _Read:
     results = probe_files(folder, [file.name for file in files])
     good = [(file, info) for file, info in zip(files, results, strict=True) if isinstance(info, ImageInfo)]
-    return _Read([file for file, _ in good], [info for _, info in good], [], _faults(files, results))
+    return _Read([file for file, _ in good], [info for _, info in good], None, _faults(files, results))
 
 
 def _read(
@@ -161,14 +169,24 @@ def _read(
     image_shape: tuple[int, int, int],
     preparation: Preparation,
     pixel_range: tuple[float, float] | None,
+    shards: Shards | None = None,
 ) -> _Read:
     names = [file.name for file in probed.files]
+    if needs_shards(len(names), image_shape, shards):
+        stored = read_shards(folder, names, image_shape, preparation, pixel_range=pixel_range)
+        return _Read(
+            [probed.files[k] for k in stored.positions],
+            [probed.infos[k] for k in stored.positions],
+            stored.images,
+            probed.faults | {names[k]: str(fault) for k, fault in stored.errors.items()},
+            f"Images are read from shards in {cache_dir() / 'shards'}, not kept in memory.",
+        )
     results = read_files(folder, names, image_shape, preparation, pixel_range=pixel_range)
     good = [k for k, result in enumerate(results) if isinstance(result, Tensor)]
     return _Read(
         [probed.files[k] for k in good],
         [probed.infos[k] for k in good],
-        [result for result in results if isinstance(result, Tensor)],
+        torch.stack([result for result in results if isinstance(result, Tensor)]) if good else None,
         probed.faults | _faults(probed.files, results),
     )
 
@@ -179,8 +197,9 @@ def _faults(files: Sequence[ClassFile], results: Sequence[object]) -> dict[str, 
 
 
 def _image_data(read: _Read, indices: Sequence[int], class_names: tuple[str, ...]) -> ImageData:
+    assert read.images is not None
     return ImageData(
-        torch.stack([read.images[k] for k in indices]),
+        select_images(read.images, torch.tensor(indices, dtype=torch.long)),
         torch.tensor([read.files[k].label for k in indices], dtype=torch.long),
         class_names,
         files=tuple(read.files[k].name for k in indices),
@@ -213,12 +232,13 @@ def _split(layout: Layout, read: _Read) -> dict[Split, ImageData]:
 
 
 def _survey(folder: Path, read: _Read, parts: dict[Split, ImageData]) -> Survey:
+    assert read.images is not None
     names = [file.name for file in read.files]
     return make_survey(
         [(info.width, info.height) for info in read.infos],
         [info.mode for info in read.infos],
         list(read.faults.values()),
-        find_copies(folder, names, torch.stack(read.images)),
+        find_copies(folder, names, image_hashes(read.images)),
         {name: split for split, part in parts.items() for name in part.files or ()},
         {file.name: file.label for file in read.files},
     )

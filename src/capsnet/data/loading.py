@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from capsnet.data.dataset import DATASETS, Dataset
+from capsnet.data.shards import Shards
 from capsnet.errors import UserError
 
 
@@ -14,6 +15,7 @@ def load_data(
     image_size: int = 32,
     skip_unreadable: bool = False,
     pixel_range: tuple[float, float] | None = None,
+    shards: Shards | None = None,
 ) -> Dataset:
     """Load a data set by name, from a folder of class folders, or from a file of arrays.
 
@@ -23,6 +25,8 @@ def load_data(
         image_size: side of the images of a folder.
         skip_unreadable: leave out files of a folder that are no images.
         pixel_range: values that become 0 and 255, of images of more than 8 bits; None: decided once for all images.
+        shards: keep the images of a folder in memory-mapped files, always or never; None: where they exceed a quarter
+            of the free memory.
 
     Raises:
         UserError: neither a known name nor a folder or file, or files that fail a check.
@@ -39,7 +43,9 @@ def load_data(
     if kind == "folder":
         from capsnet.data.folder import load_folder
 
-        return load_folder(path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range)
+        return load_folder(
+            path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range, shards=shards
+        )
     if kind == "file":
         from capsnet.data.array_files import load_arrays
 

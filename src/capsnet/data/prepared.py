@@ -49,7 +49,7 @@ class PreparedImages:
         preparation: Preparation,
         pixel_range: tuple[float, float] | None,
     ) -> None:
-        words = (str(folder.resolve()), _reader_version(), image_shape, preparation, pixel_range)
+        words = (str(folder.resolve()), reader_version(), image_shape, preparation, pixel_range)
         name = hashlib.blake2b(repr(words).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
         self._path = cache_dir() / "prepared" / f"{name}.safetensors"
         self._shape = image_shape
@@ -107,7 +107,7 @@ def _file_key(path: Path, name: str) -> bytes:
     return hashlib.blake2b(repr((name, *state)).encode("utf-8", "surrogateescape"), digest_size=_KEY_BYTES).digest()
 
 
-def _reader_version() -> str:
+def reader_version() -> str:
     """Changes with the code that decodes and prepares."""
     sources = ""
     with contextlib.suppress(OSError):

@@ -14,7 +14,8 @@ from capsnet.data.dataset import Preparation
 from capsnet.data.formats import printable_name
 from capsnet.data.images import SUFFIXES, ImageInfo, probe_image, read_pixels
 from capsnet.data.pixels import PixelRange
-from capsnet.data.prepared import PreparedImages, file_keys
+from capsnet.data.prepared import PreparedImages, file_keys, reader_version
+from capsnet.data.shards import OpenShards, ShardWork, open_shards
 from capsnet.errors import UserError
 
 Result = TypeVar("Result")
@@ -66,6 +67,33 @@ def read_files(
     return results
 
 
+def read_shards(
+    folder: Path,
+    names: Sequence[str],
+    image_shape: tuple[int, int, int],
+    preparation: Preparation,
+    *,
+    pixel_range: tuple[float, float] | None = None,
+) -> OpenShards:
+    """Keep each file as an image of this shape in shards; arguments as `read_files`.
+
+    Raises:
+        UserError: a disk without space, or a cache that cannot be written.
+    """
+    with _Progress("preparing shards", len(names)) as progress:
+
+        def prepare(positions: Sequence[int]) -> list[Tensor | UserError]:
+            return _call_each(
+                lambda name: prepare_image(folder / name, image_shape, preparation, pixel_range=pixel_range),
+                [names[k] for k in positions],
+                progress,
+            )
+
+        version = repr((str(folder.resolve()), reader_version(), preparation, pixel_range))
+        work = ShardWork(names, file_keys(folder, names), image_shape, version, prepare)
+        return open_shards(work, lambda count: progress.advance(count))
+
+
 def prepare_image(
     path: Path, image_shape: tuple[int, int, int], preparation: Preparation, *, pixel_range: PixelRange | None = None
 ) -> UInt8[Tensor, "c h w"]:
@@ -102,6 +130,13 @@ def _probe(path: Path) -> ImageInfo:
 
 
 def _for_each(function: Callable[[str], Result], names: Sequence[str], description: str) -> list[Result | UserError]:
+    with _Progress(description, len(names)) as progress:
+        return _call_each(function, names, progress)
+
+
+def _call_each(
+    function: Callable[[str], Result], names: Sequence[str], progress: "_Progress"
+) -> list[Result | UserError]:
     """Call a function for each name, on all cores: decoders run outside of the interpreter's lock."""
 
     def call(name: str) -> Result | UserError:
@@ -112,12 +147,11 @@ def _for_each(function: Callable[[str], Result], names: Sequence[str], descripti
 
     executor = ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), _MOST_THREADS))
     try:
-        with _Progress(description, len(names)) as progress:
-            results = []
-            for result in executor.map(call, names):
-                results.append(result)
-                progress.advance()
-            return results
+        results = []
+        for result in executor.map(call, names):
+            results.append(result)
+            progress.advance()
+        return results
     finally:
         # Ctrl-C ends at once, not after all files
         executor.shutdown(cancel_futures=True)
@@ -143,5 +177,5 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def advance(self) -> None:
-        self._progress.advance(self._task)
+    def advance(self, count: int = 1) -> None:
+        self._progress.advance(self._task, count)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from jaxtyping import UInt8
+from jaxtyping import Int
 from torch import Tensor
 
-from capsnet.data.holdout import hash_images
 from capsnet.errors import UserError
 
 _SMALL, _UNEVEN, _NAMED = 5, 3, 5
@@ -82,20 +81,20 @@ def make_survey(
     )
 
 
-def find_copies(folder: Path, names: Sequence[str], images: UInt8[Tensor, "m c h w"]) -> tuple[tuple[str, ...], ...]:
+def find_copies(folder: Path, names: Sequence[str], hashes: Int[Tensor, " m"]) -> tuple[tuple[str, ...], ...]:
     """Groups of files with the same content.
 
     Args:
         folder: of the data set.
         names: of the files, relative to it.
-        images: of the files as they were read; only files whose images and sizes are equal are compared.
+        hashes: of the images as they were read; only files whose hashes and sizes are equal are compared.
 
     Raises:
         UserError: a file that has gone.
     """
     try:
         alike: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for name, key in zip(names, hash_images(images).tolist(), strict=True):
+        for name, key in zip(names, hashes.tolist(), strict=True):
             alike[key, (folder / name).stat().st_size].append(name)
         groups: dict[str, list[str]] = defaultdict(list)
         for same in alike.values():

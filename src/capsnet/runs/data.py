@@ -34,6 +34,7 @@ def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
         image_size=settings.image_size,
         skip_unreadable=settings.skip_unreadable,
         pixel_range=settings.pixel_range,
+        shards=settings.shards,
     )
     if settings.test_limit is not None and settings.test_limit < len(dataset.test):
         dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - settings.test_limit, seed=0)[0])

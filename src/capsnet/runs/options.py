@@ -10,7 +10,7 @@ from capsnet.runs.folder import locate_weights
 from capsnet.runs.named import CONFIGS
 from capsnet.runs.transfer import configure_as
 
-FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "precision", "data_dir", "data"))
+FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "precision", "data_dir", "data", "shards"))
 """Options that may change on resume: length, device, precision, and the path of the data."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal, NamedTuple
 
+from capsnet.data.shards import Shards
 from capsnet.errors import UserError
 from capsnet.runs.checks import check_section, option_name
 
@@ -44,6 +45,9 @@ class DataConfig:
     pixel_range: tuple[float, float] | None = None
     """Pixel values that become black and white, for image files of more than 8 bits (default: the range of the data
     set)."""
+    shards: Shards | None = None
+    """Keep prepared photos in memory-mapped files: always or never; None: where they exceed a quarter of the free
+    memory."""
     limit: int | None = None
     """Number of training images; None: all."""
     test_limit: int | None = None

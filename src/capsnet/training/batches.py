@@ -3,7 +3,7 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 5 to 7.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,8 +13,10 @@ from torch import Tensor
 from capsnet.data import ImageData
 from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing, draw_partners, make_pairs
+from capsnet.data.stored import StoredImages
 from capsnet.data.transforms import Augmentation, Draws, Shift, Transform
 from capsnet.errors import UserError
+from capsnet.training.read_ahead import ReadAhead
 
 
 class Batch(NamedTuple):
@@ -68,6 +70,7 @@ class Batches:
             augmentation = Augmentation(tuple(augmentation))
         self.data, self.inputs, self.augmentation, self.pairing = data, inputs, augmentation, pairing
         self.balance = balance
+        self._ahead: ReadAhead | None = None
         self._pair_shift = pair_shift(augmentation) if pairing is not None else Shift(0)
 
     def __len__(self) -> int:
@@ -92,13 +95,33 @@ class Batches:
         partner = draw_partners(self.data.labels[order], self.data.labels, generator)
         return order, {"shift": shift, "partner_shift": partner_shift, "partner": partner}
 
+    def read_ahead(self, order: Int[Tensor, " m"], parts: Iterable[slice]) -> None:
+        """Let images in shards be read before they are needed.
+
+        Args:
+            order: of the epoch.
+            parts: positions in it, of each batch that this process will make.
+        """
+        self.close()
+        if isinstance(self.data.images, StoredImages):
+            self._ahead = ReadAhead(self.data.images, order, parts)
+
+    def close(self) -> None:
+        """End reading ahead."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
+    def _read(self, indices: Int[Tensor, " b"]) -> Tensor:
+        return self.data.images[indices] if self._ahead is None else self._ahead.take(indices)
+
     def make(self, indices: Int[Tensor, " b"], draws: Draws) -> Batch:
         """The batch of the images at `indices`, augmented with their random numbers.
 
         Shapes:
             indices `b`, draws `b ...` each.
         """
-        images, labels = self.data.images[indices], self.data.labels[indices]
+        images, labels = self._read(indices), self.data.labels[indices]
         if self.pairing is not None:
             partners = draws["partner"]
             both = torch.stack([labels, self.data.labels[partners]], dim=1)

@@ -4,7 +4,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -132,6 +132,7 @@ class Job:
                     self._train_epoch(reporter, stop)
         finally:
             reporter.close()
+            self.batches.close()
             self.checkpoints.wait()
 
     def _train_epoch(self, reporter: Reporter, stop: StopRequest) -> None:
@@ -142,6 +143,7 @@ class Job:
         saved = self.clock = time.monotonic()
         last_step = min((epoch + 1) * self.steps_per_epoch, self.total_steps)
         size = self.config.optimizer.batch_size
+        self.batches.read_ahead(order, self._positions(done, last_step - epoch * self.steps_per_epoch, len(order)))
         for position in range(done, self.steps_per_epoch):
             batch = slice(position * size, (position + 1) * size)
             self._step(order[batch], take(draws, batch))
@@ -174,6 +176,13 @@ class Job:
         stopping, _ = self._decide(stop, False)
         if stopping and (self.fault is not None or not self.ended):
             self._stop()
+
+    def _positions(self, first: int, last: int, images: int) -> Iterator[slice]:
+        """The positions of the images that this process reads, step by step."""
+        size = self.config.optimizer.batch_size
+        for start in range(first * size, min(last * size, images), size):
+            for part in self.step.parts(min(size, images - start)):
+                yield slice(start + part.images.start, start + part.images.stop)
 
     def _decide(self, stop: StopRequest, due: bool) -> tuple[bool, bool]:
         """Whether to stop, and whether to save: all processes reach the same decision after the same step."""

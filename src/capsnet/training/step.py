@@ -13,6 +13,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from capsnet.data.stored import StoredImages
 from capsnet.data.transforms import Draws
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
@@ -76,6 +77,8 @@ class Step:
         self.processes = processes
         device = batches.data.images.device
         self.captures = captures(config.run.execution, device) and processes.count == 1
+        # images in shards are read by the processor, which a graph cannot hold
+        self.captures &= not isinstance(batches.data.images, StoredImages)
         self.optimizer = make_optimizer(model, config.optimizer, device)
         self.totals = torch.zeros(5, device=device)
         self.done, self.bad_step = (torch.zeros((), dtype=torch.long, device=device) for _ in range(2))

@@ -1,0 +1,257 @@
+"""Shards: the prepared images of a data set in memory-mapped files of the user's cache, for data larger than memory.
+
+A shard holds the images whose names have the same hash, so that one more photo changes one shard. Its name is a hash of
+its photos (names, sizes, times of change) and of the code that prepares them. A kill leaves whole shards, which the
+next start keeps. A shard whose file changed is checked by its checksum, and prepared anew where that differs.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from capsnet.cache import cache_dir
+from capsnet.data.holdout import hash_images, hash_names
+from capsnet.data.stored import StoredImages
+from capsnet.errors import UserError
+
+Shards = Literal["always", "never"]
+_SHARD_BYTES = 64 << 20
+# each one that is open takes a file descriptor
+_MOST_SHARDS = 256
+_STALE_SECONDS = 86400.0
+# reading into memory holds the images three times: as a list, as a tensor, and as the splits
+_MEMORY_SHARE = 4
+
+
+@dataclass(frozen=True)
+class ShardWork:
+    """What shards are made of.
+
+    Args:
+        names: of the images.
+        keys: a hash of each image's source.
+        image_shape: channels, height and width.
+        version: of how images are prepared, and where they come from.
+        prepare: reads images by their positions; an error for an image that cannot be read.
+    """
+
+    names: Sequence[str]
+    keys: Sequence[bytes]
+    image_shape: tuple[int, int, int]
+    version: str
+    prepare: Callable[[Sequence[int]], Sequence[Tensor | UserError]]
+
+
+@dataclass(frozen=True)
+class OpenShards:
+    """Shards that are open.
+
+    Args:
+        images: that can be read; None where there are none.
+        positions: of these among the names, in ascending order.
+        errors: of the others, by position.
+    """
+
+    images: StoredImages | None
+    positions: list[int]
+    errors: dict[int, UserError]
+
+
+def open_shards(work: ShardWork, advance: Callable[[int], None] = lambda count: None) -> OpenShards:
+    """Prepare the shards that are missing, and open all.
+
+    Args:
+        work: what they are made of.
+        advance: is given the number of images in each shard that was there.
+
+    Raises:
+        UserError: a disk without space, or a cache that cannot be written.
+    """
+    size = int(np.prod(work.image_shape))
+    folder = cache_dir() / "shards"
+    members = _divide(work.names, size)
+    paths = [folder / f"{_shard_name(work, positions)}.npy" for positions in members]
+    stored = [_open(path, work.image_shape) for path in paths]
+    missing = sum(len(positions) for positions, shard in zip(members, stored, strict=True) if shard is None)
+    if missing:
+        _check_space(folder, missing * size)
+    arrays: list[NDArray[np.uint8]] = []
+    order: list[int] = []
+    hashes: list[int] = []
+    errors: dict[int, UserError] = {}
+    for path, positions, shard in zip(paths, members, stored, strict=True):
+        if shard is not None:
+            advance(len(positions))
+        array, record = shard or _prepare(path, positions, work)
+        faults = record.faults
+        good = [position for position in positions if work.names[position] not in faults]
+        errors |= {p: UserError(faults[work.names[p]]) for p in positions if work.names[p] in faults}
+        if good:
+            arrays.append(array)
+            order += good
+            hashes += record.hashes
+    if not order:
+        return OpenShards(None, [], errors)
+    # shards hold images by the hash of their names: bring them back into the order of the names
+    rows = np.argsort(np.array(order), kind="stable")
+    images = StoredImages(arrays, rows, np.array(hashes, dtype=np.int64)[rows])
+    return OpenShards(images, sorted(order), errors)
+
+
+def image_hashes(images: UInt8[Tensor, "m c h w"]) -> Int[Tensor, " m"]:
+    """A hash of each image's pixels; that of stored ones was made with their shards."""
+    return torch.from_numpy(images.hashes) if isinstance(images, StoredImages) else hash_images(images)
+
+
+def needs_shards(count: int, image_shape: tuple[int, int, int], shards: Shards | None) -> bool:
+    """Whether images are kept in shards: as the user wants, else where they exceed a quarter of the free memory."""
+    if shards is not None:
+        return shards == "always"
+    return count * int(np.prod(image_shape)) > free_memory() // _MEMORY_SHARE
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the machine has free, or what its control group allows."""
+    limits = [int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))]
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        (line,) = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:")]
+        limits.append(int(line.split()[1]) * 1024)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if controllers not in ("", "memory"):
+                continue
+            root = "/sys/fs/cgroup/memory" if controllers else "/sys/fs/cgroup"
+            file = "memory.limit_in_bytes" if controllers else "memory.max"
+            with contextlib.suppress(OSError, ValueError):
+                limits.append(int(Path(root + group, file).read_text()))
+    return min(limits)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What lies beside a shard: its checksum, its file's state, faults by name, and a hash of each image."""
+
+    checksum: int
+    state: list[int]
+    faults: Mapping[str, str]
+    hashes: list[int]
+
+
+def _divide(names: Sequence[str], size: int) -> list[list[int]]:
+    """The positions of each shard's images."""
+    count = 1
+    while count < _MOST_SHARDS and count * _SHARD_BYTES < len(names) * size:
+        count *= 2
+    members: list[list[int]] = [[] for _ in range(count)]
+    for position, number in enumerate(hash_names(names).tolist()):
+        members[number % count].append(position)
+    return [positions for positions in members if positions]
+
+
+def _shard_name(work: ShardWork, positions: Sequence[int]) -> str:
+    digest = hashlib.blake2b(repr((work.version, work.image_shape)).encode("utf-8", "surrogateescape"), digest_size=16)
+    for position in positions:
+        digest.update(work.keys[position])
+    return digest.hexdigest()
+
+
+def _open(path: Path, image_shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], _Record] | None:
+    """A shard and its record; None where it is missing or damaged."""
+    try:
+        record = _Record(**json.loads(path.with_suffix(".json").read_text()))
+        array = _map(path, len(record.hashes), image_shape)
+        if record.state != _state(path):
+            if zlib.crc32(np.ascontiguousarray(array).data) != record.checksum:
+                raise ValueError("its checksum differs")
+            _write_record(path, _Record(record.checksum, _state(path), record.faults, record.hashes))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as fault:
+        logging.getLogger("capsnet").warning(f"{path}: the shard is damaged ({fault}); it is prepared anew")
+        return None
+    return array, record
+
+
+def _map(path: Path, count: int, image_shape: tuple[int, int, int]) -> UInt8[np.ndarray, "m c h w"]:
+    if count == 0:
+        return np.zeros((0, *image_shape), np.uint8)
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.shape != (count, *image_shape) or array.dtype != np.uint8:
+        raise ValueError(f"it holds {array.shape}, not {(count, *image_shape)}")
+    mapped: NDArray[np.uint8] = array
+    return mapped
+
+
+def _prepare(path: Path, positions: Sequence[int], work: ShardWork) -> tuple[NDArray[np.uint8], _Record]:
+    """Write a shard; a kill leaves none, or a whole one."""
+    results = work.prepare(positions)
+    good = [result for result in results if isinstance(result, Tensor)]
+    faults = {work.names[k]: str(r) for k, r in zip(positions, results, strict=True) if isinstance(r, UserError)}
+    array = np.zeros((len(good), *work.image_shape), np.uint8)
+    for row, image in zip(array, good, strict=True):
+        row[:] = image.numpy()
+    hashes = hash_images(torch.stack(good)).tolist() if good else []
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # a name of its own: two processes may write at once
+        number, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
+        with os.fdopen(number, "wb") as file:
+            np.save(file, array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+        record = _Record(zlib.crc32(array.data), _state(path), faults, hashes)
+        _write_record(path, record)
+        _remove_stale(path.parent)
+    except OSError as fault:
+        raise UserError(
+            f"{path} cannot be written ({fault.strerror}); set CAPSNET_CACHE_DIR to another folder"
+        ) from None
+    return _map(path, len(hashes), work.image_shape), record
+
+
+def _write_record(path: Path, record: _Record) -> None:
+    number, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
+    with os.fdopen(number, "w") as file:
+        json.dump(vars(record), file)
+    Path(name).replace(path.with_suffix(".json"))
+
+
+def _state(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: shards need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free on the disk; free some, set "
+            "CAPSNET_CACHE_DIR to another disk, or use a smaller image_size"
+        )
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what a kill left behind a day ago."""
+    for path in folder.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                path.unlink()
