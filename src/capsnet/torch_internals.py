@@ -5,7 +5,7 @@ seconds.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode  # training/memory.py intercepts calls
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T", bound=Tensor)
 
 softmax_gradient = torch.ops.aten._softmax_backward_data.out
 """Softmax gradient from its result, with `out=`, which autograd does not offer (kernels/dynamic_routing)."""
@@ -21,6 +22,10 @@ softmax_gradient = torch.ops.aten._softmax_backward_data.out
 
 DIGAMMA = torch.ops.prims.digamma.default, torch.ops.aten.digamma.default
 """What `torch.digamma` becomes in an exported graph; ONNX has none of it (interop/onnx_operators.py)."""
+
+
+aten = torch.ops.aten
+"""PyTorch's basic operations, which a tensor that stays in files intercepts (data/stored.py)."""
 
 
 def is_tracing() -> bool:
@@ -83,3 +88,9 @@ def constant(function: F) -> F:
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined] # the compiler reads it
     return function
+
+
+def wrap_tensor(cls: type[T], shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> T:
+    """A tensor of this subclass without memory of its own (data/stored.py)."""
+    result: T = Tensor._make_wrapper_subclass(cls, tuple(shape), dtype=dtype, device=device)
+    return result

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from capsnet.errors import UserError
+from capsnet.torch_internals import aten, wrap_tensor
 
 _MOST_BYTES = 1 << 30
-_aten = torch.ops.aten
 
 
 class StoredImages(Tensor):
@@ -46,9 +46,7 @@ class StoredImages(Tensor):
         """Make the tensor; its memory is never allocated."""
         stored, height, width = arrays[0].shape[1:]
         shape = (len(rows), channels or stored, height, width)
-        images: StoredImages = Tensor._make_wrapper_subclass(
-            cls, shape, dtype=torch.uint8, device=device or torch.device("cpu")
-        )
+        images = wrap_tensor(cls, shape, torch.uint8, device or torch.device("cpu"))
         images.arrays, images.rows, images.hashes, images.channels = arrays, rows, hashes, shape[1]
         return images
 
@@ -98,21 +96,21 @@ class StoredImages(Tensor):
         kwargs, images = kwargs or {}, args[0]
         if isinstance(images, StoredImages):
             match func, args[1:]:
-                case _aten.index.Tensor, ([Tensor() as indices],):
+                case aten.index.Tensor, ([Tensor() as indices],):
                     return images.read(indices.nonzero()[:, 0] if indices.dtype == torch.bool else indices)
-                case _aten.index_select.default, (0, indices):
+                case aten.index_select.default, (0, indices):
                     return images.read(indices)
-                case _aten.slice.Tensor, (0, *bounds):
+                case aten.slice.Tensor, (0, *bounds):
                     return images._part(slice(*bounds))
-                case _aten.split.Tensor, (size, *axis) if axis in ([], [0]):
+                case aten.split.Tensor, (size, *axis) if axis in ([], [0]):
                     return [images._part(slice(k, k + size)) for k in range(0, len(images), size)]
-                case _aten.select.int, (0, index):
+                case aten.select.int, (0, index):
                     return images.read(torch.tensor([index]))[0]
-                case ((_aten.detach.default | _aten.alias.default), _):
+                case ((aten.detach.default | aten.alias.default), _):
                     return images._part(slice(None))
-                case _aten.expand.default, ([-1, 3, -1, -1],) if images.channels == 1:
+                case aten.expand.default, ([-1, 3, -1, -1],) if images.channels == 1:
                     return StoredImages(images.arrays, images.rows, images.hashes, images.device, 3)
-                case _aten._to_copy.default, () if kwargs.get("dtype", torch.uint8) == torch.uint8:
+                case aten._to_copy.default, () if kwargs.get("dtype", torch.uint8) == torch.uint8:
                     device = torch.device(kwargs.get("device") or images.device)
                     return StoredImages(images.arrays, images.rows, images.hashes, device, images.channels)
         return func(*_read_stored(args), **{name: _read_stored(value) for name, value in kwargs.items()})
