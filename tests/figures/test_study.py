@@ -61,7 +61,7 @@ def test_curves_have_a_band_over_seeds(tiny_run, tmp_path):
 def test_title_that_names_the_data_is_whole_and_pairs_are_named(tmp_path):
     title = "sabour2017-affnist, quick budget, on affnist-like, changed"
     figure = draw_study({**table([{**row("a", [3.0]), "digit_mean": 1.6}]), "title": title}, tmp_path)
-    assert title in [text.get_text() for text in figure.texts]
+    assert title[0].upper() + title[1:] in [text.get_text() for text in figure.texts]
     assert figure.axes[0].get_xlabel() == "exact-pair error, %"
 
 

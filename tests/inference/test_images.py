@@ -98,7 +98,7 @@ def test_image_that_was_trained_on_is_not_tested_where_splits_changed(run, own, 
 
 def test_folder_that_has_gone_is_named(run, own, tmp_path):
     gone = replace(run, config=run.config.change(data=str(tmp_path / "gone")))
-    with pytest.raises(UserError, match="gone: no such folder or file; if it was moved, give its new place as `data`"):
+    with pytest.raises(UserError, match="gone: no such folder or file; if it was moved, give its new path as `data`"):
         find_images(run.load_model(), run=gone)
 
 

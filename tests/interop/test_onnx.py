@@ -112,6 +112,7 @@ def test_int8_weights_take_a_quarter_and_change_little(exports):
 # of each class of models the smallest preset, with as little as it can be built of
 SMALL = {
     "attention-capsnet-small": {},
+    "backbone-capsnet": {},
     "baseline-cnn-quarter": {"channels": (4, 2), "kernel_sizes": (5, 5), "hidden": (8,)},
     "capsnet-tiny": {},
     "deepcaps-small": {},

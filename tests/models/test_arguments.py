@@ -55,6 +55,9 @@ OTHER = {
     "channels": (3, 2),
     "pool": True,
     "dropout": 0.25,
+    "backbone": torch.nn.Conv2d(3, 4, 3, 2, 1),
+    "weights": "backbone.safetensors",
+    "frozen": True,
 }
 PARTICULAR = {
     ("efficient-capsnet-smallnorb", "norm"): "batch",

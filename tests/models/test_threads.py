@@ -19,6 +19,7 @@ SIZES = {
 }
 NAMES = (
     "attention-capsnet-small",
+    "backbone-capsnet",
     "baseline-cnn-quarter",
     "capsnet-tiny",
     "deepcaps-small",

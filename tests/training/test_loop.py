@@ -134,7 +134,7 @@ def test_run_that_never_reaches_the_accuracy_ends_at_its_length_and_says_so(tiny
     run = train(TINY.change(stop_at=1.0), out=tmp_path / "run")
     assert run.evaluation()["step"] == 12
     assert run.evaluation()["test"] == tiny_run.evaluation()["test"]
-    _print_result(run, reported=False)
+    _print_result(run, has_report=False)
     assert "--stop-at 1 was not reached" in capsys.readouterr().out
 
 

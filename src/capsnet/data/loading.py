@@ -51,7 +51,7 @@ def load_data(
 
         return load_arrays(path, pixel_range=pixel_range)
     if len(path.parts) > 1 or path.suffix in (".npz", ".csv"):
-        raise UserError(f"{name}: no such folder or file; if it was moved, give its new place as `data`")
+        raise UserError(f"{name}: no such folder or file; if it was moved, give its new path as `data`")
     try:
         DATASETS.get(name)
     except UserError as fault:
