@@ -17,6 +17,7 @@ LEVELS = {
     "bounds": 0,
     "cache": 0,
     "errors": 0,
+    "free_memory": 0,
     "prediction": 0,
     "registry": 0,
     "renamed": 0,

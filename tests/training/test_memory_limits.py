@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import capsnet.free_memory
+from capsnet.free_memory import memory_left
 from capsnet.training import memory
-from capsnet.training.memory_limits import memory_left
 
 MB = 1 << 20
 
@@ -50,7 +51,7 @@ def test_limit_of_the_shell_counts(tmp_path, monkeypatch):
 
 
 def test_the_smaller_of_limit_and_free_memory_is_available(monkeypatch):
-    monkeypatch.setattr(memory, "memory_left", lambda: 3 * MB)
+    monkeypatch.setattr(capsnet.free_memory, "memory_left", lambda: 3 * MB)
     assert memory.available_memory(torch.device("cpu")) == 3 * MB
 
 

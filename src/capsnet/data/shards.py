@@ -29,6 +29,7 @@ from capsnet.cache import cache_dir
 from capsnet.data.holdout import hash_images, hash_names
 from capsnet.data.stored import StoredImages
 from capsnet.errors import UserError
+from capsnet.free_memory import free_memory
 
 Shards = Literal["always", "never"]
 _SHARD_BYTES = 64 << 20
@@ -124,24 +125,6 @@ def needs_shards(count: int, image_shape: tuple[int, int, int], shards: Shards |
     if shards is not None:
         return shards == "always"
     return count * int(np.prod(image_shape)) > free_memory() // _MEMORY_SHARE
-
-
-def free_memory() -> int:
-    """Bytes that this process may still take: what the machine has free, or what its control group allows."""
-    limits = [int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))]
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        (line,) = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:")]
-        limits.append(int(line.split()[1]) * 1024)
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
-            _, controllers, group = line.split(":", 2)
-            if controllers not in ("", "memory"):
-                continue
-            root = "/sys/fs/cgroup/memory" if controllers else "/sys/fs/cgroup"
-            file = "memory.limit_in_bytes" if controllers else "memory.max"
-            with contextlib.suppress(OSError, ValueError):
-                limits.append(int(Path(root + group, file).read_text()))
-    return min(limits)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,17 @@
 """The memory of a training step, extrapolated from steps on a few images, with fused kernels where they apply."""
 
 import gc
-import os
 import weakref
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from capsnet.free_memory import free_memory
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss
 from capsnet.models import CapsuleModel
 from capsnet.torch_internals import TorchDispatchMode
-from capsnet.training.memory_limits import memory_left
 
 # below the first number of images, a fused kernel may fall back to plain code
 _FEW, _MORE = 16, 32
@@ -96,17 +94,7 @@ def available_memory(device: torch.device) -> int:
     """Free bytes on a device, within the limits on this process."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    left, free = memory_left(), _free_memory()
-    return free if left is None else min(left, free)
-
-
-def _free_memory() -> int:
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
+    return free_memory()
 
 
 def _measure(model: CapsuleModel, batch_size: int, device: torch.device, precision: str) -> int:

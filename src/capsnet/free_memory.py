@@ -1,4 +1,4 @@
-"""Limits on the memory of this process, below what the machine has: of a container, a batch job, or `ulimit -v`.
+"""Free memory: of the machine, within the limits of a container, a batch job, or `ulimit -v`.
 
 Linux kernel documentation, "Control Group v2" and "Memory Resource Controller" (version 1).
 """
@@ -12,6 +12,21 @@ _FILES = {
     True: ("memory.max", "memory.current", "inactive_file"),
     False: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
+
+
+def free_memory() -> int:
+    """Bytes of host memory that this process may still take."""
+    free, left = _machine_free(), memory_left()
+    return free if left is None else min(left, free)
+
+
+def _machine_free() -> int:
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES"))
 
 
 def memory_left(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> int | None:
