@@ -84,7 +84,7 @@ def test_test_split_without_a_class_is_noted(tmp_path):
 def test_small_and_uneven_classes_are_noted(tmp_path):
     notes = load_data(str(write_images(tmp_path / "uneven", {"rare": 2, "common": 40}))).notes
     assert "Classes with fewer than 5 training images: rare (1)." in notes
-    assert any(note.startswith("Classes are uneven: ") for note in notes)
+    assert any(note.startswith("Classes are imbalanced: ") for note in notes)
 
 
 def test_files_of_ten_bits_share_one_scale(tmp_path):

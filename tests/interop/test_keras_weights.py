@@ -155,7 +155,7 @@ def test_smallnorb_is_standardised_by_the_first_convolution(tmp_path, monkeypatc
 def test_file_of_another_network_is_refused_with_what_it_holds(tmp_path):
     kernel, bias = np.zeros((3, 3, 1, 8), "f4"), np.zeros(8, "f4")
     path = write(tmp_path, [("conv", {"conv/kernel:0": kernel, "conv/bias:0": bias})])
-    with pytest.raises(UserError, match=r"found 1 convolutions \(3x3x1x8 and 8\); expected CapsNet-Keras'"):
+    with pytest.raises(UserError, match=r"got 1 convolutions \(3x3x1x8 and 8\); expected CapsNet-Keras'"):
         import_weights(path, tmp_path / "run")
 
 

@@ -25,8 +25,8 @@ _NAMED = 5
 class Data:
     """Count the images of a data set, draw a histogram of its classes and show samples.
 
-    For a folder it also reports sizes, modes, duplicates, unreadable files, small and uneven classes, and the images of
-    the test split.
+    For a folder it also reports sizes, modes, duplicates, unreadable files, small and imbalanced classes, and the
+    images of the test split.
 
     Examples:
       capsnet data mnist --figure mnist.png
@@ -44,7 +44,7 @@ class Data:
     pixel_range: tuple[float, float] | None = None
     """Pixel values that become black and white, for images of more than 8 bits (default: one range for all images)."""
     shards: Shards | None = None
-    """Keep prepared photos in memory-mapped files (default: where they exceed a quarter of the free memory)."""
+    """Keep prepared photos in memory-mapped files (default: if they exceed a quarter of the free memory)."""
     figure: Path | None = None
     """Draw the histogram and samples into this PNG file."""
     json: bool = False

@@ -1,4 +1,4 @@
-"""What a data set is: uint8 images, labels and class names, kept whole in memory."""
+"""Data sets: uint8 images, labels and class names, as tensors or in memory-mapped shards."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ class ImageData:
         images: pixels.
         labels: indices into `class_names`.
         class_names: a name for each class.
-        info: more about each image, or None; what its columns are is the data set's to say.
-        files: the file of each image relative to the data set's folder, or None where images are not files.
+        info: more numbers for each image, or None; the data set's module names the columns.
+        files: the file of each image relative to the data set's folder, or None if images are not files.
         keys: a hash of each image's content, by which images without files are held out; None: by a seeded draw.
-        notes: what a person should know of how these images were read, one sentence each.
+        notes: remarks for the user on how these images were read, one sentence each.
 
     Shapes:
         images `m c h w`, labels `m`, info `m k`, keys `m`.
@@ -110,7 +110,7 @@ class ImageData:
 
 @runtime_checkable
 class MapDataset(Protocol):
-    """What `torch.utils.data.Dataset` promises: a length, and `(image, label)` at each index."""
+    """A map-style data set, such as `torch.utils.data.Dataset`: a length, and `(image, label)` at each index."""
 
     def __len__(self) -> int: ...
 
@@ -119,21 +119,20 @@ class MapDataset(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set by name.
+    """Training and test images, with how an image file becomes an input.
 
     Args:
-        name: how the user asked for it.
-        train: images that may be learned from; validation is split from these.
-        test: images that are looked at once, at the end.
-        preparation: how a person's own image file becomes an input: as MNIST was made (`"digit"`: light strokes on
-            black, 20x20, centred by mass), or fitted into the frame (`"fit"`).
-        pairing: how an input is made of two images, each of which shows a single thing (MultiMNIST); None: an input
-            is an image.
+        name: registered name or path of the data set.
+        train: training images; the validation split is taken from these.
+        test: test images, evaluated once, after training.
+        preparation: how an image file becomes an input: as MNIST was made (`"digit"`: light strokes on black, 20x20,
+            centred by mass), or scaled into the frame (`"fit"`).
+        pairing: how an input is made of two images of single digits (MultiMNIST); None: an input is one image.
         transformed_test: the test images are transformed in ways that the training images are not.
-        validation: images that the data set itself sets aside for validation; None: they are split from `train`.
-        notes: what a person should know of how it was read, one sentence each: files left out, a split that was made.
-        pixel_range: values that became 0 and 255, of images of more than 8 bits; None: they have 8 bits.
-        survey: of image files: their sizes, modes and copies; None: the images are not files.
+        validation: the data set's own validation split; None: it is split from `train`.
+        notes: remarks for the user on how the data set was read, one sentence each: files left out, splits made.
+        pixel_range: values that became 0 and 255, for images of more than 8 bits; None: they have 8 bits.
+        survey: sizes, modes and copies of the image files; None: the images are not files.
     """
 
     name: str
@@ -156,12 +155,12 @@ class Dataset:
         test: tuple[ArrayLike, ArrayLike] | None = None,
         pixel_range: tuple[float, float] | None = None,
     ) -> "Dataset":
-        """Make a data set of arrays or tensors; see `capsnet.data.arrays.make_dataset`.
+        """Make a data set from arrays or tensors; see `capsnet.data.arrays.make_dataset`.
 
         Example:
             >>> Dataset.from_arrays(x_train, y_train, test=(x_test, y_test))
         """
-        # imported late: arrays are made into what this file defines
+        # imported late: that module imports this one
         from capsnet.data.arrays import make_dataset
 
         return make_dataset(images, labels, class_names, test=test, pixel_range=pixel_range)
@@ -200,13 +199,13 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a named data set comes from.
+    """How a named data set is loaded.
 
     Args:
-        load: reads it; where its files are not at hand, downloads them.
-        summary: one line about it.
-        find: where its files lie, or None where they are not at hand; reads and downloads nothing.
-        made_from: the data set whose files it is made of; None: it has its own.
+        load: reads the data set, and downloads its files if they are missing.
+        summary: one line about the data set.
+        find: the folder of its files, or None if they are missing; reads and downloads nothing.
+        made_from: the data set whose files it uses; None: it has its own files.
     """
 
     load: Callable[[Path | None], Dataset]
@@ -219,19 +218,19 @@ DATASETS: Registry[Source] = Registry("data set", "capsnet.data")
 
 
 def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageData, ImageData | None]:
-    """Split images off for validation, the same ones for the same seed.
+    """Hold out images for validation. The same seed gives the same images.
 
-    Images that are files are held out by a hash of their names, images with keys by these, class by class: one more
-    image moves no other. Of other data sets the seed draws from all images alike, or class by class where a class
-    would otherwise lose its last image.
+    Images that are files are held out by a hash of their names, images with keys by their keys, class by class: adding
+    an image moves no other one. In other data sets the seed draws from all images, or class by class if a class would
+    otherwise lose its last image.
 
     Args:
         data: all training images.
         share: share of the images (below 1), or their number (1 and more); 0 for none.
-        seed: of the split.
+        seed: seed of the split.
 
     Returns:
-        What is left to train on, and what was held out (None for a share of 0).
+        The remaining training images, and the images held out (None for a share of 0).
 
     Raises:
         UserError: a share that leaves nothing to train on, or no image of a class.
@@ -250,13 +249,13 @@ def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageDa
         return data, None
     kept, held = order[count:].sort().values, order[:count].sort().values
     if share < 1 and set(data.labels.tolist()) != set(data.labels[kept].tolist()):
-        # a class would have nothing to learn from: hold out of each class its share, and never its last image
+        # a class would have no training images: hold out the share of each class, and never its last image
         kept, held = hold_out_by_hash(torch.arange(len(data)), data.labels.cpu(), count, salt=f"validation {seed}")
     return data.select(kept), data.select(held)
 
 
 def split_by_class(labels: Int[Tensor, " m"], share: float, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of two parts, the second with `share` of each class but at least one image, and never all of a class."""
+    """Indices of two parts. The second has `share` of each class: at least one image, and never all."""
     generator = torch.Generator().manual_seed(seed)
     first, second = [], []
     for label in range(int(labels.max()) + 1):

@@ -34,22 +34,22 @@ def load_folder(
     pixel_range: tuple[float, float] | None = None,
     shards: Shards | None = None,
 ) -> Dataset:
-    """Load images from class folders, each scaled into a square with its aspect kept.
+    """Load images from class folders, each scaled into a square with its aspect ratio kept.
 
-    Folders `train`, `val` and `test` (and their longer names, in any case) above the class folders are the splits.
-    Without a test split, about a fifth of each class is held out as one, by a hash of each file's name: one more file
-    moves no other. All images are grey, or all are read as colour.
+    Folders `train`, `val` and `test` (or their longer names, in upper or lower case) above the class folders are the
+    splits. Without a test split, about a fifth of each class is held out, by a hash of each file's name: adding a file
+    moves no other one. If one image has colours, all are read as colour images.
 
     Args:
         folder: holds a folder for each class, or one for each split.
         image_size: side of the square in pixels.
-        skip_unreadable: leave out files that are no images, in place of an error; `notes` names them.
-        pixel_range: values that become 0 and 255, of files of more than 8 bits; None: decided once for all files.
-        shards: keep images in memory-mapped files, always or never; None: where they exceed a quarter of the free
+        skip_unreadable: leave out files that cannot be read instead of raising an error; `notes` names them.
+        pixel_range: values that become 0 and 255, for files of more than 8 bits; None: decided once for all files.
+        shards: keep images in memory-mapped files: `"always"` or `"never"`; None: if they exceed a quarter of the free
             memory.
 
     Raises:
-        UserError: no folder, fewer than two classes, splits that cannot be told from classes, a class without enough
+        UserError: no folder, fewer than two classes, a folder that may be a split or a class, a class with too few
             images, or an unreadable file.
     """
     if image_size < 1:
@@ -91,22 +91,22 @@ def read_for_model(
     skip_unreadable: bool = False,
     split: Split | None = None,
 ) -> ImageData:
-    """Read all labelled images of a folder as a trained model sees them, to test it.
+    """Read all labelled images of a folder as inputs of a trained model, to evaluate it.
 
     Args:
-        folder: holds a folder for each class, or one for each split; any of the model's classes may be there.
-        inputs: of the model: images have its size, channels and range of values.
-        class_names: of the model, in the order of its labels.
-        preparation: of the model.
-        skip_unreadable: leave out files that are no images, in place of an error; `notes` names them.
-        split: images of this split only, where the folder has splits; None: of all.
+        folder: holds a folder for each class, or one for each split; it may lack classes of the model.
+        inputs: the model's inputs: their size, channels and pixel range.
+        class_names: the model's class names, in the order of its labels.
+        preparation: the model's preparation.
+        skip_unreadable: leave out files that cannot be read instead of raising an error; `notes` names them.
+        split: read this split only, if the folder has splits; None: all images.
 
     Returns:
         Images with the model's class names and labels, and their files.
 
     Raises:
-        UserError: a folder without class folders, or without this split, a class that the model does not know, or an
-            unreadable file.
+        UserError: a folder without class folders or without this split, a class that the model lacks, or an unreadable
+            file.
     """
     if split is not None and split not in get_args(Split):
         raise UserError(f"split must be one of {', '.join(get_args(Split))}, got {split!r}")
@@ -126,14 +126,14 @@ def read_for_model(
 
 @dataclass(frozen=True)
 class _Read:
-    """Files that can be read, and the faults of the others by name.
+    """Readable files, and the error messages of the others by name.
 
     Args:
-        files: that can be read.
-        infos: of each of them.
-        images: of each of them, once they are decoded.
-        faults: of all other files.
-        storage_note: a sentence for the user about where the images are kept.
+        files: the readable files.
+        infos: header information of each readable file.
+        images: the decoded image of each readable file; None before decoding.
+        faults: error messages of all other files, by name.
+        storage_note: a sentence for the user about where the images are stored.
     """
 
     files: list[ClassFile]
@@ -143,14 +143,14 @@ class _Read:
     storage_note: str = ""
 
     def check(self, skip_unreadable: bool) -> None:
-        """Refuse unreadable files, unless they are to be left out."""
+        """Raise an error for unreadable files, unless they are left out."""
         if self.faults and not skip_unreadable:
             more = f" (and {len(self.faults) - 1} more files)" if len(self.faults) > 1 else ""
             first = next(iter(self.faults.values()))
             raise UserError(f"{first}{more}; remove it, or leave out such files with skip_unreadable=True")
 
     def notes(self) -> list[str]:
-        """Sentences about files that were left out, and about those that need a remark."""
+        """Sentences about files that were left out, and about files that were read in part."""
         notes = [self.storage_note] if self.storage_note else []
         if self.faults:
             notes.append(f"{len(self.faults)} files that cannot be read were left out: {listed(list(self.faults))}.")
@@ -207,7 +207,7 @@ def _image_data(read: _Read, indices: Sequence[int], class_names: tuple[str, ...
 
 
 def _split(layout: Layout, read: _Read) -> dict[Split, ImageData]:
-    """The images of each split; without a test split, part of the training images."""
+    """The images of each split; without a test folder, the test split is taken from the training images."""
     positions = {file.name: k for k, file in enumerate(read.files)}
     members: dict[Split, list[int]] = {
         split: [positions[file.name] for file in files if file.name in positions]
@@ -224,7 +224,7 @@ def _split(layout: Layout, read: _Read) -> dict[Split, ImageData]:
             raise UserError(f"{layout.roots[split]} holds no images in its class folders")
     parts = {split: _image_data(read, part, layout.class_names) for split, part in members.items()}
     if "test" not in parts:
-        # the name below the split's folder: photos/train and photos then hold out the same images
+        # names relative to the split's folder: photos/train and photos hold out the same images
         names = [str((layout.folder / read.files[k].name).relative_to(layout.roots["train"])) for k in members["train"]]
         kept, held = hold_out_by_hash(hash_names(names), labels, _TEST_SHARE, salt="test")
         parts["train"], parts["test"] = parts["train"].select(kept), parts["train"].select(held)

@@ -1,7 +1,7 @@
-"""Images that were prepared before, kept in the user's cache, so that no photo is decoded at every run.
+"""A cache of prepared images, so that photos are not decoded again in every run.
 
-An entry belongs to a file's name, size and times of change; the file of the cache to the folder, the shape, the range
-of values and the code that prepares images. A file that is damaged or cannot be written only costs time.
+The key of an entry is the file's name, size and times of change. A cache file belongs to one folder, image shape, pixel
+range and version of the code that prepares images. A damaged or unwritable cache file only costs time.
 """
 
 import contextlib
@@ -36,9 +36,9 @@ class PreparedImages:
     """The prepared images of one folder in one shape.
 
     Args:
-        folder: of the data set.
-        image_shape: channels, height and width.
-        preparation: how a file becomes an image.
+        folder: the data set's folder.
+        image_shape: channels, height and width of the prepared images.
+        preparation: `"digit"` or `"fit"`.
         pixel_range: values that become 0 and 255, or None.
     """
 
@@ -55,7 +55,7 @@ class PreparedImages:
         self._shape = image_shape
 
     def load(self) -> dict[bytes, UInt8[Tensor, "c h w"]]:
-        """Images by the keys of their files; none where there is no cache, or a damaged one."""
+        """Images by the keys of their files; empty if the cache file is missing or damaged."""
         try:
             with safe_open(self._path, "pt") as file:
                 keys, stacked = file.get_tensor("keys"), file.get_tensor("images")
@@ -72,7 +72,7 @@ class PreparedImages:
         return {bytes(key): image for key, image in zip(keys.numpy(), stacked, strict=True)}
 
     def save(self, entries: Mapping[bytes, UInt8[Tensor, "c h w"]]) -> None:
-        """Keep images; a kill leaves the old file or the new one. More than a gigabyte is not kept."""
+        """Write images to the cache, atomically. More than a gigabyte is not stored."""
         stacked = torch.stack(list(entries.values()))
         if stacked.nbytes > _MOST_BYTES // 2:
             return
@@ -80,7 +80,7 @@ class PreparedImages:
         beside = None
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            # a name of its own: two processes may write at once
+            # a unique name: two processes may write at once
             number, name = tempfile.mkstemp(suffix=".part", dir=self._path.parent)
             os.close(number)
             beside = Path(name)
@@ -94,7 +94,7 @@ class PreparedImages:
 
 
 def file_keys(folder: Path, names: Sequence[str]) -> list[bytes]:
-    """A key for each file, of its name, size and times of change; a missing file has one, too."""
+    """A key for each file: a hash of its name, size and times of change. Missing files have a key too."""
     return [_file_key(folder / name, name) for name in names]
 
 
@@ -108,7 +108,7 @@ def _file_key(path: Path, name: str) -> bytes:
 
 
 def reader_version() -> str:
-    """Changes with the code that decodes and prepares."""
+    """A hash of the code that decodes and prepares images."""
     sources = ""
     with contextlib.suppress(OSError):
         sources = "".join(map(inspect.getsource, (deep, formats, images, photo, pixels)))
@@ -120,11 +120,11 @@ def _checksum(keys: Tensor, images: Tensor) -> str:
 
 
 def _prune(folder: Path) -> None:
-    """Remove what a kill left behind, and the files used longest ago, until the rest fits."""
+    """Remove temporary files of killed processes, and the least recently used files until the rest fits."""
     total = 0
     files = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
     for path, status in sorted(files, key=lambda entry: -entry[1].st_mtime):
-        # safetensors writes under names of its own, `.tmp...`, too
+        # safetensors writes temporary files named `.tmp...`
         unfinished = path.suffix == ".part" or path.name.startswith(".tmp")
         left_behind = unfinished and time.time() - status.st_mtime > _STALE_SECONDS
         total += status.st_size

@@ -1,4 +1,4 @@
-"""Many image files become one tensor: each is decoded once, in parallel, and kept prepared in the user's cache."""
+"""Read many image files in parallel, each decoded once and kept in the user's cache."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -23,11 +23,11 @@ _MOST_THREADS = 8
 
 
 def probe_files(folder: Path, names: Sequence[str]) -> list[ImageInfo | UserError]:
-    """What each file is, by its header; an error for a file that cannot be read.
+    """Read the header of each file; the result holds an error for each file that cannot be read.
 
     Args:
-        folder: of the data set.
-        names: of the files, relative to it.
+        folder: the data set's folder.
+        names: names of the files, relative to the folder.
     """
     return _for_each(lambda name: _probe(folder / name), names, "checking images")
 
@@ -40,14 +40,14 @@ def read_files(
     *,
     pixel_range: tuple[float, float] | None = None,
 ) -> list[UInt8[Tensor, "c h w"] | UserError]:
-    """Read each file as an image of this shape; an error for a file that cannot be read.
+    """Read each file as an image of this shape; the result holds an error for each file that cannot be read.
 
     Args:
-        folder: of the data set.
-        names: of the files, relative to it.
-        image_shape: channels, height and width.
-        preparation: how a file becomes an image.
-        pixel_range: values that become 0 and 255, of files of more than 8 bits.
+        folder: the data set's folder.
+        names: names of the files, relative to the folder.
+        image_shape: channels, height and width of the result.
+        preparation: `"digit"`: as MNIST was made; `"fit"`: scaled into the frame.
+        pixel_range: values that become 0 and 255, for files of more than 8 bits.
     """
     cache = PreparedImages(folder, image_shape, preparation, pixel_range)
     keys, stored = file_keys(folder, names), cache.load()
@@ -61,7 +61,7 @@ def read_files(
     results = [fresh[name] if name in fresh else stored[key] for name, key in zip(names, keys, strict=True)]
     good = {key: image for key, image in zip(keys, results, strict=True) if isinstance(image, Tensor)}
     if missing and good:
-        # other parts of the folder stay, what belongs to files that changed goes at last
+        # keep the entries of other files, unless they outnumber these
         others = {key: image for key, image in stored.items() if key not in good}
         cache.save(good | (others if len(others) <= len(good) else {}))
     return results
@@ -75,10 +75,10 @@ def read_shards(
     *,
     pixel_range: tuple[float, float] | None = None,
 ) -> OpenShards:
-    """Keep each file as an image of this shape in shards; arguments as `read_files`.
+    """Store each file as an image of this shape in shards; arguments as `read_files`.
 
     Raises:
-        UserError: a disk without space, or a cache that cannot be written.
+        UserError: a full disk, or a cache that cannot be written.
     """
     with _Progress("preparing shards", len(names)) as progress:
 
@@ -101,15 +101,15 @@ def prepare_image(
 
     Args:
         path: the file.
-        image_shape: channels (1 or 3), height and width.
-        preparation: `"digit"` as MNIST was made, `"fit"` scaled into the frame.
-        pixel_range: values that become black and white, of a file of more than 8 bits; None: decided from this file.
+        image_shape: channels (1 or 3), height and width of the result.
+        preparation: `"digit"`: as MNIST was made; `"fit"`: scaled into the frame.
+        pixel_range: values that become black and white, for a file of more than 8 bits; None: decided from this file.
 
     Shapes:
         result `c h w`.
 
     Raises:
-        UserError: a file that cannot be read as an image, or a model of neither 1 nor 3 channels.
+        UserError: a file that cannot be read as an image, or a model with neither 1 nor 3 channels.
     """
     if image_shape[0] not in (1, 3):
         raise UserError(f"{printable_name(path)}: an image file has 1 or 3 channels, the model has {image_shape[0]}")
@@ -117,7 +117,7 @@ def prepare_image(
 
 
 def stack_images(images: Sequence[UInt8[Tensor, "c h w"]], image_shape: tuple[int, int, int]) -> Tensor:
-    """One tensor of images, also of none."""
+    """Stack images into one tensor, which may be empty."""
     return torch.stack(list(images)) if images else torch.empty(0, *image_shape, dtype=torch.uint8)
 
 
@@ -137,7 +137,7 @@ def _for_each(function: Callable[[str], Result], names: Sequence[str], descripti
 def _call_each(
     function: Callable[[str], Result], names: Sequence[str], progress: "_Progress"
 ) -> list[Result | UserError]:
-    """Call a function for each name, on all cores: decoders run outside of the interpreter's lock."""
+    """Call a function for each name in a thread pool: decoders release the interpreter lock."""
 
     def call(name: str) -> Result | UserError:
         try:
@@ -153,12 +153,12 @@ def _call_each(
             progress.advance()
         return results
     finally:
-        # Ctrl-C ends at once, not after all files
+        # on Ctrl-C, stop at once and not after all files
         executor.shutdown(cancel_futures=True)
 
 
 class _Progress:
-    """A bar on a terminal, which goes when it is full; nothing elsewhere."""
+    """A progress bar on a terminal, removed when it is full; nothing elsewhere."""
 
     def __init__(self, description: str, total: int) -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""What a person must know of a folder of images before training: sizes, modes, copies, small and uneven classes."""
+"""A survey of a folder of images before training: sizes, modes, copies, small and imbalanced classes."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -27,17 +27,17 @@ class Spread:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the image files of a folder are.
+    """Statistics of the image files of a folder.
 
     Args:
-        width: of the images in pixels.
-        height: of the images in pixels.
-        aspect: width divided by height.
-        modes: how many files there are of each mode, such as RGB or L.
-        left_out: files that cannot be read, with the reason.
-        copies: files of the same content, each group with names relative to the folder.
-        copies_across: the groups of these that lie in more than one split.
-        copies_of_classes: the groups of these that lie in more than one class.
+        width: widths of the images in pixels.
+        height: heights of the images in pixels.
+        aspect: widths divided by heights.
+        modes: number of files of each mode, such as RGB or L.
+        left_out: unreadable files, with the reason.
+        copies: groups of files with the same content, named relative to the folder.
+        copies_across: the groups that lie in more than one split.
+        copies_of_classes: the groups that lie in more than one class.
     """
 
     width: Spread
@@ -58,13 +58,13 @@ def make_survey(
     parts: Mapping[str, str],
     labels: Mapping[str, int],
 ) -> Survey:
-    """Sum up files.
+    """Make a survey.
 
     Args:
         sizes: width and height of each image.
-        modes: of each image.
-        left_out: files that cannot be read, with the reason.
-        copies: groups of files of the same content.
+        modes: mode of each image.
+        left_out: unreadable files, with the reason.
+        copies: groups of files with the same content.
         parts: the split of each file by its name.
         labels: the class of each file by its name.
     """
@@ -85,12 +85,12 @@ def find_copies(folder: Path, names: Sequence[str], hashes: Int[Tensor, " m"]) -
     """Groups of files with the same content.
 
     Args:
-        folder: of the data set.
-        names: of the files, relative to it.
-        hashes: of the images as they were read; only files whose hashes and sizes are equal are compared.
+        folder: the data set's folder.
+        names: names of the files, relative to the folder.
+        hashes: hashes of the images; only files with equal hashes and sizes are compared.
 
     Raises:
-        UserError: a file that has gone.
+        UserError: a file that no longer exists.
     """
     try:
         alike: dict[tuple[int, int], list[str]] = defaultdict(list)
@@ -119,7 +119,7 @@ def describe_classes(class_names: Sequence[str], counts: Sequence[int]) -> list[
     if most > _UNEVEN * least:
         few, many = class_names[counts.index(least)], class_names[counts.index(most)]
         notes.append(
-            f"Classes are uneven: {most} training images of {many}, {least} of {few}; accuracy favours large classes."
+            f"Classes are imbalanced: {most} training images of {many}, {least} of {few}; accuracy favours large ones."
         )
     return notes
 

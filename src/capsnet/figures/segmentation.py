@@ -1,4 +1,4 @@
-"""Masks of overlapping digits on their images: the true ones, and those that models find."""
+"""True and predicted masks of overlapping digits, drawn on their images."""
 
 from collections.abc import Mapping
 
@@ -49,8 +49,8 @@ def draw_segmentation(images: MaskedImages, predicted: Mapping[str, Bool[Tensor,
     for column, pair in enumerate(labels.tolist()):
         lines = [f"{pair[0]} and {pair[1]}"]
         for masks in predicted.values():
-            found, true = masks[column].flatten(0, 1), images.masks[column].flatten(0, 1)
-            lines.append(f"{float(dice_score(found, true)):.2f}")
+            dice = dice_score(masks[column].flatten(0, 1), images.masks[column].flatten(0, 1))
+            lines.append(f"{float(dice):.2f}")
         axes.annotate(
             "\n".join(lines),
             (column * (side + _GAP) + side / 2, sheet.shape[0]),

@@ -1,4 +1,4 @@
-"""What a run's figures are made from, and the registry of figures."""
+"""The data of a run's figures, and the registry of figures."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""The text of a model card: what a stranger needs to use a model, and what its run recorded of it."""
+"""The text of a model card: how to use the model, and the results of its run."""
 
 from capsnet._version import __version__
 from capsnet.inference.evaluation import wilson_interval
@@ -12,13 +12,13 @@ _MOST_CLASSES = 20
 
 
 def write_card(model: CapsuleModel, spec: ModelSpec, run: Run | None, repo_id: str | None) -> str:
-    """Write the card in Markdown; every number is the model's or its run's.
+    """Write the card in Markdown; every number comes from the model or its run.
 
     Args:
-        model: with its weights.
+        model: the model with its weights.
         spec: its description in the weights file.
-        run: that trained it; None: the card states no error.
-        repo_id: of the model on the Hub; None: `OWNER/NAME` stands for it.
+        run: the run that trained it; None: the card states no error.
+        repo_id: name of the model on the Hub; None: the placeholder `OWNER/NAME`.
     """
     result = None if run is None else run.evaluation()
     rows = {**_describe_model(model, spec), **({} if run is None else _describe_run(run, result))}
@@ -54,7 +54,7 @@ def _explain_class(spec: ModelSpec) -> str:
     if not is_object(spec.model):
         return ""
     name = spec.model.partition(": ")[2]
-    return f"\nThe network is of a class of its author's, `{name}`: an object of this class takes the weights.\n"
+    return f"\nThe network's class is its author's, `{name}`: pass an object of this class to load the weights.\n"
 
 
 def _summarize(spec: ModelSpec, run: Run | None, result: RunResult | None) -> str:

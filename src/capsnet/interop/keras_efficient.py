@@ -1,4 +1,4 @@
-"""The networks of Efficient-CapsNet, from Keras' arrays and back to them.
+"""Convert the networks of Efficient-CapsNet from Keras' arrays and back.
 
 github.com/EscVM/Efficient-CapsNet, 4b337f5: the released weights for MNIST, MultiMNIST and smallNORB.
 """
@@ -20,14 +20,14 @@ EXPECTED = (
     "Efficient-CapsNet's (four convolutions and a depthwise one, four normalisations, capsule matrices with a bias, a "
     "decoder)"
 )
-# their side of the depthwise convolution tells the three networks apart
+# the side of the depthwise convolution identifies the network
 _NETWORKS = {9: ("", "mnist", 256.0), 5: ("-multimnist", "multimnist", 255.0), 8: ("-smallnorb", "smallnorb", 255.0)}
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _KERAS_NORM = ("gamma:0", "beta:0", "moving_mean:0", "moving_variance:0")
 
 
 def is_efficient(parts: Parts) -> bool:
-    """Whether these are the layers of one of these networks."""
+    """Whether the layers are those of one of these networks."""
     return (
         len(parts.norms) == 4
         and len(parts.convolutions) in (5, 9)
@@ -38,16 +38,16 @@ def is_efficient(parts: Parts) -> bool:
 
 
 def read_efficient(parts: Parts, path: Path) -> Network:
-    """The network that these layers are.
+    """Convert the layers to a network.
 
     Raises:
-        UserError: none of the three.
+        UserError: the layers are not those of one of the three networks.
     """
     side = parts.convolutions[4].shapes[0][0]
     if side not in _NETWORKS:
         raise UserError(
-            f"{path}: its primary capsules see windows of {side}x{side}, those of Efficient-CapsNet are 9x9 (MNIST), "
-            f"5x5 (MultiMNIST) or 8x8 (smallNORB); found {parts.describe()}"
+            f"{path}: its primary capsules have windows of {side}x{side}, those of Efficient-CapsNet are 9x9 (MNIST), "
+            f"5x5 (MultiMNIST) or 8x8 (smallNORB); got {parts.describe()}"
         )
     ending, data, pixel_scale = _NETWORKS[side]
     model = f"efficient-capsnet{ending}"
@@ -75,7 +75,7 @@ def read_efficient(parts: Parts, path: Path) -> Network:
         shape = image_shape(model)
         if not parts.dense or parts.dense[-1].shapes[1] != (int(np.prod(shape)),):
             raise UserError(
-                f"{path}: its decoder must draw {shape[1]}x{shape[2]} pixels; found {parts.describe()}, expected "
+                f"{path}: its decoder must draw {shape[1]}x{shape[2]} pixels; got {parts.describe()}, expected "
                 f"{EXPECTED}"
             )
         tensors |= decoder_tensors(parts.dense, shape, 1)
@@ -90,7 +90,7 @@ def image_shape(model: str) -> tuple[int, int, int]:
 
 
 def rescale_stem(tensors: dict[str, Tensor], scale: Tensor, offset: Tensor) -> None:
-    """Change the first convolution so that it takes images x where it took `scale` x + `offset`, for each channel."""
+    """Fold an input transform into the first convolution: images x replace `scale` x + `offset`, for each channel."""
     weight = tensors["stem.0.weight"].double()
     shift = (weight * offset.double()[:, None, None]).sum(dim=(1, 2, 3))
     tensors["stem.0.bias"] = (tensors["stem.0.bias"].double() + shift).float()
@@ -102,16 +102,16 @@ def efficient_layers(model: EfficientCapsNet, name: str) -> list[tuple[str, dict
 
     Args:
         model: the network.
-        name: which of the three it is, as `create_model` calls it.
+        name: its name in `create_model`.
 
     Raises:
-        UserError: a model that computes something that theirs do not.
+        UserError: a model that computes another function than their networks.
     """
     routing = model.class_capsules.routing
     prior = dict(routing.named_parameters()).get("prior")
     if prior is None or model.decoder is None:
         raise UserError(
-            "Efficient-CapsNet has self-attention routing with a prior, and a decoder; this network has not"
+            "Efficient-CapsNet has self-attention routing with a prior, and a decoder; this network does not"
         )
     state = {key: weight.detach().clone() for key, weight in model.state_dict().items()}
     if name == "efficient-capsnet":
@@ -126,7 +126,7 @@ def efficient_layers(model: EfficientCapsNet, name: str) -> list[tuple[str, dict
         for part, keras_part in zip(_NORM, _KERAS_NORM, strict=True):
             key = f"stem.{3 * number + 2}.{part}"
             if key in arrays:
-                # Keras lists what is not trained after all else
+                # Keras lists untrained weights last
                 kept = averages if part.startswith("running") else encoder
                 kept[f"normalization_{number}/{keras_part}"] = arrays[key]
     encoder |= _convolution_arrays(arrays, "primary", "primary_caps/conv2d_4")

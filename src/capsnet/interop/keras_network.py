@@ -17,7 +17,7 @@ class Parts:
     Args:
         convolutions: kernel `k k in out` and bias.
         norms: scale and shift, of batch normalisation also mean and variance.
-        capsules: transformation matrices, four axes, perhaps with what routing adds to its logits or coupling.
+        capsules: transformation matrices with four axes, some with a bias of the routing's logits or coupling.
         dense: kernel `in out` and bias.
         others: everything else.
     """
@@ -29,7 +29,7 @@ class Parts:
     others: list[KerasLayer] = field(default_factory=list)
 
     def describe(self) -> str:
-        """How many layers of each kind there are, with the shapes of some."""
+        """The number of layers of each kind, with the shapes of some."""
         words = []
         for kind, layers in vars(self).items():
             if layers:
@@ -43,15 +43,15 @@ class Parts:
 
 @dataclass(frozen=True)
 class Network:
-    """A capsule network that was recognised, in this package's terms.
+    """A recognised capsule network, as a model of this package.
 
     Args:
-        source: whose network it is.
-        model: its name here.
-        options: of `create_model`.
-        tensors: all weights, by the names that the model gives them.
-        data: the data set that its authors trained it on; None: the file may be of any.
-        pixel_scale: what its authors divide pixels by.
+        source: project of the network.
+        model: the model's name in this package.
+        options: arguments of `create_model`.
+        tensors: all weights, by the model's names.
+        data: the data set that its authors trained it on; None: unknown.
+        pixel_scale: the number by which its authors divide pixels.
     """
 
     source: str
@@ -78,7 +78,7 @@ def _kind(shapes: tuple[tuple[int, ...], ...]) -> str:
         return "dense"
     if len(first) == 1 and len(shapes) in (2, 4) and len(set(shapes)) == 1:
         return "norms"
-    # what routing adds is one number for each matrix
+    # the routing's bias has one number for each matrix
     if len(first) == 4 and (not rest or (len(rest) == 1 and prod(rest[0]) == first[0] * first[1])):
         return "capsules"
     return "others"
@@ -99,7 +99,8 @@ def dense(layer: KerasLayer) -> tuple[Tensor, Tensor]:
 def decoder_tensors(layers: list[KerasLayer], image_shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
     """The weights of a fully connected decoder; the pixels of Keras' images are row, column, channel.
 
-    The first version of CapsNet-Keras decodes the pose of one class, whichever it is: its weights serve for each class.
+    The first version of CapsNet-Keras decodes the pose of one class, independent of the class: its weights are copied
+    for each class.
     """
     channels, height, width = image_shape
     tensors: dict[str, Tensor] = {}
@@ -115,5 +116,5 @@ def decoder_tensors(layers: list[KerasLayer], image_shape: tuple[int, int, int],
 
 
 def tensor(array: Array) -> Tensor:
-    """A tensor with memory of its own."""
+    """A copy of an array as a tensor."""
     return torch.from_numpy(array.copy())

@@ -1,4 +1,4 @@
-"""Weights of CapsNet-Keras, CapsNet_Project and Efficient-CapsNet as runs, and runs as files for their scripts."""
+"""Import weights of CapsNet-Keras, CapsNet_Project and Efficient-CapsNet as runs, and export runs to their scripts."""
 
 import hashlib
 import shlex
@@ -31,7 +31,7 @@ from capsnet.training.device import describe_environment
 
 ITERATIONS = 3
 """Routing iterations of a CapsNet-Keras file that does not state them: the default of its script."""
-# what a run's configuration has a place for
+# options that have a field in a run's configuration
 _IN_CONFIG = ("image_shape", "num_classes", "decoder", "iterations")
 
 
@@ -44,15 +44,15 @@ def import_weights(
     data_dir: Path | None = None,
     image_size: int | None = None,
 ) -> Run:
-    """Make a run folder of a Keras weights file.
+    """Make a run folder from a Keras weights file.
 
     Args:
         path: an HDF5 file of CapsNet-Keras, CapsNet_Project or Efficient-CapsNet.
         out: the folder, which must be new.
-        iterations: routing iterations; None: those that the file states, else 3. Weights-only files do not state them.
+        iterations: routing iterations; None: those in the file, else 3. Weights-only files do not state them.
         data: the data set that the network was trained on; None: MNIST, for 28x28 pixels and ten classes.
-        data_dir: where named data sets lie.
-        image_size: side of the images, of a network without a decoder.
+        data_dir: folder that holds the folders of named data sets.
+        image_size: side of the images, for a network without a decoder.
 
     Raises:
         UserError: a file of another network, with expected and actual layers; a file that `read_keras_file`
@@ -98,7 +98,7 @@ def import_weights(
 
 
 def _changed(model: str, options: Mapping[str, object]) -> dict[str, object]:
-    """The options that are not the model's own, and those that every weights file names."""
+    """The options that differ from the model's defaults, and those that every weights file names."""
     return {name: value for name, value in options.items() if name in _IN_CONFIG or own_option(model, name) != value}
 
 
@@ -109,7 +109,7 @@ def _recognise(file: KerasFile, path: Path, image_size: int | None) -> Network:
     if keras_capsnet.is_capsnet(parts):
         return keras_capsnet.read_capsnet(parts, path, image_size)
     raise UserError(
-        f"{path} is not a network that can be imported; found {parts.describe()}; expected "
+        f"{path} is not a network that can be imported; got {parts.describe()}; expected "
         f"{keras_capsnet.EXPECTED}, or {keras_efficient.EXPECTED}"
     )
 
@@ -142,7 +142,7 @@ def _specify(network: Network, options: dict[str, object], data: str, data_dir: 
 def _describe_data(
     data: str, data_dir: Path | None, shape: tuple[int, int, int]
 ) -> tuple[tuple[str, ...], Preparation, Pairing | None]:
-    """Names of classes, how image files are prepared, and how pairs are made; of MNIST's kin without reading it."""
+    """Class names, preparation and pairing of a data set; data sets like MNIST are not read for this."""
     known = {source.name: source for source in (MNIST, FASHION_MNIST, KMNIST)}
     if data in known and shape == (1, 28, 28):
         return known[data].class_names, known[data].preparation, None
@@ -159,19 +159,19 @@ def _describe_data(
 
 
 def _adapt_pixels(network: Network, data_dir: Path | None) -> list[str]:
-    """Let the first convolution take pixels divided by 255, where its authors gave it others."""
+    """Adapt the first convolution to pixels divided by 255, if its authors used other units."""
     if network.model == "efficient-capsnet-smallnorb":
         images = load_smallnorb(data_dir).train.images.double()
         mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3), correction=0)
         keras_efficient.rescale_stem(network.tensors, 255 / std, -mean / std)
         return [
-            "the first convolution holds the standardisation by mean and variance of smallNORB's training images; its "
+            "the first convolution includes standardisation by mean and variance of smallNORB's training images; its "
             "authors standardise test images by those of the test split, and shrink images by another interpolation"
         ]
     if network.pixel_scale != 255.0:
         scale = torch.tensor([255 / network.pixel_scale])
         keras_efficient.rescale_stem(network.tensors, scale, torch.zeros(1))
-        return [f"the first convolution is scaled by 255/{network.pixel_scale:.0f}: its authors divide pixels so"]
+        return [f"the first convolution is scaled by 255/{network.pixel_scale:.0f}, the divisor of its authors' pixels"]
     return []
 
 
@@ -203,18 +203,18 @@ def export(run_or_weights: Path, out: Path) -> list[str]:
     """Write a network for the script of CapsNet-Keras or Efficient-CapsNet, which loads it with `load_weights`.
 
     Args:
-        run_or_weights: a run folder, a weights file, or the name of weights that come with the package.
+        run_or_weights: a run folder, a weights file, or the name of bundled pretrained weights.
         out: an `.h5` file, which must be new.
 
     Returns:
-        Lines for the user: the file, and how their script loads it.
+        Lines for the user: the file, and how to load it in their script.
 
     Raises:
-        UserError: a network that neither repository has, inputs that their scripts do not make, or an `out` that
-            exists or has another ending.
+        UserError: a network that neither repository has, inputs that their scripts do not support, or an `out` that
+            exists or has another suffix.
     """
     if out.name.endswith(".weights.h5") or out.suffix not in (".h5", ".hdf5"):
-        raise UserError(f"{out} must end in .h5, and not in .weights.h5, by which Keras 3 knows a layout of its own")
+        raise UserError(f"{out} must end in .h5, and not in .weights.h5, which is another layout, that of Keras 3")
     if out.exists():
         raise UserError(f"{out} exists; give another file")
     path = find_weights(run_or_weights)
@@ -237,7 +237,7 @@ def _keras_layers(model: CapsuleModel, spec: ModelSpec) -> tuple[list[tuple[str,
     if isinstance(model, EfficientCapsNet):
         if spec.model == "efficient-capsnet-smallnorb":
             raise UserError(
-                "Efficient-CapsNet standardises images of smallNORB in its own way, which this file cannot say"
+                "Efficient-CapsNet standardises images of smallNORB in its own way, which this file cannot hold"
             )
         return keras_efficient.efficient_layers(
             model, spec.model

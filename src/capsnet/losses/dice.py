@@ -18,8 +18,8 @@ def dice_loss(
     $$1 - \frac{2 \sum_p l_p t_p + \epsilon}{\sum_p l_p + \sum_p t_p + \epsilon}$$
 
     Args:
-        lengths: of the capsules at each place, or probabilities.
-        masks: 1 where the class is, 0 elsewhere; several classes may be at one place.
+        lengths: capsule lengths at each pixel, or probabilities.
+        masks: 1 where the class is, 0 elsewhere; a pixel may belong to several classes.
         smooth: ε; a class that is absent from both has the loss 0.
         reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
 

@@ -21,7 +21,7 @@ class Routing(nn.Module, ABC):
 
     Args:
         num_children: number of children `i`; in a convolutional layer, of one window. None: any number, for routings
-            that learn nothing of a single child.
+            without parameters of single children.
         num_parents: number of parents `j`; in a convolutional layer, at one position.
         parent_dim: dimension `d` of a parent's pose.
 
@@ -53,9 +53,12 @@ class Routing(nn.Module, ABC):
 
         Args:
             votes: each child's predicted pose for each parent.
-            activations: of the children; None: all are 1.
-            poses: of the children.
-            windows: of a convolutional layer, in which parents of several windows may compete; None: one window.
+            activations: activations of the children; None: all are 1.
+            poses: poses of the children.
+            windows: windows of a convolutional layer, whose parents may compete; None: one window.
+
+        Shapes:
+            votes `b i j d`, activations `b i`, poses `b i c`; result: see `RoutingOutput`.
         """
 
     def initial_gain(self) -> float:
@@ -80,10 +83,13 @@ class Routing(nn.Module, ABC):
         this method passes children with a mask on to this one.
 
         Args:
-            children: in a convolutional layer, gathered by window.
+            children: child capsules; in a convolutional layer, gathered by window.
             weight: transformation matrices.
             offsets: added to the votes at each position (coordinate addition).
-            windows: of a convolutional layer.
+            windows: windows of a convolutional layer.
+
+        Shapes:
+            children `b i c` and `b i`, weight `i c j d`; result: see `RoutingOutput`.
 
         Raises:
             UserError: children with a mask, on a grid or for a routing that does not support masks.
@@ -99,7 +105,7 @@ class Routing(nn.Module, ABC):
 
 
 def drop_padding(children: Capsules) -> Capsules:
-    """Children whose padding has poses and activations of zero, whatever it held, and that have no mask.
+    """Set poses and activations of padding to zero, and remove the mask.
 
     Raises:
         UserError: a mask of another shape.
@@ -113,11 +119,11 @@ def drop_padding(children: Capsules) -> Capsules:
 
 
 def clear_padding(parents: RoutingOutput, mask: Bool[Tensor, "b i"]) -> RoutingOutput:
-    """Parents to which padding is not coupled, and that are zero if all children are padding.
+    """Set the coupling of padding to zero, and all parents of samples whose children are all padding.
 
     Args:
-        parents: routed from the children of `drop_padding`.
-        mask: of the children.
+        parents: parents of the result of `drop_padding`.
+        mask: mask of the children.
     """
     empty = ~mask.any(dim=1)[:, None]  # b 1
     coupling = parents.coupling

@@ -84,7 +84,7 @@ class Run:
     Args:
         folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`,
             `predictions.safetensors`, `figures/`.
-        config: of the run.
+        config: the run's configuration.
 
     Example:
         >>> run = capsnet.Run.open("runs/quickstart")
@@ -228,8 +228,8 @@ def create_locked(
     """Create the folder of a new run atomically, with its files and its lock.
 
     Args:
-        folder: it must not exist, except as an empty remainder of a process that was killed.
-        config: of the run.
+        folder: must not exist, except as an empty remainder of a process that was killed.
+        config: the run's configuration.
         environment: for `environment.json`.
         numbered: if the folder exists, use the next free name: `new_folder`.
         fill: writes further files into the folder before it gets its name.

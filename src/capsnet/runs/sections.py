@@ -46,7 +46,7 @@ class DataConfig:
     """Pixel values that become black and white, for image files of more than 8 bits (default: the range of the data
     set)."""
     shards: Shards | None = None
-    """Keep prepared photos in memory-mapped files: always or never; None: where they exceed a quarter of the free
+    """Keep prepared photos in memory-mapped files: always or never; None: if they exceed a quarter of the free
     memory."""
     limit: int | None = None
     """Number of training images; None: all."""

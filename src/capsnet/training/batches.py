@@ -96,18 +96,18 @@ class Batches:
         return order, {"shift": shift, "partner_shift": partner_shift, "partner": partner}
 
     def read_ahead(self, order: Int[Tensor, " m"], parts: Iterable[slice]) -> None:
-        """Let images in shards be read before they are needed.
+        """Start reading images from shards before they are needed.
 
         Args:
-            order: of the epoch.
-            parts: positions in it, of each batch that this process will make.
+            order: order of the epoch's images.
+            parts: the positions in `order` of each batch that this process will make.
         """
         self.close()
         if isinstance(self.data.images, StoredImages):
             self._ahead = ReadAhead(self.data.images, order, parts)
 
     def close(self) -> None:
-        """End reading ahead."""
+        """Stop reading ahead."""
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None

@@ -94,7 +94,7 @@ def train(
         The run, with its evaluation.
 
     Raises:
-        UserError: a fault that the user can fix, such as another process that trains the run; nothing is lost.
+        UserError: an error that the user can correct, such as another process that trains the run; nothing is lost.
         Diverged: the loss is not finite; the last good state is kept.
         CallbackError: a callback failed; the state is saved.
         KeyboardInterrupt: stopped by the user; the state is saved.
@@ -266,12 +266,12 @@ def _open_folder(
 
 
 def _out_of_memory(run: Run, images: int) -> str:
-    """What to do about a step that took more memory than there was."""
+    """The message for a training step that ran out of memory."""
     half, parts = max(images // 2, 1), 2 * run.config.optimizer.accumulate
     remedy = f"use accumulate={parts}, which computes a batch in parts of {half}, or a batch_size of {half}"
     if images == 1:
         remedy = "use smaller images (image_size)"
-    return f"{run.folder}: out of memory with {images} images at a time; {remedy} (what was saved before is whole)"
+    return f"{run.folder}: out of memory with {images} images at a time; {remedy} (saved files are intact)"
 
 
 def _end_after_failure(callbacks: Callbacks, fault: BaseException) -> None:
@@ -316,7 +316,7 @@ def _test(job: Job, dataset: Dataset) -> None:
 
 
 def _measure_doubt(job: Job, best_model: CapsuleModel) -> None:
-    """Measure on the validation images when a prediction is unsure, and store that with the best weights."""
+    """Measure the limits of unsure predictions on the validation images, and store them with the best weights."""
     if job.validation is None or job.spec.pairing is not None:
         return
     # imported late: it needs scipy

@@ -77,7 +77,7 @@ class Step:
         self.processes = processes
         device = batches.data.images.device
         self.captures = captures(config.run.execution, device) and processes.count == 1
-        # images in shards are read by the processor, which a graph cannot hold
+        # images in shards are read by the host, which a CUDA graph cannot record
         self.captures &= not isinstance(batches.data.images, StoredImages)
         self.optimizer = make_optimizer(model, config.optimizer, device)
         self.totals = torch.zeros(5, device=device)
@@ -201,7 +201,7 @@ def captures(execution: Execution, device: torch.device) -> bool:
         UserError: cuda-graph without a GPU.
     """
     if execution == "cuda-graph" and device.type != "cuda":
-        raise UserError(f"--execution cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
+        raise UserError(f"`execution` cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
     return device.type == "cuda" and execution != "eager"
 
 
