@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.faults.commits import add_commit
 from tests.faults.snapshots import left_over, snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -36,3 +37,10 @@ def test_snapshots_differ_by_content_and_not_by_times(tmp_path):
     assert left_over(tmp_path) == ["a/.table.json.part"]
     (tmp_path / "a" / "metrics.csv").write_text("step,loss,seconds\n1,0.6,9\n")
     assert snapshot(tmp_path) != before
+
+
+def test_kills_are_counted_by_version_of_the_code():
+    counts = add_commit(add_commit({}, "a", 3), "b", 5)
+    assert counts == {"a": 3, "b": 2}
+    assert add_commit(counts, "b", 6) == {"a": 3, "b": 3}
+    assert add_commit(counts, "c", 5) == counts
