@@ -28,10 +28,12 @@ def test_snapshots_differ_by_content_and_not_by_times(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "metrics.csv").write_text("step,loss,seconds\n1,0.5,2\n")
     (tmp_path / "a" / "table.json").write_text('{"rows": [{"errors": [1], "seconds": 3}]}')
+    (tmp_path / "a" / "table.md").write_text("| 2 % | 31 s |\n\nTraining took 0.1 minutes in all.\n")
     before = snapshot(tmp_path)
-    assert sorted(before) == ["a/metrics.csv", "a/table.json"]
+    assert sorted(before) == ["a/metrics.csv", "a/table.json", "a/table.md"]
     (tmp_path / "a" / "metrics.csv").write_text("step,loss,seconds\n1,0.5,9\n")
     (tmp_path / "a" / "table.json").write_text('{"rows": [{"errors": [1], "seconds": 4}]}')
+    (tmp_path / "a" / "table.md").write_text("| 2 % | 1,031 s |\n\nTraining took 17.2 minutes in all.\n")
     (tmp_path / "a" / ".table.json.part").write_text("")
     assert snapshot(tmp_path) == before
     assert left_over(tmp_path) == ["a/.table.json.part"]
