@@ -1,9 +1,10 @@
-"""A data set by its name, or from a folder or file of the user's own."""
+"""A data set by its name, or from a folder, archives, a table or a file of the user's own."""
 
 from pathlib import Path
 from typing import Literal
 
 from capsnet.data.dataset import DATASETS, Dataset
+from capsnet.data.labelled import TABLE_PREFIX, TableName, is_labelled
 from capsnet.data.shards import Shards
 from capsnet.errors import UserError
 
@@ -17,15 +18,16 @@ def load_data(
     pixel_range: tuple[float, float] | None = None,
     shards: Shards | None = None,
 ) -> Dataset:
-    """Load a data set by name, from a folder of class folders, or from a file of arrays.
+    """Load a data set by name, from labelled image files, or from a file of arrays.
 
     Args:
-        name: a name in `DATASETS`, a folder, or a `.npz` or `.csv` file.
+        name: a name in `DATASETS`, a folder of class folders, tar archives (a pattern, or a folder of them),
+            `hf:NAME[:split]`, or a `.npz` or `.csv` file.
         data_dir: where named data sets lie; see `capsnet.data.download`.
-        image_size: side of the images of a folder.
-        skip_unreadable: leave out files of a folder that are no images.
+        image_size: side of images that are files.
+        skip_unreadable: leave out files that are no images.
         pixel_range: values that become 0 and 255, of images of more than 8 bits; None: decided once for all images.
-        shards: keep the images of a folder in memory-mapped files, always or never; None: where they exceed a quarter
+        shards: keep images that are files in memory-mapped files, always or never; None: where they exceed a quarter
             of the free memory.
 
     Raises:
@@ -39,12 +41,12 @@ def load_data(
             )
         return DATASETS.get(name).load(data_dir)
     path = Path(name)
-    kind = _kind_of(path)
-    if kind == "folder":
+    kind = _kind_of(name)
+    if kind == "images":
         from capsnet.data.folder import load_folder
 
         return load_folder(
-            path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range, shards=shards
+            name, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range, shards=shards
         )
     if kind == "file":
         from capsnet.data.array_files import load_arrays
@@ -67,12 +69,19 @@ def locate_data(name: str) -> str:
     Args:
         name: as `load_data` takes it.
     """
-    return str(Path(name).absolute()) if name not in DATASETS and _kind_of(Path(name)) else name
+    if name in DATASETS:
+        return name
+    if name.startswith(TABLE_PREFIX):
+        table = TableName.parse(name)
+        return str(table._replace(place=str(Path(table.place).absolute()))) if Path(table.place).is_dir() else name
+    return str(Path(name).absolute()) if _kind_of(name) else name
 
 
-def _kind_of(path: Path) -> Literal["folder", "file", ""]:
+def _kind_of(name: str) -> Literal["images", "file", ""]:
+    if is_labelled(name):
+        return "images"
     try:
-        return "folder" if path.is_dir() else "file" if path.exists() else ""
+        return "file" if Path(name).exists() else ""
     # a name that no file can have, such as one that is too long
     except (OSError, ValueError):
         return ""
