@@ -50,7 +50,7 @@ def test_train_folder_alone_and_its_own_name_hold_out_the_same_files(photos, tmp
     folder = shutil.copytree(photos, tmp_path / "all" / "Training")
     inner, outer = (load_data(str(path), image_size=8) for path in (folder, folder.parent))
     assert {f"Training/{file}" for file in inner.test.files} == set(outer.test.files)
-    assert any("There is no test folder" in note for note in outer.notes)
+    assert any("There is no test split" in note for note in outer.notes)
 
 
 def test_grey_images_stay_grey(tmp_path):

@@ -23,6 +23,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tests.faults.commits import add_commit
+
 _CASE_SECONDS = 20
 _LONGEST = 1 << 16
 _SAVE_CASES = 2000
@@ -229,33 +231,39 @@ def main() -> int:
     guided = import_readers()
     from tests.faults.readers import READERS
 
-    start, records = time.monotonic(), {}
+    earlier = json.loads(options.out.read_text()) if options.out.exists() else {"readers": {}, "commits": {}}
+    start, records = time.monotonic(), dict(earlier["readers"])
     parts = options.out.with_suffix("")
     parts.mkdir(parents=True, exist_ok=True)
     for number, reader in enumerate(READERS):
         # each gets its share of the time that is left
         seconds = (options.seconds - (time.monotonic() - start)) / (len(READERS) - number)
         part = parts / f"{''.join(c if c.isalnum() else '-' for c in reader.name)}.json"
+        if reader.name in records:
+            # the folder is not kept in the repository, the record is
+            part.write_text(json.dumps(records[reader.name]))
         ending = fuzz(reader.name, part, -(-options.cases // len(READERS)), seconds, guided)
         record = json.loads(part.read_text()) if part.exists() else {"cases": 0, "faults": {}}
         if ending:
             record["faults"][f"the process {ending}, see {part.with_suffix('.log').name}"] = ""
         records[reader.name] = record
         print(f"{reader.name}: {record['cases']:,} cases, {len(record['faults'])} faults", flush=True)
-        options.out.write_text(json.dumps(describe(records), indent=1) + "\n")
+        options.out.write_text(json.dumps(describe(records, earlier["commits"]), indent=1) + "\n")
     return int(any(record["faults"] for record in records.values()))
 
 
-def describe(records: dict[str, Any]) -> dict[str, object]:
-    """What the JSON file holds."""
+def describe(records: dict[str, Any], commits: dict[str, int]) -> dict[str, object]:
+    """What the JSON file holds; `commits` are cases of earlier calls by the version of the code."""
     from capsnet.training.device import find_commit, find_processor
+
+    cases = sum(record["cases"] for record in records.values())
 
     return {
         "command": "make fuzz",
         "machine": f"{find_processor()}, {os.cpu_count()} cores",
-        "commit": find_commit(),
+        "commits": add_commit(commits, find_commit(), cases),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "cases": sum(record["cases"] for record in records.values()),
+        "cases": cases,
         "faults": sum(len(record["faults"]) for record in records.values()),
         "readers": records,
     }

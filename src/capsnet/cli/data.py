@@ -34,7 +34,8 @@ class Data:
     """
 
     name: tyro.conf.Positional[str]
-    """A data set (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
+    """A data set (capsnet list data), a folder with a folder of images for each class, .tar files, hf:NAME, or a .npz
+    or .csv file."""
     data_dir: Path | None = None
     """Folder of named data sets."""
     image_size: int = 32

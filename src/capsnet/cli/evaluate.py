@@ -11,6 +11,7 @@ import tyro
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
+from capsnet.data.shards import Shards
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.inference.evaluate import evaluate_images
@@ -40,7 +41,8 @@ class Evaluate:
     models: tyro.conf.Positional[tuple[Path, ...]]
     """Run folders, weights files or names from capsnet list pretrained; several are tested as an ensemble."""
     data: str | None = None
-    """Data set or folder; default: the training data set. If that folder was moved, give its new path."""
+    """Data set, folder, .tar files or hf:NAME; default: the training data set. If that folder was moved, give its new
+    path."""
     split: Literal["test", "validation", "train"] | None = None
     """Split of the data; default: test, or all images of a folder that the network was not trained on."""
     data_dir: Path | None = None
@@ -49,6 +51,9 @@ class Evaluate:
     """Device; auto: the GPU if there is one."""
     skip_unreadable: bool = False
     """Skip files of an image folder that are not readable images."""
+    shards: Shards | None = None
+    """Keep prepared photos in memory-mapped files (default: as in training, or where they exceed a quarter of the free
+    memory)."""
     pairs_per_digit: int = 0
     """Test pairs of each digit, for data sets of pairs (0: as in training; the paper: 1000)."""
     csv: Path | None = None
@@ -91,6 +96,7 @@ def _find_images(model: CapsuleModel, options: Evaluate) -> TestImages:
         run=run,
         data_dir=options.data_dir,
         skip_unreadable=options.skip_unreadable,
+        shards=options.shards,
     )
 
 

@@ -33,12 +33,18 @@ _UNNAMED = [
     "folder",
     "formats",
     "images",
+    "labelled",
+    "labels",
     "layout",
     "photo",
     "prepared",
     "reading",
     "shards",
+    "sources",
     "stored",
+    "table",
+    "tar_layout",
+    "tars",
     "torch_dataset",
 ]
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from capsnet.data.holdout import hash_names, hold_out_by_hash
 from capsnet.data.pairs import Pairing
 from capsnet.data.pixels import Preparation as Preparation
+from capsnet.data.shards import Shards
 from capsnet.data.stored import select_images
 from capsnet.data.survey import Survey
 from capsnet.errors import UserError
@@ -166,11 +167,11 @@ class Dataset:
         return make_dataset(images, labels, class_names, test=test, pixel_range=pixel_range)
 
     @classmethod
-    def from_folder(cls, folder: Path | str, *, image_size: int = 32) -> "Dataset":
-        """Read a folder of class folders; see `capsnet.data.folder.load_folder`."""
+    def from_folder(cls, folder: Path | str, *, image_size: int = 32, shards: Shards | None = None) -> "Dataset":
+        """Read class folders, tar archives or a table of images; see `capsnet.data.folder.load_folder`."""
         from capsnet.data.folder import load_folder
 
-        return load_folder(Path(folder), image_size=image_size)
+        return load_folder(folder, image_size=image_size, shards=shards)
 
     @classmethod
     def from_torch(

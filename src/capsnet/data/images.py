@@ -149,26 +149,28 @@ def fit_pixels(
 
 
 def read_pixels(
-    path: Path,
+    source: Source,
     image_shape: tuple[int, int, int],
     preparation: Preparation,
     *,
     pixel_range: PixelRange | None = None,
+    name: str = "",
 ) -> tuple[UInt8[np.ndarray, "c h w"], int | None]:
     """Read an image file as the input of a model; see `fit_pixels`.
 
     Args:
-        path: the file.
+        source: the file, or its contents.
         image_shape: channels, height and width of the result.
         preparation: `"digit"` or `"fit"`, see `fit_pixels`.
         pixel_range: values that become black and white, for a file of more than 8 bits; None: decided from this file.
+        name: the image's name in messages; None: the file's.
 
     Raises:
         UserError: a file that cannot be read as an image.
     """
     channels, height, width = image_shape
     side = max(height, width, WORK_SIDE if is_digit(image_shape, preparation) else 0)
-    image = open_image(path, color=channels == 3, pixel_range=pixel_range, side=side)
+    image = open_image(source, color=channels == 3, name=name, pixel_range=pixel_range, side=side)
     return fit_pixels(image, image_shape, preparation)
 
 

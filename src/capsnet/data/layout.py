@@ -12,7 +12,7 @@ from capsnet.errors import UserError
 
 Split = Literal["train", "validation", "test"]
 
-_SPLIT_NAMES: dict[str, Split] = {
+SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -48,6 +48,7 @@ class Layout:
         roots: the folder that holds the class folders of each split.
         has_splits: whether the folder holds split folders.
         notes: sentences for the user: which folder is which split, and what was not read.
+        classes_are_listed: the class names come from a list, so that some may have no images here.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Layout:
     roots: dict[Split, Path]
     has_splits: bool
     notes: tuple[str, ...]
+    classes_are_listed: bool = False
 
 
 def find_layout(folder: Path, *, class_names: Sequence[str] | None = None) -> Layout:
@@ -112,7 +114,7 @@ def _loose_files(root: Path) -> list[str]:
 
 
 def _split_of(path: Path) -> Split | None:
-    return _SPLIT_NAMES.get(path.name.lower())
+    return SPLIT_NAMES.get(path.name.lower())
 
 
 def _split_roots(folder: Path, class_names: Sequence[str] | None) -> dict[Split, Path]:
@@ -180,7 +182,7 @@ def _class_folders(root: Path, known: Sequence[str] | None) -> tuple[str, ...]:
         below = len(_visible_folders(inner))
         remedy = f"did you mean {inner}, which holds {below} folders?" if below > 1 else "at least two are needed"
         raise UserError(f"{root} holds one class folder, {names[0]!r}; {remedy}")
-    splits = [name for name in names if name.lower() in _SPLIT_NAMES]
+    splits = [name for name in names if name.lower() in SPLIT_NAMES]
     if splits:
         raise UserError(
             f"{root}: the class {splits[0]!r} looks like a split; rename it if it is a class ('{splits[0]}-class'), "

@@ -1,9 +1,10 @@
-"""Load a data set by its name, from a folder, or from a file."""
+"""Load a data set by its name, or from a folder, archives, a table or a file."""
 
 from pathlib import Path
 from typing import Literal
 
 from capsnet.data.dataset import DATASETS, Dataset
+from capsnet.data.labelled import TABLE_PREFIX, TableName, is_labelled
 from capsnet.data.shards import Shards
 from capsnet.errors import UserError
 
@@ -17,15 +18,16 @@ def load_data(
     pixel_range: tuple[float, float] | None = None,
     shards: Shards | None = None,
 ) -> Dataset:
-    """Load a data set by name, from a folder of class folders, or from a file of arrays.
+    """Load a data set by name, from labelled image files, or from a file of arrays.
 
     Args:
-        name: a name in `DATASETS`, a folder, or a `.npz` or `.csv` file.
+        name: a name in `DATASETS`, a folder of class folders, tar archives (a pattern, or a folder of them),
+            `hf:NAME[:split]`, or a `.npz` or `.csv` file.
         data_dir: folder that holds the folders of named data sets; see `capsnet.data.download`.
-        image_size: side in pixels to which a folder's images are scaled.
-        skip_unreadable: leave out files of a folder that cannot be read instead of raising an error.
+        image_size: side in pixels to which image files are scaled.
+        skip_unreadable: leave out files that cannot be read instead of raising an error.
         pixel_range: values that become 0 and 255, for images of more than 8 bits; None: decided once for all images.
-        shards: keep a folder's images in memory-mapped files: `"always"` or `"never"`; None: if they exceed a quarter
+        shards: keep image files' pixels in memory-mapped files: `"always"` or `"never"`; None: if they exceed a quarter
             of the free memory.
 
     Raises:
@@ -39,12 +41,12 @@ def load_data(
             )
         return DATASETS.get(name).load(data_dir)
     path = Path(name)
-    path_type = _path_type(path)
-    if path_type == "folder":
+    path_type = _path_type(name)
+    if path_type == "images":
         from capsnet.data.folder import load_folder
 
         return load_folder(
-            path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range, shards=shards
+            name, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range, shards=shards
         )
     if path_type == "file":
         from capsnet.data.array_files import load_arrays
@@ -67,12 +69,19 @@ def locate_data(name: str) -> str:
     Args:
         name: a name or path for `load_data`.
     """
-    return str(Path(name).absolute()) if name not in DATASETS and _path_type(Path(name)) else name
+    if name in DATASETS:
+        return name
+    if name.startswith(TABLE_PREFIX):
+        table = TableName.parse(name)
+        return str(table._replace(place=str(Path(table.place).absolute()))) if Path(table.place).is_dir() else name
+    return str(Path(name).absolute()) if _path_type(name) else name
 
 
-def _path_type(path: Path) -> Literal["folder", "file", ""]:
+def _path_type(name: str) -> Literal["images", "file", ""]:
+    if is_labelled(name):
+        return "images"
     try:
-        return "folder" if path.is_dir() else "file" if path.exists() else ""
+        return "file" if Path(name).exists() else ""
     # an invalid path, such as one that is too long
     except (OSError, ValueError):
         return ""

@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import PIL
@@ -33,10 +33,10 @@ _STALE_SECONDS = 86400.0
 
 
 class PreparedImages:
-    """The prepared images of one folder in one shape.
+    """The prepared images of one data set in one shape.
 
     Args:
-        folder: the data set's folder.
+        place: the folder or archive that holds the files.
         image_shape: channels, height and width of the prepared images.
         preparation: `"digit"` or `"fit"`.
         pixel_range: values that become 0 and 255, or None.
@@ -44,12 +44,12 @@ class PreparedImages:
 
     def __init__(
         self,
-        folder: Path,
+        place: str,
         image_shape: tuple[int, int, int],
         preparation: Preparation,
         pixel_range: tuple[float, float] | None,
     ) -> None:
-        words = (str(folder.resolve()), reader_version(), image_shape, preparation, pixel_range)
+        words = (place, reader_version(), image_shape, preparation, pixel_range)
         name = hashlib.blake2b(repr(words).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
         self._path = cache_dir() / "prepared" / f"{name}.safetensors"
         self._shape = image_shape
@@ -91,20 +91,6 @@ class PreparedImages:
             logging.getLogger("capsnet").info(f"{self._path}: prepared images are not kept ({fault})")
             if beside is not None:
                 beside.unlink(missing_ok=True)
-
-
-def file_keys(folder: Path, names: Sequence[str]) -> list[bytes]:
-    """A key for each file: a hash of its name, size and times of change. Missing files have a key too."""
-    return [_file_key(folder / name, name) for name in names]
-
-
-def _file_key(path: Path, name: str) -> bytes:
-    try:
-        status = path.stat()
-        state = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    except OSError:
-        state = (-1, -1, -1)
-    return hashlib.blake2b(repr((name, *state)).encode("utf-8", "surrogateescape"), digest_size=_KEY_BYTES).digest()
 
 
 def reader_version() -> str:

@@ -1,19 +1,17 @@
 """A survey of a folder of images before training: sizes, modes, copies, small and imbalanced classes."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from jaxtyping import Int
 from torch import Tensor
 
+from capsnet.data.sources import ImageFiles, digest_file
 from capsnet.errors import UserError
 
 _SMALL, _UNEVEN, _NAMED = 5, 3, 5
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -81,28 +79,25 @@ def make_survey(
     )
 
 
-def find_copies(folder: Path, names: Sequence[str], hashes: Int[Tensor, " m"]) -> tuple[tuple[str, ...], ...]:
+def find_copies(files: ImageFiles, names: Sequence[str], hashes: Int[Tensor, " m"]) -> tuple[tuple[str, ...], ...]:
     """Groups of files with the same content.
 
     Args:
-        folder: the data set's folder.
-        names: names of the files, relative to the folder.
-        hashes: hashes of the images; only files with equal hashes and sizes are compared.
+        files: the data set's files.
+        names: names of the files to compare.
+        hashes: hashes of the images; only files with equal hashes are compared.
 
     Raises:
         UserError: a file that no longer exists.
     """
-    try:
-        alike: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for name, key in zip(names, hashes.tolist(), strict=True):
-            alike[key, (folder / name).stat().st_size].append(name)
-        groups: dict[str, list[str]] = defaultdict(list)
-        for same in alike.values():
-            if len(same) > 1:
-                for name in same:
-                    groups[_digest(folder / name)].append(name)
-    except OSError as fault:
-        raise UserError(f"{fault.filename} cannot be read ({fault.strerror})") from None
+    alike: dict[int, list[str]] = defaultdict(list)
+    for name, key in zip(names, hashes.tolist(), strict=True):
+        alike[key].append(name)
+    groups: dict[bytes, list[str]] = defaultdict(list)
+    for same in alike.values():
+        if len(same) > 1:
+            for name in same:
+                groups[_digest(files, name)].append(name)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
@@ -134,9 +129,8 @@ def _spread(values: Sequence[int] | Sequence[float]) -> Spread:
     return Spread(float(min(values)), float(median(values)), float(max(values)))
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _digest(files: ImageFiles, name: str) -> bytes:
+    try:
+        return digest_file(files.open(name))
+    except OSError as fault:
+        raise UserError(f"{fault.filename} cannot be read ({fault.strerror})") from None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from capsnet.data import DATASETS, locate_data
+from capsnet.data.labelled import is_labelled
 from capsnet.errors import UserError
 from capsnet.runs.config import RunConfig, check_names
 from capsnet.runs.folder import locate_weights
@@ -40,9 +41,11 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
 
 
 def are_own_images(data: object) -> bool:
-    """Whether this is a folder or file of images, not the name of a data set."""
+    """Whether these are a person's own image files or arrays, not the name of a data set."""
+    if not isinstance(data, str) or data in DATASETS:
+        return False
     # `locate_data` returns the absolute path of a folder or file
-    return isinstance(data, str) and data not in DATASETS and Path(locate_data(data)).is_absolute()
+    return is_labelled(data) or Path(locate_data(data)).is_absolute()
 
 
 def resume_config(before: RunConfig, options: Mapping[str, object]) -> RunConfig:

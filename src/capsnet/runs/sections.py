@@ -35,7 +35,8 @@ class DataConfig:
     """
 
     name: str = "digits"
-    """Data set: a name, a folder with a folder of images for each class, or a .npz or .csv file."""
+    """Data set: a name, a folder with a folder of images for each class, .tar files ('a-{000..009}.tar'), hf:NAME, or a
+    .npz or .csv file."""
     data_dir: str | None = None
     """Folder of named data sets; default: $CAPSNET_DATA_DIR, then the cache, then a download."""
     image_size: int = 32
