@@ -32,13 +32,18 @@ _UNNAMED = [
     "examples",
     "folder",
     "formats",
+    "free_spoken_digits",
     "images",
+    "japanese_vowels",
     "layout",
     "photo",
     "prepared",
     "reading",
+    "sequences",
     "shards",
+    "spectrogram",
     "stored",
+    "time_series",
     "torch_dataset",
 ]
 
