@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from capsnet import UserError
 from capsnet.losses.class_loss import class_loss
@@ -102,6 +103,21 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     create_segmenter("unet-small", image_shape=(1, 8, 8), channels=2).save(file)
     with pytest.raises(UserError, match="holds no model of sequences"):
         load_sequence_model(file)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("[]", "is damaged"),
+        ('{"name": "sequence-cnn"}', "is damaged"),
+        ('{"name": "sequence-cnn", "options": {"kernel_size": 2}}', "must be odd"),
+        ('{"name": "sequence-cnn", "options": {}, "class_names": ["a"]}', "do not fit its options"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path, spec, message):
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors", {"capsnet-sequence-model": spec})
+    with pytest.raises(UserError, match=message):
+        load_sequence_model(tmp_path / "model.safetensors")
 
 
 def test_decoder_reconstructs_sequences_of_their_lengths():

@@ -6,7 +6,7 @@ Models that classify images have a file format of their own, with all that a run
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -43,21 +43,36 @@ def create_named(registry: Registry[NamedPreset[M]], name: str, overrides: Mappi
     return preset.build(**{**preset.options, **overrides})
 
 
+@dataclass(frozen=True)
+class NamedSpec:
+    """What a file says of its model.
+
+    Args:
+        name: of the preset.
+        options: the overrides, without device and dtype, which are the loading machine's choice.
+        class_names: a name for each class; empty: not recorded.
+    """
+
+    name: str
+    options: dict[str, object]
+    class_names: tuple[str, ...] = ()
+
+
 def stored_options(overrides: Mapping[str, object]) -> dict[str, object]:
-    """The options that a file holds: device and dtype are the loading machine's choice."""
+    """The options that a file holds."""
     return {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
 
 
-def save_named(model: nn.Module, file: str | Path, key: str, spec: Mapping[str, object]) -> None:
+def save_named(model: nn.Module, file: str | Path, key: str, spec: NamedSpec) -> None:
     """Write weights and `spec`, as JSON under `key`, to a safetensors file."""
-    save_model(model, str(file), {key: json.dumps(spec)})
+    save_model(model, str(file), {key: json.dumps(asdict(spec))})
 
 
-def read_spec(file: str | Path, key: str) -> dict[str, object] | None:
+def read_spec(file: str | Path, key: str) -> NamedSpec | None:
     """What `save_named` wrote under `key`; None if a safetensors file has no such entry.
 
     Raises:
-        UserError: no such file, or a file of another format.
+        UserError: no such file, a file of another format, or a damaged entry.
     """
     if not Path(file).is_file():
         raise UserError(f"no file {file}; write one with model.save({str(file)!r})")
@@ -66,7 +81,14 @@ def read_spec(file: str | Path, key: str) -> dict[str, object] | None:
             metadata = opened.metadata() or {}
     except SafetensorError as error:
         raise UserError(f"cannot read {file} as safetensors: {error}") from error
-    return json.loads(metadata[key]) if key in metadata else None
+    if key not in metadata:
+        return None
+    try:
+        stored = json.loads(metadata[key])
+        names = tuple(map(str, stored.get("class_names", ())))
+        return NamedSpec(str(stored["name"]), dict(stored["options"]), names)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(f"{file}: what it says of its model is damaged; write it again") from error
 
 
 def load_weights(model: M, file: str | Path) -> M:

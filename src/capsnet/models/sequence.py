@@ -16,7 +16,15 @@ from capsnet.functional import check_sequences
 from capsnet.functional.labels import check_tensor
 from capsnet.layers import SequenceDecoder
 from capsnet.models.arguments import check_arguments
-from capsnet.models.named import NamedPreset, create_named, load_weights, read_spec, save_named, stored_options
+from capsnet.models.named import (
+    NamedPreset,
+    NamedSpec,
+    create_named,
+    load_weights,
+    read_spec,
+    save_named,
+    stored_options,
+)
 from capsnet.registry import Registry
 
 
@@ -134,7 +142,7 @@ class SequenceModel(nn.Module, ABC):
         if self.created_by is None:
             raise UserError("only a model made by create_sequence_model can be saved by its name")
         name, options = self.created_by
-        save_named(self, file, _KEY, {"name": name, "options": options, "class_names": self.class_names})
+        save_named(self, file, _KEY, NamedSpec(name, dict(options), self.class_names))
 
 
 _KEY = "capsnet-sequence-model"
@@ -170,10 +178,8 @@ def load_sequence_model(file: str | Path) -> SequenceModel:
     spec = read_spec(file, _KEY)
     if spec is None:
         raise UserError(f"{file} holds no model of sequences; for images use capsnet.load({str(file)!r})")
-    name, options, class_names = spec["name"], spec["options"], spec["class_names"]
-    assert isinstance(name, str)
-    assert isinstance(options, dict)
-    assert isinstance(class_names, list)
-    model = load_weights(create_sequence_model(name, **options), file)
-    model.class_names = tuple(class_names)
+    model = load_weights(create_sequence_model(spec.name, **spec.options), file)
+    if len(spec.class_names) != model.num_classes:
+        raise UserError(f"{file} must name {model.num_classes} classes, got {len(spec.class_names)}")
+    model.class_names = spec.class_names
     return model
