@@ -111,6 +111,21 @@ def test_shared_layer_takes_any_number_of_children():
     assert layer(seven).poses.shape == (2, 3, 5)
 
 
+def test_each_type_of_child_has_its_shared_matrix():
+    layer = DenseCapsules(None, 3, child_dim=4, parent_dim=5, shared=True, num_child_types=2, routing="uniform")
+    assert layer.weight.shape == (2, 4, 3, 5)
+    capsules = children(6)
+    expected = dense_votes(capsules.poses, torch.cat([layer.weight] * 3))
+    torch.testing.assert_close(layer.votes(layer.gather(capsules)), expected)
+    with pytest.raises(UserError, match="children must be a multiple of the 2 types, got 5"):
+        layer(children(5))
+
+
+def test_types_of_children_need_shared_matrices():
+    with pytest.raises(UserError, match="num_child_types is for shared=True only, got 2"):
+        DenseCapsules(6, 3, num_child_types=2)
+
+
 @pytest.mark.parametrize("routing", ["self-routing", "self-attention"])
 def test_routing_that_learns_of_each_child_refuses_any_number(routing):
     with pytest.raises(UserError, match="num_children must be a number"):

@@ -34,5 +34,5 @@ def test_sequences_that_do_not_fit_are_refused():
     layer = SequencePrimaryCapsules(3, 4, kernel_size=5)
     with pytest.raises(UserError, match="at least the 5 steps of the window, got 4"):
         layer(torch.randn(1, 3, 4))
-    with pytest.raises(UserError, match=r"lengths must be 2 numbers from 0 to 9, got \[9, 10\]"):
+    with pytest.raises(UserError, match=r"lengths must be from 0 to 9, got \[9, 10\]"):
         layer(torch.randn(2, 3, 9), torch.tensor([9, 10]))

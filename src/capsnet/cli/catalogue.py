@@ -37,7 +37,8 @@ def list_entries(kind: str) -> dict[str, str]:
 
 def is_behind(kind: str) -> bool:
     """Whether files were added or removed since, or another package registers entries."""
-    return _read()[kind]["files"] != _files(kind) or bool(metadata.entry_points(group=f"capsnet.{kind}"))
+    group = f"capsnet.{kind.replace('-', '_')}"
+    return _read()[kind]["files"] != _files(kind) or bool(metadata.entry_points(group=group))
 
 
 def write_catalogue() -> None:
@@ -55,6 +56,7 @@ def _files(kind: str) -> list[str]:
     patterns = {
         "routings": "routing/*.py",
         "segmenters": "models/*.py",
+        "sequence-models": "models/*.py",
         "pretrained": "pretrained/*.safetensors",
     }
     pattern = patterns.get(kind, f"{kind}/*.py")
@@ -71,6 +73,12 @@ def _segmenters() -> dict[str, str]:
     from capsnet.models import SEGMENTERS
 
     return {name: SEGMENTERS.get(name).summary for name in SEGMENTERS}
+
+
+def _sequence_models() -> dict[str, str]:
+    from capsnet.models import SEQUENCE_MODELS
+
+    return {name: SEQUENCE_MODELS.get(name).summary for name in SEQUENCE_MODELS}
 
 
 def _routings() -> dict[str, str]:
@@ -108,6 +116,7 @@ KINDS: Registry[Callable[[], dict[str, str]]] = Registry("kind")
 
 KINDS.add("models", _models)
 KINDS.add("segmenters", _segmenters)
+KINDS.add("sequence-models", _sequence_models)
 KINDS.add("routings", _routings)
 KINDS.add("data", _data)
 KINDS.add("recipes", _recipes)

@@ -15,7 +15,7 @@ _LINE = 80
 
 @dataclass(frozen=True)
 class List:
-    """List models, segmentation models, routings, data sets, recipes, studies and pretrained weights.
+    """List models (also of segmentation and sequences), routings, data, recipes, studies, pretrained weights.
 
     Examples:
       capsnet list recipes
@@ -23,7 +23,7 @@ class List:
     """
 
     kind: tyro.conf.Positional[str] = "all"
-    """models, segmenters, routings, data, recipes, studies, pretrained, or all."""
+    """models, segmenters, sequence-models, routings, data, recipes, studies, pretrained, or all."""
 
 
 def main(args: list[str]) -> None:

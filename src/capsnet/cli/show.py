@@ -2,10 +2,12 @@
 
 import dataclasses
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from torch import nn
 
 from capsnet.cli.console import print_json
 from capsnet.cli.describe import describe_routing
@@ -13,7 +15,14 @@ from capsnet.cli.parse import parse
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
-from capsnet.models import MODELS, SEGMENTERS, create_model, create_segmenter
+from capsnet.models import (
+    MODELS,
+    SEGMENTERS,
+    SEQUENCE_MODELS,
+    create_model,
+    create_segmenter,
+    create_sequence_model,
+)
 from capsnet.models.factory import model_routing
 from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
@@ -61,7 +70,9 @@ def main(args: list[str]) -> None:
     elif name in MODELS:
         _show_model(name)
     elif name in SEGMENTERS:
-        _show_segmenter(name)
+        _show_named(name, SEGMENTERS.get(name).summary, create_segmenter)
+    elif name in SEQUENCE_MODELS:
+        _show_named(name, SEQUENCE_MODELS.get(name).summary, create_sequence_model)
     elif name in RECIPES or name in STUDIES:
         # a study and its recipe may have the same name
         if name in RECIPES:
@@ -77,7 +88,7 @@ def main(args: list[str]) -> None:
     elif name in list_pretrained():
         print(model_card(name).rstrip())
     else:
-        known = [*MODELS, *SEGMENTERS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS, *list_pretrained()]
+        known = [*MODELS, *SEGMENTERS, *SEQUENCE_MODELS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS, *list_pretrained()]
         hint = did_you_mean(name, known)
         raise UserError(f"unknown name {name!r};{hint} {'See' if hint else 'see'} capsnet list, or name a run folder")
 
@@ -93,10 +104,10 @@ def _show_model(name: str) -> None:
     print(f"{'total':20} {count_parameters(model):>12,} parameters")
 
 
-def _show_segmenter(name: str) -> None:
+def _show_named(name: str, summary: str, create: Callable[[str], nn.Module]) -> None:
     with on_meta():
-        model = create_segmenter(name)
-    print(f"{name}: {SEGMENTERS.get(name).summary}\n\n{model}\n")
+        model = create(name)
+    print(f"{name}: {summary}\n\n{model}\n")
     for child, module in model.named_children():
         print(f"{child:20} {count_parameters(module):>12,} parameters")
     print(f"{'total':20} {count_parameters(model):>12,} parameters")

@@ -24,6 +24,7 @@ import_modules(
         "report",
         "sections",
         "segmentation",
+        "sequence",
         "study",
         "view",
     ),

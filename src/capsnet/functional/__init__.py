@@ -9,6 +9,8 @@ from capsnet.functional.maps import to_maps as to_maps
 from capsnet.functional.overlap import dice_score as dice_score
 from capsnet.functional.overlap import iou_score as iou_score
 from capsnet.functional.precision import widen as widen
+from capsnet.functional.sequences import check_sequences as check_sequences
+from capsnet.functional.sequences import mask_steps as mask_steps
 from capsnet.functional.squash import exponential_squash as exponential_squash
 from capsnet.functional.squash import squash as squash
 from capsnet.functional.votes import dense_votes as dense_votes
@@ -20,6 +22,7 @@ from capsnet.functional.windows import window_children as window_children
 __all__ = [
     "check_labels",
     "check_marks",
+    "check_sequences",
     "Windows",
     "conv2d",
     "dense_votes",
@@ -28,6 +31,7 @@ __all__ = [
     "gather_windows",
     "iou_score",
     "label_aware_attention",
+    "mask_steps",
     "parent_softmax",
     "squash",
     "to_capsules",

@@ -13,7 +13,9 @@ from capsnet.layers.local_conv import LocalTransposedConvCapsules as LocalTransp
 from capsnet.layers.multi_interest import MultiInterest as MultiInterest
 from capsnet.layers.pose_primary import PosePrimaryCapsules as PosePrimaryCapsules
 from capsnet.layers.primary import PrimaryCapsules as PrimaryCapsules
+from capsnet.layers.sequence_decoder import SequenceDecoder as SequenceDecoder
 from capsnet.layers.sequence_primary import SequencePrimaryCapsules as SequencePrimaryCapsules
+from capsnet.layers.sequence_stem import SequenceStem as SequenceStem
 from capsnet.layers.squashed_conv import SquashedConv as SquashedConv
 from capsnet.layers.vector_routing import VectorRouting as VectorRouting
 from capsnet.layers.volume_routing import VolumeCapsules as VolumeCapsules
@@ -30,7 +32,9 @@ __all__ = [
     "MultiInterest",
     "PosePrimaryCapsules",
     "PrimaryCapsules",
+    "SequenceDecoder",
     "SequencePrimaryCapsules",
+    "SequenceStem",
     "SharedDecoder",
     "SquashedConv",
     "UpsamplingDecoder",

@@ -42,6 +42,8 @@ class DenseCapsules(nn.Module):
             parent's pose has as many rows. None: poses are vectors.
         shared: one matrix for all children (Gu, Tresp, "Improving the Robustness of Capsule Networks to Image Affine
             Transformations", CVPR 2020).
+        num_child_types: with `shared`, one matrix for each of these types of child instead; children are in the order
+            position, type, as primary capsules are.
         routing: a name in `capsnet.routing.ROUTINGS`, or a `Routing` of the same sizes.
         routing_options: arguments of a routing given by name, for example `{"iterations": 2}`.
 
@@ -67,6 +69,7 @@ class DenseCapsules(nn.Module):
         parent_dim: int = 16,
         pose_shape: tuple[int, int] | None = None,
         shared: bool = False,
+        num_child_types: int = 1,
         routing: str | Routing = "dynamic",
         routing_options: Mapping[str, object] | None = None,
         device: torch.device | str | None = None,
@@ -76,10 +79,16 @@ class DenseCapsules(nn.Module):
         check_sizes(num_children=num_children, num_parents=num_parents)
         if num_children is None and not shared:
             raise UserError("num_children must be a number, got None; for any number of children give shared=True")
+        check_sizes(num_child_types=num_child_types)
+        if num_child_types > 1 and not shared:
+            raise UserError(f"num_child_types is for shared=True only, got {num_child_types}")
         rows = count_rows(pose_shape, child_dim=child_dim, parent_dim=parent_dim)
         self.num_children, self.num_parents = num_children, num_parents
         self.child_dim, self.parent_dim, self.pose_shape, self.shared = child_dim, parent_dim, pose_shape, shared
-        matrices = 1 if shared or num_children is None else num_children
+        self.num_child_types = num_child_types
+        if num_children is not None:
+            self._check_types(num_children)
+        matrices = num_child_types if shared or num_children is None else num_children
         sizes = (matrices, child_dim // rows, num_parents, parent_dim // rows)
         self.weight = nn.Parameter(torch.empty(sizes, device=device, dtype=dtype))
         self.routing = make_routing(
@@ -127,12 +136,19 @@ class DenseCapsules(nn.Module):
             number: of children; None: the layer's.
 
         Raises:
-            UserError: no number is given, and the layer takes any.
+            UserError: no number is given, and the layer takes any; or a number that is no multiple of the types.
         """
         number = self.num_children if number is None else number
         if number is None:
             raise UserError("the layer takes any number of children: give their number")
-        return self.weight.expand(number, -1, -1, -1)
+        if not self.shared or self.num_child_types == 1:
+            return self.weight.expand(number, -1, -1, -1)
+        self._check_types(number)
+        return self.weight.repeat(number // self.num_child_types, 1, 1, 1)
+
+    def _check_types(self, number: int) -> None:
+        if number % self.num_child_types:
+            raise UserError(f"children must be a multiple of the {self.num_child_types} types, got {number}")
 
     def votes(self, inside: Capsules) -> Float[Tensor, "b i j d"]:
         """The votes of children as returned by `gather`."""

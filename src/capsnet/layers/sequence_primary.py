@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
-from capsnet.functional import squash
+from capsnet.functional import check_sequences, mask_steps, squash
 from capsnet.layers.dense import check_sizes
 
 
@@ -74,12 +74,10 @@ class SequencePrimaryCapsules(nn.Module):
         samples, _, steps = sequences.shape
         if steps < self.kernel_size:
             raise UserError(f"sequences must have at least the {self.kernel_size} steps of the window, got {steps}")
+        check_sequences(sequences, self.conv.in_channels, lengths)
         if lengths is not None:
-            if lengths.shape != (samples,) or not ((lengths >= 0) & (lengths <= steps)).all():
-                raise UserError(f"lengths must be {samples} numbers from 0 to {steps}, got {lengths.tolist()}")
             # NaN times a weight of zero is NaN in the gradient of the weight
-            inside = torch.arange(steps, device=sequences.device) < lengths[:, None]
-            sequences = sequences.masked_fill(~inside[:, None], 0)
+            sequences = sequences.masked_fill(~mask_steps(lengths, steps)[:, None], 0)
         features = self.conv(sequences)
         with torch.autocast(features.device.type, enabled=False):
             features = features.to(self.conv.weight.dtype).permute(0, 2, 1)  # b t' channels

@@ -18,6 +18,12 @@ from capsnet.models.segmentation import SegmentationOutput as SegmentationOutput
 from capsnet.models.segmentation import create_segmenter as create_segmenter
 from capsnet.models.segmentation import load_segmenter as load_segmenter
 from capsnet.models.self_routing_capsnet import SelfRoutingCapsNet as SelfRoutingCapsNet
+from capsnet.models.sequence import SEQUENCE_MODELS as SEQUENCE_MODELS
+from capsnet.models.sequence import SequenceModel as SequenceModel
+from capsnet.models.sequence import create_sequence_model as create_sequence_model
+from capsnet.models.sequence import load_sequence_model as load_sequence_model
+from capsnet.models.sequence_capsnet import SequenceCapsNet as SequenceCapsNet
+from capsnet.models.sequence_cnn import SequenceCNN as SequenceCNN
 from capsnet.models.unet import UNet as UNet
 from capsnet.registry import import_modules
 
@@ -35,13 +41,19 @@ __all__ = [
     "MODELS",
     "MatrixCapsNet",
     "SEGMENTERS",
+    "SEQUENCE_MODELS",
     "SegCaps",
     "SegmentationModel",
     "SegmentationOutput",
     "SelfRoutingCapsNet",
+    "SequenceCNN",
+    "SequenceCapsNet",
+    "SequenceModel",
     "UNet",
     "create_model",
     "create_segmenter",
+    "create_sequence_model",
     "list_models",
     "load_segmenter",
+    "load_sequence_model",
 ]

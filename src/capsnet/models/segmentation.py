@@ -1,22 +1,26 @@
 """The base class of models that find a mask for each class, and these models by name."""
 
-import inspect
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Bool, Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
 from capsnet.models.arguments import check_arguments
-from capsnet.registry import Registry, suggest
+from capsnet.models.named import (
+    NamedPreset,
+    NamedSpec,
+    create_named,
+    load_weights,
+    read_spec,
+    save_named,
+    stored_options,
+)
+from capsnet.registry import Registry
 
 
 class SegmentationOutput(NamedTuple):
@@ -96,20 +100,13 @@ class SegmentationModel(nn.Module, ABC):
         if self.created_by is None:
             raise UserError("only a model made by create_segmenter can be saved by its name")
         name, options = self.created_by
-        save_model(self, str(file), {_KEY: json.dumps({"name": name, "options": options})})
+        save_named(self, file, _KEY, NamedSpec(name, dict(options)))
 
 
 _KEY = "capsnet-segmenter"
 
 
-@dataclass(frozen=True)
-class SegmenterPreset:
-    """A model's class, the arguments of this preset, and a one-line summary."""
-
-    build: type[SegmentationModel]
-    options: Mapping[str, object]
-    summary: str
-
+SegmenterPreset = NamedPreset[SegmentationModel]
 
 SEGMENTERS: Registry[SegmenterPreset] = Registry("segmenter", "capsnet.segmenters")
 """Segmentation models by name."""
@@ -128,14 +125,8 @@ def create_segmenter(name: str, **overrides: object) -> SegmentationModel:
     Example:
         >>> model = create_segmenter("segcaps-small", image_shape=(1, 32, 32), num_classes=10)
     """
-    preset = SEGMENTERS.get(name)
-    known = tuple(inspect.signature(preset.build).parameters)
-    for option in overrides:
-        if option not in known:
-            raise UserError(f"segmenter {name!r} has no option {option!r}{suggest(option, known)}")
-    build: Callable[..., SegmentationModel] = preset.build
-    model = build(**{**preset.options, **overrides})
-    model.created_by = name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
+    model = create_named(SEGMENTERS, name, overrides)
+    model.created_by = name, stored_options(overrides)
     return model
 
 
@@ -145,16 +136,7 @@ def load_segmenter(file: str | Path) -> SegmentationModel:
     Raises:
         UserError: no such file, or a file of another kind.
     """
-    if not Path(file).is_file():
-        raise UserError(f"no file {file}; write one with model.save({str(file)!r})")
-    try:
-        with safe_open(str(file), "pt") as opened:
-            metadata = opened.metadata() or {}
-    except SafetensorError as error:
-        raise UserError(f"cannot read {file} as safetensors: {error}") from error
-    if _KEY not in metadata:
+    spec = read_spec(file, _KEY)
+    if spec is None:
         raise UserError(f"{file} holds no segmentation model; for classification use capsnet.load({str(file)!r})")
-    spec = json.loads(metadata[_KEY])
-    model = create_segmenter(spec["name"], **spec["options"])
-    load_model(model, str(file))
-    return model.eval()
+    return load_weights(create_segmenter(spec.name, **spec.options), file)

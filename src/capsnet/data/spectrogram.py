@@ -1,0 +1,109 @@
+"""Log-mel spectrograms of recordings, and the reader of WAV files.
+
+Stevens, Volkmann, Newman, "A Scale for the Measurement of the Psychological Magnitude Pitch", 1937 (the mel scale);
+O'Shaughnessy, "Speech Communication", 1987, p. 150 (its formula, 2595 log10(1 + f / 700)).
+"""
+
+import io
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from capsnet.data.files import read_bytes
+from capsnet.errors import UserError
+
+WINDOW, HOP = 0.032, 0.016
+_LONGEST = 1 << 28
+_FLOOR = 1e-10
+
+
+def read_wav(path: str | Path) -> tuple[Float[Tensor, " s"], int]:
+    """Read a WAV file.
+
+    Returns:
+        Samples in [-1, 1], the mean of the channels, and the number of samples of a second.
+
+    Raises:
+        UserError: a file that is missing, no WAV file, damaged, or above 256 MB.
+    """
+    from scipy.io import wavfile
+
+    data = read_bytes(Path(path), _LONGEST)
+    try:
+        with warnings.catch_warnings():
+            # it warns of a file that ends early, and reads what is there
+            warnings.simplefilter("error")
+            rate, samples = wavfile.read(io.BytesIO(bytes(data)))
+    # a damaged header leads to many kinds of error
+    except (ValueError, OSError, ArithmeticError, struct.error, Warning, TypeError, AttributeError) as fault:
+        raise UserError(f"cannot read {path} as a WAV file ({' '.join(str(fault).split())[:100]})") from None
+    if samples.ndim == 2:
+        channels = samples.shape[1]
+    else:
+        channels, samples = 1, samples[:, None]
+    if rate < 1 or samples.size == 0 or channels < 1:
+        raise UserError(f"{path} holds no samples")
+    return torch.from_numpy(_scale(samples).mean(axis=1).astype(np.float32)), int(rate)
+
+
+def _scale(samples: np.ndarray) -> np.ndarray:
+    """Samples of any stored type, in [-1, 1]."""
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float64) - 128) / 128
+    if np.issubdtype(samples.dtype, np.integer):
+        return samples.astype(np.float64) / (np.iinfo(samples.dtype).max + 1)
+    return samples.astype(np.float64)
+
+
+def log_mel(samples: Float[Tensor, " s"], rate: int, *, num_mels: int = 40) -> Float[Tensor, "c t"]:
+    """The logarithm of a recording's energy by mel band and time, with mean 0 and standard deviation 1.
+
+    Windows of 32 ms (Hann) begin every 16 ms. Because each spectrogram is normalised by itself, the loudness of a
+    recording has no influence, and a single file is prepared as those of a data set are.
+
+    Args:
+        samples: of the recording; one shorter than a window is extended by zeros.
+        rate: samples of a second.
+        num_mels: number of bands from 0 to half the rate.
+
+    Shapes:
+        result `c t`: bands from low to high, windows in order.
+
+    Raises:
+        UserError: no samples, samples that are not finite, or a rate that leaves a band empty.
+    """
+    if samples.ndim != 1 or len(samples) == 0 or not samples.isfinite().all():
+        raise UserError(f"samples must be a row of finite numbers, got shape {tuple(samples.shape)}")
+    window, hop = round(WINDOW * rate), round(HOP * rate)
+    bands = mel_bands(rate, window, num_mels)
+    samples = torch.nn.functional.pad(samples.float(), (0, max(0, window - len(samples))))
+    shape = torch.hann_window(window)
+    spectrum = torch.stft(samples, window, hop, window=shape, center=False, return_complex=True)  # f t
+    energy = bands @ spectrum.abs().square()
+    # relative to the loudest band, so that the floor does not depend on the loudness
+    levels = (energy / energy.max().clamp(min=_FLOOR)).clamp(min=_FLOOR).log()
+    levels = levels - levels.max()
+    centred = levels - levels.mean()
+    return centred / centred.square().mean().sqrt().clamp(min=1e-5)
+
+
+def mel_bands(rate: int, window: int, num_mels: int) -> Float[Tensor, "c f"]:
+    """Triangles with a peak of 1, evenly spaced on the mel scale: the weights of frequencies in each band.
+
+    Raises:
+        UserError: so many bands that one of them has no frequency.
+    """
+    highest = 2595 * np.log10(1 + rate / 2 / 700)
+    edges = 700 * (10 ** (np.linspace(0, highest, num_mels + 2) / 2595) - 1)
+    frequencies = np.arange(window // 2 + 1) * rate / max(window, 1)
+    rising = (frequencies - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - frequencies) / (edges[2:] - edges[1:-1])[:, None]
+    bands = np.minimum(rising, falling).clip(min=0)
+    if window < 2 or not (bands.sum(axis=1) > 0).all():
+        raise UserError(f"num_mels must be lower for {rate} samples a second, got {num_mels}: a band has no frequency")
+    return torch.from_numpy(bands.astype(np.float32))
