@@ -103,6 +103,25 @@ class Routing(nn.Module, ABC):
         output: RoutingOutput = self(votes, children.activations, poses=children.poses, windows=windows)
         return output
 
+    def route_maps(self, votes: Float[Tensor, "b i j d p"]) -> tuple[Float[Tensor, "b j d p"], Float[Tensor, "b j p"]]:
+        """Route the children of each place of maps by themselves: `forward` with places as samples.
+
+        A fused kernel may replace it.
+
+        Args:
+            votes: of each child for each parent, at each place.
+
+        Returns:
+            Poses and activations of the parents at each place.
+
+        Shapes:
+            votes `b i j d p`; poses `b j d p`, activations `b j p`.
+        """
+        output: RoutingOutput = self(votes.permute(0, 4, 1, 2, 3).flatten(0, 1))
+        places = (len(votes), votes.shape[4])
+        poses, activations = (values.unflatten(0, places) for values in (output.poses, output.activations))
+        return poses.permute(0, 2, 3, 1), activations.permute(0, 2, 1)
+
 
 def drop_padding(children: Capsules) -> Capsules:
     """Set poses and activations of padding to zero, and remove the mask.
