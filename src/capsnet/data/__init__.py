@@ -47,6 +47,7 @@ _UNNAMED = [
     "spectrogram",
     "stored",
     "table",
+    "table_name",
     "tar_layout",
     "tars",
     "time_series",
