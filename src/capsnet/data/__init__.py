@@ -38,6 +38,7 @@ _UNNAMED = [
     "labelled",
     "labels",
     "layout",
+    "mask_folder",
     "photo",
     "prepared",
     "reading",
