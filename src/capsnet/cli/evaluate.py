@@ -10,7 +10,7 @@ from typing import Literal
 import tyro
 
 from capsnet.cli.console import bar, print_json
-from capsnet.cli.parse import parse
+from capsnet.cli.parse import PathArguments, parse
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.inference.evaluate import evaluate_images
@@ -37,7 +37,7 @@ class Evaluate:
       capsnet evaluate runs/cifar10-1 runs/cifar10-2 runs/cifar10-3
     """
 
-    models: tyro.conf.Positional[tuple[Path, ...]]
+    models: tyro.conf.Positional[PathArguments]
     """Run folders, weights files or names from capsnet list pretrained; several are tested as an ensemble."""
     data: str | None = None
     """Data set or folder; default: the training data set. If that folder was moved, give its new path."""
