@@ -14,6 +14,7 @@ from capsnet import UserError
 from capsnet.cli import main
 from capsnet.data.dataset import Dataset, ImageData
 from capsnet.data.smallnorb import CLASS_NAMES
+from capsnet.inference.predictions import read_predictions
 from capsnet.interop import keras_weights
 from capsnet.interop.keras_weights import export, import_weights
 from capsnet.models import create_model
@@ -263,7 +264,16 @@ def test_commands_import_test_and_export(tmp_path, arrays, capsys):
     assert main(["import-keras", str(path), run, "--data", str(arrays)]) == 0
     assert capsys.readouterr().out.startswith("CapsNet-Keras: model capsnet, 20x20x1 images")
     assert main(["evaluate", run, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["split"] == "test"
+    result = json.loads(capsys.readouterr().out)
+    assert result["split"] == "test"
+    assert main(["evaluate", run, "--split", "train"]) == 0
+    stored = Run.open(run)
+    assert stored.evaluation()["test"]["accuracy"] == result["accuracy"]
+    assert read_predictions(stored).labels.bincount().sum() == result["n"]
+    assert stored._repr_html_().endswith("imported from CapsNet-Keras</div>")
+    capsys.readouterr()
+    assert main(["show", run]) == 0
+    assert "imported from CapsNet-Keras: test error" in capsys.readouterr().out
     assert main(["export", run, out, "--format", "keras"]) == 0
     assert capsys.readouterr().out.startswith(out)
     assert main(["import-keras", out, run]) == 2

@@ -196,10 +196,13 @@ def _show_run(run: Run) -> None:
     if result is None:
         print("\n" + " ".join(run.explain_missing_result()))
         return
-    for split in ("test", "test_last"):
+    imported = run.imported()
+    splits = {"test": "best weights", "test_last": "last step"}
+    if imported is not None:
+        splits = {"test": f"imported from {imported.source}"}
+    for split, weights in splits.items():
         evaluation = Evaluation.from_dict(result[split])
         low, high = evaluation.error_interval
-        weights = "best weights" if split == "test" else "last step"
         print(
             f"\n{weights}: test error {evaluation.error_percent:.2f} % of {evaluation.n:,} ({low:.2f} to {high:.2f} %)",
             end="",
