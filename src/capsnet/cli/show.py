@@ -197,11 +197,11 @@ def _show_run(run: Run) -> None:
         print("\n" + " ".join(run.explain_missing_result()))
         return
     imported = run.imported()
-    splits = {"test": "best weights", "test_last": "last step"}
+    tests = {"best weights": result["test"], "last step": result["test_last"]}
     if imported is not None:
-        splits = {"test": f"imported from {imported.source}"}
-    for split, weights in splits.items():
-        evaluation = Evaluation.from_dict(result[split])
+        tests = {f"imported from {imported.source}": result["test"]}
+    for weights, split in tests.items():
+        evaluation = Evaluation.from_dict(split)
         low, high = evaluation.error_interval
         print(
             f"\n{weights}: test error {evaluation.error_percent:.2f} % of {evaluation.n:,} ({low:.2f} to {high:.2f} %)",
