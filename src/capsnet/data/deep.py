@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Num, UInt8
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from capsnet.data.formats import Source, open_header, refusing_damage
@@ -84,7 +84,7 @@ class DeepImage:
             levels = np.concatenate([np.broadcast_to(levels, (*alpha.shape, 3)), alpha[:, :, None]], axis=2)
         return Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
 
-    def _values(self, top: int, bottom: int) -> tuple[Num[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"] | None]:
+    def _values(self, top: int, bottom: int) -> tuple[np.ndarray, NDArray[np.uint8] | None]:
         """Raw values of some rows, and their alpha if the image has transparent pixels."""
         box = (0, top, self.upper.width, min(bottom, self.upper.height))
         values = np.atleast_3d(np.asarray(self.upper.crop(box)))

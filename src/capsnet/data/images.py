@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
 from capsnet.data.deep import DeepImage, is_deep, load_deep
@@ -126,7 +126,7 @@ def fit_image(image: Image.Image, height: int, width: int) -> Image.Image:
 
 def fit_pixels(
     image: Image.Image, image_shape: tuple[int, int, int], preparation: Preparation
-) -> tuple[UInt8[np.ndarray, "c h w"], int | None]:
+) -> tuple[NDArray[np.uint8], int | None]:
     """Convert an image to the shape and preparation of a model's data set.
 
     Args:
@@ -136,7 +136,7 @@ def fit_pixels(
             Colour images are always scaled.
 
     Returns:
-        The pixels, and the number of separate pieces of ink side by side: 0 without a digit, None for `"fit"`.
+        The pixels, `c h w`, and the number of separate pieces of ink side by side: 0 without a digit, None for `"fit"`.
     """
     channels, height, width = image_shape
     gray_or_color, pieces = image.convert("L" if channels == 1 else "RGB"), None
@@ -155,7 +155,7 @@ def read_pixels(
     *,
     pixel_range: PixelRange | None = None,
     name: str = "",
-) -> tuple[UInt8[np.ndarray, "c h w"], int | None]:
+) -> tuple[NDArray[np.uint8], int | None]:
     """Read an image file as the input of a model; see `fit_pixels`.
 
     Args:

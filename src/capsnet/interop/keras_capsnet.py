@@ -6,14 +6,13 @@ softmax over the classes, no bias. Differences are below single precision, excep
 its root: a capsule of length zero has 0.0003.
 """
 
-from math import isqrt
 from pathlib import Path
 
 import numpy as np
 
 from capsnet.errors import UserError
 from capsnet.interop.hdf5 import Array, KerasLayer
-from capsnet.interop.keras_network import Network, Parts, convolution, decoder_tensors, tensor
+from capsnet.interop.keras_network import Network, Parts, convolution, decoder_tensors, image_side, tensor
 from capsnet.models.capsnet import CapsNet
 from capsnet.routing.dynamic import DynamicRouting
 
@@ -48,7 +47,7 @@ def read_capsnet(parts: Parts, path: Path, image_size: int | None = None) -> Net
         raise UserError(
             f"{path}: its convolutions do not follow one another; got {parts.describe()}, expected {EXPECTED}"
         )
-    side = _side(parts, path, channels, image_size)
+    side = image_side(parts, path, channels, image_size)
     maps = sum(layer.shapes[0][3] for layer in primary)
     order, padding, grid = _find_order(parts, path, side, maps)
     sizes = dict(zip(order, parts.capsules[0].shapes[0], strict=True))
@@ -85,25 +84,7 @@ def read_capsnet(parts: Parts, path: Path, image_size: int | None = None) -> Net
         tensors |= decoder_tensors(parts.dense, image_shape, sizes["j"] if one_for_all else 1)
     source = "CapsNet_Project" if len(primary) > 1 else "CapsNet-Keras"
     known = image_shape == (1, 28, 28) and sizes["j"] == 10
-    return Network(source, "capsnet", options, tensors, data="mnist" if known else None)
-
-
-def _side(parts: Parts, path: Path, channels: int, image_size: int | None) -> int:
-    """The side of the images, from the size of the decoder's last layer."""
-    if not parts.dense:
-        if image_size is None:
-            raise UserError(f"{path} has no decoder, so that the size of its images is not in it; give `image_size`")
-        return image_size
-    pixels = parts.dense[-1].shapes[1][0]
-    side = isqrt(pixels // channels)
-    if side * side * channels != pixels:
-        raise UserError(
-            f"{path}: its decoder draws {pixels:,} numbers, which are no square images of {channels} channels; "
-            f"got {parts.describe()}"
-        )
-    if image_size not in (None, side):
-        raise UserError(f"{path}: image_size must be {side}, what its decoder draws, got {image_size}")
-    return side
+    return Network(source, "capsnet", options, tensors, data="mnist" if known else None, iterates=True)
 
 
 def _find_order(parts: Parts, path: Path, side: int, maps: int) -> tuple[str, str, int]:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from capsnet.errors import UserError
 from capsnet.interop.hdf5 import Array
 from capsnet.interop.keras_capsnet import decoder_arrays
-from capsnet.interop.keras_network import Network, Parts, convolution, decoder_tensors, dense, tensor
+from capsnet.interop.keras_network import Network, Parts, convolution, decoder_tensors, dense, rescale_stem, tensor
 from capsnet.models.efficient_capsnet import EfficientCapsNet
 from capsnet.models.factory import own_option
 
@@ -22,6 +21,7 @@ EXPECTED = (
 )
 # the side of the depthwise convolution identifies the network
 _NETWORKS = {9: ("", "mnist", 256.0), 5: ("-multimnist", "multimnist", 255.0), 8: ("-smallnorb", "smallnorb", 255.0)}
+_STEM = "stem.0"
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _KERAS_NORM = ("gamma:0", "beta:0", "moving_mean:0", "moving_variance:0")
 
@@ -79,7 +79,7 @@ def read_efficient(parts: Parts, path: Path) -> Network:
                 f"{EXPECTED}"
             )
         tensors |= decoder_tensors(parts.dense, shape, 1)
-    return Network("Efficient-CapsNet", model, options, tensors, data, pixel_scale)
+    return Network("Efficient-CapsNet", model, options, tensors, data, pixel_scale, stem=_STEM)
 
 
 def image_shape(model: str) -> tuple[int, int, int]:
@@ -87,14 +87,6 @@ def image_shape(model: str) -> tuple[int, int, int]:
     shape = own_option(model, "image_shape")
     assert isinstance(shape, tuple)
     return shape
-
-
-def rescale_stem(tensors: dict[str, Tensor], scale: Tensor, offset: Tensor) -> None:
-    """Fold an input transform into the first convolution: images x replace `scale` x + `offset`, for each channel."""
-    weight = tensors["stem.0.weight"].double()
-    shift = (weight * offset.double()[:, None, None]).sum(dim=(1, 2, 3))
-    tensors["stem.0.bias"] = (tensors["stem.0.bias"].double() + shift).float()
-    tensors["stem.0.weight"] = (weight * scale.double()[:, None, None]).float()
 
 
 def efficient_layers(model: EfficientCapsNet, name: str) -> list[tuple[str, dict[str, Array]]]:
@@ -116,8 +108,7 @@ def efficient_layers(model: EfficientCapsNet, name: str) -> list[tuple[str, dict
     state = {key: weight.detach().clone() for key, weight in model.state_dict().items()}
     if name == "efficient-capsnet":
         # they divide pixels by 256
-        scale = torch.full((model.input_shape[0],), 256 / 255)
-        rescale_stem(state, scale, torch.zeros_like(scale))
+        rescale_stem(state, torch.full((model.input_shape[0],), 256 / 255), _STEM)
     arrays = {key: weight.numpy() for key, weight in state.items()}
     encoder: dict[str, Array] = {}
     averages: dict[str, Array] = {}

@@ -15,13 +15,14 @@ from capsnet.data.mnist import FASHION_MNIST, KMNIST, MNIST
 from capsnet.data.pairs import Pairing
 from capsnet.data.smallnorb import CLASS_NAMES, load_smallnorb
 from capsnet.errors import UserError
-from capsnet.interop import keras_capsnet, keras_efficient
+from capsnet.interop import keras_capsnet, keras_efficient, keras_original
 from capsnet.interop.hdf5 import Array, KerasFile, read_keras_file, write_keras_2
-from capsnet.interop.keras_network import Network, sort_layers
+from capsnet.interop.keras_network import Network, rescale_stem, sort_layers
 from capsnet.models import CapsuleModel
 from capsnet.models.capsnet import CapsNet
 from capsnet.models.efficient_capsnet import EfficientCapsNet
 from capsnet.models.factory import own_option
+from capsnet.routing.dynamic import DynamicRouting
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.built import as_built
 from capsnet.runs.folder import create_locked, find_weights
@@ -67,7 +68,7 @@ def import_weights(
     file = read_keras_file(path)
     network, notes = _recognise(file, path, image_size), []
     options = dict(network.options)
-    if network.model == "capsnet":
+    if network.iterates:
         options["iterations"], note = _iterations(file, path, iterations)
         notes += note
     elif iterations is not None:
@@ -108,9 +109,11 @@ def _recognise(file: KerasFile, path: Path, image_size: int | None) -> Network:
         return keras_efficient.read_efficient(parts, path)
     if keras_capsnet.is_capsnet(parts):
         return keras_capsnet.read_capsnet(parts, path, image_size)
+    if keras_original.is_original(parts):
+        return keras_original.read_original(parts, path)
     raise UserError(
         f"{path} is not a network that can be imported; got {parts.describe()}; expected "
-        f"{keras_capsnet.EXPECTED}, or {keras_efficient.EXPECTED}"
+        f"{keras_capsnet.EXPECTED}, {keras_efficient.EXPECTED}, or {keras_original.EXPECTED}"
     )
 
 
@@ -163,15 +166,14 @@ def _adapt_pixels(network: Network, data_dir: Path | None) -> list[str]:
     if network.model == "efficient-capsnet-smallnorb":
         images = load_smallnorb(data_dir).train.images.double()
         mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3), correction=0)
-        keras_efficient.rescale_stem(network.tensors, 255 / std, -mean / std)
+        rescale_stem(network.tensors, 255 / std, network.stem, -mean / std)
         return [
             "the first convolution includes standardisation by mean and variance of smallNORB's training images; its "
             "authors standardise test images by those of the test split, and shrink images by another interpolation"
         ]
     if network.pixel_scale != 255.0:
-        scale = torch.tensor([255 / network.pixel_scale])
-        keras_efficient.rescale_stem(network.tensors, scale, torch.zeros(1))
-        return [f"the first convolution is scaled by 255/{network.pixel_scale:.0f}, the divisor of its authors' pixels"]
+        rescale_stem(network.tensors, torch.tensor([255 / network.pixel_scale]), network.stem)
+        return [f"the first convolution is scaled by 255/{network.pixel_scale:.0f}: its authors divide pixels so"]
     return []
 
 
@@ -231,8 +233,12 @@ def _keras_layers(model: CapsuleModel, spec: ModelSpec) -> tuple[list[tuple[str,
                 "CapsNet-Keras takes whole images with pixels in [0, 1]; this network takes patches, scaled or "
                 "standardised images"
             )
-        layers = keras_capsnet.capsnet_layers(model)
         iterations = spec.options.get("iterations", ITERATIONS)
+        routing = model.class_capsules.routing
+        if isinstance(routing, DynamicRouting) and routing.bias is not None:
+            layers = keras_original.original_layers(model)
+            return layers, f"load it with Efficient-CapsNet: CapsNet('MNIST', custom_path=FILE, n_routing={iterations})"
+        layers = keras_capsnet.capsnet_layers(model)
         return layers, f"load it with CapsNet-Keras: python capsulenet.py -t -r {iterations} -w FILE"
     if isinstance(model, EfficientCapsNet):
         if spec.model == "efficient-capsnet-smallnorb":

@@ -1,4 +1,4 @@
-"""Prediction with an exported ONNX file. Requires onnxruntime, NumPy, SciPy and Pillow, but not PyTorch."""
+"""Prediction with an exported ONNX file. Requires onnxruntime, NumPy and Pillow, but not PyTorch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
+from numpy.typing import NDArray
 
 from capsnet.data.images import read_pixels
 from capsnet.data.pixels import PixelRange, Preparation
@@ -129,7 +129,7 @@ class OnnxModel:
 
 @dataclass(frozen=True)
 class _Read:
-    pixels: UInt8[np.ndarray, "c h w"]
+    pixels: NDArray[np.uint8]
     pieces: int | None
     file: str
 

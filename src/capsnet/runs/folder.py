@@ -198,6 +198,13 @@ class Run:
             return f"imported from {imported.source}, not tested here; test it with", f"capsnet evaluate {folder}"
         return "not finished, no test result yet; continue with", f"capsnet train --resume {folder}"
 
+    def describe_training(self, result: RunResult) -> str:
+        """How long the run was trained, or where its weights are from."""
+        imported = self.imported()
+        if imported is not None:
+            return f"imported from {imported.source}"
+        return f"trained {result['seconds']:,.0f} s, {result['step']:,} steps"
+
     def _repr_html_(self) -> str:
         lines = [
             f"<b>{escape(self.folder.resolve().name)}</b>: {escape(self.config.model.name)} "
@@ -211,8 +218,8 @@ class Run:
             test = result["test"]
             noun = "pairs" if "digit_error_percent" in test else "images"
             lines.append(
-                f"test error <b>{test['error_percent']:.2f} %</b> of {test['n']:,} {noun}, trained "
-                f"{result['seconds']:,.0f} s, {result['step']:,} steps"
+                f"test error <b>{test['error_percent']:.2f} %</b> of {test['n']:,} {noun}, "
+                f"{escape(self.describe_training(result))}"
             )
         return f"<div>{'<br>'.join(lines)}</div>"
 
