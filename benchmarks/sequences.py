@@ -49,7 +49,7 @@ def train(
     """Train on all sequences; return the model and the seconds of processor time."""
     torch.manual_seed(seed)
     model = create_sequence_model(name, **options)
-    model.class_names = data.class_names
+    model.class_names, model.preparation = data.class_names, data.preparation
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * -(-len(data) // BATCH))
     generator = torch.Generator().manual_seed(seed)
@@ -210,7 +210,8 @@ def draw() -> None:
     model = load_sequence_model(RUNS / f"digits-{CAPSNET}.safetensors")
     # recording 0 of one speaker, not selected by what the network answers
     rows = [row for row, file in enumerate(test_data.files or ()) if file.endswith("_jackson_0.wav")]
-    figure = draw_couplings(model, test_data.pick(torch.tensor(rows[:4])))
+    spectrograms = [test_data.sequences[row, :, : int(test_data.lengths[row])] for row in rows]
+    figure = draw_couplings(model, spectrograms, [f"spoken: {int(test_data.labels[row])}" for row in rows])
     (ROOT / "docs" / "pictures" / "sequences.png").write_bytes(to_png(figure))
 
 

@@ -17,6 +17,7 @@ import results
 import routing_pages
 import routing_pictures
 import segmentation
+import sequences
 import speed
 from study_pages import write_pages
 
@@ -60,6 +61,8 @@ def main() -> None:
     page.write_text(results.put(text, segmentation.MEMORY, segmentation.memory()))
     page = ROOT / "docs" / "recommenders.md"
     page.write_text(results.put(page.read_text(), recommenders.MARKS, recommenders.table()))
+    page = ROOT / "docs" / "sequences.md"
+    page.write_text(results.put(page.read_text(), sequences.MARKS, sequences.table()))
     routing_pictures.main()
     print(json.dumps([page.name for page in routing_pages.write_pages()]))
 

@@ -1,10 +1,12 @@
 import os
 
 import pytest
+import torch
 from tests.data.sounds import write_digits, write_tone
 
 from capsnet.data.download import data_folders
 from capsnet.data.free_spoken_digits import FOLDER, indices, load_free_spoken_digits, speakers
+from capsnet.data.spectrogram import LogMel
 from capsnet.errors import UserError
 
 
@@ -18,6 +20,7 @@ def test_first_five_recordings_of_each_digit_and_speaker_are_the_test_set(tmp_pa
     # 2000 and 2050 samples; windows of 256 samples begin every 128
     assert test.lengths.tolist() == [1 + (2000 - 256) // 128] * 2 + [1 + (2050 - 256) // 128] * 2
     assert test.class_names == tuple("0123456789")
+    assert train.preparation == test.pick(torch.tensor([0])).preparation == LogMel(8000, 40)
 
 
 def test_missing_and_misnamed_recordings_are_refused(tmp_path):

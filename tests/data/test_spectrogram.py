@@ -4,7 +4,7 @@ import torch
 from scipy.io import wavfile
 from tests.data.sounds import write_tone
 
-from capsnet.data.spectrogram import log_mel, mel_bands, read_wav
+from capsnet.data.spectrogram import LogMel, log_mel, mel_bands, read_wav
 from capsnet.errors import UserError
 
 
@@ -61,6 +61,22 @@ def test_samples_of_any_type_are_in_minus_one_to_one(tmp_path, stored, first):
     wavfile.write(tmp_path / "a.wav", 16000, stored)
     samples, rate = read_wav(tmp_path / "a.wav")
     assert (samples[0].item(), rate, len(samples)) == (first, 16000, 2)
+
+
+def test_a_recording_of_another_rate_has_nearly_the_same_spectrogram(tmp_path):
+    for rate in (8000, 44100):
+        wavfile.write(tmp_path / f"{rate}.wav", rate, (8000 * tone(900, rate // 2, rate)).numpy().astype(np.int16))
+    slow, fast = (LogMel().read(tmp_path / f"{rate}.wav") for rate in (8000, 44100))
+    assert slow.shape == fast.shape
+    assert (slow[:, 2:-2].argmax(dim=0) == fast[:, 2:-2].argmax(dim=0)).all()
+    torch.testing.assert_close(slow.amax(dim=0), fast.amax(dim=0), rtol=0.1, atol=0)
+
+
+def test_preparation_that_cannot_be_is_refused():
+    with pytest.raises(UserError, match="rate must be at least 1"):
+        LogMel(0)
+    with pytest.raises(UserError, match="a band has no frequency"):
+        LogMel(8000, 200)
 
 
 def test_files_that_are_no_recordings_are_refused(tmp_path):

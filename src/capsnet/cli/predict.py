@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 # for `X | None`, unlike `Union[None, X]`, tyro imports a type checker, which takes 0.05 s
 @dataclass(frozen=True)
 class Predict:
-    """Classify image files.
+    """Classify image files, or recordings.
 
     For a network trained on digits, images are preprocessed like MNIST: light strokes on black (dark strokes on light
     paper are inverted), cropped, scaled to 20x20 and centred by mass. For other networks they are scaled to fit.
 
     A prediction is marked unsure if its capsule is short, a second capsule is nearly as long, its reconstruction is
     poor, or the image has several separate shapes. The thresholds come from validation images (capsnet show).
+
+    WAV files are classified by a model of sequences that learned from recordings, saved in Python.
 
     Unreadable files are listed at the end, with exit status 2; the others are classified.
 
@@ -42,12 +44,13 @@ class Predict:
       capsnet predict runs/quickstart seven.png
       capsnet predict runs/quickstart scans/*.png --json --figure inputs.png
       capsnet predict model.onnx photo.jpg
+      capsnet predict digits.safetensors seven.wav --figure couplings.png
     """
 
     model: tyro.conf.Positional[Path]
     """A run folder, a weights file, a name from capsnet list pretrained, or an .onnx file from capsnet export."""
     images: tyro.conf.Positional[PathArguments]
-    """Image files, of any size."""
+    """Image files of any size, or WAV files."""
     as_is: bool = False
     """Only scale the image to fit; do not invert, crop or centre it."""
     pixel_range: Union[None, tuple[float, float]] = None  # noqa: UP007, RUF036
@@ -72,6 +75,8 @@ def main(args: list[str]) -> int:
     failures: list[Failure] = []
     predictions: list[dict[str, object]] = []
     answer = _answer_by_onnx if options.model.suffix == ".onnx" else _answer_by_torch
+    if any(file.suffix.lower() == ".wav" for file in options.images):
+        answer = _answer_recordings
     for (names, word), prediction in answer(options):
         if isinstance(prediction, Failure):
             failures.append(prediction)
@@ -142,6 +147,35 @@ def _answer_by_torch(options: Predict) -> Answers:
         _draw(options.figure, drawn, count, model)
         more = f" (the first {len(drawn)} of {count:,} images)" if count > len(drawn) else ""
         print(f"figure: {options.figure}{more}", file=sys.stderr if options.json else sys.stdout)
+
+
+def _answer_recordings(options: Predict) -> Answers:
+    """Predict each WAV file with a model of sequences; at the end, draw the figure."""
+    if options.as_is or options.pixel_range is not None:
+        raise UserError("--as-is and --pixel-range are for images, not for recordings")
+    if not options.model.is_file():
+        raise UserError(f"WAV files need the weights file of a model of sequences (model.save), got {options.model}")
+    from capsnet.inference.recordings import answer_recordings
+    from capsnet.models import load_sequence_model
+
+    model = load_sequence_model(options.model)
+    labels = model.class_names, "length" if model.windows is not None else "probability"
+    spectrograms, names = [], []
+    for answer in answer_recordings(model, options.images, poses=options.poses):
+        if isinstance(answer, Failure):
+            yield labels, answer
+            continue
+        prediction, spectrogram = answer
+        spectrograms.append(spectrogram)
+        names.append(Path(prediction.file or "").name)
+        yield labels, prediction
+    if options.figure is not None and names:
+        from capsnet.figures.sequence import draw_couplings
+        from capsnet.figures.style import to_png
+        from capsnet.runs.files import write_bytes
+
+        write_bytes(options.figure, to_png(draw_couplings(model, spectrograms, names)))
+        print(f"figure: {options.figure}", file=sys.stderr if options.json else sys.stdout)
 
 
 def _import_torch() -> None:

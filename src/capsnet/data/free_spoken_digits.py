@@ -6,13 +6,14 @@ called `{digit}_{speaker}_{index}.wav`; its README names recordings 0 to 4 of ea
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from capsnet.data.download import data_folders
 from capsnet.data.sequences import SequenceData, pad_sequences
-from capsnet.data.spectrogram import log_mel, read_wav
+from capsnet.data.spectrogram import LogMel
 from capsnet.errors import UserError
 
 FOLDER = "free-spoken-digits"
@@ -42,7 +43,8 @@ def load_free_spoken_digits(data_dir: Path | None = None, *, num_mels: int = 40)
     train = [file for file in files if _parse(file)[2] not in _TEST]
     if not train or not test:
         raise UserError(f"{folder} holds {len(train)} training and {len(test)} test recordings; fetch it again")
-    return _read(train, num_mels), _read(test, num_mels)
+    preparation = LogMel(8000, num_mels)
+    return _read(train, preparation), _read(test, preparation)
 
 
 def speakers(data: SequenceData) -> tuple[str, ...]:
@@ -65,8 +67,9 @@ def _parse(file: Path) -> tuple[int, str, int]:
     return int(match[1]), match[2], int(match[3])
 
 
-def _read(files: list[Path], num_mels: int) -> SequenceData:
+def _read(files: list[Path], preparation: LogMel) -> SequenceData:
     with ThreadPoolExecutor() as pool:
-        spectrograms = list(pool.map(lambda file: log_mel(*read_wav(file), num_mels=num_mels), files))
+        spectrograms = list(pool.map(preparation.read, files))
     labels = [_parse(file)[0] for file in files]
-    return pad_sequences(spectrograms, labels, [str(digit) for digit in range(10)], [file.name for file in files])
+    data = pad_sequences(spectrograms, labels, [str(digit) for digit in range(10)], [file.name for file in files])
+    return replace(data, preparation=preparation)

@@ -1,12 +1,13 @@
 """Sequences of different lengths with their labels, padded at the end."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from capsnet.data.spectrogram import LogMel
 from capsnet.errors import UserError
 
 
@@ -20,6 +21,7 @@ class SequenceData:
         labels: indices into `class_names`.
         class_names: a name for each class.
         files: the file of each sequence, or None where sequences are not files.
+        preparation: how recordings became sequences, or None.
 
     Shapes:
         sequences `m c t`, lengths and labels `m`.
@@ -33,6 +35,7 @@ class SequenceData:
     labels: Int[Tensor, " _"]
     class_names: tuple[str, ...]
     files: tuple[str, ...] | None = None
+    preparation: LogMel | None = None
 
     def __post_init__(self) -> None:
         count = len(self.sequences)
@@ -55,7 +58,7 @@ class SequenceData:
         lengths = self.lengths[rows]
         files = None if self.files is None else tuple(self.files[row] for row in rows.tolist())
         sequences = self.sequences[rows, :, : int(lengths.max())]
-        return SequenceData(sequences, lengths, self.labels[rows], self.class_names, files)
+        return replace(self, sequences=sequences, lengths=lengths, labels=self.labels[rows], files=files)
 
     def batches(self, size: int, generator: torch.Generator | None = None) -> Iterator["SequenceData"]:
         """All sequences in batches of `size`; the last may be smaller.

@@ -7,6 +7,9 @@ O'Shaughnessy, "Speech Communication", 1987, p. 150 (its formula, 2595 log10(1 +
 import io
 import struct
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +17,54 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from capsnet.bounds import Bound, check_numbers, whole
 from capsnet.data.files import read_bytes
 from capsnet.errors import UserError
 
 WINDOW, HOP = 0.032, 0.016
 _LONGEST = 1 << 28
+_BOUNDS: Mapping[str, Bound] = {"rate": whole(1, 1_000_000), "num_mels": whole(1, 4096)}
 _FLOOR = 1e-10
+
+
+@dataclass(frozen=True)
+class LogMel:
+    """How a recording becomes a sequence: its rate is changed, then `log_mel`.
+
+    A model keeps it, so that a file is prepared as the recordings were from which the model learned.
+
+    Args:
+        rate: samples of a second.
+        num_mels: bands of the spectrogram.
+
+    Raises:
+        UserError: numbers below 1, or so many bands that one of them has no frequency.
+    """
+
+    rate: int = 8000
+    num_mels: int = 40
+
+    def __post_init__(self) -> None:
+        check_numbers(_BOUNDS, rate=self.rate, num_mels=self.num_mels)
+        mel_bands(self.rate, round(WINDOW * self.rate), self.num_mels)
+
+    def read(self, path: str | Path) -> Float[Tensor, "c t"]:
+        """The spectrogram of a WAV file of any rate.
+
+        Raises:
+            UserError: a file that cannot be read.
+        """
+        from scipy.signal import resample_poly
+
+        samples, rate = read_wav(path)
+        if rate != self.rate:
+            common = gcd(rate, self.rate)
+            changed = resample_poly(samples.double().numpy(), self.rate // common, rate // common)
+            samples = torch.from_numpy(changed.astype(np.float32))
+        try:
+            return log_mel(samples, self.rate, num_mels=self.num_mels)
+        except UserError as fault:
+            raise UserError(f"{path}: {fault}") from None
 
 
 def read_wav(path: str | Path) -> tuple[Float[Tensor, " s"], int]:

@@ -6,7 +6,7 @@ Models that classify images have a file format of their own, with all that a run
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -50,12 +50,12 @@ class NamedSpec:
     Args:
         name: of the preset.
         options: the overrides, without device and dtype, which are the loading machine's choice.
-        class_names: a name for each class; empty: not recorded.
+        about: what else a model of this kind keeps.
     """
 
     name: str
     options: dict[str, object]
-    class_names: tuple[str, ...] = ()
+    about: dict[str, object] = field(default_factory=dict)
 
 
 def stored_options(overrides: Mapping[str, object]) -> dict[str, object]:
@@ -85,8 +85,7 @@ def read_spec(file: str | Path, key: str) -> NamedSpec | None:
         return None
     try:
         stored = json.loads(metadata[key])
-        names = tuple(map(str, stored.get("class_names", ())))
-        return NamedSpec(str(stored["name"]), dict(stored["options"]), names)
+        return NamedSpec(str(stored["name"]), dict(stored["options"]), dict(stored.get("about", {})))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: what it says of its model is damaged; write it again") from error
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules
+from capsnet.data.spectrogram import LogMel
 from capsnet.errors import UserError
 from capsnet.functional import check_sequences
 from capsnet.functional.labels import check_tensor
@@ -69,6 +70,7 @@ class SequenceModel(nn.Module, ABC):
     Attributes:
         loss: name of the training loss in `capsnet.losses.LOSSES`.
         class_names: a name for each class; class indices until they are set.
+        preparation: how recordings became the sequences from which it learned; None: they were no recordings.
         decoder: reconstructs sequences from class capsules, or None.
         windows: of its primary capsules; None: it has none.
         created_by: name and options given to `create_sequence_model`; None if the model was created directly.
@@ -88,6 +90,7 @@ class SequenceModel(nn.Module, ABC):
         self.class_names = tuple(str(k) for k in range(num_classes))
         self.created_by: tuple[str, Mapping[str, object]] | None = None
         self.decoder = None
+        self.preparation: LogMel | None = None
 
     if TYPE_CHECKING:
         # nn.Module.__call__ is untyped
@@ -134,7 +137,7 @@ class SequenceModel(nn.Module, ABC):
         return sequences
 
     def save(self, file: str | Path) -> None:
-        """Write weights, name, options and class names to a safetensors file, for `load_sequence_model`.
+        """Write weights, name, options, class names and preparation to a safetensors file, for `load_sequence_model`.
 
         Raises:
             UserError: the model was not made by `create_sequence_model`.
@@ -142,7 +145,10 @@ class SequenceModel(nn.Module, ABC):
         if self.created_by is None:
             raise UserError("only a model made by create_sequence_model can be saved by its name")
         name, options = self.created_by
-        save_named(self, file, _KEY, NamedSpec(name, dict(options), self.class_names))
+        about: dict[str, object] = {"class_names": self.class_names}
+        if self.preparation is not None:
+            about["log_mel"] = asdict(self.preparation)
+        save_named(self, file, _KEY, NamedSpec(name, dict(options), about))
 
 
 _KEY = "capsnet-sequence-model"
@@ -179,7 +185,10 @@ def load_sequence_model(file: str | Path) -> SequenceModel:
     if spec is None:
         raise UserError(f"{file} holds no model of sequences; for images use capsnet.load({str(file)!r})")
     model = load_weights(create_sequence_model(spec.name, **spec.options), file)
-    if len(spec.class_names) != model.num_classes:
-        raise UserError(f"{file} must name {model.num_classes} classes, got {len(spec.class_names)}")
-    model.class_names = spec.class_names
+    names, log_mel = spec.about.get("class_names"), spec.about.get("log_mel")
+    if not isinstance(names, list) or len(names) != model.num_classes:
+        raise UserError(f"{file} must name {model.num_classes} classes, got {names!r}")
+    model.class_names = tuple(map(str, names))
+    if isinstance(log_mel, dict):
+        model.preparation = LogMel(int(log_mel["rate"]), int(log_mel["num_mels"]))
     return model

@@ -1,0 +1,49 @@
+"""Predictions for recordings of sound, from a model of sequences."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from capsnet.errors import UserError
+from capsnet.models import SequenceModel
+from capsnet.prediction import Failure, Prediction
+
+
+@torch.no_grad()
+def answer_recordings(
+    model: SequenceModel, files: Iterable[str | Path], *, poses: bool = False
+) -> Iterator[tuple[Prediction, Float[Tensor, "c t"]] | Failure]:
+    """Predict the class of each WAV file, prepared as the recordings were from which the model learned.
+
+    Args:
+        model: of sequences; it is set to eval mode.
+        files: WAV files of any rate.
+        poses: add the poses of the class capsules.
+
+    Returns:
+        For each file the prediction and its spectrogram, or the reason why it cannot be read.
+
+    Raises:
+        UserError: the model did not learn from recordings.
+    """
+    preparation = model.preparation
+    if preparation is None:
+        raise UserError("the model did not learn from recordings; give it sequences in Python: model(sequences)")
+    model.eval()
+    for file in files:
+        try:
+            spectrogram = preparation.read(file)
+            output = model(spectrogram[None])
+        except UserError as fault:
+            yield Failure(str(file), str(fault))
+            continue
+        lengths = output.lengths[0]
+        label = int(lengths.argmax())
+        rows = tuple(map(tuple, output.capsules.poses[0].tolist())) if poses else None
+        prediction = Prediction(
+            label, model.class_names[label], float(lengths[label]), tuple(lengths.tolist()), file=str(file), poses=rows
+        )
+        yield prediction, spectrogram
