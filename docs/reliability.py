@@ -202,12 +202,19 @@ def fuzzing() -> str:
         if tally["cases"]:
             lines.append(
                 f"| {name} | {tally['cases']:,} | {tally['read']:,} | {tally['refused']:,} | "
-                f"{len(tally['faults']) or 'none'} | {tally['megabytes']} of {tally['limit_megabytes']} MB | "
+                f"{_faults(tally)} | {tally['megabytes']} of {tally['limit_megabytes']} MB | "
                 f"{tally['slowest']:.2f} s |"
             )
     engines = sorted({tally["engine"] for tally in record["readers"].values() if tally["cases"]})
     total = f"{record['cases']:,} files in all, by {' and '.join(engines)}. {_measured(record)}."
     return "\n".join([*lines, "", total])
+
+
+def _faults(tally: dict[str, Any]) -> str:
+    """Faults that are left, and those that were mended since they were found."""
+    mended = len(tally.get("mended", ()))
+    left = str(len(tally["faults"]) or "none")
+    return f"{left}; {mended} found and mended" if mended else left
 
 
 def soaking() -> str:

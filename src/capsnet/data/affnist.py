@@ -26,7 +26,16 @@ _WHOLE = ("test.mat", "test.mat.zip", "test_batches.zip")
 _BATCHES = "test_batches"
 _MOST_IMAGES = 320_000
 # all errors that a damaged zip archive can raise
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, OverflowError)
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    OverflowError,
+    UnicodeDecodeError,
+)
 _MOST_BYTES = 1 << 30
 
 
