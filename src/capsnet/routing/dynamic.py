@@ -101,6 +101,8 @@ class DynamicRouting(Routing):
         UserError: fewer than one iteration, or an unknown `gradient`.
     """
 
+    iterations: int
+
     def __init__(
         self,
         num_children: int | None,
@@ -148,7 +150,8 @@ class DynamicRouting(Routing):
         fused = find_fused("dynamic_routing", *arguments, **options) if vectors else None
         if fused is None:
             return super().route_children(children, weight, offsets=offsets, windows=windows)
-        return fused(*arguments, **options)  # type: ignore[no-any-return]
+        parents: RoutingOutput = fused(*arguments, **options)
+        return parents
 
     def extra_repr(self) -> str:
         learned = self.bias is not None
