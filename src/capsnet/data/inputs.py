@@ -59,7 +59,7 @@ class Inputs:
     def from_dict(cls, values: Mapping[str, object]) -> "Inputs":
         """Build from the result of `dataclasses.asdict`, directly or read from JSON."""
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, Sequence)}
-        return cls(**{**values, **lists})  # type: ignore[arg-type]
+        return cls(**{**values, **lists})  # type: ignore[arg-type] # files are read by runs/typed.py, which checks types
 
     @property
     def shape(self) -> tuple[int, int, int]:

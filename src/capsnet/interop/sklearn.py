@@ -56,7 +56,7 @@ def _is_calibrated(classifier: "CapsNetClassifier") -> bool:
     return True
 
 
-class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """Classifies images, or rows of numbers, by the length of class capsules.
 
     Values are quantised to 256 levels, as in all data sets of this package: uint8 is unchanged, `pixel_range` of other
@@ -205,7 +205,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         labels: Array = self.classes_[longest]
         return labels
 
-    @available_if(_is_calibrated)  # type: ignore[untyped-decorator]
+    @available_if(_is_calibrated)  # type: ignore[untyped-decorator] # scikit-learn has no types
     def predict_proba(self, X: ArrayLike) -> Array:
         """Probabilities of the classes, calibrated on held-out images; only with `calibrate=True`.
 

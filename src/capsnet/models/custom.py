@@ -25,6 +25,8 @@ class CustomModel(CapsuleModel):
         UserError: the module does not accept images of this shape, has another output, or names an unknown loss.
     """
 
+    all_trained = False
+
     def __init__(self, module: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__(image_shape, num_classes)
         self.module = module

@@ -58,6 +58,7 @@ class CapsuleModel(HubMethods, nn.Module):
         decoder: reconstructs images from class capsules, or None.
         grid: positions of its primary capsules over the image; None: they have no spatial layout.
         fixed_routing: the routing of a model that supports only one; None: it is an argument, or there is none.
+        all_trained: whether every trainable parameter gets a gradient in each step; False if this is unknown.
 
     Raises:
         UserError: an image shape that is not three numbers, or fewer than one class.
@@ -65,6 +66,7 @@ class CapsuleModel(HubMethods, nn.Module):
 
     loss: str = "margin"
     fixed_routing: ClassVar[str | None] = None
+    all_trained: ClassVar[bool] = True
     decoder: nn.Module | None
     grid: Grid | None = None
 

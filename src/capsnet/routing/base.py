@@ -30,11 +30,13 @@ class Routing(nn.Module, ABC):
         activates: False if the algorithm computes no activations: all are 1, and a model uses the poses instead.
         masks: whether a child with a vote, an activation and a pose of zero has no influence on the parents; False:
             children with padding are refused.
+        iterations: number of iterations; None: the algorithm has none.
     """
 
     coupling_axis: ClassVar[str | None] = "j"
     activates: bool = True
     masks: ClassVar[bool] = True
+    iterations: int | None = None
 
     def __init__(self, num_children: int | None, num_parents: int, *, parent_dim: int) -> None:
         super().__init__()

@@ -126,6 +126,8 @@ class DynamicRouting(Routing):
         UserError: fewer than one iteration, or an unknown `gradient`.
     """
 
+    iterations: int
+
     def __init__(
         self,
         num_children: int | None,
@@ -173,7 +175,8 @@ class DynamicRouting(Routing):
         fused = find_fused("dynamic_routing", *arguments, **options) if vectors else None
         if fused is None:
             return super().route_children(children, weight, offsets=offsets, windows=windows)
-        return fused(*arguments, **options)  # type: ignore[no-any-return]
+        parents: RoutingOutput = fused(*arguments, **options)
+        return parents
 
     def route_maps(self, votes: Float[Tensor, "b i j d p"]) -> tuple[Float[Tensor, "b j d p"], Float[Tensor, "b j p"]]:
         """Route the children of each place of maps, with the fused kernel if it supports the call."""

@@ -79,6 +79,7 @@ class MaxMinRouting(Routing):
     """
 
     coupling_axis = None
+    iterations: int
 
     def __init__(
         self,

@@ -17,7 +17,6 @@ from capsnet.data.stored import StoredImages
 from capsnet.data.transforms import Draws
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
-from capsnet.models.custom import CustomModel
 from capsnet.runs.built import RECON_WEIGHT
 from capsnet.runs.config import RunConfig
 from capsnet.runs.sections import Execution
@@ -85,7 +84,7 @@ class Step:
         self._total = config.optimizer.total_steps(-(-len(batches) // config.optimizer.batch_size))
         own = RECON_WEIGHT if model.has_decoder else 0.0
         self._recon_weight = own if config.optimizer.recon_weight is None else config.optimizer.recon_weight
-        unused = isinstance(model, CustomModel) or (model.has_decoder and not self._recon_weight)
+        unused = not model.all_trained or (model.has_decoder and not self._recon_weight)
         self._losses = processes.wrap(
             _Losses(model, self._recon_weight, config.run.execution == "compile"), unused=unused
         )
