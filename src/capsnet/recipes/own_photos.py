@@ -23,6 +23,9 @@ add_recipe(
         "capsules on a frozen EfficientNet-Lite0, 128x128",
         source="this package; the backbone is timm's, trained on ImageNet",
         reported="no number: it depends on the images",
-        settings=own("image_size", "model", "model_options", "epochs", "batch_size", "schedule", "lr", "shift"),
+        settings=own(
+            *("image_size", "model", "model_options", "epochs", "batch_size", "schedule", "lr", "shift"),
+            *("recon_weight", "validation"),
+        ),
     ),
 )
