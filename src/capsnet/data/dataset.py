@@ -10,6 +10,7 @@ from jaxtyping import Int, UInt8
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from capsnet.data.features import Features
 from capsnet.data.holdout import hash_names, hold_out_by_hash
 from capsnet.data.pairs import Pairing
 from capsnet.data.pixels import Preparation as Preparation
@@ -32,6 +33,7 @@ class ImageData:
         files: the file of each image relative to the data set's folder, or None if images are not files.
         keys: a hash of each image's content, by which images without files are held out; None: by a seeded draw.
         notes: remarks for the user on how these images were read, one sentence each.
+        features: features of each image from a model's frozen backbone, computed once; None: not computed.
 
     Shapes:
         images `m c h w`, labels `m`, info `m k`, keys `m`.
@@ -48,6 +50,7 @@ class ImageData:
     files: tuple[str, ...] | None = None
     keys: Int[Tensor, " _"] | None = None
     notes: tuple[str, ...] = ()
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8:
@@ -69,6 +72,8 @@ class ImageData:
             raise UserError(f"{len(self.images)} images but {len(self.files)} file names; each image needs one")
         if self.keys is not None and len(self.keys) != len(self.images):
             raise UserError(f"{len(self.images)} images but {len(self.keys)} keys; each image needs one")
+        if self.features is not None and len(self.features) != len(self.images):
+            raise UserError(f"{len(self.images)} images but features of {len(self.features)}; each image needs some")
         if len(self.images) == 0:
             raise UserError("the data set holds no images")
         low, high = int(self.labels.min()), int(self.labels.max())
@@ -88,7 +93,8 @@ class ImageData:
     def to(self, device: torch.device | str) -> "ImageData":
         """The same data on another device."""
         info = None if self.info is None else self.info.to(device)
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device), info=info)
+        features = None if self.features is None else self.features.to(device)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device), info=info, features=features)
 
     def select(self, indices: Int[Tensor, " _"]) -> "ImageData":
         """The images at `indices`."""
@@ -102,6 +108,7 @@ class ImageData:
             info=info,
             files=files,
             keys=keys,
+            features=None if self.features is None else self.features.select(indices),
         )
 
     def counts(self) -> list[int]:

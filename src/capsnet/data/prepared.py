@@ -10,7 +10,6 @@ import inspect
 import logging
 import os
 import tempfile
-import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,13 +22,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from capsnet._version import __version__
-from capsnet.cache import cache_dir
+from capsnet.cache import cache_dir, prune_cache
 from capsnet.data import deep, formats, images, photo, pixels
 from capsnet.data.dataset import Preparation
 
 _KEY_BYTES = 16
 _MOST_BYTES = 2 << 30
-_STALE_SECONDS = 86400.0
 
 
 class PreparedImages:
@@ -86,7 +84,7 @@ class PreparedImages:
             beside = Path(name)
             save_file({"keys": keys, "images": stacked}, beside, {"checksum": _checksum(keys, stacked)})
             beside.replace(self._path)
-            _prune(self._path.parent)
+            prune_cache(self._path.parent, _MOST_BYTES)
         except (OSError, SafetensorError) as fault:
             logging.getLogger("capsnet").info(f"{self._path}: prepared images are not kept ({fault})")
             if beside is not None:
@@ -103,16 +101,3 @@ def reader_version() -> str:
 
 def _checksum(keys: Tensor, images: Tensor) -> str:
     return str(zlib.crc32(images.contiguous().numpy().data, zlib.crc32(keys.contiguous().numpy().data)))
-
-
-def _prune(folder: Path) -> None:
-    """Remove temporary files of killed processes, and the least recently used files until the rest fits."""
-    total = 0
-    files = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
-    for path, status in sorted(files, key=lambda entry: -entry[1].st_mtime):
-        # safetensors writes temporary files named `.tmp...`
-        unfinished = path.suffix == ".part" or path.name.startswith(".tmp")
-        left_behind = unfinished and time.time() - status.st_mtime > _STALE_SECONDS
-        total += status.st_size
-        if left_behind or total > _MOST_BYTES:
-            path.unlink(missing_ok=True)

@@ -89,6 +89,18 @@ def first_of_each_class(labels: Int[Tensor, " m"], classes: int, count: int) -> 
     return torch.cat([(labels == label).nonzero()[:each, 0] for label in range(classes)])
 
 
+def different_classes(sample: Sample, count: int = 6) -> Int[Tensor, " _"]:
+    """Indices of one image of each of a few evenly spaced classes: the first correctly classified one, if any."""
+    present = torch.tensor(sorted(set(sample.data.labels.tolist())))
+    places = torch.linspace(0, len(present) - 1, min(count, len(present))).round().long()
+    chosen = []
+    for label in present[places]:
+        members = (sample.data.labels == label).nonzero()[:, 0]
+        correct = members[sample.correct[members]]
+        chosen.append(correct[0] if len(correct) else members[0])
+    return torch.stack(chosen)
+
+
 def reconstruct(
     model: CapsuleModel, capsules: Capsules, labels: Int[Tensor, " b"] | None = None
 ) -> Float[Tensor, "b c h w"]:

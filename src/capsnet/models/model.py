@@ -123,6 +123,24 @@ class CapsuleModel(HubMethods, nn.Module):
         layers = self.dense_layers
         return layers[-1] if layers else None
 
+    @property
+    def fixed_part(self) -> nn.Module | None:
+        """The part that computes `features`, if training never changes it: those of an image are computed once."""
+        return None
+
+    @property
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Parameters of a backbone that is tuned, which may learn at a rate of their own; empty for most models."""
+        return []
+
+    def features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b ..."]:
+        """The output of the model's first part, which `classify` takes; for most models, the images themselves."""
+        return images
+
+    def classify(self, features: Float[Tensor, "b ..."]) -> CapsNetOutput:
+        """The model's output from `features`: `model(images)` is `model.classify(model.features(images))`."""
+        return self(features)
+
     def check_images(self, images: Float[Tensor, "b c h w"]) -> None:
         """Check the shape and dtype of images.
 

@@ -200,6 +200,8 @@ class OptimizerConfig:
     """Epochs after which the step schedule lowers the learning rate, for example 150 250."""
     lr_floor: float = 1e-6
     """Smallest learning rate after decay (the authors: 1e-6)."""
+    backbone_lr: float = 1.0
+    """Learning rate of a backbone that is tuned (frozen=false), as a share of lr, for example 0.1."""
     momentum: float = 0.9
     """Momentum (sgd only)."""
     weight_decay: float = 0.0

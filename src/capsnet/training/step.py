@@ -23,7 +23,7 @@ from capsnet.runs.sections import Execution
 from capsnet.training.batches import Batch, Batches, take
 from capsnet.training.distributed import Processes, naming_lost_processes
 from capsnet.training.objective import Losses, find_losses
-from capsnet.training.optimizer import make_optimizer
+from capsnet.training.optimizer import make_optimizer, set_learning_rate
 
 _ALONE = Processes()
 
@@ -93,11 +93,7 @@ class Step:
 
     def __call__(self, indices: Int[Tensor, " b"], draws: Draws, learning_rate: float) -> None:
         """Train on the images at `indices`, augmented with their random numbers."""
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(learning_rate)
-            else:
-                group["lr"] = learning_rate
+        set_learning_rate(self.optimizer.param_groups, learning_rate)
         # the last batch of an epoch may be smaller
         if self.captures and len(indices) == self.config.optimizer.batch_size:
             # streams and graphs belong to the current device
