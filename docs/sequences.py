@@ -7,9 +7,9 @@ from statistics import mean
 MARKS = "<!-- sequences: made by docs/fill.py -->", "<!-- end of sequences -->"
 MEASURED = Path(__file__).with_name("sequences.json")
 TASKS = {
-    "digits": "spoken digits, official test recordings",
-    "new-speaker": "spoken digits, a new speaker",
-    "vowels": "speaker of Japanese vowels",
+    "digits": "spoken digits, official test",
+    "new-speaker": "spoken digits, new speaker",
+    "vowels": "Japanese vowels",
 }
 
 
@@ -26,7 +26,7 @@ def table() -> str:
         f"Vowels: {epochs['vowels']} epochs, {runs['vowels']} seeds. Training is processor time of one core that other "
         f"programs used too; torch {measured['machine']['torch']}:"
     )
-    lines = ["| task | model | parameters | test accuracy | errors | training |", "|---|---|--:|--:|--:|--:|"]
+    lines = ["| task | model | parameters | accuracy | errors | training |", "|---|---|--:|--:|--:|--:|"]
     for task, words in TASKS.items():
         lines += [_row(words, name, row) for name, row in tasks[task]["models"].items()]
     notes = [_note(words, tasks[task]["models"]) for task, words in TASKS.items()]
@@ -38,8 +38,8 @@ def _row(words: str, name: str, row: dict) -> str:
     errors = mean(run["of"] - run["correct"] for run in row["runs"])
     sequences = mean(run["of"] for run in row["runs"])
     return (
-        f"| {words} | `{name}` | {row['parameters']:,} | {accuracy:.1f} ± {deviation:.1f} % "
-        f"| {errors:.1f} of {sequences:,.0f} | {row['processor_seconds']:.0f} s |"
+        f"| {words} | `{name}` | {row['parameters']:,} | {accuracy:.1f}\u00a0±\u00a0{deviation:.1f}\u00a0% "
+        f"| {errors:.1f}\u00a0of\u00a0{sequences:,.0f} | {row['processor_seconds']:.0f} s |"
     )
 
 

@@ -12,7 +12,6 @@ from capsnet.models import SequenceModel
 from capsnet.prediction import Failure, Prediction
 
 
-@torch.no_grad()
 def answer_recordings(
     model: SequenceModel, files: Iterable[str | Path], *, poses: bool = False
 ) -> Iterator[tuple[Prediction, Float[Tensor, "c t"]] | Failure]:
@@ -36,7 +35,8 @@ def answer_recordings(
     for file in files:
         try:
             spectrogram = preparation.read(file)
-            output = model(spectrogram[None])
+            with torch.no_grad():
+                output = model(spectrogram[None])
         except UserError as fault:
             yield Failure(str(file), str(fault))
             continue
