@@ -34,6 +34,7 @@ _UNNAMED = [
     "formats",
     "images",
     "layout",
+    "mask_folder",
     "photo",
     "prepared",
     "reading",
