@@ -58,7 +58,8 @@ def _verdict(models: dict[str, dict[str, dict[str, float]]], trivial: dict[str, 
     rest = (
         f"{_join(close)} also scores higher than an answer that is given both labels and marks all ink as both."
         if close
-        else "None reaches the last row, which is given both labels and marks all ink as both digits."
+        else "**Neither separates the digits well at this budget**: an answer that is given both labels and marks all "
+        "ink as both, the last row, scores higher."
     )
     return (
         f"Over all masks {_join(order)} {'have' if len(order) > 1 else 'has'} a higher Dice coefficient than "
