@@ -14,7 +14,7 @@ from capsnet.errors import UserError
 from capsnet.figures.style import axes_at, labels, new_figure, plain, styled
 from capsnet.figures.tiles import montage, show, to_tiles
 
-_GAP, _LEFT, _WIDTH, _MOST, _PIXELS = 4, 1.2, 7.0, 6, 256
+_LEFT, _WIDTH, _MOST, _PIXELS = 1.2, 7.0, 6, 256
 _LEGEND_COLUMNS = 4
 # Okabe and Ito without black; further classes have evenly distributed hues
 _COLORS = (
@@ -58,7 +58,7 @@ def draw_masks(
     pixels = images[:count].detach().cpu().float() / (255 if images.dtype == torch.uint8 else 1)
     rows = [to_tiles(pixels, _PIXELS)]
     rows += [to_tiles(paint_masks(pixels, mask[:count].cpu()), _PIXELS) for mask in masks.values()]
-    sheet = montage(np.concatenate(rows), count, _GAP)
+    sheet = montage(np.concatenate(rows), count, gap=max(1, rows[0].shape[2] // 32))
     tall, wide = sheet.shape[:2]
     # small images are not blown up to a whole page
     width = min(_WIDTH, 1.4 * count)
