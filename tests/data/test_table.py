@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from capsnet.data import load_data, locate_data
-from capsnet.data.labelled import TableName
+from capsnet.data.table_name import TableName
 from capsnet.errors import UserError
 
 CLASSES = ["blue sky", "grass", "rose"]

@@ -43,6 +43,7 @@ _UNNAMED = [
     "sources",
     "stored",
     "table",
+    "table_name",
     "tar_layout",
     "tars",
     "torch_dataset",

@@ -3,37 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from capsnet.data.layout import Layout, find_layout
 from capsnet.data.sources import FolderFiles, ImageFiles
-
-TABLE_PREFIX = "hf:"
-
-
-class TableName(NamedTuple):
-    """The parts of `hf:PLACE[:split]`.
-
-    Args:
-        place: a folder, or a name on the Hub.
-        split: whose images are trained on; None: those of `train`.
-    """
-
-    place: str
-    split: str | None
-
-    @classmethod
-    def parse(cls, name: str) -> "TableName":
-        """The parts of a name."""
-        place = name.removeprefix(TABLE_PREFIX)
-        head, _, split = place.rpartition(":")
-        if not head or not split or set(split) & {"/", "\\"} or Path(place).is_dir():
-            return cls(place, None)
-        return cls(head, split)
-
-    def __str__(self) -> str:
-        """The name."""
-        return f"{TABLE_PREFIX}{self.place}" + (f":{self.split}" if self.split else "")
+from capsnet.data.table_name import TABLE_PREFIX, TableName
 
 
 @dataclass(frozen=True)

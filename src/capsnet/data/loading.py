@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 from capsnet.data.dataset import DATASETS, Dataset
-from capsnet.data.labelled import TABLE_PREFIX, TableName, is_labelled
+from capsnet.data.labelled import is_labelled
 from capsnet.data.shards import Shards
+from capsnet.data.table_name import TABLE_PREFIX, TableName
 from capsnet.errors import UserError
 
 

@@ -9,10 +9,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
-from capsnet.data.labelled import TableName
 from capsnet.data.labels import Label, check_names, index_labels
 from capsnet.data.layout import SPLIT_NAMES, ClassFile, Layout, Split
 from capsnet.data.sources import file_state, make_key
+from capsnet.data.table_name import TableName
 from capsnet.errors import UserError
 
 _MOST_IMAGE_BYTES = 256 << 20
