@@ -12,6 +12,9 @@ from PIL import Image
 from capsnet.data import load_data
 from capsnet.data.tars import read_tar
 from capsnet.errors import UserError
+from capsnet.inference.images import find_images
+from capsnet.runs.splits import read_splits
+from capsnet.training import train
 
 
 def picture(level, form="PNG"):
@@ -202,3 +205,17 @@ def test_truncated_image_is_named_with_its_archive(save):
 def test_classes_of_one_image_leave_no_test_split(save):
     with pytest.raises(UserError, match="no class holds 2 images"):
         load_data(str(save([*sample("a", 0), *sample("b", 1)])))
+
+
+def test_run_is_told_of_archives_that_it_learned_from(save, tmp_path):
+    members = [pair for key in range(12) for pair in sample(f"{key:02}", key % 2, 20 * key)]
+    for number in range(2):
+        save(members[12 * number : 12 * number + 12], f"a-{number}.tar")
+    options = {"model": "capsnet-tiny", "image_size": 17, "epochs": 1, "steps": 1, "batch_size": 4, "device": "cpu"}
+    run = train("own-images", data=str(tmp_path / "a-{0..1}.tar"), out=tmp_path / "run", **options)
+    record = read_splits(run.folder)
+    assert "sizes" not in record
+    images = find_images(run.load_model(), tmp_path / "a-1.tar", run=run)
+    learned = [name for name in (*record["train"], *record["validation"]) if name.startswith("a-1.tar/")]
+    assert images.notes[-1] == f"{len(learned)} of these images were training or validation images of the run."
+    assert len(images.data) == 6

@@ -53,11 +53,11 @@ class _Package(Protocol):
 
 
 class TableFiles:
-    """Images in the rows of tables, by name: the split, `/`, and the row's number.
+    """Images in the rows of tables, by name: the data set's name of the split, `/`, and the row's number.
 
     Args:
         place: where the tables are from.
-        tables: of each split, with the column of images only.
+        tables: by the data set's names of its splits, with the column of images only.
     """
 
     def __init__(self, place: str, tables: Mapping[str, _Table]) -> None:
@@ -115,7 +115,7 @@ def find_table(name: TableName, *, class_names: Sequence[str] | None = None) -> 
     tables: dict[str, _Table] = {}
     labels: dict[str, Sequence[Label]] = {}
     listed: Sequence[str] | None = None
-    for split, table in parts.items():
+    for split, (_, table) in parts.items():
         image, label = _find_columns(package, table, name)
         feature = table.features[label]
         if isinstance(feature, package.ClassLabel):
@@ -123,15 +123,16 @@ def find_table(name: TableName, *, class_names: Sequence[str] | None = None) -> 
                 raise UserError(f"{name}: its splits differ in their classes")
             listed = feature.names
             check_names(listed, str(name))
-        tables[split] = table.select_columns(image).cast_column(image, package.Image(decode=False))
+        tables[parts[split][0]] = table.select_columns(image).cast_column(image, package.Image(decode=False))
         labels[split] = _read_labels(table, label, f"{name}: {split}")
     classes, indices = index_labels(labels, str(name), listed, class_names)
     splits: dict[Split, tuple[ClassFile, ...]] = {
-        split: tuple(ClassFile(f"{split}/{row}", label) for row, label in enumerate(indices[split])) for split in parts
+        split: tuple(ClassFile(f"{own}/{row}", label) for row, label in enumerate(indices[split]))
+        for split, (own, _) in parts.items()
     }
     counts = ", ".join(f"{len(part):,} of {split}" for split, part in splits.items())
     notes = (f"Images are read from the data set {name} by the package datasets: {counts}.",)
-    roots = {split: Path(split) for split in splits}
+    roots = {split: Path(own) for split, (own, _) in parts.items()}
     return TableFiles(str(name), tables), Layout(Path(), classes, splits, roots, len(splits) > 1, notes, True)
 
 
@@ -160,19 +161,21 @@ def _load(package: _Package, name: TableName) -> Mapping[str, _Table]:
     return {"train": cast(_Table, loaded)}
 
 
-def _choose_splits(tables: Mapping[str, _Table], name: TableName, *, may_lack_training: bool) -> dict[Split, _Table]:
+def _choose_splits(
+    tables: Mapping[str, _Table], name: TableName, *, may_lack_training: bool
+) -> dict[Split, tuple[str, _Table]]:
     known = ", ".join(tables)
     if name.split is not None:
         if name.split not in tables:
             raise UserError(f"{name}: it has no split {name.split!r}; its splits are {known}")
-        return {"train": tables[name.split]}
+        return {"train": (name.split, tables[name.split])}
     if len(tables) == 1:
-        return {"train": next(iter(tables.values()))}
-    parts: dict[Split, _Table] = {}
+        return {"train": next(iter(tables.items()))}
+    parts: dict[Split, tuple[str, _Table]] = {}
     for split in ("train", "validation", "test"):
         for other, table in tables.items():
             if SPLIT_NAMES.get(other.lower()) == split:
-                parts.setdefault(split, table)
+                parts.setdefault(split, (other, table))
     if "test" not in parts and "validation" in parts:
         parts["test"] = parts.pop("validation")
     if "train" not in parts and not may_lack_training:

@@ -1,4 +1,4 @@
-"""Names of data sets of the package datasets: `hf:PLACE[:split]`."""
+"""Names of the form `hf:PLACE[:split]`, for data sets of the package `datasets`."""
 
 from pathlib import Path
 from typing import NamedTuple

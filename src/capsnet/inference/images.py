@@ -10,6 +10,7 @@ from capsnet.data import DATASETS, Dataset, ImageData, load_data, locate_data
 from capsnet.data.labelled import find_labelled, is_labelled
 from capsnet.data.pairs import Pairing
 from capsnet.data.shards import Shards
+from capsnet.data.splits import learned_names
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
 from capsnet.runs.config import is_object
@@ -77,7 +78,8 @@ def find_images(
         raise UserError(f"the model was trained on data that no file holds ({name}); give data")
     if name not in DATASETS and is_labelled(name):
         if not _is_own(name, own, run):
-            return _foreign_images(model, name, split, skip_unreadable=skip_unreadable, shards=shards)
+            images = _foreign_images(model, name, split, skip_unreadable=skip_unreadable, shards=shards)
+            return replace(images, notes=(*images.notes, *_describe_learned(images.data, name, own, run)))
         if run is not None:
             return _own_images(model, run, name, split or "test", skip_unreadable=skip_unreadable, shards=shards)
     split = split or "test"
@@ -131,6 +133,20 @@ def _foreign_images(
         f"{'grey' if channels == 1 else 'colour'}, {how}"
     )
     return TestImages(name, chosen or "all", data, notes=(note, *data.notes))
+
+
+def _describe_learned(data: ImageData, name: str, own: str, run: Run | None) -> list[str]:
+    """A note if images are from the same folder as those that a run learned from: some of its archives, say."""
+    record = None if run is None else read_splits(run.folder)
+    if record is None or _folder_of(name) != _folder_of(own):
+        return []
+    count = len(learned_names(record) & set(data.files or ()))
+    return [f"{count:,} of these images were training or validation images of the run."] if count else []
+
+
+def _folder_of(name: str) -> Path:
+    path = Path(name).resolve()
+    return path if path.is_dir() else path.parent
 
 
 def _own_images(
