@@ -55,6 +55,8 @@ def write(folder):
     export(model, folder / "digits")
     export(model, folder / "small.onnx", int8=True)
     export(standardized(), folder / "standardized.onnx", pixels="float")
+    # its first coupling is 0/0
+    export(create_model("capsnet-tiny", routing="max-min", decoder=False).eval(), folder / "max-min.onnx")
     try:
         export(unknown_operator(), folder / "none.onnx")
     except UserError as fault:

@@ -100,6 +100,11 @@ def test_scaling_and_standardisation_are_inside_the_graph(exports):
     assert description(exports / "standardized.onnx")["pixels"] == "float"
 
 
+def test_coupling_of_equal_logits_is_a_number_in_the_graph(exports):
+    images = np.zeros((2, 1, 28, 28), np.uint8)
+    assert np.isfinite(run(exports / "max-min.onnx", image=images)["lengths"]).all()
+
+
 def test_int8_weights_take_a_quarter_and_change_little(exports):
     paths = exports / "digits/model.onnx", exports / "small.onnx"
     assert paths[1].stat().st_size < 0.3 * paths[0].stat().st_size
