@@ -122,9 +122,10 @@ def plot_log(path: Path, out: Path) -> None:
     for name in rows[0] if rows else ():
         axes = accuracies if "acc" in name else losses if "loss" in name and "val" not in name else None
         if axes is not None:
-            axes.plot([int(row["epoch"]) for row in rows], [float(row[name]) for row in rows], label=name)
+            axes.plot([int(row["epoch"]) for row in rows], [float(row[name]) for row in rows], marker=".", label=name)
     for axes in (losses, accuracies):
         axes.legend()
+        axes.xaxis.get_major_locator().set_params(integer=True)
     accuracies.set_xlabel("epoch")
     figure.savefig(out)
 

@@ -173,7 +173,8 @@ def _adapt_pixels(network: Network, data_dir: Path | None) -> list[str]:
         ]
     if network.pixel_scale != 255.0:
         rescale_stem(network.tensors, torch.tensor([255 / network.pixel_scale]), network.stem)
-        return [f"the first convolution is scaled by 255/{network.pixel_scale:.0f}: its authors divide pixels so"]
+        scale = f"{network.pixel_scale:.0f}"
+        return [f"the first convolution is scaled by 255/{scale}, because its authors divide pixels by {scale}"]
     return []
 
 
