@@ -121,7 +121,7 @@ def watch(model: SmallCapsNet, image: Tensor) -> dict[str, object]:
     outputs = []
     for count in range(1, (layer.routing.iterations or 1) + 1):
         cut = copy.copy(layer.routing)
-        cut.iterations = count  # type: ignore[assignment]
+        cut.iterations = count
         outputs.append(cut(layer.votes(children), children.activations, poses=children.poses))
     lengths = [model.classes(routed).lengths[0] for routed in outputs]
     pair = lengths[-1].topk(2).indices
