@@ -151,5 +151,11 @@ class DynamicRouting(Routing):
         return fused(*arguments, **options)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
-        learned = self.bias is not None
-        return f"iterations={self.iterations}, bias={learned}, leaky={self.leaky}, gradient={self.gradient!r}"
+        words = [f"iterations={self.iterations}"]
+        if self.bias is not None:
+            words.append("bias=True")
+        if self.leaky:
+            words.append("leaky=True")
+        if self.gradient != "full":
+            words.append(f"gradient={self.gradient!r}")
+        return ", ".join(words)

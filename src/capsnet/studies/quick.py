@@ -1,6 +1,6 @@
 """The reduced schedule that the quick budgets share: minutes on two CPU cores for a whole table.
 
-Each training image is met once, so that the training error of a batch is one of images never learned from.
+Each training image is used once, so the training error of a batch is that of images never learned from.
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ FULL_WORDS = (
 def quick_words(images: int, what: str = "training images") -> str:
     """The schedule in words, with its number of images."""
     return (
-        f"{images:,} {what}, each met once, in {-(-images // QUICK_BATCH)} steps of {QUICK_BATCH}; "
-        "Adam, the rate rises to 0.001 in a fifth of the steps and falls to zero; the last step is tested"
+        f"one pass over {images:,} {what} in {-(-images // QUICK_BATCH)} steps of {QUICK_BATCH}; Adam, the learning "
+        "rate rises to 0.001 in the first fifth of the steps and falls to zero; the last step is tested"
     )
 
 

@@ -11,7 +11,8 @@ _ROWS = (
 )
 _WORDS = (
     "55,000 training images, the other 5,000 for validation; each network by its own quick recipe: 3 to 15 epochs of "
-    "Adam, the rate rises for a fifth of the steps and falls to zero; the weights best on validation are tested"
+    "Adam, the learning rate rises for a fifth of the steps and falls to zero; the weights best on validation are "
+    "tested"
 )
 
 STUDIES.add(
