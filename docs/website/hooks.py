@@ -24,8 +24,8 @@ import routing_pages  # noqa: E402
 from links import BORROWED, to_site  # noqa: E402
 from mathml import MathExtension  # noqa: E402
 
-CODE_CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
-OPTION = re.compile(r"(?<=[ >])--?[a-z][\w-]*(?=[^<>]*</code>)")
+CODE = re.compile(r"<td[^>]*>.*?</td>|<div class=\"language-bash highlight\">.*?</div>", re.DOTALL)
+OPTION = re.compile(r"(?<=[ >])--?[a-z][\w-]*(?=[^<>]*</(?:code|span)>|[^<>]*<span)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -76,9 +76,9 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Keep each option in the code of a table on one line."""
+    """Keep each option in a table or a command on one line."""
     del page, config, files
-    return CODE_CELL.sub(lambda cell: OPTION.sub(r'<span class="option">\g<0></span>', cell[0]), html)
+    return CODE.sub(lambda cell: OPTION.sub(r'<span class="option">\g<0></span>', cell[0]), html)
 
 
 def on_nav(nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+_COLUMNS = 96
 
 
 def pages() -> dict[str, str | bytes]:
@@ -33,7 +34,9 @@ def page(path: Path) -> dict[str, str | bytes]:
                 pictures[f"notebooks/{name}"] = base64.b64decode("".join(shown["image/png"]))
                 parts.append(f"![What the cell above draws]({name}){{ .drawn }}")
             elif text := "".join(output.get("text") or shown.get("text/plain") or []).strip():
-                parts.append(f'<pre class="printed"><code>{html.escape(text)}</code></pre>')
+                # sentences wrap; a table keeps its columns
+                kind = "printed prose" if max(map(len, text.splitlines())) > _COLUMNS else "printed"
+                parts.append(f'<pre class="{kind}"><code>{html.escape(text)}</code></pre>')
     title, _, rest = "\n\n".join(parts).partition("\n")
     note = (
         f"*This page is an executed notebook: `docs/notebooks/{path.name}` opens in Jupyter. Each number and picture "

@@ -59,25 +59,28 @@ class Scan:
     """Of an image."""
 
 
+@pytest.mark.parametrize("color", ["", "1"])
 @pytest.mark.parametrize("boxes", [True, False])
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("", "file"),
-        ("a.png --side x", "--side"),
+        ("a.png --side x", "--side must be a whole number, got 'x'"),
         ("a.png --unit cm", "'cm'"),
         ("a.png b.png", "b.png"),
         ("a.png --sid 3", "unknown option --sid; did you mean --side?"),
     ],
 )
-def test_error_of_tyro_becomes_one_line_that_names_the_word(words, message, boxes, monkeypatch):
+def test_error_of_tyro_becomes_one_line_that_names_the_word(words, message, boxes, color, monkeypatch):
     # the form of tyro's message, which has no public interface
     monkeypatch.setitem(tyro._experimental_options, "utf8_boxes", boxes)
+    # as on a terminal
+    monkeypatch.setenv("FORCE_COLOR", color)
     with pytest.raises(UserError) as fault:
         parse(Scan, words.split())
     assert message in str(fault.value)
     assert str(fault.value).endswith(" (capsnet scan --help)")
-    assert not set("\n│╭─") & set(str(fault.value))
+    assert not set("\n│╭─\x1b") & set(str(fault.value))
 
 
 @pytest.mark.parametrize(

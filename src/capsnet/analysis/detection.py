@@ -166,8 +166,8 @@ def _attack(
 def say_detection(results: DetectionResults) -> str:
     """Summarise the results in a sentence or two."""
     scores = [
-        f"{suspect['name']} {suspect['auroc']:.3f} (n = {suspect['n']:,}, {100 * suspect['noticed']['share']:.0f} % "
-        f"noticed; by the length alone {suspect['auroc_length']:.3f})"
+        f"{suspect['name']} {suspect['auroc']:.2f} (n = {suspect['n']:,}, {100 * suspect['noticed']['share']:.0f} % "
+        f"noticed; by the length alone {suspect['auroc_length']:.2f})"
         for suspect in results["suspects"]
     ]
     text = (

@@ -160,5 +160,5 @@ def _help() -> str:
 
 {verbs}
 
-  capsnet train                          the paper's network on scikit-learn's 8x8 digits, in minutes
+  capsnet train                          the paper's network on 8x8 digits
   capsnet predict runs/quickstart 7.png  classify an image"""

@@ -133,9 +133,11 @@ def _print(result: Evaluation, loss: str) -> None:
     if pairs:
         digit_error = result.digit_error_percent
         print(f"             a pair is correct if both digits are; error of single digits: {digit_error:.2f} %")
-    print(f"accuracy     {result.accuracy:.4f}")
+    print(f"accuracy     {100 * result.accuracy:.2f} %")
     if result.is_uneven:
-        print(f"balanced     {result.balanced_accuracy:.4f}  (mean over the classes; class sizes differ widely)")
+        print(
+            f"balanced     {100 * result.balanced_accuracy:.2f} %  (mean over the classes; class sizes differ widely)"
+        )
     print(f"{loss:11}  {result.margin_loss:.5f}")
     if result.reconstruction_mse is not None:
         decoded = "each digit's" if pairs else "the longest"

@@ -44,7 +44,8 @@ _KERAS_OPTIONS = {
     "num-routing": "--iterations N",
     "routings": "--iterations N",
     "r": "--iterations N",
-    "lam-recon": "--recon-weight X, where X is lam_recon divided by the number of pixels: 0.392 becomes 0.0005",
+    "lam-recon": "--recon-weight X, where X is lam_recon divided by the number of pixels: 0.392 becomes 0.0005, "
+    "0.0005 becomes 6.378e-7 (784 pixels)",
     "shift-fraction": "--shift N, in whole pixels: 0.1 of 28 pixels becomes 2",
     "save-dir": "--out FOLDER",
     "debug": "--tensorboard",
@@ -161,6 +162,8 @@ def _one_line(box: str) -> str:
     tyro has no public interface to its errors: the hook in `tyro._errors` is private, and may change in any release.
     Sections are divided by rules; in a box without line characters, the title is a section before the first one.
     """
+    # tyro colours the box on a terminal
+    box = re.sub(r"\x1b\[[\d;]*m", "", box)
     sections: list[list[str]] = [[]]
     for line in box.splitlines():
         text = line.strip("│ ")
@@ -175,6 +178,12 @@ def _one_line(box: str) -> str:
     message = re.sub(r"\s+", " ", " ".join(sections[has_title])).strip()
     # remove the dataclass's name from its own errors
     message = re.sub(r"^Error parsing [A-Z]\w*: ", "", message)
+    option = re.match(r"Error parsing (--?[\w-]+):", message)
+    number = re.search(
+        r"(invalid literal for int\(\) with base 10|could not convert string to float): ('.*?')", message
+    )
+    if option and number:
+        return f"{option[1]} must be a {'whole number' if 'int()' in number[1] else 'number'}, got {number[2]}"
     unknown = re.match(r"Unrecognized options: (-[^,]*)", message)
     if unknown:
         name = unknown[1].partition("=")[0]

@@ -77,6 +77,8 @@ def main(args: list[str]) -> None:
         # a study and its recipe may have the same name
         if name in RECIPES:
             _show_recipe(name)
+        if name in RECIPES and name in STUDIES:
+            print()
         if name in STUDIES:
             _show_study(name)
     elif name in DATASETS:
@@ -174,20 +176,29 @@ def _show_epochs(run: Run, *, as_json: bool) -> None:
 
 def _show_study(name: str) -> None:
     study = STUDIES.get(name)
-    print(f"\nstudy {name}: {study.summary}\nsource    {study.source}\n")
+    print(_wrapped(f"study {name}: {study.summary}") + "\n")
+    print(_wrapped(study.source, "source    ", " " * 10) + "\n")
     width = max(len(row.label) for row in study.rows)
     for row in study.rows:
-        changes = ", ".join(f"{key} {value}" for key, value in row.changes.items())
-        reported = f"   paper: {row.reported}" if row.reported else ""
-        print(f"  {row.label:{width}}  {row.recipe}{', ' if changes else ''}{changes}{reported}")
+        print(f"  {row.label:{width}}  {f'paper: {row.reported}' if row.reported else ''}".rstrip())
+        changes = [_flag(key, value) for key, value in row.changes.items()]
+        print(_wrapped(" ".join([row.recipe, *changes]), "      ", "        "))
     if study.together is not None:
-        reported = f"   paper: {study.together.reported}" if study.together.reported else ""
-        print(f"  {study.together.label}{reported}")
+        reported = f"paper: {study.together.reported}" if study.together.reported else ""
+        print(f"  {study.together.label:{width}}  {reported}".rstrip())
     if study.stand_in is not None:
         print(f"  uses {study.stand_in.other} if the files of {study.stand_in.data} are missing")
     for budget, content in study.budgets.items():
-        print(f"\n{budget}: {content.seeds} seeds per row; {content.summary}")
+        seeds = f"{content.seeds} seed{'' if content.seeds == 1 else 's'}"
+        print("\n" + _wrapped(f"{budget}: {seeds} per row; {content.summary}"))
         print(f"capsnet reproduce {name} --budget {budget}")
+
+
+def _flag(key: str, value: object) -> str:
+    """An option as it is typed."""
+    if isinstance(value, dict):
+        return " ".join(f"--option {name}={_words(item)}" for name, item in value.items())
+    return f"--{key.replace('_', '-')} {_words(value)}"
 
 
 def _print_config(config: RunConfig) -> None:

@@ -49,7 +49,9 @@ def changes(recipe: RunConfig, config: RunConfig) -> str:
     ours, theirs = _built(config).options(), _built(recipe).options()
     skipped = ("device", "precision", "execution", "data_dir")
     changed = [name for name in ours if ours[name] != theirs[name] and name not in skipped]
-    return ", ".join(f"{name.replace('_', ' ')} {ours[name]} instead of {theirs[name]}" for name in changed)
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_word(ours[name])} instead of {_word(theirs[name])}" for name in changed
+    )
 
 
 def _built(config: RunConfig) -> RunConfig:
@@ -58,6 +60,10 @@ def _built(config: RunConfig) -> RunConfig:
         return as_built(config)
     except UserError:
         return config
+
+
+def _word(value: object) -> str:
+    return "none" if value is None else str(value)
 
 
 def _plain(value: object) -> str:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from capsnet.figures.style import BLUE, GREY, INK, PALE, axes_at, class_label, labels, new_figure, plain, styled
+from capsnet.figures.style import BLUE, GREY, INK, PALE, PAPER, axes_at, class_label, labels, new_figure, plain, styled
 from capsnet.figures.tiles import show, to_tiles
 
 MOST_IMAGES, _MOST_BARS = 30, 40
@@ -99,7 +99,10 @@ def _draw_values(axes: Axes, lengths: Float[np.ndarray, " n"], order: np.ndarray
         # activations of some routings exceed 1
         height = min(float(lengths[k]), 1.0) + 0.02
         color, weight = (BLUE, "bold") if k == winner else (GREY, "normal")
-        axes.text(place, height, f"{lengths[k]:.2f}", size=7.5, ha="center", va="bottom", color=color, weight=weight)
+        # the paper behind it hides the line at 1
+        style = {"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none"}
+        value = f"{lengths[k]:.2f}"
+        axes.text(place, height, value, size=7.5, ha="center", va="bottom", color=color, weight=weight, bbox=style)
 
 
 def _draw_title(

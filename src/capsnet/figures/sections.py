@@ -46,7 +46,7 @@ def mistakes_section(mistakes: Sequence[FileResult], class_names: Sequence[str])
     most_confident = sorted(mistakes, key=lambda row: -row["lengths"][row["prediction"]])
     rows = []
     for row in most_confident[:_MAX_FILES]:
-        lengths = [f"{row['lengths'][row[key]]:.3f}" for key in ("prediction", "label")]
+        lengths = [f"{row['lengths'][row[key]]:.2f}" for key in ("prediction", "label")]
         rows.append([row["file"], class_names[row["label"]], class_names[row["prediction"]], *lengths])
     table = grid(("file", "true class", "predicted", "length, predicted class", "length, true class"), rows)
     more = len(mistakes) - len(rows)

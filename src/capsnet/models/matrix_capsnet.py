@@ -227,7 +227,7 @@ MODELS.add(
     Preset(
         MatrixCapsNet,
         {"sizes": (32, 8, 8, 8), **_VARIATIONAL},
-        "the same with fewer capsules, for a processor",
+        "the same with fewer capsules, for a CPU",
     ),
 )
 MODELS.add(

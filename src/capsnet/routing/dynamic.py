@@ -188,5 +188,11 @@ class DynamicRouting(Routing):
         return poses, poses.norm(dim=2)
 
     def extra_repr(self) -> str:
-        learned = self.bias is not None
-        return f"iterations={self.iterations}, bias={learned}, leaky={self.leaky}, gradient={self.gradient!r}"
+        words = [f"iterations={self.iterations}"]
+        if self.bias is not None:
+            words.append("bias=True")
+        if self.leaky:
+            words.append("leaky=True")
+        if self.gradient != "full":
+            words.append(f"gradient={self.gradient!r}")
+        return ", ".join(words)
