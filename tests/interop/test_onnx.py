@@ -116,12 +116,12 @@ def test_int8_weights_take_a_quarter_and_change_little(exports):
 
 # of each class of models, except those in the folder of exports, the smallest preset, with as little as it can be of
 SMALL = {
-    "attention-capsnet-small": {},
+    "attention-capsnet-small": {"stages": ((8, 1, 2),), "num_types": (4, 4, 4)},
     "backbone-capsnet": {},
     "baseline-cnn-quarter": {"channels": (4, 2), "kernel_sizes": (5, 5), "hidden": (8,)},
     "deepcaps-small": {},
     "em-capsnet-tiny": {"iterations": 1},
-    "self-routing-capsnet": {},
+    "self-routing-capsnet": {"stages": ((16, 1, 1), (32, 1, 2))},
     "vb-capsnet-tiny": {"iterations": 1},
 }
 
