@@ -2,15 +2,15 @@
 
     python benchmarks/larger_than_memory.py --gigabytes 4 --limit-gigabytes 1.5 --out result.json
 
-Makes synthetic photos, trains on them in a control group (version 1, Linux, root) with the memory limit, trains on the
-first part of them with and without shards, writes JSON and removes everything it made. Anonymous memory is that of the
-training process (`RssAnon`); mapped files, which the system drops when it needs room, are not part of it.
+Makes synthetic photos, trains on them in a control group (version 1, Linux, root) with the memory limit, trains on
+fewer of them with and without shards in turns, reads batches alone both ways, writes JSON and removes everything it
+made. Anonymous memory is that of the training process (`RssAnon`); mapped files, which the system drops when it needs
+room, are not part of it.
 """
 
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -19,10 +19,19 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+
+from capsnet.data import load_data
+from capsnet.data.shards import Shards
+from capsnet.data.stored import StoredImages
+from capsnet.training.device import find_commit, find_processor
+from capsnet.training.read_ahead import ReadAhead
 
 _SIDE, _CLASSES = 256, 4
 _BYTES = 3 * _SIDE * _SIDE
+_BATCH = 64
+_KEPT: dict[str, Shards] = {"shards": "always", "memory": "never"}
 _GROUP = Path("/sys/fs/cgroup/memory/capsnet-larger-than-memory")
 
 
@@ -49,19 +58,9 @@ def train_in_process(photos: Path, out: Path, shards: str, steps: int, limit: fl
         limit: gigabytes that the process and the page cache it fills may take; None: no limit.
     """
     command = [sys.executable, "-m", "capsnet", "train", "--data", str(photos), "--image-size", str(_SIDE)]
-    command += [
-        "--shrink",
-        "32",
-        "--model",
-        "capsnet-tiny",
-        "--steps",
-        str(steps),
-        "--out",
-        str(out),
-        "--shards",
-        shards,
-    ]
-    command += ["--validation", "256", "--test-limit", "256", "--batch-size", "64", "--json"]
+    command += ["--shrink", "32", "--model", "capsnet-tiny", "--steps", str(steps), "--out", str(out)]
+    command += ["--shards", shards, "--device", "cpu"]
+    command += ["--validation", "256", "--test-limit", "256", "--batch-size", str(_BATCH), "--json"]
     if limit is not None:
         _GROUP.mkdir(exist_ok=True)
         (_GROUP / "memory.limit_in_bytes").write_text(str(int(limit * 1e9)))
@@ -90,6 +89,26 @@ def train_in_process(photos: Path, out: Path, shards: str, steps: int, limit: fl
     return measured
 
 
+def read_batches(photos: Path, shards: Shards) -> float:
+    """Images per second of an epoch's batches in random order, without a network: the best of five epochs."""
+    images = load_data(str(photos), image_size=_SIDE, shards=shards).train.images
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    parts = [slice(start, start + _BATCH) for start in range(0, len(images) - _BATCH + 1, _BATCH)]
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        if isinstance(images, StoredImages):
+            ahead = ReadAhead(images, order, parts)
+            for part in parts:
+                ahead.take(order[part])
+            ahead.close()
+        else:
+            for part in parts:
+                images[order[part]]
+        seconds.append(time.perf_counter() - start)
+    return len(parts) * _BATCH / min(seconds)
+
+
 def _anonymous_memory(process: int) -> int:
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
@@ -105,6 +124,8 @@ def main() -> None:
     parser.add_argument("--limit-gigabytes", type=float, default=1.5)
     parser.add_argument("--compare-gigabytes", type=float, default=0.5, help="pixels of the comparison with memory")
     parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--compare-steps", type=int, default=100)
+    parser.add_argument("--turns", type=int, default=3, help="measurements of each side of the comparison")
     parser.add_argument("--folder", type=Path, help="where photos and shards lie meanwhile")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -114,17 +135,28 @@ def main() -> None:
         sizes = {"all": options.gigabytes, "some": options.compare_gigabytes}
         for name, gigabytes in sizes.items():
             make_photos(folder / name, int(gigabytes * 1e9 / _BYTES))
+        limited = train_in_process(folder / "all", folder / "limited", "always", options.steps, options.limit_gigabytes)
+        # first once to prepare the shards
+        train_in_process(folder / "some", folder / "prepare", "always", 1, None)
+        turns = [
+            {
+                kept: train_in_process(folder / "some", folder / f"{kept} {turn}", choice, options.compare_steps, None)
+                for kept, choice in _KEPT.items()
+            }
+            for turn in range(options.turns)
+        ]
         result = {
-            "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+            "command": " ".join(["python benchmarks/larger_than_memory.py", *sys.argv[1:]]),
+            "machine": f"{find_processor()}, {os.cpu_count()} cores",
+            "commit": find_commit(),
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            "load": os.getloadavg()[1],
+            "photos": int(options.gigabytes * 1e9 / _BYTES),
             "gigabytes": options.gigabytes,
-            "limited": train_in_process(
-                folder / "all", folder / "limited", "always", options.steps, options.limit_gigabytes
-            ),
+            "limited": limited,
             "compared_gigabytes": options.compare_gigabytes,
-            # first once to prepare the shards
-            "prepare": train_in_process(folder / "some", folder / "prepare", "always", 1, None),
-            "shards": train_in_process(folder / "some", folder / "shards", "always", options.steps, None),
-            "memory": train_in_process(folder / "some", folder / "memory", "never", options.steps, None),
+            "turns": turns,
+            "loading": {kept: read_batches(folder / "some", choice) for kept, choice in _KEPT.items()},
         }
     finally:
         shutil.rmtree(folder)

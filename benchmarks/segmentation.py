@@ -1,113 +1,248 @@
-"""Segment each of two overlapping MNIST digits: SegCaps beside a U-Net of equal size, and memory of both at 512x512.
+"""Segment each of two overlapping MNIST digits: SegCaps beside a U-Net of equal size; and memory of SegCaps.
 
-    python benchmarks/segmentation.py                 # train, test, measure: docs/segmentation.json and a picture
-    python benchmarks/segmentation.py --only baseline # score the trivial answer and draw anew, keep the other numbers
-    python benchmarks/segmentation.py --only memory   # measure memory anew, keep the other numbers
+    python benchmarks/segmentation.py train segcaps --steps 2000 --seed 0  # run it again to go on after a stop
+    python benchmarks/segmentation.py train unet --steps 2000 --seed 0
+    python benchmarks/segmentation.py test     # docs/segmentation.json and pictures, from all runs that are complete
+    python benchmarks/segmentation.py memory   # measure memory anew, keep the other numbers
 
-Both models see the same pairs in the same order, have the same loss and optimizer, and are tested on the same pairs of
-test digits. The test pairs choose nothing: each model is tested once, after its last step.
+Both models see the same pairs in the same order, and have the same loss, optimizer and schedule. Loss, sizes and
+learning rates were chosen on pairs of training digits that no model learns from; each model is tested once, after its
+last step.
 """
 
 import argparse
 import json
 import multiprocessing
-import platform
 import resource
 import statistics
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 import capsnet
-from capsnet.data import load_data
+from capsnet.data import ImageData, load_data
 from capsnet.data.multimnist_masks import MaskedImages, mask_pairs
 from capsnet.data.pairs import Pairing, draw_pairs, fixed_pairs
-from capsnet.figures.segmentation import draw_segmentation
+from capsnet.figures.segmentation import draw_learning, draw_segmentation
 from capsnet.figures.style import to_png
 from capsnet.functional import dice_score, iou_score
-from capsnet.losses import pixel_margin_loss
-from capsnet.models import SegCaps, SegmentationModel, create_segmenter
+from capsnet.losses import dice_loss, pixel_margin_loss
+from capsnet.models import SegmentationModel, create_segmenter
 
 ROOT = Path(__file__).parents[1]
-WEIGHTS = ROOT / "runs" / "segmentation"
-MODELS = ("segcaps-small", "unet-small")
-PAIRING = Pairing(padding=2, shift=2)
-LOSS = {"positive_weight": 10.0}
-RECONSTRUCTION = 0.1
-TEST_PAIRS = 2000
+RUNS = ROOT / "runs" / "segmentation"
+RESULTS = ROOT / "docs" / "segmentation.json"
+PICTURES = ROOT / "docs" / "pictures"
+
+PAIRING = Pairing(padding=1, shift=2)  # of digits of half the size
+THRESHOLD, SIDE = 96, 16
+HELD_OUT, HELD_OUT_PAIRS, TEST_PAIRS = 5000, 500, 2000
+BATCH, WARM_UP, DECAY, POSITIVE_WEIGHT = 16, 100, 0.3, 3.0
+EVERY = 100
 MEMORY_SIDES = (128, 256, 512)
 
 
-def train(name: str, seed: int, steps: int, batch: int, lr: float) -> tuple[SegmentationModel, float]:
-    """Train on pairs drawn anew for each step; return the model and the seconds of processor time."""
+@dataclass(frozen=True)
+class Network:
+    """A network of the comparison: its name for readers, its preset with options, and its highest learning rate."""
+
+    title: str
+    preset: str
+    options: dict[str, int | bool]
+    lr: float
+
+    def create(self) -> SegmentationModel:
+        """Fresh weights."""
+        return create_segmenter(self.preset, image_shape=(1, SIDE, SIDE), num_classes=10, **self.options)
+
+
+NETWORKS = {
+    "segcaps": Network("SegCaps", "segcaps-small", {"decoder": False}, 0.01),
+    "unet": Network("U-Net", "unet-small", {"channels": 13, "levels": 3}, 0.01),
+}
+
+
+def load_digits(split: str) -> ImageData:
+    """MNIST's digits at half their size, 14x14: `"train"`, `"held-out"` (the last 5,000 of train) or `"test"`."""
+    data = load_data("mnist")
+    digits = data.test if split == "test" else data.train
+    if split != "test":
+        rows = torch.arange(len(digits))
+        digits = digits.select(rows[-HELD_OUT:] if split == "held-out" else rows[:-HELD_OUT])
+    small = nn.functional.avg_pool2d(digits.images.float(), 2).round().to(torch.uint8)
+    return replace(digits, images=small)
+
+
+def fix_pairs(split: str, count: int) -> MaskedImages:
+    """The first pairs of a split, the same for all models and seeds."""
+    digits = load_digits(split)
+    return mask_pairs(next(fixed_pairs(digits.images, digits.labels, PAIRING, batch_size=count)), threshold=THRESHOLD)
+
+
+def draw_batches(seed: int, first: int) -> Iterator[MaskedImages]:
+    """Pairs of training digits, drawn anew for each step; those of a step depend on its number only."""
+    digits, step = load_digits("train"), first
+    while True:
+        generator = torch.Generator().manual_seed(1_000_003 * seed + step)
+        chosen = torch.randint(len(digits), (BATCH,), generator=generator)
+        pairs = draw_pairs(digits.images, digits.labels, chosen, PAIRING, generator)
+        yield mask_pairs(pairs, threshold=THRESHOLD)
+        step += 1
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Share of the highest learning rate: it rises for `WARM_UP` steps, and falls to zero in the last `DECAY`."""
+    return min(1.0, (step + 1) / WARM_UP, (steps - step) / (DECAY * steps))
+
+
+def loss_of(lengths: Tensor, masks: Tensor) -> Tensor:
+    """The margin loss of each pixel, and the Dice loss over all masks of an image."""
+    return pixel_margin_loss(lengths, masks, positive_weight=POSITIVE_WEIGHT) + dice_loss(lengths, masks, pooled=True)
+
+
+def train(name: str, seed: int, steps: int, lr: float | None = None, folder: Path = RUNS) -> Path:
+    """Train, or go on where the last checkpoint was written; return the checkpoint's file."""
+    torch.set_num_threads(1)
     torch.manual_seed(seed)
-    digits = load_data("mnist").train
-    model = create_segmenter(name)
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
-    generator = torch.Generator().manual_seed(seed)
-    start = time.process_time()
-    for _ in range(steps):
-        chosen = torch.randint(len(digits), (batch,), generator=generator)
-        masked = mask_pairs(draw_pairs(digits.images, digits.labels, chosen, PAIRING, generator))
-        images = masked.images.float() / 255
-        output = model(images)
-        loss = pixel_margin_loss(output.lengths, masked.masks, **LOSS)
-        if isinstance(model, SegCaps):
-            inside = masked.masks.any(dim=1, keepdim=True)
-            reconstructed = model.reconstruct(output.poses, masked.masks)
-            loss = loss + RECONSTRUCTION * (inside * (reconstructed - images)).square().mean()
+    network = NETWORKS[name]
+    model, highest = network.create(), lr or network.lr
+    optimizer = torch.optim.Adam(model.parameters(), lr=highest)
+    state = {"step": 0, "seconds": 0.0, "curve": []}
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / (f"{name}-{seed}.pt" if lr is None else f"{name}-{seed}-lr{lr:g}.pt")
+    if file.is_file():
+        saved = torch.load(file, weights_only=True)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        state = saved["state"]
+    held_out = fix_pairs("held-out", HELD_OUT_PAIRS)
+    batches = draw_batches(seed, state["step"])
+    started = time.process_time()
+    while state["step"] < steps:
+        masked = next(batches)
+        optimizer.param_groups[0]["lr"] = highest * learning_rate(state["step"], steps)
+        loss = loss_of(model(masked.images.float() / 255).lengths, masked.masks)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        schedule.step()
-    return model.eval(), time.process_time() - start
+        state["step"] += 1
+        if state["step"] % EVERY == 0 or state["step"] == steps:
+            state["seconds"] += time.process_time() - started
+            row = {"step": state["step"], "seconds": state["seconds"], "loss": float(loss.detach())}
+            state["curve"].append(row | score(segment(model, held_out.images), held_out))
+            print(
+                name, seed, json.dumps({key: round(value, 3) for key, value in state["curve"][-1].items()}), flush=True
+            )
+            _write(file, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state})
+            started = time.process_time()
+    return file
 
 
-def test_pairs(count: int) -> MaskedImages:
-    """The first pairs of test digits, the same for all models and seeds."""
-    digits = load_data("mnist").test
-    pairs = next(fixed_pairs(digits.images, digits.labels, PAIRING, batch_size=count))
-    return mask_pairs(pairs)
+def _write(file: Path, checkpoint: dict[str, object]) -> None:
+    torch.save(checkpoint, file.with_suffix(".part"))
+    file.with_suffix(".part").replace(file)
 
 
 @torch.no_grad()
-def segment(model: SegmentationModel, images: torch.Tensor) -> torch.Tensor:
+def segment(model: SegmentationModel, images: Tensor) -> Tensor:
     """Masks of all images, in batches."""
-    return torch.cat([model.segment(part.float() / 255) for part in images.split(100)])
+    model.eval()
+    masks = torch.cat([model.segment(part.float() / 255) for part in images.split(100)])
+    model.train()
+    return masks
 
 
-def score(masks: torch.Tensor, test: MaskedImages) -> dict[str, float]:
+def score(masks: Tensor, pairs: MaskedImages) -> dict[str, float]:
     """Dice over the masks of all classes, Dice and IoU of the two present digits, and where they are wrong.
 
     Dice and IoU of the present digits alone do not see masks of absent classes: marking all ink as every digit scores
-    high. `dice_all` counts every pixel of every class; compare it with `all_ink_as_every_digit` of the results.
+    high. `dice_all` counts every pixel of every class; compare it with the trivial answers of the results.
     """
-    rows = torch.arange(len(test))[:, None]
-    found, true = masks[rows, test.labels], test.masks[rows, test.labels]  # m 2 h w
+    rows = torch.arange(len(pairs))[:, None]
+    found, true = masks[rows, pairs.labels], pairs.masks[rows, pairs.labels]  # m 2 h w
     shared = true.all(dim=1, keepdim=True)
     absent = masks.clone()
-    absent[rows, test.labels] = False
+    absent[rows, pairs.labels] = False
     return {
-        "dice_all": float(dice_score(masks.flatten(1, 2), test.masks.flatten(1, 2)).mean()),
+        "dice_all": float(dice_score(masks.flatten(1, 2), pairs.masks.flatten(1, 2)).mean()),
         "dice": float(dice_score(found, true).mean()),
         "iou": float(iou_score(found, true).mean()),
         "shared_pixels_found": float((found & shared).sum() / (2 * shared.sum())),
-        "images_with_absent_class": float((absent.sum(dim=(2, 3)).amax(dim=1) > 10).float().mean()),
+        # three pixels are a hundredth of the image
+        "images_with_absent_class": float((absent.sum(dim=(2, 3)).amax(dim=1) > 3).float().mean()),
     }
 
 
-def _run(arguments: tuple[str, int, int, int, float]) -> dict[str, object]:
-    name, seed, *budget = arguments
-    torch.set_num_threads(1)
-    model, seconds = train(name, seed, *budget)
-    test = test_pairs(TEST_PAIRS)
-    masks = segment(model, test.images)
-    if seed == 0:
-        WEIGHTS.mkdir(parents=True, exist_ok=True)
-        model.save(WEIGHTS / f"{name}.safetensors")
-    return {"model": name, "seed": seed, "processor_seconds": seconds, **score(masks, test)}
+def trivial_answers(pairs: MaskedImages) -> dict[str, dict[str, float]]:
+    """Scores of masks that need no network; the last is told which digits there are."""
+    ink = (pairs.images >= THRESHOLD).expand_as(pairs.masks)
+    present = torch.zeros(len(pairs), 10, dtype=torch.bool).scatter(1, pairs.labels, value=True)[:, :, None, None]
+    answers = {
+        "nothing marked": torch.zeros_like(pairs.masks),
+        "all ink as each of the ten digits": ink,
+        "all ink as both digits, which are known": ink & present,
+    }
+    return {name: score(masks, pairs) for name, masks in answers.items()}
+
+
+def test(steps: int | None) -> None:
+    """Test the networks of all complete runs; write docs/segmentation.json and pictures."""
+    results = json.loads(RESULTS.read_text())
+    pairs, rows, curves = fix_pairs("test", TEST_PAIRS), [], {}
+    masks: dict[str, Tensor] = {}
+    for name, network in NETWORKS.items():
+        for file in sorted(RUNS.glob(f"{name}-[0-9].pt")):
+            saved = torch.load(file, weights_only=True)
+            if steps is not None and saved["state"]["step"] != steps:
+                continue
+            model, seed = network.create(), int(file.stem.rpartition("-")[2])
+            model.load_state_dict(saved["model"])
+            found = segment(model, pairs.images)
+            state = saved["state"]
+            run = {"model": name, "seed": seed, "steps": state["step"], "processor_seconds": state["seconds"]}
+            rows.append(run | score(found, pairs) | {"curve": state["curve"]})
+            if seed == 0:
+                masks[network.title] = found
+                curves[network.title] = state["curve"]
+    keys = ("dice_all", "dice", "iou", "shared_pixels_found", "images_with_absent_class", "processor_seconds")
+    results |= {
+        "models": {
+            name: {
+                "title": network.title,
+                "preset": network.preset,
+                "options": network.options,
+                "lr": network.lr,
+                "parameters": sum(p.numel() for p in network.create().parameters()),
+                "steps": sorted({row["steps"] for row in rows if row["model"] == name}),
+                "seeds": sum(row["model"] == name for row in rows),
+                **{key: _mean([row[key] for row in rows if row["model"] == name]) for key in keys},
+            }
+            for name, network in NETWORKS.items()
+        },
+        "runs": rows,
+        "trivial": trivial_answers(pairs),
+        "settings": {"batch": BATCH, "side": SIDE, "test_pairs": TEST_PAIRS, "held_out_pairs": HELD_OUT_PAIRS}
+        | {"positive_weight": POSITIVE_WEIGHT, "threshold": THRESHOLD, "warm_up": WARM_UP, "decay": DECAY},
+        "machine": {"torch": torch.__version__, "capsnet": capsnet.__version__, "date": time.strftime("%Y-%m-%d")},
+    }
+    results.pop("all_ink_as_every_digit", None)
+    _write_results(results)
+    (PICTURES / "segmentation.png").write_bytes(to_png(draw_segmentation(pairs, masks)))
+    held_out = trivial_answers(fix_pairs("held-out", HELD_OUT_PAIRS))
+    trivial = held_out["all ink as each of the ten digits"]["dice_all"]
+    (PICTURES / "segmentation-learning.png").write_bytes(to_png(draw_learning(curves, trivial)))
+
+
+def _mean(values: list[float]) -> dict[str, float]:
+    return {"mean": statistics.mean(values), "std": statistics.stdev(values) if len(values) > 1 else 0.0}
+
+
+def _write_results(results: dict[str, object]) -> None:
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _peak(side: int, max_votes: int | None, sender: multiprocessing.connection.Connection) -> None:
@@ -119,8 +254,8 @@ def _peak(side: int, max_votes: int | None, sender: multiprocessing.connection.C
     sender.send(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
 
 
-def measure_memory() -> list[dict[str, float | str]]:
-    """What a forward and backward pass of one image adds to a process at its peak, in bytes."""
+def memory() -> None:
+    """Measure what a forward and backward pass of one image adds to a process at its peak."""
     rows: list[dict[str, float | str]] = []
     context = multiprocessing.get_context("spawn")
     for side in MEMORY_SIDES:
@@ -130,7 +265,8 @@ def measure_memory() -> list[dict[str, float | str]]:
             process.start()
             rows.append({"side": side, "path": path, "bytes": receiver.recv()})
             process.join()
-    return rows
+    votes = {str(side): votes_bytes(side) for side in MEMORY_SIDES}
+    _write_results(json.loads(RESULTS.read_text()) | {"memory": rows, "votes_bytes": votes})
 
 
 def votes_bytes(side: int) -> int:
@@ -138,7 +274,7 @@ def votes_bytes(side: int) -> int:
     model = create_segmenter("segcaps", image_shape=(1, 16, 16))
     total = 0
 
-    def add(layer: torch.nn.Module, inputs: tuple[torch.Tensor], output: tuple[torch.Tensor, torch.Tensor]) -> None:
+    def add(layer: nn.Module, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
         nonlocal total
         total += output[0].numel() * layer.num_child_types
 
@@ -150,74 +286,25 @@ def votes_bytes(side: int) -> int:
     return 4 * total * side**2 // 16**2
 
 
-def _mean(rows: list[dict[str, object]], key: str) -> dict[str, float]:
-    values = [float(row[key]) for row in rows]
-    return {"mean": statistics.mean(values), "std": statistics.stdev(values) if len(values) > 1 else 0.0}
-
-
 def main() -> None:
-    """Run all, and write docs/segmentation.json and docs/pictures/segmentation.png."""
+    """Train, test or measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--lr", type=float, default=5e-3)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=("baseline", "memory"))
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "segmentation.json")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    training = verbs.add_parser("train")
+    training.add_argument("network", choices=NETWORKS)
+    training.add_argument("--steps", type=int, required=True)
+    training.add_argument("--seed", type=int, default=0)
+    training.add_argument("--lr", type=float, help="another learning rate, in a run of its own that is not tested")
+    testing = verbs.add_parser("test")
+    testing.add_argument("--steps", type=int, help="only runs of this length")
+    verbs.add_parser("memory")
     options = parser.parse_args()
-    results = json.loads(options.out.read_text()) if options.only else {}
-    if options.only is None:
-        budget = (options.steps, options.batch, options.lr)
-        jobs = [(name, seed, *budget) for seed in range(options.seeds) for name in MODELS]
-        with multiprocessing.get_context("spawn").Pool(options.workers, maxtasksperchild=1) as pool:
-            rows = pool.map(_run, jobs, chunksize=1)
-        keys = ("dice_all", "dice", "iou", "shared_pixels_found", "images_with_absent_class", "processor_seconds")
-        results["models"] = {
-            name: {
-                "parameters": sum(p.numel() for p in create_segmenter(name).parameters()),
-                **{key: _mean([row for row in rows if row["model"] == name], key) for key in keys},
-            }
-            for name in MODELS
-        }
-        results["runs"] = rows
-        results["settings"] = {
-            **{key: getattr(options, key) for key in ("steps", "batch", "lr", "seeds")},
-            "test_pairs": TEST_PAIRS,
-            "side": 28 + 2 * PAIRING.padding,
-            "shift": PAIRING.shift,
-            "reconstruction_weight": RECONSTRUCTION,
-            **LOSS,
-        }
-    if options.only != "memory":
-        test = test_pairs(TEST_PAIRS)
-        # the trivial answer: all ink belongs to every digit
-        results["all_ink_as_every_digit"] = score((test.images >= 128).expand_as(test.masks), test)
-        draw(options.out.parent / "pictures" / "segmentation.png")
-    if options.only != "baseline":
-        results["memory"] = measure_memory()
-    results["votes_bytes"] = {str(side): votes_bytes(side) for side in MEMORY_SIDES}
-    if options.only is None:
-        results["machine"] = {
-            "processor": platform.processor() or platform.machine(),
-            "torch": torch.__version__,
-            "capsnet": capsnet.__version__,
-            "date": time.strftime("%Y-%m-%d"),
-        }
-    options.out.write_text(json.dumps(results, indent=2) + "\n")
-    print(json.dumps(results["models"], indent=2))
-
-
-def draw(file: Path) -> None:
-    """Draw the first test pairs, segmented by the models of seed 0."""
-    from capsnet.models import load_segmenter
-
-    test = test_pairs(8)
-    masks = {
-        label: segment(load_segmenter(WEIGHTS / f"{name}.safetensors"), test.images)
-        for label, name in (("SegCaps", "segcaps-small"), ("U-Net", "unet-small"))
-    }
-    file.write_bytes(to_png(draw_segmentation(test, masks)))
+    if options.verb == "train":
+        train(options.network, options.seed, options.steps, options.lr)
+    elif options.verb == "test":
+        test(options.steps)
+    else:
+        memory()
 
 
 if __name__ == "__main__":

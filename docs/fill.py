@@ -9,6 +9,7 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import backbones
 import communication
 import recommenders
 import records
@@ -59,6 +60,8 @@ def main() -> None:
     page = ROOT / "docs" / "segmentation.md"
     text = results.put(page.read_text(), segmentation.MARKS, segmentation.table())
     page.write_text(results.put(text, segmentation.MEMORY, segmentation.memory()))
+    page = ROOT / "docs" / "backbones.md"
+    page.write_text(backbones.fill(page.read_text()))
     page = ROOT / "docs" / "recommenders.md"
     page.write_text(results.put(page.read_text(), recommenders.MARKS, recommenders.table()))
     page = ROOT / "docs" / "sequences.md"

@@ -159,7 +159,11 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def _measured(record: dict[str, Any]) -> str:
-    return f"{record['machine']}, {record['date']}, commit {record['commit']}"
+    """Where and when, and which version of the code: of a campaign that went on with several, each with its share."""
+    versions: dict[str, int] = record.get("commits", {})
+    shares = ", ".join(f"{name} ({count:,})" for name, count in versions.items())
+    commit = f"commits {shares}" if len(versions) > 1 else f"commit {''.join(versions) or record['commit']}"
+    return f"{record['machine']}, {record['date']}, {commit}"
 
 
 def kills() -> str:
@@ -198,12 +202,19 @@ def fuzzing() -> str:
         if tally["cases"]:
             lines.append(
                 f"| {name} | {tally['cases']:,} | {tally['read']:,} | {tally['refused']:,} | "
-                f"{len(tally['faults']) or 'none'} | {tally['megabytes']} of {tally['limit_megabytes']} MB | "
+                f"{_faults(tally)} | {tally['megabytes']} of {tally['limit_megabytes']} MB | "
                 f"{tally['slowest']:.2f} s |"
             )
     engines = sorted({tally["engine"] for tally in record["readers"].values() if tally["cases"]})
     total = f"{record['cases']:,} files in all, by {' and '.join(engines)}. {_measured(record)}."
     return "\n".join([*lines, "", total])
+
+
+def _faults(tally: dict[str, Any]) -> str:
+    """Faults that are left, and those that were mended since they were found."""
+    mended = len(tally.get("mended", ()))
+    left = str(len(tally["faults"]) or "none")
+    return f"{left}; {mended} found and mended" if mended else left
 
 
 def soaking() -> str:
@@ -213,7 +224,8 @@ def soaking() -> str:
         "| work | time | memory: second quarter, last quarter, highest | slope | lost |",
         "|---|---|---|---|---|",
     ]
-    for name, part in record.items():
+    parts = [(name, part) for name, calls in record.items() for part in calls]
+    for name, part in parts:
         work = {
             "train": f"training, {part.get('steps', 0):,} steps; saved {part.get('saved_in_seconds')} s after SIGTERM",
             "predict": f"{part.get('predictions', 0):,} predictions",
@@ -224,7 +236,7 @@ def soaking() -> str:
         lines.append(
             f"| {work} | {part['seconds'] / 60:.0f} min | {memory} | {part['slope_mb_per_hour']:.0f} MB/h | {lost} |"
         )
-    return "\n".join([*lines, "", *dict.fromkeys(_measured(part) + "." for part in record.values())])
+    return "\n".join([*lines, "", *dict.fromkeys(_measured(part) + "." for _, part in parts)])
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def watch(model: SmallCapsNet, image: Tensor) -> dict[str, object]:
     """
     children, layer = model.primary(image[None] / 255), model.class_capsules
     outputs = []
-    for count in range(1, getattr(layer.routing, "iterations", 1) + 1):
+    for count in range(1, (layer.routing.iterations or 1) + 1):
         cut = copy.copy(layer.routing)
         cut.iterations = count  # type: ignore[assignment]
         outputs.append(cut(layer.votes(children), children.activations, poses=children.poses))

@@ -99,7 +99,12 @@ def cost(name: str, results: list[Results]) -> str:
         for layer, row in rows.items():
             forms = [path for path in row["times"] if path.partition(", ")[0] == name]
             place = "class layer" if layer == "dense" else "layer of windows"
-            words.append(f"- {place}, batch {row['case']['batch']}: {'; '.join(_cost(row, path) for path in forms)}")
+            if forms:
+                words.append(
+                    f"- {place}, batch {row['case']['batch']}: {'; '.join(_cost(row, path) for path in forms)}"
+                )
+        if not words:
+            return "Not measured yet: `capsnet bench routings`."
         words.append(f"\n([all of them](README.md#what-they-cost); {where(one)})")
     return "Measured, forward and backward:\n\n" + "\n".join(words) if words else ""
 

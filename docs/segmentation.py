@@ -1,50 +1,75 @@
 """The tables of docs/segmentation.md, from docs/segmentation.json, which benchmarks/segmentation.py writes."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 MARKS = "<!-- segmentation: made by docs/fill.py -->", "<!-- end of segmentation -->"
 MEMORY = "<!-- segmentation memory: made by docs/fill.py -->", "<!-- end of segmentation memory -->"
 MEASURED = Path(__file__).with_name("segmentation.json")
+KEYS = ("dice_all", "dice", "iou", "shared_pixels_found", "images_with_absent_class")
+BLIND = "all ink as each of the ten digits"
 
 
 def table() -> str:
-    """Dice, IoU and time of each model, mean and standard deviation over seeds, beside the trivial answer."""
+    """Dice, IoU and time of each network, mean and standard deviation over seeds, and the trivial answers."""
     measured = json.loads(MEASURED.read_text())
-    setting = measured["settings"]
+    setting, models, trivial = measured["settings"], measured["models"], measured["trivial"]
+    steps = sorted({count for row in models.values() for count in row["steps"]})
+    seeds = {row["seeds"] for row in models.values()}
+    spread = "one seed" if seeds == {1} else "mean ± standard deviation over seeds"
+    rates = _join(sorted({f"{row['lr']:g}" for row in models.values()}))
     intro = (
-        f"{setting['steps']} steps of {setting['batch']} pairs, {setting['side']}x{setting['side']} pixels, one-cycle "
-        f"learning rate up to {setting['lr']:g}; tested on {setting['test_pairs']:,} pairs of test digits; mean ± "
-        f"standard deviation over {setting['seeds']} seeds; torch {measured['machine']['torch']}, one CPU core:"
+        f"{_join(f'{count:,}' for count in steps)} steps of {setting['batch']} pairs, "
+        f"{setting['side']}x{setting['side']} pixels, learning rate up to {rates}; tested on "
+        f"{setting['test_pairs']:,} pairs of test digits; {spread}; torch {measured['machine']['torch']}, one CPU core:"
     )
     lines = [
-        "| model | parameters | Dice | IoU | shared pixels found | images with a third digit | training |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| | parameters | Dice, all masks | Dice, the two digits | IoU | shared pixels found "
+        "| images with a third digit | training |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    keys = ("dice", "iou", "shared_pixels_found", "images_with_absent_class")
-    for name, row in measured["models"].items():
-        values = " | ".join(f"{100 * row[key]['mean']:.1f} ± {100 * row[key]['std']:.1f} %" for key in keys)
-        seconds = row["processor_seconds"]["mean"]
-        lines.append(f"| `{name}` | {row['parameters']:,} | {values} | {seconds:,.0f} s |")
-    trivial = measured["all_ink_as_every_digit"]
-    cells = " | ".join(f"{100 * trivial[key]:.1f} %" for key in keys)
-    lines.append(f"| *all ink marked as every digit* | 0 | {cells} | none |")
-    rows = measured["models"]
-    # runs before `dice_all` was recorded have the Dice of the two digits only
-    key = "dice_all" if all("dice_all" in row for row in rows.values()) else "dice"
-    ahead = [name for name, row in rows.items() if row[key]["mean"] > trivial[key]]
-    return "\n".join([intro, "", *lines, "", _verdict(ahead)])
+    for row in models.values():
+        cells = " | ".join(_percent(row[key], row["seeds"]) for key in KEYS)
+        time = f"{row['processor_seconds']['mean']:,.0f} s"
+        lines.append(f"| {row['title']} | {row['parameters']:,} | {cells} | {time} |")
+    for name, scores in trivial.items():
+        lines.append(f"| *{name}* | 0 | {' | '.join(f'{100 * scores[key]:.1f} %' for key in KEYS)} | none |")
+    return "\n".join([intro, "", *lines, "", _verdict(models, trivial)])
 
 
-def _verdict(ahead: list[str]) -> str:
-    """What the table allows to say; Dice and IoU are of the two digits present and do not count other masks."""
+def _percent(value: dict[str, float], seeds: int) -> str:
+    spread = "" if seeds == 1 else f" ± {100 * value['std']:.1f}"
+    return f"{100 * value['mean']:.1f}{spread} %"
+
+
+def _verdict(models: dict[str, dict[str, dict[str, float]]], trivial: dict[str, dict[str, float]]) -> str:
+    """What the table allows to say."""
+    blind = trivial[BLIND]["dice_all"]
+    titles = {row["title"]: row["dice_all"]["mean"] for row in models.values()}
+    ahead = [title for title, dice in titles.items() if dice > blind]
     if not ahead:
-        return (
-            "**Neither network has learned to tell the digits apart at this budget**: whoever marks all ink as each of "
-            "the ten digits, as the last row does, scores higher than both. Dice and IoU are of the two digits present "
-            "and do not count the masks of the other eight. The table is no evidence for or against capsules."
-        )
-    return f"Higher Dice than marking all ink as each of the ten digits: {', '.join(f'`{name}`' for name in ahead)}."
+        return f"**No network tells the digits apart at this budget**: *{BLIND}* has a higher Dice over all masks."
+    order = sorted(ahead, key=lambda title: -titles[title])
+    behind = [title for title in titles if title not in ahead]
+    missing = f" {_join(behind)} does not." if behind else ""
+    told = trivial["all ink as both digits, which are known"]["dice_all"]
+    close = [title for title in order if titles[title] > told]
+    rest = (
+        f"{_join(close)} also scores higher than an answer that is given both labels and marks all ink as both."
+        if close
+        else "**Neither separates the digits well at this budget**: an answer that is given both labels and marks all "
+        "ink as both, the last row, scores higher."
+    )
+    return (
+        f"Over all masks {_join(order)} {'have' if len(order) > 1 else 'has'} a higher Dice coefficient than "
+        f"*{BLIND}*.{missing} {rest}"
+    )
+
+
+def _join(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else str(last)
 
 
 def memory() -> str:

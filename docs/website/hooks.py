@@ -21,23 +21,9 @@ import draw_page  # noqa: E402
 import made_parts  # noqa: E402
 import notebook_pages  # noqa: E402
 import routing_pages  # noqa: E402
+from links import BORROWED, to_site  # noqa: E402
 from mathml import MathExtension  # noqa: E402
 
-# documents that live elsewhere in the repository: page, file, and where its links go on the site
-BORROWED = {
-    "project/contributing.md": ("CONTRIBUTING.md", {"docs/architecture.md": "../architecture.md"}),
-    "project/changelog.md": ("CHANGELOG.md", {}),
-    "project/log.md": (
-        "dev/LOG.md",
-        {
-            "../src/capsnet/kernels/strided_conv/README.md": "../kernels/strided-convolution.md",
-            "../src/capsnet/kernels/dynamic_routing/README.md": "../kernels/dynamic-routing.md",
-        },
-    ),
-    "kernels/dynamic-routing.md": ("src/capsnet/kernels/dynamic_routing/README.md", {}),
-    "kernels/strided-convolution.md": ("src/capsnet/kernels/strided_conv/README.md", {}),
-    "kernels/mixtures.md": ("src/capsnet/kernels/infer_mixture/README.md", {}),
-}
 CODE_CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
 OPTION = re.compile(r"(?<=[ >])--?[a-z][\w-]*(?=[^<>]*</code>)")
 
@@ -74,20 +60,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     made: dict[str, str | bytes] = {**api_pages.pages(), **notebook_pages.pages(), **routing_pages.generated()}
     made |= draw_page.pages()
     made["project/cite.md"] = made_parts.cite()
-    for page, (source, links) in BORROWED.items():
-        text = (ROOT / source).read_text()
-        for written, meant in links.items():
-            text = text.replace(f"]({written})", f"]({meant})")
-        made[page] = text
+    for page, source in BORROWED.items():
+        made[page] = to_site((ROOT / source).read_text(), source, page)
     for path, content in made.items():
         files.append(File.generated(config, path, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put what is made of code and measurements where a page has a mark."""
-    del page, config, files
-    return made_parts.fill(markdown)
+    """Link pages of the site, and put what is made of code and measurements where a page has a mark."""
+    del config, files
+    path = page.file.src_uri
+    written = not page.file.generated_by
+    return made_parts.fill(to_site(markdown, f"docs/{path}", path) if written else markdown)
 
 
 def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:

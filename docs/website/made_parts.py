@@ -4,6 +4,7 @@ No number of a page is typed: it comes from the registries of the package, from 
 """
 
 import contextlib
+import html
 import importlib
 import io
 import json
@@ -19,6 +20,7 @@ import draw_page
 import results
 import speed
 import yaml
+from links import to_site
 
 from capsnet.cli import VERBS
 from capsnet.data import DATASETS
@@ -54,33 +56,78 @@ def tables() -> str:
 
 
 def recipes() -> str:
-    """Each recipe with its source, the source's number, its command and what differs from the defaults."""
-    parts = []
+    """Recipes in parts by their data and purpose; each opens to its source, the source's number and its options."""
+    parts: dict[str, list[str]] = {title: [] for title in RECIPE_PARTS}
     for name in RECIPES.names():
-        recipe = RECIPES.get(name)
-        parts += [
-            f"### {name}",
-            "",
-            f"{_sentence(recipe.summary)}",
-            "",
-            f"- **Source**: {recipe.source}",
-            f"- **It reports**: {recipe.reported}",
-            f"- **What differs here**: {recipe.differs}",
-            f"- **Options**: {_changed(recipe.config)}",
-            "",
-            f"```bash\ncapsnet train {name}\n```",
-            "",
-            *_origins(recipe),
-        ]
-    return "\n".join(parts)
+        parts[recipe_part(name, RECIPES.get(name).config)].append(name)
+    lines = []
+    for title, names in parts.items():
+        if names:
+            lines += [f"### {title}", "", RECIPE_PARTS[title], "", *(_recipe(name) for name in names)]
+    return "\n".join(lines)
+
+
+RECIPE_PARTS = {
+    "First steps": "A network in a minute or two, and one for your own images.",
+    "MNIST on a CPU": "Schedules of minutes to two hours without a GPU; their lengths are this package's choice.",
+    "CapsNet-Keras and CapsNet_Project": "The schedules of both repositories; [Coming over](migration.md) has each of "
+    "their commands.",
+    "MNIST and Fashion-MNIST": "The papers' own schedules.",
+    "Overlapping and transformed digits": "MultiMNIST: two digits in one image. affNIST: tested on digits that are "
+    "rotated, sheared, scaled and moved.",
+    "Colour images": "CIFAR-10, CIFAR-100 and SVHN.",
+    "Objects from different viewpoints": "smallNORB: stereo pairs of toys.",
+    "Further recipes": "",
+}
+
+
+def recipe_part(name: str, config: RunConfig) -> str:
+    """The title of the part that a recipe belongs to."""
+    data = config.data.name
+    if name in ("quickstart", "own-images"):
+        return "First steps"
+    if name.startswith("capsnet-"):
+        return "CapsNet-Keras and CapsNet_Project"
+    if name.endswith("-quick") or name.startswith(("speedrun-", "shipped-")):
+        return "MNIST on a CPU"
+    if data in ("mnist", "fashion-mnist"):
+        return "MNIST and Fashion-MNIST"
+    if data.startswith(("multimnist", "affnist")):
+        return "Overlapping and transformed digits"
+    if data.startswith(("cifar", "svhn")):
+        return "Colour images"
+    if data.startswith("smallnorb"):
+        return "Objects from different viewpoints"
+    return "Further recipes"
+
+
+def _recipe(name: str) -> str:
+    """A recipe as a line that opens; a link to its name opens it."""
+    recipe = RECIPES.get(name)
+    lines = [
+        f'<details class="recipe" id="{name}" markdown>',
+        f"<summary><code>{name}</code> <span>{html.escape(recipe.summary)}</span></summary>",
+        "",
+        f"```bash\ncapsnet train {name}\n```",
+        "",
+        f"- **Source**: {recipe.source}",
+        f"- **It reports**: {recipe.reported}",
+        f"- **What differs here**: {recipe.differs}",
+        f"- **Options**: {_changed(recipe.config)}",
+        "",
+        *_origins(recipe),
+        "</details>",
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _origins(recipe: Recipe) -> list[str]:
     """Where each option of a recipe comes from; nothing where all of them are this package's choice."""
     if set(recipe.settings.values()) == {OWN}:
         return []
-    rows = [f"    | `{option}` | {_linked(origin)} |" for option, origin in recipe.settings.items()]
-    return ['??? note "Where each option comes from"', "", "    | option | origin |", "    |:--|:--|", *rows, ""]
+    rows = [f"| `{option}` | {_linked(origin)} |" for option, origin in recipe.settings.items()]
+    return ["| option | where it comes from |", "|:--|:--|", *rows, ""]
 
 
 def _linked(origin: str) -> str:
@@ -154,7 +201,7 @@ def speeds() -> str:
 def benchmarks() -> str:
     """What is measured, and how: benchmarks/README.md without its title."""
     text = (ROOT / "benchmarks" / "README.md").read_text().partition("\n")[2]
-    return text.replace("](../docs/", "](")
+    return to_site(text, "benchmarks/README.md", "speed.md")
 
 
 def commands() -> str:

@@ -1,4 +1,4 @@
-"""Capsule networks in PyTorch: right against the papers, fast, and pleasant to use.
+"""Capsule networks in PyTorch: faithful to the papers, fast, and easy to use.
 
 `import capsnet` loads no other module: each name below, and each room, is imported when it is first used (PEP 562).
 """
@@ -71,7 +71,7 @@ _MODULES = {
     "Callback": "training",
     "train": "training",
 }
-"""The module of each name; `TYPE_CHECKING` above tells type checkers the same."""
+"""The module of each name; the imports under `TYPE_CHECKING` above are the same for type checkers."""
 
 _ROOMS = frozenset(
     [
@@ -104,7 +104,7 @@ _ROOMS = frozenset(
     ]
 )
 
-# a type checker would take any name for one that `__getattr__` knows
+# with this `__getattr__`, a type checker would accept any attribute
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:

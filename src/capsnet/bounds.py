@@ -34,9 +34,9 @@ class Bound:
         """Refuse numbers outside the bounds.
 
         Args:
-            name: of the argument, for the message.
-            value: a number, or several of which each is checked.
-            or_none: the message mentions that None is allowed, too.
+            name: the argument's name, for the message.
+            value: a number, or a sequence of numbers that are checked one by one.
+            or_none: mention in the message that None is allowed too.
 
         Raises:
             UserError: a number is not within the bounds.

@@ -1,7 +1,10 @@
-"""The user's cache: downloads, and measurements of this machine."""
+"""The user's cache: downloads, prepared images, features, and measurements of this machine."""
 
 import os
+import time
 from pathlib import Path
+
+_STALE_SECONDS = 86400.0
 
 
 def cache_dir() -> Path:
@@ -12,3 +15,22 @@ def cache_dir() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("capsnet", appauthor=False))
+
+
+def prune_cache(folder: Path, most_bytes: int, *, keep: Path | None = None) -> None:
+    """Remove what a kill left behind a day ago, and the files used longest ago, until the rest fits.
+
+    Args:
+        folder: of the cache.
+        most_bytes: that remain.
+        keep: a file that stays in any case.
+    """
+    total = 0
+    files = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
+    for path, status in sorted(files, key=lambda entry: -entry[1].st_mtime):
+        # safetensors writes under names of its own, `.tmp...`, too
+        unfinished = path.suffix == ".part" or path.name.startswith(".tmp")
+        left_behind = unfinished and time.time() - status.st_mtime > _STALE_SECONDS
+        total += status.st_size
+        if path != keep and (left_behind or total > most_bytes):
+            path.unlink(missing_ok=True)

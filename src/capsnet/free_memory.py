@@ -7,7 +7,7 @@ import contextlib
 import os
 from pathlib import Path
 
-# of version 2 and 1: the limit, what is used, and the entry of memory.stat for file pages that are freed when needed
+# files of version 2 and 1: limit, usage, and the entry of memory.stat for reclaimable file pages
 _FILES = {
     True: ("memory.max", "memory.current", "inactive_file"),
     False: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -68,7 +68,7 @@ def _group_left(folder: Path, limit: str, used: str, reclaimable: str) -> int | 
 
 
 def _address_space_left() -> int | None:
-    # not there on Windows
+    # missing on Windows
     import resource
 
     most = resource.getrlimit(resource.RLIMIT_AS)[0]

@@ -46,9 +46,9 @@ def current_names(build: object, options: Mapping[str, object], *, warn: bool = 
     """Arguments of a class under their present names.
 
     Args:
-        build: the class; what is none, or has no renamed arguments, takes all names as they are.
+        build: the class; for anything else, or a class without renamed arguments, the names are unchanged.
         options: arguments by name.
-        warn: False: the names come from a file, which its reader need not change.
+        warn: False for names from a file, which the user need not change.
 
     Raises:
         UserError: an argument is given under both names.

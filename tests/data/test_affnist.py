@@ -143,6 +143,18 @@ def test_damaged_entry_of_the_directory_is_named(tmp_path, place, value, words):
     assert str(fault.value).startswith(str(path))
 
 
+def test_name_in_the_directory_that_is_not_text_is_refused_in_one_line(tmp_path):
+    path = write_zip(write_mnist(tmp_path), ("1.mat", BATCH))
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\1\2")
+    # marked as UTF-8
+    data[entry + 9] |= 8
+    data[entry + 46] = 0xFF
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"truncated or corrupt zip archive .*decode byte 0xff"):
+        load_data("affnist", data_dir=tmp_path)
+
+
 def test_more_images_than_the_official_set_holds_are_refused_unread(tmp_path):
     write_mnist(tmp_path)
     data = bytearray(affnist_bytes(pixels(2, 40, 40), np.array([1, 2]), compressed=False))

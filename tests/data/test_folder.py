@@ -50,7 +50,7 @@ def test_train_folder_alone_and_its_own_name_hold_out_the_same_files(photos, tmp
     folder = shutil.copytree(photos, tmp_path / "all" / "Training")
     inner, outer = (load_data(str(path), image_size=8) for path in (folder, folder.parent))
     assert {f"Training/{file}" for file in inner.test.files} == set(outer.test.files)
-    assert any("There is no test folder" in note for note in outer.notes)
+    assert any("There is no test split" in note for note in outer.notes)
 
 
 def test_grey_images_stay_grey(tmp_path):
@@ -84,7 +84,7 @@ def test_test_split_without_a_class_is_noted(tmp_path):
 def test_small_and_uneven_classes_are_noted(tmp_path):
     notes = load_data(str(write_images(tmp_path / "uneven", {"rare": 2, "common": 40}))).notes
     assert "Classes with fewer than 5 training images: rare (1)." in notes
-    assert any(note.startswith("Classes are uneven: ") for note in notes)
+    assert any(note.startswith("Classes are imbalanced: ") for note in notes)
 
 
 def test_files_of_ten_bits_share_one_scale(tmp_path):

@@ -206,7 +206,7 @@ def test_formats_are_read_by_their_endings(tmp_path, name):
 
 def test_no_other_format_is_tried(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
-    with pytest.raises(UserError, match=r"a\.png is not an image that capsnet reads"):
+    with pytest.raises(UserError, match=r"a\.png is not an image in a supported format"):
         open_image(tmp_path / "a.png", color=True)
     assert not {"EPS", "PDF", "WMF", "PSD", "ICNS", "ICO", "DDS"} & set(FORMATS)
 

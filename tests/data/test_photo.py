@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from tests.data.canvases import cut_tightly, make_canvas, photograph
 from capsnet.cli import main
 from capsnet.data import load_data
 from capsnet.data.photo import center_digit
+from capsnet.errors import UserError
 from capsnet.runs import load
 
 
@@ -148,6 +151,13 @@ def test_corners_of_a_turned_photo_are_no_ink(ground, ink, corner, whole):
     turned = straight.rotate(8, Image.Resampling.BICUBIC, expand=whole, fillcolor=corner)
     expected = draw_seven(size=(180, 160), at=(80, 50)).rotate(8, Image.Resampling.BICUBIC, fillcolor=255)
     assert np.abs(seen(turned) - seen(expected)).mean() < 3
+
+
+def test_a_turned_photo_without_scipy_names_the_package(monkeypatch):
+    turned = draw_seven(size=(180, 160), at=(80, 50)).rotate(8, Image.Resampling.BICUBIC, expand=True, fillcolor=0)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(UserError, match="needs the package scipy"):
+        center_digit(turned)
 
 
 def test_a_light_bar_on_black_is_a_stroke_not_a_turned_photo():

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from capsnet.data import prepared
-from capsnet.data.prepared import PreparedImages, file_keys
+from capsnet.data.prepared import PreparedImages
+from capsnet.data.sources import FolderFiles
 
 SHAPE = (1, 2, 2)
 
@@ -21,7 +22,7 @@ def entries(count=3):
 
 
 def open_cache(folder, pixel_range=None):
-    return PreparedImages(folder, SHAPE, "fit", pixel_range)
+    return PreparedImages(str(folder), SHAPE, "fit", pixel_range)
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -71,10 +72,10 @@ def test_files_used_longest_ago_go_first(tmp_path, cache, monkeypatch):
 def test_a_key_changes_with_the_file(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"one")
-    before = file_keys(tmp_path, ["a.png"])
-    assert file_keys(tmp_path, ["a.png"]) == before
+    before = FolderFiles(tmp_path).keys(["a.png"])
+    assert FolderFiles(tmp_path).keys(["a.png"]) == before
     status = path.stat()
     path.write_bytes(b"two")
     # a copy that keeps the time of change
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert file_keys(tmp_path, ["a.png"]) != before
+    assert FolderFiles(tmp_path).keys(["a.png"]) != before

@@ -5,6 +5,7 @@ from PIL import Image
 
 from capsnet.data import reading
 from capsnet.data.reading import probe_files, read_files
+from capsnet.data.sources import FolderFiles
 from capsnet.errors import UserError
 
 SHAPE = (1, 8, 8)
@@ -39,47 +40,47 @@ def levels(images):
 
 def test_each_file_is_decoded_once_and_then_taken_from_the_cache(folder, decoded):
     names = [f"{number}.png" for number in range(4)]
-    assert levels(read_files(folder, names, SHAPE, "fit")) == [0, 50, 100, 150]
+    assert levels(read_files(FolderFiles(folder), names, SHAPE, "fit")) == [0, 50, 100, 150]
     assert sorted(decoded) == names
-    assert levels(read_files(folder, names[::-1], SHAPE, "fit")) == [150, 100, 50, 0]
+    assert levels(read_files(FolderFiles(folder), names[::-1], SHAPE, "fit")) == [150, 100, 50, 0]
     assert sorted(decoded) == names
 
 
 def test_only_a_changed_file_is_decoded_again(folder, decoded):
     names = [f"{number}.png" for number in range(4)]
-    read_files(folder, names, SHAPE, "fit")
+    read_files(FolderFiles(folder), names, SHAPE, "fit")
     decoded.clear()
     Image.new("L", (16, 16), 255).save(folder / "1.png")
-    assert levels(read_files(folder, names, SHAPE, "fit")) == [0, 255, 100, 150]
+    assert levels(read_files(FolderFiles(folder), names, SHAPE, "fit")) == [0, 255, 100, 150]
     assert decoded == ["1.png"]
 
 
 def test_reading_one_part_keeps_the_other_in_the_cache(folder, decoded):
     for names in (["0.png", "1.png"], ["2.png", "3.png"], ["0.png", "3.png"]):
-        read_files(folder, names, SHAPE, "fit")
+        read_files(FolderFiles(folder), names, SHAPE, "fit")
     assert sorted(decoded) == ["0.png", "1.png", "2.png", "3.png"]
 
 
 def test_a_fault_stands_in_the_place_of_its_file(folder):
     (folder / "1.png").write_bytes(b"\x89PNG\r\n")
-    results = read_files(folder, ["0.png", "1.png", "2.png"], SHAPE, "fit")
+    results = read_files(FolderFiles(folder), ["0.png", "1.png", "2.png"], SHAPE, "fit")
     assert [isinstance(result, UserError) for result in results] == [False, True, False]
     assert "1.png" in str(results[1])
 
 
 def test_a_pipe_is_no_image_and_is_not_waited_for(folder):
     os.mkfifo(folder / "pipe.png")
-    (result,) = probe_files(folder, ["pipe.png"])
+    (result,) = probe_files(FolderFiles(folder), ["pipe.png"])
     assert "is not a regular file" in str(result)
 
 
 def test_no_bar_is_drawn_where_there_is_no_terminal(folder, capfd):
-    read_files(folder, ["0.png"], SHAPE, "fit")
+    read_files(FolderFiles(folder), ["0.png"], SHAPE, "fit")
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_bar_is_drawn_on_a_terminal(folder, capfd, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    read_files(folder, ["0.png"], SHAPE, "fit")
+    read_files(FolderFiles(folder), ["0.png"], SHAPE, "fit")
     out, err = capfd.readouterr()
     assert (out, "reading images" in err) == ("", True)

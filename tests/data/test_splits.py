@@ -39,7 +39,7 @@ def test_changes_since_then_are_named(dataset):
 
 def test_an_image_that_left_the_validation_split_is_named(dataset):
     notes = check_record(split_record(dataset, part(3)), dataset, part(2))
-    assert notes == ("2 images changed parts since the run was made: 2.png, 3.png.",)
+    assert notes == ("2 images changed splits since the run was made: 2.png, 3.png.",)
 
 
 def test_validation_of_the_data_sets_own_is_recorded(dataset):

@@ -30,8 +30,8 @@ def test_tests_of_each_fault_exist(reliability):
 
 def test_a_loss_is_shown(reliability, monkeypatch, tmp_path):
     tally = {"kills": {"operation": 2, "time": 1}, "kills_in_all": 3, "trials": 2, "lost": ["metrics.csv differs"]}
-    whole = {"machine": "a CPU", "date": "a day", "commit": "a commit", "kills": 3, "lost": 1}
+    whole = {"machine": "a CPU", "date": "a day", "commits": {"a": 2, "b": 1}, "kills": 3, "lost": 1}
     (tmp_path / "kills.json").write_text(json.dumps({**whole, "commands": {"train": tally}}))
     monkeypatch.setattr(reliability, "RECORDS", tmp_path)
     assert "| train | 3: 2, 0, 1 | 2 | 1 |" in reliability.kills()
-    assert "3 kills in all, 1 lost." in reliability.kills()
+    assert "3 kills in all, 1 lost. a CPU, a day, commits a (2), b (1)." in reliability.kills()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from capsnet.recipes import RECIPES
+
 ROOT = Path(__file__).parents[2]
 DOCS, PACKAGE = ROOT / "docs", ROOT / "src" / "capsnet"
 
@@ -95,6 +97,14 @@ def test_recipes_page_links_the_origin_of_an_option(website):
     line = "https://github.com/coder3000/SR-CapsNet/blob/7622d38/config.py#L33"
     assert f"| `weight_decay` | [coder3000/SR-CapsNet@7622d38 config.py:33]({line}) |" in text
     assert "| `recon_weight` | Sabour et al. 2017, section 4.1 (cited, not read) |" in text
+
+
+def test_recipes_page_has_each_recipe_once_in_a_named_part(website):
+    pages = website("made_parts")
+    text = pages.recipes()
+    named = re.findall(r'<details class="recipe" id="([^"]+)"', text)
+    assert sorted(named) == sorted(RECIPES.names())
+    assert "Further recipes" not in {pages.recipe_part(name, RECIPES.get(name).config) for name in named}
 
 
 @pytest.mark.parametrize("page", ["index.md", "deploy.md", "recipes.md", "speed.md", "studies/index.md"])

@@ -19,12 +19,11 @@ SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(EXAMPLE.parent)!r})
 import numpy as np
-import torch
 import capsulenet_keras as example
 
-data = example.load_data("digits")
-tiny = type(data)("digits", data.train.select(torch.arange(36)), data.test.select(torch.arange(60)))
-example.load_data = lambda name: tiny
+(x, y), (x_test, y_test) = example.load_arrays("digits")
+tiny = (x[:36], y[:36]), (x_test[:60], y_test[:60])
+example.load_arrays = lambda name: tiny
 """
 
 
@@ -46,7 +45,7 @@ def folder(tmp_path_factory):
         """
 example.main("--epochs 1 --batch_size 8 --steps 2 --shift_fraction 0.1 -r 2 --save_dir result".split())
 example.main("-t -w exported.h5 --digit 3 --save_dir tested".split())
-x, y = example.read(tiny.test)
+x, y = tiny[1]
 _, evaluation, _ = example.CapsNet(x.shape[1:], 10, 3)
 evaluation.load_weights("exported.h5")
 np.savez("exported.npz", *evaluation.predict(x[:5], verbose=0))
@@ -78,6 +77,8 @@ def test_training_writes_log_and_weights(folder):
     assert row.startswith("0,")
     assert (folder / "result" / "trained_model.weights.h5").is_file()
     assert (folder / "result" / "weights-01.weights.h5").is_file()
+    with Image.open(folder / "result" / "log.png") as picture:
+        assert picture.size == (400, 600)
 
 
 def test_testing_draws_both_pictures(folder):

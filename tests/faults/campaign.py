@@ -15,11 +15,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.commands import COMMANDS, Command, Torchrun, import_modules, make_sources
+from tests.faults.commits import add_commit
 from tests.faults.processes import Instant
 from tests.faults.snapshots import left_over, snapshot
 
@@ -174,13 +175,16 @@ def main() -> int:
     options = parser.parse_args()
     names = options.only or [command.name for command in COMMANDS if not (options.quick and command.slow)]
     tallies = {command.name: Tally() for command in COMMANDS}
+    commits: dict[str, int] = {}
     if options.out is not None and options.out.exists():
-        for name, record in json.loads(options.out.read_text())["commands"].items():
+        earlier = json.loads(options.out.read_text())
+        commits = earlier["commits"]
+        for name, record in earlier["commands"].items():
             kept = {key: record[key] for key in ("trials", "lost", "left_over", "done")}
             tallies[name] = Tally(kills=Counter(record["kills"]), **kept)
 
     def save() -> None:
-        record = describe(tallies, options.seed)
+        record = describe(tallies, options.seed, commits)
         if options.out is not None:
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(json.dumps(record, indent=1) + "\n")
@@ -196,21 +200,29 @@ def main() -> int:
             save=save,
         )
     save()
-    print(json.dumps(describe(tallies, options.seed), indent=1))
+    print(json.dumps(describe(tallies, options.seed, commits), indent=1))
     return int(any(tally.lost for tally in tallies.values()))
 
 
-def describe(tallies: dict[str, Tally], seed: int) -> dict[str, object]:
-    """What the JSON file holds."""
+def describe(tallies: dict[str, Tally], seed: int, commits: Mapping[str, int]) -> dict[str, object]:
+    """What the JSON file holds.
+
+    Args:
+        tallies: of all commands, earlier calls included.
+        seed: of the campaign.
+        commits: kills of earlier calls by the version of the code.
+    """
     from capsnet.training.device import find_commit, find_processor
+
+    kills = sum(tally.kills.total() for tally in tallies.values())
 
     return {
         "command": "make faults",
         "seed": seed,
         "machine": f"{find_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "commit": find_commit(),
+        "commits": add_commit(commits, find_commit(), kills),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "kills": sum(tally.kills.total() for tally in tallies.values()),
+        "kills": kills,
         "lost": sum(len(tally.lost) for tally in tallies.values()),
         "commands": {name: tally.record() for name, tally in tallies.items() if tally.done},
     }

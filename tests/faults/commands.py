@@ -137,6 +137,11 @@ def _train(first: Sequence[str]) -> Callable[[Path, Path], Sequence[str]]:
     return words
 
 
+def _sweep(folder: Path, sources: Path) -> Sequence[str]:
+    options = TRAIN.replace("--seed 3", "").split()
+    return ["sweep", "quickstart", "--grid", "lr=1e-3,3e-3", "--seeds", "1", "--out", "sweep", *options]
+
+
 def _export(source: str, form: str, name: str) -> Callable[[Path, Path], Sequence[str]]:
     return lambda folder, sources: ["export", source, name, "--format", form]
 
@@ -149,6 +154,7 @@ COMMANDS = (
     Command("train", _train(["train", *TRAIN.split(), "--out", "run"]), share=5),
     Command("train on photos", _train(["train", *PHOTOS.split(), *TRAIN.split(), "--out", "run"]), share=3),
     Command("reproduce", lambda folder, sources: ["reproduce", "two-rows", "--out", "study", "--seeds", "1"], share=3),
+    Command("sweep", _sweep, share=3),
     Command("data", lambda folder, sources: ["data", f"{sources}/photos", "--image-size", "24", "--json"], share=2),
     Command("report", _report, "run", share=1, slow=True),
     Command("export to ONNX", _export("run", "onnx", "onnx"), "run", slow=True),
@@ -189,6 +195,6 @@ def import_modules(folder: Path) -> None:
     if run_killed(call, folder).status != 0:
         raise RuntimeError("the modules of a command could not be listed")
     names = sorted((folder / "modules").read_text().split())
-    for name in ("capsnet.cli.data", "capsnet.cli.report", "tests.studies.conftest", *names):
+    for name in ("capsnet.cli.data", "capsnet.cli.report", "capsnet.cli.sweep", "tests.studies.conftest", *names):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

@@ -21,6 +21,7 @@ from capsnet.data import affnist, cifar10, smallnorb, svhn
 from capsnet.data.array_files import load_arrays
 from capsnet.data.idx import read_idx
 from capsnet.data.images import open_image, probe_image
+from capsnet.data.tars import read_tar
 from capsnet.demo.look import read_image
 from capsnet.demo.page import parse_redraw
 from capsnet.interop.exported import Exported
@@ -124,6 +125,21 @@ def _tar() -> list[bytes]:
 def _read_tar(path: Path) -> object:
     cifar = cifar10.CIFAR10
     return cifar._read_parts(cifar._unpack(path, (*cifar.train, cifar.test)))
+
+
+def _tar_of_images() -> list[bytes]:
+    files = []
+    for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w", format=form) as archive:
+            members = {"a.png": _picture_file("PNG"), "a.cls": b"1", "b.jpg": _picture_file("JPEG")}
+            members |= {"b.json": b'{"label": "x"}', f"{'c/' * 60}d.png": b"", f"{'c/' * 60}d.txt": b"y"}
+            for name, data in members.items():
+                header = tarfile.TarInfo(name)
+                header.size = len(data)
+                archive.addfile(header, io.BytesIO(data))
+        files.append(content.getvalue())
+    return files
 
 
 def _picture_file(form: str) -> bytes:
@@ -275,6 +291,7 @@ READERS = (
     ),
     Reader("MATLAB in zip (affNIST)", "test_batches.zip", affnist._read, lambda: [_zip()]),
     Reader("CIFAR (tar.gz)", "a.tar.gz", _read_tar, _tar),
+    Reader("images in tar", "a.tar", read_tar, _tar_of_images),
     Reader("images", "a.png", _picture, _pictures, most=512),
     Reader("images (TGA)", "a.tga", _picture, lambda: [_picture_file("TGA")]),
     Reader("Keras (HDF5, zip)", "a.h5", read_keras_file, _keras),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+_TABLE_TIMES = re.compile(rb"[\d,]+ s (?=\|)|[\d.]+ minutes in all")
 _TIMES = frozenset(("seconds", "images_per_second", "milliseconds"))
 # of the machine and the moment
 _SKIPPED = frozenset((".lock", "environment.json"))
@@ -50,7 +51,7 @@ def _digest(path: Path) -> str:
     elif path.suffix == ".json":
         content = json.dumps(_without_times(json.loads(path.read_bytes()))).encode()
     elif path.name == "table.md":
-        content = re.sub(rb"\d+ s \|", b"s |", path.read_bytes())
+        content = _TABLE_TIMES.sub(b"", path.read_bytes())
     elif path.suffix == ".pt2":
         with zipfile.ZipFile(path) as archive:
             parts = [(item.filename, item.CRC) for item in archive.infolist()]

@@ -239,7 +239,8 @@ def main() -> int:
         "predict": lambda folder: predict(folder, options.predictions),
         "page": lambda folder: page(folder, options.requests),
     }
-    record: dict[str, object] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    # of each part one record for each call: memory is flat within a process, so times of several do not add up
+    record: dict[str, list[object]] = json.loads(options.out.read_text()) if options.out.exists() else {}
     good = True
     for name, part in parts.items():
         if options.only not in (None, name):
@@ -247,12 +248,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="capsnet-soak-") as folder:
             result = part(Path(folder))
         machine = f"{find_processor()}, {os.cpu_count()} cores"
-        record[name] = {
-            **result,
-            "machine": machine,
-            "commit": find_commit(),
-            "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        }
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        record.setdefault(name, []).append({**result, "machine": machine, "commit": find_commit(), "date": today})
         good = good and result["flat"] is not False and not result.get("wrong") and not result.get("lost")
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(record, indent=1) + "\n")

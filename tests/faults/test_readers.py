@@ -175,7 +175,7 @@ def damaged_zip(data):
     ("name", "damage", "words"),
     [
         ("pixels (CSV)", lambda samples: b"label,a,b,c,d\n1,2\n", "its rows have 2 columns, its first line has 5"),
-        ("arrays (npz)", lambda samples: lzma_arrays(), "packed by another method than deflate"),
+        ("arrays (npz)", lambda samples: lzma_arrays(), "is not compressed by deflate"),
         ("Keras (HDF5, zip)", lambda samples: damaged_zip(samples[-1]), "cannot be read as a Keras file"),
         (
             "ONNX",

@@ -55,10 +55,13 @@ def draw(*, channels=1, seed=0, side=20, kernel_size=9):
     )
 
 
-def answer(weights, *, routings=3, by_kind=False):
-    """Lengths and reconstructions, channels last, in the order of operations of their code and in float64."""
+def answer(weights, *, routings=3, by_kind=False, scale=1.0, bias=0.0):
+    """Lengths and reconstructions, channels last, in the order of operations of their code and in float64.
+
+    Of the original CapsNet, `scale` is what its primary capsules are multiplied by, and `bias` that of its classes.
+    """
     maps = np.maximum(convolve(weights.images, *weights.stem, 1), 0)
-    maps = convolve(maps, *weights.primary, 2)
+    maps = convolve(maps, weights.primary[0] * scale, weights.primary[1], 2)
     children = maps.reshape(len(maps), GRID * GRID, KINDS, 4)
     if by_kind:
         # CapsNet_Project puts the capsules of one convolution after those of another
@@ -68,7 +71,7 @@ def answer(weights, *, routings=3, by_kind=False):
     logits = np.zeros(votes.shape[:3])
     for step in range(routings):
         coupling = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        poses = squash(np.einsum("bji,bjid->bjd", coupling, votes))
+        poses = squash(np.einsum("bji,bjid->bjd", coupling, votes) + bias)
         if step < routings - 1:
             logits = logits + np.einsum("bjid,bjd->bji", votes, poses)
     lengths = np.sqrt(np.square(poses).sum(-1) + 1e-7)
@@ -137,6 +140,20 @@ def project_layers(weights, start=33):
         )
     stem = ("conv_layer", {"conv_layer/kernel:0": weights.stem[0], "conv_layer/bias:0": weights.stem[1]})
     return [stem, *kinds, ("digitcapsule", {"digitcapsule/Variable:0": weights.matrices}), newest_layers(weights)[-1]]
+
+
+def original_layers(weights, bias):
+    """As Efficient-CapsNet's original CapsNet is written, with the bias of its classes."""
+    matrices = weights.matrices.transpose(1, 3, 0, 2)
+    encoder = {
+        "conv2d/kernel:0": weights.stem[0],
+        "conv2d/bias:0": weights.stem[1],
+        "primary_caps/kernel:0": weights.primary[0],
+        "primary_caps/biases:0": weights.primary[1].reshape(KINDS, 4),
+        "digit_caps/W:0": matrices.reshape(*matrices.shape[:2], -1),
+        "digit_caps/biases:0": bias,
+    }
+    return [("Original_CapsNet", encoder), ("Generator", newest_layers(weights)[-1][1])]
 
 
 def efficient_layers(kind, seed=0):

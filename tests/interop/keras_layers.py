@@ -47,7 +47,7 @@ def main(given, folder):
     flat = images.reshape(len(images), -1)
     train.compile("adam", loss=[margin_loss, "mse"], loss_weights=[1.0, 0.4])
     before = train.evaluate([images, rows], [rows, flat], verbose=0)[0]
-    train.fit([images, rows], [rows, flat], batch_size=3, epochs=8, verbose=0)
+    train.fit([images, rows], [rows, flat], batch_size=7, epochs=8, verbose=0)
     facts["learned"] = train.evaluate([images, rows], [rows, flat], verbose=0)[0] < before
     train.save(f"{folder}/model.keras")
     # no custom_objects: the layers are registered

@@ -8,6 +8,8 @@ import pytest
 import torch
 from huggingface_hub import ModelCard, constants, hf_hub_download
 from safetensors import safe_open
+from tests.interop import fake_hub
+from tests.interop.fake_hub import serving
 
 import capsnet
 from capsnet.errors import UserError
@@ -158,23 +160,21 @@ def test_what_cannot_be_loaded_names_the_remedy(cache, source, message):
         capsnet.load(source)
 
 
-def test_push_uploads_what_save_writes(tiny_run, monkeypatch):
-    sent = {}
-
-    def upload(self, *, repo_id, folder_path, commit_message, **options):
-        files = {path.name: path.read_bytes() for path in folder_path.iterdir()}
-        sent.update(repo_id=repo_id, commit_message=commit_message, files=files)
-        return "https://hub/commit"
-
-    class Made:
-        repo_id = "owner/tiny-digits"
-
-    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi.create_repo", lambda self, **options: Made)
-    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi.upload_folder", upload)
-    address = tiny_run.load_model().push_to_hub("owner/tiny-digits", run=tiny_run.folder)
-    assert address == "https://hub/commit"
-    assert sorted(sent["files"]) == ["README.md", "config.json", "model.safetensors"]
-    assert b'capsnet.load("hf:owner/tiny-digits")' in sent["files"]["README.md"]
+def test_pushed_model_comes_back_from_the_hub(tiny_run, tmp_path, monkeypatch):
+    model = tiny_run.load_model()
+    with serving() as (address, files):
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        pushed = model.push_to_hub("owner/tiny-digits", run=tiny_run.folder, token="hf_none")
+        assert pushed == f"{address}/owner/tiny-digits/commit/{fake_hub.COMMIT}"
+        assert equal(capsnet.load("hf:owner/tiny-digits"), model)
+        with pytest.raises(UserError, match=r"hf:owner/other holds no model\.safetensors"):
+            capsnet.load("hf:owner/other")
+    names = ["README.md", "config.json", "model.safetensors"]
+    assert sorted(files) == [f"owner/tiny-digits/{name}" for name in names]
+    assert b'capsnet.load("hf:owner/tiny-digits")' in files["owner/tiny-digits/README.md"]
 
 
 def test_push_without_a_network_names_the_remedy(tiny_run, monkeypatch):

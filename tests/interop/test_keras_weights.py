@@ -1,6 +1,7 @@
 """Files of other people's Keras networks become runs that compute the same, and runs become such files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,7 @@ from capsnet import UserError
 from capsnet.cli import main
 from capsnet.data.dataset import Dataset, ImageData
 from capsnet.data.smallnorb import CLASS_NAMES
+from capsnet.inference.predictions import read_predictions
 from capsnet.interop import keras_weights
 from capsnet.interop.keras_weights import export, import_weights
 from capsnet.models import create_model
@@ -132,6 +134,22 @@ def test_efficient_capsnet_computes_the_same(tmp_path, kind):
                 np.testing.assert_allclose(before[group][one], after[group][other], rtol=1e-6)
 
 
+def test_original_capsnet_of_efficient_capsnet_computes_the_same(tmp_path, arrays):
+    weights, bias = keras_files.draw(), np.linspace(-0.3, 0.3, 18, dtype="f4").reshape(3, 6)
+    path = write(tmp_path, keras_files.original_layers(weights, bias))
+    run = import_weights(path, tmp_path / "run", data=str(arrays), iterations=2)
+    # its authors divide pixels by 256
+    theirs = replace(weights, images=weights.images * 255 / 256)
+    expected = keras_files.answer(theirs, routings=2, scale=1 / keras_files.KINDS, bias=bias)
+    assert max(differences(run, weights, expected)) < 1e-5
+    assert "n_routing=2" in export(run.folder, tmp_path / "out.h5")[1]
+    with h5py.File(path) as before, h5py.File(tmp_path / "out.h5") as after:
+        assert list(after) == list(before)
+        for group in after:
+            for name in before[group].attrs["weight_names"]:
+                np.testing.assert_allclose(after[group][name], before[group][name], rtol=1e-6)
+
+
 def test_smallnorb_is_standardised_by_the_first_convolution(tmp_path, monkeypatch):
     images = torch.randint(0, 256, (4, 2, 96, 96), dtype=torch.uint8)
     images[:, 1] //= 3
@@ -155,7 +173,7 @@ def test_smallnorb_is_standardised_by_the_first_convolution(tmp_path, monkeypatc
 def test_file_of_another_network_is_refused_with_what_it_holds(tmp_path):
     kernel, bias = np.zeros((3, 3, 1, 8), "f4"), np.zeros(8, "f4")
     path = write(tmp_path, [("conv", {"conv/kernel:0": kernel, "conv/bias:0": bias})])
-    with pytest.raises(UserError, match=r"found 1 convolutions \(3x3x1x8 and 8\); expected CapsNet-Keras'"):
+    with pytest.raises(UserError, match=r"got 1 convolutions \(3x3x1x8 and 8\); expected CapsNet-Keras'"):
         import_weights(path, tmp_path / "run")
 
 
@@ -197,7 +215,8 @@ def test_imported_run_says_where_it_is_from_and_is_not_resumed(tmp_path, arrays)
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        ("capsnet-authors", {}, "dynamic routing without bias"),
+        ("capsnet", {"leaky": True}, "dynamic routing without bias"),
+        ("capsnet-authors", {"leaky": True}, "dynamic routing with a bias, no class for none"),
         ("capsnet-tiny", {"decoder": False}, "has a decoder, this one has none"),
         ("baseline-cnn", {}, "has no form in Keras"),
     ],
@@ -245,7 +264,16 @@ def test_commands_import_test_and_export(tmp_path, arrays, capsys):
     assert main(["import-keras", str(path), run, "--data", str(arrays)]) == 0
     assert capsys.readouterr().out.startswith("CapsNet-Keras: model capsnet, 20x20x1 images")
     assert main(["evaluate", run, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["split"] == "test"
+    result = json.loads(capsys.readouterr().out)
+    assert result["split"] == "test"
+    assert main(["evaluate", run, "--split", "train"]) == 0
+    stored = Run.open(run)
+    assert stored.evaluation()["test"]["accuracy"] == result["accuracy"]
+    assert read_predictions(stored).labels.bincount().sum() == result["n"]
+    assert stored._repr_html_().endswith("imported from CapsNet-Keras</div>")
+    capsys.readouterr()
+    assert main(["show", run]) == 0
+    assert "imported from CapsNet-Keras: test error" in capsys.readouterr().out
     assert main(["export", run, out, "--format", "keras"]) == 0
     assert capsys.readouterr().out.startswith(out)
     assert main(["import-keras", out, run]) == 2

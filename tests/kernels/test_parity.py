@@ -27,7 +27,7 @@ LAYERS = {
     ),
 }
 
-# the kernel of dynamic routing leaves fewer than 16 to the plain function
+# the kernel of dynamic routing leaves fewer than 12 to the plain function
 SAMPLES, DRAWS = 17, 5
 
 

@@ -85,10 +85,10 @@ def test_row_by_row_equals_all_at_once(build, space, shared):
 
 def test_no_more_than_a_row_of_votes_is_made_at_once(monkeypatch):
     layer, sizes = LocalConvCapsules(2, 3, **CONV, max_votes=1), []
-    route = layer.routing.forward
-    monkeypatch.setattr(layer.routing, "forward", lambda votes: sizes.append(len(votes)) or route(votes))
+    route = layer.routing.route_maps
+    monkeypatch.setattr(layer.routing, "route_maps", lambda votes: sizes.append(votes.shape) or route(votes))
     layer(poses(8, 6))
-    assert sizes == [2 * 3] * 4
+    assert sizes == [(2, 2, 3, 2, 3)] * 4
 
 
 @pytest.mark.parametrize("build", [LocalConvCapsules, LocalTransposedConvCapsules])

@@ -21,6 +21,17 @@ def test_an_absent_class_that_is_not_found_has_no_loss():
     assert float(dice_loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))) == 0
 
 
+def test_pooled_dice_counts_each_pixel_once():
+    # classes of unlike size, one of them absent
+    lengths, masks = (
+        torch.cat([LENGTHS, LENGTHS[:, :1]], dim=1),
+        torch.cat([MASKS, torch.zeros_like(MASKS[:, :1])], dim=1),
+    )
+    expected = 1 - 2 * (0.8 + 1.0) / (3.0 + 3)
+    assert float(dice_loss(lengths, masks, pooled=True)) == pytest.approx(expected, abs=1e-5)
+    assert float(DiceLoss(pooled=True)(lengths, masks)) == pytest.approx(expected, abs=1e-5)
+
+
 def test_masks_of_another_shape_are_refused():
     with pytest.raises(UserError, match="masks must be b x n x space like the lengths"):
         dice_loss(LENGTHS, MASKS[:, :1])

@@ -10,6 +10,7 @@ from torch import nn
 
 import capsnet
 from capsnet.errors import UserError
+from capsnet.models.backbones import find_weights
 
 
 def tower(channels=3):
@@ -107,6 +108,19 @@ def test_saved_run_needs_no_weights_of_the_backbone(timm, weights, tmp_path):
     assert timm == [{"file": str(weights)}]
     assert model.frozen
     assert torch.equal(model.mean.flatten(), torch.tensor([0.5, 0.4, 0.3]))
+
+
+def test_weights_in_the_cache_are_used(timm, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPSNET_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(try_to_load_from_cache=lambda *_: None))
+    assert find_weights("tower.trained") is None
+    cached = tmp_path / "backbones" / "tower.trained.safetensors"
+    cached.parent.mkdir()
+    weights.rename(cached)
+    assert find_weights("tower.trained") == cached
+    capsnet.create_model("backbone-capsnet", image_shape=(3, 16, 16), backbone="tower.trained")
+    assert timm == [{"file": str(cached)}]
 
 
 def test_weights_that_cannot_be_had_are_named(timm, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs import RunConfig
-from capsnet.runs.options import resume_config
+from capsnet.runs.options import describe_recipe, resume_config
 
 
 def test_options_change_a_recipe():
@@ -31,6 +31,24 @@ def test_a_value_out_of_range_is_refused():
 def test_images_of_ones_own_take_their_recipe(tmp_path):
     assert RunConfig.from_options(data=tmp_path).run.recipe == "own-images"
     assert RunConfig.from_options("speedrun-mnist", data=tmp_path).run.recipe == "speedrun-mnist"
+
+
+def test_few_photos_take_the_backbone_whose_weights_are_here(tmp_path, monkeypatch):
+    for number in range(4):
+        path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    photos = tmp_path / "photos"
+    monkeypatch.setattr("capsnet.runs.options.find_weights", lambda name: tmp_path / name)
+    config = RunConfig.from_options(data=photos)
+    assert config.run.recipe == "own-photos"
+    (note,) = describe_recipe(config)
+    assert "pre-trained backbone tf_efficientnet_lite0.in1k (weights: " in note
+    # options of a network from scratch choose it, and so do many photos
+    assert RunConfig.from_options(data=photos, recon_weight=0.1).run.recipe == "own-images"
+    assert RunConfig.from_options(data=photos, model="capsnet").run.recipe == "own-images"
+    monkeypatch.setattr("capsnet.runs.options.FEW_PHOTOS", 3)
+    assert RunConfig.from_options(data=photos).run.recipe == "own-images"
 
 
 def test_start_from_brings_its_network():

@@ -61,7 +61,7 @@ def test_run_of_an_older_version_is_tested_again(tiny_run, tmp_path):
     ],
 )
 def test_other_images_are_refused(other):
-    with pytest.raises(UserError, match="tested on other images"):
+    with pytest.raises(UserError, match="tested on different images"):
         compare_predictions(answers(0, 1, 2, 3, 4), other)
 
 

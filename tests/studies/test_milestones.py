@@ -42,7 +42,7 @@ def test_table_has_accuracies_beside_the_sources(tmp_path):
     text = to_markdown(table)
     assert "| one iteration, test, source | 98.51 |  |" in text
     assert f"| one iteration, training, ours | {first['train']:.2f} | {last['train']:.2f} |" in text
-    assert "read once" not in text
+    assert "evaluated once" not in text
 
 
 @pytest.mark.usefixtures("staged")

@@ -83,8 +83,8 @@ def test_rows_that_fall_short_of_the_clean_accuracy_are_said_to(tmp_path, small)
     write_affnist(tmp_path)
     changes = {**MATCHED, "stop_at": 1.0}
     table = reproduce("sabour2017-affnist", seeds=1, out=tmp_path / "s", data_dir=tmp_path, changes=changes)
-    said = "1 of 1 runs of CNN and 1 of 1 runs of CapsNet, r = 3, reconstruction did not come so far"
-    assert said in to_markdown(table)
+    expected = "1 of 1 runs of CNN and 1 of 1 runs of CapsNet, r = 3, reconstruction did not reach this level"
+    assert expected in to_markdown(table)
 
 
 def test_study_that_began_on_the_stand_in_stays_on_it(tmp_path, small, capsys):
@@ -150,7 +150,7 @@ def test_networks_together_are_others_when_one_was_trained_anew(networks, capsys
     (options["out"] / "together.json").unlink()
     table = reproduce("sabour2017-cifar10", **options)
     assert table["rows"][1]["n"] == 0
-    assert "weights of networks-seed0, networks-seed1 were dropped" in capsys.readouterr().err
+    assert "weights of networks-seed0, networks-seed1 were deleted" in capsys.readouterr().err
 
 
 def test_one_network_alone_is_not_several(tmp_path):

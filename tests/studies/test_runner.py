@@ -175,7 +175,7 @@ def test_second_command_in_the_same_folder_is_refused(copied, study):
     shutil.rmtree(copied / "runs" / "r1-seed0")
     with (copied / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another capsnet command is at work there"):
+        with pytest.raises(UserError, match="is in use by another capsnet command"):
             reproduce(study, out=copied)
 
 

@@ -73,7 +73,7 @@ def test_users_changes_go_over_everything_else(study):
         (lambda study: plan(study, "quik", 1, Path()), "unknown budget 'quik'; did you mean 'quick'"),
         (lambda study: plan(study, "quick", 0, Path()), "seeds must be at least 1, got 0"),
         (lambda study: configure(study, study.rows[0], "quick", 0, {"limt": 3}), "did you mean 'limit'"),
-        (lambda study: replace(study, rows=study.rows * 2), "names of their own"),
+        (lambda study: replace(study, rows=study.rows * 2), "different names"),
         (lambda study: replace(study, comparisons=(Comparison("r1", "plane"),)), "did you mean 'plain'"),
         (lambda study: replace(study, together=Together("plane", "together")), "no row 'plane' of networks"),
     ],

@@ -66,6 +66,9 @@ def find_errors(
         labels: true classes.
         files: the file of each image, or None.
         most: maximum length of each list.
+
+    Shapes:
+        lengths `m n`, labels `m`.
     """
     longest, predicted = lengths.max(dim=1)
     true = lengths.gather(1, labels[:, None])[:, 0]

@@ -77,10 +77,10 @@ def route(routing: Routing, votes: Float[Tensor, "b i j d"], activations: Tensor
     Raises:
         UserError: it has no iterations.
     """
-    if not isinstance(getattr(routing, "iterations", None), int):
+    if routing.iterations is None:
         raise UserError(f"{type(routing).__name__} has no iterations")
     changed = copy.copy(routing)
-    changed.iterations = iterations  # type: ignore[assignment] # only some routings have it
+    changed.iterations = iterations
     output: RoutingOutput = changed(votes, activations)
     return output
 
@@ -115,8 +115,8 @@ def measure_iterations(
         UserError: the model has no such layer or routing, or its routing returns no coupling.
     """
     layer = find_class_layer(model)
-    own = getattr(layer.routing, "iterations", None)
-    if not isinstance(own, int):
+    own = layer.routing.iterations
+    if own is None:
         raise UserError(f"{type(layer.routing).__name__} has no iterations")
     counts = sorted({*range(1, own + beyond + 1), *more})
     totals = {count: _Total() for count in counts}

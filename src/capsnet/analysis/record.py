@@ -83,7 +83,7 @@ def analyse(
     analysis = ANALYSES.get(name)
     settings = {**analysis.settings, **(analysis.quick_settings if quick else {})}
     images = dataset.test if analysis.split == "test" else dataset.train
-    if images.labels.ndim != 1 or getattr(dataset, "pairing", None) is not None:
+    if images.labels.ndim != 1 or dataset.pairing is not None:
         raise UserError(f"{dataset.name} has several classes per image; the analysis needs one")
     data = choose(match_classes(images, model, dataset.name), limit or _images(analysis, quick), seed=seed)
     drawn = {"seed": seed} if analysis.draws else {}

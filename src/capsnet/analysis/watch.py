@@ -23,8 +23,8 @@ class Watched(NamedTuple):
     Args:
         images: in [0, 1].
         labels: true classes.
-        children: inputs of the last dense capsule layer; None where the model has none.
-        output: of the model.
+        children: inputs of the last dense capsule layer; None if the model has none.
+        output: the model's output.
     """
 
     images: Float[Tensor, "b c h w"]

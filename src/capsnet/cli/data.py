@@ -25,8 +25,8 @@ _NAMED = 5
 class Data:
     """Count the images of a data set, draw a histogram of its classes and show samples.
 
-    For a folder it also reports sizes, modes, duplicates, unreadable files, small and uneven classes, and the images of
-    the test split.
+    For a folder it also reports sizes, modes, duplicates, unreadable files, small and imbalanced classes, and the
+    images of the test split.
 
     Examples:
       capsnet data mnist --figure mnist.png
@@ -34,7 +34,8 @@ class Data:
     """
 
     name: tyro.conf.Positional[str]
-    """A data set (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
+    """A data set (capsnet list data), a folder with a folder of images for each class, .tar files, hf:NAME, or a .npz
+    or .csv file."""
     data_dir: Path | None = None
     """Folder of named data sets."""
     image_size: int = 32
@@ -44,7 +45,7 @@ class Data:
     pixel_range: tuple[float, float] | None = None
     """Pixel values that become black and white, for images of more than 8 bits (default: one range for all images)."""
     shards: Shards | None = None
-    """Keep prepared photos in memory-mapped files (default: where they exceed a quarter of the free memory)."""
+    """Keep prepared photos in memory-mapped files (default: if they exceed a quarter of the free memory)."""
     figure: Path | None = None
     """Draw the histogram and samples into this PNG file."""
     json: bool = False

@@ -10,11 +10,13 @@ from typing import Literal
 import tyro
 
 from capsnet.cli.console import bar, print_json
-from capsnet.cli.parse import parse
+from capsnet.cli.parse import PathArguments, parse
+from capsnet.data.shards import Shards
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.inference.evaluate import evaluate_images
 from capsnet.inference.images import TestImages, find_images
+from capsnet.inference.imported import store_evaluation
 from capsnet.losses import LOSSES
 from capsnet.models import CapsuleModel
 from capsnet.models.ensemble import Ensemble
@@ -28,7 +30,8 @@ from capsnet.training.device import resolve_device
 class Evaluate:
     """Test a trained network on a data set, or an ensemble of networks, whose capsule lengths are added.
 
-    A folder that the network was not trained on is tested whole, with the preprocessing of capsnet predict.
+    A folder that the network was not trained on is tested whole, with the preprocessing of capsnet predict. The test of
+    an imported run is stored in its folder.
 
     Examples:
       capsnet evaluate runs/quickstart
@@ -37,10 +40,11 @@ class Evaluate:
       capsnet evaluate runs/cifar10-1 runs/cifar10-2 runs/cifar10-3
     """
 
-    models: tyro.conf.Positional[tuple[Path, ...]]
+    models: tyro.conf.Positional[PathArguments]
     """Run folders, weights files or names from capsnet list pretrained; several are tested as an ensemble."""
     data: str | None = None
-    """Data set or folder; default: the training data set. If that folder was moved, give its new path."""
+    """Data set, folder, .tar files or hf:NAME; default: the training data set. If that folder was moved, give its new
+    path."""
     split: Literal["test", "validation", "train"] | None = None
     """Split of the data; default: test, or all images of a folder that the network was not trained on."""
     data_dir: Path | None = None
@@ -49,6 +53,9 @@ class Evaluate:
     """Device; auto: the GPU if there is one."""
     skip_unreadable: bool = False
     """Skip files of an image folder that are not readable images."""
+    shards: Shards | None = None
+    """Keep prepared photos in memory-mapped files (default: as in training, or where they exceed a quarter of the free
+    memory)."""
     pairs_per_digit: int = 0
     """Test pairs of each digit, for data sets of pairs (0: as in training; the paper: 1000)."""
     csv: Path | None = None
@@ -64,9 +71,10 @@ def main(args: list[str]) -> None:
         raise UserError("no network given: capsnet evaluate takes a run folder or a weights file, or several")
     if options.csv is not None and options.csv.exists():
         raise UserError(f"{options.csv} exists; give another --csv")
+    run = Run.open(options.models[0]) if len(options.models) == 1 and is_run_folder(options.models[0]) else None
     members = [load(path) for path in options.models]
     model = (members[0] if len(members) == 1 else Ensemble(members)).to(resolve_device(options.device))
-    images = _find_images(model, options)
+    images = _find_images(model, run, options)
     if options.pairs_per_digit:
         images = _with_pairs(images, options.pairs_per_digit)
     for note in images.notes:
@@ -80,10 +88,12 @@ def main(args: list[str]) -> None:
         _print(result, LOSSES.get(model.loss).words)
         if options.csv is not None:
             print(f"predictions: {options.csv}")
+    own = run is not None and options.data in (None, run.config.data.name) and not options.pairs_per_digit
+    if run is not None and own and result.split == "test" and run.imported() is not None:
+        store_evaluation(run, model, result)
 
 
-def _find_images(model: CapsuleModel, options: Evaluate) -> TestImages:
-    run = Run.open(options.models[0]) if len(options.models) == 1 and is_run_folder(options.models[0]) else None
+def _find_images(model: CapsuleModel, run: Run | None, options: Evaluate) -> TestImages:
     return find_images(
         model,
         options.data,
@@ -91,6 +101,7 @@ def _find_images(model: CapsuleModel, options: Evaluate) -> TestImages:
         run=run,
         data_dir=options.data_dir,
         skip_unreadable=options.skip_unreadable,
+        shards=options.shards,
     )
 
 

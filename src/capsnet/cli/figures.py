@@ -15,7 +15,7 @@ from capsnet.runs import Run
 class Figures:
     """Draw all figures of a run, or the named ones, into its folder.
 
-    Existing figures are kept. Names: curves reconstructions manipulate samples confusion errors coupling
+    Existing figures are kept. Names: curves reconstructions manipulate samples confusion errors coupling evidence
     routing iterations capsules structure robustness adversarial detection data; for data sets of pairs also pairs.
 
     Examples:

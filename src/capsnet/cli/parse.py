@@ -7,14 +7,33 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import cleandoc
-from typing import TypeVar
+from pathlib import Path
+from typing import Annotated, TypeVar
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
 from capsnet.cli.flags import list_fields
 from capsnet.errors import UserError
 
 T = TypeVar("T")
+
+
+class PathTuple(tuple[Path, ...]):
+    """Any number of paths."""
+
+
+PathArguments = Annotated[
+    PathTuple,
+    PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="[PATH [PATH ...]]",
+        instance_from_str=lambda words: PathTuple(map(Path, words)),
+        is_instance=lambda value: isinstance(value, PathTuple),
+        str_from_instance=lambda paths: [*map(str, paths)],
+    ),
+]
+"""`tuple[Path, ...]` of a command line; for that type, tyro imports a type checker, which takes 0.05 s."""
 
 _WEIGHTS = (
     "capsnet evaluate RUN to test, capsnet train --resume RUN to continue; capsnet import-keras FILE RUN converts "

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
 import tyro
 
 from capsnet.cli.console import bar, print_json
-from capsnet.cli.parse import parse
+from capsnet.cli.parse import PathArguments, parse
 from capsnet.data.images import choose_range, collect_notes
 from capsnet.data.pixels import PixelRange
 from capsnet.errors import UserError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from capsnet.models import CapsuleModel
 
 
+# for `X | None`, unlike `Union[None, X]`, tyro imports a type checker, which takes 0.05 s
 @dataclass(frozen=True)
 class Predict:
     """Classify image files, or recordings.
@@ -48,13 +49,13 @@ class Predict:
 
     model: tyro.conf.Positional[Path]
     """A run folder, a weights file, a name from capsnet list pretrained, or an .onnx file from capsnet export."""
-    images: tyro.conf.Positional[tuple[Path, ...]]
+    images: tyro.conf.Positional[PathArguments]
     """Image files of any size, or WAV files."""
     as_is: bool = False
     """Only scale the image to fit; do not invert, crop or centre it."""
-    pixel_range: tuple[float, float] | None = None
+    pixel_range: Union[None, tuple[float, float]] = None  # noqa: UP007, RUF036
     """Values that become black and white, for files of more than 8 bits (default: the model's, or the files')."""
-    figure: Path | None = None
+    figure: Union[None, Path] = None  # noqa: UP007, RUF036
     """Draw the network's input, the capsule lengths and the reconstruction of up to 30 images into this file."""
     json: bool = False
     """Print one JSON object."""

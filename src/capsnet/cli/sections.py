@@ -3,12 +3,13 @@
 Here, 0 may mean None: checks apply to the resulting configuration, not to the groups.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, TypeVar, get_type_hints
 
 import tyro
 
+from capsnet.cli.flags import list_fields
 from capsnet.cli.parse import key_and_value
 from capsnet.runs.config import RunConfig
 from capsnet.runs.formats import none_for_zero
@@ -139,3 +140,12 @@ def flags_of(verb: type[T], config: RunConfig) -> T:
         optimizer=OptimizerFlags(**vars(config.optimizer)),
         run=execution(**vars(config.run)),
     )
+
+
+def given_options(args: Sequence[str]) -> list[str]:
+    """Options of a run whose flags are on the command line, in the order of the sections."""
+    words = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in args if word.startswith("--")}
+    flags = {field.option for field in list_fields(ConfigFlags)}
+    names = {word if word in flags else word.removeprefix("no_") for word in words}
+    names |= {f"model_{name}s" for name in names & {"option"}} | {f"{name}s" for name in names & {"routing_option"}}
+    return [name for name in OPTIONS if name in names]

@@ -207,10 +207,13 @@ def _show_run(run: Run) -> None:
     if result is None:
         print("\n" + " ".join(run.explain_missing_result()))
         return
-    for split in ("test", "test_last"):
-        evaluation = Evaluation.from_dict(result[split])
+    imported = run.imported()
+    tests = {"best weights": result["test"], "last step": result["test_last"]}
+    if imported is not None:
+        tests = {f"imported from {imported.source}": result["test"]}
+    for weights, split in tests.items():
+        evaluation = Evaluation.from_dict(split)
         low, high = evaluation.error_interval
-        weights = "best weights" if split == "test" else "last step"
         print(
             f"\n{weights}: test error {evaluation.error_percent:.2f} % of {evaluation.n:,} ({low:.2f} to {high:.2f} %)",
             end="",

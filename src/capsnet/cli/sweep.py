@@ -9,10 +9,9 @@ from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hin
 import tyro
 
 from capsnet.cli.console import print_json
-from capsnet.cli.flags import list_fields
 from capsnet.cli.parse import parse
 from capsnet.cli.reproduce import draw_table
-from capsnet.cli.sections import ConfigFlags, ExecutionFlags, flags_of
+from capsnet.cli.sections import ConfigFlags, ExecutionFlags, flags_of, given_options
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import suggest
@@ -66,7 +65,7 @@ def main(args: list[str]) -> None:
     named = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Sweep, args, flags_of(Sweep, RECIPES.get(named).config))
     config = options.config().options()
-    given = {name: config[name] for name in _given_options(args)}
+    given = {name: config[name] for name in given_options(args)}
     recipe = options.recipe
     if recipe == "quickstart" and "quickstart" not in args and are_own_images(given.get("data")):
         recipe = "own-images"
@@ -92,15 +91,6 @@ def main(args: list[str]) -> None:
 def list_grid_options() -> list[str]:
     """Options that `--grid` can vary: those of one value."""
     return [name for name in VARIED if _value_types(name)]
-
-
-def _given_options(args: Sequence[str]) -> list[str]:
-    """Options of a run whose flags are on the command line, in the order of the sections."""
-    words = {word.removeprefix("--").partition("=")[0].replace("-", "_") for word in args if word.startswith("--")}
-    flags = {field.option for field in list_fields(ConfigFlags)}
-    names = {word if word in flags else word.removeprefix("no_") for word in words}
-    names |= {f"model_{name}s" for name in names & {"option"}} | {f"{name}s" for name in names & {"routing_option"}}
-    return [name for name in OPTIONS if name in names]
 
 
 def _read_grid(words: Sequence[str]) -> dict[str, list[object]]:

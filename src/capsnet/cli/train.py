@@ -5,14 +5,14 @@ from pathlib import Path
 
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
-from capsnet.cli.sections import ConfigFlags, flags_of
+from capsnet.cli.sections import ConfigFlags, flags_of, given_options
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
 from capsnet.recipes import RECIPES
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.folder import locate_weights
-from capsnet.runs.options import FREE_ON_RESUME, are_own_images
+from capsnet.runs.options import FREE_ON_RESUME, are_own_images, own_recipe
 from capsnet.runs.transfer import configure_as
 from capsnet.training import train
 from capsnet.training.distributed import is_first_process
@@ -47,7 +47,7 @@ def main(args: list[str]) -> None:
     options = parse(Train, args, flags_of(Train, RECIPES.get(first_recipe).config))
     recipe = options.recipe
     if "quickstart" not in args and recipe == "quickstart" and are_own_images(options.data.name):
-        recipe = "own-images"
+        recipe = own_recipe(options.data.name, given_options(args))
     if options.resume is not None:
         before = Run.open(options.resume).config
         config = _parse_config(args, before)

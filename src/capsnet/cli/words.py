@@ -19,6 +19,7 @@ from capsnet.bench import BENCHES
 from capsnet.cli import VERBS
 from capsnet.cli.catalogue import KINDS, list_entries
 from capsnet.cli.flags import list_fields
+from capsnet.cli.parse import PathTuple
 
 Paths = Literal["", "files", "folders", "runs"]
 
@@ -164,9 +165,9 @@ def _without_none(hint: object) -> object:
 
 
 def _value(name: str, value_type: object) -> tuple[Slot | None, bool]:
-    many = get_origin(value_type) is tuple
+    many = get_origin(value_type) is tuple or value_type is PathTuple
     if many:
-        value_type = get_args(value_type)[0]
+        value_type = Path if value_type is PathTuple else get_args(value_type)[0]
     if name in _SLOTS:
         return _SLOTS[name](), many
     if value_type is bool:

@@ -1,6 +1,6 @@
-"""Data sets by name, and folders of one's own images.
+"""Data sets by name, and folders of image files.
 
-Its names are imported when they are first used: image files can be read without PyTorch, which takes a second to load.
+The names of this package are imported on first use: image files are read without importing PyTorch, which takes 1 s.
 """
 
 from importlib import import_module
@@ -24,7 +24,7 @@ _NAMES = {
     "load_data": "loading",
     "locate_data": "loading",
 }
-# what is needed for folders and files only is imported by them
+# modules that register no data set; they are imported where they are used
 _UNNAMED = [
     "array_files",
     "arrays",
@@ -35,23 +35,31 @@ _UNNAMED = [
     "free_spoken_digits",
     "images",
     "japanese_vowels",
+    "labelled",
+    "labels",
     "layout",
+    "mask_folder",
     "photo",
     "prepared",
     "reading",
     "sequences",
     "shards",
+    "sources",
     "spectrogram",
     "stored",
+    "table",
+    "table_name",
+    "tar_layout",
+    "tars",
     "time_series",
     "torch_dataset",
 ]
 
-# a type checker would take any name for one that `__getattr__` knows
+# with this `__getattr__`, a type checker would accept any attribute
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Import all data sets, and the module of a name, on first use."""
+        """Register all data sets, and import the module that defines `name`, on first use."""
         if name not in _NAMES:
             raise AttributeError(f"module 'capsnet.data' has no attribute {name!r}")
         import_modules(__name__, leave=_UNNAMED)

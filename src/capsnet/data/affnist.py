@@ -25,8 +25,17 @@ _ADDRESS = "https://www.cs.toronto.edu/~tijmen/affNIST/32x/transformed/"
 _WHOLE = ("test.mat", "test.mat.zip", "test_batches.zip")
 _BATCHES = "test_batches"
 _MOST_IMAGES = 320_000
-# of a zip archive: whatever may be wrong with its directory or its data
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError, OverflowError)
+# all errors that a damaged zip archive can raise
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    OverflowError,
+    UnicodeDecodeError,
+)
 _MOST_BYTES = 1 << 30
 
 
@@ -34,7 +43,7 @@ def load_affnist(data_dir: Path | None = None) -> Dataset:
     """Load MNIST's training images in the middle of 40x40 pixels, and affNIST's transformed test images.
 
     The folder `affnist/` (or `transformed/` in it) holds one of `test.mat`, `test.mat.zip`, `test_batches.zip`, or the
-    folder `test_batches/` with `1.mat` to `32.mat`; the first that is there is read. MNIST is found as always.
+    folder `test_batches/` with `1.mat` to `32.mat`; the first that exists is read. MNIST is read from its own folder.
 
     Raises:
         UserError: files that are missing or fail a check.
@@ -64,12 +73,12 @@ def read_mat(read: Read, name: str, most: int = _MOST_IMAGES) -> ImageData:
     A column of `image` holds the pixels of a digit in MATLAB's order, one column of pixels after the other.
 
     Args:
-        read: gives the file, from its start.
-        name: of the file, for messages.
-        most: images that it may hold.
+        read: returns the next bytes of the file.
+        name: the file's name, for messages.
+        most: the largest number of images to accept.
 
     Raises:
-        UserError: a file that is truncated, mislabelled or of the wrong shape.
+        UserError: a file that is truncated, mislabelled or of another shape.
     """
     sizes = {"affNISTdata.image": most * SIDE * SIDE, "affNISTdata.label_int": most * 8}
     pixels, labels = read_matlab(read, name, sizes).values()
@@ -83,14 +92,14 @@ def read_mat(read: Read, name: str, most: int = _MOST_IMAGES) -> ImageData:
     if len(wrong):
         raise UserError(f"{name}: labels must be 0 to 9, got {wrong[0]:g}; fetch it again")
     images = torch.from_numpy(np.ascontiguousarray(pixels.T)).view(-1, 1, SIDE, SIDE)
-    # in place: all of them are half a gigabyte
+    # in place: the images take half a gigabyte
     for part in torch.split(images, 1000):
         part.copy_(part.mT.clone())
     return ImageData(images, torch.from_numpy(labels.astype(np.int64)), tuple("0123456789"))
 
 
 def find_test_set(data_dir: Path | None = None) -> Path | None:
-    """Where affNIST's test set lies, or None; nothing is read."""
+    """The path of affNIST's test set, or None; nothing is read."""
     folders = data_folders("affnist", data_dir)
     for folder in [place for root in folders for place in (root, root / "transformed")]:
         for path in [folder / name for name in _WHOLE]:
@@ -102,7 +111,7 @@ def find_test_set(data_dir: Path | None = None) -> Path | None:
 
 
 def find_affnist(data_dir: Path | None = None) -> Path | None:
-    """Where affNIST's test set lies, or None where that, or MNIST to train on, is not at hand."""
+    """The path of affNIST's test set, or None if it or MNIST, for training, is missing."""
     return find_test_set(data_dir) if MNIST.find(data_dir) else None
 
 
@@ -112,7 +121,7 @@ def _read(source: Path) -> ImageData:
 
     def add(read: Read, name: str) -> None:
         parts.append(read_mat(read, name, _MOST_IMAGES - sum(map(len, parts))))
-        # to the end, where an archive has its checksum
+        # an archive's checksum is checked when its last byte is read
         while read(1 << 20):
             pass
 
@@ -131,7 +140,7 @@ def _read(source: Path) -> ImageData:
 
 
 def _read_members(source: Path, add: Callable[[Read, str], None]) -> None:
-    """Hand each `.mat` file of a zip archive on, in order, with its name for messages."""
+    """Call `add` for each `.mat` file of a zip archive, in order, with its name for messages."""
     try:
         with zipfile.ZipFile(source) as archive:
             members: dict[str, zipfile.ZipInfo] = {}
@@ -149,7 +158,7 @@ def _read_members(source: Path, add: Callable[[Read, str], None]) -> None:
 
 
 def _check_member(member: zipfile.ZipInfo, source: Path) -> None:
-    """Refuse a member of an archive that affNIST's own would not hold."""
+    """Refuse a member of an archive that affNIST's archive cannot contain."""
     path, fault = PurePosixPath(member.filename), ""
     if path.is_absolute() or ".." in path.parts or not member.filename.isprintable():
         fault = "has a name that leads out of it"

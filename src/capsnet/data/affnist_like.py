@@ -1,4 +1,4 @@
-"""MNIST's test set transformed within affNIST's published ranges, for want of affNIST's own file.
+"""MNIST's test set transformed within affNIST's published ranges, a substitute for affNIST's own file.
 
 Tieleman, "affNIST", 2013 (www.cs.toronto.edu/~tijmen/affNIST).
 """
@@ -20,21 +20,21 @@ _CHUNK = 2000
 
 
 def load_affnist_like(data_dir: Path | None = None, *, variants: int = 1, seed: int = 0) -> Dataset:
-    """Make a test set in the manner of affNIST from MNIST's, always the same one for the same seed.
+    """Make a test set like affNIST's from MNIST's test digits. The same seed gives the same images.
 
-    What is affNIST's: the originals (MNIST's 10,000 test digits), the frame of 40x40 pixels, the training images
-    (MNIST in the middle of that frame), and the ranges, in which all draws are uniform: rotation by -20 to 20 degrees,
-    shear by -0.2 to 0.2, vertical and horizontal scale, each on its own, 0.8 to 1.2, and a translation such that no
-    ink leaves the frame.
+    As in affNIST: the originals (MNIST's 10,000 test digits), the frame of 40x40 pixels, the training images (MNIST in
+    the middle of that frame), and the ranges, in which all draws are uniform: rotation by -20 to 20 degrees, shear by
+    -0.2 to 0.2, independent vertical and horizontal scales of 0.8 to 1.2, and a translation that keeps all ink in the
+    frame.
 
-    What is not: the draws themselves, the order of the transformations (here the digit is scaled, then sheared along
-    the horizontal, then turned, then moved), the resampling (here bilinear), and the number of variants of each
-    digit (32 in affNIST). Errors on it are not errors on affNIST.
+    Unlike affNIST: the draws themselves, the order of the transformations (here the digit is scaled, then sheared along
+    the horizontal, then rotated, then translated), the resampling (here bilinear), and the number of variants of each
+    digit (32 in affNIST). Test errors on this set are not test errors on affNIST.
 
     Args:
-        data_dir: where MNIST lies.
-        variants: transformed images of each digit.
-        seed: of the draws.
+        data_dir: folder that holds MNIST's folder.
+        variants: number of transformed images of each digit.
+        seed: seed of the random transformations.
 
     Raises:
         UserError: MNIST's files are missing or fail a check.
@@ -49,11 +49,11 @@ def load_affnist_like(data_dir: Path | None = None, *, variants: int = 1, seed: 
 
 
 def transform_digits(digits: UInt8[Tensor, "b 1 h w"], generator: torch.Generator) -> UInt8[Tensor, "b 1 s s"]:
-    """Scale, shear, turn and move each digit by numbers of its own, into a frame of 40x40.
+    """Scale, shear, rotate and translate each digit by its own random numbers, into a frame of 40x40 pixels.
 
     Args:
-        digits: on the generator's device.
-        generator: draws rotation, shear, two scales and the two parts of the translation, in this order.
+        digits: images on the generator's device.
+        generator: draws rotation, shear, the two scales and the two components of the translation, in this order.
 
     Shapes:
         digits `b 1 h w`, result `b 1 40 40`.
@@ -65,7 +65,7 @@ def transform_digits(digits: UInt8[Tensor, "b 1 h w"], generator: torch.Generato
     scale = torch.stack([draw_uniform(count, *SCALE, generator) for _ in range(2)], dim=1)
     matrices = turn @ shear @ torch.diag_embed(scale)
     low, high = _ink_box(digits, matrices)
-    # the most that the digit can move towards either side; a digit larger than the frame is centred
+    # the longest possible translation in each direction; a digit larger than the frame is centred
     first, last = -SIDE / 2 - low, SIDE / 2 - high
     middle = (first + last) / 2
     first, last = torch.minimum(first, middle), torch.maximum(last, middle)
@@ -74,15 +74,15 @@ def transform_digits(digits: UInt8[Tensor, "b 1 h w"], generator: torch.Generato
 
 
 def _ink_box(digits: Tensor, matrices: Tensor) -> tuple[Float[Tensor, "b 2"], Float[Tensor, "b 2"]]:
-    """How far the ink of each transformed digit reaches, from its middle: left and up, right and down.
+    """The extent of each transformed digit's ink from the image's middle: left and up, right and down.
 
-    Bilinear sampling spreads a pixel over one pixel to each side, before the transformation.
+    Bilinear sampling spreads each pixel by one pixel in all directions, before the transformation.
     """
     height, width = digits.shape[2:]
     rows = torch.arange(height, device=digits.device) - (height - 1) / 2
     columns = torch.arange(width, device=digits.device) - (width - 1) / 2
-    places = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).view(-1, 2)  # p 2
-    moved = torch.einsum("bxy,py->bpx", matrices, places)
+    points = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).view(-1, 2)  # p 2
+    moved = torch.einsum("bxy,py->bpx", matrices, points)
     blank = (digits == 0).flatten(1)[..., None]  # b p 1
     reach = matrices.abs().sum(dim=2)
     low = moved.masked_fill(blank, float("inf")).amin(dim=1) - reach

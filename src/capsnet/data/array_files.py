@@ -1,4 +1,4 @@
-"""Files of images as arrays: `.npz` of NumPy and Keras, and tables of pixels (`.csv`, as on Kaggle)."""
+"""Image arrays in files: `.npz` of NumPy and Keras, and tables of pixels (`.csv`, as on Kaggle)."""
 
 import math
 import warnings
@@ -14,11 +14,11 @@ from capsnet.data.dataset import Dataset
 from capsnet.errors import UserError
 
 _MOST_BYTES = 4 << 30
-# zeros pack a thousand times, images hardly a hundred
+# largest accepted compression ratio: zeros reach 1000, images rarely 100
 _LARGE_BYTES, _MOST_RATIO = 1 << 28, 200
 _NPZ_NAMES = (("images", "labels"), ("x_train", "y_train"))
 _NPZ_TEST_NAMES = (("test_images", "test_labels"), ("x_test", "y_test"))
-# characters of a first line
+# most characters read of the first line
 _LONGEST_LINE = 1 << 24
 _LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 _FAULTS = (OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, OverflowError, MemoryError)
@@ -27,16 +27,16 @@ _FAULTS = (OSError, EOFError, ValueError, KeyError, NotImplementedError, Runtime
 def load_arrays(path: Path, *, pixel_range: tuple[float, float] | None = None) -> Dataset:
     """Read a data set from a `.npz` or a `.csv` file.
 
-    A `.npz` file holds `images` and `labels`, and where it likes `test_images` and `test_labels`; or `x_train`,
-    `y_train`, `x_test` and `y_test`, as Keras has them. A `.csv` file has a column `label` and a column for each
-    pixel of a square image, with a header; without one, the label is the first column.
+    A `.npz` file holds `images` and `labels`, optionally `test_images` and `test_labels`; or `x_train`, `y_train`,
+    `x_test` and `y_test`, as in Keras. A `.csv` file has a header, a column `label` and one column for each pixel of a
+    square image; without a header, the label is the first column.
 
     Args:
         path: the file.
-        pixel_range: values that become 0 and 255, of images that are not uint8; None: as `decide_range` chooses.
+        pixel_range: values that become 0 and 255, for images that are not uint8; None: chosen by `decide_range`.
 
     Raises:
-        UserError: another kind of file, one that is damaged or too large, or arrays that make no data set.
+        UserError: a file of another format, damaged or too large, or arrays that do not form a data set.
     """
     kind = path.suffix.lower()
     if not path.is_file():
@@ -60,7 +60,7 @@ def load_arrays(path: Path, *, pixel_range: tuple[float, float] | None = None) -
 
 
 def _read_npz(path: Path) -> list[tuple[Array, Array]]:
-    """Training images and labels, and test images and labels where the file holds them."""
+    """Training images and labels, and test images and labels if the file holds them."""
     try:
         with zipfile.ZipFile(path) as archive:
             _check_sizes(path, archive)
@@ -83,7 +83,7 @@ def _read_npz(path: Path) -> list[tuple[Array, Array]]:
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
     for entry in archive.infolist():
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise UserError(f"{path}: {entry.filename} is packed by another method than deflate; use numpy.savez")
+            raise UserError(f"{path}: {entry.filename} is not compressed by deflate; use numpy.savez")
         size, packed = entry.file_size, max(entry.compress_size, 1)
         if size > _MOST_BYTES or (size > _LARGE_BYTES and size > _MOST_RATIO * packed):
             raise UserError(
@@ -98,7 +98,7 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
         if path.stat().st_size > _MOST_BYTES // 2:
             raise UserError(f"{path} is larger than 2 GB; save its arrays with numpy.savez as a .npz file")
         with path.open(encoding="utf-8-sig") as file, warnings.catch_warnings():
-            # of no rows, which are refused below
+            # NumPy's warning about an empty file: no rows are refused below
             warnings.simplefilter("ignore", UserWarning)
             first = file.readline(_LONGEST_LINE).strip()
             header = None if _are_numbers(first.split(",")) else [cell.strip(' "').lower() for cell in first.split(",")]

@@ -1,4 +1,4 @@
-"""Images that are arrays already become a data set."""
+"""A data set from arrays of images and labels."""
 
 import math
 from collections.abc import Sequence
@@ -31,25 +31,25 @@ def make_dataset(
     pixel_range: tuple[float, float] | None = None,
     name: str = "arrays",
 ) -> Dataset:
-    """Make a data set of arrays.
+    """Make a data set from arrays.
 
-    Without test images, about a fifth of each class is held out as the test split, by a hash of each image's pixels:
-    neither its position nor other images matter, and copies lie on the same side.
+    Without test images, about a fifth of each class is held out as the test split, by a hash of each image's pixels: an
+    image's split does not depend on its position or on other images, and copies fall into the same split.
 
     Args:
-        images: uint8 from 0 to 255, or other numbers; their order of axes is taken from the sizes.
-        labels: whole numbers from 0, or names of classes.
-        class_names: of the labels 0, 1 and so on; None: the numbers, or the names that `labels` holds.
+        images: uint8 from 0 to 255, or other numbers; the order of the axes is inferred from their sizes.
+        labels: integers from 0, or class names.
+        class_names: names of the labels 0, 1 and so on; None: the numbers, or the names in `labels`.
         test: images and labels of the test split.
-        pixel_range: values that become 0 and 255, of images that are not uint8; None: as `decide_range` chooses.
-        name: of the data set.
+        pixel_range: values that become 0 and 255, for images that are not uint8; None: chosen by `decide_range`.
+        name: name of the data set.
 
     Shapes:
         images `m h w`, `m h w c` or `m c h w` with 1 or 3 channels; labels `m` or `m 1`.
 
     Raises:
-        UserError: arrays of other shapes or types, values that are not finite, labels that are not from 0, or too few
-            images of a class to hold any out.
+        UserError: arrays of other shapes or types, values that are not finite, labels that do not start at 0, or a
+            class with too few images to hold one out.
 
     Example:
         >>> make_dataset(x_train, y_train, test=(x_test, y_test))
@@ -90,12 +90,12 @@ def _as_array(values: ArrayLike, what: str) -> Array:
 
 
 def channels_first(images: Array) -> Array:
-    """`m c h w` of images in any of the usual orders of axes."""
+    """Bring images with any usual order of axes to `m c h w`."""
     shape = images.shape
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim == 4 and shape[1] in _CHANNELS and shape[3] in _CHANNELS:
-        raise UserError(f"images of shape {shape} may be m c h w or m h w c; channels cannot be told from sides")
+        raise UserError(f"images of shape {shape} are ambiguous: m c h w or m h w c; use another image size")
     elif images.ndim == 4 and shape[3] in _CHANNELS:
         images = images.transpose(0, 3, 1, 2)
     elif images.ndim != 4 or shape[1] not in _CHANNELS:
@@ -122,13 +122,13 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
     if low >= 0 and high <= 1:
         return 0.0, 1.0
     if low >= 0 and high <= 255 and all(map(_is_whole, arrays)):
-        # bytes in a wider type, unless all are so dark that 255 is not their white (digits of scikit-learn: 0 to 16)
+        # integers up to 255 count as 8 bits, unless all are dark (scikit-learn's digits have 0 to 16)
         return 0.0, 255.0 if high >= LEAST_OF_255 else high
     return decide_range(infos)
 
 
 def describe_values(array: Array) -> ImageInfo:
-    """The smallest and the largest value of images that are not uint8.
+    """An `ImageInfo` with the smallest and the largest value of images that are not uint8.
 
     Raises:
         UserError: a value that is not finite.
@@ -146,12 +146,12 @@ def _is_whole(array: Array) -> bool:
 
 
 def to_pixels(images: Array, pixel_range: tuple[float, float] | None) -> UInt8[Tensor, "m c h w"]:
-    """Images in 256 levels, of which `pixel_range` are the lowest and the highest; None: images that are uint8."""
+    """Map `pixel_range` to 0 and 255 and round to uint8; None: the images are uint8 already."""
     if pixel_range is None:
         return torch.from_numpy(np.ascontiguousarray(images))
     low, high = pixel_range
     pixels = np.empty(images.shape, np.uint8)
-    # image by image: floats of all of them would need eight times the memory
+    # image by image: converting all at once to floats would need eight times the memory
     for image, pixel in zip(images, pixels, strict=True):
         shares = (image.astype(np.float64) - low) / (high - low)
         pixel[...] = np.rint(shares.clip(0, 1) * 255)
@@ -193,7 +193,7 @@ def _one_axis(labels: Array) -> Array:
         labels = labels[:, 0]
     if labels.ndim != 1 or len(labels) == 0:
         raise UserError(
-            f"labels must be one number for each image, got shape {labels.shape}; of one-hot rows take argmax(1)"
+            f"labels must be one number for each image, got shape {labels.shape}; use argmax(1) for one-hot rows"
         )
     return labels
 

@@ -1,8 +1,7 @@
 """The binary version of CIFAR-10 and CIFAR-100.
 
 Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009. A record is one byte for each label
-(CIFAR-100 has two, of the kind and of the thing) and 3,072 bytes, the red, the green and the blue plane of 32x32
-pixels.
+(CIFAR-100 has two: superclass and class) and 3,072 bytes, the red, the green and the blue plane of 32x32 pixels.
 """
 
 import tarfile
@@ -23,25 +22,25 @@ _MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
 _MOST_RECORDS = 60_000
-# of an archive, unpacked; the official ones hold 185 MB
+# largest accepted archive, unpacked; the official archives hold 185 MB
 _MOST_BYTES = 200_000_000
 _TAR_FAULTS = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)
 class Cifar:
-    """The files of one of the two.
+    """The files of CIFAR-10 or CIFAR-100.
 
     Args:
-        name: of the data set.
-        title: in messages.
-        train: files of the training split; where there are several, all files are of one length.
+        name: name of the data set.
+        title: its name in messages.
+        train: files of the training split; if there are several, all files have the same length.
         test: file of the test split.
-        folder: that they come in.
-        archive: that the folder comes in.
-        checksum: of the archive.
-        class_names: by label.
-        label_bytes: of a record; the last is the label.
+        folder: folder that holds these files.
+        archive: archive that holds the folder.
+        checksum: checksum of the archive.
+        class_names: class names by label.
+        label_bytes: label bytes in each record; the last one is the label.
     """
 
     name: str
@@ -55,7 +54,7 @@ class Cifar:
     label_bytes: int = 1
 
     def load(self, data_dir: Path | None = None) -> Dataset:
-        """Load the data set from its `.bin` files, from the folder they come in, or from the archive as it is.
+        """Load the data set from its `.bin` files, from `folder`, or from the packed archive.
 
         Raises:
             UserError: files that are missing, truncated, mislabelled or of unequal length.
@@ -75,11 +74,11 @@ class Cifar:
         """Read the content of a `.bin` file.
 
         Args:
-            data: what the file holds.
-            name: of the file, for messages.
+            data: the file's bytes.
+            name: the file's name, for messages.
 
         Raises:
-            UserError: not whole records, or a label without a class.
+            UserError: an incomplete record, or a label without a class.
         """
         size, last = self.label_bytes + _PIXELS, len(self.class_names) - 1
         if len(data) == 0 or len(data) % size:
@@ -97,19 +96,19 @@ class Cifar:
         return ImageData(records[:, self.label_bytes :].reshape(-1, *_SHAPE), labels, self.class_names)
 
     def _read_all(self, data_dir: Path | None) -> list[ImageData]:
-        """What each file holds, the training files first."""
+        """The records of each file, the training files first."""
         names = (*self.train, self.test)
         for prefix in ("", f"{self.folder}/"):
             files = [prefix + file for file in names]
-            found = find_stored(self.name, files, data_dir)
-            if found is not None:
-                return self._read_parts({str(found[file]): read_bytes(found[file], self._most()) for file in files})
+            paths = find_stored(self.name, files, data_dir)
+            if paths is not None:
+                return self._read_parts({str(paths[file]): read_bytes(paths[file], self._most()) for file in files})
             self._check_whole(files, data_dir)
         archive = find_files(self.name, {self.archive: self.checksum}, _MIRRORS, data_dir)[self.archive]
         return self._read_parts({f"{archive}: {file}": data for file, data in self._unpack(archive, names).items()})
 
     def _most(self) -> int:
-        """Bytes of all files together, and so the most that one may hold."""
+        """The size of all files together, an upper bound for the size of each."""
         return _MOST_RECORDS * (self.label_bytes + _PIXELS)
 
     def _read_parts(self, contents: dict[str, bytearray]) -> list[ImageData]:
@@ -123,7 +122,7 @@ class Cifar:
         return list(parts.values())
 
     def _check_whole(self, files: list[str], data_dir: Path | None) -> None:
-        """Some of the files, but not all, are a fault of their own."""
+        """Refuse a folder that holds some of the files, but not all."""
         for folder in data_folders(self.name, data_dir):
             missing = [file for file in files if not (folder / file).is_file()]
             if len(missing) < len(files):
@@ -138,7 +137,7 @@ class Cifar:
             with open_packed(archive) as read, tarfile.open(fileobj=cast(BinaryIO, _Limited(read)), mode="r|") as tar:
                 for member in tar:
                     file = wanted.get(member.name.removeprefix("./"))
-                    # a sparse file may state any size, and gives zeros for what it lacks
+                    # a sparse member may declare any size and reads as zeros
                     content = tar.extractfile(member) if file and member.isreg() and not member.issparse() else None
                     if file and content:
                         members[file] = read_most(content.read, self._most() + 1)
@@ -154,7 +153,7 @@ class Cifar:
 
 
 class _Limited:
-    """A stream for tarfile that ends in an error where an archive unpacks to more than the official ones."""
+    """A stream for tarfile that raises an error once an archive unpacks to more bytes than the official ones."""
 
     def __init__(self, read: Read) -> None:
         self._read, self._count = read, 0

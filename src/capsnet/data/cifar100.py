@@ -1,6 +1,6 @@
 """CIFAR-100 in its binary version. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
 
-A record has two labels: one of 20 kinds, which is not read, and one of 100 things; see `capsnet.data.cifar`.
+A record has two labels: one of 20 superclasses, which is not read, and one of 100 classes; see `capsnet.data.cifar`.
 """
 
 from capsnet.data.cifar import Cifar

@@ -1,4 +1,4 @@
-"""What a data set is: uint8 images, labels and class names, kept whole in memory."""
+"""Data sets: uint8 images, labels and class names, as tensors or in memory-mapped shards."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +10,11 @@ from jaxtyping import Int, UInt8
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from capsnet.data.features import Features
 from capsnet.data.holdout import hash_names, hold_out_by_hash
 from capsnet.data.pairs import Pairing
 from capsnet.data.pixels import Preparation as Preparation
+from capsnet.data.shards import Shards
 from capsnet.data.stored import select_images
 from capsnet.data.survey import Survey
 from capsnet.errors import UserError
@@ -27,10 +29,11 @@ class ImageData:
         images: pixels.
         labels: indices into `class_names`.
         class_names: a name for each class.
-        info: more about each image, or None; what its columns are is the data set's to say.
-        files: the file of each image relative to the data set's folder, or None where images are not files.
+        info: more numbers for each image, or None; the data set's module names the columns.
+        files: the file of each image relative to the data set's folder, or None if images are not files.
         keys: a hash of each image's content, by which images without files are held out; None: by a seeded draw.
-        notes: what a person should know of how these images were read, one sentence each.
+        notes: remarks for the user on how these images were read, one sentence each.
+        features: features of each image from a model's frozen backbone, computed once; None: not computed.
 
     Shapes:
         images `m c h w`, labels `m`, info `m k`, keys `m`.
@@ -47,6 +50,7 @@ class ImageData:
     files: tuple[str, ...] | None = None
     keys: Int[Tensor, " _"] | None = None
     notes: tuple[str, ...] = ()
+    features: Features | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8:
@@ -68,6 +72,8 @@ class ImageData:
             raise UserError(f"{len(self.images)} images but {len(self.files)} file names; each image needs one")
         if self.keys is not None and len(self.keys) != len(self.images):
             raise UserError(f"{len(self.images)} images but {len(self.keys)} keys; each image needs one")
+        if self.features is not None and len(self.features) != len(self.images):
+            raise UserError(f"{len(self.images)} images but features of {len(self.features)}; each image needs some")
         if len(self.images) == 0:
             raise UserError("the data set holds no images")
         low, high = int(self.labels.min()), int(self.labels.max())
@@ -87,7 +93,8 @@ class ImageData:
     def to(self, device: torch.device | str) -> "ImageData":
         """The same data on another device."""
         info = None if self.info is None else self.info.to(device)
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device), info=info)
+        features = None if self.features is None else self.features.to(device)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device), info=info, features=features)
 
     def select(self, indices: Int[Tensor, " _"]) -> "ImageData":
         """The images at `indices`."""
@@ -101,6 +108,7 @@ class ImageData:
             info=info,
             files=files,
             keys=keys,
+            features=None if self.features is None else self.features.select(indices),
         )
 
     def counts(self) -> list[int]:
@@ -110,7 +118,7 @@ class ImageData:
 
 @runtime_checkable
 class MapDataset(Protocol):
-    """What `torch.utils.data.Dataset` promises: a length, and `(image, label)` at each index."""
+    """A map-style data set, such as `torch.utils.data.Dataset`: a length, and `(image, label)` at each index."""
 
     def __len__(self) -> int: ...
 
@@ -119,21 +127,20 @@ class MapDataset(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set by name.
+    """Training and test images, with how an image file becomes an input.
 
     Args:
-        name: how the user asked for it.
-        train: images that may be learned from; validation is split from these.
-        test: images that are looked at once, at the end.
-        preparation: how a person's own image file becomes an input: as MNIST was made (`"digit"`: light strokes on
-            black, 20x20, centred by mass), or fitted into the frame (`"fit"`).
-        pairing: how an input is made of two images, each of which shows a single thing (MultiMNIST); None: an input
-            is an image.
+        name: registered name or path of the data set.
+        train: training images; the validation split is taken from these.
+        test: test images, evaluated once, after training.
+        preparation: how an image file becomes an input: as MNIST was made (`"digit"`: light strokes on black, 20x20,
+            centred by mass), or scaled into the frame (`"fit"`).
+        pairing: how an input is made of two images of single digits (MultiMNIST); None: an input is one image.
         transformed_test: the test images are transformed in ways that the training images are not.
-        validation: images that the data set itself sets aside for validation; None: they are split from `train`.
-        notes: what a person should know of how it was read, one sentence each: files left out, a split that was made.
-        pixel_range: values that became 0 and 255, of images of more than 8 bits; None: they have 8 bits.
-        survey: of image files: their sizes, modes and copies; None: the images are not files.
+        validation: the data set's own validation split; None: it is split from `train`.
+        notes: remarks for the user on how the data set was read, one sentence each: files left out, splits made.
+        pixel_range: values that became 0 and 255, for images of more than 8 bits; None: they have 8 bits.
+        survey: sizes, modes and copies of the image files; None: the images are not files.
     """
 
     name: str
@@ -156,22 +163,22 @@ class Dataset:
         test: tuple[ArrayLike, ArrayLike] | None = None,
         pixel_range: tuple[float, float] | None = None,
     ) -> "Dataset":
-        """Make a data set of arrays or tensors; see `capsnet.data.arrays.make_dataset`.
+        """Make a data set from arrays or tensors; see `capsnet.data.arrays.make_dataset`.
 
         Example:
             >>> Dataset.from_arrays(x_train, y_train, test=(x_test, y_test))
         """
-        # imported late: arrays are made into what this file defines
+        # imported late: that module imports this one
         from capsnet.data.arrays import make_dataset
 
         return make_dataset(images, labels, class_names, test=test, pixel_range=pixel_range)
 
     @classmethod
-    def from_folder(cls, folder: Path | str, *, image_size: int = 32) -> "Dataset":
-        """Read a folder of class folders; see `capsnet.data.folder.load_folder`."""
+    def from_folder(cls, folder: Path | str, *, image_size: int = 32, shards: Shards | None = None) -> "Dataset":
+        """Read class folders, tar archives or a table of images; see `capsnet.data.folder.load_folder`."""
         from capsnet.data.folder import load_folder
 
-        return load_folder(Path(folder), image_size=image_size)
+        return load_folder(folder, image_size=image_size, shards=shards)
 
     @classmethod
     def from_torch(
@@ -200,13 +207,13 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a named data set comes from.
+    """How a named data set is loaded.
 
     Args:
-        load: reads it; where its files are not at hand, downloads them.
-        summary: one line about it.
-        find: where its files lie, or None where they are not at hand; reads and downloads nothing.
-        made_from: the data set whose files it is made of; None: it has its own.
+        load: reads the data set, and downloads its files if they are missing.
+        summary: one line about the data set.
+        find: the folder of its files, or None if they are missing; reads and downloads nothing.
+        made_from: the data set whose files it uses; None: it has its own files.
     """
 
     load: Callable[[Path | None], Dataset]
@@ -219,19 +226,19 @@ DATASETS: Registry[Source] = Registry("data set", "capsnet.data")
 
 
 def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageData, ImageData | None]:
-    """Split images off for validation, the same ones for the same seed.
+    """Hold out images for validation. The same seed gives the same images.
 
-    Images that are files are held out by a hash of their names, images with keys by these, class by class: one more
-    image moves no other. Of other data sets the seed draws from all images alike, or class by class where a class
-    would otherwise lose its last image.
+    Images that are files are held out by a hash of their names, images with keys by their keys, class by class: adding
+    an image moves no other one. In other data sets the seed draws from all images, or class by class if a class would
+    otherwise lose its last image.
 
     Args:
         data: all training images.
         share: share of the images (below 1), or their number (1 and more); 0 for none.
-        seed: of the split.
+        seed: seed of the split.
 
     Returns:
-        What is left to train on, and what was held out (None for a share of 0).
+        The remaining training images, and the images held out (None for a share of 0).
 
     Raises:
         UserError: a share that leaves nothing to train on, or no image of a class.
@@ -250,13 +257,13 @@ def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageDa
         return data, None
     kept, held = order[count:].sort().values, order[:count].sort().values
     if share < 1 and set(data.labels.tolist()) != set(data.labels[kept].tolist()):
-        # a class would have nothing to learn from: hold out of each class its share, and never its last image
+        # a class would have no training images: hold out the share of each class, and never its last image
         kept, held = hold_out_by_hash(torch.arange(len(data)), data.labels.cpu(), count, salt=f"validation {seed}")
     return data.select(kept), data.select(held)
 
 
 def split_by_class(labels: Int[Tensor, " m"], share: float, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of two parts, the second with `share` of each class but at least one image, and never all of a class."""
+    """Indices of two parts. The second has `share` of each class: at least one image, and never all."""
     generator = torch.Generator().manual_seed(seed)
     first, second = [], []
     for label in range(int(labels.max()) + 1):

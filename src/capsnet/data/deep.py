@@ -1,10 +1,10 @@
-"""Image files of more than 8 bits: their raw values, read in full where Pillow alone would keep the upper 8 bits."""
+"""Image files of more than 8 bits: their full raw values, of which Pillow alone would keep the upper 8 bits."""
 
 import sys
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Num, UInt8
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from capsnet.data.formats import Source, open_header, refusing_damage
@@ -13,9 +13,9 @@ from capsnet.errors import UserError
 
 _BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT = 258, 262, 284, 339
 _WHITE_IS_ZERO, _SEPARATE, _UNSIGNED, _SIGNED = 0, 2, 1, 2
-# Pillow decodes grey with opacity, each of 16 bits, as colours
+# Pillow decodes 16-bit grey with alpha as colours
 _PACKED = "LA;16B"
-# Pillow keeps the first of two bytes: in the other order that is the lower one
+# Pillow keeps the first of two bytes; in the opposite byte order that is the lower one
 _OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 
@@ -24,13 +24,13 @@ class DeepImage:
     """The raw values of a decoded image of more than 8 bits.
 
     Args:
-        name: of the file, for messages.
-        upper: the image as Pillow decodes it; of 16-bit colours the upper 8 bits.
-        lower: of 16-bit colours the lower 8 bits.
-        signed: values of 8 bits are signed.
-        unsigned: values of 32 bits are not.
-        packed: the four channels of `upper` are the upper and lower 8 bits of grey, then those of opacity.
-        inverted: low values are light.
+        name: the file's name, for messages.
+        upper: the image as Pillow decodes it; for 16-bit colours the upper 8 bits.
+        lower: the lower 8 bits of 16-bit colours; None for other images.
+        signed: whether values of 8 bits are signed.
+        unsigned: whether values of 32 bits are unsigned.
+        packed: whether the four channels of `upper` are the upper and lower 8 bits of grey, then those of alpha.
+        inverted: whether low values are light.
         key: the raw value of transparent pixels; None: there are none.
     """
 
@@ -54,7 +54,7 @@ class DeepImage:
         """The smallest and the largest value of all pixels that are not transparent.
 
         Args:
-            rows: number of rows to work on at once.
+            rows: number of rows to process at once.
 
         Raises:
             UserError: a pixel that is not a finite number.
@@ -74,7 +74,7 @@ class DeepImage:
         return low, high
 
     def rows(self, top: int, bottom: int, pixel_range: PixelRange) -> Image.Image:
-        """Some rows in 8 bits: the range's ends become 0 and 255, what lies outside of it is cut off."""
+        """The rows from `top` to `bottom` in 8 bits: `pixel_range` becomes 0 and 255, values outside are clipped."""
         values, alpha = self._values(top, bottom)
         low, high = pixel_range
         levels = np.rint(((values.astype(np.float64) - low) / (high - low)).clip(0, 1) * 255).astype(np.uint8)
@@ -84,8 +84,8 @@ class DeepImage:
             levels = np.concatenate([np.broadcast_to(levels, (*alpha.shape, 3)), alpha[:, :, None]], axis=2)
         return Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
 
-    def _values(self, top: int, bottom: int) -> tuple[Num[np.ndarray, "h w c"], UInt8[np.ndarray, "h w"] | None]:
-        """Raw values of some rows, and how opaque they are where the image has transparent places."""
+    def _values(self, top: int, bottom: int) -> tuple[np.ndarray, NDArray[np.uint8] | None]:
+        """Raw values of some rows, and their alpha if the image has transparent pixels."""
         box = (0, top, self.upper.width, min(bottom, self.upper.height))
         values = np.atleast_3d(np.asarray(self.upper.crop(box)))
         if self.packed:
@@ -109,7 +109,7 @@ def is_deep(image: ImageFile.ImageFile) -> bool:
 
 
 def load_deep(source: Source, name: str) -> DeepImage:
-    """Decode a file of which `is_deep` is true.
+    """Decode a file for which `is_deep` is true.
 
     Raises:
         UserError: a damaged file, or one whose 16-bit colours lie in separate planes.
@@ -138,13 +138,13 @@ def _load_lower(source: Source, name: str, raw: str) -> Image.Image:
 
 
 def _decode_as(image: ImageFile.ImageFile, raw: str) -> None:
-    """Have an image's decoder take its bytes for pixels of another raw mode."""
+    """Make an image's decoder read its bytes in another raw mode."""
     tiles = [(tile, tile.args or ()) for tile in image.tile]
     image.tile = [tile._replace(args=raw if isinstance(old, str) else (raw, *old[1:])) for tile, old in tiles]
 
 
 def _raw_colors(image: ImageFile.ImageFile) -> str:
-    """Pillow's name of how 16-bit colours are stored, where it keeps the upper 8 bits only; else nothing."""
+    """Pillow's raw mode of 16-bit colours of which it keeps the upper 8 bits only; empty for other images."""
     if image.mode not in ("RGB", "RGBA") or image.format not in ("PNG", "TIFF") or not image.tile:
         return ""
     arguments = image.tile[0].args or ("",)
@@ -161,7 +161,7 @@ def _has_planes(image: ImageFile.ImageFile) -> bool:
 
 
 def _tag(image: ImageFile.ImageFile, number: int, default: int = 0) -> int:
-    """A tag of a TIFF file, the first of its values."""
+    """The first value of a tag of a TIFF file, or `default`."""
     tags = image.tag_v2 if image.format == "TIFF" else {}  # type: ignore[attr-defined] # only TIFF has it
     value = tags.get(number, default)
     return int(value[0] if isinstance(value, tuple) else value)

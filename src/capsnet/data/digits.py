@@ -1,4 +1,4 @@
-"""The embedded digits: 1,797 handwritten digits, 8x8, that come with scikit-learn.
+"""scikit-learn's digits: 1,797 handwritten digits of 8x8 pixels, installed with it.
 
 Alpaydin, Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
 """
@@ -35,8 +35,8 @@ def load_digits(data_dir: Path | None = None) -> Dataset:
 
 
 def find_digits(data_dir: Path | None = None) -> Path | None:
-    """The folder of scikit-learn that holds them, or None."""
-    # importing it would take a second
+    """scikit-learn's folder of data files, or None."""
+    # importing scikit-learn would take a second
     spec = importlib.util.find_spec("sklearn")
     folder = Path(spec.origin or "").parent / "datasets" / "data" if spec else Path()
     return folder if (folder / "digits.csv.gz").is_file() else None

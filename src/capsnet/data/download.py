@@ -1,4 +1,4 @@
-"""Where a data set's files are: the folder given, $CAPSNET_DATA_DIR, the user's cache, then a download."""
+"""Find a data set's files: in `data_dir`, or in $CAPSNET_DATA_DIR and the user's cache, else download them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,24 +17,24 @@ def find_files(
 ) -> dict[str, Path]:
     """Find the files of a data set, or download them to the user's cache.
 
-    A file may also be stored unpacked, without its `.gz`. A folder given by the user must hold all files: nothing is
-    downloaded in its place.
+    A file may also be stored unpacked, without its `.gz`. If `data_dir` is given, it must hold all files, and nothing
+    is downloaded.
 
     Args:
-        name: of the data set, and of its folder.
+        name: name of the data set and of its folder.
         checksums: file names and their known `md5:...`.
-        mirrors: addresses that end with a slash, tried in order.
+        mirrors: URLs that end with a slash, tried in order.
         data_dir: folder that holds the data set's folder.
 
     Returns:
         File names and paths.
 
     Raises:
-        UserError: files missing from the folder given, or a download that fails.
+        UserError: files missing from `data_dir`, or a download that fails.
     """
-    found = find_stored(name, tuple(checksums), data_dir)
-    if found is not None:
-        return found
+    paths = find_stored(name, tuple(checksums), data_dir)
+    if paths is not None:
+        return paths
     if data_dir is not None:
         missing = next(file for file in checksums if _stored(data_dir / name / file) is None)
         raise UserError(f"{data_dir / name / missing}: no such file; data_dir must hold {_layout(name, checksums)}")
@@ -42,32 +42,32 @@ def find_files(
 
 
 def find_stored(name: str, files: Sequence[str], data_dir: Path | None = None) -> dict[str, Path] | None:
-    """Find files of a data set that lie in one place, all of them, or return None; nothing is downloaded.
+    """The paths of a data set's files if all of them lie in one folder, else None; nothing is downloaded.
 
     Args:
-        name: of the data set, and of its folder.
-        files: names in that folder; one that ends in `.gz` may lie there unpacked.
+        name: name of the data set and of its folder.
+        files: names of the files; one that ends in `.gz` may be stored unpacked.
         data_dir: folder that holds the data set's folder.
     """
     for folder in data_folders(name, data_dir):
-        found = {file: path for file in files if (path := _stored(folder / file)) is not None}
-        if len(found) == len(files):
-            return found
+        paths = {file: path for file in files if (path := _stored(folder / file)) is not None}
+        if len(paths) == len(files):
+            return paths
     return None
 
 
 def find_folder(name: str, files: Sequence[str], data_dir: Path | None = None) -> Path | None:
-    """The folder in which all of these files of a data set lie, or None; nothing is read or downloaded."""
-    found = find_stored(name, files, data_dir)
-    return None if found is None else found[files[0]].parent
+    """The folder that holds all of these files of a data set, or None; nothing is read or downloaded."""
+    paths = find_stored(name, files, data_dir)
+    return None if paths is None else paths[files[0]].parent
 
 
 def data_folders(name: str, data_dir: Path | None = None) -> list[Path]:
-    """Where a data set's folder may be: in the folder given and nowhere else, or in $CAPSNET_DATA_DIR and the cache."""
+    """The folders to search for a data set: in `data_dir` only, or in $CAPSNET_DATA_DIR and the cache."""
     if data_dir is not None:
         return [data_dir / name]
-    given = os.environ.get("CAPSNET_DATA_DIR")
-    return [Path(root) / name for root in (given, cache_dir()) if root]
+    variable = os.environ.get("CAPSNET_DATA_DIR")
+    return [Path(root) / name for root in (variable, cache_dir()) if root]
 
 
 def _stored(path: Path) -> Path | None:
@@ -109,7 +109,7 @@ def _download(name: str, file: str, checksum: str, mirrors: Sequence[str], check
 
 
 def _reason(fault: "RequestException") -> str:
-    """Why a server did not give a file."""
+    """Why a download failed."""
     from requests.exceptions import ConnectionError as NoConnectionError
     from requests.exceptions import HTTPError, Timeout
 
@@ -125,14 +125,14 @@ def _line(fault: Exception) -> str:
 
 
 class _DownloadBar:
-    """A progress bar in the form that pooch asks for."""
+    """A progress bar with the interface that pooch requires."""
 
     def __init__(self, file: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
         columns = (TextColumn(file), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        # in a notebook rich would want ipywidgets; there and in a log, a line at the start and one at the end
+        # rich needs ipywidgets in a notebook: there and in a log, print one line at the start and one at the end
         console = Console(stderr=True, force_jupyter=False)
         if not console.is_terminal:
             console.print(f"downloading {file}")

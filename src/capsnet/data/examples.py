@@ -1,4 +1,4 @@
-"""A few images of a class, to look at."""
+"""Example images of a class, for figures."""
 
 import torch
 from jaxtyping import UInt8
@@ -9,14 +9,14 @@ from capsnet.data.pairs import draw_pairs
 
 
 def example_images(dataset: Dataset, label: int, count: int) -> UInt8[Tensor, "m c h w"]:
-    """The first training images of a class, always the same ones; of pairs, those with a base digit of that class.
+    """The first training images of a class; for pairs, images whose base digit is of that class. Deterministic.
 
-    Of a data set whose test images are transformed, every second one is a test image.
+    If a data set's test images are transformed, every second image is a test image.
 
     Args:
-        dataset: what to look at.
-        label: of the class.
-        count: fewer come back where the class has fewer.
+        dataset: source of the images.
+        label: index of the class.
+        count: number of images; fewer if the class has fewer.
 
     Shapes:
         result `count c h w`.

@@ -1,6 +1,6 @@
-"""Files of data sets, packed (`.gz`) or plain: read in order and only as far as is allowed.
+"""Files of data sets, gzipped (`.gz`) or plain, read in order up to a limit.
 
-A small packed file can hold any number of bytes, so every reader states the most that it takes.
+A small gzipped file can unpack to any number of bytes, so every reader sets a limit.
 """
 
 import gzip
@@ -12,17 +12,17 @@ from pathlib import Path
 from capsnet.errors import UserError
 
 Read = Callable[[int], bytes]
-"""Gives the next bytes of something, up to so many; none at its end."""
+"""Returns up to the given number of next bytes; an empty result at the end."""
 _CHUNK = 1 << 22
 
 
 @contextmanager
 def open_packed(path: Path) -> Iterator[Read]:
-    """Open a file to read it from start to end, unpacked if it ends in `.gz`.
+    """Open a file for sequential reading, unpacked if it ends in `.gz`.
 
     Raises:
-        UserError: in the `with` block, too: a file that is missing, cannot be read, or is truncated or corrupt gzip
-            data; one line that names the file.
+        UserError: a file that is missing, unreadable, or truncated or corrupt gzip data; also raised inside the `with`
+            block.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
@@ -36,9 +36,9 @@ def open_packed(path: Path) -> Iterator[Read]:
 
 
 def read_most(read: Read, count: int) -> bytearray:
-    """Read `count` bytes, or fewer where the data end; the result is writable, so that an array may lie in it.
+    """Read `count` bytes, or fewer at the end of the data. The result is writable, so it can back an array.
 
-    Memory grows with the bytes that arrive, not with `count`, which may come from a damaged header.
+    Memory grows with the bytes actually read, not with `count`, which may come from a damaged header.
     """
     data = bytearray()
     while len(data) < count and (chunk := read(min(count - len(data), _CHUNK))):

@@ -1,4 +1,4 @@
-"""Image formats that are read, and image files opened so that a damaged one is refused in one line."""
+"""Supported image formats, and opening image files with one-line errors for damaged ones."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ MAX_PIXELS = 64_000_000
 
 _SUFFIXES = {
     "PNG": (".png",),
-    # its reader also reads MPO: several JPEG images in a file that is named .jpg, as many phones write them
+    # this reader also reads MPO, several JPEG images in one .jpg file, which many phones write
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "BMP": (".bmp",),
     "GIF": (".gif",),
@@ -32,21 +32,21 @@ _SUFFIXES = {
     "AVIF": (".avif",),
     "TGA": (".tga",),
 }
-# decoders that Pillow may have been built without
+# optional decoders of Pillow
 _OPTIONAL = {"WEBP": "webp", "JPEG2000": "jpg_2000", "AVIF": "avif"}
 
 FORMATS: tuple[str, ...] = tuple(name for name in _SUFFIXES if name not in _OPTIONAL or features.check(_OPTIONAL[name]))
-"""Formats for `Image.open(formats=...)`: Pillow tries no other, and so starts no other program (Ghostscript)."""
+"""Formats for `Image.open(formats=...)`. Pillow tries no others, so it never starts Ghostscript."""
 
 SUFFIXES: frozenset[str] = frozenset(suffix for name in FORMATS for suffix in _SUFFIXES[name])
-"""Endings of the files that are read, in lower case."""
+"""Suffixes of supported image files, in lower case."""
 
-# these decoders hold several copies of a whole image
+# lower limits for decoders that hold several copies of an image
 _MAX_PIXELS_OF = {"WEBP": 32_000_000, "AVIF": 32_000_000, "JPEG2000": 24_000_000}
-# the first frame of an animation covers at least one part in so many of its area
+# the first frame of an animation must cover at least 1 / this of its area
 _LEAST_SHARE = 20
 
-# what Pillow's readers raise on damaged files
+# exceptions of Pillow's readers for damaged files
 _FAULTS = (
     OSError,
     EOFError,
@@ -62,12 +62,12 @@ _FAULTS = (
     zlib.error,
 )
 _quiet = threading.RLock()
-# faults are raised as well; without a handler they would also be printed
+# Pillow also raises what it logs; without a handler it would be printed as well
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 def printable_name(source: Source | str) -> str:
-    """The name of a file for a message: one line, whatever bytes it is made of; "the image" where it has none."""
+    """A file's name on one line, for messages, with unprintable characters escaped; "the image" for bytes."""
     if isinstance(source, BytesIO):
         return "the image"
     text = os.fsencode(source).decode("utf-8", "backslashreplace")
@@ -76,8 +76,8 @@ def printable_name(source: Source | str) -> str:
 
 @contextmanager
 def without_warnings() -> Iterator[None]:
-    """Keep Pillow from printing warnings of what is checked here or makes no difference."""
-    # the filters of warnings belong to the process
+    """Suppress Pillow's warnings: what they report is checked here or does not matter."""
+    # warning filters are global to the process
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -85,7 +85,7 @@ def without_warnings() -> Iterator[None]:
 
 @contextmanager
 def refusing_damage(name: str) -> Iterator[None]:
-    """Turn every fault of a decoder into a `UserError` of one line that names the file, and print no warnings."""
+    """Turn every exception of a decoder into a one-line `UserError` that names the file; suppress warnings."""
     try:
         with without_warnings():
             yield
@@ -96,7 +96,7 @@ def refusing_damage(name: str) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{name} is a folder, not an image file") from None
     except PermissionError:
-        raise UserError(f"{name} may not be read; change its permissions") from None
+        raise UserError(f"{name} cannot be read (permission denied); change its permissions") from None
     except Image.DecompressionBombError:
         raise UserError(f"{name} has too many pixels to decode safely; shrink it below 64 MP") from None
     except MemoryError:
@@ -112,12 +112,12 @@ def open_header(source: Source, name: str) -> Iterator[ImageFile.ImageFile]:
 
     Args:
         source: the file, or its contents.
-        name: of the image, for messages and for its ending.
+        name: the image's name, for messages and its suffix.
 
     Raises:
         UserError: a file that is missing, empty, of another format, damaged, or of too many pixels.
     """
-    # a TGA file has no mark at its start: its reader takes some files of other kinds for its own
+    # TGA files have no signature, and their reader accepts some files of other formats
     formats = [kind for kind in FORMATS if kind != "TGA" or name.lower().endswith(_SUFFIXES["TGA"])]
     with refusing_damage(name):
         try:
@@ -143,7 +143,7 @@ def _check_size(image: Image.Image, name: str) -> None:
 
 
 def _check_first_frame(image: ImageFile.ImageFile, name: str) -> None:
-    """Refuse a GIF with a wrong size: nearly all of the image would be background."""
+    """Refuse an animation with an incorrect size: nearly all of the image would be background."""
     if image.format != "GIF" or not image.tile:
         return
     left, top, right, bottom = image.tile[0].extents or (0, 0, *image.size)
@@ -163,5 +163,5 @@ def _why_unknown(source: Source) -> str:
     if not start:
         return "is empty"
     if start[4:8] == b"ftyp" and start[8:11] in (b"hei", b"hev", b"mif", b"msf"):
-        return "is not an image that capsnet reads (HEIC); export it as JPEG or PNG"
-    return "is not an image that capsnet reads (PNG, JPEG, BMP, GIF, WebP, TIFF, PPM, TGA, JPEG 2000, AVIF)"
+        return "is not an image in a supported format (HEIC); export it as JPEG or PNG"
+    return "is not an image in a supported format (PNG, JPEG, BMP, GIF, WebP, TIFF, PPM, TGA, JPEG 2000, AVIF)"

@@ -1,7 +1,7 @@
-"""Padding, cropping and scaling of a batch, all images alike.
+"""Padding, cropping and scaling of all images of a batch alike.
 
-Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 7: images of smallNORB are shrunk
-to 48x48; the middle patch at test.
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 7: smallNORB images are shrunk to
+48x48, and the centre crop is used for testing.
 """
 
 from jaxtyping import Float, Shaped
@@ -12,7 +12,7 @@ from capsnet.errors import UserError
 
 
 def pad_images(images: Shaped[Tensor, "b c h w"], padding: int) -> Shaped[Tensor, "b c H W"]:
-    """Set each image into the middle of a frame that is larger by `padding` zeros on every side.
+    """Pad each image with `padding` zeros on every side.
 
     Shapes:
         images `b c h w`, result `b c h+2p w+2p`, of the same type.
@@ -21,7 +21,7 @@ def pad_images(images: Shaped[Tensor, "b c h w"], padding: int) -> Shaped[Tensor
 
 
 def center_crop(images: Shaped[Tensor, "b c h w"], side: int) -> Shaped[Tensor, "b c s s"]:
-    """Cut the middle square out of each image; an odd remainder leaves one row or column more below and at the right.
+    """Crop the centre square of each image; an odd remainder cuts one row or column more at the bottom and the right.
 
     Shapes:
         images `b c h w`, result `b c side side`, of the same type.
@@ -35,11 +35,11 @@ def center_crop(images: Shaped[Tensor, "b c h w"], side: int) -> Shaped[Tensor, 
 
 
 def shrink_images(images: Shaped[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c s s"]:
-    """Scale images down to a square: a pixel of the result is the mean of the area that it covers.
+    """Scale images down to a square by area averaging: each pixel of the result is the mean of the area it covers.
 
     Differs from the paper:
-        The authors' code calls a bilinear resize without antialiasing, which of 96 to 48 takes every second pixel;
-        the paper does not say how. The mean has less noise.
+        The paper does not specify the method. The authors' code calls a bilinear resize without antialiasing, which
+        takes every second pixel from 96 to 48. The mean has less noise.
 
     Shapes:
         images `b c h w`, result `b c side side`, floats in the units of images.
@@ -52,7 +52,7 @@ def shrink_images(images: Shaped[Tensor, "b c h w"], side: int) -> Float[Tensor,
 
 
 def enlarge_images(images: Shaped[Tensor, "b c h w"], side: int) -> Float[Tensor, "b c s s"]:
-    """Scale images up to a square, bilinear between pixels (DeepCaps sees colour images of 32x32 as 64x64).
+    """Scale images up to a square by bilinear interpolation (DeepCaps scales 32x32 colour images to 64x64).
 
     Shapes:
         images `b c h w`, result `b c side side`, floats in the units of images.

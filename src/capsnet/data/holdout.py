@@ -1,6 +1,6 @@
-"""Which images are held out: by a hash of each image's name, so that one more image moves no other.
+"""Hold out images by a hash of each image's name, so that adding an image moves no other one.
 
-An image is held out where its hash, as a number from 0 to 1, is below the share that is wanted.
+An image is held out if its hash, scaled to [0, 1), is below the share.
 """
 
 import hashlib
@@ -13,23 +13,23 @@ from torch import Tensor
 
 from capsnet.errors import UserError
 
-# hashes are kept as signed 64-bit numbers, below zero as often as above
+# hashes are signed 64-bit integers, evenly distributed around zero
 _LOW, _RANGE = -(2**63), 2**64
 
 
 def hash_names(names: Sequence[str]) -> Int[Tensor, " m"]:
-    """A number for each name that depends on nothing else.
+    """A 64-bit hash of each name.
 
     Shapes:
         result `m`.
     """
-    # one system writes é as one character, another as two; names need not be UTF-8
+    # some systems store é as one character, others as two; names need not be UTF-8
     encoded = (unicodedata.normalize("NFC", name).encode("utf-8", "surrogateescape") for name in names)
     return torch.tensor([_number(name) for name in encoded], dtype=torch.long)
 
 
 def hash_images(images: Tensor) -> Int[Tensor, " m"]:
-    """A number for each image that depends on its pixels only: equal images have the same one.
+    """A 64-bit hash of each image's pixels: equal images have equal hashes.
 
     Shapes:
         images `m ...`, result `m`.
@@ -40,23 +40,23 @@ def hash_images(images: Tensor) -> Int[Tensor, " m"]:
 def hold_out_by_hash(
     keys: Int[Tensor, " m"], labels: Int[Tensor, " m"], share: int | float, *, salt: str
 ) -> tuple[Int[Tensor, " _"], Int[Tensor, " _"]]:
-    """Split images class by class.
+    """Split images into two parts, class by class.
 
-    Of a share, each image stands for itself: it is held out where its hash is below the share. A class of two images
-    or more has at least one in each part; the only image of a class is never held out. Of a number, the images with
-    the lowest hashes of each class are held out, so many that classes keep their proportions.
+    With a share, an image is held out if its hash is below the share, independently of all others. A class of two
+    images or more has at least one in each part; the only image of a class is never held out. With a number, the images
+    with the lowest hashes of each class are held out, in proportion to the size of the class.
 
     Args:
         keys: a hash of each image.
-        labels: the class of each.
+        labels: class index of each image.
         share: share of the images (below 1), or their number.
-        salt: another one gives another split.
+        salt: a string that selects the split; another salt gives another split.
 
     Returns:
-        Indices of what stays and of what is held out, both in ascending order.
+        Indices of the remaining images and of the images held out, both in ascending order.
 
     Raises:
-        UserError: a number that leaves fewer images than classes.
+        UserError: a number that leaves a class without an image.
 
     Shapes:
         keys and labels `m`.
@@ -81,7 +81,7 @@ def _by_class(labels: Tensor) -> list[Tensor]:
 
 
 def _quotas(sizes: Sequence[int], count: int) -> list[int]:
-    """How many of each class make up `count`, in proportion, leaving each class at least one."""
+    """How many images to take from each class: `count` in all, in proportion, leaving each class at least one."""
     total = sum(sizes)
     if count > total - len(sizes):
         raise UserError(
@@ -89,7 +89,7 @@ def _quotas(sizes: Sequence[int], count: int) -> list[int]:
             "hold out fewer"
         )
     quotas = [min(count * size // total, size - 1) for size in sizes]
-    # the largest remainders first; then whatever class still has room
+    # the largest remainders first, then any class with images left
     remainders = sorted(range(len(sizes)), key=lambda k: (-(count * sizes[k] % total), k))
     while missing := count - sum(quotas):
         roomy = [k for k in remainders if quotas[k] < sizes[k] - 1][:missing]

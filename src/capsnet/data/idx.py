@@ -17,15 +17,15 @@ _MOST_BYTES, _MOST_LABELS = 500_000_000, 2_000_000
 
 
 def read_idx(path: Path, axes: int, most: int = _MOST_BYTES) -> Tensor:
-    """Read a uint8 IDX file, compressed (`.gz`) or plain; of a longer file one byte more than its header says.
+    """Read a uint8 IDX file, compressed (`.gz`) or plain.
 
     Args:
         path: the file.
-        axes: the number of axes that it must have: 3 for images, 1 for labels.
-        most: bytes that its array may take.
+        axes: required number of axes: 3 for images, 1 for labels.
+        most: the largest accepted size of the array in bytes.
 
     Raises:
-        UserError: a file that is missing or truncated, or fails a check; the message names file and check.
+        UserError: a file that is missing, truncated or too long, or fails a check; the message names file and check.
     """
     with open_packed(path) as read:
         header = read_most(read, 4 + 4 * axes)
@@ -47,7 +47,7 @@ def read_idx(path: Path, axes: int, most: int = _MOST_BYTES) -> Tensor:
 
 
 def _read_shape(path: Path, data: bytearray, axes: int) -> tuple[int, ...]:
-    """The sizes that a header states."""
+    """The sizes in the header."""
     if len(data) < 4 or data[:2] != b"\0\0":
         raise UserError(f"{path}: not an IDX file (magic number {data[:4].hex() or 'missing'}); fetch it again")
     kind, stored = data[2], data[3]

@@ -1,10 +1,10 @@
-"""Image files: opened safely, and made into an input of a model."""
+"""Open image files safely, and convert them to model inputs."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
 from capsnet.data.deep import DeepImage, is_deep, load_deep
@@ -16,11 +16,11 @@ from capsnet.data.pixels import ImageInfo as ImageInfo
 from capsnet.data.pixels import PixelRange, Preparation, check_range, check_units, decide_range
 from capsnet.errors import UserError
 
-# an image is reduced to no less than so many times the side that is needed: what is lost is below a level on average
+# images are reduced to at least this multiple of the required side: the mean error is below one grey level
 _MARGIN = 3
-# pixels that are converted at once
+# number of pixels converted at once
 _BAND_PIXELS = 500_000
-# side of the image on which the ground of transparent places is chosen
+# side of the thumbnail on which the background of transparent images is chosen
 _GROUND_SIDE = 512
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 _UPRIGHT = {
@@ -37,18 +37,18 @@ _UPRIGHT = {
 def open_image(
     source: Source, *, color: bool, name: str = "", pixel_range: PixelRange | None = None, side: int = 0
 ) -> Image.Image:
-    """Open an image file as 8-bit grey or colour, upright, with transparent places filled.
+    """Open an image file as 8-bit grey or colour, upright, with transparent pixels filled.
 
-    Transparent places become white, or black where no visible pixel is darker than mid-grey (fewer than one in a
-    hundred): what is drawn in white on nothing would vanish on white.
+    Transparent pixels become white, or black if fewer than 1 % of the visible pixels are darker than mid-grey: white
+    strokes would vanish on white.
 
     Args:
         source: the file, or its contents.
-        color: whether the model sees colours.
-        name: of the image, for messages; the file's, where there is one.
-        pixel_range: values that become black and white, of files of more than 8 bits; None: decided from this file.
-        side: the caller needs no more pixels along the longer side; the result may have up to three times as many,
-            or more. 0: the image keeps its size.
+        color: whether the model has colour inputs.
+        name: the image's name, for messages; empty: the file's name.
+        pixel_range: values that become black and white, for files of more than 8 bits; None: decided from this file.
+        side: pixels that the caller needs along the longer side; the result has at least these, up to three times as
+            many or more. 0: the image keeps its size.
 
     Raises:
         UserError: a file that is missing, of another format, damaged, of more than 64 million pixels, or with pixels
@@ -67,21 +67,21 @@ def open_image(
 
 
 def probe_image(source: Source, name: str = "") -> ImageInfo:
-    """Read an image file's header; of a file of more than 8 bits also its extreme values.
+    """Read an image file's header, and the extreme values of a file of more than 8 bits.
 
     Args:
         source: the file, or its contents.
-        name: of the image, for messages; the file's, where there is one.
+        name: the image's name, for messages; empty: the file's name.
 
     Raises:
-        UserError: as `open_image`; damage to the pixels of an 8-bit file is not noticed.
+        UserError: as `open_image`, except that damaged pixels of an 8-bit file are not detected.
     """
     name = printable_name(name or source)
     with open_header(source, name) as image, refusing_damage(name):
         width, height = image.size
         if _orientation(image, name, decoded=False) >= 5:
             width, height = height, width
-        # the further images of a photo (MPO) are previews and depths
+        # the other images of an MPO photo are previews and depth maps
         frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
         mode, color, deep = image.mode, _has_color(image), is_deep(image)
         kind = "pages" if image.format == "TIFF" else "frames"
@@ -94,7 +94,7 @@ def probe_image(source: Source, name: str = "") -> ImageInfo:
 
 
 def collect_notes(infos: Iterable[ImageInfo]) -> tuple[str, ...]:
-    """What a person should know of how files were read: a sentence for each kind of file, with some names."""
+    """Remarks for the user on files with several pages or frames, with some of their names."""
     several = [info for info in infos if info.frames > 1]
     if len(several) < 2:
         return several[0].notes if several else ()
@@ -104,9 +104,9 @@ def collect_notes(infos: Iterable[ImageInfo]) -> tuple[str, ...]:
 
 
 def fit_image(image: Image.Image, height: int, width: int) -> Image.Image:
-    """Scale an image into a frame, aspect kept; the rest is filled with its border's median colour.
+    """Scale an image into a frame with its aspect ratio kept; the rest has the median colour of the image's border.
 
-    A strip that is too narrow for the frame stays at least one pixel wide.
+    Width and height of the scaled image are at least one pixel.
     """
     size = (width, height)
     if image.width * height > image.height * width:
@@ -126,17 +126,17 @@ def fit_image(image: Image.Image, height: int, width: int) -> Image.Image:
 
 def fit_pixels(
     image: Image.Image, image_shape: tuple[int, int, int], preparation: Preparation
-) -> tuple[UInt8[np.ndarray, "c h w"], int | None]:
-    """Bring a picture into the form of a model's data set.
+) -> tuple[NDArray[np.uint8], int | None]:
+    """Convert an image to the shape and preparation of a model's data set.
 
     Args:
-        image: of any size.
-        image_shape: channels (1 or 3), height and width.
-        preparation: `"digit"` as MNIST was made, black where there is no digit; `"fit"` scaled into the frame. Colour
-            images are always scaled.
+        image: an image of any size.
+        image_shape: channels (1 or 3), height and width of the result.
+        preparation: `"digit"`: as MNIST was made, all black if there is no digit; `"fit"`: scaled into the frame.
+            Colour images are always scaled.
 
     Returns:
-        The pixels, and how many pieces of ink stand side by side: 0 without a digit, None if they were not counted.
+        The pixels, `c h w`, and the number of separate pieces of ink side by side: 0 without a digit, None for `"fit"`.
     """
     channels, height, width = image_shape
     gray_or_color, pieces = image.convert("L" if channels == 1 else "RGB"), None
@@ -149,49 +149,50 @@ def fit_pixels(
 
 
 def read_pixels(
-    path: Path,
+    source: Source,
     image_shape: tuple[int, int, int],
     preparation: Preparation,
     *,
     pixel_range: PixelRange | None = None,
-) -> tuple[UInt8[np.ndarray, "c h w"], int | None]:
+    name: str = "",
+) -> tuple[NDArray[np.uint8], int | None]:
     """Read an image file as the input of a model; see `fit_pixels`.
 
     Args:
-        path: the file.
-        image_shape: channels, height and width.
-        preparation: how it is prepared.
-        pixel_range: values that become black and white, of a file of more than 8 bits; None: decided from this file.
+        source: the file, or its contents.
+        image_shape: channels, height and width of the result.
+        preparation: `"digit"` or `"fit"`, see `fit_pixels`.
+        pixel_range: values that become black and white, for a file of more than 8 bits; None: decided from this file.
+        name: the image's name in messages; None: the file's.
 
     Raises:
         UserError: a file that cannot be read as an image.
     """
     channels, height, width = image_shape
     side = max(height, width, WORK_SIDE if is_digit(image_shape, preparation) else 0)
-    image = open_image(path, color=channels == 3, pixel_range=pixel_range, side=side)
+    image = open_image(source, color=channels == 3, name=name, pixel_range=pixel_range, side=side)
     return fit_pixels(image, image_shape, preparation)
 
 
 def is_digit(image_shape: tuple[int, int, int], preparation: Preparation) -> bool:
-    """Whether images are prepared as MNIST was: the colours of an image tell that it is no digit."""
+    """Whether images are prepared as MNIST was; colour images never are."""
     return preparation == "digit" and image_shape[0] == 1
 
 
 def choose_range(
     files: Iterable[Path | str], own: PixelRange | None, given: PixelRange | None = None
 ) -> tuple[PixelRange | None, list[ImageInfo]]:
-    """The range of pixel values for files that are given together, and what their headers say.
+    """One range of pixel values for several files, and their header information.
 
-    It is the given range; else the model's own; for a model without one it is decided from all of the files. Files that
-    cannot be read have no part in it.
+    The range is `given`, else the model's own, else decided from all readable files.
 
     Args:
         files: image files.
-        own: the range that the model was trained with.
-        given: by the user.
+        own: the range that the model was trained with, or None.
+        given: the range that the user gives, or None.
 
     Raises:
-        UserError: no single range fits the files, or the given one is none.
+        UserError: no single range fits the files, or `given` is not two finite numbers in order.
     """
     if given is not None:
         check_range(given)
@@ -200,13 +201,13 @@ def choose_range(
         try:
             infos.append(probe_image(Path(file)))
         except UserError:
-            # named when it is read
+            # reading the file raises this error again
             continue
     return given or own or decide_range(infos), infos
 
 
 def _decode(image: ImageFile.ImageFile, name: str, color: bool, side: int) -> Image.Image:
-    """Decode an image of 8 bits, reduced towards `side`, with its opacity if it has any."""
+    """Decode an 8-bit image, reduced towards `side`, with its alpha channel if it has one."""
     with refusing_damage(name):
         if image.mode == "LAB":
             raise UserError(f"{name}: its colours are CIELAB; convert it to RGB")
@@ -220,7 +221,7 @@ def _decode(image: ImageFile.ImageFile, name: str, color: bool, side: int) -> Im
 
 
 def _draft(image: ImageFile.ImageFile, color: bool, side: int) -> None:
-    """Have the JPEG decoder scale down by 2, 4 or 8, and leave out colours that are not needed."""
+    """Make the JPEG decoder scale down by 2, 4 or 8, and skip colours that are not needed."""
     longer = max(image.size)
     share = min(1.0, _MARGIN * side / longer) if side else 1.0
     size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
@@ -244,7 +245,7 @@ def _rows_at_once(image: Image.Image) -> int:
 
 
 def _assemble(rows: Callable[[int, int], Image.Image], image: Image.Image, mode: str, side: int) -> Image.Image:
-    """Convert an image some rows at a time, and reduce each part at once: memory holds no second image of its size."""
+    """Convert and reduce an image in blocks of rows, so that memory never holds a second image of its size."""
     factor = max(1, max(image.size) // (_MARGIN * side)) if side else 1
     result = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
     step = max(1, _rows_at_once(image) // factor) * factor
@@ -255,7 +256,7 @@ def _assemble(rows: Callable[[int, int], Image.Image], image: Image.Image, mode:
 
 
 def _finish(pixels: Image.Image, source: Image.Image, name: str, color: bool) -> Image.Image:
-    """Fill transparent places, turn the image upright, and leave out colours that are not needed."""
+    """Fill transparent pixels, turn the image upright, and convert to grey if colours are not needed."""
     if pixels.mode == "RGBA":
         pixels = _fill_transparent(pixels)
     method = _UPRIGHT.get(_orientation(source, name, decoded=True))
@@ -265,15 +266,15 @@ def _finish(pixels: Image.Image, source: Image.Image, name: str, color: bool) ->
 
 
 def _orientation(image: Image.Image, name: str, *, decoded: bool) -> int:
-    """How a camera was held, 1 to 8, by EXIF; 1 where that is missing.
+    """The EXIF orientation, 1 to 8; 1 if it is missing.
 
     Args:
         image: an opened image.
-        name: of the image, for messages.
-        decoded: its pixels have been read; Pillow has turned a TIFF file upright then.
+        name: the image's name, for messages.
+        decoded: whether its pixels have been read: Pillow then has turned a TIFF file upright.
 
     Raises:
-        UserError: EXIF that cannot be read: the image may be on its side.
+        UserError: unreadable EXIF data: the image might need to be rotated.
     """
     if not decoded and (image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info)):
         return 1
@@ -287,10 +288,10 @@ def _has_color(image: Image.Image) -> bool:
 
 
 def _fill_transparent(image: Image.Image) -> Image.Image:
-    """Lay an image on white, or on black if it would vanish on white."""
+    """Paint an image on white, or on black if it would vanish on white."""
     small = np.asarray(image.reduce(max(1, max(image.size) // _GROUND_SIDE)), np.int32)
     alpha = small[:, :, 3]
-    # strokes that are thin have been averaged with what is transparent around them
+    # thin strokes have been averaged with transparent pixels around them
     visible = small[:, :, :3][(alpha > 0) & (2 * alpha >= alpha.max())] @ np.array([299, 587, 114]) / 1000
     vanishes = len(visible) > 0 and (visible < 128).mean() < 0.01
     result = Image.new("RGB", image.size, "black" if vanishes else "white")

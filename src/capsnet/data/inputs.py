@@ -1,4 +1,4 @@
-"""From stored pixels to what a model sees, the same at every use; `data.transforms` varies it for training.
+"""Deterministic preparation of stored pixels as model inputs; `data.transforms` augments training images.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 5 and 7, and the released code.
 """
@@ -17,19 +17,19 @@ from capsnet.errors import UserError
 
 @dataclass(frozen=True)
 class Inputs:
-    """How an image becomes an input. It is stored with a model's weights.
+    """How an image becomes a model input. Stored with the model's weights.
 
     Args:
-        image_shape: channels, height and width of an image as the data set holds it.
-        shrink: side to which images are scaled down first; 0: they keep their size.
-        crop: side of the patch that the model sees, the middle one outside of training; 0: the whole image.
-        standardize: give each input zero mean and unit variance, in place of pixels in [0, 1].
-        enlarge: side to which images are scaled up first; 0: they keep their size.
+        image_shape: channels, height and width of an image in the data set.
+        shrink: side to which images are scaled down first; 0: no scaling down.
+        crop: side of the input patch, the centre crop outside of training; 0: the whole image.
+        standardize: normalise each input to zero mean and unit variance instead of [0, 1].
+        enlarge: side to which images are scaled up first; 0: no scaling up.
         pixel_range: values of an image file that become 0 and 255, for files of more than 8 bits; None:
             files of 8 bits.
 
     Raises:
-        UserError: a side that does not fit into the image, or a range that is not two finite numbers in order.
+        UserError: a side that does not fit the image, or a range that is not two finite numbers in order.
     """
 
     image_shape: tuple[int, int, int]
@@ -57,30 +57,30 @@ class Inputs:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> "Inputs":
-        """Read what `dataclasses.asdict` gives, also from JSON."""
+        """Build from the result of `dataclasses.asdict`, directly or read from JSON."""
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, Sequence)}
-        return cls(**{**values, **lists})  # type: ignore[arg-type]
+        return cls(**{**values, **lists})  # type: ignore[arg-type] # files are read by runs/typed.py, which checks types
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of what the model sees."""
+        """Channels, height and width of the model's input."""
         return (self.image_shape[0], self.crop, self.crop) if self.crop else self.scaled_shape
 
     @property
     def scaled_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of whole images in their final scale."""
+        """Channels, height and width of whole images after scaling."""
         channels, height, width = self.image_shape
         side = self.shrink or self.enlarge
         return (channels, side, side) if side else (channels, height, width)
 
     def scale(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
-        """Whole images in their final scale, from 0 to 255."""
+        """Scale whole images; the result has values from 0 to 255."""
         if self.enlarge:
             return enlarge_images(images, self.enlarge)
         return shrink_images(images, self.shrink) if self.shrink else images.float()
 
     def view(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
-        """The part of each image that the model sees, from 0 to 255.
+        """Scale and crop images; the result has values from 0 to 255.
 
         Shapes:
             images `b` + `image_shape`, result `b` + `shape`.
@@ -89,11 +89,11 @@ class Inputs:
         return center_crop(pixels, self.crop) if self.crop else pixels
 
     def normalize(self, pixels: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
-        """Bring pixels from 0 to 255 into the units of the model."""
+        """Convert pixels from 0 to 255 to the model's units: [0, 1], or standardised."""
         return standardize_images(pixels) if self.standardize else pixels / 255
 
     def __call__(self, images: UInt8[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
-        """What the model sees of images.
+        """Convert stored images to model inputs: scale, crop and normalise.
 
         Shapes:
             images `b` + `image_shape`, result `b` + `shape`.

@@ -1,4 +1,4 @@
-"""How a folder of images is laid out: class folders, or class folders in a folder for each split."""
+"""The layout of a folder of images: class folders, or class folders in a folder for each split."""
 
 import os
 import unicodedata
@@ -12,7 +12,7 @@ from capsnet.errors import UserError
 
 Split = Literal["train", "validation", "test"]
 
-_SPLIT_NAMES: dict[str, Split] = {
+SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -43,11 +43,12 @@ class Layout:
 
     Args:
         folder: the data set's folder.
-        class_names: in the order of their labels.
+        class_names: class names in the order of their labels.
         splits: files of each split; without split folders all files are in `train`.
         roots: the folder that holds the class folders of each split.
         has_splits: whether the folder holds split folders.
-        notes: a sentence each: which folder is which split, and what was not read.
+        notes: sentences for the user: which folder is which split, and what was not read.
+        classes_are_listed: the class names come from a list, so that some may have no images here.
     """
 
     folder: Path
@@ -56,22 +57,23 @@ class Layout:
     roots: dict[Split, Path]
     has_splits: bool
     notes: tuple[str, ...]
+    classes_are_listed: bool = False
 
 
 def find_layout(folder: Path, *, class_names: Sequence[str] | None = None) -> Layout:
     """Find class folders, or train, validation and test folders of them, without opening a file.
 
     Split folders are `train` or `training`, `val`, `valid` or `validation`, and `test` or `testing`, in any case.
-    Where there is no test folder, the validation folder is the test split. Hidden files and those that systems leave
-    (`__MACOSX`, `Thumbs.db`) do not count.
+    Without a test folder, the validation folder is the test split. Hidden files and system files (`__MACOSX`,
+    `Thumbs.db`) are ignored.
 
     Args:
-        folder: of the data set.
-        class_names: the classes of a trained model, of which the folder may hold any; None: those of the folder's
+        folder: the data set's folder.
+        class_names: the classes of a trained model, some of which the folder may lack; None: the class folders of the
             training images.
 
     Raises:
-        UserError: no folder, no class folders, splits that cannot be told from classes, or an unknown class.
+        UserError: no folder, no class folders, a folder that may be a split or a class, or an unknown class.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
@@ -96,7 +98,7 @@ def find_layout(folder: Path, *, class_names: Sequence[str] | None = None) -> La
 
 
 def is_visible(name: str) -> bool:
-    """Whether a file or folder of this name counts: it is neither hidden nor one that systems leave behind."""
+    """Whether the name is neither that of a hidden file or folder nor that of a system file."""
     return not name.startswith(".") and name.lower() not in _SYSTEM_NAMES
 
 
@@ -112,11 +114,11 @@ def _loose_files(root: Path) -> list[str]:
 
 
 def _split_of(path: Path) -> Split | None:
-    return _SPLIT_NAMES.get(path.name.lower())
+    return SPLIT_NAMES.get(path.name.lower())
 
 
 def _split_roots(folder: Path, class_names: Sequence[str] | None) -> dict[Split, Path]:
-    """The split folders; none where the folder holds class folders."""
+    """The split folders; empty if the folder holds class folders."""
     roots: dict[Split, Path] = {}
     folders = _visible_folders(folder)
     named = [path for path in folders if _split_of(path) and path.name not in (class_names or ())]
@@ -143,7 +145,7 @@ def _split_roots(folder: Path, class_names: Sequence[str] | None) -> dict[Split,
 
 
 def _check_root(root: Path, split: Split, train: Path | None) -> None:
-    """A split folder must hold class folders."""
+    """Refuse a split folder without class folders."""
     if _visible_folders(root):
         return
     count = len(_loose_files(root))
@@ -180,7 +182,7 @@ def _class_folders(root: Path, known: Sequence[str] | None) -> tuple[str, ...]:
         below = len(_visible_folders(inner))
         remedy = f"did you mean {inner}, which holds {below} folders?" if below > 1 else "at least two are needed"
         raise UserError(f"{root} holds one class folder, {names[0]!r}; {remedy}")
-    splits = [name for name in names if name.lower() in _SPLIT_NAMES]
+    splits = [name for name in names if name.lower() in SPLIT_NAMES]
     if splits:
         raise UserError(
             f"{root}: the class {splits[0]!r} looks like a split; rename it if it is a class ('{splits[0]}-class'), "
@@ -190,7 +192,7 @@ def _class_folders(root: Path, known: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _class_files(folder: Path, root: Path, class_names: Sequence[str]) -> tuple[tuple[ClassFile, ...], list[str]]:
-    """The files of the class folders in `root`, and a note of files that lie beside them."""
+    """The files of the class folders in `root`, and a note on files beside them."""
     present = [path.name for path in _visible_folders(root)]
     labels = {_normal(name): label for label, name in enumerate(class_names)}
     for name in present:
@@ -209,19 +211,19 @@ def _class_files(folder: Path, root: Path, class_names: Sequence[str]) -> tuple[
 
 def _walk(root: Path) -> Iterator[Path]:
     """All visible files below a folder; links to folders are followed once."""
-    seen: set[str] = set()
-    for place, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
-            folders.clear()
+    visited: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            subfolders.clear()
             continue
-        seen.add(real)
-        folders[:] = sorted(filter(is_visible, folders))
-        yield from (Path(place, name) for name in sorted(filter(is_visible, names)))
+        visited.add(real)
+        subfolders[:] = sorted(filter(is_visible, subfolders))
+        yield from (Path(folder, name) for name in sorted(filter(is_visible, names)))
 
 
 def _normal(name: str) -> str:
-    # one system writes é as one character, another as two
+    # some systems store é as one character, others as two
     return unicodedata.normalize("NFC", name)
 
 

@@ -1,10 +1,12 @@
-"""A data set by its name, or from a folder or file of the user's own."""
+"""Load a data set by its name, or from a folder, archives, a table or a file."""
 
 from pathlib import Path
 from typing import Literal
 
 from capsnet.data.dataset import DATASETS, Dataset
+from capsnet.data.labelled import is_labelled
 from capsnet.data.shards import Shards
+from capsnet.data.table_name import TABLE_PREFIX, TableName
 from capsnet.errors import UserError
 
 
@@ -17,19 +19,20 @@ def load_data(
     pixel_range: tuple[float, float] | None = None,
     shards: Shards | None = None,
 ) -> Dataset:
-    """Load a data set by name, from a folder of class folders, or from a file of arrays.
+    """Load a data set by name, from labelled image files, or from a file of arrays.
 
     Args:
-        name: a name in `DATASETS`, a folder, or a `.npz` or `.csv` file.
-        data_dir: where named data sets lie; see `capsnet.data.download`.
-        image_size: side of the images of a folder.
-        skip_unreadable: leave out files of a folder that are no images.
-        pixel_range: values that become 0 and 255, of images of more than 8 bits; None: decided once for all images.
-        shards: keep the images of a folder in memory-mapped files, always or never; None: where they exceed a quarter
+        name: a name in `DATASETS`, a folder of class folders, tar archives (a pattern, or a folder of them),
+            `hf:NAME[:split]`, or a `.npz` or `.csv` file.
+        data_dir: folder that holds the folders of named data sets; see `capsnet.data.download`.
+        image_size: side in pixels to which image files are scaled.
+        skip_unreadable: leave out files that cannot be read instead of raising an error.
+        pixel_range: values that become 0 and 255, for images of more than 8 bits; None: decided once for all images.
+        shards: keep image files' pixels in memory-mapped files: `"always"` or `"never"`; None: if they exceed a quarter
             of the free memory.
 
     Raises:
-        UserError: neither a known name nor a folder or file, or files that fail a check.
+        UserError: `name` is neither a known name nor a folder or file, or files fail a check.
     """
     if name in DATASETS:
         if pixel_range is not None:
@@ -39,14 +42,14 @@ def load_data(
             )
         return DATASETS.get(name).load(data_dir)
     path = Path(name)
-    kind = _kind_of(path)
-    if kind == "folder":
+    path_type = _path_type(name)
+    if path_type == "images":
         from capsnet.data.folder import load_folder
 
         return load_folder(
-            path, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range, shards=shards
+            name, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range, shards=shards
         )
-    if kind == "file":
+    if path_type == "file":
         from capsnet.data.array_files import load_arrays
 
         return load_arrays(path, pixel_range=pixel_range)
@@ -62,17 +65,24 @@ def load_data(
 
 
 def locate_data(name: str) -> str:
-    """The name of a data set that means the same from any working directory: of a folder or file, its absolute path.
+    """A data set's name that is valid in any working directory: the absolute path of a folder or file.
 
     Args:
-        name: as `load_data` takes it.
+        name: a name or path for `load_data`.
     """
-    return str(Path(name).absolute()) if name not in DATASETS and _kind_of(Path(name)) else name
+    if name in DATASETS:
+        return name
+    if name.startswith(TABLE_PREFIX):
+        table = TableName.parse(name)
+        return str(table._replace(place=str(Path(table.place).absolute()))) if Path(table.place).is_dir() else name
+    return str(Path(name).absolute()) if _path_type(name) else name
 
 
-def _kind_of(path: Path) -> Literal["folder", "file", ""]:
+def _path_type(name: str) -> Literal["images", "file", ""]:
+    if is_labelled(name):
+        return "images"
     try:
-        return "folder" if path.is_dir() else "file" if path.exists() else ""
-    # a name that no file can have, such as one that is too long
+        return "file" if Path(name).exists() else ""
+    # an invalid path, such as one that is too long
     except (OSError, ValueError):
         return ""

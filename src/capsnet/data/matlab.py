@@ -1,8 +1,8 @@
-"""MATLAB 5 files: arrays of numbers, alone or as fields of a struct, read in order with each size checked before use.
+"""MATLAB 5 files: numeric arrays, alone or as fields of a struct, read in order with each size checked before use.
 
 MathWorks, "MAT-File Format", chapter 1 (level 5 files). A file is a header of 128 bytes and elements: a tag (type and
-size), then data. A variable is an element that holds others: flags, sizes, name, numbers. It may be packed by zlib.
-What is not asked for is skipped: cells, text, sparse arrays and objects are never built.
+size), then data. A variable is an element that holds others: flags, sizes, name, numbers. It may be compressed by zlib.
+Only the requested variables are read: cells, text, sparse arrays and objects are never built.
 """
 
 import zlib
@@ -25,11 +25,11 @@ _PART = 1 << 16
 
 
 class _DamageError(Exception):
-    """A file that breaks the format's rules; the words say which."""
+    """A file that violates the format; the message says how."""
 
 
 class _Header(NamedTuple):
-    """Of a variable. `kind` is MATLAB's class; None: an empty one without any."""
+    """The header of a variable. `kind` is MATLAB's class; None: an empty variable without a class."""
 
     kind: int | None
     complex: bool
@@ -38,19 +38,19 @@ class _Header(NamedTuple):
 
 
 def read_matlab(read: Read, name: str, variables: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Read arrays of numbers from a MATLAB 5 file.
+    """Read numeric arrays from a MATLAB 5 file.
 
     Args:
-        read: gives the file, from its start.
-        name: of the file, for messages.
-        variables: names, and the most bytes that each array may take; `struct.field` is a field of a struct.
+        read: returns the next bytes of the file.
+        name: the file's name, for messages.
+        variables: names, and the largest accepted size of each array in bytes; `struct.field` is a field of a struct.
 
     Returns:
-        The arrays by these names, in MATLAB's order of the elements (the first axis runs fastest), no axis dropped.
-        They have the type in which they are stored, which may be smaller: MATLAB stores the doubles 1, 2, 3 in bytes.
+        The arrays by name, in MATLAB's order (the first axis varies fastest), with all axes. Their type is the stored
+        type, which may be smaller than MATLAB's: it stores the doubles 1, 2, 3 in bytes.
 
     Raises:
-        UserError: no MATLAB 5 file, a damaged one, one without such a variable, or with a larger one.
+        UserError: not a MATLAB 5 file, a damaged file, a missing variable, or a variable that is too large.
     """
     arrays: dict[str, np.ndarray] = {}
     tops = {variable.partition(".")[0] for variable in variables}
@@ -74,12 +74,12 @@ def read_matlab(read: Read, name: str, variables: Mapping[str, int]) -> dict[str
 
 
 class _Content:
-    """Bytes that are read in order: a file, or what lies in one element of it.
+    """A sequential reader of an element's bytes.
 
     Args:
-        read: of a file, or of what an element of it holds.
-        size: of the element.
-        order: of the bytes, `<` or `>`.
+        read: returns the next bytes of the file, or of an unpacked element.
+        size: size of the element in bytes.
+        order: byte order, `<` or `>`.
     """
 
     def __init__(self, read: Read, size: int, order: str) -> None:
@@ -96,15 +96,15 @@ class _Content:
         return data
 
     def skip(self, count: int) -> None:
-        """Read on by `count` bytes."""
+        """Skip `count` bytes."""
         while count:
             count -= len(self.take(min(count, _PART)))
 
     def tag(self) -> tuple[int, int, int]:
-        """Type and size of the next element, and the bytes that fill it up."""
+        """Type and size of the next element, and its number of padding bytes."""
         word = int(np.frombuffer(self.take(4), self.order + "u4")[0])
         if word >> 16:
-            # a small element: its size and type share one word, its data the other
+            # a small element: its size and type share one word, its data fill the other
             kind, size, filling = word & 0xFFFF, word >> 16, 4 - (word >> 16)
             if filling < 0:
                 raise _DamageError(f"a small element of {size} bytes")
@@ -113,7 +113,7 @@ class _Content:
         return word, size, -size % 8
 
     def values(self, kinds: Sequence[int], most: int) -> np.ndarray:
-        """The next element, which is of one of these types and holds at most so many bytes."""
+        """The values of the next element, which must have one of these types and at most `most` bytes."""
         kind, size, filling = self.tag()
         dtype = np.dtype(self.order + _TYPES.get(_INT8 if kind == _UTF8 else kind, "u1"))
         if kind not in kinds or size > most or size % dtype.itemsize:
@@ -123,11 +123,11 @@ class _Content:
         return np.frombuffer(data, dtype)
 
     def text(self) -> str:
-        """The next element, a name."""
+        """The next element as text."""
         return self.values((_INT8, _UINT8, _UTF8), _MOST_TEXT).tobytes().decode("latin-1").rstrip("\0")
 
     def part(self, size: int) -> "_Content":
-        """The next `size` bytes as an element of its own, which must be finished before anything else is read."""
+        """The next `size` bytes as a nested element, which must be finished before reading on."""
         if size > self.left:
             raise _DamageError(f"an element of {size:,} bytes where {self.left:,} are left")
         self.left -= size
@@ -139,11 +139,11 @@ class _Content:
 
 
 class _Unpacked(_Content):
-    """What a packed element holds; zlib's checksum is checked at its end."""
+    """The content of a compressed element; zlib's checksum is checked at its end."""
 
     def __init__(self, packed: _Content) -> None:
         self._engine, self._packed = zlib.decompressobj(), packed
-        # of unknown size until its own tag is read
+        # the size is unknown until the tag inside is read
         super().__init__(self._unpack, 1 << 33, packed.order)
 
     def _unpack(self, count: int) -> bytes:
@@ -164,7 +164,7 @@ class _Unpacked(_Content):
 
 
 def _read_order(read: Read, name: str) -> str:
-    """The order of the bytes, from the file's header."""
+    """The byte order, from the file's header."""
     header = read_most(read, 128)
     order = {b"IM": "<", b"MI": ">"}.get(bytes(header[126:]))
     version = int(np.frombuffer(header, (order or "<") + "u2", 1, 124)[0]) if len(header) == 128 else 0
@@ -176,7 +176,7 @@ def _read_order(read: Read, name: str) -> str:
 
 
 def _variables(read: Read, order: str) -> Iterator[tuple[_Header, _Content]]:
-    """The variables of a file, each with its content after the header; what is left unread of it is skipped."""
+    """The variables of a file, each with its content after the header; unread content is skipped."""
     while start := read_most(read, 8):
         if len(start) < 8:
             raise _DamageError("bytes are missing at its end")
@@ -231,7 +231,7 @@ def _read_array(header: _Header, content: _Content, name: str, most: int) -> np.
 
 
 def _read_fields(header: _Header, content: _Content, name: str, variables: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Those of the variables that are fields of this struct, whose header has been read."""
+    """The requested fields of a struct whose header has been read."""
     wanted = [variable for variable in variables if variable.startswith(f"{header.name}.")]
     if header.kind != _STRUCT or prod(header.shape) != 1:
         raise _no_field(name, wanted[0])

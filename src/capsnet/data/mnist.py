@@ -1,4 +1,4 @@
-"""MNIST and the sets in its format.
+"""MNIST and data sets in its format.
 
 LeCun, Cortes, Burges, "The MNIST database of handwritten digits", 1998. Xiao, Rasul, Vollgraf, "Fashion-MNIST",
 2017. Clanuwat et al., "Deep Learning for Classical Japanese Literature", 2018 (KMNIST).
@@ -31,7 +31,7 @@ class IdxSource:
     preparation: Preparation
 
     def load(self, data_dir: Path | None = None) -> Dataset:
-        """Find the files and read them."""
+        """Find or download the files, and read them."""
         paths = find_files(self.name, self.checksums, self.mirrors, data_dir)
         train_images, train_labels, test_images, test_labels = (paths[file] for file in _FILES)
         train = read_image_data(train_images, train_labels, self.class_names)

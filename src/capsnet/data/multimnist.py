@@ -1,4 +1,4 @@
-"""MultiMNIST: two overlapping digits of MNIST, made of it on the device.
+"""MultiMNIST: pairs of overlapping MNIST digits, generated on the device.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 6.
 """
@@ -12,10 +12,10 @@ from capsnet.data.pairs import Pairing
 
 
 def load_multimnist(data_dir: Path | None = None, *, pairing: Pairing = Pairing()) -> Dataset:  # noqa: B008
-    """Load MNIST's single digits, and say how pairs are made of them; both digits of a pair are of one split.
+    """Load MNIST's single digits and how pairs are made of them; both digits of a pair come from the same split.
 
     Args:
-        data_dir: where MNIST lies.
+        data_dir: folder that holds MNIST's folder.
         pairing: how pairs are made.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pairs of overlapping digits with a mask of each digit, which follows from its pixels."""
+"""Pairs of overlapping digits with a segmentation mask of each digit, computed from its pixels."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class MaskedImages:
 
     Args:
         images: pixels.
-        masks: where each class is; a pixel may belong to several.
-        labels: the two classes that are present.
+        masks: the pixels of each class; a pixel may belong to several classes.
+        labels: the two classes of each image.
 
     Shapes:
         images `b c h w`, masks `b n h w`, labels `b 2`.
@@ -32,12 +32,12 @@ class MaskedImages:
 
 
 def mask_pairs(pairs: Pairs, num_classes: int = 10, threshold: int = 128) -> MaskedImages:
-    """Mark the pixels of each digit of a pair: those that are at least `threshold` where the digit is alone.
+    """Make the masks of each pair: a digit's mask holds the pixels of at least `threshold` in the digit's own image.
 
     Args:
         pairs: from `draw_pairs` or `fixed_pairs`.
-        num_classes: maps to make; those of absent classes are empty.
-        threshold: the darkest pixel of a digit, 1 to 255.
+        num_classes: number of masks for each image; the masks of absent classes are empty.
+        threshold: the smallest value of a digit's pixel, 1 to 255.
 
     Raises:
         UserError: a threshold out of range, or a label that is not below `num_classes`.
@@ -53,6 +53,6 @@ def mask_pairs(pairs: Pairs, num_classes: int = 10, threshold: int = 128) -> Mas
         raise UserError(f"num_classes must be above the largest label, {int(pairs.labels.max())}, got {num_classes}")
     inside = (pairs.singles >= threshold).any(dim=2)  # b 2 h w
     masks = torch.zeros(len(pairs), num_classes, *inside.shape[2:], dtype=torch.bool, device=inside.device)
-    # the two classes of a pair differ: each map is written once
+    # the two classes of a pair differ: each mask is written once
     masks[torch.arange(len(pairs), device=inside.device)[:, None], pairs.labels] = inside
     return MaskedImages(pairs.images, masks, pairs.labels)

@@ -20,15 +20,15 @@ class Pairing:
     """How pairs are made of single digits.
 
     Differs from the paper:
-        The base digit is shifted anew in each of its pairs; the authors' code shifts it once for all of its 1,000
-        pairs. Partners are drawn with replacement. The 60 million training pairs are not a fixed set: each batch is
-        drawn anew. The test set has `pairs_per_digit` pairs for each digit, the paper's has 1,000.
+        The base digit gets a new shift in each of its pairs; the authors' code shifts it once for all of its 1,000
+        pairs. Partners are drawn with replacement. The 60 million training pairs are not a fixed set: each batch has
+        new pairs. The test set has `pairs_per_digit` pairs for each digit; the paper's has 1,000.
 
     Args:
-        padding: zeros that are put around each digit first, on every side.
-        shift: how far each digit then moves at most, in both directions (the paper: 4; the authors' command: 6).
-        pairs_per_digit: pairs of each test digit.
-        seed: of the test pairs.
+        padding: width of the zero padding on every side of each digit, added first.
+        shift: the largest shift of each padded digit in pixels, in both directions (paper: 4; authors' command: 6).
+        pairs_per_digit: number of pairs of each test digit.
+        seed: seed of the test pairs.
 
     Raises:
         UserError: a value out of range.
@@ -50,9 +50,9 @@ class Pairs:
     """A batch of pairs.
 
     Args:
-        images: both digits, added and cut off at 255.
-        labels: of the base digit, and of the one that was laid over it; they differ.
-        singles: each digit alone, as it lies in the image: what the two reconstructions should be.
+        images: the sum of both digits, clipped at 255.
+        labels: class of the base digit, and of the digit laid over it; they differ.
+        singles: each digit alone, shifted as in the image: the targets of the two reconstructions.
 
     Shapes:
         images `b c h w`, labels `b 2`, singles `b 2 c h w`.
@@ -70,20 +70,20 @@ def overlay(first: UInt8[Tensor, "*axes"], second: UInt8[Tensor, "*axes"]) -> UI
     """Add two images, min(a + b, 255).
 
     Shapes:
-        first, second and result of one shape.
+        first, second and result have the same shape.
     """
-    # where the sum of two bytes exceeds 255, it has come round to less than either
+    # where the sum of two bytes exceeds 255, it overflows to less than either
     total = first + second
     return total.masked_fill(total < first, 255)
 
 
 def draw_partners(labels: Int[Tensor, " b"], pool: Int[Tensor, " m"], generator: torch.Generator) -> Int[Tensor, " b"]:
-    """Draw a partner of another class for each digit, every such digit of the pool as likely.
+    """Draw a partner of another class for each digit, uniformly from all such digits of the pool.
 
     Args:
-        labels: of the base digits.
+        labels: labels of the base digits.
         pool: labels of all digits that may be a partner.
-        generator: draws; on the device of both.
+        generator: random generator on the same device.
 
     Returns:
         Indices into the pool.
@@ -100,7 +100,7 @@ def draw_partners(labels: Int[Tensor, " b"], pool: Int[Tensor, " m"], generator:
     others = len(pool) - counts[labels]
     if int(others.min()) == 0:
         raise UserError("pairs need digits of at least two classes")
-    # in the order of classes those of one class are a block: draw among the rest, and step over the block
+    # sorted by class, each class is a block: draw an index among the others, and skip the block
     draws = torch.rand(len(labels), generator=generator, device=labels.device, dtype=torch.float64)
     places = (draws * others).long().clamp(max=others - 1)
     places = places + counts[labels] * (places >= starts[labels])
@@ -119,9 +119,9 @@ def make_pairs(
     Args:
         first: base digits.
         second: digits laid over them.
-        labels: of both.
-        shifts: of both, vertical and horizontal.
-        padding: zeros on every side.
+        labels: labels of both.
+        shifts: shifts of both, vertical and horizontal.
+        padding: width of the zero padding on every side.
 
     Shapes:
         first and second `b c h w`, labels `b 2`, shifts `b 2 2`.
@@ -139,14 +139,14 @@ def draw_pairs(
     pairing: Pairing,
     generator: torch.Generator,
 ) -> Pairs:
-    """Give each chosen digit a partner and both a shift, all drawn anew.
+    """Make one pair of each chosen digit, with a random partner and random shifts.
 
     Args:
-        images: single digits, all of the split.
-        labels: of them.
-        chosen: which of them are base digits.
+        images: all single digits of the split.
+        labels: their labels.
+        chosen: indices of the base digits.
         pairing: padding and shift.
-        generator: draws partners, then the shifts of base digits and of partners; on the device of all.
+        generator: draws partners, then the shifts of base digits and of partners; on the same device.
 
     Shapes:
         images `m c h w`, labels `m`, chosen `b`.
@@ -163,16 +163,16 @@ def draw_pairs(
 def fixed_pairs(
     images: Shaped[Tensor, "m c h w"], labels: Int[Tensor, " m"], pairing: Pairing, batch_size: int = 128
 ) -> Iterator[Pairs]:
-    """Go through the test set of pairs: `pairs_per_digit` rounds, in each of which every digit is the base once.
+    """Yield the test set of pairs: `pairs_per_digit` rounds, in each of which every digit is the base once.
 
-    The pairs come from the seed alone: neither device nor batch size changes them, and no more than a batch of images
-    is held. The first rounds of a longer test set are those of a shorter one.
+    The pairs depend on the seed alone, not on device or batch size, and only one batch is in memory. A smaller
+    `pairs_per_digit` gives the first rounds of a larger one.
 
     Args:
-        images: single digits, all of the split.
-        labels: of them.
+        images: all single digits of the split.
+        labels: their labels.
         pairing: padding, shift, rounds and seed.
-        batch_size: pairs at a time; the last batch of a round may have fewer.
+        batch_size: pairs in a batch; the last batch of a round may have fewer.
 
     Shapes:
         images `m c h w`, labels `m`.

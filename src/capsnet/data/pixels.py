@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits: which values become black and white. Decided once for all files, never for each file."""
+"""Pixels of more than 8 bits: which values become black and white, decided once for all files of a data set."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,24 +10,24 @@ from capsnet.errors import UserError
 Preparation = Literal["digit", "fit"]
 PixelRange = tuple[float, float]
 _DEPTHS = (10, 12, 14, 16)
-# floats whose largest value is at least this, and at most 255, are taken as 0 to 255
+# floats whose largest value is between this and 255 are interpreted as 0 to 255
 LEAST_OF_255 = 25.5
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What the header of an image file says; of a deep file, also its extreme values.
+    """Header information of an image file, and the extreme values of a deep file.
 
     Args:
-        name: of the file, for messages.
-        width: in pixels, of the upright image.
-        height: in pixels, of the upright image.
-        mode: Pillow's name of how pixels are stored.
+        name: the file's name, for messages.
+        width: width of the upright image in pixels.
+        height: height of the upright image in pixels.
+        mode: Pillow's mode of the stored pixels.
         color: whether it may hold colours.
-        frames: pages of a document, frames of an animation.
-        deep: more than 8 bits for each value, or floating point.
-        low: the smallest value, of a deep file.
-        high: the largest value, of a deep file.
+        frames: number of pages of a document, or frames of an animation.
+        deep: whether values have more than 8 bits or are floats.
+        low: the smallest value of a deep file.
+        high: the largest value of a deep file.
         notes: sentences for the user about how the file is read.
     """
 
@@ -47,7 +47,7 @@ def check_range(pixel_range: PixelRange) -> None:
     """Check that a range is two finite numbers in ascending order.
 
     Raises:
-        UserError: another range.
+        UserError: it is not.
     """
     low, high = pixel_range
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -55,17 +55,17 @@ def check_range(pixel_range: PixelRange) -> None:
 
 
 def decide_range(infos: Iterable[ImageInfo]) -> PixelRange | None:
-    """Choose the values that become black and white, once for files that belong together; None if none is deep.
+    """Choose the values that become black and white, once for all files of a data set; None if no file is deep.
 
     - Integers from 0 to 65535: 0 to the largest value of 10, 12, 14 or 16 bits, the first that holds all values.
     - Other integers (signed, or of 32 bits): their smallest to their largest value.
     - Floats: 0 to 1 if all values lie there; 0 to 255 if all lie there and the largest is at least 25.5; else
       their smallest to their largest value.
 
-    Files of 8 bits have no part in this: 0 is black and 255 is white in all of them.
+    Files of 8 bits are ignored: in all of them 0 is black and 255 is white.
 
     Raises:
-        UserError: floats up to 1 or 255 beside integers above, which no single range fits.
+        UserError: floats up to 1 or 255 together with larger integers, which no single range fits.
     """
     deep = [info for info in infos if info.deep]
     floats = [info for info in deep if info.mode == "F"]
@@ -108,16 +108,16 @@ def _extremes(infos: Sequence[ImageInfo]) -> PixelRange:
 
 def _real_range(infos: Sequence[ImageInfo]) -> PixelRange:
     low, high = _extremes(infos)
-    # of even images
+    # a data set whose images have one value
     return low, high if high > low else max(low + 1, math.nextafter(low, math.inf))
 
 
 def check_units(info: ImageInfo, pixel_range: PixelRange) -> None:
-    """Check that a deep file's values can be meant by a range that was chosen for other files.
+    """Check that a deep file's values fit a range that was chosen for other files.
 
     Raises:
-        UserError: floats up to 1 where the range is of integers, or integers where the range is 0 to 1: the image
-            would be even, black or white.
+        UserError: floats up to 1 with a range of integers, or integers with a range of 0 to 1: the image would be
+            uniformly black or white.
     """
     low, high = pixel_range
     dark = info.mode == "F" and info.low >= 0 and 0.5 <= info.high <= 1 and high - low >= 255

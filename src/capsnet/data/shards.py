@@ -1,8 +1,9 @@
 """Shards: the prepared images of a data set in memory-mapped files of the user's cache, for data larger than memory.
 
-A shard holds the images whose names have the same hash, so that one more photo changes one shard. Its name is a hash of
-its photos (names, sizes, times of change) and of the code that prepares them. A kill leaves whole shards, which the
-next start keeps. A shard whose file changed is checked by its checksum, and prepared anew where that differs.
+Images are distributed over shards by a hash of their names, so that a new photo changes only one shard. A shard's name
+is a hash of its photos (names, sizes, times of change) and of the code that prepares them. Shards are written
+atomically; an interrupted preparation continues with the next shard. If a shard's file changed and its checksum
+differs, it is prepared again.
 """
 
 import contextlib
@@ -33,23 +34,23 @@ from capsnet.free_memory import free_memory
 
 Shards = Literal["always", "never"]
 _SHARD_BYTES = 64 << 20
-# each one that is open takes a file descriptor
+# each open shard takes a file descriptor
 _MOST_SHARDS = 256
 _STALE_SECONDS = 86400.0
-# reading into memory holds the images three times: as a list, as a tensor, and as the splits
+# reading into memory needs three copies of the images: list, tensor and splits
 _MEMORY_SHARE = 4
 
 
 @dataclass(frozen=True)
 class ShardWork:
-    """What shards are made of.
+    """The images of a set of shards, and how to prepare them.
 
     Args:
-        names: of the images.
+        names: names of the images.
         keys: a hash of each image's source.
-        image_shape: channels, height and width.
-        version: of how images are prepared, and where they come from.
-        prepare: reads images by their positions; an error for an image that cannot be read.
+        image_shape: channels, height and width of the prepared images.
+        version: a string that changes with the source of the images and the code that prepares them.
+        prepare: reads the images at the given positions; returns an error for each image that cannot be read.
     """
 
     names: Sequence[str]
@@ -61,12 +62,12 @@ class ShardWork:
 
 @dataclass(frozen=True)
 class OpenShards:
-    """Shards that are open.
+    """The images of open shards.
 
     Args:
-        images: that can be read; None where there are none.
-        positions: of these among the names, in ascending order.
-        errors: of the others, by position.
+        images: the readable images; None if there are none.
+        positions: their positions among the names, in ascending order.
+        errors: the error of each other image, by position.
     """
 
     images: StoredImages | None
@@ -78,11 +79,11 @@ def open_shards(work: ShardWork, advance: Callable[[int], None] = lambda count: 
     """Prepare the shards that are missing, and open all.
 
     Args:
-        work: what they are made of.
-        advance: is given the number of images in each shard that was there.
+        work: the images, and how to prepare them.
+        advance: called with the number of images of each shard that exists already.
 
     Raises:
-        UserError: a disk without space, or a cache that cannot be written.
+        UserError: a full disk, or a cache that cannot be written.
     """
     size = int(np.prod(work.image_shape))
     folder = cache_dir() / "shards"
@@ -109,19 +110,19 @@ def open_shards(work: ShardWork, advance: Callable[[int], None] = lambda count: 
             hashes += record.hashes
     if not order:
         return OpenShards(None, [], errors)
-    # shards hold images by the hash of their names: bring them back into the order of the names
+    # shards are ordered by the hash of the names: restore the order of the names
     rows = np.argsort(np.array(order), kind="stable")
     images = StoredImages(arrays, rows, np.array(hashes, dtype=np.int64)[rows])
     return OpenShards(images, sorted(order), errors)
 
 
 def image_hashes(images: UInt8[Tensor, "m c h w"]) -> Int[Tensor, " m"]:
-    """A hash of each image's pixels; that of stored ones was made with their shards."""
+    """A hash of each image's pixels; for stored images it was computed with their shards."""
     return torch.from_numpy(images.hashes) if isinstance(images, StoredImages) else hash_images(images)
 
 
 def needs_shards(count: int, image_shape: tuple[int, int, int], shards: Shards | None) -> bool:
-    """Whether images are kept in shards: as the user wants, else where they exceed a quarter of the free memory."""
+    """Whether to keep images in shards: the user's choice, else if they exceed a quarter of the free memory."""
     if shards is not None:
         return shards == "always"
     return count * int(np.prod(image_shape)) > free_memory() // _MEMORY_SHARE
@@ -129,7 +130,7 @@ def needs_shards(count: int, image_shape: tuple[int, int, int], shards: Shards |
 
 @dataclass(frozen=True)
 class _Record:
-    """What lies beside a shard: its checksum, its file's state, faults by name, and a hash of each image."""
+    """The JSON file beside a shard: its checksum, its file's state, errors by name, and a hash of each image."""
 
     checksum: int
     state: list[int]
@@ -156,7 +157,7 @@ def _shard_name(work: ShardWork, positions: Sequence[int]) -> str:
 
 
 def _open(path: Path, image_shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8], _Record] | None:
-    """A shard and its record; None where it is missing or damaged."""
+    """A shard and its record; None if it is missing or damaged."""
     try:
         record = _Record(**json.loads(path.with_suffix(".json").read_text()))
         array = _map(path, len(record.hashes), image_shape)
@@ -167,7 +168,7 @@ def _open(path: Path, image_shape: tuple[int, int, int]) -> tuple[NDArray[np.uin
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as fault:
-        logging.getLogger("capsnet").warning(f"{path}: the shard is damaged ({fault}); it is prepared anew")
+        logging.getLogger("capsnet").warning(f"{path}: the shard is damaged ({fault}); it is prepared again")
         return None
     return array, record
 
@@ -183,7 +184,7 @@ def _map(path: Path, count: int, image_shape: tuple[int, int, int]) -> UInt8[np.
 
 
 def _prepare(path: Path, positions: Sequence[int], work: ShardWork) -> tuple[NDArray[np.uint8], _Record]:
-    """Write a shard; a kill leaves none, or a whole one."""
+    """Prepare a shard and write it atomically."""
     results = work.prepare(positions)
     good = [result for result in results if isinstance(result, Tensor)]
     faults = {work.names[k]: str(r) for k, r in zip(positions, results, strict=True) if isinstance(r, UserError)}
@@ -193,7 +194,7 @@ def _prepare(path: Path, positions: Sequence[int], work: ShardWork) -> tuple[NDA
     hashes = hash_images(torch.stack(good)).tolist() if good else []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # a name of its own: two processes may write at once
+        # a unique name: two processes may write at once
         number, name = tempfile.mkstemp(suffix=".part", dir=path.parent)
         with os.fdopen(number, "wb") as file:
             np.save(file, array, allow_pickle=False)
@@ -233,7 +234,7 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def _remove_stale(folder: Path) -> None:
-    """Remove what a kill left behind a day ago."""
+    """Remove temporary files that are older than a day."""
     for path in folder.glob("*.part"):
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _STALE_SECONDS:

@@ -1,4 +1,4 @@
-"""Small NORB: toys from many sides, each photographed by two cameras.
+"""smallNORB: stereo photographs of toys from many viewpoints.
 
 LeCun, Huang, Bottou, "Learning Methods for Generic Object Recognition with Invariance to Pose and Lighting", CVPR 2004.
 The files end in `.mat` but are not MATLAB's: a magic number, the number of axes, at least three sizes, then the array
@@ -20,7 +20,7 @@ from capsnet.errors import UserError
 
 CLASS_NAMES = ("animal", "human", "airplane", "truck", "car")
 INFO = ("instance", "elevation", "azimuth", "lighting")
-"""Columns of `ImageData.info`: which of ten toys (0 to 9), elevation (0 to 8: 30 to 70 degrees in steps of 5), azimuth
+"""Columns of `ImageData.info`: index of the toy (0 to 9), elevation (0 to 8: 30 to 70 degrees in steps of 5), azimuth
 (0 to 34, even: times 10 degrees) and lighting (0 to 5)."""
 _INSTANCES = {"training": (4, 6, 7, 8, 9), "testing": (0, 1, 2, 3, 5)}
 _LIMITS = (9, 8, 34, 5)
@@ -47,7 +47,7 @@ _MIRRORS = ("https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",)
 def load_smallnorb(data_dir: Path | None = None) -> Dataset:
     """Load the stereo pairs; the two views are the two channels of one image of 96x96 pixels.
 
-    `ImageData.info` says which toy was seen from where, in the columns `INFO`.
+    `ImageData.info` holds the toy, the viewpoint and the lighting of each image, in the columns `INFO`.
 
     Raises:
         UserError: files that are missing or fail a check.
@@ -66,18 +66,18 @@ def find_smallnorb(data_dir: Path | None = None) -> Path | None:
 
 
 def load_viewpoints(column: str, familiar: tuple[int, ...], data_dir: Path | None = None) -> Dataset:
-    """Load the training images seen from familiar viewpoints, and the test images seen from all others.
+    """Load the training images of familiar viewpoints, and the test images of all other viewpoints.
 
-    Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, section 5: a test of new viewpoints, on toys
-    that are new too.
+    Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, section 5: generalisation to new viewpoints.
+    The test toys are also new.
 
     Args:
-        column: one of `INFO`.
-        familiar: its values in training.
-        data_dir: where the files lie.
+        column: a name in `INFO`.
+        familiar: the values of this column in training.
+        data_dir: folder that holds the data set's folder.
 
     Raises:
-        UserError: files that are missing or fail a check, or hold no image of one of the two.
+        UserError: files that are missing or fail a check, or a split without images.
     """
     whole = load_smallnorb(data_dir)
     parts = []
@@ -95,10 +95,10 @@ def read_norb(path: Path, kind: np.dtype, sizes: tuple[int | None, ...]) -> Tens
     Args:
         path: the file, packed (`.gz`) or plain.
         kind: type of the values, unsigned bytes or 32-bit integers.
-        sizes: of the axes; None for any.
+        sizes: required sizes of the axes; None for any size.
 
     Raises:
-        UserError: a file that is missing or truncated, or of another type or shape.
+        UserError: a file that is missing or truncated, or has another type or shape.
     """
     with open_packed(path) as read:
         header = read_most(read, 8 + 4 * max(len(sizes), 3))
@@ -116,14 +116,14 @@ def read_norb(path: Path, kind: np.dtype, sizes: tuple[int | None, ...]) -> Tens
 
 
 def _read_shape(path: Path, data: bytearray, kind: np.dtype, sizes: tuple[int | None, ...]) -> tuple[int, ...]:
-    """The sizes that a header states."""
+    """The sizes in the header."""
     if len(data) < 8:
         raise UserError(f"{path}: truncated in the header, {len(data)} bytes; fetch it again")
     magic, axes = (int(value) for value in np.frombuffer(data, "<i4", 2))
     if _KINDS.get(magic) != kind:
         raise UserError(
             f"{path}: magic number must be {_magic(kind):08x} ({kind.name} values), got {magic & 0xFFFFFFFF:08x}; "
-            "is it the right file of smallNORB?"
+            "is it the correct file of smallNORB?"
         )
     if axes != len(sizes) or len(data) < 8 + 4 * max(axes, 3):
         raise UserError(f"{path} must have {len(sizes)} axes, got {axes} in {len(data)} bytes; fetch it again")

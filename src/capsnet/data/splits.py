@@ -1,4 +1,4 @@
-"""Which images a run learned from, chose its weights by and is tested on: written into the run, compared later."""
+"""The record of a run's training, validation and test images, which later uses compare with the data."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,15 +9,15 @@ _PARTS = ("train", "validation", "test")
 
 
 def split_record(dataset: Dataset, validation: ImageData | None) -> dict[str, object]:
-    """The names of the images in each part, as JSON holds them.
+    """The names of the images in each split, in a form for JSON.
 
     Args:
-        dataset: of the run.
+        dataset: the run's data set.
         validation: images held out of its training images, or None.
 
     Returns:
-        `data`, and for images that are files or have keys `train` (without `validation`), `validation` and `test`; of
-        other data sets, which a seed splits, the number of images in each.
+        `data`, the data set's name; `counts`, the number of images in each split; and, if images are files or have
+        keys, their names in `train` (without `validation`), `validation` and `test`.
     """
     validation = dataset.validation or validation
     held = set(_names(validation) or ())
@@ -38,20 +38,19 @@ def split_record(dataset: Dataset, validation: ImageData | None) -> dict[str, ob
 
 
 def check_record(record: Mapping[str, object], dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
-    """Sentences about what changed in a data set since a record was made; none where nothing did.
+    """Sentences about what changed in a data set since a record was made; empty if nothing did.
 
     Args:
-        record: of `split_record`, as read from JSON.
-        dataset: as it is today.
-        validation: images held out of its training images today, or None.
+        record: a result of `split_record`, read from JSON.
+        dataset: the data set as it is now.
+        validation: images now held out of its training images, or None.
     """
     today = split_record(dataset, validation)
     before, after = _parts_of(record), _parts_of(today)
     if before is None or after is None:
         counts = record.get("counts")
-        return (
-            () if counts == today["counts"] else (f"The parts of {dataset.name} held {counts}, now {today['counts']}.",)
-        )
+        same = counts == today["counts"]
+        return () if same else (f"The splits of {dataset.name} held {counts}, now {today['counts']}.",)
     old = {name: part for part, names in before.items() for name in names}
     new = {name: part for part, names in after.items() for name in names}
     gone, added = sorted(set(old) - set(new)), sorted(set(new) - set(old))
@@ -65,12 +64,12 @@ def check_record(record: Mapping[str, object], dataset: Dataset, validation: Ima
     if learned:
         notes.append(f"{len(learned)} test images were in training or validation: {listed(learned)}.")
     if other := [name for name in moved if new[name] != "test"]:
-        notes.append(f"{len(other)} images changed parts since the run was made: {listed(other)}.")
+        notes.append(f"{len(other)} images changed splits since the run was made: {listed(other)}.")
     return tuple(notes)
 
 
 def learned_names(record: Mapping[str, object]) -> frozenset[str]:
-    """Names of the images that a run learned from or chose its weights by; none where the record has no names."""
+    """Names of a run's training and validation images; empty if the record has no names."""
     parts = _parts_of(record) or {}
     return frozenset(parts.get("train", ())) | frozenset(parts.get("validation", ()))
 

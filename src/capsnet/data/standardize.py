@@ -1,4 +1,4 @@
-"""Standardisation of each image by itself, as in the authors' code.
+"""Standardisation of each image, as in the authors' code.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, released code.
 """
@@ -10,7 +10,7 @@ from torch import Tensor
 def standardize_images(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """Give each image zero mean and unit variance over all of its N values: (x - mean) / max(std, 1/sqrt(N)).
 
-    The lower bound keeps an image of one colour at zero; it is small where white is 255.
+    The lower bound on the standard deviation keeps an image of one colour at zero; it is small if white is 255.
 
     Shapes:
         images `b c h w`, result as images.

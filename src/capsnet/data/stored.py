@@ -18,15 +18,18 @@ _MOST_BYTES = 1 << 30
 class StoredImages(Tensor):
     """Images `m c h w` in memory-mapped arrays.
 
-    Slices, splits and `pick` read nothing. An index reads its images onto the tensor's device. Every other operation
-    reads all images, up to 1 GB.
+    Slices, splits and `pick` read nothing. Indexing reads the selected images onto the tensor's device. Every other
+    operation reads all images, up to 1 GB.
 
     Args:
         arrays: the images of each shard.
-        rows: of each image, its position in all arrays, one after another.
-        hashes: of each image's pixels, by which copies are found.
-        device: where images are read to; the files stay on the host.
-        channels: 1 and 3 of grey images: each is repeated.
+        rows: the position of each image in the concatenated arrays.
+        hashes: a hash of each image's pixels, to detect copies.
+        device: device of the images that are read; the files stay on the host.
+        channels: number of channels; 3 for grey files repeats their channel. None: the channels of the files.
+
+    Shapes:
+        `m c h w`, uint8.
     """
 
     arrays: Sequence[UInt8[np.ndarray, "_ c h w"]]
@@ -67,19 +70,19 @@ class StoredImages(Tensor):
         return self.read_to_host(indices).to(self.device, non_blocking=True)
 
     def read_to_host(self, indices: Int[Tensor, " k"]) -> UInt8[Tensor, "k c h w"]:
-        """Read images into host memory, pinned where the tensor's device is a GPU."""
+        """Read images into host memory, pinned if the tensor's device is a GPU."""
         rows = self.rows[indices.cpu().numpy()]
         shape = (len(rows), *self.arrays[0].shape[1:])
         result = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         pixels, starts = result.numpy(), np.cumsum([0, *map(len, self.arrays)])
         shards = np.searchsorted(starts, rows, side="right") - 1
         for shard in np.unique(shards):
-            places = (shards == shard).nonzero()[0]
-            pixels[places] = self.arrays[shard][rows[places] - starts[shard]]
+            positions = (shards == shard).nonzero()[0]
+            pixels[positions] = self.arrays[shard][rows[positions] - starts[shard]]
         return result if self.channels == shape[1] else result.expand(-1, self.channels, -1, -1)
 
     def read_all(self) -> UInt8[Tensor, "m c h w"]:
-        """All images in memory."""
+        """Read all images into memory."""
         return self.read(torch.arange(len(self)))
 
     def _with(self, rows: NDArray[np.int64], hashes: NDArray[np.int64]) -> "StoredImages":
@@ -122,10 +125,10 @@ def select_images(images: UInt8[Tensor, "m c h w"], indices: Int[Tensor, " k"]) 
 
 
 def _read_stored(value: Any) -> Any:
-    """Stored images read into memory, also in lists.
+    """Read stored images into memory, also those in lists.
 
     Raises:
-        UserError: more than fits.
+        UserError: images of more than 1 GB.
     """
     if isinstance(value, list | tuple):
         return type(value)(map(_read_stored, value))

@@ -1,19 +1,17 @@
-"""What a person must know of a folder of images before training: sizes, modes, copies, small and uneven classes."""
+"""A survey of a folder of images before training: sizes, modes, copies, small and imbalanced classes."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from jaxtyping import Int
 from torch import Tensor
 
+from capsnet.data.sources import ImageFiles, digest_file
 from capsnet.errors import UserError
 
 _SMALL, _UNEVEN, _NAMED = 5, 3, 5
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -27,17 +25,17 @@ class Spread:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the image files of a folder are.
+    """Statistics of the image files of a folder.
 
     Args:
-        width: of the images in pixels.
-        height: of the images in pixels.
-        aspect: width divided by height.
-        modes: how many files there are of each mode, such as RGB or L.
-        left_out: files that cannot be read, with the reason.
-        copies: files of the same content, each group with names relative to the folder.
-        copies_across: the groups of these that lie in more than one split.
-        copies_of_classes: the groups of these that lie in more than one class.
+        width: widths of the images in pixels.
+        height: heights of the images in pixels.
+        aspect: widths divided by heights.
+        modes: number of files of each mode, such as RGB or L.
+        left_out: unreadable files, with the reason.
+        copies: groups of files with the same content, named relative to the folder.
+        copies_across: the groups that lie in more than one split.
+        copies_of_classes: the groups that lie in more than one class.
     """
 
     width: Spread
@@ -58,13 +56,13 @@ def make_survey(
     parts: Mapping[str, str],
     labels: Mapping[str, int],
 ) -> Survey:
-    """Sum up files.
+    """Make a survey.
 
     Args:
         sizes: width and height of each image.
-        modes: of each image.
-        left_out: files that cannot be read, with the reason.
-        copies: groups of files of the same content.
+        modes: mode of each image.
+        left_out: unreadable files, with the reason.
+        copies: groups of files with the same content.
         parts: the split of each file by its name.
         labels: the class of each file by its name.
     """
@@ -81,28 +79,25 @@ def make_survey(
     )
 
 
-def find_copies(folder: Path, names: Sequence[str], hashes: Int[Tensor, " m"]) -> tuple[tuple[str, ...], ...]:
+def find_copies(files: ImageFiles, names: Sequence[str], hashes: Int[Tensor, " m"]) -> tuple[tuple[str, ...], ...]:
     """Groups of files with the same content.
 
     Args:
-        folder: of the data set.
-        names: of the files, relative to it.
-        hashes: of the images as they were read; only files whose hashes and sizes are equal are compared.
+        files: the data set's files.
+        names: names of the files to compare.
+        hashes: hashes of the images; only files with equal hashes are compared.
 
     Raises:
-        UserError: a file that has gone.
+        UserError: a file that no longer exists.
     """
-    try:
-        alike: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for name, key in zip(names, hashes.tolist(), strict=True):
-            alike[key, (folder / name).stat().st_size].append(name)
-        groups: dict[str, list[str]] = defaultdict(list)
-        for same in alike.values():
-            if len(same) > 1:
-                for name in same:
-                    groups[_digest(folder / name)].append(name)
-    except OSError as fault:
-        raise UserError(f"{fault.filename} cannot be read ({fault.strerror})") from None
+    alike: dict[int, list[str]] = defaultdict(list)
+    for name, key in zip(names, hashes.tolist(), strict=True):
+        alike[key].append(name)
+    groups: dict[bytes, list[str]] = defaultdict(list)
+    for same in alike.values():
+        if len(same) > 1:
+            for name in same:
+                groups[_digest(files, name)].append(name)
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
@@ -119,7 +114,7 @@ def describe_classes(class_names: Sequence[str], counts: Sequence[int]) -> list[
     if most > _UNEVEN * least:
         few, many = class_names[counts.index(least)], class_names[counts.index(most)]
         notes.append(
-            f"Classes are uneven: {most} training images of {many}, {least} of {few}; accuracy favours large classes."
+            f"Classes are imbalanced: {most} training images of {many}, {least} of {few}; accuracy favours large ones."
         )
     return notes
 
@@ -134,9 +129,8 @@ def _spread(values: Sequence[int] | Sequence[float]) -> Spread:
     return Spread(float(min(values)), float(median(values)), float(max(values)))
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _digest(files: ImageFiles, name: str) -> bytes:
+    try:
+        return digest_file(files.open(name))
+    except OSError as fault:
+        raise UserError(f"{fault.filename} cannot be read ({fault.strerror})") from None

@@ -34,10 +34,10 @@ def load_svhn(data_dir: Path | None = None) -> Dataset:
 
 
 def read_split(path: Path) -> ImageData:
-    """Read one file: `X`, 32x32x3xn bytes, and `y`, n labels of which 10 means the digit 0.
+    """Read one file: `X`, 32x32x3xn bytes, and `y`, n labels, in which 10 stands for the digit 0.
 
     Raises:
-        UserError: a file that is truncated, mislabelled or of the wrong shape.
+        UserError: a file that is truncated, mislabelled or of another shape.
     """
     with open_packed(path) as read:
         values = read_matlab(read, str(path), {"X": _MOST_IMAGES * 3 * 32 * 32, "y": _MOST_IMAGES * 8})

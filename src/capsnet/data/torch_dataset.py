@@ -1,4 +1,4 @@
-"""A map-style data set of PyTorch, torchvision's for instance, becomes a data set."""
+"""A data set from a map-style data set of PyTorch, such as torchvision's."""
 
 from collections.abc import Sequence
 
@@ -23,16 +23,16 @@ def read_dataset(
 ) -> Dataset:
     """Read each image of a map-style data set once; see `capsnet.data.arrays.make_dataset`.
 
-    Random transforms of the data set are drawn once: leave them out, and let training augment the images.
+    Random transforms of the data set are applied only once: remove them, and use this package's augmentation.
 
     Args:
-        dataset: gives `(image, label)`: an image of Pillow, an array or a tensor, and a whole number.
-        class_names: of the labels 0, 1 and so on; None: `dataset.classes` where it is there, else the numbers.
+        dataset: items are `(image, label)`: a Pillow image, an array or a tensor, and an integer or a class name.
+        class_names: names of the labels 0, 1 and so on; None: `dataset.classes` if it exists, else the numbers.
         test: the test split; None: about a fifth of each class is held out.
-        pixel_range: values that become 0 and 255, of images that are not uint8.
+        pixel_range: values that become 0 and 255, for images that are not uint8; None: chosen by `decide_range`.
 
     Raises:
-        UserError: items that are no such pairs, images of several shapes or types, or what `make_dataset` refuses.
+        UserError: items of another form, images of several shapes or types, or what `make_dataset` refuses.
 
     Example:
         >>> read_dataset(torchvision.datasets.FashionMNIST("data"))

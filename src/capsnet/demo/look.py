@@ -241,8 +241,8 @@ def couplings(model: CapsuleModel, children: Capsules | None, output: CapsNetOut
     """The coupling of each iteration; for routings without iterations, the coupling of the output."""
     if children is not None:
         layer = find_class_layer(model)
-        own = getattr(layer.routing, "iterations", None)
-        if isinstance(own, int):
+        own = layer.routing.iterations
+        if own is not None:
             votes = make_votes(layer, children)
             # if there are many, the first ones and the last
             counts = sorted({*range(1, min(own, _MOST_STEPS)), own})

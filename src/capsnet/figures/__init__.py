@@ -20,6 +20,7 @@ import_modules(
         "facts",
         "fidelity",
         "lines",
+        "masks",
         "pictures",
         "report",
         "sections",

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from capsnet.errors import UserError
 from capsnet.figures.style import BLUE, INK, ORANGE, axes_at, class_label, new_figure, styled
-from capsnet.figures.subject import Sample, Subject, add_figure
+from capsnet.figures.subject import Sample, Subject, add_figure, different_classes
 from capsnet.figures.tiles import show, to_tiles
 from capsnet.models import CapsuleModel
 from capsnet.models.grid import Grid
 
-_IMAGES = 6
 # mean difference from uniform coupling, in percent
 _EFFECTS = ((2.0, "hardly any"), (10.0, "slight"), (50.0, "clear"), (float("inf"), "strong"))
 _SHARES = LinearSegmentedColormap.from_list("shares", [BLUE, "#A9CBE0", "#F4F4F4", "#F0B68C", ORANGE])
@@ -55,7 +54,7 @@ def draw_coupling(model: CapsuleModel, images: Sample) -> Figure:
         UserError: the model has no grid of primary capsules, or its routing returns no coupling.
     """
     grid = find_grid(model)
-    sample = images.pick(_different_classes(images))
+    sample = images.pick(different_classes(images))
     device = model.device
     output = model(model.inputs.normalize(sample.data.images.to(device).float()))
     if output.coupling is None:
@@ -82,18 +81,6 @@ def describe_effect(shares: Float[Tensor, "b y x"]) -> str:
         f"Effect size: {size}. The coupling to the longest capsule differs from uniform by {mean:.1f} % on average and "
         f"{most:.0f} % at most."
     )
-
-
-def _different_classes(sample: Sample) -> Tensor:
-    """One image of each of a few evenly spaced classes: the first correctly classified one, if any."""
-    present = torch.tensor(sorted(set(sample.data.labels.tolist())))
-    places = torch.linspace(0, len(present) - 1, min(_IMAGES, len(present))).round().long()
-    chosen = []
-    for label in present[places]:
-        members = (sample.data.labels == label).nonzero()[:, 0]
-        correct = members[sample.correct[members]]
-        chosen.append(correct[0] if len(correct) else members[0])
-    return torch.stack(chosen)
 
 
 def _draw_table(sample: Sample, winners: Tensor, chosen: Tensor, grid: Grid, subtitle: str) -> Figure:

@@ -27,8 +27,9 @@ def describe_beginner(run: Run) -> str:
     constant = max(rows) / max(sum(rows), 1)
     if test["accuracy"] >= constant + 0.5 * (1 - constant):
         return ""
+    steps = f"after {result['step']:,} steps " if run.imported() is None else ""
     return (
-        f"This network is barely trained: after {result['step']:,} steps its test accuracy is "
-        f"{100 * test['accuracy']:.2f} %; always predicting the most frequent class would give {100 * constant:.2f} %. "
+        f"This network is barely trained: {steps}its test accuracy is {100 * test['accuracy']:.2f} %; "
+        f"always predicting the most frequent class would give {100 * constant:.2f} %. "
         "What the figures show of capsules and routing may change with more training."
     )

@@ -141,7 +141,7 @@ def _headline(run: Run) -> str:
     notice = f'<p class="notice">{escape(beginner)}</p>' if beginner else ""
     return (
         f'{notice}<section class="headline"><p class="number">{test.error_percent:.2f} %<span>test error</span></p>'
-        f"{cards(numbers)}{_best_and_last(run, result)}</section>"
+        f"{cards(numbers)}{_best_and_last(run, result) if run.imported() is None else ''}</section>"
     )
 
 

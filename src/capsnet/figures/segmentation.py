@@ -1,6 +1,6 @@
-"""Masks of overlapping digits on their images: the true ones, and those that models find."""
+"""True and predicted masks of overlapping digits, drawn on their images, and their overlap during training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from capsnet.data.multimnist_masks import MaskedImages
-from capsnet.figures.style import INK, axes_at, new_figure, styled
+from capsnet.figures.lines import line_style
+from capsnet.figures.style import GREY, INK, axes_at, new_figure, styled
 from capsnet.figures.tiles import montage, show, to_tiles
 from capsnet.functional import dice_score
 
@@ -49,8 +50,8 @@ def draw_segmentation(images: MaskedImages, predicted: Mapping[str, Bool[Tensor,
     for column, pair in enumerate(labels.tolist()):
         lines = [f"{pair[0]} and {pair[1]}"]
         for masks in predicted.values():
-            found, true = masks[column].flatten(0, 1), images.masks[column].flatten(0, 1)
-            lines.append(f"{float(dice_score(found, true)):.2f}")
+            dice = dice_score(masks[column].flatten(0, 1), images.masks[column].flatten(0, 1))
+            lines.append(f"{float(dice):.2f}")
         axes.annotate(
             "\n".join(lines),
             (column * (side + _GAP) + side / 2, sheet.shape[0]),
@@ -67,6 +68,37 @@ def draw_segmentation(images: MaskedImages, predicted: Mapping[str, Bool[Tensor,
         names, (0, sheet.shape[0]), (-6, -4), textcoords="offset points", ha="right", va="top", size=8.5,
         annotation_clip=False,
     )  # fmt: skip
+    return figure
+
+
+@styled
+def draw_learning(curves: Mapping[str, Sequence[Mapping[str, float]]], trivial: float) -> Figure:
+    """Draw the Dice coefficient on held-out pairs over training steps and over processor time.
+
+    Args:
+        curves: rows with `step`, `seconds` and `dice_all`, by the name of a model.
+        trivial: Dice of all ink marked as each of the ten digits.
+    """
+    subtitle = (
+        "Dice coefficient over the masks of all digits, on pairs of held-out training digits: over training steps, and "
+        "over seconds of one CPU core. Dotted: all ink marked as each of the ten digits."
+    )
+    figure = new_figure(7.4, 2.9, "How the masks get better in training", subtitle)
+    panels = (("step", "training steps"), ("seconds", "seconds of one CPU core"))
+    for place, (key, label) in enumerate(panels):
+        axes = axes_at(figure, 0.7 + 3.5 * place, 0.6, 2.95, 2.15)
+        for index, (name, rows) in enumerate(curves.items()):
+            style = line_style(index)
+            values = [row[key] for row in rows], [row["dice_all"] for row in rows]
+            axes.plot(*values, color=style.color, linestyle=style.dashes, linewidth=1.6, label=name)
+        axes.axhline(trivial, color=GREY, linestyle=":", linewidth=1.2)
+        axes.set_xlabel(label)
+        axes.set_ylim(0, 1)
+        axes.set_xlim(left=0)
+        axes.grid(axis="y")
+        if place == 0:
+            axes.set_ylabel("Dice coefficient")
+            axes.legend(frameon=False, fontsize=8.5, loc="upper left")
     return figure
 
 

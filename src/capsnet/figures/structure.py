@@ -104,7 +104,7 @@ def _describe(part: nn.Module) -> str:
     if isinstance(part, PrimaryCapsules):
         return f"{_convolution(part.conv)}\n{part.num_types} types of capsule, squash"
     if isinstance(part, DenseCapsules):
-        rounds = getattr(part.routing, "iterations", None)
+        rounds = part.routing.iterations
         kind = type(part.routing).__name__.removesuffix("Routing").lower() + " routing"
         return f"{part.child_dim}×{part.parent_dim} matrix for each vote\n{kind}" + (
             f", {rounds} iterations" if rounds else ""

@@ -1,4 +1,4 @@
-"""What a run's figures are made from, and the registry of figures."""
+"""The data of a run's figures, and the registry of figures."""
 
 import re
 import sys
@@ -87,6 +87,18 @@ def first_of_each_class(labels: Int[Tensor, " m"], classes: int, count: int) -> 
     """Indices of about `count` images, the same number from each class (at least one), ordered by class."""
     each = max(1, -(-count // classes))
     return torch.cat([(labels == label).nonzero()[:each, 0] for label in range(classes)])
+
+
+def different_classes(sample: Sample, count: int = 6) -> Int[Tensor, " _"]:
+    """Indices of one image of each of a few evenly spaced classes: the first correctly classified one, if any."""
+    present = torch.tensor(sorted(set(sample.data.labels.tolist())))
+    places = torch.linspace(0, len(present) - 1, min(count, len(present))).round().long()
+    chosen = []
+    for label in present[places]:
+        members = (sample.data.labels == label).nonzero()[:, 0]
+        correct = members[sample.correct[members]]
+        chosen.append(correct[0] if len(correct) else members[0])
+    return torch.stack(chosen)
 
 
 def reconstruct(

@@ -11,8 +11,8 @@ from capsnet.figures.style import PALE, bare
 _LARGEST = 64
 
 
-def to_tiles(images: Shaped[Tensor, "m c h w"]) -> UInt8[np.ndarray, "m y x 3"]:
-    """Convert images, uint8 or in [0, 1], to RGB tiles of at most 64 pixels a side.
+def to_tiles(images: Shaped[Tensor, "m c h w"], largest: int = _LARGEST) -> UInt8[np.ndarray, "m y x 3"]:
+    """Convert images, uint8 or in [0, 1], to RGB tiles of at most `largest` pixels a side.
 
     One channel becomes grey; two, a stereo pair, are placed side by side; three are RGB; any other number is averaged.
     """
@@ -22,7 +22,7 @@ def to_tiles(images: Shaped[Tensor, "m c h w"]) -> UInt8[np.ndarray, "m y x 3"]:
     if pixels.shape[1] not in (1, 2, 3):
         pixels = pixels.mean(dim=1, keepdim=True)
     height, width = pixels.shape[2:]
-    shrink = _LARGEST / max(height, width)
+    shrink = largest / max(height, width)
     if shrink < 1:
         size = (max(1, round(height * shrink)), max(1, round(width * shrink)))
         pixels = torch.nn.functional.interpolate(pixels, size, mode="area")

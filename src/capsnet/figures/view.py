@@ -53,7 +53,7 @@ class RunView:
             low, high = test.error_interval
             lines.append(
                 f"test error <b>{test.error_percent:.2f} %</b> of {test.n:,} {test.noun} (95 % interval {low:.2f} to "
-                f"{high:.2f} %), trained {result['seconds']:,.0f} s, {result['step']:,} steps"
+                f"{high:.2f} %), {escape(run.describe_training(result))}"
             )
         report = run.folder / "report.html"
         lines.append(f"report: <code>{escape(str(report))}</code>" if report.is_file() else _MORE)

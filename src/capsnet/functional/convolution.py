@@ -1,4 +1,4 @@
-"""A convolution that reads only the places which it needs."""
+"""A convolution that reads only the positions that it needs."""
 
 from jaxtyping import Float
 from torch import Tensor

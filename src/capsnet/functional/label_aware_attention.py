@@ -19,7 +19,7 @@ def label_aware_attention(
     *,
     mask: Bool[Tensor, "b j"] | None = None,
 ) -> Float[Tensor, "b d"]:
-    r"""Average a user's interests, weighed by how well they fit the item that the user clicked.
+    r"""Average a user's interests, weighted by how well they fit the item that the user clicked.
 
     $$v = V\, \mathrm{softmax}(\mathrm{pow}(V^T e, p))$$
 
@@ -28,7 +28,7 @@ def label_aware_attention(
     Args:
         interests: V.
         items: the clicked item of each user, e.
-        power: p; 0 weighs all interests equally, and `math.inf` takes the best one.
+        power: p; 0 weights all interests equally, and `math.inf` takes the best one.
         mask: False for interests that a user does not have, which get no weight; None: all users have all. A user
             without interests gets zeros.
 

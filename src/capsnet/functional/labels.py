@@ -1,7 +1,7 @@
 """Validation of labels: invalid classes are errors, and shapes are never broadcast.
 
-Values are read on the CPU only, and not while a function is compiled or traced: on another device that would wait for
-it in every step of training.
+Values are checked on the CPU only, and not while a function is compiled or traced: on another device a check would
+synchronise in every training step.
 """
 
 import torch
@@ -13,18 +13,18 @@ from capsnet.torch_internals import is_in_graph
 
 
 def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> Int[Tensor, " b"]:
-    """Class indices, one for each sample.
+    """Check class indices, one for each sample, and return them flattened.
 
     Args:
         labels: integers from 0; a column is flattened.
-        samples: expected number.
+        samples: expected number of labels.
         classes: number of classes.
 
     Shapes:
         labels `b` or `b 1`, result `b`.
 
     Raises:
-        UserError: another shape, no whole numbers, or a number that is no class.
+        UserError: another shape, values that are not integers, or a class that does not exist.
     """
     check_tensor(labels, "labels")
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -50,10 +50,10 @@ def check_tensor(values: object, name: str) -> None:
 
     Args:
         values: the argument.
-        name: of the argument, for the message.
+        name: the argument's name, for the message.
 
     Raises:
-        UserError: it is no tensor.
+        UserError: it is not a tensor.
     """
     if not isinstance(values, Tensor):
         raise UserError(f"{name} must be a tensor, got {type(values).__name__}; use torch.as_tensor({name})")
@@ -63,7 +63,7 @@ def check_marks(marks: Shaped[Tensor, "b n"]) -> None:
     """Check rows that mark present classes with 1 and others with 0.
 
     Raises:
-        UserError: another number is among them.
+        UserError: other numbers than 0 and 1.
     """
     if can_read(marks) and not ((marks == 0) | (marks == 1)).all():
         raise UserError(

@@ -42,7 +42,10 @@ def parent_softmax(logits: Float[Tensor, "b i j"], windows: Windows | None = Non
 
     Args:
         logits: how well each parent explains each child.
-        windows: of a convolutional layer, whose parents compete across windows; None: within each one.
+        windows: windows of a convolutional layer, whose parents compete across windows; None: within each window.
+
+    Shapes:
+        logits and result `b i j`; with windows, `b` is `(b p)`.
     """
     return (logits.log_softmax(dim=2) if windows is None else windows.log_softmax(logits)).exp()
 

@@ -35,9 +35,13 @@ def predict_batches(
     """
     device, inputs = model.device, model.inputs
     batch_size = batch_size or evaluation_batch(device, data)
-    for images, labels in zip(torch.split(data.images, batch_size), torch.split(data.labels, batch_size), strict=True):
-        pixels = inputs.view(images.to(device))
-        yield pixels / 255, labels.to(device), model(inputs.normalize(pixels))
+    for start in range(0, len(data), batch_size):
+        part = slice(start, start + batch_size)
+        pixels, labels = inputs.view(data.images[part].to(device)), data.labels[part].to(device)
+        if data.features is None:
+            yield pixels / 255, labels, model(inputs.normalize(pixels))
+        else:
+            yield pixels / 255, labels, model.classify(data.features.read(part).to(device))
 
 
 def evaluation_batch(device: torch.device, data: ImageData) -> int:

@@ -24,8 +24,8 @@ class Evaluation:
         reconstruction_mse: mean squared error of a pixel, decoded from the longest capsule; None without a decoder.
         confusion: rows are true classes, columns predicted ones.
         digit_error_percent: error rate over single digits, in percent; pairs only.
-        class_names: of the rows and columns of `confusion`; None in results of older versions.
-        files: the prediction for each image file; None where images are not files.
+        class_names: class names of the rows and columns of `confusion`; None in results of older versions.
+        files: the prediction for each image file; None if images are not files.
         predictions: true and predicted class of every image; None for pairs, and in a result read from a file.
 
     For pairs, n counts pairs, and accuracy is the share of pairs with both digits predicted (exact pairs). The
@@ -74,7 +74,7 @@ class Evaluation:
 
     @property
     def mistakes(self) -> tuple[FileResult, ...] | None:
-        """The files that were classified incorrectly; None where images are not files."""
+        """The files that were classified incorrectly; None if images are not files."""
         return None if self.files is None else tuple(row for row in self.files if row["label"] != row["prediction"])
 
     @classmethod

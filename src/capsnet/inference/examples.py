@@ -1,4 +1,4 @@
-"""A picture of a few images and their reconstructions, to follow training."""
+"""A picture of a few images and their reconstructions, to monitor training."""
 
 import numpy as np
 import torch

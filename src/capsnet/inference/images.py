@@ -6,8 +6,11 @@ from typing import cast
 
 import torch
 
-from capsnet.data import DATASETS, Dataset, ImageData, load_data
+from capsnet.data import DATASETS, Dataset, ImageData, load_data, locate_data
+from capsnet.data.labelled import find_labelled, is_labelled
 from capsnet.data.pairs import Pairing
+from capsnet.data.shards import Shards
+from capsnet.data.splits import learned_names
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
 from capsnet.runs.config import is_object
@@ -45,6 +48,7 @@ def find_images(
     run: Run | None = None,
     data_dir: Path | None = None,
     skip_unreadable: bool = False,
+    shards: Shards | None = None,
 ) -> TestImages:
     """Find the images to test a model on.
 
@@ -56,6 +60,8 @@ def find_images(
         run: the model's run, which records the held-out images.
         data_dir: folder that holds the named data sets.
         skip_unreadable: skip files of a folder that are not images.
+        shards: keep images that are files in memory-mapped files, always or never; None: as the run does, or where they
+            exceed a quarter of the free memory.
 
     Raises:
         UserError: an unknown data set or split, or images or classes that do not fit the model.
@@ -70,11 +76,12 @@ def find_images(
         raise UserError("the model does not record what it was trained on; give data")
     if is_object(name):
         raise UserError(f"the model was trained on data that no file holds ({name}); give data")
-    if name not in DATASETS and Path(name).is_dir():
+    if name not in DATASETS and is_labelled(name):
         if not _is_own(name, own, run):
-            return _foreign_images(model, Path(name), split, skip_unreadable=skip_unreadable)
+            images = _foreign_images(model, name, split, skip_unreadable=skip_unreadable, shards=shards)
+            return replace(images, notes=(*images.notes, *_describe_learned(images.data, name, own, run)))
         if run is not None:
-            return _own_images(model, run, name, split or "test", skip_unreadable=skip_unreadable)
+            return _own_images(model, run, name, split or "test", skip_unreadable=skip_unreadable, shards=shards)
     split = split or "test"
     if split == "validation":
         if run is None or name != own:
@@ -82,47 +89,75 @@ def find_images(
         config = run.config.change(data_dir=str(data_dir) if data_dir else run.config.data.data_dir)
         dataset = load_dataset(config)
         return _select(model, dataset, split, split_training(config, dataset)[1])
-    dataset = load_data_for(model, name, data_dir=data_dir, skip_unreadable=skip_unreadable)
+    dataset = load_data_for(model, name, data_dir=data_dir, skip_unreadable=skip_unreadable, shards=shards)
     return _select(model, dataset, split, None)
 
 
 def _is_own(name: str, own: str, run: Run | None) -> bool:
     """Whether a folder holds the model's training data; it may have been moved."""
-    if Path(name).resolve() == Path(own).resolve():
+    if locate_data(name) == locate_data(own) or Path(name).resolve() == Path(own).resolve():
         return True
     splits = None if run is None else read_splits(run.folder)
     return splits is not None and is_same_data(splits, Path(name))
 
 
-def _foreign_images(model: CapsuleModel, folder: Path, split: str | None, *, skip_unreadable: bool) -> TestImages:
+def _foreign_images(
+    model: CapsuleModel, name: str, split: str | None, *, skip_unreadable: bool, shards: Shards | None
+) -> TestImages:
     """All images of a folder that the model was not trained on, or those of one of its split folders."""
     # only image files need Pillow
     from capsnet.data.folder import read_for_model
-    from capsnet.data.layout import Split, find_layout
+    from capsnet.data.layout import Split
 
     inputs, preparation = model.inputs, model.preparation
     names = model.class_names
-    has_splits = find_layout(folder, class_names=names).has_splits
+    labelled = find_labelled(name, class_names=names)
+    has_splits = labelled.layout.has_splits
     if split in ("train", "validation") and not has_splits:
-        raise UserError(f"{folder} is not what the model was trained on, and has no {split} folder; leave split out")
+        raise UserError(f"{name} is not what the model was trained on, and has no {split} folder; leave split out")
     chosen = cast(Split, split) if has_splits and split is not None else None
-    data = read_for_model(folder, inputs, names, preparation=preparation, skip_unreadable=skip_unreadable, split=chosen)
+    data = read_for_model(
+        labelled,
+        inputs,
+        names,
+        preparation=preparation,
+        skip_unreadable=skip_unreadable,
+        split=chosen,
+        shards=shards,
+    )
     channels, height, width = inputs.image_shape
     which = f"all {len(data):,} images" if chosen is None else f"the {len(data):,} images of the {chosen} folder"
     how = "cut out and centred as MNIST's digits were" if preparation == "digit" else "fitted into the frame"
     note = (
-        f"{which} of {folder} are tested, prepared as capsnet predict does: {height}x{width}, "
+        f"{which} of {name} are tested, prepared as capsnet predict does: {height}x{width}, "
         f"{'grey' if channels == 1 else 'colour'}, {how}"
     )
-    return TestImages(str(folder), chosen or "all", data, notes=(note, *data.notes))
+    return TestImages(name, chosen or "all", data, notes=(note, *data.notes))
 
 
-def _own_images(model: CapsuleModel, run: Run, name: str, split: str, *, skip_unreadable: bool) -> TestImages:
+def _describe_learned(data: ImageData, name: str, own: str, run: Run | None) -> list[str]:
+    """A note if images are from the same folder as those that a run learned from: some of its archives, say."""
+    record = None if run is None else read_splits(run.folder)
+    if record is None or _folder_of(name) != _folder_of(own):
+        return []
+    count = len(learned_names(record) & set(data.files or ()))
+    return [f"{count:,} of these images were training or validation images of the run."] if count else []
+
+
+def _folder_of(name: str) -> Path:
+    path = Path(name).resolve()
+    return path if path.is_dir() else path.parent
+
+
+def _own_images(
+    model: CapsuleModel, run: Run, name: str, split: str, *, skip_unreadable: bool, shards: Shards | None
+) -> TestImages:
     """A split of the folder that a run was trained on, without images that were in another split in training."""
     config = run.config.change(
         data=name,
         skip_unreadable=skip_unreadable or run.config.data.skip_unreadable,
         pixel_range=model.inputs.pixel_range or run.config.data.pixel_range,
+        shards=shards or run.config.data.shards,
     )
     dataset = load_dataset(config)
     training, validation = split_training(config.change(validation_shift=0), dataset)
@@ -152,11 +187,16 @@ def _select(model: CapsuleModel, dataset: Dataset, split: str, validation: Image
 
 
 def load_data_for(
-    model: CapsuleModel, name: str, *, data_dir: Path | None = None, skip_unreadable: bool = False
+    model: CapsuleModel,
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    skip_unreadable: bool = False,
+    shards: Shards | None = None,
 ) -> Dataset:
     """Load a data set for a model: a folder's images in the model's input size, pairs made as in training."""
     _, height, width = model.inputs.image_shape
-    if height != width and Path(name).is_dir():
+    if height != width and is_labelled(name):
         raise UserError(f"{name}: images of a folder are square, the model takes {height}x{width}")
     dataset = load_data(
         name,
@@ -164,6 +204,7 @@ def load_data_for(
         image_size=height,
         skip_unreadable=skip_unreadable,
         pixel_range=model.inputs.pixel_range,
+        shards=shards,
     )
     if dataset.pairing is None or model.pairing is None:
         return dataset

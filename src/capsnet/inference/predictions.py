@@ -57,7 +57,7 @@ def write_predictions(folder: Path, best: Predictions, last: Predictions) -> Non
         UserError: the file cannot be written.
     """
     tensors = {"labels": best.labels, "test": best.predicted, "test_last": last.predicted}
-    # a byte for each image, two where there are more classes than a byte counts
+    # one byte for each image, two if there are more classes than a byte can hold
     dtype = torch.uint8 if max(int(tensor.max()) for tensor in tensors.values()) < 256 else torch.int16
     metadata = {"capsnet_predictions": json.dumps({"format_version": FORMAT_VERSION, "files": best.files})}
     write_bytes(folder / FILE, to_bytes({name: tensor.to(dtype) for name, tensor in tensors.items()}, metadata))
@@ -71,7 +71,7 @@ def read_predictions(run: Run, split: str = "test") -> Predictions | None:
         split: `"test"` for the best weights, `"test_last"` for the last ones.
 
     Returns:
-        The predictions; None where the run is not finished, was tested on pairs, or is of an older version.
+        The predictions; None if the run is not finished, was tested on pairs, or is of an older version.
 
     Raises:
         UserError: a file that is damaged, too large, from a newer version, or not of the run's last test.
@@ -101,7 +101,7 @@ def _read_files(metadata: dict[str, str], path: Path) -> str:
 
 
 def _check(predictions: Predictions, result: SplitResult, path: Path) -> None:
-    """Counting the predictions must give the confusion matrix of `evaluation.json`."""
+    """Check that the predictions give the confusion matrix of `evaluation.json`."""
     labels, predicted, classes = predictions.labels, predictions.predicted, len(result["confusion"])
     same = labels.shape == predicted.shape == (result["n"],) and max(int(labels.max()), int(predicted.max())) < classes
     if same and min(int(labels.min()), int(predicted.min())) >= 0:

@@ -6,7 +6,7 @@ _WORDS = {"likelihood": "share", "spread": "activation"}
 
 
 def length_word(model: CapsuleModel) -> str:
-    """`"length"`; `"share"` where the classes' activations sum to one; `"activation"` where they are logistic.
+    """`"length"`; `"share"` if the classes' activations sum to one; `"activation"` if they are logistic.
 
     The model's loss decides: shares are trained by their likelihood, activations by the spread loss.
     """

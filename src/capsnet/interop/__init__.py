@@ -1,1 +1,1 @@
-"""Doors to other packages, one file each: formats that are written and read, and other people's interfaces."""
+"""Interfaces to other packages, one file each: file formats, and other packages' programming interfaces."""

@@ -22,21 +22,21 @@ class Exported:
     """The description of an exported model, stored in the file as JSON under the key `capsnet`.
 
     Args:
-        format_version: of this description.
-        capsnet_version: of the package that exported it.
-        model: its name in the package.
+        format_version: version of this description.
+        capsnet_version: version of the package that exported the model.
+        model: the model's name in this package.
         class_names: a name for each class.
         image_shape: channels, height and width of the input `image`.
-        pixels: `"uint8"` from 0 to 255, or `"float"` in [0, 1]; all that follows happens inside the graph.
-        preparation: how an image file becomes an `image`: as MNIST was made (`"digit"`) or fitted into the frame.
+        pixels: `"uint8"` from 0 to 255, or `"float"` in [0, 1]; all further preprocessing is part of the graph.
+        preparation: how an image file becomes an `image`: as MNIST was made (`"digit"`) or scaled into the frame.
         pixel_range: values of image files of more than 8 bits that become 0 and 255; None: decided from the files.
-        pairs: whether an image shows two things, as in MultiMNIST.
-        doubt: limits for the output `signals`, beyond which an answer is unsure; None: there is no such output.
+        pairs: whether an image shows two digits, as in MultiMNIST.
+        doubt: limits for the output `signals`, beyond which a prediction is unsure; None: there is no such output.
         data: the data set that the model was trained on.
-        word: what the number of a class is called: `"length"`, `"share"` or `"activation"`.
+        word: name of a class's score: `"length"`, `"share"` or `"activation"`.
 
     Raises:
-        UserError: no classes, or an image shape that cannot be.
+        UserError: no classes, or an invalid image shape.
     """
 
     format_version: int
@@ -61,16 +61,16 @@ class Exported:
             check_range(self.pixel_range)
 
     def to_json(self) -> str:
-        """The description as one line."""
+        """The description as one line of JSON."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str, name: str) -> "Exported":
-        """Read a description of an unknown source.
+        """Read a description from an untrusted source.
 
         Args:
             text: JSON.
-            name: of the file, for messages.
+            name: the file's name, for messages.
 
         Raises:
             UserError: not JSON, from a newer version, or an entry that is missing or of another type.

@@ -1,4 +1,4 @@
-"""The computation that is exported: from the pixels of an image to lengths, poses, reconstruction and signals."""
+"""The exported computation: from the pixels of an image to lengths, poses, reconstruction and signals."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ _BATCH = Dim("batch", max=1 << 16)
 
 
 class AnswerGraph(nn.Module):
-    """Everything that a model answers to images.
+    """All outputs of a model for images.
 
     Args:
-        model: in eval mode.
-        pixels: what its images are, see `Exported`.
+        model: a model in eval mode.
+        pixels: type of its input pixels, see `Exported`.
 
     Shapes:
         image `b c h w`; lengths `b n`, poses `b n d`, reconstruction `b c y x` of the longest capsule (with a decoder),
@@ -38,7 +38,7 @@ class AnswerGraph(nn.Module):
 
     @property
     def output_names(self) -> list[str]:
-        """Names of what `forward` gives, in order."""
+        """Names of the outputs of `forward`, in order."""
         names = {
             "lengths": True,
             "poses": True,
@@ -64,7 +64,7 @@ class AnswerGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """What a model's decoder draws from given poses.
+    """A model's decoder: from poses to a reconstruction.
 
     Shapes:
         poses `b n d`, labels `b`, the capsule to decode; result `b c y x`.
@@ -77,15 +77,15 @@ class DecoderGraph(nn.Module):
         self.model = model
 
     def forward(self, poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> tuple[Tensor]:
-        """Draw the capsules of the classes `labels`."""
+        """Decode the capsules of the classes `labels`."""
         return (self.model.reconstruct(Capsules(poses, poses.norm(dim=-1)), labels),)
 
 
 def describe(model: CapsuleModel, pixels: Pixels) -> Exported:
-    """What an exported file says of a model.
+    """The description of a model in its exported file.
 
     Raises:
-        UserError: images of no channels or of another shape than can be.
+        UserError: an invalid image shape.
     """
     return Exported(
         format_version=FORMAT_VERSION,
@@ -104,30 +104,30 @@ def describe(model: CapsuleModel, pixels: Pixels) -> Exported:
 
 
 def example_images(model: CapsuleModel, count: int, pixels: Pixels) -> Tensor:
-    """Images of noise, the same at each call, in the form that the exported model takes."""
+    """Images of noise, the same in each call, in the form of the exported model's input."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (count, *model.inputs.image_shape), generator=generator, dtype=torch.uint8)
     return noise / 255 if pixels == "float" else noise
 
 
 def trace_answers(model: CapsuleModel, pixels: Pixels) -> ExportedProgram:
-    """The program from images to answers, for any number of images.
+    """Trace the computation of all outputs, for any number of images.
 
     Args:
-        model: in eval mode, on the CPU.
-        pixels: what its images are, see `Exported`.
+        model: a model in eval mode on the CPU.
+        pixels: type of its input pixels, see `Exported`.
 
     Raises:
-        UserError: the model's code cannot be traced; the message says why.
+        UserError: the model's code cannot be traced; the message gives the reason.
     """
     return _trace(AnswerGraph(model, pixels), {"image": example_images(model, 2, pixels)}, _BATCH)
 
 
 def trace_decoder(model: CapsuleModel) -> ExportedProgram:
-    """The program from poses and labels to images.
+    """Trace the decoder: from poses and labels to images.
 
     Args:
-        model: in eval mode, on the CPU, with a decoder.
+        model: a model with a decoder, in eval mode on the CPU.
 
     Raises:
         UserError: as `trace_answers`.
@@ -137,7 +137,7 @@ def trace_decoder(model: CapsuleModel) -> ExportedProgram:
 
 
 def trace_once(graph: nn.Module, inputs: Mapping[str, Tensor]) -> ExportedProgram:
-    """The program of a module for inputs of exactly these shapes.
+    """Trace a module for inputs of exactly these shapes.
 
     Raises:
         UserError: as `trace_answers`.
@@ -149,7 +149,7 @@ def _trace(graph: nn.Module, inputs: Mapping[str, Tensor], batch: Dim | None) ->
     shapes = None if batch is None else {name: {0: batch} for name in inputs}
     try:
         with torch.no_grad(), _plain():
-            # strict follows the code itself: otherwise `len(images)` would fix the number of images
+            # strict mode: otherwise `len(images)` would fix the number of images
             return torch.export.export(graph.eval(), (), dict(inputs), dynamic_shapes=shapes, strict=batch is not None)
     except UserError:
         raise
@@ -159,7 +159,7 @@ def _trace(graph: nn.Module, inputs: Mapping[str, Tensor], batch: Dim | None) ->
 
 @contextlib.contextmanager
 def _plain() -> Iterator[None]:
-    """Without the fused kernels, whose operators exist in this package only."""
+    """Disable the fused kernels, whose operators exist only in this package."""
     try:
         from capsnet.kernels import use
     except ModuleNotFoundError:
@@ -170,20 +170,20 @@ def _plain() -> Iterator[None]:
 
 
 def first_line(fault: BaseException) -> str:
-    """The first line of a message, or the kind of a fault that has none."""
+    """The first line of an error's message, or its class if it has none."""
     return next((line.strip() for line in str(fault).splitlines() if line.strip()), type(fault).__name__)
 
 
 def check_outputs(expected: Sequence[Tensor], given: Sequence[Tensor], limit: float) -> float:
-    """The largest difference between what the model and an exported program answer.
+    """The largest difference between the outputs of the model and of the exported program.
 
     Args:
         expected: the model's outputs.
-        given: the program's.
-        limit: of the difference, as a share of the largest output and at least of 1.
+        given: the program's outputs.
+        limit: largest allowed difference, relative to the largest output if that is above 1.
 
     Raises:
-        UserError: they differ by more.
+        UserError: a larger difference.
     """
     largest = 0.0
     for one, other in zip(expected, given, strict=True):

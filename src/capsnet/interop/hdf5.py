@@ -1,6 +1,6 @@
-"""Keras' HDF5 files as arrays: weights-only and whole models of Keras 1 and 2, `.weights.h5` and `.keras` of Keras 3.
+"""Read arrays from Keras' HDF5 files: weights or whole models of Keras 1 and 2, `.weights.h5` and `.keras` of Keras 3.
 
-No layer is built and nothing in a file is run: names and sizes are read and checked first, then numbers. The layouts
+No layer is built and nothing in a file is executed: names and sizes are checked before numbers are read. The layouts
 are those of `keras/src/legacy/saving/legacy_h5_format.py` and `keras/src/saving/saving_lib.py`.
 """
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     import h5py
 
 MAX_NUMBERS = 1 << 28
-"""The most numbers that are read from a file, all arrays together: 1 GB in float32."""
+"""The largest number of values in a file, in all arrays together: 1 GB in float32."""
 MAX_OBJECTS = 10_000
-"""The most groups and arrays in a file."""
+"""The largest number of groups and arrays in a file."""
 _MAX_TEXT = 1 << 24
-# of Keras 3: what is no layer's
+# groups of Keras 3 that do not belong to a layer
 _NOT_WEIGHTS = ("optimizer", "seed_generator", "metrics", "loss_tracker")
 
-# what h5py, zipfile and NumPy raise on damaged files
+# exceptions of h5py, zipfile and NumPy for damaged files
 _FAULTS = (
     OSError,
     EOFError,
@@ -55,8 +55,8 @@ class KerasLayer:
     """A layer's weights, in the order in which Keras wrote them.
 
     Args:
-        name: its path in the file.
-        weights: its arrays by the last part of their names, such as `kernel:0`.
+        name: the layer's path in the file.
+        weights: arrays by the last part of their names, such as `kernel:0`.
     """
 
     name: str
@@ -64,22 +64,22 @@ class KerasLayer:
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of its arrays."""
+        """The shapes of the arrays."""
         return tuple(array.shape for array in self.weights.values())
 
     @property
     def arrays(self) -> tuple[Array, ...]:
-        """Its arrays."""
+        """The arrays."""
         return tuple(self.weights.values())
 
 
 @dataclass(frozen=True)
 class KerasFile:
-    """What a Keras file holds.
+    """The content of a Keras file.
 
     Args:
-        layers: those with weights, in the model's order.
-        config: the model's description, of a file that holds the whole model; empty: weights only.
+        layers: layers with weights, in the model's order.
+        config: the model's description; empty for a file of weights only.
     """
 
     layers: tuple[KerasLayer, ...]
@@ -104,10 +104,10 @@ def _entries(value: object) -> Iterator[tuple[str, object]]:
 
 
 def import_h5py() -> Any:
-    """The module h5py.
+    """Import h5py.
 
     Raises:
-        UserError: it is not installed.
+        UserError: h5py is not installed.
     """
     try:
         import h5py
@@ -120,8 +120,8 @@ def read_keras_file(path: Path) -> KerasFile:
     """Read the layers of a Keras file.
 
     Raises:
-        UserError: no such file, not an HDF5 file of Keras' weights, more numbers or objects than `MAX_NUMBERS` and
-            `MAX_OBJECTS`, arrays of something else than real numbers, or data that lie in other files.
+        UserError: no such file, not an HDF5 file of Keras' weights, more values or objects than `MAX_NUMBERS` and
+            `MAX_OBJECTS`, arrays of other types than real numbers, or data stored in other files.
     """
     h5py = import_h5py()
     if not path.is_file():
@@ -146,7 +146,7 @@ def _read_archive(h5py: Any, path: Path) -> KerasFile:
     with zipfile.ZipFile(path) as archive:
         sizes = {item.filename: item.file_size for item in archive.infolist()}
         if any(item.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for item in archive.infolist()):
-            raise UserError(f"{path} is packed by another method than deflate; save the model again")
+            raise UserError(f"{path} is not compressed by deflate; save the model again")
         limits = {"config.json": _MAX_TEXT, "model.weights.h5": 4 * MAX_NUMBERS + _MAX_TEXT}
         for name, limit in limits.items():
             if name not in sizes:
@@ -177,7 +177,7 @@ def _read(file: "h5py.File", path: Path, config: Mapping[str, object]) -> KerasF
 
 
 def _find_arrays(file: "h5py.File", path: Path) -> "dict[str, h5py.Dataset]":
-    """All arrays by path, after checking that reading them is safe."""
+    """All arrays by path, after checking that they can be read safely."""
     h5py = import_h5py()
     datasets = {}
     count = 0
@@ -191,11 +191,11 @@ def _find_arrays(file: "h5py.File", path: Path) -> "dict[str, h5py.Dataset]":
         return True if count > MAX_OBJECTS else None
 
     if file.visititems(visit):
-        raise UserError(f"{path} holds more than {MAX_OBJECTS:,} groups and arrays, which no network here has")
+        raise UserError(f"{path} holds more than {MAX_OBJECTS:,} groups and arrays, the limit")
     for name, array in datasets.items():
         if array.is_virtual or array.external:
             raise UserError(f"{path}: the numbers of {name!r} lie in other files, which are not read")
-    # counters and states of random numbers are integers
+    # counters and states of random generators are integers
     datasets = {name: array for name, array in datasets.items() if array.dtype.kind == "f"}
     total = sum(prod(array.shape) for array in datasets.values())
     if total > MAX_NUMBERS:
@@ -226,20 +226,20 @@ def _member(group: "h5py.Group", name: str) -> "h5py.Group | None":
 
 
 def _words(group: "h5py.Group", name: str, path: Path) -> list[str]:
-    """A list of names in an attribute; Keras divides a long one into several, with numbers at their ends."""
+    """A list of names in an attribute; Keras splits a long list over numbered attributes."""
     pieces = [name] if name in group.attrs else []
     while pieces[:1] != [name] and f"{name}{len(pieces)}" in group.attrs:
         pieces.append(f"{name}{len(pieces)}")
     words: list[str] = []
     for piece in pieces:
         if prod(group.attrs.get_id(piece).shape or ()) > MAX_OBJECTS:
-            raise UserError(f"{path}: the attribute {piece!r} names more than {MAX_OBJECTS:,} things")
+            raise UserError(f"{path}: the attribute {piece!r} has more than {MAX_OBJECTS:,} names")
         words += [word.decode("utf-8") if isinstance(word, bytes) else str(word) for word in group.attrs[piece]]
     return words
 
 
 def _keras_3_names(arrays: "Mapping[str, h5py.Dataset]") -> list[str]:
-    """The paths of all weights; Keras 3 numbers layers of a kind: dense, dense_1, ..., dense_10."""
+    """The paths of all weights; Keras 3 numbers layers of the same class: dense, dense_1, ..., dense_10."""
     names = [name for name in arrays if not any(part.startswith(_NOT_WEIGHTS) for part in name.split("/"))]
     return sorted(names, key=lambda name: [_numbered(part) for part in name.split("/")])
 
@@ -259,8 +259,8 @@ def write_keras_2(path: Path, layers: Sequence[tuple[str, Mapping[str, Array]]])
     """Write weights as `save_weights` of Keras 2 did, which `load_weights` of Keras 2 and 3 reads.
 
     Args:
-        path: of the file.
-        layers: name and arrays of each layer, in the order of the model; names of arrays as Keras gives them.
+        path: the new file.
+        layers: name and arrays of each layer, in the order of the model, with Keras' names of arrays.
     """
     h5py = import_h5py()
     memory = io.BytesIO()

@@ -149,7 +149,7 @@ def _with_run(model: HubMethods, run: Path | str | None) -> tuple[CapsuleModel, 
     """A model, its description for the weights file, and the run that trained it.
 
     Raises:
-        UserError: the run's weights are others: its test error is not that of this model.
+        UserError: the run has other weights, so that its test error is not that of this model.
     """
     assert isinstance(model, CapsuleModel)
     if run is None:

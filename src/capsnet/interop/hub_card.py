@@ -1,4 +1,6 @@
-"""The text of a model card: what a stranger needs to use a model, and what its run recorded of it."""
+"""The text of a model card: how to use the model, and the results of its run."""
+
+from pathlib import Path
 
 from capsnet._version import __version__
 from capsnet.inference.evaluation import wilson_interval
@@ -12,13 +14,13 @@ _MOST_CLASSES = 20
 
 
 def write_card(model: CapsuleModel, spec: ModelSpec, run: Run | None, repo_id: str | None) -> str:
-    """Write the card in Markdown; every number is the model's or its run's.
+    """Write the card in Markdown; every number comes from the model or its run.
 
     Args:
-        model: with its weights.
+        model: the model with its weights.
         spec: its description in the weights file.
-        run: that trained it; None: the card states no error.
-        repo_id: of the model on the Hub; None: `OWNER/NAME` stands for it.
+        run: the run that trained it; None: the card states no error.
+        repo_id: name of the model on the Hub; None: the placeholder `OWNER/NAME`.
     """
     result = None if run is None else run.evaluation()
     rows = {**_describe_model(model, spec), **({} if run is None else _describe_run(run, result))}
@@ -54,7 +56,7 @@ def _explain_class(spec: ModelSpec) -> str:
     if not is_object(spec.model):
         return ""
     name = spec.model.partition(": ")[2]
-    return f"\nThe network is of a class of its author's, `{name}`: an object of this class takes the weights.\n"
+    return f"\nThe network's class is its author's, `{name}`: pass an object of this class to load the weights.\n"
 
 
 def _summarize(spec: ModelSpec, run: Run | None, result: RunResult | None) -> str:
@@ -63,7 +65,9 @@ def _summarize(spec: ModelSpec, run: Run | None, result: RunResult | None) -> st
         what += f", trained on {spec.data}"
     if result is not None:
         return f"{what}: {result['test']['error_percent']:.2f} % test error."
-    why = "no run folder was given" if run is None else "its run is not finished"
+    why = "no run folder was given"
+    if run is not None:
+        why = "its run is not finished" if run.imported() is None else "its imported weights were not tested"
     return f"{what}. This card states no test error: {why}."
 
 
@@ -85,8 +89,13 @@ def _describe_model(model: CapsuleModel, spec: ModelSpec) -> dict[str, str]:
 
 
 def _describe_run(run: Run, result: RunResult | None) -> dict[str, str]:
-    config, environment = run.config, run.environment() or {}
-    rows = {"recipe": f"`{config.run.recipe}`, seed {config.run.seed}", "data": config.data.name}
+    config, environment, imported = run.config, run.environment() or {}, run.imported()
+    origin = {"recipe": f"`{config.run.recipe}`, seed {config.run.seed}"}
+    if imported is not None:
+        origin = {
+            "weights": f"imported from {imported.source}: `{Path(imported.file).name}`, SHA-256 {imported.sha256}"
+        }
+    rows = {**origin, "data": config.data.name}
     if result is not None:
         test = result["test"]
         low, high = wilson_interval(1 - test["accuracy"], test["n"])
@@ -96,10 +105,11 @@ def _describe_run(run: Run, result: RunResult | None) -> dict[str, str]:
         if "validation" in result:
             validation = result["validation"]
             rows["validation error"] = f"{100 * (1 - validation['accuracy']):.2f} % of {validation['n']:,}"
-        chosen = "the best on validation" if "validation" in result else "the last"
-        rows["weights"] = f"{chosen}, at step {result['best_step']:,} of {result['step']:,}"
-        rows["training time"] = f"{result['seconds']:,.0f} s"
+        if imported is None:
+            chosen = "the best on validation" if "validation" in result else "the last"
+            rows["weights"] = f"{chosen}, at step {result['best_step']:,} of {result['step']:,}"
+            rows["training time"] = f"{result['seconds']:,.0f} s"
     known = {name: environment[name] for name in ("processor", "device", "precision", "torch") if name in environment}
-    if known:
+    if known and imported is None:
         rows["trained with"] = ", ".join(f"{name} {value}" for name, value in known.items())
     return rows

@@ -1,4 +1,4 @@
-"""A model by huggingface_hub's own mixin; imported where that package is needed only."""
+"""Saving and uploading a model by huggingface_hub's mixin; imported only where that package is needed."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,17 +15,17 @@ from capsnet.runs.weights import ModelSpec, save_weights
 
 
 class HubModel(ModelHubMixin, library_name="capsnet", pipeline_tag="image-classification", tags=["capsule-network"]):
-    """What the Hub's mixin saves and uploads of a model.
+    """A model in the form of the Hub's mixin.
 
     Args:
-        model: with its weights.
+        model: the model with its weights.
         spec: its description in the weights file.
-        run: that trained it, for the card; None: not known.
+        run: the run that trained it, for the card; None: unknown.
     """
 
     def __init__(self, model: CapsuleModel, spec: ModelSpec, run: Run | None) -> None:
         self._model, self._spec, self._run = model, spec, run
-        # config.json is for people and for the Hub's count of downloads; the weights file holds what is read
+        # config.json serves readers and the Hub's download count; loading reads the weights file only
         self._hub_mixin_config = {"library_name": "capsnet", "capsnet_version": __version__, **asdict(spec)}
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -35,7 +35,7 @@ class HubModel(ModelHubMixin, library_name="capsnet", pipeline_tag="image-classi
         """The card of the model.
 
         Args:
-            repo_id: of the model on the Hub; None: not known yet.
+            repo_id: name of the model on the Hub; None: not known yet.
         """
         result = None if self._run is None else self._run.evaluation()
         data = ModelCardData(
@@ -47,7 +47,7 @@ class HubModel(ModelHubMixin, library_name="capsnet", pipeline_tag="image-classi
 
 
 def _list_results(result: RunResult | None) -> list[EvalResult] | None:
-    """The test accuracy as the Hub's tables show it; of pairs it is that of exact pairs."""
+    """The test accuracy for the Hub's tables; for pairs, that of exact pairs."""
     if result is None:
         return None
     test = result["test"]

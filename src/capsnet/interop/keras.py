@@ -1,4 +1,4 @@
-"""Capsule layers for Keras 3, on any of its backends, by the names and arguments of CapsNet-Keras.
+"""Capsule layers for Keras 3, on any of its backends, with the names and arguments of CapsNet-Keras.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017; github.com/XifengGuo/CapsNet-Keras. PyTorch is
 not imported, unless it is Keras' backend. Images and feature maps have their channels last.
@@ -31,7 +31,7 @@ def squash(vectors: KerasTensor, axis: int = -1) -> KerasTensor:
 
     Args:
         vectors: any shape; half precision is computed in float32.
-        axis: that holds a vector's entries.
+        axis: axis of a vector's entries.
     """
     wide = _widen(vectors)
     squared = ops.sum(ops.square(wide), axis=axis, keepdims=True)
@@ -47,7 +47,8 @@ def margin_loss(y_true: KerasTensor, y_pred: KerasTensor) -> KerasTensor:
         y_pred: lengths of the class capsules, `b n`.
 
     Differs from CapsNet-Keras:
-        Its function also takes the mean; here sample weights work. `keras.ops.mean` of the result is its number.
+        Its function also takes the mean, which `keras.ops.mean` of this result equals; here sample weights are
+        supported.
     """
     lengths = _widen(y_pred)
     targets = ops.cast(y_true, lengths.dtype)
@@ -86,7 +87,7 @@ class Length(keras.layers.Layer):
 class Mask(keras.layers.Layer):
     """Sets all capsules but one to zero and flattens them, `b n d` to `b n*d`.
 
-    `Mask()(capsules)` keeps the longest, `Mask()([capsules, y])` the one that the row of zeros and ones in `y` marks.
+    `Mask()(capsules)` keeps the longest capsule, `Mask()([capsules, y])` the one that the one-hot row `y` selects.
     """
 
     def call(self, inputs: KerasTensor) -> KerasTensor:
@@ -117,7 +118,7 @@ class CapsuleLayer(keras.layers.Layer):
         num_capsule: number of parents `j`.
         dim_capsule: dimension `d` of a parent's pose.
         routings: routing iterations, at least 1.
-        kernel_initializer: of the matrices `W`, `j i d c`.
+        kernel_initializer: initializer of the matrices `W`, `j i d c`.
     """
 
     def __init__(
@@ -180,18 +181,18 @@ def PrimaryCap(
     strides: int | tuple[int, int],
     padding: str,
 ) -> KerasTensor:
-    """Primary capsules: one convolution; each `dim_capsule` channels are a pose, and are squashed.
+    """Primary capsules: one convolution; each group of `dim_capsule` channels is a pose, and is squashed.
 
     Args:
         inputs: feature maps `b h w channels`.
         dim_capsule: dimension of a capsule.
-        n_channels: kinds of capsule at each place.
+        n_channels: types of capsule at each position.
         kernel_size: side of the convolution's window.
-        strides: its step.
+        strides: stride of the convolution.
         padding: `"valid"` or `"same"`.
 
     Returns:
-        Capsules `b i c`, in the order row, column, kind.
+        Capsules `b i c`, in the order row, column, type.
     """
     maps = keras.layers.Conv2D(
         dim_capsule * n_channels, kernel_size, strides=strides, padding=padding, name="primarycap_conv2d"

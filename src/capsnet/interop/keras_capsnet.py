@@ -1,19 +1,18 @@
-"""The network of CapsNet-Keras and CapsNet_Project, from Keras' arrays and back to them.
+"""Convert the network of CapsNet-Keras and CapsNet_Project from Keras' arrays and back.
 
 github.com/XifengGuo/CapsNet-Keras, all versions from b102071 (2017) to 9d7e641 (TensorFlow 2.2), and
-github.com/HB5101/CapsNet_Project, bdfae5e. Their function is that of `CapsNet`: zero logits for each sample, softmax
-over the classes, no bias. What differs lies below single precision, but for `Length`: it adds 1e-7 under its root, so
-that a capsule of length zero has 0.0003.
+github.com/HB5101/CapsNet_Project, bdfae5e. They compute the same function as `CapsNet`: zero logits for each sample,
+softmax over the classes, no bias. Differences are below single precision, except for `Length`, which adds 1e-7 under
+its root: a capsule of length zero has 0.0003.
 """
 
-from math import isqrt
 from pathlib import Path
 
 import numpy as np
 
 from capsnet.errors import UserError
 from capsnet.interop.hdf5 import Array, KerasLayer
-from capsnet.interop.keras_network import Network, Parts, convolution, decoder_tensors, tensor
+from capsnet.interop.keras_network import Network, Parts, convolution, decoder_tensors, image_side, tensor
 from capsnet.models.capsnet import CapsNet
 from capsnet.routing.dynamic import DynamicRouting
 
@@ -21,21 +20,21 @@ EXPECTED = (
     "CapsNet-Keras' (a convolution; one convolution of primary capsules, or one for each kind; capsule matrices of "
     "four axes; dense layers that decode)"
 )
-# the axes that Keras' versions give the matrices: j classes, i children, d and c the dimensions of their poses
+# axes of the matrices in the versions of Keras' code: j classes, i children, d and c the dimensions of their poses
 _ORDERS = ("jidc", "ijcd")
 
 
 def is_capsnet(parts: Parts) -> bool:
-    """Whether these are the layers of this network."""
+    """Whether the layers are those of this network."""
     return len(parts.convolutions) >= 2 and len(parts.capsules) == 1 and not parts.norms and not parts.others
 
 
 def read_capsnet(parts: Parts, path: Path, image_size: int | None = None) -> Network:
-    """The network that these layers are.
+    """Convert the layers to a network.
 
     Args:
         parts: all layers of the file.
-        path: of the file, for messages.
+        path: the file, for messages.
         image_size: side of the images; None: taken from the decoder.
 
     Raises:
@@ -46,9 +45,9 @@ def read_capsnet(parts: Parts, path: Path, image_size: int | None = None) -> Net
     window = (kernel_size, kernel_size, width)
     if any(layer.shapes[0][:3] != window or layer.shapes[0][3] != primary[0].shapes[0][3] for layer in primary):
         raise UserError(
-            f"{path}: its convolutions do not follow one another; found {parts.describe()}, expected {EXPECTED}"
+            f"{path}: its convolutions do not follow one another; got {parts.describe()}, expected {EXPECTED}"
         )
-    side = _side(parts, path, channels, image_size)
+    side = image_side(parts, path, channels, image_size)
     maps = sum(layer.shapes[0][3] for layer in primary)
     order, padding, grid = _find_order(parts, path, side, maps)
     sizes = dict(zip(order, parts.capsules[0].shapes[0], strict=True))
@@ -57,7 +56,7 @@ def read_capsnet(parts: Parts, path: Path, image_size: int | None = None) -> Net
     image_shape = (channels, side, side)
     weight = np.einsum(f"{order}->icjd", parts.capsules[0].arrays[0])
     if len(primary) > 1:
-        # children are in the order kind, row, column there, and row, column, kind here
+        # children are in the order type, row, column there, and row, column, type here
         weight = weight.reshape(types, grid * grid, *weight.shape[1:]).swapaxes(0, 1).reshape(weight.shape)
     stem_weight, stem_bias = convolution(stem)
     pairs = [convolution(layer) for layer in primary]
@@ -85,25 +84,7 @@ def read_capsnet(parts: Parts, path: Path, image_size: int | None = None) -> Net
         tensors |= decoder_tensors(parts.dense, image_shape, sizes["j"] if one_for_all else 1)
     source = "CapsNet_Project" if len(primary) > 1 else "CapsNet-Keras"
     known = image_shape == (1, 28, 28) and sizes["j"] == 10
-    return Network(source, "capsnet", options, tensors, data="mnist" if known else None)
-
-
-def _side(parts: Parts, path: Path, channels: int, image_size: int | None) -> int:
-    """The side of the images, which the decoder's last layer draws."""
-    if not parts.dense:
-        if image_size is None:
-            raise UserError(f"{path} has no decoder, so that the size of its images is not in it; give `image_size`")
-        return image_size
-    pixels = parts.dense[-1].shapes[1][0]
-    side = isqrt(pixels // channels)
-    if side * side * channels != pixels:
-        raise UserError(
-            f"{path}: its decoder draws {pixels:,} numbers, which are no square images of {channels} channels; "
-            f"found {parts.describe()}"
-        )
-    if image_size not in (None, side):
-        raise UserError(f"{path}: image_size must be {side}, what its decoder draws, got {image_size}")
-    return side
+    return Network(source, "capsnet", options, tensors, data="mnist" if known else None, iterates=True)
 
 
 def _find_order(parts: Parts, path: Path, side: int, maps: int) -> tuple[str, str, int]:
@@ -124,12 +105,12 @@ def _find_order(parts: Parts, path: Path, side: int, maps: int) -> tuple[str, st
     counts = " or ".join(f"{grid * grid * maps:,}" for grid in grids.values())
     raise UserError(
         f"{path}: its capsule matrices {'x'.join(map(str, shape))} do not fit its other layers: {maps} maps of images "
-        f"of {side}x{side} are children with {counts} numbers together; found {parts.describe()}, expected {EXPECTED}"
+        f"of {side}x{side} are children with {counts} numbers together; got {parts.describe()}, expected {EXPECTED}"
     )
 
 
 def _check_logits(layer: KerasLayer, path: Path) -> None:
-    """The first version stores logits from which routing starts; its code never learns them."""
+    """Refuse learned logits: the first version stores initial routing logits, which its code never trains."""
     for name, array in list(layer.weights.items())[1:]:
         if np.any(array):
             raise UserError(
@@ -142,12 +123,12 @@ def capsnet_layers(model: CapsNet) -> list[tuple[str, dict[str, Array]]]:
     """The layers of CapsNet-Keras with a model's weights: name, and arrays by name.
 
     Raises:
-        UserError: a model that computes something that their network does not.
+        UserError: a model that computes another function than their network.
     """
     routing = model.class_capsules.routing
     if not isinstance(routing, DynamicRouting) or routing.bias is not None or routing.leaky:
         raise UserError(
-            "CapsNet-Keras has dynamic routing without bias and without a class for none; this network has "
+            "CapsNet-Keras has dynamic routing without bias and not leaky; this network has "
             f"{type(routing).__name__}({routing.extra_repr()})"
         )
     if model.decoder is None:

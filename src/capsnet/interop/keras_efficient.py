@@ -1,4 +1,4 @@
-"""The networks of Efficient-CapsNet, from Keras' arrays and back to them.
+"""Convert the networks of Efficient-CapsNet from Keras' arrays and back.
 
 github.com/EscVM/Efficient-CapsNet, 4b337f5: the released weights for MNIST, MultiMNIST and smallNORB.
 """
@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from capsnet.errors import UserError
 from capsnet.interop.hdf5 import Array
 from capsnet.interop.keras_capsnet import decoder_arrays
-from capsnet.interop.keras_network import Network, Parts, convolution, decoder_tensors, dense, tensor
+from capsnet.interop.keras_network import Network, Parts, convolution, decoder_tensors, dense, rescale_stem, tensor
 from capsnet.models.efficient_capsnet import EfficientCapsNet
 from capsnet.models.factory import own_option
 
@@ -20,14 +19,15 @@ EXPECTED = (
     "Efficient-CapsNet's (four convolutions and a depthwise one, four normalisations, capsule matrices with a bias, a "
     "decoder)"
 )
-# their side of the depthwise convolution tells the three networks apart
+# the side of the depthwise convolution identifies the network
 _NETWORKS = {9: ("", "mnist", 256.0), 5: ("-multimnist", "multimnist", 255.0), 8: ("-smallnorb", "smallnorb", 255.0)}
+_STEM = "stem.0"
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _KERAS_NORM = ("gamma:0", "beta:0", "moving_mean:0", "moving_variance:0")
 
 
 def is_efficient(parts: Parts) -> bool:
-    """Whether these are the layers of one of these networks."""
+    """Whether the layers are those of one of these networks."""
     return (
         len(parts.norms) == 4
         and len(parts.convolutions) in (5, 9)
@@ -38,16 +38,16 @@ def is_efficient(parts: Parts) -> bool:
 
 
 def read_efficient(parts: Parts, path: Path) -> Network:
-    """The network that these layers are.
+    """Convert the layers to a network.
 
     Raises:
-        UserError: none of the three.
+        UserError: the layers are not those of one of the three networks.
     """
     side = parts.convolutions[4].shapes[0][0]
     if side not in _NETWORKS:
         raise UserError(
-            f"{path}: its primary capsules see windows of {side}x{side}, those of Efficient-CapsNet are 9x9 (MNIST), "
-            f"5x5 (MultiMNIST) or 8x8 (smallNORB); found {parts.describe()}"
+            f"{path}: its primary capsules have windows of {side}x{side}, those of Efficient-CapsNet are 9x9 (MNIST), "
+            f"5x5 (MultiMNIST) or 8x8 (smallNORB); got {parts.describe()}"
         )
     ending, data, pixel_scale = _NETWORKS[side]
     model = f"efficient-capsnet{ending}"
@@ -75,11 +75,11 @@ def read_efficient(parts: Parts, path: Path) -> Network:
         shape = image_shape(model)
         if not parts.dense or parts.dense[-1].shapes[1] != (int(np.prod(shape)),):
             raise UserError(
-                f"{path}: its decoder must draw {shape[1]}x{shape[2]} pixels; found {parts.describe()}, expected "
+                f"{path}: its decoder must draw {shape[1]}x{shape[2]} pixels; got {parts.describe()}, expected "
                 f"{EXPECTED}"
             )
         tensors |= decoder_tensors(parts.dense, shape, 1)
-    return Network("Efficient-CapsNet", model, options, tensors, data, pixel_scale)
+    return Network("Efficient-CapsNet", model, options, tensors, data, pixel_scale, stem=_STEM)
 
 
 def image_shape(model: str) -> tuple[int, int, int]:
@@ -89,35 +89,26 @@ def image_shape(model: str) -> tuple[int, int, int]:
     return shape
 
 
-def rescale_stem(tensors: dict[str, Tensor], scale: Tensor, offset: Tensor) -> None:
-    """Change the first convolution so that it takes images x where it took `scale` x + `offset`, for each channel."""
-    weight = tensors["stem.0.weight"].double()
-    shift = (weight * offset.double()[:, None, None]).sum(dim=(1, 2, 3))
-    tensors["stem.0.bias"] = (tensors["stem.0.bias"].double() + shift).float()
-    tensors["stem.0.weight"] = (weight * scale.double()[:, None, None]).float()
-
-
 def efficient_layers(model: EfficientCapsNet, name: str) -> list[tuple[str, dict[str, Array]]]:
     """The two layers of Efficient-CapsNet's models, encoder and decoder, with all weights by name.
 
     Args:
         model: the network.
-        name: which of the three it is, as `create_model` calls it.
+        name: its name in `create_model`.
 
     Raises:
-        UserError: a model that computes something that theirs do not.
+        UserError: a model that computes another function than their networks.
     """
     routing = model.class_capsules.routing
     prior = dict(routing.named_parameters()).get("prior")
     if prior is None or model.decoder is None:
         raise UserError(
-            "Efficient-CapsNet has self-attention routing with a prior, and a decoder; this network has not"
+            "Efficient-CapsNet has self-attention routing with a prior, and a decoder; this network does not"
         )
     state = {key: weight.detach().clone() for key, weight in model.state_dict().items()}
     if name == "efficient-capsnet":
         # they divide pixels by 256
-        scale = torch.full((model.input_shape[0],), 256 / 255)
-        rescale_stem(state, scale, torch.zeros_like(scale))
+        rescale_stem(state, torch.full((model.input_shape[0],), 256 / 255), _STEM)
     arrays = {key: weight.numpy() for key, weight in state.items()}
     encoder: dict[str, Array] = {}
     averages: dict[str, Array] = {}
@@ -126,7 +117,7 @@ def efficient_layers(model: EfficientCapsNet, name: str) -> list[tuple[str, dict
         for part, keras_part in zip(_NORM, _KERAS_NORM, strict=True):
             key = f"stem.{3 * number + 2}.{part}"
             if key in arrays:
-                # Keras lists what is not trained after all else
+                # Keras lists untrained weights last
                 kept = averages if part.startswith("running") else encoder
                 kept[f"normalization_{number}/{keras_part}"] = arrays[key]
     encoder |= _convolution_arrays(arrays, "primary", "primary_caps/conv2d_4")

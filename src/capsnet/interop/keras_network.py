@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
+from math import isqrt, prod
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from capsnet.errors import UserError
 from capsnet.interop.hdf5 import Array, KerasLayer
 
 
@@ -17,7 +19,7 @@ class Parts:
     Args:
         convolutions: kernel `k k in out` and bias.
         norms: scale and shift, of batch normalisation also mean and variance.
-        capsules: transformation matrices, four axes, perhaps with what routing adds to its logits or coupling.
+        capsules: transformation matrices with four axes, some with a bias of the routing's logits or coupling.
         dense: kernel `in out` and bias.
         others: everything else.
     """
@@ -29,7 +31,7 @@ class Parts:
     others: list[KerasLayer] = field(default_factory=list)
 
     def describe(self) -> str:
-        """How many layers of each kind there are, with the shapes of some."""
+        """The number of layers of each kind, with the shapes of some."""
         words = []
         for kind, layers in vars(self).items():
             if layers:
@@ -43,15 +45,17 @@ class Parts:
 
 @dataclass(frozen=True)
 class Network:
-    """A capsule network that was recognised, in this package's terms.
+    """A recognised capsule network, as a model of this package.
 
     Args:
-        source: whose network it is.
-        model: its name here.
-        options: of `create_model`.
-        tensors: all weights, by the names that the model gives them.
-        data: the data set that its authors trained it on; None: the file may be of any.
-        pixel_scale: what its authors divide pixels by.
+        source: project of the network.
+        model: the model's name in this package.
+        options: arguments of `create_model`.
+        tensors: all weights, by the model's names.
+        data: the data set that its authors trained it on; None: unknown.
+        pixel_scale: the number by which its authors divide pixels.
+        iterates: whether its routing has iterations.
+        stem: the name of the first convolution in `tensors`.
     """
 
     source: str
@@ -60,6 +64,8 @@ class Network:
     tensors: dict[str, Tensor]
     data: str | None = None
     pixel_scale: float = 255.0
+    iterates: bool = False
+    stem: str = "stem"
 
 
 def sort_layers(layers: tuple[KerasLayer, ...]) -> Parts:
@@ -78,7 +84,7 @@ def _kind(shapes: tuple[tuple[int, ...], ...]) -> str:
         return "dense"
     if len(first) == 1 and len(shapes) in (2, 4) and len(set(shapes)) == 1:
         return "norms"
-    # what routing adds is one number for each matrix
+    # the routing's bias has one number for each matrix
     if len(first) == 4 and (not rest or (len(rest) == 1 and prod(rest[0]) == first[0] * first[1])):
         return "capsules"
     return "others"
@@ -99,7 +105,8 @@ def dense(layer: KerasLayer) -> tuple[Tensor, Tensor]:
 def decoder_tensors(layers: list[KerasLayer], image_shape: tuple[int, int, int], classes: int) -> dict[str, Tensor]:
     """The weights of a fully connected decoder; the pixels of Keras' images are row, column, channel.
 
-    The first version of CapsNet-Keras decodes the pose of one class, whichever it is: its weights serve for each class.
+    The first version of CapsNet-Keras decodes the pose of one class, independent of the class: its weights are copied
+    for each class.
     """
     channels, height, width = image_shape
     tensors: dict[str, Tensor] = {}
@@ -115,5 +122,49 @@ def decoder_tensors(layers: list[KerasLayer], image_shape: tuple[int, int, int],
 
 
 def tensor(array: Array) -> Tensor:
-    """A tensor with memory of its own."""
+    """A copy of an array as a tensor."""
     return torch.from_numpy(array.copy())
+
+
+def image_side(parts: Parts, path: Path, channels: int, image_size: int | None = None) -> int:
+    """The side of the images, which the decoder's last layer draws.
+
+    Args:
+        parts: all layers of the file.
+        path: of the file, for messages.
+        channels: of the images.
+        image_size: the side that the user gives; None: taken from the decoder.
+
+    Raises:
+        UserError: no decoder and no `image_size`, or two sides that differ, or a decoder of no square images.
+    """
+    if not parts.dense:
+        if image_size is None:
+            raise UserError(f"{path} has no decoder, so that the size of its images is not in it; give `image_size`")
+        return image_size
+    pixels = parts.dense[-1].shapes[1][0]
+    side = isqrt(pixels // channels)
+    if side * side * channels != pixels:
+        raise UserError(
+            f"{path}: its decoder draws {pixels:,} numbers, which are no square images of {channels} channels; "
+            f"got {parts.describe()}"
+        )
+    if image_size not in (None, side):
+        raise UserError(f"{path}: image_size must be {side}, what its decoder draws, got {image_size}")
+    return side
+
+
+def rescale_stem(tensors: dict[str, Tensor], scale: Tensor, name: str, offset: Tensor | None = None) -> None:
+    """Fold an input transform into the first convolution: images x replace `scale` x + `offset`, for each channel.
+
+    Args:
+        tensors: all weights; those of the convolution are replaced.
+        scale: of each channel.
+        name: of the convolution.
+        offset: of each channel; None: zero.
+    """
+    weight = tensors[f"{name}.weight"].double()
+    if offset is not None:
+        shift = (weight * offset.double()[:, None, None]).sum(dim=(1, 2, 3))
+        tensors[f"{name}.bias"] = (tensors[f"{name}.bias"].double() + shift).float()
+    tensors[f"{name}.weight"] = (weight * scale.double()[:, None, None]).float()

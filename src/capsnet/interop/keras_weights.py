@@ -1,4 +1,4 @@
-"""Weights of CapsNet-Keras, CapsNet_Project and Efficient-CapsNet as runs, and runs as files for their scripts."""
+"""Import weights of CapsNet-Keras, CapsNet_Project and Efficient-CapsNet as runs, and export runs to their scripts."""
 
 import hashlib
 import shlex
@@ -15,13 +15,14 @@ from capsnet.data.mnist import FASHION_MNIST, KMNIST, MNIST
 from capsnet.data.pairs import Pairing
 from capsnet.data.smallnorb import CLASS_NAMES, load_smallnorb
 from capsnet.errors import UserError
-from capsnet.interop import keras_capsnet, keras_efficient
+from capsnet.interop import keras_capsnet, keras_efficient, keras_original
 from capsnet.interop.hdf5 import Array, KerasFile, read_keras_file, write_keras_2
-from capsnet.interop.keras_network import Network, sort_layers
+from capsnet.interop.keras_network import Network, rescale_stem, sort_layers
 from capsnet.models import CapsuleModel
 from capsnet.models.capsnet import CapsNet
 from capsnet.models.efficient_capsnet import EfficientCapsNet
 from capsnet.models.factory import own_option
+from capsnet.routing.dynamic import DynamicRouting
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.built import as_built
 from capsnet.runs.folder import create_locked, find_weights
@@ -31,7 +32,7 @@ from capsnet.training.device import describe_environment
 
 ITERATIONS = 3
 """Routing iterations of a CapsNet-Keras file that does not state them: the default of its script."""
-# what a run's configuration has a place for
+# options that have a field in a run's configuration
 _IN_CONFIG = ("image_shape", "num_classes", "decoder", "iterations")
 
 
@@ -44,15 +45,15 @@ def import_weights(
     data_dir: Path | None = None,
     image_size: int | None = None,
 ) -> Run:
-    """Make a run folder of a Keras weights file.
+    """Make a run folder from a Keras weights file.
 
     Args:
         path: an HDF5 file of CapsNet-Keras, CapsNet_Project or Efficient-CapsNet.
         out: the folder, which must be new.
-        iterations: routing iterations; None: those that the file states, else 3. Weights-only files do not state them.
+        iterations: routing iterations; None: those in the file, else 3. Weights-only files do not state them.
         data: the data set that the network was trained on; None: MNIST, for 28x28 pixels and ten classes.
-        data_dir: where named data sets lie.
-        image_size: side of the images, of a network without a decoder.
+        data_dir: folder that holds the folders of named data sets.
+        image_size: side of the images, for a network without a decoder.
 
     Raises:
         UserError: a file of another network, with expected and actual layers; a file that `read_keras_file`
@@ -67,7 +68,7 @@ def import_weights(
     file = read_keras_file(path)
     network, notes = _recognise(file, path, image_size), []
     options = dict(network.options)
-    if network.model == "capsnet":
+    if network.iterates:
         options["iterations"], note = _iterations(file, path, iterations)
         notes += note
     elif iterations is not None:
@@ -98,7 +99,7 @@ def import_weights(
 
 
 def _changed(model: str, options: Mapping[str, object]) -> dict[str, object]:
-    """The options that are not the model's own, and those that every weights file names."""
+    """The options that differ from the model's defaults, and those that every weights file names."""
     return {name: value for name, value in options.items() if name in _IN_CONFIG or own_option(model, name) != value}
 
 
@@ -108,9 +109,11 @@ def _recognise(file: KerasFile, path: Path, image_size: int | None) -> Network:
         return keras_efficient.read_efficient(parts, path)
     if keras_capsnet.is_capsnet(parts):
         return keras_capsnet.read_capsnet(parts, path, image_size)
+    if keras_original.is_original(parts):
+        return keras_original.read_original(parts, path)
     raise UserError(
-        f"{path} is not a network that can be imported; found {parts.describe()}; expected "
-        f"{keras_capsnet.EXPECTED}, or {keras_efficient.EXPECTED}"
+        f"{path} is not a network that can be imported; got {parts.describe()}; expected "
+        f"{keras_capsnet.EXPECTED}, {keras_efficient.EXPECTED}, or {keras_original.EXPECTED}"
     )
 
 
@@ -142,7 +145,7 @@ def _specify(network: Network, options: dict[str, object], data: str, data_dir: 
 def _describe_data(
     data: str, data_dir: Path | None, shape: tuple[int, int, int]
 ) -> tuple[tuple[str, ...], Preparation, Pairing | None]:
-    """Names of classes, how image files are prepared, and how pairs are made; of MNIST's kin without reading it."""
+    """Class names, preparation and pairing of a data set; data sets like MNIST are not read for this."""
     known = {source.name: source for source in (MNIST, FASHION_MNIST, KMNIST)}
     if data in known and shape == (1, 28, 28):
         return known[data].class_names, known[data].preparation, None
@@ -159,19 +162,19 @@ def _describe_data(
 
 
 def _adapt_pixels(network: Network, data_dir: Path | None) -> list[str]:
-    """Let the first convolution take pixels divided by 255, where its authors gave it others."""
+    """Adapt the first convolution to pixels divided by 255, if its authors used other units."""
     if network.model == "efficient-capsnet-smallnorb":
         images = load_smallnorb(data_dir).train.images.double()
         mean, std = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3), correction=0)
-        keras_efficient.rescale_stem(network.tensors, 255 / std, -mean / std)
+        rescale_stem(network.tensors, 255 / std, network.stem, -mean / std)
         return [
-            "the first convolution holds the standardisation by mean and variance of smallNORB's training images; its "
+            "the first convolution includes standardisation by mean and variance of smallNORB's training images; its "
             "authors standardise test images by those of the test split, and shrink images by another interpolation"
         ]
     if network.pixel_scale != 255.0:
-        scale = torch.tensor([255 / network.pixel_scale])
-        keras_efficient.rescale_stem(network.tensors, scale, torch.zeros(1))
-        return [f"the first convolution is scaled by 255/{network.pixel_scale:.0f}: its authors divide pixels so"]
+        rescale_stem(network.tensors, torch.tensor([255 / network.pixel_scale]), network.stem)
+        scale = f"{network.pixel_scale:.0f}"
+        return [f"the first convolution is scaled by 255/{scale}, because its authors divide pixels by {scale}"]
     return []
 
 
@@ -203,18 +206,18 @@ def export(run_or_weights: Path, out: Path) -> list[str]:
     """Write a network for the script of CapsNet-Keras or Efficient-CapsNet, which loads it with `load_weights`.
 
     Args:
-        run_or_weights: a run folder, a weights file, or the name of weights that come with the package.
+        run_or_weights: a run folder, a weights file, or the name of bundled pretrained weights.
         out: an `.h5` file, which must be new.
 
     Returns:
-        Lines for the user: the file, and how their script loads it.
+        Lines for the user: the file, and how to load it in their script.
 
     Raises:
-        UserError: a network that neither repository has, inputs that their scripts do not make, or an `out` that
-            exists or has another ending.
+        UserError: a network that neither repository has, inputs that their scripts do not support, or an `out` that
+            exists or has another suffix.
     """
     if out.name.endswith(".weights.h5") or out.suffix not in (".h5", ".hdf5"):
-        raise UserError(f"{out} must end in .h5, and not in .weights.h5, by which Keras 3 knows a layout of its own")
+        raise UserError(f"{out} must end in .h5, and not in .weights.h5, which is another layout, that of Keras 3")
     if out.exists():
         raise UserError(f"{out} exists; give another file")
     path = find_weights(run_or_weights)
@@ -231,13 +234,17 @@ def _keras_layers(model: CapsuleModel, spec: ModelSpec) -> tuple[list[tuple[str,
                 "CapsNet-Keras takes whole images with pixels in [0, 1]; this network takes patches, scaled or "
                 "standardised images"
             )
-        layers = keras_capsnet.capsnet_layers(model)
         iterations = spec.options.get("iterations", ITERATIONS)
+        routing = model.class_capsules.routing
+        if isinstance(routing, DynamicRouting) and routing.bias is not None:
+            layers = keras_original.original_layers(model)
+            return layers, f"load it with Efficient-CapsNet: CapsNet('MNIST', custom_path=FILE, n_routing={iterations})"
+        layers = keras_capsnet.capsnet_layers(model)
         return layers, f"load it with CapsNet-Keras: python capsulenet.py -t -r {iterations} -w FILE"
     if isinstance(model, EfficientCapsNet):
         if spec.model == "efficient-capsnet-smallnorb":
             raise UserError(
-                "Efficient-CapsNet standardises images of smallNORB in its own way, which this file cannot say"
+                "Efficient-CapsNet standardises images of smallNORB in its own way, which this file cannot hold"
             )
         return keras_efficient.efficient_layers(
             model, spec.model

@@ -30,10 +30,10 @@ class Progress:
     """The state of training.
 
     Args:
-        seed: of all that is drawn.
+        seed: random seed.
         losses: the mean loss of each epoch.
-        scores: accuracy of each epoch on images held out.
-        optimizer_state: what the next learner needs to go on; None: nothing yet.
+        scores: validation accuracy of each epoch.
+        optimizer_state: state of the optimiser, with which the next learner continues; None: none yet.
     """
 
     seed: int
@@ -75,11 +75,11 @@ class Learner:
     """Trains a model on images in memory.
 
     Args:
-        model: on the device that trains.
-        data: images to learn from.
-        config: the options of a run; its length counts for the learning rate only.
+        model: a model on the training device.
+        data: training images.
+        config: a run's configuration; its length only determines the learning rate.
         class_weights: images are drawn in proportion to the weight of their class; None: each once in an epoch.
-        progress: of earlier learners of the same model; it is continued.
+        progress: progress of earlier learners of the same model, which is continued.
 
     Shapes:
         class_weights `n`.
@@ -114,9 +114,9 @@ class Learner:
         """Train for the epochs of the configuration.
 
         Args:
-            held: images held out: training ends when their accuracy has not risen for `patience` epochs, and the
-                weights of the best epoch are kept. None: train to the end.
-            patience: epochs.
+            held: validation images for early stopping: training ends when their accuracy has not risen for `patience`
+                epochs, and the weights of the best epoch are kept. None: train to the end.
+            patience: number of epochs.
 
         Raises:
             UserError: the loss is not finite.
@@ -167,13 +167,13 @@ class Learner:
 
 
 def weighted_order(weights: Float[Tensor, " m"], generator: torch.Generator) -> Int[Tensor, " m"]:
-    """Draw as many images as there are, in random order, each in proportion to its weight.
+    """Draw an epoch of image indices in random order, in proportion to the images' weights.
 
     Systematic sampling: an image that should be drawn x times is drawn floor(x) or ceil(x) times.
 
     Args:
-        weights: of the images; not negative, and not all 0.
-        generator: draws, on their device.
+        weights: weight of each image; not negative, and not all 0.
+        generator: random generator on the device of the weights.
 
     Shapes:
         weights and result `m`.

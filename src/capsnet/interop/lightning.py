@@ -25,18 +25,18 @@ ImageBatch = tuple[Images, Int[Tensor, " b"]] | list[Tensor]
 class CapsuleModule(LightningModule):
     """Trains a capsule network with Lightning: Adam, learning-rate decay, class and reconstruction loss.
 
-    A batch is images and labels, as a `DataLoader` gives them: uint8 from 0 to 255, or numbers in [0, 1]. For another
-    optimiser override `configure_optimizers`, as in any Lightning module.
+    A batch is images and labels from a `DataLoader`: uint8 from 0 to 255, or floats in [0, 1]. For another optimiser,
+    override `configure_optimizers`.
 
     Args:
-        model: a model's name, which checkpoints record, or a model; `load_from_checkpoint` needs this one again.
+        model: a model's name, which checkpoints record, or a model, which `load_from_checkpoint` then needs again.
         lr: learning rate.
-        lr_decay: factor on it after each epoch.
+        lr_decay: factor on the learning rate after each epoch.
         recon_weight: weight of the reconstruction loss; None: 0.0005 for a model with a decoder, else 0.
         model_options: arguments of a model that is given by name, such as `{"num_classes": 5}`.
 
     Raises:
-        UserError: options beside a model that is built already, or a reconstruction loss without a decoder.
+        UserError: `model_options` together with a model object, or a reconstruction loss without a decoder.
 
     Example:
         >>> module = CapsuleModule("capsnet-tiny", lr=3e-3)
@@ -58,7 +58,7 @@ class CapsuleModule(LightningModule):
             self.save_hyperparameters()
             model = create_model(model, **(model_options or {}))
         else:
-            # a module among the hyperparameters would be stored twice
+            # a module in the hyperparameters would be stored twice
             self.save_hyperparameters(ignore=["model"])
             if model_options:
                 raise UserError("model_options are for a model given by name; this one is already created")
@@ -86,7 +86,7 @@ class CapsuleModule(LightningModule):
         self._log(batch, "test")
 
     def predict_step(self, batch: ImageBatch | Images, batch_idx: int) -> CapsNetOutput:
-        """The output of images, with labels or without."""
+        """The output for images, with or without labels."""
         images = batch if isinstance(batch, Tensor) else batch[0]
         output: CapsNetOutput = self(images)
         return output

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 20
-# what float32 sums in another order may differ by; int8 weights are checked by eye
+# largest difference of float32 sums in another order; for int8 weights the difference is only reported
 _LIMIT, _LIMIT_INT8 = 1e-4, 1.0
 
 
@@ -40,12 +40,12 @@ def export(
 ) -> list[str]:
     """Write a trained model as ONNX: one file, or a folder with the model and its decoder.
 
-    The file takes `image` (`b c h w`, any number of images) and gives `lengths`, `poses` and, with a decoder,
-    `reconstruction`; of a model with measured limits also `signals`. Its metadata describes the model (`Exported`).
-    The written file is run by onnxruntime and compared with the model.
+    The input is `image` (`b c h w`, any number of images); the outputs are `lengths`, `poses`, with a decoder
+    `reconstruction`, and for a model with measured limits `signals`. The metadata describes the model (`Exported`). The
+    written file is run by onnxruntime and compared with the model.
 
     Args:
-        source: a model, a run, or what `capsnet.load` takes.
+        source: a model, a run, or what `capsnet.load` accepts.
         out: a new file whose name ends in `.onnx`, or a new folder for `model.onnx` and `decoder.onnx`.
         pixels: the input is uint8 from 0 to 255, or float in [0, 1].
         int8: store the larger weights in 8 bits.

@@ -1,4 +1,4 @@
-"""Prediction with an exported ONNX file. Requires onnxruntime, NumPy, SciPy and Pillow, but not PyTorch."""
+"""Prediction with an exported ONNX file. Requires onnxruntime, NumPy and Pillow, but not PyTorch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
+from numpy.typing import NDArray
 
 from capsnet.data.images import read_pixels
 from capsnet.data.pixels import PixelRange, Preparation
@@ -27,8 +27,8 @@ class OnnxModel:
     """An exported model, ready to run.
 
     Args:
-        session: of onnxruntime.
-        about: the file's metadata of the model.
+        session: session of onnxruntime.
+        about: description of the model in the file's metadata.
     """
 
     session: "InferenceSession"
@@ -39,7 +39,7 @@ class OnnxModel:
         """Open a file that `capsnet export` wrote.
 
         Raises:
-            UserError: onnxruntime is not installed, no such file, no ONNX file, or one without its description.
+            UserError: onnxruntime is not installed, no such file, not an ONNX file, or one without a description.
         """
         try:
             import onnxruntime
@@ -79,15 +79,15 @@ class OnnxModel:
 
         Args:
             files: image files.
-            preparation: overrides the model's.
-            pixel_range: values that become black and white, of files of more than 8 bits.
-            poses: keep the poses of the class capsules.
+            preparation: `"digit"` or `"fit"`; None: the model's own.
+            pixel_range: values that become black and white, for files of more than 8 bits; None: the model's own.
+            poses: include the poses of the class capsules.
 
         Yields:
-            For each file, in order, its prediction, or why it cannot be read.
+            For each file, in order, its prediction, or the reason why it cannot be read.
 
         Raises:
-            UserError: a model of neither 1 nor 3 channels.
+            UserError: a model with neither 1 nor 3 channels.
         """
         about = self.about
         if about.image_shape[0] not in (1, 3):
@@ -129,7 +129,7 @@ class OnnxModel:
 
 @dataclass(frozen=True)
 class _Read:
-    pixels: UInt8[np.ndarray, "c h w"]
+    pixels: NDArray[np.uint8]
     pieces: int | None
     file: str
 

@@ -1,4 +1,4 @@
-"""Operators of PyTorch that ONNX lacks, made of those that it has."""
+"""Operators of PyTorch that ONNX lacks, composed of ONNX operators."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from onnxscript import opset20 as op
 
 from capsnet.torch_internals import DIGAMMA
 
-# below it the asymptotic series is wrong in float32
+# below this the asymptotic series is inaccurate in float32
 _LARGE = 6
 
 

@@ -1,4 +1,4 @@
-"""The program that runs ONNX files in a browser: onnxruntime-web, of which three files are needed."""
+"""onnxruntime-web, which runs ONNX files in a browser; three of its files are needed."""
 
 import hashlib
 import shutil
@@ -15,7 +15,7 @@ VERSION = "1.22.0"
 ARCHIVE = f"onnxruntime-web-{VERSION}.tgz"
 _FOLDER = "onnxruntime-web"
 _CHECKSUM = "e293551f9d36d003e293d0f2937fee7b3dfdcef76d71d1449b55e2d4157c7aea"
-# the build for a processor's vector instructions alone: those for graphics cards are twice as large
+# the build for the CPU only: those with GPU support are twice as large
 _MEMBERS = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
 
@@ -35,10 +35,10 @@ class WebRuntime:
 
 
 def load_web_runtime() -> WebRuntime:
-    """Find onnxruntime-web in `$CAPSNET_DATA_DIR` or the cache, or let npm fetch its package into the cache.
+    """Find onnxruntime-web in `$CAPSNET_DATA_DIR` or the cache, or download it into the cache with npm.
 
     Raises:
-        UserError: npm is missing or fails, or the file is another one; the message names the file and its place.
+        UserError: npm is missing or fails, or the file has another checksum; the message names file and folder.
     """
     stored = find_stored(_FOLDER, [ARCHIVE])
     path = stored[ARCHIVE] if stored is not None else _fetch(cache_dir() / _FOLDER)
@@ -50,7 +50,7 @@ def load_web_runtime() -> WebRuntime:
 
 
 def _fetch(folder: Path) -> Path:
-    """The package as npm gives it."""
+    """Download the package with npm."""
     npm = shutil.which("npm")
     remedy = f"run npm pack onnxruntime-web@{VERSION} on a machine that has it, and put {ARCHIVE} into {folder}"
     if npm is None:

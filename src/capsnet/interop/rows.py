@@ -16,18 +16,18 @@ from capsnet.errors import UserError
 
 Array = NDArray[Any]
 
-# whole numbers up to less than this are not bytes
+# integers whose largest value is below this are not interpreted as 0 to 255
 _LEAST_OF_BYTES = 26
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How an array holds images.
+    """The layout of images in an array.
 
     Args:
-        shape: of one image in the array: a number of values, or two or three sides.
-        image_shape: of one image as it is read: two or three sides.
-        pixel_range: values that are the lowest and the highest level.
+        shape: shape of one image in the array: a number of values, or two or three sides.
+        image_shape: shape of one image: two or three sides.
+        pixel_range: values that become 0 and 255.
     """
 
     shape: tuple[int, ...]
@@ -40,12 +40,12 @@ class Layout:
 
         Args:
             array: images, or rows of values.
-            image_shape: of the images in rows; None: square, or of one row.
-            pixel_range: values that are the lowest and the highest level; None: 0 and 255 of uint8, and of whole
-                numbers whose largest is from 26 to 255; 0 and 1 of values within; else the smallest and the largest.
+            image_shape: shape of the images in rows; None: square images, or images of one row.
+            pixel_range: values that become 0 and 255; None: 0 and 255 for uint8, and for integers whose largest is
+                from 26 to 255; 0 and 1 for values within this range; else the smallest and the largest value.
 
         Raises:
-            UserError: rows of another length than the images', or images that are no rows and of another shape.
+            UserError: rows or images that do not have the shape `image_shape`.
         """
         shape = array.shape[1:]
         if image_shape is None:
@@ -65,6 +65,9 @@ class Layout:
 
         Raises:
             UserError: images of another shape, or values in other units.
+
+        Shapes:
+            array: see `shape`; result `m c h w`.
         """
         if array.shape[1:] != self.shape:
             raise UserError(f"X holds images of shape {array.shape[1:]}, the classifier was trained on {self.shape}")
@@ -75,7 +78,7 @@ class Layout:
         return to_pixels(images, self.pixel_range)
 
     def to_array(self, images: Array) -> Array:
-        """Images with values from 0 to 1 in this layout and its units.
+        """Convert images with values from 0 to 1 to this layout and its units.
 
         Shapes:
             images `m c h w`, result `m` and the layout's `shape`.
@@ -101,5 +104,5 @@ def _choose_range(array: Array) -> tuple[float, float]:
     # scikit-learn's digits are whole numbers up to 16
     if low >= 0 and _LEAST_OF_BYTES <= high <= 255 and bool((array == np.floor(array)).all()):
         return 0.0, 255.0
-    # of even images
+    # if all values are equal
     return low, high if high > low else low + 1

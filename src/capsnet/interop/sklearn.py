@@ -31,10 +31,10 @@ from capsnet.runs.options import make_config
 
 Array = NDArray[Any]
 
-# the side from which the default model needs no zeros around an image: two 9x9 convolutions without padding
+# smallest side without zero padding for the default model: two 9x9 convolutions without padding
 _WHOLE_SIDE = 17
 _BATCH = 128
-# options of a run that are about how a network learns from arrays
+# options of a run that apply to training on arrays
 _OPTIONS = frozenset(
     (
         *("routing", "iterations", "optimizer", "momentum", "weight_decay", "schedule", "lr_decay", "lr_decay_steps"),
@@ -43,7 +43,7 @@ _OPTIONS = frozenset(
         *("standardize", "balance", "precision", "execution"),
     )
 )
-# share of values beyond the range of which partial_fit warns
+# share of values outside the range above which partial_fit warns
 _MUCH = 0.01
 
 
@@ -56,46 +56,47 @@ def _is_calibrated(classifier: "CapsNetClassifier") -> bool:
     return True
 
 
-class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
     """Classifies images, or rows of numbers, by the length of class capsules.
 
-    Values become images of 256 levels, as in all data sets of this package: uint8 as it is, other values between the
-    two of `pixel_range`. Rows of features on different scales need a scaler before them.
+    Values are quantised to 256 levels, as in all data sets of this package: uint8 is unchanged, `pixel_range` of other
+    values becomes 0 and 255. Features on different scales must be scaled first.
 
     Args:
-        model: name of a model (`capsnet.list_models()`); None: `capsnet-tiny`, with zeros around images that are
+        model: name of a model (`capsnet.list_models()`); None: `capsnet-tiny`, with zero padding for images that are
             narrower or lower than 17 pixels.
         model_options: arguments of the model, such as `{"num_types": 8}`.
-        image_shape: of the images in flat rows: height and width; channels, height, width; or height, width, channels.
-            None: rows of a square number of values are square images of one channel, others images of one row.
-        pixel_range: values that become black and white; None: 0 and 255 of uint8, and of whole numbers whose largest
-            is from 26 to 255; 0 and 1 of values within; else the smallest and the largest of the training data.
-        epochs: passes over the training images, the most of them with `early_stopping`.
+        image_shape: shape of the images in flat rows: height and width; channels, height, width; or height, width,
+            channels. None: rows with a square number of values are square images of one channel, others images of one
+            row.
+        pixel_range: values that become black and white; None: 0 and 255 for uint8, and for integers whose largest is
+            from 26 to 255; 0 and 1 for values within this range; else the smallest and the largest training value.
+        epochs: passes over the training images; the maximum with `early_stopping`.
         batch_size: images in a step.
-        lr: learning rate: constant with `early_stopping` and in `partial_fit`, else the peak of one cycle.
+        lr: learning rate: constant with `early_stopping` and in `partial_fit`, else the peak of the one-cycle schedule.
         recon_weight: weight of the reconstruction loss; 0: no decoder; None: 0.0005 for a model with a decoder.
         shift: shift each training image by up to this many pixels.
         options: more options of a run by their names, such as `{"rotation": 10.0, "optimizer": "sgd"}`: routing,
             optimiser, schedule, augmentation, precision.
         class_weight: None; `"balanced"`; or a weight for each class. Training images are drawn in proportion to the
             weight of their class.
-        early_stopping: hold images out, stop when their accuracy has not risen for `n_iter_no_change` epochs, and keep
+        early_stopping: stop when the accuracy on held-out images has not risen for `n_iter_no_change` epochs, and keep
             the weights of the best epoch.
         validation_fraction: share of the training images held out for `early_stopping` or `calibrate`.
         n_iter_no_change: epochs without a better accuracy before training stops.
-        calibrate: offer `predict_proba`: the softmax of lengths over a temperature, fitted to images held out.
+        calibrate: provide `predict_proba`: the softmax of lengths over a temperature, fitted to held-out images.
         device: `"auto"`, `"cpu"` or `"cuda"`.
-        random_state: of initialisation, order and images held out.
+        random_state: seed of initialisation, order and held-out images.
 
     Attributes:
-        model_: the trained `CapsuleModel`, which everything else in this package takes.
+        model_: the trained `CapsuleModel`, for all other functions of this package.
         classes_: labels of the classes, in the order of the class capsules.
-        n_iter_: epochs trained.
+        n_iter_: number of epochs trained.
         loss_curve_: mean loss of each epoch.
-        validation_scores_: accuracy of each epoch on images held out; empty without `early_stopping`.
-        temperature_: of the probabilities; only with `calibrate`.
+        validation_scores_: accuracy of each epoch on held-out images; empty without `early_stopping`.
+        temperature_: temperature of the probabilities; only with `calibrate`.
         pixel_range_: values that became black and white.
-        n_features_in_: numbers in a row; of images, the size of their second axis, as scikit-learn counts.
+        n_features_in_: numbers in a row; for images, the size of the second axis, as in scikit-learn.
 
     Example:
         >>> classifier = CapsNetClassifier(epochs=5, random_state=0).fit(images, labels)
@@ -136,7 +137,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
 
         Args:
             X: images, or rows of numbers.
-            y: a label for each.
+            y: a label for each image.
 
         Shapes:
             X `m f`, `m h w`, `m h w c` or `m c h w`; y `m`.
@@ -159,12 +160,12 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         """Train for one epoch of these images at learning rate `lr`; the first call creates the network.
 
         Args:
-            X: as in `fit`. Without `pixel_range`, the first call decides it: give it if later values may go beyond.
+            X: as in `fit`. Without `pixel_range`, the first call decides it; set it if later values may exceed it.
             y: as in `fit`.
             classes: all possible labels; required in the first call.
 
         Raises:
-            UserError: as `fit`; or `calibrate`, which needs images held out.
+            UserError: as `fit`; or `calibrate` is set, which needs held-out images.
         """
         if self.calibrate:
             raise UserError(
@@ -182,15 +183,15 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             if beyond > _MUCH:
                 low, high = self.pixel_range_
                 warnings.warn(
-                    f"{100 * beyond:.0f} % of the values are beyond {low:g} to {high:g}, which the first images "
-                    "decided, and are cut off; give pixel_range",
+                    f"{100 * beyond:.0f} % of the values are outside {low:g} to {high:g}, the range of the first "
+                    "images, and are clipped; give pixel_range",
                     stacklevel=2,
                 )
         self._learner(data, "exponential").train_epoch()
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:
-        """Lengths of the class capsules; of two classes, the length of the second less that of the first.
+        """Lengths of the class capsules; for two classes, the length of the second minus that of the first.
 
         Shapes:
             result `m n`, or `m` for two classes.
@@ -204,9 +205,9 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         labels: Array = self.classes_[longest]
         return labels
 
-    @available_if(_is_calibrated)  # type: ignore[untyped-decorator]
+    @available_if(_is_calibrated)  # type: ignore[untyped-decorator] # scikit-learn has no types
     def predict_proba(self, X: ArrayLike) -> Array:
-        """Probabilities of the classes, calibrated on images held out; only with `calibrate=True`.
+        """Probabilities of the classes, calibrated on held-out images; only with `calibrate=True`.
 
         Shapes:
             result `m n`.
@@ -253,7 +254,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
 
     @property
     def validation_scores_(self) -> list[float]:
-        """Accuracy of each epoch on images held out."""
+        """Accuracy of each epoch on held-out images."""
         return self._progress.scores
 
     @property

@@ -24,10 +24,10 @@ def find_probabilities(lengths: Float[np.ndarray, "m n"], temperature: float) ->
 
 
 def fit_temperature(lengths: Float[np.ndarray, "m n"], labels: Int[np.ndarray, " m"]) -> float:
-    """The temperature, from 0.01 to 10, of the lowest mean negative log-likelihood.
+    """The temperature, from 0.01 to 10, with the lowest mean negative log-likelihood.
 
     Args:
-        lengths: of class capsules, of images that the network was not trained on.
+        lengths: lengths of class capsules for images that the network was not trained on.
         labels: their classes.
 
     Shapes:

@@ -25,12 +25,12 @@ _LIMIT = 1e-5
 def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels = "uint8") -> list[str]:
     """Write a trained model as a `.pt2` file, which `torch.export.load(file).module()` runs.
 
-    It takes `image` and gives a tuple of what the ONNX file gives by name, see `capsnet.interop.onnx.export`. Beside
-    the program, the file holds `capsnet.json`, the description of the model (`Exported`). The written file is loaded,
-    run and compared with the model.
+    The input is `image`; the result is a tuple of the outputs of the ONNX file, see `capsnet.interop.onnx.export`. The
+    file also holds `capsnet.json`, the description of the model (`Exported`). The written file is loaded, run and
+    compared with the model.
 
     Args:
-        source: a model, a run, or what `capsnet.load` takes.
+        source: a model, a run, or what `capsnet.load` accepts.
         out: a new file whose name ends in `.pt2`, or a new folder for `model.pt2`.
         pixels: the input is uint8 from 0 to 255, or float in [0, 1].
 
@@ -48,7 +48,7 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
         raise UserError(f"{out}: an exported program must end in .pt2, a folder must have no ending")
     path = out if out.suffix else out / "model.pt2"
     program = trace_answers(model, pixels)
-    # in memory first: torch writes the name of a file into it
+    # in memory first: torch would write the file's name into it
     content = io.BytesIO()
     torch.export.save(program, content, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
     with whole_output(path) as beside:

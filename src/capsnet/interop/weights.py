@@ -1,4 +1,4 @@
-"""Weights of an ONNX model in 8 or 16 bits; activations stay float32."""
+"""Store the weights of an ONNX model in 8 or 16 bits; activations stay float32."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ import onnx
 from jaxtyping import Float
 from onnx import helper, numpy_helper
 
-# smaller ones save nothing
+# smaller tensors are not worth converting
 _LEAST_SIZE = 1024
 
 
@@ -15,17 +15,17 @@ Kind = Literal["int8", "float16"]
 
 
 def shrink_weights(model: onnx.ModelProto, kind: Kind) -> int:
-    """Store the larger float32 weights of a model in fewer bits; a node before their use restores them.
+    """Store the larger float32 weights of a model in fewer bits; a node before their use converts them back.
 
-    As int8, weights are `scale * int8` with one scale for each index of an axis, so that its largest weight is 127. Of
-    the possible axes the one is chosen that changes the weights least.
+    In int8, weights are `scale * int8` with one scale for each index of an axis, whose largest weight becomes 127. The
+    axis with the smallest error is chosen.
 
     Args:
-        model: it is changed.
-        kind: `"int8"`, or `"float16"`, half of float32, where numbers below 0.00006 lose digits.
+        model: the model, which is changed.
+        kind: `"int8"`; or `"float16"`, half the size of float32, in which numbers below 0.00006 lose digits.
 
     Returns:
-        How many tensors were shrunk.
+        Number of converted tensors.
     """
     graph, count = model.graph, 0
     for weight in list(graph.initializer):

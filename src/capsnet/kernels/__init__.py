@@ -18,7 +18,7 @@ from typing import Any, Literal
 import torch
 
 from capsnet.errors import UserError
-from capsnet.kernels import conv_relu, dynamic_routing, infer_mixture, strided_conv
+from capsnet.kernels import conv_relu, dynamic_routing, dynamic_routing_maps, infer_mixture, strided_conv
 from capsnet.torch_internals import in_transform
 
 Mode = Literal["auto", "plain"]
@@ -27,6 +27,7 @@ _VARIABLE = "CAPSNET_KERNELS"
 _KERNELS: dict[str, tuple[Callable[..., Any], Callable[..., str | None]]] = {
     "conv_relu": (conv_relu.conv_relu, conv_relu.refuses),
     "dynamic_routing": (dynamic_routing.dynamic_routing, dynamic_routing.refuses),
+    "dynamic_routing_maps": (dynamic_routing_maps.dynamic_routing_maps, dynamic_routing_maps.refuses),
     "infer_mixture": (infer_mixture.infer_mixture, infer_mixture.refuses),
     "strided_conv": (strided_conv.conv2d, strided_conv.refuses),
 }

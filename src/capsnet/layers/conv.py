@@ -41,8 +41,8 @@ class ConvCapsules(nn.Module):
         kernel_size: side of a window, or its rows and columns; None: the whole `grid`, as in a class layer.
         stride: of the window.
         padding: rows and columns of absent capsules (pose and activation zero) added around the grid.
-        child_dim: numbers of a child's pose.
-        parent_dim: numbers of a parent's pose.
+        child_dim: dimension of a child's pose.
+        parent_dim: dimension of a parent's pose.
         pose_shape: rows and columns of a child's pose: (4, 4) for the paper's matrices. A vote is the pose times a
             matrix, and has as many rows. None: poses are vectors.
         shared: one matrix for all places of a window too, as in the paper's class layer.
@@ -152,13 +152,13 @@ class ConvCapsules(nn.Module):
     def reset_parameters(self) -> None:
         """Normal; at first the mean share of a window is as long as one child, times `initial_gain` of the routing.
 
-        The papers each state another one.
+        Each paper states a different initialisation.
         """
         std = self.num_parent_types / sqrt(prod(self.kernel_size) * self.num_child_types * self.weight.shape[3])
         nn.init.normal_(self.weight, std=self.routing.initial_gain() * std)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
-        """Find the parents of `children`."""
+        """Compute the parents of `children`."""
         with torch.autocast(self.weight.device.type, enabled=False):
             grid = self.find_grid(children)
             windows, places = self.windows(grid), self._find_places(grid)
@@ -177,8 +177,8 @@ class ConvCapsules(nn.Module):
         """Rows and columns of the children.
 
         Raises:
-            UserError: neither the layer nor the children have a grid, both have and they differ, or the number or the
-                dimension of the children is another one.
+            UserError: neither the layer nor the children have a grid, their grids differ, or the children's number or
+                dimension is not the layer's.
         """
         if children.mask is not None:
             raise UserError("children on a grid cannot have a mask; give all of its capsules")

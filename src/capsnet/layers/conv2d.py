@@ -1,4 +1,4 @@
-"""A convolution in which a strided 1x1 window reads only the places that it needs."""
+"""A convolution in which a strided 1x1 window reads only the positions that it needs."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ class Conv2d(nn.Conv2d):
     """
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h2 w2"]:
-        """Find the feature maps of images, or of other feature maps."""
+        """Compute feature maps from images or from other feature maps."""
         if self.kernel_size != (1, 1) or self.padding_mode != "zeros" or isinstance(self.padding, str):
             return super().forward(input)
         rows, columns = self.stride

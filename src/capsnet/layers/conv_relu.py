@@ -1,4 +1,4 @@
-"""A convolution followed by a ReLU: what stands before primary capsules."""
+"""A convolution followed by a ReLU: the stem before primary capsules."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ class ConvReLU(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel_size, device=device, dtype=dtype)
 
     def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h2 w2"]:
-        """Find the feature maps of images."""
+        """Compute the feature maps of images."""
         arguments = (input, self.weight, self.bias)
         kernel = find_fused("conv_relu", *arguments)
         return F.conv2d(*arguments).relu() if kernel is None else kernel(*arguments)

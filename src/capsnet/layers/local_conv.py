@@ -90,8 +90,8 @@ class _LocalCapsules(nn.Module, ABC):
         std = sqrt(2 / self.weight[0].numel()) / _CUT
         nn.init.trunc_normal_(self.weight, std=std, a=-2 * std, b=2 * std)
 
-    def votes(self, poses: Float[Tensor, "b i c *space"], rows: slice | None = None) -> Float[Tensor, "bp i j d"]:
-        """The vote of each child type for each parent type at each place: the batch axis holds samples and places.
+    def votes(self, poses: Float[Tensor, "b i c *space"], rows: slice | None = None) -> Float[Tensor, "b i j d p"]:
+        """The vote of each child type for each parent type at each place, in the order of rows.
 
         Args:
             poses: of the children.
@@ -101,9 +101,8 @@ class _LocalCapsules(nn.Module, ABC):
         # with shared matrices the types are samples, otherwise groups of channels
         maps = poses.flatten(0, 1) if self.shared else poses.flatten(1, 2)
         out = self._convolve(maps, first, last, 1 if self.shared else self.num_child_types)
-        space = out.shape[2:]
         sizes = (len(poses), self.num_child_types, self.num_parent_types, self.parent_dim)
-        return out.reshape(*sizes, prod(space)).permute(0, 4, 1, 2, 3).flatten(0, 1)
+        return out.reshape(*sizes, prod(out.shape[2:]))
 
     def forward(self, poses: Float[Tensor, "b i c *space"]) -> CapsuleMaps:
         """Compute the parents of children on a grid."""
@@ -138,11 +137,9 @@ class _LocalCapsules(nn.Module, ABC):
 
     def _route(self, poses: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
         """Poses and activations of some rows of parents."""
-        output = self.routing(self.votes(poses, slice(first, last)))
+        parents, active = self.routing.route_maps(self.votes(poses, slice(first, last)))
         space = (last - first, *(self.out_size(size) for size in poses.shape[4:]))
-        parents = output.poses.reshape(len(poses), prod(space), self.num_parent_types, self.parent_dim)
-        active = output.activations.reshape(len(poses), prod(space), self.num_parent_types)
-        return parents.permute(0, 2, 3, 1).unflatten(3, space), active.permute(0, 2, 1).unflatten(2, space)
+        return parents.unflatten(3, space), active.unflatten(2, space)
 
     def extra_repr(self) -> str:
         return (

@@ -31,12 +31,13 @@ class MultiInterest(nn.Module):
         interest_dim: dimension of an interest, `d`; None: that of an item.
         extractor: `"behaviour-to-interest"` (MIND), `"dynamic"` (ComiRec-DR: dynamic routing with a matrix for each
             position and interest) or `"self-attention"` (ComiRec-SA: attention of each interest over the items).
-        max_items: most items of a history; `"dynamic"` and `"self-attention"` learn of each position and need it.
-        iterations: of routing.
+        max_items: most items of a history; required by `"dynamic"` and `"self-attention"`, which have parameters for
+            each position.
+        iterations: routing iterations.
         gradient: of routing, `"full"` or `"last"`: the coupling is a constant, as in the authors' code of ComiRec.
-        adaptive: limit a user's interests by the number of items (`count_interests`); of MIND only. False: all.
-        std: of the logits at the start, of MIND only.
-        seed: of these logits.
+        adaptive: limit a user's interests by the number of items (`count_interests`); MIND only. False: all.
+        std: standard deviation of the initial logits; MIND only.
+        seed: seed of the initial logits; MIND only.
 
     Shapes:
         items `b i c` and mask `b i`; poses `b j d`, activations `b j`, coupling `b i j`, mask `b j`: the interests
@@ -101,7 +102,8 @@ class MultiInterest(nn.Module):
         Args:
             items: embeddings of the items of each history.
             mask: False for padding, which has no influence; None: no padding.
-            users: their numbers, of which `"behaviour-to-interest"` draws its logits; None: the same draw for all.
+            users: user numbers (ids), from which `"behaviour-to-interest"` draws its initial logits; None: the same
+                logits for all users.
         """
         if items.shape[2] != self.item_dim or (self.max_items is not None and items.shape[1] > self.max_items):
             most = "" if self.max_items is None else f"at most {self.max_items} "
@@ -201,8 +203,8 @@ class _SelfAttention(_Extract):
     r"""$A = \mathrm{softmax}_i(W_2^T \tanh(W_1 H))$, $V = H A$, where H holds items with embeddings of their positions.
 
     Differs from the paper:
-        The interests are sums of the items without their positions, as in the authors' code. An interest has another
-        dimension than an item by a matrix of its own.
+        The interests are sums of the items without their positions, as in the authors' code. If an interest has another
+        dimension than an item, a learned matrix maps the sums.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class PosePrimaryCapsules(nn.Module):
     Args:
         in_channels: channels of the feature maps.
         num_types: types of capsule at each position.
-        pose_dim: numbers of a pose: 16 for a 4x4 matrix.
+        pose_dim: dimension of a pose: 16 for a 4x4 matrix.
         kernel_size: side of the convolutions' window.
         stride: of the window.
         padding: zeros around the feature maps.

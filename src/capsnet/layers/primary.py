@@ -65,8 +65,8 @@ class PrimaryCapsules(nn.Module):
         nn.init.zeros_(self.conv.bias)
 
     def forward(self, features: Float[Tensor, "b channels h w"]) -> Capsules:
-        """Read feature maps as capsules."""
-        # the scale goes onto the weight: the bias is not scaled in the authors' code
+        """Compute capsules from feature maps."""
+        # scale the weight only: the bias is not scaled in the authors' code
         weight = self.conv.weight if self.scale == 1.0 else self.conv.weight * self.scale
         stride = (self.conv.stride[0], self.conv.stride[1])
         arguments = (features, weight, self.conv.bias, stride)

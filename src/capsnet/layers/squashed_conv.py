@@ -23,7 +23,7 @@ class SquashedConv(nn.Module):
     It is routing with one iteration, in which all coupling is equal.
 
     Args:
-        channels: of the feature maps; of capsules, their types times their dimension.
+        channels: channels of the feature maps, or types times dimension of the capsules.
         num_types: types of capsule at each position.
         pose_dim: dimension of a capsule.
         kernel_size: side of the window, odd.
@@ -71,12 +71,12 @@ class SquashedConv(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Uniform within sqrt(3 / sqrt(N)) for N weights: what the authors' code takes for its array of six axes."""
+        """Uniform within sqrt(3 / sqrt(N)) for N weights: the default of the authors' code for its six-axis weight."""
         bound = sqrt(3 / sqrt(self.conv.weight.numel()))
         nn.init.uniform_(self.conv.weight, -bound, bound)
 
     def forward(self, children: Float[Tensor, "b c h w"] | Capsules | RoutingOutput) -> Capsules:
-        """Find the capsules of every place, from feature maps or from other capsules."""
+        """Compute the capsules at every position, from feature maps or from other capsules."""
         maps: Tensor = self.conv(children if isinstance(children, Tensor) else to_maps(children))
         each = maps.reshape(len(maps), -1, self.pose_dim, *maps.shape[2:])
         return to_capsules(squash(each, dim=2).flatten(1, 2), self.pose_dim)

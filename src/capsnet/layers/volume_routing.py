@@ -113,7 +113,7 @@ class VolumeCapsules(nn.Module):
         nn.init.constant_(self.bias, 0.1)
 
     def votes(self, children: Capsules | RoutingOutput) -> Float[Tensor, "b i j d h w"]:
-        """What each type of child thinks each parent looks like at each place."""
+        """The vote of each child type for each parent type at each position."""
         maps = to_maps(children)
         if maps.shape[1] != self.num_child_types * self.child_dim:
             expected, got = self.num_child_types * self.child_dim, maps.shape[1]
@@ -124,7 +124,7 @@ class VolumeCapsules(nn.Module):
         return votes.reshape(samples, self.num_child_types, *self.weight.shape[:2], rows, columns)
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
-        """Find the parents of every place."""
+        """Compute the parents at every position."""
         votes = self.votes(children)
         with torch.autocast(votes.device.type, enabled=False):
             parents = volume_routing(votes.to(self.bias.dtype), self.iterations, bias=self.bias)

@@ -1,4 +1,4 @@
-"""Losses, one file each: a function, and a module in `LOSSES` under the name that models give."""
+"""Losses, one file each: a function, and a module registered in `LOSSES` under the name in a model's `loss`."""
 
 from capsnet.losses.base import LOSSES as LOSSES
 from capsnet.losses.base import Loss as Loss

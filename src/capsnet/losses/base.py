@@ -18,9 +18,9 @@ class Loss(nn.Module, ABC):
     """Base class of classification losses; subclasses implement `forward`.
 
     Attributes:
-        words: its display name.
-        pairs: whether it takes images with two classes each, labels `b 2`.
-        targets: target lengths of the true class and of the others; None: it has none.
+        words: display name.
+        pairs: whether the loss supports images with two classes each, labels `b 2`.
+        targets: target lengths of the true class and of the others; None: the loss has none.
     """
 
     words: ClassVar[str]
@@ -34,9 +34,12 @@ class Loss(nn.Module, ABC):
         """The loss of each image.
 
         Args:
-            output: of the model.
+            output: the model's output.
             labels: true classes.
             progress: fraction of training completed, for losses that change over training; None: not training.
+
+        Shapes:
+            labels `b`, or `b 2` for pairs; result `b`.
         """
 
     if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from capsnet.losses.base import LOSSES, Labels
 def class_loss(name: str, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
     """The loss of each image, by the name in a model's attribute `loss`.
 
-    Its mean is recorded as `margin_loss`, whichever loss it is.
+    Its mean is recorded as `margin_loss`, whatever the loss.
 
     Args:
-        name: of the loss in `LOSSES`.
-        output: of the model.
+        name: name of the loss in `LOSSES`.
+        output: the model's output.
         labels: true classes.
         progress: fraction of training completed, for losses that change over training.
 

@@ -12,16 +12,21 @@ def dice_loss(
     masks: Shaped[Tensor, "..."],
     smooth: float = 1e-5,
     reduction: Reduction = "mean",
+    *,
+    pooled: bool = False,
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
     r"""One minus the soft Dice coefficient of each class, averaged over classes.
 
     $$1 - \frac{2 \sum_p l_p t_p + \epsilon}{\sum_p l_p + \sum_p t_p + \epsilon}$$
 
     Args:
-        lengths: of the capsules at each place, or probabilities.
-        masks: 1 where the class is, 0 elsewhere; several classes may be at one place.
+        lengths: capsule lengths at each pixel, or probabilities.
+        masks: 1 where the class is, 0 elsewhere; a pixel may belong to several classes.
         smooth: ε; a class that is absent from both has the loss 0.
         reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
+        pooled: one quotient over all classes, which counts each pixel once, instead of the mean of one for each class.
+            With many classes of which an image has few, the mean is nearly that of absent classes, whose loss is
+            nearly 1 until their lengths are zero.
 
     Shapes:
         lengths and masks `b n *space`; result: a scalar, or `b` for `"none"`.
@@ -39,10 +44,11 @@ def dice_loss(
     """
     check_masks(lengths, masks)
     present = masks.to(lengths.dtype)
-    axes = tuple(range(2, lengths.ndim))
+    axes = tuple(range(1 if pooled else 2, lengths.ndim))
     both = (lengths * present).sum(dim=axes)
     total = lengths.sum(dim=axes) + present.sum(dim=axes)
-    return reduce((1 - (2 * both + smooth) / (total + smooth)).mean(dim=1), reduction)
+    loss = 1 - (2 * both + smooth) / (total + smooth)
+    return reduce(loss if pooled else loss.mean(dim=1), reduction)
 
 
 def check_masks(lengths: Tensor, masks: Tensor) -> None:
@@ -61,15 +67,16 @@ class DiceLoss(nn.Module):
 
     Args:
         smooth: ε.
+        pooled: one quotient over all classes.
     """
 
-    def __init__(self, smooth: float = 1e-5) -> None:
+    def __init__(self, smooth: float = 1e-5, *, pooled: bool = False) -> None:
         super().__init__()
-        self.smooth = smooth
+        self.smooth, self.pooled = smooth, pooled
 
     def forward(self, lengths: Float[Tensor, "b n *space"], masks: Shaped[Tensor, "b n *space"]) -> Tensor:
         """The mean loss of a batch."""
-        return dice_loss(lengths, masks, self.smooth)
+        return dice_loss(lengths, masks, self.smooth, pooled=self.pooled)
 
     def extra_repr(self) -> str:
-        return f"smooth={self.smooth}"
+        return f"smooth={self.smooth}, pooled={self.pooled}"

@@ -22,7 +22,7 @@ def activation_nll_loss(
     the cross-entropy.
 
     Args:
-        activations: of the class capsules, not negative.
+        activations: activations of the class capsules, not negative.
         labels: class indices, t.
         reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
 
@@ -30,7 +30,7 @@ def activation_nll_loss(
         activations `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction, or labels of another shape or that are no class.
+        UserError: an unknown reduction, labels of another shape, or a class that does not exist.
 
     Differs from the paper:
         1e-30 is added to each activation: the logarithm of zero has no gradient.
@@ -58,7 +58,7 @@ def cross_entropy_loss(
         logits `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction, or labels of another shape or that are no class.
+        UserError: an unknown reduction, labels of another shape, or a class that does not exist.
     """
     labels = check_labels(labels, *logits.shape)
     return reduce(torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none"), reduction)

@@ -36,7 +36,7 @@ def margin_loss(
         lengths `b n`; targets `b`, `b 1` or `b n`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction, targets of another shape, or what marks no class.
+        UserError: an unknown reduction, targets of another shape, or values that are neither classes nor 0 and 1.
 
     Example:
         >>> margin_loss(torch.tensor([[0.5, 0.2]]), torch.tensor([0]))  # 0.4 ** 2 + 0.5 * 0.1 ** 2
@@ -83,5 +83,5 @@ class MarginLoss(Loss):
 
 
 LOSSES.add("margin", MarginLoss())
-# of the second half of training in DeepCaps (Rajasegaran et al. 2019), from the authors' code
+# for the second half of training of DeepCaps (Rajasegaran et al. 2019), from the authors' code
 LOSSES.add("hard-margin", MarginLoss(positive=0.95, negative=0.05, downweight=0.8))

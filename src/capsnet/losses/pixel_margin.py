@@ -16,17 +16,17 @@ def pixel_margin_loss(
     positive_weight: float = 1.0,
     reduction: Reduction = "mean",
 ) -> Float[Tensor, ""] | Float[Tensor, " b"]:
-    r"""The margin loss of Sabour et al. (2017, Eq. 4) at each place, averaged over places and classes.
+    r"""The margin loss of Sabour et al. (2017, Eq. 4) at each pixel, averaged over pixels and classes.
 
     $$L = w T \max(0, m^+ - \|v\|)^2 + \lambda (1 - T) \max(0, \|v\| - m^-)^2$$
 
     Args:
-        lengths: of the capsules at each place.
-        masks: 1 where the class is, 0 elsewhere; several classes may be at one place.
+        lengths: capsule lengths at each pixel.
+        masks: 1 where the class is, 0 elsewhere; a pixel may belong to several classes.
         positive: the margin m+.
         negative: the margin m-.
-        downweight: λ, the weight of places without the class.
-        positive_weight: w, the weight of places with the class; often the ratio of places without it to those with it.
+        downweight: λ, the weight of pixels without the class.
+        positive_weight: w, the weight of pixels with the class; often the ratio of pixels without it to those with it.
         reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
 
     Shapes:
@@ -56,8 +56,8 @@ class PixelMarginLoss(nn.Module):
     Args:
         positive: the margin m+.
         negative: the margin m-.
-        downweight: λ, the weight of places without the class.
-        positive_weight: w, the weight of places with the class.
+        downweight: λ, the weight of pixels without the class.
+        positive_weight: w, the weight of pixels with the class.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def reconstruction_loss(
         both `b c h w`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction, or two shapes.
+        UserError: an unknown reduction, or different shapes.
     """
     if reconstructions.shape != images.shape:
         raise UserError(

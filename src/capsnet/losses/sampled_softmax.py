@@ -30,19 +30,19 @@ def sampled_softmax_loss(
     If each item is sampled once, this is the cross-entropy over all items.
 
     Args:
-        users: a vector of each user, u, such as by `label_aware_attention`.
-        items: embeddings of all items, e.
-        labels: number of each user's true item, t.
-        negatives: numbers of the sampled items, the same for all users, as of `draw_negatives`.
-        log_expected: logarithm of how often each item is expected among the negatives, log q; None: items are sampled
-            with equal probability, and q cancels.
+        users: a vector u of each user, for example from `label_aware_attention`.
+        items: embeddings e of all items.
+        labels: index t of each user's true item.
+        negatives: indices of the sampled items, the same for all users, for example from `draw_negatives`.
+        log_expected: log q, the logarithm of the expected number of times that each item is sampled; None: items are
+            sampled with equal probability, and q cancels.
         reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
 
     Shapes:
         users `b d`, items `n d`, labels `b`, negatives `m`, log_expected `n`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction, or labels or negatives that are no item.
+        UserError: an unknown reduction, or an index of an item that does not exist.
 
     Example:
         >>> items = torch.eye(3)
@@ -64,12 +64,15 @@ def draw_negatives(number: int, num_items: int, generator: torch.Generator | Non
     """Sample different items with equal probability.
 
     Args:
-        number: of items to sample, m.
-        num_items: of the catalogue.
-        generator: of random numbers, on the device of the result; None: torch's own on the CPU.
+        number: m, the number of items to sample.
+        num_items: number of items in the catalogue.
+        generator: random generator on the device of the result; None: PyTorch's default one on the CPU.
+
+    Shapes:
+        result `m`.
 
     Raises:
-        UserError: more items than there are, or fewer than one.
+        UserError: more items than the catalogue has, or fewer than one.
 
     Example:
         >>> draw_negatives(3, 3).sort().values

@@ -23,7 +23,7 @@ def spread_loss(
     $$L = \sum_{i \ne t} \max(0, m - (a_t - a_i))^2$$
 
     Args:
-        activations: of the class capsules.
+        activations: activations of the class capsules.
         labels: class indices, t.
         margin: m; the paper raises it from 0.2 to 0.9 in training (`spread_margin`).
         reduction: over the batch: `"mean"`, `"sum"` or `"none"`.
@@ -32,9 +32,10 @@ def spread_loss(
         activations `b n`, labels `b`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: an unknown reduction, or labels of another shape or that are no class.
+        UserError: an unknown reduction, labels of another shape, or a class that does not exist.
 
-    The authors' code divides it by the number of classes.
+    Differs from the paper:
+        Nothing; the authors' code divides the loss by the number of classes.
 
     Example:
         >>> spread_loss(torch.tensor([[0.9, 0.2, 0.6]]), torch.tensor([0]), margin=0.5)  # only the gap of 0.3 is short
@@ -50,10 +51,10 @@ def spread_loss(
 def spread_margin(step: int | Tensor) -> Tensor:
     r"""The margin at a training step: $m = 0.2 + 0.79\,\mathrm{sigmoid}(\min(10, step / 50000 - 4))$.
 
-    0.21 at first, 0.6 at step 200,000, 0.99 from step 500,000 on: the authors' code; the paper says from 0.2 to 0.9.
+    0.21 at first, 0.6 at step 200,000, 0.99 from step 500,000 on: the authors' code; the paper has 0.2 to 0.9.
 
     Args:
-        step: steps done; a tensor stays on its device.
+        step: number of training steps completed; a tensor stays on its device.
 
     Example:
         >>> spread_margin(200_000)
@@ -65,7 +66,8 @@ def spread_margin(step: int | Tensor) -> Tensor:
 class SpreadLoss(Loss):
     """`spread_loss` of a model's lengths, as a module.
 
-    In training the margin rises over a run as the authors' over theirs; otherwise it is that of the paper's end.
+    In training the margin rises over a run as in the authors' code (`spread_margin`); otherwise it is the paper's final
+    0.9.
     """
 
     words = "spread loss"

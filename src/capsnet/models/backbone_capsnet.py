@@ -104,9 +104,23 @@ class BackboneCapsNet(CapsuleModel):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return last_maps(self.backbone((images - self.mean) / self.std))
 
+    @property
+    def fixed_part(self) -> nn.Module | None:
+        """The backbone, if it is frozen."""
+        return self.backbone if self.frozen else None
+
+    @property
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """The backbone's parameters; empty if it is frozen."""
+        return [] if self.frozen else list(self.backbone.parameters())
+
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Compute the class capsules of images."""
-        primary: Capsules = self.primary_capsules(self.features(images))
+        return self.classify(self.features(images))
+
+    def classify(self, features: Float[Tensor, "b channels rows columns"]) -> CapsNetOutput:
+        """Compute the class capsules from the backbone's feature maps."""
+        primary: Capsules = self.primary_capsules(features)
         classes = self.class_capsules(primary)
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 

@@ -5,6 +5,8 @@ CVPR 2016, section 4.2 (ResNet-20).
 """
 
 import importlib
+import importlib.util
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +14,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from capsnet.cache import cache_dir
 from capsnet.errors import UserError
 from capsnet.models.model import conv_grid
 from capsnet.models.resnet import residual_trunk
 
 UNTRAINED = "resnet20"
 """The backbone that this package has itself, without trained weights."""
+
+PHOTO_BACKBONE = "tf_efficientnet_lite0.in1k"
+"""The timm model for a folder of photos: trained on ImageNet, small enough for a CPU."""
 
 _STAGES = ((16, 3, 1), (32, 3, 2), (64, 3, 2))
 
@@ -56,7 +62,8 @@ def load_backbone(
     Args:
         backbone: `"resnet20"`, which is untrained; the name of a timm model, such as `"resnet18.a1_in1k"`; or a module.
         image_shape: channels, height and width.
-        weights: a local .safetensors file of a timm model's weights; None: timm's cache, or its download.
+        weights: a local .safetensors file of a timm model's weights; None: the file in the cache of this package
+            (`find_weights`), timm's cache, or its download.
 
     Raises:
         UserError: timm is not installed or has no such model, its weights cannot be had, or a module does not give
@@ -74,6 +81,28 @@ def load_backbone(
         grid = conv_grid((height, width), [(1, stride) for _, _, stride in _STAGES])
         return Backbone(trunk, _STAGES[-1][0], grid, *plain, trained=False)
     return _load_timm(backbone, image_shape, weights, device, dtype)
+
+
+def find_weights(name: str) -> Path | None:
+    """The trained weights of a timm model on this machine, in the cache of this package or of timm; None: not here.
+
+    Args:
+        name: of the model; None too if timm is not installed.
+    """
+    if importlib.util.find_spec("timm") is None:
+        return None
+    if (path := _cached(name)).is_file():
+        return path
+    try:
+        hub = importlib.import_module("huggingface_hub")
+    except ModuleNotFoundError:
+        return None
+    file = hub.try_to_load_from_cache(f"timm/{name}", "model.safetensors")
+    return Path(file) if isinstance(file, str) else None
+
+
+def _cached(name: str) -> Path:
+    return cache_dir() / "backbones" / f"{name}.safetensors"
 
 
 def last_maps(features: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
@@ -130,6 +159,12 @@ def _load_timm(
         weights = None
     elif weights is not None:
         _check_weights(weights, name)
+    elif _cached(name).is_file():
+        weights = str(_cached(name))
+    builder = logging.getLogger("timm.models._builder")
+    level = builder.level
+    # it lists the weights of the classifier, which feature maps do not need
+    builder.setLevel(logging.ERROR)
     try:
         settings = timm.get_pretrained_cfg(name)
         module = timm.create_model(
@@ -143,8 +178,10 @@ def _load_timm(
         reason = next(iter(str(fault).splitlines()), type(fault).__name__)
         raise UserError(
             f"timm cannot load backbone {name!r} ({reason}); without a network, copy model.safetensors of "
-            f"huggingface.co/timm/{name} to this machine and give weights=FILE"
+            f"huggingface.co/timm/{name} to {_cached(name)}, or give weights=FILE"
         ) from None
+    finally:
+        builder.setLevel(level)
     channels, height, width = image_shape
     if channels not in (1, settings.input_size[0]):
         raise UserError(f"backbone {name!r} takes {settings.input_size[0]} channels (or 1, repeated), got {channels}")

@@ -21,14 +21,14 @@ class BaselineCNN(CapsuleModel):
     """Convolutions with ReLU, fully connected layers, dropout, softmax.
 
     With the default arguments it is the paper's baseline for MNIST: three 5x5 convolutions of 256, 256 and 128
-    channels, fully connected layers of 328 and 192, 35,445,522 parameters. That number comes out only where the
-    convolutions keep the image's size. A model's output is made of capsules; here a class "capsule" has one dimension,
-    the logit, and its length is the softmax probability.
+    channels, fully connected layers of 328 and 192, 35,445,522 parameters. The paper does not state padding; only
+    padded convolutions give its number of parameters. A model's output is made of capsules; here a class "capsule" has
+    one dimension, the logit, and its length is the softmax probability.
 
     Args:
         image_shape: channels, height and width.
         num_classes: number of classes.
-        channels: of each convolution.
+        channels: channels of each convolution.
         kernel_sizes: window side of each convolution, odd; zeros around the image keep its size.
         pool: 2x2 max pooling after each convolution.
         hidden: sizes of the fully connected layers.

@@ -15,15 +15,17 @@ class CustomModel(CapsuleModel):
     """Wraps a module for use wherever a model is accepted.
 
     Args:
-        module: `module(images)` gives a `CapsNetOutput` (or another tuple with `capsules` and `lengths`), or the
-            `Capsules` or `RoutingOutput` of its class layer, whose activations are then the lengths. Where it has a
-            method `reconstruct(capsules, labels)` it has a decoder; where it has a text `loss`, that names its loss.
+        module: `module(images)` returns a `CapsNetOutput` (or another tuple with `capsules` and `lengths`), or the
+            `Capsules` or `RoutingOutput` of its class layer, whose activations are then the lengths. An optional method
+            `reconstruct(capsules, labels)` is its decoder; an optional string attribute `loss` names its loss.
         image_shape: channels, height and width.
         num_classes: number of class capsules.
 
     Raises:
-        UserError: it cannot take such images, its output is something else, or its loss is unknown.
+        UserError: the module does not accept images of this shape, has another output, or names an unknown loss.
     """
+
+    all_trained = False
 
     def __init__(self, module: nn.Module, image_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__(image_shape, num_classes)

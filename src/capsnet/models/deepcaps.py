@@ -27,10 +27,10 @@ class CapsuleCell(nn.Module):
     """A squashed convolution of stride 2, then two more with a skip connection: a squashed convolution, or 3D routing.
 
     Args:
-        channels: of the feature maps; of capsules, their types times their dimension.
+        channels: channels of the feature maps, or types times dimension of the capsules.
         num_types: types of capsule at each position.
         pose_dim: dimension of a capsule.
-        iterations: of the 3D routing in the skip connection; 0: a squashed convolution.
+        iterations: iterations of the 3D routing in the skip connection; 0: a squashed convolution.
 
     Shapes:
         feature maps `b channels h w`, or capsules with a grid; poses `b (h' w' num_types) pose_dim`, where h' is half
@@ -79,13 +79,13 @@ class CapsuleCell(nn.Module):
 class DeepCaps(CapsuleModel):
     """A convolution and four cells of capsules; those of the last two cells are routed to the class capsules.
 
-    8,441,920 parameters without the decoder for MNIST, and 13,359,424 for colour images of 64x64, as which the paper
-    trains those of 32x32.
+    8,441,920 parameters without the decoder for MNIST, and 13,359,424 for colour images of 64x64 pixels, to which the
+    paper enlarges those of 32x32.
 
     Args:
         image_shape: channels, height and width.
         num_classes: number of class capsules.
-        stem_channels: of the convolution.
+        stem_channels: channels of the convolution.
         num_types: types of capsule at each position, in all cells.
         pose_dims: dimension of a capsule in each cell.
         parent_dim: dimension of a class capsule.
@@ -97,7 +97,7 @@ class DeepCaps(CapsuleModel):
         images `b c h w`, in [0, 1]; see `CapsNetOutput`.
 
     Raises:
-        UserError: an image of no pixel, sizes below 1, or an unknown option.
+        UserError: an empty image, sizes below 1, or an unknown option.
 
     Differs from the paper:
         The paper states 7.22 million parameters for CIFAR-10; the authors' code, whose layers these are, has more.
@@ -149,11 +149,11 @@ class DeepCaps(CapsuleModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Glorot's uniform initialisation of convolution, transformations and bias, as the authors' code counts."""
+        """Glorot's uniform initialisation of convolution, transformations and bias, as in the authors' code."""
         nn.init.xavier_uniform_(self.stem.weight)
         assert self.stem.bias is not None
         nn.init.zeros_(self.stem.bias)
-        # their arrays are j i d c and j d: the last two axes are taken for outputs and inputs, the first for a window
+        # their arrays are j i d c and j d: the last two axes count as fan-in and fan-out, the others as a window
         children, child_dim, parents, parent_dim = self.class_capsules.weight.shape
         bound = sqrt(6 / (parents * children * (child_dim + parent_dim)))
         nn.init.uniform_(self.class_capsules.weight, -bound, bound)

@@ -27,7 +27,7 @@ _CHANNELS = (32, 64, 64, 128)
 
 @renamed(primary_types="num_types", primary_dim="child_dim", class_dim="parent_dim")
 class EfficientCapsNet(CapsuleModel):
-    """Four convolutions, a depthwise one for few primary capsules, self-attention routing.
+    """Four convolutions, a depthwise convolution that makes a few primary capsules, and self-attention routing.
 
     161,824 trainable parameters without the decoder for MNIST.
 
@@ -35,7 +35,7 @@ class EfficientCapsNet(CapsuleModel):
         image_shape: channels, height and width.
         num_classes: number of class capsules.
         kernel_sizes: window sides of the four convolutions, of 32, 64, 64 and 128 channels.
-        strides: of the four convolutions.
+        strides: strides of the four convolutions.
         norm: `"batch"` after a ReLU, or `"instance"` after a leaky ReLU of 0.3 (smallNORB).
         primary_kernel: window side of the depthwise convolution; None: the whole feature map, which gives one
             position of primary capsules.

@@ -19,8 +19,8 @@ from capsnet.models.model import CapsuleModel
 class Ensemble(CapsuleModel):
     """Networks for the same images and classes whose outputs are combined.
 
-    A class's length is the mean over the networks: the longest capsule is that of the paper's sum, and the range suits
-    the margin loss. Poses are concatenated; there is neither coupling nor decoder.
+    A class's length is the mean over the networks: it predicts the same class as the paper's sum, and stays in the
+    range of the margin loss. Poses are concatenated; there is neither coupling nor decoder.
 
     Args:
         members: trained networks with the same preprocessing.

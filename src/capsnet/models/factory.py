@@ -37,8 +37,8 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
             a `routing` other than the preset's, the preset's routing arguments are dropped.
 
     Raises:
-        UserError: an unknown name or argument, a value that it cannot be, values that contradict each other, or sizes
-            that do not fit together. No argument is ignored.
+        UserError: an unknown name or argument, an invalid value, values that contradict each other, or sizes that do
+            not fit together. No argument is ignored.
 
     Example:
         >>> model = create_model("capsnet", image_shape=(3, 32, 32), num_classes=5)
@@ -54,7 +54,7 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
         _check_choice(option, value, parameters[option].annotation)
     build: Callable[..., CapsuleModel] = preset.build
     model = build(**_together(preset, overrides))
-    # a module of the user's is in no file: such a model is one of the user's own
+    # no file can hold a user's module: such a model counts as created directly
     if not any(isinstance(value, nn.Module) for value in overrides.values()):
         model.created_by = Creation(
             name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
@@ -110,7 +110,7 @@ def model_routing(name: str, options: Mapping[str, object] | None = None) -> tup
             does not take them.
 
     Raises:
-        UserError: the model cannot have that routing or these iterations; the message says why.
+        UserError: the model does not support that routing or these iterations; the message gives the reason.
     """
     preset = MODELS.get(name)
     given = current_names(preset.build, options or {})

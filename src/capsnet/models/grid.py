@@ -1,16 +1,16 @@
-"""Where the primary capsules of a model look: a grid of places over the image."""
+"""The positions of a model's primary capsules: a grid over the image."""
 
 from typing import NamedTuple
 
 
 class Grid(NamedTuple):
-    """Rows and columns of places, from the image's top left; the primary capsules are in the order row, column, type.
+    """Rows and columns of positions, from the image's top left; primary capsules are in the order row, column, type.
 
     Args:
-        rows: of places.
-        columns: of places.
-        step: pixels between two places.
-        first: the centre of the first place, in pixels from the image's edge.
+        rows: number of rows.
+        columns: number of columns.
+        step: pixels between neighbouring positions.
+        first: centre of the first position, in pixels from the image's edge.
         window: side of one position's receptive field, in pixels.
     """
 

@@ -46,12 +46,12 @@ class HubMethods:
             repo_id: `owner/name`; created if it does not exist.
             run: folder of the run that trained it, for the model card.
             private: visibility of a new repository; None: the account's default.
-            token: of an account; None: the one stored on this machine.
-            branch: to push to; None: main.
-            commit_message: of the commit.
+            token: access token of an account; None: the one stored on this machine.
+            branch: branch to push to; None: main.
+            commit_message: message of the commit.
 
         Returns:
-            The address of the commit.
+            The URL of the commit.
 
         Raises:
             UserError: the Hub cannot be reached or refuses, or the extra `hub` is not installed.
@@ -77,10 +77,10 @@ class HubMethods:
 
         Args:
             source: `owner/name`, or a folder.
-            revision: a branch, tag or commit of the Hub's.
-            token: of an account; None: the one stored on this machine.
-            cache_dir: of downloads; None: the Hub's default.
-            force_download: download it again.
+            revision: a branch, tag or commit on the Hub; None: main.
+            token: access token of an account; None: the one stored on this machine.
+            cache_dir: folder for downloads; None: the Hub's default.
+            force_download: download the model again even if it is in the cache.
             local_files_only: use only the cache.
 
         Raises:

@@ -46,13 +46,13 @@ class MatrixCapsNet(CapsuleModel):
         em_form: of EM routing: `"authors"` (its default here), the constants and the start of β of the authors' code,
             or `"paper"`, whose text leaves them open (`em_routing`): with so small a λ, β_a hardly learns.
         norm: batch normalisation of the convolution and of the primary capsules (Ribeiro et al. 2020).
-        coordinates: what the class layer adds to two entries of the votes of a place: `"centre"`, the middle of what
-            the place sees, in pixels / 100, to the first two; `"index"`, (k + 1) / (10 F) for row and column k of F,
-            to the last entries of the first two rows (Ribeiro et al. 2020); or `"none"`.
-        initialisation: `"scaled"`: that of the layers; `"authors"`: truncated normals of 0.05, 0.5 (poses), 3
-            (activations), 0.3, 0.3 and 0.01, as in the code of Hinton et al.; or `"glorot"`: uniform, as in the code
-            of Ribeiro et al., who count all 16 numbers of a pose. The papers state none.
-        loss: for training.
+        coordinates: coordinate addition in the class layer, to two entries of each vote: `"centre"`: the centre of the
+            position's receptive field, in pixels / 100, to the first two; `"index"`: (k + 1) / (10 F) for row and
+            column k of F, to the last entries of the first two rows (Ribeiro et al. 2020); or `"none"`.
+        initialisation: `"scaled"`: the layers' default; `"authors"`: truncated normals with standard deviations 0.05,
+            0.5 (poses), 3 (activations), 0.3, 0.3 and 0.01, as in the code of Hinton et al.; or `"glorot"`: uniform, as
+            in the code of Ribeiro et al., who count all 16 numbers of a pose. The papers state none.
+        loss: name of the training loss.
         decoder: reconstruct the image; the papers do not.
 
     Shapes:
@@ -128,7 +128,7 @@ class MatrixCapsNet(CapsuleModel):
         elif self.initialisation == "glorot":
             for layer in (*self.conv_capsules, self.class_capsules):
                 assert isinstance(layer, ConvCapsules)
-                # their class layer has a window of one place
+                # their class layer has a window of one position
                 places = 1 if layer.shared else layer.kernel_size[0] * layer.kernel_size[1]
                 fans = places * layer.child_dim * (layer.num_child_types + layer.num_parent_types)
                 nn.init.uniform_(layer.weight, -sqrt(6 / fans), sqrt(6 / fans))

@@ -58,6 +58,7 @@ class CapsuleModel(HubMethods, nn.Module):
         decoder: reconstructs images from class capsules, or None.
         grid: positions of its primary capsules over the image; None: they have no spatial layout.
         fixed_routing: the routing of a model that supports only one; None: it is an argument, or there is none.
+        all_trained: whether every trainable parameter gets a gradient in each step; False if this is unknown.
 
     Raises:
         UserError: an image shape that is not three numbers, or fewer than one class.
@@ -65,6 +66,7 @@ class CapsuleModel(HubMethods, nn.Module):
 
     loss: str = "margin"
     fixed_routing: ClassVar[str | None] = None
+    all_trained: ClassVar[bool] = True
     decoder: nn.Module | None
     grid: Grid | None = None
 
@@ -120,6 +122,24 @@ class CapsuleModel(HubMethods, nn.Module):
         """The layer in which every child votes for every class; None if the model has none."""
         layers = self.dense_layers
         return layers[-1] if layers else None
+
+    @property
+    def fixed_part(self) -> nn.Module | None:
+        """The part that computes `features`, if training never changes it: those of an image are computed once."""
+        return None
+
+    @property
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Parameters of a backbone that is tuned, which may learn at a rate of their own; empty for most models."""
+        return []
+
+    def features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b ..."]:
+        """The output of the model's first part, which `classify` takes; for most models, the images themselves."""
+        return images
+
+    def classify(self, features: Float[Tensor, "b ..."]) -> CapsNetOutput:
+        """The model's output from `features`: `model(images)` is `model.classify(model.features(images))`."""
+        return self(features)
 
     def check_images(self, images: Float[Tensor, "b c h w"]) -> None:
         """Check the shape and dtype of images.

@@ -18,10 +18,14 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions with batch normalisation, and a shortcut around them.
 
     Args:
-        channels_in: of its input.
-        channels_out: of its output.
-        stride: of the first convolution.
-        shortcut: if the shapes differ: a 1x1 `"conv"`, or every second pixel and `"pad"` with zero channels.
+        channels_in: channels of the input.
+        channels_out: channels of the output.
+        stride: stride of the first convolution.
+        shortcut: the shortcut if shapes differ: a 1x1 `"conv"`, or `"pad"`: every second pixel, padded with zero
+            channels.
+
+    Shapes:
+        maps `b channels_in h w`; result `b channels_out h' w'`, where h' is h / stride, rounded up.
     """
 
     def __init__(
@@ -70,9 +74,9 @@ def residual_trunk(
     """A 3x3 convolution and stages of basic blocks.
 
     Args:
-        channels: of the image.
+        channels: channels of the image.
         stages: channels, number of blocks and first stride of each stage.
-        shortcut: that of `BasicBlock`.
+        shortcut: see `BasicBlock`.
     """
     width = stages[0][0]
     layers: list[nn.Module] = [

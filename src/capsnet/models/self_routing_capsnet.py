@@ -153,3 +153,11 @@ MODELS.add(
     "self-routing-capsnet",
     Preset(SelfRoutingCapsNet, {}, "Hahn et al. 2019: ResNet-20 under one layer of self-routing, for CIFAR-10"),
 )
+MODELS.add(
+    "self-routing-capsnet-small",
+    Preset(
+        SelfRoutingCapsNet,
+        {"image_shape": (3, 64, 64), "stages": ((16, 1, 2), (32, 1, 2), (64, 1, 2)), "num_types": 8},
+        "the same on a trunk of three strided blocks, for photos of 64 pixels on a CPU",
+    ),
+)

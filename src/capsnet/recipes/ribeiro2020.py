@@ -56,13 +56,13 @@ add_recipe(
     "ribeiro2020-affnist",
     Recipe(
         _TRAINING.change(data="affnist", shift=6, validation=5000, stop_at=0.992),
-        summary="variational Bayes routing trained on MNIST moved within 40x40 to 99.2 %, tested on affNIST",
+        summary="variational Bayes routing trained on MNIST shifted within 40x40 until 99.2 %, tested on affNIST",
         source=_SOURCE,
         reported=UNCHECKED,
         differs=f"{_DIFFERS}; {_PIXELS}; the code crops 40x40 patches out of padded digits, and its default padding of "
         "4 is too small for that: digits are moved to any place of the frame; stops after the first epoch with 99.2 % "
         "of the centred images held out, where the authors' code tests whenever it is from 99.2 to 99.3 %; "
-        "--data affnist-like where affNIST's file is not at hand",
+        "--data affnist-like if affNIST's file is missing",
         settings={
             **_SETTINGS,
             **in_code(_CODE, validation="src/datasets.py:141", stop_at="src/train.py:78"),

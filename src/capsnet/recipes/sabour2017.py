@@ -90,8 +90,8 @@ add_recipe(
         summary="the paper's text on pairs of overlapping digits, 36x36: both are recognised and reconstructed",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 6",
         reported="test error 5.2 % of exact pairs (3 routing iterations, with reconstruction)",
-        differs="pairs are drawn anew for each batch in place of 60 million stored ones, over which 469,000 steps of "
-        "128 go once; one test pair for each digit (--pairs-per-digit 1000 for the paper's 10 million)",
+        differs="each batch has new random pairs instead of 60 million stored ones, of which 469,000 steps of 128 are "
+        "one epoch; one test pair for each digit (--pairs-per-digit 1000 for the paper's 10 million)",
         settings=_PAIRS,
     ),
 )
@@ -118,8 +118,8 @@ add_recipe(
 _UNKNOWN_LENGTH = "the text does not state batch size and length: batch 128 and 300,000 steps are those of MNIST"
 _MOVED = RunConfig.from_defaults(data="affnist", shift=6, epochs=50, validation_shift=6, stop_at=0.9923)
 _STOPS = (
-    "stops after the first epoch that reaches 99.23 % of 6,000 training images held out and moved, the paper's level "
-    "on moved test images; --data affnist-like where affNIST's file is not at hand"
+    "stops after the first epoch that reaches 99.23 % on 6,000 shifted held-out training images, the paper's level on "
+    "shifted test images; --data affnist-like if affNIST's file is missing"
 )
 _MOVING = {
     **_SETTINGS,
@@ -132,9 +132,9 @@ add_recipe(
     "sabour2017-affnist",
     Recipe(
         _MOVED,
-        summary="trained on MNIST moved within 40x40 to 99.23 % and no further, tested on affNIST's transformed digits",
+        summary="trained on MNIST shifted within 40x40 until 99.23 %, tested on affNIST's transformed digits",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2",
-        reported="test error 21 % (stopped early at 0.77 % on moved MNIST); a CNN at 0.78 % has 34 %",
+        reported="test error 21 % (stopped early at 0.77 % on shifted MNIST); a CNN at 0.78 % has 34 %",
         differs=_STOPS,
         settings=_MOVING,
     ),
@@ -145,7 +145,7 @@ add_recipe(
         _MOVED.change(model="baseline-cnn-quarter", recon_weight=0.0),
         summary="a CNN with about as many parameters, trained and tested as sabour2017-affnist",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2",
-        reported="test error 34 % (a CNN at 0.78 % on moved MNIST)",
+        reported="test error 34 % (a CNN at 0.78 % on shifted MNIST)",
         differs="the text states only that its CNN has a similar number of parameters; here it is the baseline "
         f"for MNIST with a quarter of its channels; {_STOPS}",
         settings={**_MOVING, **_NO_DECODER, **own("model")},

@@ -21,7 +21,7 @@ class Routing(nn.Module, ABC):
 
     Args:
         num_children: number of children `i`; in a convolutional layer, of one window. None: any number, for routings
-            that learn nothing of a single child.
+            without parameters of single children.
         num_parents: number of parents `j`; in a convolutional layer, at one position.
         parent_dim: dimension `d` of a parent's pose.
 
@@ -30,11 +30,13 @@ class Routing(nn.Module, ABC):
         activates: False if the algorithm computes no activations: all are 1, and a model uses the poses instead.
         masks: whether a child with a vote, an activation and a pose of zero has no influence on the parents; False:
             children with padding are refused.
+        iterations: number of iterations; None: the algorithm has none.
     """
 
     coupling_axis: ClassVar[str | None] = "j"
     activates: bool = True
     masks: ClassVar[bool] = True
+    iterations: int | None = None
 
     def __init__(self, num_children: int | None, num_parents: int, *, parent_dim: int) -> None:
         super().__init__()
@@ -53,9 +55,12 @@ class Routing(nn.Module, ABC):
 
         Args:
             votes: each child's predicted pose for each parent.
-            activations: of the children; None: all are 1.
-            poses: of the children.
-            windows: of a convolutional layer, in which parents of several windows may compete; None: one window.
+            activations: activations of the children; None: all are 1.
+            poses: poses of the children.
+            windows: windows of a convolutional layer, whose parents may compete; None: one window.
+
+        Shapes:
+            votes `b i j d`, activations `b i`, poses `b i c`; result: see `RoutingOutput`.
         """
 
     def initial_gain(self) -> float:
@@ -80,10 +85,13 @@ class Routing(nn.Module, ABC):
         this method passes children with a mask on to this one.
 
         Args:
-            children: in a convolutional layer, gathered by window.
+            children: child capsules; in a convolutional layer, gathered by window.
             weight: transformation matrices.
             offsets: added to the votes at each position (coordinate addition).
-            windows: of a convolutional layer.
+            windows: windows of a convolutional layer.
+
+        Shapes:
+            children `b i c` and `b i`, weight `i c j d`; result: see `RoutingOutput`.
 
         Raises:
             UserError: children with a mask, on a grid or for a routing that does not support masks.
@@ -97,9 +105,28 @@ class Routing(nn.Module, ABC):
         output: RoutingOutput = self(votes, children.activations, poses=children.poses, windows=windows)
         return output
 
+    def route_maps(self, votes: Float[Tensor, "b i j d p"]) -> tuple[Float[Tensor, "b j d p"], Float[Tensor, "b j p"]]:
+        """Route the children of each place of maps by themselves: `forward` with places as samples.
+
+        A fused kernel may replace it.
+
+        Args:
+            votes: of each child for each parent, at each place.
+
+        Returns:
+            Poses and activations of the parents at each place.
+
+        Shapes:
+            votes `b i j d p`; poses `b j d p`, activations `b j p`.
+        """
+        output: RoutingOutput = self(votes.permute(0, 4, 1, 2, 3).flatten(0, 1))
+        places = (len(votes), votes.shape[4])
+        poses, activations = (values.unflatten(0, places) for values in (output.poses, output.activations))
+        return poses.permute(0, 2, 3, 1), activations.permute(0, 2, 1)
+
 
 def drop_padding(children: Capsules) -> Capsules:
-    """Children whose padding has poses and activations of zero, whatever it held, and that have no mask.
+    """Set poses and activations of padding to zero, and remove the mask.
 
     Raises:
         UserError: a mask of another shape.
@@ -113,11 +140,11 @@ def drop_padding(children: Capsules) -> Capsules:
 
 
 def clear_padding(parents: RoutingOutput, mask: Bool[Tensor, "b i"]) -> RoutingOutput:
-    """Parents to which padding is not coupled, and that are zero if all children are padding.
+    """Set the coupling of padding to zero, and all parents of samples whose children are all padding.
 
     Args:
-        parents: routed from the children of `drop_padding`.
-        mask: of the children.
+        parents: parents of the result of `drop_padding`.
+        mask: mask of the children.
     """
     empty = ~mask.any(dim=1)[:, None]  # b 1
     coupling = parents.coupling

@@ -32,11 +32,12 @@ def behaviour_to_interest_routing(
 
     Args:
         votes: $S e_i$ of each behaviour.
-        logits: at the start, b_ij, as of `draw_logits`.
+        logits: initial logits b_ij, for example from `draw_logits`.
         iterations: the paper's r.
         mask: False for padding, which has no influence on the interests; None: no padding.
-        interests: which interests a user has, as of `count_interests`; None: all. The others get a pose of zero.
-        gradient: `"full"` through all iterations; `"last"` treats the coupling as a constant, as libraries do.
+        interests: True for the interests that a user has (`count_interests` gives their number); None: all. The others
+            get a pose of zero.
+        gradient: `"full"` through all iterations; `"last"` treats the coupling as a constant, as other libraries do.
 
     Shapes:
         votes `b i d`, logits `b i j`, mask `b i`, interests `b j`; poses `b j d`, activations `b j` (the lengths),
@@ -91,17 +92,17 @@ def count_interests(behaviours: Int[Tensor, " b"], most: int) -> Int[Tensor, " b
 def draw_logits(
     users: Int[Tensor, " b"], num_behaviours: int, num_interests: int, *, std: float = 1.0, seed: int = 0
 ) -> Float[Tensor, "b i j"]:
-    r"""Draw the logits at the start from $N(0, \sigma^2)$: always the same for a user, a position and an interest.
+    r"""Draw initial logits from $N(0, \sigma^2)$, always the same for a user, a position and an interest.
 
     Each number is a hash of the seed, the user, the position and the interest. It does not depend on the other users
     of a batch, on padding, on earlier calls or on the device.
 
     Args:
-        users: their numbers.
-        num_behaviours: positions, padding included.
+        users: user numbers (ids).
+        num_behaviours: number of positions, including padding.
         num_interests: K.
         std: σ.
-        seed: another seed gives other numbers.
+        seed: seed of the hash.
 
     Shapes:
         users `b`; result `b i j`.

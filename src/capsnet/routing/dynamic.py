@@ -62,6 +62,31 @@ def dynamic_routing(
     return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
 
 
+def dynamic_routing_maps(
+    votes: Float[Tensor, "b i j d p"],
+    iterations: int = 3,
+    *,
+    bias: Float[Tensor, "j d"] | None = None,
+    leaky: bool = False,
+    gradient: Gradient = "full",
+) -> Float[Tensor, "b j d p"]:
+    """`dynamic_routing` at each place of maps: places do not compete.
+
+    Args:
+        votes: each child's predicted pose for each parent, at each place.
+        iterations: the paper's r.
+        bias: added before each squash.
+        leaky: allow a child to be routed to no parent.
+        gradient: `"full"` or `"last"`.
+
+    Shapes:
+        votes `b i j d p`, bias `j d`; result: poses `b j d p`.
+    """
+    samples = votes.permute(0, 4, 1, 2, 3).flatten(0, 1)
+    poses = dynamic_routing(samples, iterations, bias=bias, leaky=leaky, gradient=gradient).poses
+    return poses.reshape(len(votes), votes.shape[4], *votes.shape[2:4]).permute(0, 2, 3, 1)
+
+
 def _coupling(logits: Float[Tensor, "b i j"], leaky: bool) -> Float[Tensor, "b i j"]:
     if not leaky:
         return logits.softmax(dim=-1)
@@ -100,6 +125,8 @@ class DynamicRouting(Routing):
     Raises:
         UserError: fewer than one iteration, or an unknown `gradient`.
     """
+
+    iterations: int
 
     def __init__(
         self,
@@ -148,7 +175,17 @@ class DynamicRouting(Routing):
         fused = find_fused("dynamic_routing", *arguments, **options) if vectors else None
         if fused is None:
             return super().route_children(children, weight, offsets=offsets, windows=windows)
-        return fused(*arguments, **options)  # type: ignore[no-any-return]
+        parents: RoutingOutput = fused(*arguments, **options)
+        return parents
+
+    def route_maps(self, votes: Float[Tensor, "b i j d p"]) -> tuple[Float[Tensor, "b j d p"], Float[Tensor, "b j p"]]:
+        """Route the children of each place of maps, with the fused kernel if it supports the call."""
+        options = {"bias": self.bias, "leaky": self.leaky, "gradient": self.gradient}
+        fused = find_fused("dynamic_routing_maps", votes, self.iterations, **options)
+        if fused is None:
+            return super().route_maps(votes)
+        poses: Tensor = fused(votes, self.iterations, **options)
+        return poses, poses.norm(dim=2)
 
     def extra_repr(self) -> str:
         learned = self.bias is not None

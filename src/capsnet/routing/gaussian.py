@@ -39,6 +39,7 @@ class GaussianRouting(Routing):
 
     kernel: ClassVar[str]
     """Name of the algorithm in `capsnet.kernels.infer_mixture`."""
+    iterations: int
 
     def __init__(
         self,
@@ -120,7 +121,8 @@ def maybe_checkpoint(function: Callable[..., R], *arguments: object, recompute: 
     """Run `function`, with activation checkpointing if `recompute`."""
     if not recompute:
         return function(*arguments)
-    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+    result: R = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+    return result
 
 
 class BatchNorm(nn.Module):

@@ -149,6 +149,8 @@ class HeinsenRouting(Routing):
         UserError: fewer than one iteration, or an unknown normalisation.
     """
 
+    iterations: int
+
     def __init__(
         self,
         num_children: int | None,

@@ -84,6 +84,7 @@ class InvertedDotProductRouting(Routing):
     """
 
     activates = False
+    iterations: int
 
     def __init__(
         self,

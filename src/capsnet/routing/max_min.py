@@ -12,8 +12,6 @@ from capsnet.errors import UserError
 from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing
 
-_EPS = 1e-12
-
 
 def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> RoutingOutput:
     r"""Route each child to the parents that agree with its vote: coupling is 1 for the best and 0 for the worst.
@@ -36,7 +34,7 @@ def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> Rou
         UserError: fewer than one iteration.
 
     Differs from the paper:
-        1e-12 is added above and below the line, for 0/0.
+        1 is added above and below the line where all logits of a child are equal, for 0/0.
 
     Example:
         >>> max_min_routing(torch.randn(2, 1152, 10, 16)).poses.shape
@@ -54,7 +52,9 @@ def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> Rou
 
 def _coupling(logits: Float[Tensor, "b i j"]) -> Float[Tensor, "b i j"]:
     lowest, highest = logits.aminmax(dim=-1, keepdim=True)
-    return (logits - lowest + _EPS) / (highest - lowest + _EPS)
+    # not a small number: the ONNX optimiser takes 1e-12 for 0
+    equal = (highest == lowest).to(logits.dtype)
+    return (logits - lowest + equal) / (highest - lowest + equal)
 
 
 def _check(iterations: int) -> None:
@@ -79,6 +79,7 @@ class MaxMinRouting(Routing):
     """
 
     coupling_axis = None
+    iterations: int
 
     def __init__(
         self,

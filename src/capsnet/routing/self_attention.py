@@ -47,7 +47,7 @@ def self_attention_routing(votes: Float[Tensor, "b i j d"], prior: Float[Tensor,
 
 @ROUTINGS.add("self-attention")
 class SelfAttentionRouting(Routing):
-    """Self-attention routing (Mazzia et al. 2021): one step, each vote weighed by its agreement with all others.
+    """Self-attention routing (Mazzia et al. 2021): one step, each vote weighted by its agreement with all others.
 
     `self_attention_routing` as a module; it learns the prior, which starts at zero: until it is learned the coupling
     sums to one.

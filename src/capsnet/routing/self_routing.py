@@ -12,6 +12,7 @@ from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
 from capsnet.routing.base import ROUTINGS, Routing
 
+# a least value, not a summand: the ONNX optimiser takes an added 1e-12 for 0
 _EPS = 1e-12
 
 
@@ -35,7 +36,7 @@ def self_routing(
         votes `b i j d`, activations `b i`, logits `b i j`; poses `b j d`, activations `b j`, coupling `b i j`.
 
     Differs from the paper:
-        1e-12 is added to the denominators, for samples in which no child is active.
+        Denominators are at least 1e-12, for samples in which no child is active.
 
     Example:
         >>> self_routing(torch.randn(2, 8, 10, 16), torch.rand(2, 8), torch.randn(2, 8, 10)).activations.sum(dim=1)
@@ -44,8 +45,8 @@ def self_routing(
     coupling = widen(logits).softmax(dim=-1)
     mass = coupling * widen(activations)[..., None]  # b i j
     received = mass.sum(dim=1)  # b j
-    poses = torch.einsum("bij,bijd->bjd", mass, widen(votes)) / (received + _EPS)[..., None]
-    share = received / (widen(activations).sum(dim=1, keepdim=True) + _EPS)
+    poses = torch.einsum("bij,bijd->bjd", mass, widen(votes)) / received.clamp(min=_EPS)[..., None]
+    share = received / widen(activations).sum(dim=1, keepdim=True).clamp(min=_EPS)
     return RoutingOutput(poses.to(votes.dtype), share.to(votes.dtype), coupling.to(votes.dtype))
 
 

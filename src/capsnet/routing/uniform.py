@@ -14,7 +14,7 @@ from capsnet.routing.base import ROUTINGS, Routing
 def uniform_routing(votes: Float[Tensor, "b i j d"]) -> RoutingOutput:
     r"""Squash the mean share of the votes: $v_j = \mathrm{squash}(\sum_i \hat u_{j|i} / J)$ for J parents.
 
-    It is dynamic routing with one iteration. A routing that does not beat it at equal budget does nothing.
+    This is dynamic routing with one iteration. A useful routing must beat it at equal budget.
 
     Args:
         votes: each child's predicted pose for each parent.

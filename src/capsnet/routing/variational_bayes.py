@@ -103,7 +103,7 @@ def _iterate(
     coupling: Float[Tensor, "b i j"],
     last: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
-    """M-step and E-step: means, entropies weighed by the mixing coefficients, and logits of the next coupling."""
+    """M-step and E-step: means, entropies weighted by the mixing coefficients, and logits of the next coupling."""
     dim = votes.shape[3]
     # M-step
     mass = coupling * activations[..., None]  # R_ij

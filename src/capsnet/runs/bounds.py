@@ -18,6 +18,7 @@ BOUNDS: Mapping[str, Bound] = {
     "momentum": Bound(0, 1, below=True),
     "weight_decay": Bound(0, 1000),
     "lr": Bound(0, 1000, above=True),
+    "backbone_lr": Bound(0, 1, above=True),
     "lr_decay": Bound(0, 1, above=True),
     "lr_decay_steps": _COUNT,
     "lr_milestones": whole(1, 10**6),

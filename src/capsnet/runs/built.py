@@ -41,8 +41,8 @@ def as_planned(config: RunConfig, images: int, precision: str) -> RunConfig:
 
     Args:
         config: from `as_built`.
-        images: number in an epoch.
-        precision: of the convolutions, on the run's device.
+        images: number of training images in an epoch.
+        precision: resolved precision of the convolutions on the run's device.
     """
     optimizer = config.optimizer
     if optimizer.steps is None:

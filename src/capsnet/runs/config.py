@@ -79,7 +79,8 @@ class RunConfig:
         """The configuration of a recipe, changed by options: those of `capsnet train` by their names.
 
         Args:
-            recipe: its name; for your own images, `"quickstart"` means `"own-images"`.
+            recipe: its name; for your own images, `"quickstart"` means `"own-images"`, or for few photos
+                `"own-photos"` if its backbone's trained weights are on this machine.
             options: such as `epochs=1`, `batch_size=16`, `lr=1e-3`.
 
         Raises:

@@ -17,7 +17,7 @@ def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
     """Load a run's data set; the test images do not depend on the seed.
 
     Args:
-        config: of the run.
+        config: the run's configuration.
         dataset: the object that was passed to the run; None: load it by its name.
 
     Raises:
@@ -25,7 +25,7 @@ def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
     """
     if dataset is None and is_object(config.data.name):
         raise UserError(
-            f"the run's data ({config.data.name}) were an object, which no file holds; pass it again: data=..."
+            f"the run's data ({config.data.name}) were an object, which no file holds; pass them again: data=..."
         )
     settings = config.data
     dataset = dataset or load_data(

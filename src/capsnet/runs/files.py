@@ -26,7 +26,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as fault:
-        # this fails, too, on a read-only file system
+        # this also fails on a read-only file system
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -49,15 +49,15 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 
 @contextlib.contextmanager
 def whole_output(out: Path) -> Iterator[Path]:
-    """A path beside `out` for a new file or folder, which gets its name when the block ends without a fault.
+    """A temporary path beside `out` for a new file or folder, renamed to `out` when the block ends without an error.
 
-    A kill at any instant leaves either no `out` or a whole one, so that the same command can be repeated.
+    If the process is killed, `out` is either missing or complete, so that the same command can be repeated.
 
     Args:
-        out: of the new file or folder; it does not exist.
+        out: path of the new file or folder, which must not exist.
 
     Raises:
-        UserError: it cannot be written, or exists by now.
+        UserError: it cannot be written, or exists by then.
     """
     beside = out.with_name(f".{out.stem}.{secrets.token_hex(4)}.part{out.suffix}")
     try:
@@ -70,7 +70,7 @@ def whole_output(out: Path) -> Iterator[Path]:
         if beside.is_dir():
             shutil.rmtree(beside, ignore_errors=True)
         else:
-            # on a read-only file system this fails too
+            # this also fails on a read-only file system
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
         raise
@@ -80,8 +80,8 @@ def check_space(folder: Path, needed: int) -> None:
     """Check that the disk has enough free space.
 
     Args:
-        folder: of the files to write; it need not exist.
-        needed: bytes.
+        folder: folder of the files to write; it need not exist.
+        needed: required bytes.
 
     Raises:
         UserError: less space is free.

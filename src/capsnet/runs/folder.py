@@ -84,7 +84,7 @@ class Run:
     Args:
         folder: `config.json`, `metrics.csv`, `weights.safetensors`, `last/`, `evaluation.json`,
             `predictions.safetensors`, `figures/`.
-        config: of the run.
+        config: the run's configuration.
 
     Example:
         >>> run = capsnet.Run.open("runs/quickstart")
@@ -198,6 +198,13 @@ class Run:
             return f"imported from {imported.source}, not tested here; test it with", f"capsnet evaluate {folder}"
         return "not finished, no test result yet; continue with", f"capsnet train --resume {folder}"
 
+    def describe_training(self, result: RunResult) -> str:
+        """How long the run was trained, or where its weights are from."""
+        imported = self.imported()
+        if imported is not None:
+            return f"imported from {imported.source}"
+        return f"trained {result['seconds']:,.0f} s, {result['step']:,} steps"
+
     def _repr_html_(self) -> str:
         lines = [
             f"<b>{escape(self.folder.resolve().name)}</b>: {escape(self.config.model.name)} "
@@ -211,8 +218,8 @@ class Run:
             test = result["test"]
             noun = "pairs" if "digit_error_percent" in test else "images"
             lines.append(
-                f"test error <b>{test['error_percent']:.2f} %</b> of {test['n']:,} {noun}, trained "
-                f"{result['seconds']:,.0f} s, {result['step']:,} steps"
+                f"test error <b>{test['error_percent']:.2f} %</b> of {test['n']:,} {noun}, "
+                f"{escape(self.describe_training(result))}"
             )
         return f"<div>{'<br>'.join(lines)}</div>"
 
@@ -228,8 +235,8 @@ def create_locked(
     """Create the folder of a new run atomically, with its files and its lock.
 
     Args:
-        folder: it must not exist, except as an empty remainder of a process that was killed.
-        config: of the run.
+        folder: must not exist, except as an empty remainder of a process that was killed.
+        config: the run's configuration.
         environment: for `environment.json`.
         numbered: if the folder exists, use the next free name: `new_folder`.
         fill: writes further files into the folder before it gets its name.

@@ -55,9 +55,9 @@ def download_weights(
     Args:
         name: `owner/name`, or `owner/name@revision`.
         revision: a branch, tag or commit; None: as in the name, or the latest.
-        token: of an account; None: the token stored on this machine.
-        cache_dir: of downloads; None: the Hub's cache, `$HF_HUB_CACHE`.
-        force_download: download it again.
+        token: access token of an account; None: the token stored on this machine.
+        cache_dir: folder for downloads; None: the Hub's cache, `$HF_HUB_CACHE`.
+        force_download: download the file again even if it is in the cache.
         local_files_only: use only the cache.
 
     Raises:

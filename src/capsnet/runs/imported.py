@@ -14,11 +14,11 @@ class Imported:
     """The contents of `imported.json`.
 
     Args:
-        file: the file that was imported.
-        sha256: of its bytes.
+        file: path of the imported file.
+        sha256: SHA-256 of the file.
         source: project of the network, such as `"CapsNet-Keras"`.
-        command: that repeats the import.
-        notes: for the user, one sentence each.
+        command: command that repeats the import.
+        notes: remarks for the user, one sentence each.
     """
 
     file: str

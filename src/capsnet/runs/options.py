@@ -1,10 +1,12 @@
 """Make a configuration from a recipe and options."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from capsnet.data import DATASETS, locate_data
+from capsnet.data.labelled import find_labelled, is_labelled
 from capsnet.errors import UserError
+from capsnet.models.backbones import PHOTO_BACKBONE, find_weights
 from capsnet.runs.config import RunConfig, check_names
 from capsnet.runs.folder import locate_weights
 from capsnet.runs.named import CONFIGS
@@ -13,12 +15,17 @@ from capsnet.runs.transfer import configure_as
 FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "precision", "data_dir", "data", "shards"))
 """Options that may change on resume: length, device, precision, and the path of the data."""
 
+FEW_PHOTOS = 500
+"""Up to this many photos in a folder, its default is a pre-trained backbone, if its weights are on this machine."""
+
+_SCRATCH = frozenset(("model", "model_options", "start_from", "recon_weight"))
+
 
 def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunConfig:
     """Apply options to a recipe or a configuration.
 
-    For your own images, `"quickstart"` means `"own-images"`, as on the command line. With `start_from` but without
-    `model`, the model of the weights is used.
+    For your own images, `"quickstart"` means what `own_recipe` returns, as on the command line. With `start_from` but
+    without `model`, the model of the weights is used.
 
     Args:
         recipe: name of a recipe, or a configuration.
@@ -30,7 +37,7 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
     check_names(options)
     values = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     if recipe == "quickstart" and are_own_images(values.get("data")):
-        recipe = "own-images"
+        recipe = own_recipe(values["data"], values)
     config = CONFIGS.get(recipe) if isinstance(recipe, str) else recipe
     source = values.get("start_from")
     if isinstance(source, str):
@@ -39,10 +46,39 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
     return config.change(**values)
 
 
+def own_recipe(data: object, options: Collection[str]) -> str:
+    """The recipe of your own images if none is named: on a backbone for few photos, if its weights are at hand.
+
+    Args:
+        data: the folder or file.
+        options: names of the options that were given; those that belong to a network from scratch choose it.
+    """
+    folder = Path(locate_data(str(data)))
+    if not _SCRATCH.isdisjoint(options) or not folder.is_dir() or find_weights(PHOTO_BACKBONE) is None:
+        return "own-images"
+    # of many photos a network from scratch learns more in the same time (docs/backbones.md)
+    few = len(find_labelled(folder).layout.splits["train"]) <= FEW_PHOTOS
+    return "own-photos" if few else "own-images"
+
+
+def describe_recipe(config: RunConfig) -> tuple[str, ...]:
+    """What a person should know of a recipe that was chosen because of what is on this machine."""
+    backbone = config.model.options.get("backbone")
+    if config.run.recipe != "own-photos" or not isinstance(backbone, str):
+        return ()
+    weights = config.model.options.get("weights") or find_weights(backbone)
+    return (
+        f"recipe own-photos: capsules on the pre-trained backbone {backbone} (weights: {weights}); the recipe "
+        "own-images trains a network from scratch",
+    )
+
+
 def are_own_images(data: object) -> bool:
-    """Whether this is a folder or file of images, not the name of a data set."""
+    """Whether these are a person's own image files or arrays, not the name of a data set."""
+    if not isinstance(data, str) or data in DATASETS:
+        return False
     # `locate_data` returns the absolute path of a folder or file
-    return isinstance(data, str) and data not in DATASETS and Path(locate_data(data)).is_absolute()
+    return is_labelled(data) or Path(locate_data(data)).is_absolute()
 
 
 def resume_config(before: RunConfig, options: Mapping[str, object]) -> RunConfig:

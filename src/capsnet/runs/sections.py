@@ -35,7 +35,8 @@ class DataConfig:
     """
 
     name: str = "digits"
-    """Data set: a name, a folder with a folder of images for each class, or a .npz or .csv file."""
+    """Data set: a name, a folder with a folder of images for each class, .tar files ('a-{000..009}.tar'), hf:NAME, or a
+    .npz or .csv file."""
     data_dir: str | None = None
     """Folder of named data sets; default: $CAPSNET_DATA_DIR, then the cache, then a download."""
     image_size: int = 32
@@ -46,7 +47,7 @@ class DataConfig:
     """Pixel values that become black and white, for image files of more than 8 bits (default: the range of the data
     set)."""
     shards: Shards | None = None
-    """Keep prepared photos in memory-mapped files: always or never; None: where they exceed a quarter of the free
+    """Keep prepared photos in memory-mapped files: always or never; None: if they exceed a quarter of the free
     memory."""
     limit: int | None = None
     """Number of training images; None: all."""
@@ -199,6 +200,8 @@ class OptimizerConfig:
     """Epochs after which the step schedule lowers the learning rate, for example 150 250."""
     lr_floor: float = 1e-6
     """Smallest learning rate after decay (the authors: 1e-6)."""
+    backbone_lr: float = 1.0
+    """Learning rate of a backbone that is tuned (frozen=false), as a share of lr, for example 0.1."""
     momentum: float = 0.9
     """Momentum (sgd only)."""
     weight_decay: float = 0.0

@@ -21,8 +21,10 @@ def write_splits(run_folder: Path, dataset: Dataset, validation: ImageData | Non
     record = {"format_version": _VERSION, **split_record(dataset, validation)}
     splits = [split for split in (dataset.train, dataset.validation, dataset.test) if split is not None]
     files = [file for split in splits for file in split.files or ()]
-    if files:
-        record["sizes"] = {file: _size(Path(dataset.name) / file) for file in files}
+    sizes = {file: size for file in files if (size := _size(Path(dataset.name) / file)) >= 0}
+    # images in archives and tables are no files of their own
+    if sizes:
+        record["sizes"] = sizes
     write_json(run_folder / _NAME, record)
 
 

@@ -145,7 +145,7 @@ def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
     """Build the model of a weights file, in eval mode on the CPU.
 
     Args:
-        path: of the file.
+        path: the weights file.
         model: an object that receives the weights, instead of a new model; it is changed.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Studies: the papers' tables as data, one file each, and what fills them."""
+"""Studies: the papers' tables as data, one file each, and the code that runs them."""
 
 from capsnet.registry import import_modules
 from capsnet.studies.against import PairedTest as PairedTest

@@ -1,4 +1,4 @@
-"""Two trained models on the same test images: where they differ, and whether chance explains it (McNemar's test)."""
+"""Compare two trained models on the same test images by McNemar's test."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from capsnet.studies.statistics import SIGNIFICANT, mcnemar
 
 @dataclass(frozen=True)
 class PairedTest:
-    """How two models did on the same images.
+    """Classification results of two models on the same images, with McNemar's test.
 
     Args:
         n: number of images.
@@ -32,12 +32,12 @@ class PairedTest:
 
     @property
     def difference(self) -> float:
-        """Error of the first less error of the second, in points of percent."""
+        """Test error of the first model minus that of the second, in percentage points."""
         return 100 * (self.only_second - self.only_first) / self.n
 
     @property
     def p_value(self) -> float:
-        """Of McNemar's exact test, two-sided."""
+        """The two-sided p value of McNemar's exact test."""
         return mcnemar(self.only_first, self.only_second)
 
     def describe(self, first: str, second: str) -> list[str]:
@@ -50,19 +50,19 @@ class PairedTest:
             f"correct only by {first}: {self.only_first:,}; only by {second}: {self.only_second:,}",
             f"difference of test errors {self.difference:+.2f} points, McNemar's exact test p = {self.p_value:.2g}: "
             f"{verdict} (p < {SIGNIFICANT} counts)",
-            "the test is of these two sets of weights; it does not include variation between seeds",
+            "the test compares these two sets of weights; it does not include variation between seeds",
         ]
 
 
 def compare_predictions(first: Predictions, second: Predictions) -> PairedTest:
-    """Compare two models on the images that both were tested on.
+    """Compare two models that were tested on the same images.
 
     Raises:
-        UserError: other images, or the same in another order.
+        UserError: different images, or the same images in another order.
     """
     if first.files != second.files or not first.labels.equal(second.labels):
         raise UserError(
-            f"the models were tested on other images ({len(first.labels):,} and {len(second.labels):,}, with other "
+            f"the models were tested on different images ({len(first.labels):,} and {len(second.labels):,}, with other "
             "classes or files); test both on the same data with the same test_limit"
         )
     right, other = first.correct, second.correct
@@ -77,10 +77,10 @@ def compare_predictions(first: Predictions, second: Predictions) -> PairedTest:
 def compare_runs(first: Run, second: Run) -> PairedTest:
     """Compare the best weights of two finished runs on their test images.
 
-    Runs of an older version, which kept no predictions, are tested again with their weights.
+    Runs of older versions, which stored no predictions, are tested again with their weights.
 
     Raises:
-        UserError: runs of other data, of pairs, that are not finished, or without predictions and weights.
+        UserError: runs on different data or on pairs, unfinished runs, or runs without predictions and weights.
     """
     results = [_test_result(run) for run in (first, second)]
     names = [result.data for result in results]

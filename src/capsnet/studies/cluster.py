@@ -24,12 +24,12 @@ from capsnet.training.stop import stop_on_signal
 
 _POLL_SECONDS = 0.2
 _CONNECT_SECONDS = 10
-# what a worker takes from the environment of the command
+# environment variables that a worker copies from the command
 _VARIABLES = ("CAPSNET_", "CUBLAS_", "HF_")
 
 
 class Order(TypedDict):
-    """What a worker needs to train a run: everything relative is relative to `directory`."""
+    """The description of a run for a worker; relative paths are relative to `directory`."""
 
     folder: str
     config: str
@@ -69,7 +69,7 @@ def connect(address: str | None) -> Iterator[ModuleType | None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error", namespace="capsnet")
     except (ConnectionError, ValueError, RuntimeError) as fault:
-        # a cluster that runs but refuses, for instance one of another version, is not passed over in silence
+        # a running cluster that refuses the connection, for instance of another version, is an error
         if address != "auto" or not isinstance(fault, ConnectionError):
             raise UserError(f"no Ray cluster can be used at {address}: {_first_line(fault)}") from None
         reason = _first_line(fault)
@@ -83,7 +83,7 @@ def connect(address: str | None) -> Iterator[ModuleType | None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Refuse an address where nothing listens: Ray itself would try for minutes.
+    """Refuse an address without a listening process, for which Ray would retry for minutes.
 
     Raises:
         UserError: no connection within some seconds.
@@ -100,24 +100,24 @@ def _check_reachable(address: str) -> None:
 def run_on_ray(ray: ModuleType, tasks: Sequence[Task], total: int, jobs: int, logs: Path) -> list[str]:
     """Train runs on a cluster.
 
-    A run takes a GPU where the cluster has any, otherwise its share of the cores of a node.
+    A run uses one GPU if the cluster has any, else its share of a node's cores.
 
     Args:
         ray: the module, connected.
         tasks: the runs, in order.
         total: number of runs of the whole study, for the messages.
-        jobs: runs at a time on a node without GPUs.
+        jobs: concurrent runs on a node without GPUs.
         logs: folder for the output of each run.
 
     Returns:
-        What failed, each with its log.
+        A message for each run that failed, with the path of its log.
 
     Raises:
         KeyboardInterrupt: stopped by the user; all runs have saved their state.
     """
     logs.mkdir(parents=True, exist_ok=True)
     resources, threads = share_of_node(ray.nodes(), jobs)
-    # max_calls: a process for each run, which frees all of its memory
+    # max_calls: a new process for each run, so that all of its memory is freed
     train = ray.remote(max_retries=RETRIES, max_calls=1, **resources)(train_task)
     failures: list[str] = []
     with stop_on_signal() as stop:
@@ -137,11 +137,11 @@ def run_on_ray(ray: ModuleType, tasks: Sequence[Task], total: int, jobs: int, lo
 
 
 def share_of_node(nodes: Sequence[dict[str, object]], jobs: int) -> tuple[dict[str, int], int | None]:
-    """What a run takes of a node: Ray's resources, and the number of threads (None: PyTorch's default).
+    """The resources of a run on a node: Ray's resources, and the number of threads (None: PyTorch's default).
 
     Args:
-        nodes: as `ray.nodes()` lists them.
-        jobs: runs at a time on a node without GPUs.
+        nodes: the result of `ray.nodes()`.
+        jobs: concurrent runs on a node without GPUs.
 
     Raises:
         UserError: no node has a core.
@@ -150,7 +150,7 @@ def share_of_node(nodes: Sequence[dict[str, object]], jobs: int) -> tuple[dict[s
     resources = [entry for entry in alive if isinstance(entry, dict)]
     if any(entry.get("GPU", 0) >= 1 for entry in resources):
         return {"num_gpus": 1, "num_cpus": 1}, None
-    # a head node may offer none
+    # a head node may have no resources for tasks
     cores = [int(entry["CPU"]) for entry in resources if entry.get("CPU", 0) >= 1]
     if not cores:
         raise UserError("the Ray cluster has no CPU core and no GPU for a run; add a node: ray start --address ADDRESS")
@@ -159,10 +159,10 @@ def share_of_node(nodes: Sequence[dict[str, object]], jobs: int) -> tuple[dict[s
 
 
 def train_task(order: Order) -> str | None:
-    """Train one run: what a worker of the cluster does.
+    """Train one run in a worker of the cluster.
 
     Returns:
-        Why it failed; None: it did not.
+        The reason of a failure, or None.
     """
     if not Path(order["directory"]).is_dir():
         return f"{order['directory']} is not on the node {os.uname().nodename}; all nodes must share it"
@@ -174,7 +174,7 @@ def train_task(order: Order) -> str | None:
         except UserError as fault:
             print(f"capsnet: {fault}", file=sys.stderr)
             return str(fault)
-        except Exception as fault:  # a bug: the command names it, the log has the traceback
+        except Exception as fault:  # a bug: the command prints its message, the log has the traceback
             traceback.print_exc()
             return f"{type(fault).__name__} ({_first_line(fault)})"
     return None
@@ -182,7 +182,7 @@ def train_task(order: Order) -> str | None:
 
 @contextlib.contextmanager
 def _inside(order: Order) -> Iterator[None]:
-    """Work in the directory and environment of the command, and record its words."""
+    """Set directory, environment, arguments and log file as for a run of the command itself."""
     argv, directory, threads = sys.argv, Path.cwd(), torch.get_num_threads()
     os.chdir(order["directory"])
     os.environ.update(order["environment"])
@@ -211,7 +211,7 @@ def _order(task: Task, threads: int | None, logs: Path) -> Order:
 
 
 def _outcome(ray: ModuleType, reference: object, task: Task) -> str | None:
-    """Why a run failed; None: it did not."""
+    """The reason of a run's failure, or None."""
     try:
         failure: str | None = ray.get(reference)
     except ray.exceptions.RayTaskError as fault:

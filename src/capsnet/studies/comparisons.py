@@ -1,4 +1,4 @@
-"""Rows of a table compared: differences of mean errors, tested by an analysis that blocks by seed."""
+"""Comparisons of a table's rows: differences of mean errors, tested with seeds as blocks."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -7,10 +7,10 @@ from capsnet.studies.statistics import SIGNIFICANT, Errors, correct_by_holm, poo
 
 
 class ComparisonEntry(TypedDict):
-    """Two rows: difference of their mean errors over the seeds that all rows share, in points of percent.
+    """Two rows, with the difference of their mean errors in percentage points, over the seeds that all rows share.
 
-    `p` is corrected for the number of comparisons by Holm's method. `least` is the smallest difference that the test
-    could have shown. Both are None where nothing can be tested.
+    `p` is corrected for the number of comparisons by Holm's method. `least` is the smallest detectable difference. Both
+    are None if nothing can be tested.
     """
 
     row: str
@@ -22,11 +22,11 @@ class ComparisonEntry(TypedDict):
 
 
 def compare_rows(errors: Errors, pairs: Sequence[tuple[str, str]]) -> list[ComparisonEntry]:
-    """Compare pairs of rows over the seeds that all rows share; p is corrected for the number of pairs.
+    """Compare pairs of rows over the seeds that all rows share, with p corrected for the number of pairs.
 
     Args:
-        errors: in percent, of every row that has runs.
-        pairs: names of a row and of the row that it is compared with, both in `errors`.
+        errors: errors in percent of every row that has runs.
+        pairs: pairs of row names, both in `errors`.
     """
     scatter = pool_scatter(errors)
     differences = []

@@ -1,4 +1,4 @@
-"""A grid of options: its rows, as a study, each a recipe with one value of every option."""
+"""A grid of options as a study: one row for each combination of values."""
 
 import hashlib
 import itertools
@@ -30,15 +30,15 @@ VARIED = tuple(name for name in OPTIONS if name not in _REFUSED and name != "rec
 
 
 def check_grid(grid: Grid, options: Changes) -> dict[str, list[object]]:
-    """Return the grid with lists as values.
+    """Check a grid, and return it with lists as values.
 
     Args:
         grid: values of each option to vary.
-        options: of all runs.
+        options: options of all runs.
 
     Raises:
-        UserError: no options or values, an unknown option, one that cannot be varied or is also given for all runs, or
-            the same value twice.
+        UserError: no options or values, an unknown option, an option that cannot be varied or is also set for all runs,
+            or the same value twice.
     """
     if not grid:
         raise UserError("grid must name at least one option and its values, got none")
@@ -62,17 +62,17 @@ def check_grid(grid: Grid, options: Changes) -> dict[str, list[object]]:
 
 
 def make_study(recipe: str, grid: Grid, options: Changes, seeds: int) -> Study:
-    """A study with a row for each combination of values, and one budget, `"sweep"`.
+    """Make a study with a row for each combination of values, and one budget, `"sweep"`.
 
     Args:
         recipe: name of the recipe.
-        grid: checked by `check_grid`.
-        options: of all runs.
-        seeds: runs of each row.
+        grid: result of `check_grid`.
+        options: options of all runs.
+        seeds: number of runs of each row.
 
     Raises:
-        UserError: an unknown recipe, a value out of range, a combination that the model cannot have, two combinations
-            that are the same run, or no validation images.
+        UserError: an unknown recipe, a value out of range, a combination that the model does not support, two
+            combinations that give the same run, or no validation images.
     """
     RECIPES.get(recipe)
     rows = []
@@ -87,7 +87,7 @@ def make_study(recipe: str, grid: Grid, options: Changes, seeds: int) -> Study:
 
 
 def show_value(value: object) -> str:
-    """A value of an option in words.
+    """Format an option's value for a label.
 
     Example:
         >>> show_value(3e-4), show_value({"leaky": True})
@@ -101,7 +101,7 @@ def show_value(value: object) -> str:
 
 
 def _row_name(changes: Changes) -> str:
-    """Name of a row's folders: it depends neither on the order of the options nor on the other values."""
+    """The name of a row's run folders, independent of the order of the options and of other values."""
     names = [name for name in OPTIONS if name in changes]
     text = "-".join(f"{name}={show_value(changes[name])}" for name in names)
     safe = re.sub(r"[^\w.+=-]", "_", text)[:150]
@@ -116,7 +116,7 @@ def _describe(recipe: str, options: Changes) -> str:
 
 
 def _check_rows(study: Study) -> None:
-    """Refuse rows that cannot be trained, or that train the same network."""
+    """Refuse rows that cannot be trained, or that give the same run."""
     labels: dict[str, str] = {}
     for row in study.rows:
         try:

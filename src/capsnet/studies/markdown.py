@@ -10,7 +10,7 @@ Column = tuple[str, Callable[[RowEntry], str]]
 
 
 def to_markdown(table: Table) -> str:
-    """`table.md`: the rows, the comparisons, and all that a number needs beside it."""
+    """The text of `table.md`: the rows, the comparisons, and how to read them."""
     columns = _columns(table)
     labels = {row["name"]: row["label"] for row in table["rows"]}
     compared = [comparison_cells(entry, labels) for entry in table["comparisons"]]
@@ -42,7 +42,7 @@ def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _columns(table: Table) -> list[Column]:
-    """Heads of columns, each with what a row has there; some are there for some studies only."""
+    """Column headings, each with a function that formats a row's cell; some studies have extra columns."""
     rows, word = table["rows"], "exact pairs" if any("digit_mean" in row for row in table["rows"]) else "test error"
     columns: list[Column] = [
         ("row", lambda row: row["label"]),
@@ -66,7 +66,7 @@ def _columns(table: Table) -> list[Column]:
 
 
 def mean_words(table: Table) -> str:
-    """What a column of means shows: beside the mean, the values of two seeds or the standard deviation of more."""
+    """The heading of a column of means, with the single values of two seeds or the standard deviation of more."""
     return "mean (seeds)" if max((row["n"] for row in table["rows"]), default=0) == 2 else "mean ± std"
 
 
@@ -76,7 +76,7 @@ def _reported(row: RowEntry) -> str:
 
 
 def format_errors(errors: Sequence[float]) -> str:
-    """Mean error with its standard deviation, or with the errors where there are two."""
+    """Mean error with its standard deviation, or with the single errors if there are two."""
     if not errors:
         return ""
     # rounded as in table.json
@@ -87,7 +87,7 @@ def format_errors(errors: Sequence[float]) -> str:
 
 
 def format_parameters(row: RowEntry) -> str:
-    """All parameters, and how many of them are the network's and the decoder's."""
+    """Number of parameters, and how many of them belong to the network and to the decoder."""
     total, decoder = row["parameters"], row.get("decoder_parameters", 0)
     if total is None:
         return ""
@@ -108,7 +108,7 @@ def _percent(mean: float, std: float | None, digits: int = 2) -> str:
 
 
 def comparison_cells(entry: ComparisonEntry, labels: Mapping[str, str]) -> list[str]:
-    """Cells of a comparison: the rows, their difference, p and the conclusion."""
+    """The cells of a comparison: the rows, their difference, p and the conclusion."""
     pair = f"{labels[entry['row']]} against {labels[entry['other']]}"
     difference = f"{entry['difference']:+.2f} points"
     if entry["p"] is None:
@@ -120,20 +120,18 @@ def comparison_cells(entry: ComparisonEntry, labels: Mapping[str, str]) -> list[
 
 
 def _reading(table: Table) -> str:
-    chosen = (
-        "weights best on validation images; the last step stands beside them" if table["validated"] else "last step"
-    )
+    chosen = "weights best on validation images, beside that of the last step" if table["validated"] else "last step"
     staged = any("milestones" in row for row in table["rows"])
-    once = "" if staged else "; the test split was read once, at the end of each run, and chose no weights"
+    once = "" if staged else "; the test split was evaluated once, at the end of each run, and chose no weights"
     return (
-        f"Test error of the {chosen}{once}. Std is over seeds (n - 1); the interval is Wilson's of all test decisions "
-        "of a row's seeds: it knows of chance in test images, not in seeds. Training is the mean time of a run without "
-        "its tests."
+        f"Test error of the {chosen}{once}. Std is the standard deviation over seeds (n - 1). Intervals are 95 % "
+        "Wilson intervals over the test images of all seeds; they do not include variation between seeds. Training is "
+        "the mean training time of a run, excluding evaluation."
     )
 
 
 def _milestones(table: Table) -> str:
-    """Accuracies along the way, of ours and of the source, one line for each row and split."""
+    """Accuracies during training, ours and the source's, one line for each row and split."""
     rows = [row for row in table["rows"] if "milestones" in row]
     if not rows:
         return ""
@@ -147,39 +145,39 @@ def _milestones(table: Table) -> str:
             lines.append([f"{row['label']}, {word}, source", *("" if x is None else f"{x:.2f}" for x in theirs)])
             lines.append([f"{row['label']}, {word}, ours", *ours])
     return table_lines(["accuracy in % after epochs", *epochs], lines) + (
-        "\n\nTraining accuracy is the mean over the batches of that epoch, augmented, while the weights changed. The "
-        "test split was read after each of these epochs, as the source does, and chose nothing: the schedule is fixed."
+        "\n\nTraining accuracy is the mean over the augmented batches of that epoch, while the weights change. The "
+        "test split was evaluated after each of these epochs, as in the source, and chose nothing: the schedule is "
+        "fixed."
     )
 
 
 def _testing(table: Table) -> str:
     least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
     if least is None:
-        return "With one seed a row nothing can be tested: the differences above may all be chance."
+        return "With one seed for each row nothing can be tested: all differences above may be due to chance."
     return (
-        "Tested by a two-way analysis: rows share their seeds, and the scatter beyond rows and seeds is pooled over "
-        f"all rows. p is corrected for the {len(table['comparisons'])} comparisons by Holm's method; a difference "
-        f"counts where p < {SIGNIFICANT:g}. The least difference that could have been shown is {least:.2f} points: a "
-        "smaller one may well be there."
+        "Tested by a two-way analysis of variance with seeds as blocks; the residual variance is pooled over all rows. "
+        f"p is corrected for the {len(table['comparisons'])} comparisons by Holm's method; a difference is significant "
+        f"if p < {SIGNIFICANT:g}. The smallest detectable difference is {least:.2f} points; smaller ones may exist."
     )
 
 
 def _clean(table: Table) -> str:
-    """Whether rows are compared at one clean accuracy, as they should be."""
+    """Whether the rows reached the same clean accuracy, as they should."""
     rows = [row for row in table["rows"] if "stop_at" in row]
     if not rows:
         return ""
     level, count = rows[0]["stop_at"], rows[0]["held_out"]
     text = (
-        f"A run ended after the first epoch that found at least {100 * level:.4g} % of {count:,} training images held "
-        "out and moved as those learned from: that is the clean accuracy, which the table gives as an error. It chose "
-        "where training ends, so it is a little too good, for every row alike."
+        f"Training ended after the first epoch with an accuracy of at least {100 * level:.4g} % on {count:,} held-out "
+        "training images, shifted like the others: the clean accuracy, which the table gives as an error. Since it "
+        "decided when training ends, it is slightly optimistic, for all rows alike."
     )
     short = [
         f"{row['n'] - row['reached']} of {row['n']} runs of {row['label']}" for row in rows if row["reached"] < row["n"]
     ]
     if short:
-        text += f" {' and '.join(short)} did not come so far: the rows are not at one clean accuracy."
+        text += f" {' and '.join(short)} did not reach this level, so the rows are not compared at the same accuracy."
     return text
 
 
@@ -187,8 +185,8 @@ def _pairs(table: Table) -> str:
     if not any("digit_mean" in row for row in table["rows"]):
         return ""
     return (
-        "A pair is right where both of its digits are found, which is the error that the paper reports; single digits "
-        "counts each of the two alone."
+        "A pair is correct if both digits are classified correctly, which is the error that the paper reports; the "
+        "column of single digits counts each of the two digits."
     )
 
 
@@ -197,6 +195,7 @@ def _together(table: Table) -> str:
     if not rows:
         return ""
     return (
-        f"{rows[0]['label']}: the lengths of each class are added over the networks of the other row, the kept weights "
-        "of each, and the longest sum is the answer. It is one test: its interval knows of chance in images only."
+        f"{rows[0]['label']}: capsule lengths are summed over the networks of the other row (the tested weights of "
+        "each run), and the class with the largest sum is predicted. It is one test: its interval covers test images "
+        "only."
     )

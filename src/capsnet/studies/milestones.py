@@ -1,7 +1,7 @@
-"""Training and test accuracy after some epochs of a run, for tables whose source reads them along the way.
+"""Training and test accuracy after given epochs of a run, for tables whose source reports them.
 
-A run is trained in stages, each of which ends with its test and goes on from the last checkpoint: the weights at each
-epoch are those of a run without stages, bit for bit. The test accuracies choose nothing.
+A run is trained in stages. Each stage resumes from the last checkpoint and ends with a test, so the weights at each
+epoch equal those of a run without stages, bit for bit. The test accuracies choose nothing.
 """
 
 from pathlib import Path
@@ -17,9 +17,9 @@ _FILE = "milestones.json"
 
 
 class Milestone(TypedDict):
-    """A run after some epochs; accuracies are shares.
+    """Accuracies of a run after some epochs, as shares.
 
-    `train_accuracy` is the mean over the batches of that epoch, as they were met: augmented, while the weights changed.
+    `train_accuracy` is the mean over the augmented batches of that epoch, while the weights change.
     """
 
     epochs: int
@@ -29,18 +29,18 @@ class Milestone(TypedDict):
 
 
 class _Milestones(TypedDict):
-    """What `milestones.json` holds."""
+    """The content of `milestones.json`."""
 
     milestones: list[Milestone]
 
 
 def train_in_stages(folder: Path, config: RunConfig, stages: tuple[int, ...]) -> Run:
-    """Train to the end of each stage, or go on with a run that was stopped in one.
+    """Train to the end of each stage, or resume a run that was stopped in one.
 
     Args:
-        folder: the run's; new, or of such a run.
-        config: the whole run, of as many epochs as the last stage.
-        stages: epochs, rising.
+        folder: the run's folder, new or of a run that was stopped.
+        config: configuration of the whole run; its epochs are those of the last stage.
+        stages: epochs after which the run is tested, ascending.
     """
     milestones = read_milestones(folder)
     reached = milestones[-1]["epochs"] if milestones else 0
@@ -55,10 +55,10 @@ def train_in_stages(folder: Path, config: RunConfig, stages: tuple[int, ...]) ->
 
 
 def read_milestones(folder: Path) -> list[Milestone]:
-    """The milestones that a run has reached, in order; none of a run without stages.
+    """The milestones that a run has reached, in order; empty for a run without stages.
 
     Raises:
-        UserError: a file that is not one of milestones.
+        UserError: `milestones.json` is damaged.
     """
     path = folder / _FILE
     return read_typed(path, _Milestones)["milestones"] if path.is_file() else []
@@ -68,7 +68,7 @@ def _measure(run: Run, epochs: int) -> Milestone:
     result = run.evaluation()
     assert result is not None
     rows = [row for row in run.metrics() if epochs - 1 < row["epoch"] <= epochs]
-    # a row is the mean of the steps since the one before
+    # a row of metrics.csv is the mean over the steps since the previous row
     starts = [(epochs - 1) * rows[0]["step"] / rows[0]["epoch"], *(row["step"] for row in rows[:-1])]
     steps = [row["step"] - start for row, start in zip(rows, starts, strict=True)]
     accuracy = sum(row["accuracy"] * count for row, count in zip(rows, steps, strict=True)) / sum(steps)

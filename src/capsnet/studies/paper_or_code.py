@@ -1,8 +1,8 @@
 """The paper's text against its authors' released code: each difference alone, and all of them together.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, and the code released with it. Two rows are
-no difference between the two: without the decay of the rate, and with the gradient through the last iteration only,
-which is what many other implementations do.
+not differences between text and code, but common in other implementations: a constant learning rate, and the gradient
+through the last routing iteration only.
 """
 
 from capsnet.studies.quick import FULL_WORDS, quick

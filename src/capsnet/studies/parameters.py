@@ -1,4 +1,4 @@
-"""How many of a run's parameters draw the reconstruction, and have no part in the classification."""
+"""The number of a run's decoder parameters, which have no part in the classification."""
 
 from capsnet.models import create_model
 from capsnet.runs.built import as_built, built_options
@@ -8,15 +8,15 @@ from capsnet.runs.weights import count_decoder, count_parameters, on_meta
 
 
 def count_drawing(config: RunConfig, result: RunResult) -> int | None:
-    """The parameters of a run's decoder.
+    """The number of parameters of a run's decoder.
 
     Args:
-        config: of the run.
-        result: of the run.
+        config: the run's configuration.
+        result: the run's result.
 
     Returns:
-        What the run recorded; of an older run, what its model has at the model's own image size, or None where that is
-        not the size of the run's network.
+        The number that the run recorded. For an older run, the number in its model at the model's default image size,
+        or None if that model has another size than the run's network.
     """
     if "decoder_parameters" in result:
         return result["decoder_parameters"]

@@ -1,4 +1,4 @@
-"""Several runs at a time, each in a process of its own: one on each GPU, or each on its share of the cores."""
+"""Several concurrent runs, each in its own process: one on each GPU, or each on its share of the cores."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from capsnet.studies.study import Task
 from capsnet.training.stop import StopRequest, stop_on_signal
 
 RETRIES = 3
-"""How often a run is resumed after the death of its process; then it counts as failed."""
+"""Number of times that a run is resumed after its process was killed, before it counts as failed."""
 _POLL_SECONDS = 0.1
 
 
@@ -26,14 +26,14 @@ def run_pool(tasks: Sequence[Task], total: int, jobs: int, logs: Path, lock: int
     """Run tasks, at most `jobs` at a time; a run whose process is killed is resumed, `RETRIES` times at most.
 
     Args:
-        tasks: in order.
-        total: runs of the whole study, for what is said.
-        jobs: processes.
-        logs: folder for what each process says.
-        lock: descriptor that the processes keep open as long as they live.
+        tasks: the runs, in order.
+        total: number of runs of the whole study, for the messages.
+        jobs: number of concurrent processes.
+        logs: folder for the output of each run.
+        lock: file descriptor of the study's lock, which the processes keep open.
 
     Returns:
-        What failed, each with its log.
+        A message for each run that failed, with the path of its log.
 
     Raises:
         KeyboardInterrupt: the user stopped it; all processes have saved their state and ended.
@@ -51,7 +51,7 @@ def run_pool(tasks: Sequence[Task], total: int, jobs: int, logs: Path, lock: int
         while waiting or running:
             if stop.requested:
                 _stop([process for _, process in running.values()])
-                raise KeyboardInterrupt("stopped; the same command goes on where it was")
+                raise KeyboardInterrupt("stopped; repeat the same command to resume")
             for slot, environment in enumerate(slots):
                 if slot not in running and waiting:
                     task = waiting.pop(0)
@@ -60,7 +60,7 @@ def run_pool(tasks: Sequence[Task], total: int, jobs: int, logs: Path, lock: int
                 if process.poll() is not None:
                     del running[slot]
                     _close(process)
-                    # ended by a signal, for instance where memory ran out
+                    # killed by a signal, for instance when out of memory
                     if process.returncode < 0 and not stop.requested:
                         deaths[task.name] += 1
                         if deaths[task.name] <= RETRIES:
@@ -81,7 +81,7 @@ def _wait(stop: StopRequest) -> None:
 
 
 def devices(jobs: int) -> list[dict[str, str]]:
-    """Environment variables of each process: a GPU in turn, or threads."""
+    """Environment variables of each process: its GPU, or its number of threads."""
     if not torch.cuda.is_available():
         return [{"OMP_NUM_THREADS": str(max(1, torch.get_num_threads() // jobs))}] * jobs
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -103,12 +103,12 @@ def _start(task: Task, environment: dict[str, str], logs: Path, lock: int) -> "s
             stdout=log,
             stderr=log,
             env={**os.environ, **environment},
-            # Ctrl-C reaches this process only, which passes it on once
+            # Ctrl-C reaches this process only, which forwards it once
             start_new_session=True,
             pass_fds=(lock,),
         )
     assert process.stdin is not None
-    # one that died at once has its log; the pipe stays open: its end tells the worker that this process is gone
+    # ignore a worker that died at once: its log has the reason. The pipe stays open; the worker stops when it closes
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
@@ -130,7 +130,7 @@ def _stop(processes: Sequence["subprocess.Popen[bytes]"]) -> None:
 
 
 def report(task: Task, failure: str, number: int, total: int) -> None:
-    """Print how a run ended: its test error, or the failure of one that is not finished."""
+    """Print the test error of a run, or the failure of an unfinished run."""
     result = Run.open(task.folder).evaluation() if task.finished else None
     words = failure
     if result is not None:
@@ -139,5 +139,5 @@ def report(task: Task, failure: str, number: int, total: int) -> None:
 
 
 def report_retry(task: Task, reason: str, attempt: int) -> None:
-    """Print that a run is resumed after the death of its process."""
+    """Print that a run is resumed after its process was killed."""
     print(f"{task.name}: {reason}; it is resumed ({attempt} of {RETRIES})", file=sys.stderr, flush=True)

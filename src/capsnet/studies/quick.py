@@ -1,6 +1,6 @@
-"""The reduced schedule that the quick budgets share: minutes on two CPU cores for a whole table.
+"""The reduced schedule of the quick budgets: minutes on two CPU cores for a whole table.
 
-Each training image is met once, so that the training error of a batch is one of images never learned from.
+Training is one pass over the images, so each batch's training error is measured on new images.
 """
 
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ FULL_WORDS = (
 def quick_words(images: int, what: str = "training images") -> str:
     """The schedule in words, with its number of images."""
     return (
-        f"{images:,} {what}, each met once, in {-(-images // QUICK_BATCH)} steps of {QUICK_BATCH}; "
-        "Adam, the rate rises to 0.001 in a fifth of the steps and falls to zero; the last step is tested"
+        f"{images:,} {what}, one pass in {-(-images // QUICK_BATCH)} steps of {QUICK_BATCH}; "
+        "Adam with a one-cycle learning rate, at most 0.001; the last step is tested"
     )
 
 
@@ -36,10 +36,10 @@ QUICK_WORDS = quick_words(QUICK_IMAGES)
 def quick(
     seeds: int, rows: Mapping[str, Changes] | None = None, labels: Mapping[str, str] | None = None, words: str = ""
 ) -> Budget:
-    """A quick budget with its number of seeds, and what is particular to some rows."""
+    """Make a quick budget, with changes and label suffixes of single rows."""
     return Budget(QUICK_WORDS + words, seeds, QUICK, rows or {}, labels or {})
 
 
 def quick_of(images: int, seeds: int, what: str = "training images") -> Budget:
-    """A quick budget of so many images, for recipes whose length is a number of steps."""
+    """Make a quick budget with a given number of images, for recipes whose length is a number of steps."""
     return Budget(quick_words(images, what), seeds, {**QUICK, "steps": None, "limit": images})

@@ -1,4 +1,4 @@
-"""How many routing iterations: r = 1, 2, 3, 5, 7 and 10.
+"""The number of routing iterations: r = 1, 2, 3, 5, 7 and 10.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, compare 1 and 3 in Table 1. CapsNet_Project
 (HB5101, 2020) compares 2 and 3 in one run each.

@@ -1,4 +1,4 @@
-"""One run of a study: begun, or resumed where it was stopped."""
+"""Train one run of a study, or resume it."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ def run_task(folder: Path, config: RunConfig, stages: tuple[int, ...] = ()) -> R
     """Train a new run, or resume one that was stopped.
 
     Args:
-        folder: the run's.
-        config: what it computes.
-        stages: epochs after which it is tested; see `train_in_stages`.
+        folder: the run's folder.
+        config: the run's configuration.
+        stages: epochs after which the run is tested; see `train_in_stages`.
     """
     if stages:
         return train_in_stages(folder, config, stages)

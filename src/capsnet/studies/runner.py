@@ -1,4 +1,4 @@
-"""Filling a study's table: what is missing is run, what was stopped goes on, what is finished stays as it is."""
+"""Fill a study's table: missing runs are trained, stopped runs are resumed, finished runs are kept."""
 
 import contextlib
 import json
@@ -23,9 +23,9 @@ from capsnet.studies.table import Table, make_table
 from capsnet.studies.together import TogetherResult, evaluate_together, find_members, read_together
 
 SWEEP_FILE = "sweep.json"
-"""In the folder of a sweep, which no study writes to."""
+"""The file that marks a sweep's folder, into which no study is written."""
 
-# where and how a run computes and where its data lies do not make it another run
+# fields that may differ when a run is resumed: device, execution and location of the data
 _FREE = ("device", "execution", "data_dir")
 
 
@@ -42,26 +42,26 @@ def reproduce(
     changes: Changes | None = None,
     ray: str | None = None,
 ) -> Table:
-    """Run what a study lacks, and write `table.json` and `table.md` where they are not those of its runs.
+    """Train the missing runs of a study, and update `table.json` and `table.md`.
 
     Args:
-        name: of the study.
+        name: name of the study.
         budget: `"quick"` or `"full"`.
-        seeds: runs of each row; the default is the budget's.
-        out: the study's folder, `runs/`, `logs/` and tables in it; the default is `studies/NAME-BUDGET`.
-        jobs: runs at a time, each a process: on a GPU of its own where there are some, else on its share of the cores.
-        data_dir: where named data sets lie.
-        execution: how a step is run; `"auto"` is one CUDA graph on a GPU.
-        small: drop the weights of finished runs.
-        changes: options of a run, for every run, over the study's: for a trial; the table says so.
-        ray: run on a Ray cluster: its address, or `"auto"`: the one that is running, else processes of this machine.
+        seeds: number of runs of each row; None: the budget's.
+        out: the study's folder, for `runs/`, `logs/` and the tables; None: `studies/NAME-BUDGET`.
+        jobs: number of concurrent runs, each in its own process, with its own GPU or its share of the cores.
+        data_dir: folder that holds the folders of named data sets.
+        execution: how a training step is executed; `"auto"`: as one CUDA graph on a GPU.
+        small: delete the weights of finished runs.
+        changes: options that override those of the study in every run, for trials; the table lists them.
+        ray: address of a Ray cluster, or `"auto"`: the running cluster, or local processes if there is none.
 
     Returns:
         The table.
 
     Raises:
-        UserError: something that the user can mend; finished runs are kept.
-        KeyboardInterrupt: stopped by the user; the same call goes on.
+        UserError: an error that the user can correct; finished runs are kept.
+        KeyboardInterrupt: stopped by the user; the same call resumes.
 
     Example:
         >>> reproduce("routing-iterations", seeds=1, changes={"limit": 640})
@@ -89,15 +89,16 @@ def train_missing(tasks: Sequence[Task], folder: Path, jobs: int, ray: str | Non
 
     Args:
         tasks: all runs of the study.
-        folder: the study's.
-        jobs: runs at a time on a machine.
-        ray: a Ray cluster; see `reproduce`.
+        folder: the study's folder.
+        jobs: number of concurrent runs on a machine.
+        ray: address of a Ray cluster; see `reproduce`.
 
     Returns:
-        What failed.
+        A message for each run that failed.
 
     Raises:
-        UserError: a run folder that holds another run, missing data, another command at work, or no cluster.
+        UserError: a run folder that holds another run, missing data, another command that uses the folder, or no
+            cluster.
     """
     if jobs < 1:
         raise UserError(f"jobs must be at least 1, got {jobs}")
@@ -116,33 +117,33 @@ def train_missing(tasks: Sequence[Task], folder: Path, jobs: int, ray: str | Non
 
 
 def check_any_finished(tasks: Sequence[Task], folder: Path, failures: Sequence[str]) -> None:
-    """Refuse to make a table without a run.
+    """Refuse to make a table without runs.
 
     Raises:
-        UserError: no run is finished; the message names what failed.
+        UserError: no run is finished; the message lists the failures.
     """
     if not any(task.finished for task in tasks):
         raise UserError(f"{folder}: no run was finished; {'; '.join(failures)}")
 
 
 def refuse_failures(failures: Sequence[str], total: int) -> None:
-    """End with an error when the table lacks runs that failed.
+    """Raise an error if the table lacks runs that failed.
 
     Raises:
-        UserError: the message names what failed.
+        UserError: runs failed; the message lists the failures.
     """
     if failures:
         raise UserError(f"{len(failures)} of {total} runs failed, the table is without them: {'; '.join(failures)}")
 
 
 def write_table(folder: Path, table: Table, text: str) -> None:
-    """Write `table.json` and `table.md`, unless they are the same already: their figure is redrawn when they change."""
+    """Write `table.json` and `table.md` if they changed; the figure is redrawn if they are newer."""
     _write_if_other(folder / "table.json", json.dumps(table, indent=2) + "\n")
     _write_if_other(folder / "table.md", text)
 
 
 def _check(task: Task) -> None:
-    """Refuse a run folder that holds another run; clear one that was killed before it had a configuration."""
+    """Refuse a run folder that holds another run; clear the folder of a run killed before it wrote a configuration."""
     if not task.folder.exists():
         return
     if not (task.folder / "config.json").exists():
@@ -166,19 +167,19 @@ def _check(task: Task) -> None:
 
 
 def _stand_in(study: Study, folder: Path, changes: Changes | None, data_dir: Path | None) -> Changes:
-    """Another data set where the study's own is not at hand; runs that have begun decide, whatever is there now."""
+    """Select the substitute data set if the study's own is missing. Runs of the study that exist take precedence."""
     pair = study.stand_in
     if pair is None or "data" in (changes or {}):
         return {}
     begun = {Run.open(path.parent).config.data.name for path in (folder / "runs").glob("*/config.json")}
     if pair.other in begun or not (begun or pair.is_there(data_dir)):
-        _say(f"on {pair.other} in place of {pair.data}")
+        _print(f"on {pair.other} in place of {pair.data}")
         return {"data": pair.other}
     return {}
 
 
 def _find_together(study: Study, tasks: Sequence[Task], folder: Path) -> TogetherResult | None:
-    """The test of networks together, of a study that has one: it is made once, when the last of them is finished."""
+    """The result of testing networks together, if the study has such a row and all of them are finished."""
     members = find_members(study.together, tasks) if study.together is not None else []
     if not members:
         return None
@@ -187,45 +188,45 @@ def _find_together(study: Study, tasks: Sequence[Task], folder: Path) -> Togethe
         return result
     gone = [task.name for task in members if not (task.folder / "weights.safetensors").is_file()]
     if gone:
-        _say(f"networks are not tested together: the weights of {', '.join(gone)} were dropped")
+        _print(f"networks are not tested together: the weights of {', '.join(gone)} were deleted")
         return None
-    _say(f"{len(members)} networks together")
+    _print(f"{len(members)} networks together")
     with alone(folder):
         return evaluate_together(folder, members)
 
 
 def _find_data(tasks: Sequence[Task]) -> None:
-    """Find and check the data before anything is trained: one fault in place of one for each run."""
+    """Load the data before anything is trained, so that an error is raised once and not for each run."""
     wanted = {(data.name, data.data_dir, data.image_size) for data in (task.config.data for task in tasks)}
     for data, data_dir, size in wanted:
         load_data(data, data_dir=Path(data_dir) if data_dir else None, image_size=size)
 
 
 def _run_here(tasks: Sequence[Task], total: int) -> list[str]:
-    """Run one after the other in this process; returns what failed."""
+    """Train the runs one after the other in this process; returns a message for each failure."""
     failures = []
     for number, task in enumerate(tasks, total - len(tasks) + 1):
-        _say(f"[{number}/{total}] {task.name}")
+        _print(f"[{number}/{total}] {task.name}")
         try:
             run_task(task.folder, task.config, task.stages)
         except UserError as fault:
             failures.append(f"{task.name}: {fault}")
-            _say(f"capsnet: {failures[-1]}")
+            _print(f"capsnet: {failures[-1]}")
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped in {task.name}; the same command goes on where it was") from None
+            raise KeyboardInterrupt(f"stopped in {task.name}; repeat the same command to resume") from None
     return failures
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[int]:
-    """Hold the lock of a study's folder, which its processes inherit: two commands never write to one run.
+    """Hold the lock of a study's folder, which child processes inherit, so that two commands never write to one run.
 
     Raises:
-        UserError: another command is at work there.
+        UserError: another command uses the folder.
     """
     import fcntl
 
@@ -234,14 +235,12 @@ def alone(folder: Path) -> Iterator[int]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UserError(
-                f"{folder}: another capsnet command is at work there; wait, or give another `out`"
-            ) from None
+            raise UserError(f"{folder} is in use by another capsnet command; wait, or give another `out`") from None
         yield file.fileno()
 
 
 def tidy(tasks: Sequence[Task], small: bool) -> None:
-    """Delete what finished runs keep only to resume, and their weights if `small`."""
+    """Delete the resume checkpoints of finished runs, and their weights if `small`."""
     for task in tasks:
         if not task.finished:
             continue

@@ -1,10 +1,10 @@
 """Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 5.2: affNIST.
 
-A network that is better on clean digits is better on transformed ones too, so both train until they reach one accuracy
-on images held out, moved as those that they learn from, and no further (`stop_at`).
+A network that is better on clean digits is usually better on transformed ones too. Both networks are therefore trained
+until they reach the same accuracy on held-out images, shifted like the training images (`stop_at`).
 
-How the quick budget was chosen: as in sabour2017_multimnist.py. An image of 40x40 takes 0.80e9 multiply-adds of the
-capsule network and 0.27e9 of the CNN: 22 minutes a seed where neither stops before its last epoch.
+How the quick budget was chosen: as in sabour2017_multimnist.py. An image of 40x40 pixels takes 0.80e9 multiply-adds in
+the capsule network and 0.27e9 in the CNN: 22 minutes for each seed if neither stops early.
 """
 
 from capsnet.data.affnist import find_test_set
@@ -23,7 +23,7 @@ _QUICK: Changes = {
 STUDIES.add(
     "sabour2017-affnist",
     Study(
-        summary="affNIST: CapsNet and CNN, trained on moved MNIST to one clean accuracy, tested on transformed digits",
+        summary="affNIST: CapsNet and CNN, trained on shifted MNIST to equal accuracy, tested on transformed digits",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2",
         rows=(
             Row("cnn", "CNN", "sabour2017-affnist-cnn", reported=Reported(34.0)),
@@ -32,14 +32,14 @@ STUDIES.add(
         comparisons=(Comparison("capsnet", "cnn"),),
         budgets={
             "quick": Budget(
-                "4,000 training images, moved anew in each epoch, until 90 % of 1,000 others are right, and 5 epochs "
-                "in steps of 32 at most; Adam at 0.001; tested on 10,000 images",
+                "4,000 training images, shifted at random in each epoch, until 90 % of 1,000 held-out ones are "
+                "correct, at most 5 epochs in steps of 32; Adam at 0.001; tested on 10,000 images",
                 2,
                 _QUICK,
             ),
             "full": Budget(
-                "54,000 training images, moved anew in each epoch, until 99.23 % of the other 6,000 are right, and 50 "
-                "epochs in steps of 128 at most; Adam at 0.001 × 0.96 each 2,000 steps",
+                "54,000 training images, shifted at random in each epoch, until 99.23 % of the other 6,000 are "
+                "correct, at most 50 epochs in steps of 128; Adam at 0.001 × 0.96 each 2,000 steps",
                 5,
             ),
         },
@@ -47,9 +47,9 @@ STUDIES.add(
             "affnist",
             "affnist-like",
             lambda data_dir: find_test_set(data_dir) is not None,
-            "affNIST's own file was not at hand. In its place stands affnist-like: MNIST's 10,000 test images, "
-            "transformed once each in affNIST's published ranges. Errors on it are not errors on affNIST, so the "
-            "paper's stay out of the table",
+            "affNIST's own file was missing. The test set is affnist-like instead: MNIST's 10,000 test images, each "
+            "transformed once within affNIST's published ranges. Errors on it are not errors on affNIST, so the table "
+            "omits the paper's",
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 7: CIFAR-10, seven networks.
 
 How the quick budget was chosen: as in sabour2017_multimnist.py. An image takes 1.58e9 multiply-adds: 46 minutes for
-three networks, of which each test takes 4 alone and as long again in the test of all together.
+three networks, including 4 minutes for the test of each network and the same again for testing all together.
 """
 
 from capsnet.studies.quick import quick_of
@@ -10,7 +10,7 @@ from capsnet.studies.study import STUDIES, Budget, Reported, Row, Study, Togethe
 STUDIES.add(
     "sabour2017-cifar10",
     Study(
-        summary="CIFAR-10: seven networks, one by one and together by the lengths of their capsules",
+        summary="CIFAR-10: seven networks, each alone and all together by summed capsule lengths",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 7",
         rows=(Row("networks", "one network", "sabour2017-cifar10"),),
         comparisons=(),

@@ -1,7 +1,7 @@
 """Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 7: SVHN.
 
-How the quick budget was chosen: as in sabour2017_multimnist.py. An image takes 0.04e9 multiply-adds, of layers so small
-that they reach half the speed at most: under 6 minutes a network.
+How the quick budget was chosen: as in sabour2017_multimnist.py. An image takes 0.04e9 multiply-adds, in small layers
+that reach half the speed at most: under 6 minutes for each network.
 """
 
 from capsnet.studies.quick import quick_of

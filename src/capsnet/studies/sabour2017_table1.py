@@ -36,7 +36,7 @@ STUDIES.add(
             Comparison("r1-recon", "r1-no-recon"),
         ),
         budgets={
-            # the paper's CNN learns from 11 images a second on two cores, one of a quarter of its channels from 200
+            # on two cores the paper's CNN trains at 11 images per second, one with a quarter of its channels at 200
             "quick": quick(
                 3,
                 rows={"baseline": {"model": "baseline-cnn-quarter"}},

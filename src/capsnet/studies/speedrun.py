@@ -1,16 +1,15 @@
-"""Time to accuracy: how long the paper's network takes to 99.5 % of MNIST's test split, over several seeds."""
+"""Time to accuracy: training time of the paper's network to 99.5 % on MNIST's test split, over several seeds."""
 
 from capsnet.studies.study import STUDIES, Budget, Row, Study
 
 _WORDS = (
-    "60,000 training images, 8 epochs in steps of 128; the rate rises to 0.002 and falls to zero; "
-    "the last step is tested"
+    "60,000 training images, 8 epochs in steps of 128; one-cycle learning rate, at most 0.002; the last step is tested"
 )
 
 STUDIES.add(
     "speedrun-mnist",
     Study(
-        summary="MNIST: seconds of training, and the error they come to, of the fastest schedule",
+        summary="MNIST: training time and test error of the fastest schedule",
         source="no paper: a speed run of the network of Sabour, Frosst, Hinton, NeurIPS 2017",
         rows=(Row("one-cycle", "CapsNet, one cycle over 8 epochs", "speedrun-mnist"),),
         comparisons=(),

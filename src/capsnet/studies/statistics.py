@@ -1,4 +1,4 @@
-"""Whether rows of a study differ: a two-way analysis of rows and seeds, since all rows share the seeds.
+"""Significance tests: whether rows of a study differ, with seeds as blocks, since all rows share the seeds.
 
 Fisher, "The Design of Experiments", 1935 (randomised blocks). Holm, "A simple sequentially rejective multiple test
 procedure", Scandinavian Journal of Statistics 1979. McNemar, "Note on the sampling error of the difference between
@@ -28,12 +28,12 @@ def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
 
 @dataclass(frozen=True)
 class Scatter:
-    """What chance does to the difference of two rows' means.
+    """The residual variation of a difference of two rows' means.
 
     Args:
-        standard_error: of a difference of two means.
+        standard_error: standard error of a difference of two means.
         freedom: degrees of freedom of its estimate.
-        seeds: that all rows share.
+        seeds: number of seeds that all rows share.
     """
 
     standard_error: float
@@ -41,27 +41,27 @@ class Scatter:
     seeds: tuple[int, ...]
 
     def p_value(self, difference: float) -> float:
-        """Two-sided probability of a difference this large by chance, before any correction."""
+        """The two-sided p value of a difference, before any correction."""
         return float(2 * stdtr(self.freedom, -abs(difference) / self.standard_error))
 
     def least_difference(self, comparisons: int) -> float:
-        """The smallest difference that a test of this many comparisons could have shown at `SIGNIFICANT`."""
+        """The smallest difference that is significant at `SIGNIFICANT` among this many comparisons."""
         quantile = stdtrit(self.freedom, 1 - SIGNIFICANT / (2 * comparisons))
         return float(quantile * self.standard_error)
 
 
 def pool_scatter(errors: Errors) -> Scatter | None:
-    """Estimate the scatter of differences from all rows of a study.
+    """Estimate the residual variation from all rows of a study (randomised block design).
 
-    A seed is a block: it draws the same training images, order and shifts for every row. What is left of an error
-    without its row's mean and its seed's mean is chance, taken to be as large for every row:
+    A seed is a block: it gives every row the same training images, order and shifts. The residual of an error after
+    subtracting row mean and seed mean is assumed to have the same variance in every row:
     s² = Σ (e_rs - e_r. - e_.s + e_..)² / ((R - 1)(S - 1)), and a difference of two means has the variance 2 s² / S.
 
     Args:
-        errors: of the rows that have runs; only seeds that all of them share are used.
+        errors: errors of the rows that have runs; only seeds that all of them share are used.
 
     Returns:
-        The scatter, or None with fewer than two rows or two shared seeds, or where nothing scatters.
+        The variation, or None with fewer than two rows or two shared seeds, or if all residuals are zero.
     """
     shared = sorted(set.intersection(*(set(row) for row in errors.values()))) if errors else []
     if len(errors) < 2 or len(shared) < 2:
@@ -70,14 +70,14 @@ def pool_scatter(errors: Errors) -> Scatter | None:
     residuals = table - table.mean(1, keepdims=True) - table.mean(0, keepdims=True) + table.mean()
     freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
     variance = float((residuals**2).sum()) / freedom
-    # what rounding leaves of errors that do not scatter
+    # rounding errors of residuals that are zero
     if variance < 1e-18:
         return None
     return Scatter(sqrt(2 * variance / len(shared)), freedom, tuple(shared))
 
 
 def correct_by_holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p values for their number by Holm's step-down method; in the order given."""
+    """Correct p values for multiple comparisons by Holm's step-down method; the order is kept."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     corrected, largest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
@@ -89,15 +89,15 @@ def correct_by_holm(p_values: Sequence[float]) -> list[float]:
 def mcnemar(only_first: int, only_second: int) -> float:
     """McNemar's exact test of two models on the same images.
 
-    Only images that exactly one of the two classifies correctly tell them apart. If both models are equally good, each
-    of these is the first model's with chance one half: p = min(1, 2 P(X <= min(b, c))), X binomial (b + c, 1/2).
+    Only images that exactly one model classifies correctly count. If both models are equally good, the correct one is
+    the first with probability 1/2: p = min(1, 2 P(X <= min(b, c))), X binomial (b + c, 1/2).
 
     Args:
         only_first: b, images that only the first model classifies correctly.
         only_second: c, images that only the second model classifies correctly.
 
     Returns:
-        The two-sided p value; 1 where the models never differ.
+        The two-sided p value; 1 if the models never differ.
 
     Raises:
         ValueError: a negative number.

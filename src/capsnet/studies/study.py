@@ -1,4 +1,4 @@
-"""What a study is: rows of a table, each a recipe with changes, trained with several seeds within a budget."""
+"""The data of a study: rows of a table, each a recipe with changes, trained with several seeds within a budget."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ Changes = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Reported:
-    """What a paper reports for a row.
+    """The result that a paper reports for a row.
 
     Args:
         error: mean test error in percent.
-        std: standard deviation over its runs, where it gives one.
-        n: its runs, where it says how many.
+        std: standard deviation over the paper's runs, if reported.
+        n: number of the paper's runs, if reported.
     """
 
     error: float
@@ -39,7 +39,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What a source reports after some epochs: training and test accuracy in percent."""
+    """Training and test accuracy in percent that a source reports after some epochs."""
 
     train: float
     test: float
@@ -50,12 +50,12 @@ class Row:
     """A row of a study's table.
 
     Args:
-        name: of its run folders.
-        label: in the table.
-        recipe: where its configuration comes from.
-        changes: options of a run that are not the recipe's.
-        reported: the paper's number.
-        milestones: what the source reports along the way, by epochs.
+        name: name of the row, and prefix of its run folders.
+        label: label in the table.
+        recipe: name of the recipe that gives the configuration.
+        changes: options of a run that differ from the recipe.
+        reported: the paper's result.
+        milestones: accuracies that the source reports during training, by epochs.
     """
 
     name: str
@@ -68,15 +68,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is spent on a study.
+    """The schedule and number of seeds of a study.
 
     Args:
-        summary: the schedule in words, for the table's title.
-        seeds: runs of each row, unless the user asks for another number.
-        changes: options of a run that all rows share; a row's own changes go over them.
-        rows: for some rows, by name: changes over everything else.
-        labels: for some rows, by name: what is added to the label, where the budget changes what they are.
-        stages: epochs after which the test split is read, too, as the source does; the last is the end of the run.
+        summary: the schedule in words, for the table.
+        seeds: default number of runs of each row.
+        changes: options of all rows; a row's own changes override them.
+        rows: changes of single rows, by name, that override all others.
+        labels: suffixes of single rows' labels, by name, for rows that the budget changes.
+        stages: epochs after which the test split is evaluated, as in the source; the last one ends the run.
     """
 
     summary: str
@@ -89,7 +89,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two rows that the study compares, by name; the question is whether their mean errors differ."""
+    """Two rows, by name, whose mean errors the study compares."""
 
     row: str
     other: str
@@ -97,13 +97,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class StandIn:
-    """A data set that takes the place of another whose files are not at hand when a study begins.
+    """A substitute for a data set whose files are missing when a study begins.
 
     Args:
-        data: what the study's recipes name.
-        other: what takes its place.
-        is_there: whether the files of `data` are found, in the folder that the user gives or elsewhere.
-        words: what the table says of it.
+        data: data set of the study's recipes.
+        other: the substitute.
+        is_there: whether the files of `data` exist, in the given folder or in the default ones.
+        words: the sentence about the substitute in the table.
     """
 
     data: str
@@ -114,13 +114,13 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Together:
-    """A row more: the networks of another row tested together, by the sum of the lengths of their class capsules.
+    """An extra row: the networks of another row tested together, by the sum of their class capsules' lengths.
 
     Args:
-        row: whose networks, one for each seed.
-        label: in the table, after the number of networks.
-        reported: the paper's number.
-        name: of the row.
+        row: name of the other row; each of its seeds is one network.
+        label: label in the table, after the number of networks.
+        reported: the paper's result.
+        name: name of this row.
     """
 
     row: str
@@ -131,20 +131,20 @@ class Together:
 
 @dataclass(frozen=True)
 class Study:
-    """A table as data.
+    """A paper's table, or one like it, as data.
 
     Args:
-        summary: one line.
-        source: whose table it is.
-        rows: in order.
-        comparisons: what is tested.
-        budgets: by name: `"quick"` fits two CPU cores, `"full"` is the paper's.
+        summary: one line about the study.
+        source: paper or repository that reports the numbers.
+        rows: rows of the table, in order.
+        comparisons: pairs of rows that are tested.
+        budgets: budgets by name: `"quick"` for two CPU cores, `"full"` for the paper's schedule.
         figure: `"points"`, or `"curves"` for learning curves above the points.
-        stand_in: for data whose files may be absent.
-        together: a row of networks tested together.
+        stand_in: a substitute for data whose files may be missing.
+        together: an extra row of networks tested together.
 
     Raises:
-        UserError: two rows of one name, or a comparison of a row that is not there.
+        UserError: two rows with the same name, or a comparison with an unknown row.
     """
 
     summary: str
@@ -161,7 +161,7 @@ class Study:
         if self.together is not None and self.together.row not in names:
             raise UserError(f"no row {self.together.row!r} of networks to test together. Known: {', '.join(names)}")
         if len(set(names)) < len(names):
-            raise UserError(f"rows of a study must have names of their own, got {', '.join(names)}")
+            raise UserError(f"rows of a study must have different names, got {', '.join(names)}")
         for name in (name for pair in self.comparisons for name in (pair.row, pair.other)):
             if name not in names:
                 raise UserError(f"no row {name!r} to compare{suggest(name, names)}")
@@ -170,14 +170,14 @@ class Study:
         """Return the budget of this name.
 
         Raises:
-            UserError: the study has none of it.
+            UserError: the study has no such budget.
         """
         if name not in self.budgets:
             raise UserError(f"unknown budget {name!r}{suggest(name, self.budgets)}")
         return self.budgets[name]
 
     def label(self, row: Row, budget: str) -> str:
-        """What a row is called in the table of a budget."""
+        """The label of a row in the table of a budget."""
         return row.label + self.budget(budget).labels.get(row.name, "")
 
 
@@ -196,13 +196,13 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Of the run's folder."""
+        """The name of the run's folder."""
         return self.folder.name
 
     @property
     def finished(self) -> bool:
-        """Whether the run has its test result, that of its last stage."""
-        # a folder without a configuration is none of a run, and is refused when it is trained
+        """Whether the run has the test result of its last stage."""
+        # a folder without a configuration is not a run; training refuses it later
         tested = (self.folder / "config.json").is_file() and Run.open(self.folder).evaluation() is not None
         if not tested or not self.stages:
             return tested
@@ -211,11 +211,10 @@ class Task:
 
 
 def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes | None = None) -> RunConfig:
-    """A run's configuration: the recipe's, changed by the budget, by the row, by the budget for this row, by the user.
+    """A run's configuration: the recipe's, overridden by budget, row, the budget's changes of this row, and the user.
 
     Raises:
-        UserError: an option that a run does not have, a value out of range, or a routing that its model cannot
-            have.
+        UserError: an unknown option, a value out of range, or a routing that the model does not support.
     """
     chosen = study.budget(budget)
     together = {**chosen.changes, **row.changes, **chosen.rows.get(row.name, {}), **(changes or {}), "seed": seed}
@@ -231,16 +230,16 @@ def plan(
     data_dir: str | None = None,
     execution: Execution = "auto",
 ) -> list[Task]:
-    """All runs of a study, seed by seed, so that a table of fewer seeds is there first.
+    """All runs of a study, ordered by seed, so that a table of fewer seeds is complete early.
 
     Args:
-        study: what to fill.
+        study: the study.
         budget: `"quick"` or `"full"`.
-        seeds: runs of each row: seeds 0 to `seeds - 1`.
+        seeds: number of runs of each row, with seeds 0 to `seeds - 1`.
         out: the study's folder.
-        changes: options of a run, for every run, over everything else.
-        data_dir: where named data sets lie.
-        execution: how a step is run.
+        changes: options of every run that override all others.
+        data_dir: folder that holds the folders of named data sets.
+        execution: how a training step is executed.
 
     Raises:
         UserError: no seeds, an unknown budget or option.

@@ -31,7 +31,7 @@ _FORMAT_VERSION = 1
 
 
 class SweepRecord(TypedDict):
-    """What `sweep.json` holds: the recipe and the grid of a sweep's folder."""
+    """The content of `sweep.json`: the recipe and the grid of a sweep's folder."""
 
     format_version: int
     recipe: str
@@ -57,14 +57,14 @@ def sweep(
         recipe: name of the recipe.
         grid: values of each option to vary: options of `capsnet.train` by name.
         seeds: runs of each combination, with seeds 0 to `seeds - 1`.
-        out: the sweep's folder; the default is `sweeps/RECIPE`.
-        jobs: runs at a time, each a process: on a GPU of its own where there are some, else on its share of the cores.
-        ray: run on a Ray cluster: its address, or `"auto"`: the one that is running, else processes of this machine.
+        out: the sweep's folder; None: `sweeps/RECIPE`.
+        jobs: number of concurrent runs, each in its own process, with its own GPU or its share of the cores.
+        ray: address of a Ray cluster, or `"auto"`: the running cluster, or local processes if there is none.
         small: delete the weights of finished runs.
-        options: of all runs: options of `capsnet.train` by name.
+        options: options of all runs: those of `capsnet.train` by name.
 
     Returns:
-        The table, its rows in the order of their validation errors; `table.json` and `table.md` in the folder hold it.
+        The table, with rows ordered by validation error; also written to `table.json` and `table.md` in the folder.
 
     Raises:
         UserError: a grid, option or folder that cannot be used, or runs that failed; finished runs are kept.
@@ -98,17 +98,17 @@ def sweep(
 
 
 def _resolve(options: Changes) -> dict[str, object]:
-    """Options with paths as text, the folder of images as an absolute path: the run records it like this."""
+    """The options with paths as strings and an absolute path of an image folder, as runs record them."""
     values = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     data = values.get("data")
     return {**values, "data": locate_data(data)} if isinstance(data, str) else values
 
 
 def _check_folder(folder: Path, recipe: str, grid: Grid) -> None:
-    """Refuse a folder that holds something else than a part of this sweep.
+    """Refuse a folder that holds anything but a part of this sweep.
 
     Raises:
-        UserError: another sweep, or files of another origin.
+        UserError: the folder holds another sweep or other files.
     """
     path = folder / SWEEP_FILE
     if not path.is_file():
@@ -132,12 +132,12 @@ def _check_folder(folder: Path, recipe: str, grid: Grid) -> None:
 
 
 def _as_json(value: object) -> object:
-    """A value as `sweep.json` gives it back: tuples are lists there."""
+    """A value as read back from `sweep.json`: tuples become lists."""
     return json.loads(json.dumps(value))
 
 
 def _command(recipe: str, grid: Grid, seeds: int, options: Changes) -> str:
-    """The command that makes the table; in Python where the command line has no words for a value."""
+    """The command that makes the table; a Python call if a value has no form on the command line."""
     if any(
         isinstance(value, Mapping | list | tuple) or "," in str(value) for values in grid.values() for value in values
     ):

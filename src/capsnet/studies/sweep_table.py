@@ -25,10 +25,10 @@ def make_sweep_table(study: Study, recipe: str, grid: Grid, tasks: Sequence[Task
     """Collect the finished runs of a sweep, and rank its rows.
 
     Args:
-        study: the sweep's, made of its grid.
+        study: the study of the sweep's grid.
         recipe: name of the recipe.
         grid: values of each option.
-        tasks: the runs; those that are not finished are left out, and then no row is chosen.
+        tasks: the runs; unfinished ones are left out, and then no row is chosen.
         command: the command that makes the table.
     """
     table = make_table(f"sweep of {recipe}", "sweep", tasks, command, study=study)
@@ -105,27 +105,28 @@ def _reading(table: Table) -> str:
     count = table["sweep"]["validation_images"]
     return (
         f"Rows are in the order of their mean validation error, on {count:,} images a run that were held out of the "
-        "training images. These images also chose the weights of each run, so validation errors are a little too low, "
-        "for all rows alike. The test split chose nothing: it was read once, at the end of each run. The test error of "
-        "the first row is therefore a fair estimate; choosing a row by its test error would not be. Std is over seeds "
-        "(n - 1); the intervals are Wilson's of all decisions of a row's seeds, without variation between seeds."
+        "training images. These images also chose the weights of each run, so validation errors are slightly "
+        "optimistic, for all rows alike. The test split chose nothing: it was evaluated once, at the end of each run. "
+        "The test error of the first row is therefore a fair estimate; choosing a row by its test error would not be. "
+        "Std is the standard deviation over seeds (n - 1). Intervals are 95 % Wilson intervals over the images of all "
+        "seeds; they do not include variation between seeds."
     )
 
 
 def _testing(table: Table) -> str:
     least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
     if least is None:
-        return "With one seed a row nothing can be tested: the differences may all be chance."
+        return "With one seed for each row nothing can be tested: all differences may be due to chance."
     count = len(table["rows"]) * (len(table["rows"]) - 1) // 2
     return (
-        "Tested by a two-way analysis of rows and seeds, which share their validation images. Since the first row was "
-        f"chosen by these errors, p is corrected for all {count} pairs of rows, by Holm's method; a difference counts "
-        f"if p < {SIGNIFICANT:g}. The smallest difference that could have been shown is {least:.2f} points."
+        "Tested by a two-way analysis of variance with seeds as blocks. Since the first row was chosen by these "
+        f"errors, p is corrected for all {count} pairs of rows by Holm's method; a difference is significant if p < "
+        f"{SIGNIFICANT:g}. The smallest detectable difference is {least:.2f} points."
     )
 
 
 def _compare(rows: Sequence[RowEntry], chosen: str) -> list[ComparisonEntry]:
-    """The chosen row against each other one, corrected for all pairs: any row could have been chosen."""
+    """Compare the chosen row with each other row; p is corrected for all pairs, since any row could be chosen."""
     errors = {row["name"]: dict(zip(row["seeds"], row.get("validation_errors", ()), strict=True)) for row in rows}
     return [entry for entry in compare_rows(errors, list(combinations(errors, 2))) if entry["row"] == chosen]
 

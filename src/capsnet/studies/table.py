@@ -1,4 +1,4 @@
-"""A study's table, from its run folders alone, as data."""
+"""A study's table as data, made from its run folders."""
 
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
@@ -14,7 +14,7 @@ from capsnet.studies.together import TogetherResult
 
 
 class PaperEntry(TypedDict):
-    """What the paper reports, in percent."""
+    """The paper's result, in percent."""
 
     error: float
     std: float | None
@@ -32,16 +32,16 @@ class MilestoneEntry(TypedDict):
 
 
 class RowEntry(TypedDict):
-    """A row: errors in percent of the test images, one for each of `seeds`, and what follows from them.
+    """A row: test errors in percent, one for each of `seeds`, and statistics of them.
 
-    `errors` are those of the weights that validation chose, or of the last step where nothing was held out; `last_*`
-    those of the last step. Of `parameters`, `decoder_parameters` draw the reconstruction. `wrong` and `images` are
-    pooled over the seeds, `interval` is Wilson's of them. `seconds` is the mean time of training.
+    `errors` are those of the weights that validation chose, or of the last step without validation images; `last_*`
+    are those of the last step. `decoder_parameters` is the part of `parameters` in the decoder. `wrong` and `images`
+    are pooled over the seeds, and `interval` is their Wilson interval. `seconds` is the mean training time.
 
-    Of pairs, errors are those of exact pairs, `digit_*` those of single digits. Of runs that end at an accuracy
-    (`stop_at`, a share), `clean_*` are errors on the images held out, of which `held_out` are as many, and `reached` is
-    how many runs came so far. Of networks tested together, `networks` is their number: they have one error.
-    Rows of a sweep have `validation_*`, errors in percent of the validation images; the interval is Wilson's, pooled.
+    For pairs, `errors` count exact pairs and `digit_*` single digits. For runs that stop at an accuracy (`stop_at`, a
+    share), `clean_*` are errors on the `held_out` images, and `reached` is the number of runs that reached it. For
+    networks tested together, `networks` is their number, and there is one error. Rows of a sweep have `validation_*`:
+    errors in percent of the validation images, with a pooled Wilson interval.
     """
 
     name: str
@@ -90,7 +90,7 @@ class SweepEntry(TypedDict):
 
 
 class Table(TypedDict):
-    """What `table.json` holds; `stand_in` is said where another data set takes the place of the paper's."""
+    """The content of `table.json`; `stand_in` is the sentence about a substitute for the paper's data set."""
 
     study: str
     budget: str
@@ -122,22 +122,22 @@ def make_table(
     """Collect the finished runs of a study.
 
     Args:
-        name: of the study.
-        budget: the name of its budget.
-        tasks: the runs; those that are not finished are left out.
-        command: that makes them.
-        changes: that the user made to every run.
-        together: the result of networks tested together, of a study that has them.
-        study: the study; the default is the registered one of this name.
+        name: name of the study.
+        budget: name of the budget.
+        tasks: the runs; unfinished ones are left out.
+        command: the command that makes the table.
+        changes: the user's changes to every run.
+        together: the result of networks tested together, if the study has them.
+        study: the study; None: the registered study of this name.
     """
     study = study or STUDIES.get(name)
     runs = [(task, Run.open(task.folder)) for task in tasks if task.finished]
     results = [(task, result) for task, run in runs if (result := run.evaluation()) is not None]
-    rows = [_row(study, budget, row, [found for found in results if found[0].row == row]) for row in study.rows]
+    rows = [_row(study, budget, row, [pair for pair in results if pair[0].row == row]) for row in study.rows]
     if study.together is not None:
         rows.append(_together_row(study, together, study.budget(budget).seeds))
     on, words = _data(study, tasks, changes)
-    # on other data or with another network, the paper's number says nothing about these runs
+    # the paper's result does not apply to other data or to another network
     if words or {"data", "model"} & set(changes or {}):
         rows = [{**row, "paper": None} for row in rows]
     tested = {row["name"] for row in rows if row["n"]}
@@ -165,7 +165,7 @@ def make_table(
 
 
 def _data(study: Study, tasks: Sequence[Task], changes: Changes | None) -> tuple[str, str]:
-    """What the title says of the data, where the paper's may be absent, and what is to be said where it is."""
+    """For a study whose data may be missing: the data in the title, and the sentence about a substitute."""
     pair = study.stand_in
     if pair is None or not tasks or "data" in (changes or {}):
         return "", ""
@@ -173,8 +173,8 @@ def _data(study: Study, tasks: Sequence[Task], changes: Changes | None) -> tuple
     return f", on {used}", pair.words if used == pair.other else ""
 
 
-def _row(study: Study, budget: str, row: Row, found: Sequence[tuple[Task, RunResult]]) -> RowEntry:
-    results = [result for _, result in found]
+def _row(study: Study, budget: str, row: Row, finished: Sequence[tuple[Task, RunResult]]) -> RowEntry:
+    results = [result for _, result in finished]
     errors, last = ([result[key]["error_percent"] for result in results] for key in ("test", "test_last"))
     images = sum(result["test"]["n"] for result in results)
     wrong = sum(round(result["test"]["n"] * (1 - result["test"]["accuracy"])) for result in results)
@@ -185,7 +185,7 @@ def _row(study: Study, budget: str, row: Row, found: Sequence[tuple[Task, RunRes
         "label": study.label(row, budget),
         "paper": _paper(row.reported),
         "n": len(errors),
-        "seeds": [task.seed for task, _ in found],
+        "seeds": [task.seed for task, _ in finished],
         "errors": errors,
         "mean": _rounded(mean),
         "std": _rounded(std),
@@ -197,26 +197,26 @@ def _row(study: Study, budget: str, row: Row, found: Sequence[tuple[Task, RunRes
         "parameters": results[0].get("parameters") if results else None,
         "seconds": round(sum(result["seconds"] for result in results) / len(results), 1) if results else None,
     }
-    if found and (decoder := count_drawing(Run.open(found[0][0].folder).config, results[0])) is not None:
+    if finished and (decoder := count_drawing(Run.open(finished[0][0].folder).config, results[0])) is not None:
         entry["decoder_parameters"] = decoder
     _add_digits(entry, results)
-    _add_clean(entry, found)
-    _add_milestones(entry, row, found)
+    _add_clean(entry, finished)
+    _add_milestones(entry, row, finished)
     return entry
 
 
 def _add_digits(entry: RowEntry, results: Sequence[RunResult]) -> None:
-    """Of pairs: how many single digits were missed."""
+    """Add the errors of single digits, for runs on pairs."""
     missed = [result["test"]["digit_error_percent"] for result in results if "digit_error_percent" in result["test"]]
     if missed:
         mean, std = mean_and_std(missed)
         entry["digit_errors"], entry["digit_mean"], entry["digit_std"] = missed, round(mean, 6), _rounded(std)
 
 
-def _add_clean(entry: RowEntry, found: Sequence[tuple[Task, RunResult]]) -> None:
-    """Of runs that end at an accuracy: where they ended."""
-    levels = [task.config.optimizer.stop_at for task, _ in found if task.config.optimizer.stop_at]
-    held_out = [result["validation"] for _, result in found if "validation" in result]
+def _add_clean(entry: RowEntry, finished: Sequence[tuple[Task, RunResult]]) -> None:
+    """Add the errors on held-out images, for runs that stop at an accuracy."""
+    levels = [task.config.optimizer.stop_at for task, _ in finished if task.config.optimizer.stop_at]
+    held_out = [result["validation"] for _, result in finished if "validation" in result]
     if not levels or not held_out:
         return
     errors = [round(100 * (1 - part["accuracy"]), 6) for part in held_out]
@@ -226,9 +226,9 @@ def _add_clean(entry: RowEntry, found: Sequence[tuple[Task, RunResult]]) -> None
     entry["reached"] = sum(part["accuracy"] >= levels[0] for part in held_out)
 
 
-def _add_milestones(entry: RowEntry, row: Row, found: Sequence[tuple[Task, RunResult]]) -> None:
-    """Of runs in stages: accuracies after each, beside the source's."""
-    stages = [read_milestones(task.folder) for task, _ in found if task.stages]
+def _add_milestones(entry: RowEntry, row: Row, finished: Sequence[tuple[Task, RunResult]]) -> None:
+    """Add the accuracies after each stage beside the source's, for runs in stages."""
+    stages = [read_milestones(task.folder) for task, _ in finished if task.stages]
     if not stages:
         return
     entries: list[MilestoneEntry] = []
@@ -247,7 +247,7 @@ def _add_milestones(entry: RowEntry, row: Row, found: Sequence[tuple[Task, RunRe
 
 
 def _together_row(study: Study, result: TogetherResult | None, seeds: int) -> RowEntry:
-    """Networks tested together: one error, and no scatter."""
+    """The row of networks tested together, which has one error and no standard deviation."""
     assert study.together is not None
     test, count = (result["test"], len(result["runs"])) if result is not None else (None, seeds)
     images = 0 if test is None else test["n"]

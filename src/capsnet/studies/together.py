@@ -1,4 +1,4 @@
-"""The networks of a study's row, tested together once; the result is kept in `together.json`."""
+"""Test the networks of a study's row together; the result is stored in `together.json`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ _FILE = "together.json"
 
 
 class TogetherResult(TypedDict):
-    """What `together.json` holds: the runs, each with the margin loss of its test, the result, and their sizes."""
+    """The content of `together.json`: each run's test margin loss, the common test result, and the parameters."""
 
     runs: dict[str, float]
     test: SplitResult
@@ -27,20 +27,20 @@ class TogetherResult(TypedDict):
 
 
 def read_together(folder: Path, members: Sequence[Task]) -> TogetherResult | None:
-    """The result of these networks together, or None where it is missing, cut off, or that of other networks."""
+    """The stored result of these networks together, or None if it is missing, damaged, or of other networks."""
     path = folder / _FILE
     if not path.is_file():
         return None
     try:
         result: TogetherResult = read_typed(path, TogetherResult)
     except UserError:
-        # made anew
+        # damaged: it is computed again
         return None
     return result if result["runs"] == _fingerprints(members) else None
 
 
 def evaluate_together(folder: Path, members: Sequence[Task]) -> TogetherResult:
-    """Test the networks of finished runs together, as `capsnet evaluate RUN RUN` does, and keep the result."""
+    """Test the networks of finished runs together, as `capsnet evaluate RUN RUN` does, and store the result."""
     config = members[0].config
     networks = [Run.open(task.folder).load_model() for task in members]
     together = Ensemble(networks).to(resolve_device(config.run.device))
@@ -54,12 +54,12 @@ def evaluate_together(folder: Path, members: Sequence[Task]) -> TogetherResult:
 
 
 def find_members(together: Together, tasks: Sequence[Task]) -> list[Task]:
-    """The runs whose networks are tested together: none while one of them is missing, or where there is one only."""
+    """The runs whose networks are tested together; empty if one is unfinished, or if there is only one."""
     members = [task for task in tasks if task.row.name == together.row]
     return members if len(members) > 1 and all(task.finished for task in members) else []
 
 
 def _fingerprints(members: Sequence[Task]) -> dict[str, float]:
-    """Another run under the same name has another margin loss."""
+    """The test margin loss of each run, which identifies its weights."""
     results = {task.name: Run.open(task.folder).evaluation() for task in members}
     return {name: result["test"]["margin_loss"] for name, result in results.items() if result is not None}

@@ -1,4 +1,4 @@
-"""One run of a study in a process of its own: `python -m capsnet.studies.worker`, told what to do on standard input."""
+"""A worker process for one run of a study: `python -m capsnet.studies.worker` reads it from standard input."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from capsnet.studies.run_task import run_task
 
 
 def main() -> int:
-    """Do what one line of JSON says; exit status as that of the command line."""
+    """Train the run that one line of JSON on standard input describes; exit status as of the command line."""
     return_memory()
     order = json.loads(sys.stdin.readline())
-    # the run's record names the command that the user gave
+    # the run records the user's command
     sys.argv = order["command"]
     threading.Thread(target=_watch_parent, daemon=True).start()
     try:
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def _watch_parent() -> None:
-    """Stop, with the state saved, when the process that asked is gone: nobody would take the result."""
+    """Stop and save the state when the parent process ends."""
     os.read(sys.stdin.fileno(), 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -40,5 +40,5 @@ def _watch_parent() -> None:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    # the watching thread sits in a read that nothing ends
+    # the watching thread blocks in a read and cannot be joined
     os._exit(status)

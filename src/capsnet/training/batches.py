@@ -10,12 +10,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from capsnet.capsules import CapsNetOutput
 from capsnet.data import ImageData
 from capsnet.data.inputs import Inputs
 from capsnet.data.pairs import Pairing, draw_partners, make_pairs
 from capsnet.data.stored import StoredImages
 from capsnet.data.transforms import Augmentation, Draws, Shift, Transform
 from capsnet.errors import UserError
+from capsnet.models import CapsuleModel
 from capsnet.training.read_ahead import ReadAhead
 
 
@@ -26,14 +28,20 @@ class Batch(NamedTuple):
         inputs: of the model.
         labels: the class of each image, or the two of each pair.
         targets: of the reconstruction, in [0, 1]: the image, or each image of the pair alone.
+        features: of the inputs by the model's frozen first part; None: the model computes them.
 
     Shapes:
-        inputs `b c h w`; labels `b` or `b 2`; targets `b c h w` or `b 2 c h w`.
+        inputs `b c h w`; labels `b` or `b 2`; targets `b c h w` or `b 2 c h w`; features `b ...`.
     """
 
     inputs: Float[Tensor, "b c h w"]
     labels: Int[Tensor, " b"] | Int[Tensor, "b 2"]
     targets: Float[Tensor, "b c h w"] | Float[Tensor, "b 2 c h w"]
+    features: Float[Tensor, "b ..."] | None = None
+
+    def run(self, model: CapsuleModel) -> CapsNetOutput:
+        """The model's output."""
+        return model(self.inputs) if self.features is None else model.classify(self.features)
 
 
 class Batches:
@@ -96,18 +104,18 @@ class Batches:
         return order, {"shift": shift, "partner_shift": partner_shift, "partner": partner}
 
     def read_ahead(self, order: Int[Tensor, " m"], parts: Iterable[slice]) -> None:
-        """Let images in shards be read before they are needed.
+        """Start reading images from shards before they are needed.
 
         Args:
-            order: of the epoch.
-            parts: positions in it, of each batch that this process will make.
+            order: order of the epoch's images.
+            parts: the positions in `order` of each batch that this process will make.
         """
         self.close()
         if isinstance(self.data.images, StoredImages):
             self._ahead = ReadAhead(self.data.images, order, parts)
 
     def close(self) -> None:
-        """End reading ahead."""
+        """Stop reading ahead."""
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None
@@ -130,7 +138,9 @@ class Batches:
             return Batch(self.inputs(pairs.images), both, pairs.singles.float() / 255)
         pixels = self.augmentation.vary(images, draws, self.inputs)
         inputs = self.inputs.normalize(pixels)
-        return Batch(inputs, labels, (pixels / 255).clamp(0, 1) if self.inputs.standardize else inputs)
+        targets = (pixels / 255).clamp(0, 1) if self.inputs.standardize else inputs
+        features = None if self.data.features is None else self.data.features.read(indices)
+        return Batch(inputs, labels, targets, features)
 
 
 def pair_shift(augmentation: Augmentation) -> Shift:

@@ -140,7 +140,7 @@ class Callbacks:
         name = f"callback {type(member).__name__}: its {method}"
         remedy = f"the run is saved; go on with capsnet train --resume {self.folder}"
         if self._ended:
-            remedy = f"the run is finished, and whole in {self.folder}"
+            remedy = f"the run is finished and complete in {self.folder}"
         try:
             answer: object = getattr(member, method)(value)
         except Exception as fault:

@@ -39,7 +39,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
         UserError: tf32 on a CPU.
     """
     if name == "tf32" and device.type != "cuda":
-        raise UserError(f"--precision tf32 needs a CUDA device, this run is on {device.type}; use fp32")
+        raise UserError(f"`precision` tf32 needs a CUDA device, this run is on {device.type}; use fp32")
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -49,12 +49,12 @@ def resolve_precision(name: str, device: torch.device) -> str:
 
 
 def describe_precision(precision: str, device: torch.device) -> list[str]:
-    """A note on a precision that this device only emulates, for a run that was begun on another one."""
+    """A note on a precision that this device only emulates, for a run that was started on another device."""
     if precision != "bf16" or resolve_precision("auto", device) == "bf16":
         return []
     return [
-        f"the run's precision is bf16, in which this {'GPU' if device.type == 'cuda' else 'processor'} does not "
-        "multiply itself: its convolutions are slower than in fp32"
+        f"the run's precision is bf16, which this {'GPU' if device.type == 'cuda' else 'processor'} does not support "
+        "in hardware: its convolutions are slower than in fp32"
     ]
 
 

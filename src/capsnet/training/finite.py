@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from capsnet.capsules import CapsNetOutput
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
 from capsnet.runs.config import RunConfig
+from capsnet.training.batches import Batch
 
 
 class Diverged(UserError):
@@ -49,10 +49,10 @@ class FiniteCheck:
             self._refuse("the weights are", step)
 
     @torch.no_grad()
-    def outputs(self, model: CapsuleModel, inputs: Tensor, step: int) -> None:
+    def outputs(self, model: CapsuleModel, batch: Batch, step: int) -> None:
         """Check the model's output for a batch: with very large finite weights, it may not be finite."""
         was_training = model.training
-        output: CapsNetOutput = model.eval()(inputs)
+        output = batch.run(model.eval())
         model.train(was_training)
         if not (output.lengths.isfinite().all() and output.capsules.poses.isfinite().all()):
             self._refuse("the network's output is", step)

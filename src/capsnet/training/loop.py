@@ -211,8 +211,8 @@ class Job:
         if self.latest is not None:
             indices, draws = self.latest
             positions = self.step.parts(len(indices))[0].images
-            inputs = self.batches.make(indices[positions], take(draws, positions)).inputs
-            self.finite.outputs(self.model, inputs, self.state.step)
+            batch = self.batches.make(indices[positions], take(draws, positions))
+            self.finite.outputs(self.model, batch, self.state.step)
         self.checked_step = self.state.step
 
     def _stop(self) -> None:

@@ -84,7 +84,7 @@ def fitting_batch(
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
-    """Whether an error says that memory could not be had."""
+    """Whether an error means that memory could not be allocated."""
     if isinstance(fault, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)

@@ -37,7 +37,7 @@ def find_losses(model: CapsuleModel, batch: Batch, recon_weight: float, progress
         recon_weight: weight of the reconstruction loss; 0 skips it.
         progress: completed share of the run, for a loss with a schedule.
     """
-    output = model(batch.inputs)
+    output = batch.run(model)
     margin = total = class_loss(model.loss, output, batch.labels, progress).mean()
     reconstruction = torch.zeros_like(margin)
     if recon_weight:

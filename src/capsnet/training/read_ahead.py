@@ -1,4 +1,4 @@
-"""The images of the next batches, read from shards while the device computes."""
+"""Read the images of the next batches from shards while the device computes."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ _THREADS, _AHEAD = 2, 4
 
 
 class ReadAhead:
-    """Reads the parts of an epoch's order in the background, in the order in which they are used.
+    """Reads the images of an epoch's batches in background threads, in the order in which they are used.
 
     Args:
-        images: in shards.
-        order: of an epoch's images.
-        parts: positions in `order` that will be asked for, one after another.
+        images: images in shards.
+        order: order of an epoch's images.
+        parts: the positions in `order` of each batch, in the order of the batches.
 
     Shapes:
         order `m`.
@@ -26,7 +26,7 @@ class ReadAhead:
 
     def __init__(self, images: StoredImages, order: Int[Tensor, " m"], parts: Iterable[slice]) -> None:
         self._images, self._order, self._parts = images, order, iter(parts)
-        # copied once for an epoch: each batch would wait for a GPU
+        # copied once for each epoch: copying for each batch would synchronise a GPU
         self._host_order = order.cpu()
         self._executor = ThreadPoolExecutor(_THREADS)
         self._pending: deque[tuple[tuple[int, int], Future[Tensor]]] = deque()
@@ -34,7 +34,7 @@ class ReadAhead:
             self._start_next()
 
     def take(self, indices: Int[Tensor, " k"]) -> UInt8[Tensor, "k c h w"]:
-        """The images at a part of the order; other indices are read at once.
+        """The images of a part of the order; other indices are read directly.
 
         Shapes:
             indices `k`, result `k c h w` on the device of `images`.
@@ -46,11 +46,11 @@ class ReadAhead:
         return self._images.read(indices)
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._executor.shutdown(cancel_futures=True)
 
     def _position(self, indices: Tensor) -> tuple[int, int] | None:
-        """Where indices lie in the order, by their memory: comparing values would wait for a GPU."""
+        """The position of indices in the order, by their address: comparing values would synchronise a GPU."""
         if indices.untyped_storage().data_ptr() != self._order.untyped_storage().data_ptr():
             return None
         return int(indices.storage_offset()), len(indices)

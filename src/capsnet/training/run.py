@@ -23,7 +23,7 @@ from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import check_space, write_json
 from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
-from capsnet.runs.options import make_config, resume_config
+from capsnet.runs.options import describe_recipe, make_config, resume_config
 from capsnet.runs.transfer import carry_over
 from capsnet.runs.weights import ModelSpec, count_decoder, count_parameters, on_meta, save_weights
 from capsnet.training.batches import Batches
@@ -45,6 +45,7 @@ from capsnet.training.distributed import (
     join_processes,
     was_restarted,
 )
+from capsnet.training.features import share_features, with_features
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.loop import Job, space_needed
 from capsnet.training.memory import is_out_of_memory
@@ -77,7 +78,7 @@ def train(
 
     Args:
         recipe_or_config: a recipe's name, or a configuration; for a folder or file of your own images, `"quickstart"`
-            means `"own-images"`.
+            means `"own-images"`, or for few photos `"own-photos"` if its backbone's weights are on this machine.
         model: a model's name; or an object, which is trained in place: a `CapsuleModel`, or any module whose output has
             class capsules and lengths (`CustomModel`).
         data: a data set's name, a folder or a file, or a `Dataset`.
@@ -94,7 +95,7 @@ def train(
         The run, with its evaluation.
 
     Raises:
-        UserError: a fault that the user can fix, such as another process that trains the run; nothing is lost.
+        UserError: an error that the user can correct, such as another process that trains the run; nothing is lost.
         Diverged: the loss is not finite; the last good state is kept.
         CallbackError: a callback failed; the state is saved.
         KeyboardInterrupt: stopped by the user; the state is saved.
@@ -210,16 +211,17 @@ def _train(
     model = place_model(model, device)
     assert spec.inputs is not None
     transforms = augmentation(config.augmentation)
+    parts = [training] if validation is None else [training, validation]
+    (training, *held), feature_notes = share_features(model, parts, transforms, config, processes)
+    validation = held[0] if held else None
     batches = Batches(training.to(device), spec.inputs, transforms, spec.pairing, balance=config.data.balance)
     config = as_planned(config, len(batches), precision)
     run, lock = _open_folder(run, config, processes, model, precision, resumed=resumed, numbered=numbered)
     listeners.folder = run.folder
     try:
         if processes.is_first:
-            splits = compare_splits(run, dataset, validation)
-            batch_norm = describe_batch_norm(model, processes, config.optimizer.accumulate)
-            for note in (*dataset.notes, *splits, *batch_norm, *describe_precision(precision, device)):
-                print(f"capsnet: {note}", file=sys.stderr)
+            notes = (*dataset.notes, *compare_splits(run, dataset, validation))
+            _print_notes(config, model, processes, precision, (*notes, *feature_notes))
         job = Job(run, spec, model, batches, validation, device, precision, listeners, processes)
         if resumed:
             job.restore()
@@ -241,6 +243,16 @@ def _train(
             lock.release()
     listeners.end(run.evaluation())
     return run
+
+
+def _print_notes(
+    config: RunConfig, model: CapsuleModel, processes: Processes, precision: str, notes: Sequence[str]
+) -> None:
+    """Print what a person should know of a run before it starts, on standard error."""
+    computing = describe_batch_norm(model, processes, config.optimizer.accumulate)
+    precisions = describe_precision(precision, model.device)
+    for note in (*describe_recipe(config), *notes, *computing, *precisions):
+        print(f"capsnet: {note}", file=sys.stderr)
 
 
 def _open_folder(
@@ -266,12 +278,12 @@ def _open_folder(
 
 
 def _out_of_memory(run: Run, images: int) -> str:
-    """What to do about a step that took more memory than there was."""
+    """The message for a training step that ran out of memory."""
     half, parts = max(images // 2, 1), 2 * run.config.optimizer.accumulate
     remedy = f"use accumulate={parts}, which computes a batch in parts of {half}, or a batch_size of {half}"
     if images == 1:
         remedy = "use smaller images (image_size)"
-    return f"{run.folder}: out of memory with {images} images at a time; {remedy} (what was saved before is whole)"
+    return f"{run.folder}: out of memory with {images} images at a time; {remedy} (saved files are intact)"
 
 
 def _end_after_failure(callbacks: Callbacks, fault: BaseException) -> None:
@@ -284,13 +296,14 @@ def _end_after_failure(callbacks: Callbacks, fault: BaseException) -> None:
 
 def _test(job: Job, dataset: Dataset) -> None:
     """Evaluate on the test split, once: the best weights on validation, and the last ones."""
-    last = job.evaluate(job.model, dataset.test, "test")
+    test = dataset.test if job.batches.data.features is None else with_features(job.model, [dataset.test])[0]
+    last = job.evaluate(job.model, test, "test")
     best, best_model = last, job.model
     if job.state.best_step != job.state.step:
         # an object is trained in place: load the best weights into a copy
         copy = deepcopy(job.model) if is_object(job.config.model.name) else None
         best_model = job.run.load_model(copy).to(job.device)
-        best = job.evaluate(best_model, dataset.test, "test")
+        best = job.evaluate(best_model, test, "test")
     for evaluation in (best, last):
         job.finite.evaluation(evaluation.margin_loss, "test", job.state.step)
     _measure_doubt(job, best_model)
@@ -316,7 +329,7 @@ def _test(job: Job, dataset: Dataset) -> None:
 
 
 def _measure_doubt(job: Job, best_model: CapsuleModel) -> None:
-    """Measure on the validation images when a prediction is unsure, and store that with the best weights."""
+    """Measure the limits of unsure predictions on the validation images, and store them with the best weights."""
     if job.validation is None or job.spec.pairing is not None:
         return
     # imported late: it needs scipy

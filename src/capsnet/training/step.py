@@ -17,14 +17,13 @@ from capsnet.data.stored import StoredImages
 from capsnet.data.transforms import Draws
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
-from capsnet.models.custom import CustomModel
 from capsnet.runs.built import RECON_WEIGHT
 from capsnet.runs.config import RunConfig
 from capsnet.runs.sections import Execution
 from capsnet.training.batches import Batch, Batches, take
 from capsnet.training.distributed import Processes, naming_lost_processes
 from capsnet.training.objective import Losses, find_losses
-from capsnet.training.optimizer import make_optimizer
+from capsnet.training.optimizer import make_optimizer, set_learning_rate
 
 _ALONE = Processes()
 
@@ -77,7 +76,7 @@ class Step:
         self.processes = processes
         device = batches.data.images.device
         self.captures = captures(config.run.execution, device) and processes.count == 1
-        # images in shards are read by the processor, which a graph cannot hold
+        # images in shards are read by the host, which a CUDA graph cannot record
         self.captures &= not isinstance(batches.data.images, StoredImages)
         self.optimizer = make_optimizer(model, config.optimizer, device)
         self.totals = torch.zeros(5, device=device)
@@ -85,7 +84,7 @@ class Step:
         self._total = config.optimizer.total_steps(-(-len(batches) // config.optimizer.batch_size))
         own = RECON_WEIGHT if model.has_decoder else 0.0
         self._recon_weight = own if config.optimizer.recon_weight is None else config.optimizer.recon_weight
-        unused = isinstance(model, CustomModel) or (model.has_decoder and not self._recon_weight)
+        unused = not model.all_trained or (model.has_decoder and not self._recon_weight)
         self._losses = processes.wrap(
             _Losses(model, self._recon_weight, config.run.execution == "compile"), unused=unused
         )
@@ -94,11 +93,7 @@ class Step:
 
     def __call__(self, indices: Int[Tensor, " b"], draws: Draws, learning_rate: float) -> None:
         """Train on the images at `indices`, augmented with their random numbers."""
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(learning_rate)
-            else:
-                group["lr"] = learning_rate
+        set_learning_rate(self.optimizer.param_groups, learning_rate)
         # the last batch of an epoch may be smaller
         if self.captures and len(indices) == self.config.optimizer.batch_size:
             # streams and graphs belong to the current device
@@ -201,7 +196,7 @@ def captures(execution: Execution, device: torch.device) -> bool:
         UserError: cuda-graph without a GPU.
     """
     if execution == "cuda-graph" and device.type != "cuda":
-        raise UserError(f"--execution cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
+        raise UserError(f"`execution` cuda-graph needs a CUDA device, this run is on {device.type}; use eager")
     return device.type == "cuda" and execution != "eager"
 
 

@@ -84,7 +84,7 @@ def test_real_shifts_fill_the_range():
         ({"pixels": -1}, "pixels must be at least 0, got -1"),
         (
             {"pixels": 2.8},
-            'pixels must be a whole number without interpolation, got 2.8; give interpolation="bilinear"',
+            'pixels must be a whole number without interpolation, got 2.8; use interpolation="bilinear"',
         ),
         ({"pixels": 2, "interpolation": "cubic"}, "interpolation must be one of none, nearest, bilinear, got 'cubic'"),
         ({"pixels": 2, "fill": "wrap"}, "fill must be one of zeros, edge, got 'wrap'"),

@@ -1,4 +1,4 @@
-"""Transforms that vary training images, each an object with `draw` and `apply`; `Augmentation` holds lists of them."""
+"""Random transforms of training images, each an object with `draw` and `apply`; `Augmentation` holds lists of them."""
 
 from capsnet.data.transforms.augmentation import Augmentation as Augmentation
 from capsnet.data.transforms.brightness import Brightness as Brightness

@@ -1,4 +1,4 @@
-"""What varies training images: lists of transforms, and where between stored pixels and the model's input each acts.
+"""Augmentation of training images: lists of transforms, applied at three points between stored pixels and model input.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 5 and 7, and the released code.
 """
@@ -18,19 +18,19 @@ from capsnet.errors import UserError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training varies an image. Each list is applied in its order; `Inputs` says how images are scaled and cropped.
+    """Transforms of training images. Each list is applied in order; `Inputs` defines scaling and cropping.
 
-        stored image -> stored -> (scaled to its final size) -> scaled -> (a random patch cut out) -> cropped
+        stored image -> stored -> (scaled to its final size) -> scaled -> (random crop) -> cropped
 
-    Random numbers are drawn in the order stored, patch, cropped, scaled.
+    Random numbers are drawn in the order stored, crop, cropped, scaled.
 
     Args:
-        stored: transforms of whole images as the data set holds them, bytes.
-        cropped: transforms of what the model sees, floats from 0 to 255: all of the image, or the patch.
-        scaled: transforms of whole images in their final scale, before the patch is cut out, floats from 0 to 255.
+        stored: transforms of the data set's images, uint8.
+        cropped: transforms of the model's input, the random crop or the whole image, floats from 0 to 255.
+        scaled: transforms of whole images after scaling, before the random crop, floats from 0 to 255.
 
     Raises:
-        UserError: something in a list that has no `draw` or no `apply`.
+        UserError: an item of a list without `draw` or `apply`.
 
     Example:
         >>> Augmentation((Shift(2), Rotate(15, chance=0.5)), cropped=(Flip(), Brightness(63), Contrast(0.8)))
@@ -44,7 +44,7 @@ class Augmentation:
         for item in fields(self):
             transforms = getattr(self, item.name)
             for transform in transforms if isinstance(transforms, tuple) else (None,):
-                # the class `Shift` has these methods too, but only an object such as `Shift(2)` is a transform
+                # refuse classes: `Shift` has these methods too, but only an object such as `Shift(2)` is a transform
                 if isinstance(transform, type) or not isinstance(transform, Transform):
                     expected = "a tuple of objects with draw and apply, such as (Shift(2),)"
                     raise UserError(f"{item.name} must be {expected}, got {transforms!r}")
@@ -56,7 +56,7 @@ class Augmentation:
             result `count ...` each.
 
         Raises:
-            UserError: images that a transform cannot vary, or a transform that does not draw a row for each image.
+            UserError: images that a transform does not support, or a transform that does not draw a row for each image.
         """
         draws = {}
         for name, transform, shape in self._in_order(inputs):
@@ -67,7 +67,7 @@ class Augmentation:
         return draws
 
     def vary(self, images: UInt8[Tensor, "b c h w"], draws: Draws, inputs: Inputs) -> Float[Tensor, "b c y x"]:
-        """What the model sees of each image, varied by the image's own numbers, from 0 to 255.
+        """Augment, scale and crop images by the drawn numbers; the result has values from 0 to 255.
 
         Shapes:
             images `b` + `inputs.image_shape`, draws `b ...` each, result `b` + `inputs.shape`.
@@ -79,7 +79,7 @@ class Augmentation:
         return _apply("cropped", self.cropped, pixels, draws)
 
     def _in_order(self, inputs: Inputs) -> Iterator[tuple[str, Transform, Shape]]:
-        """Name, transform and shape of its images, in the order in which random numbers are drawn."""
+        """Name, transform and image shape of each transform, in the order in which random numbers are drawn."""
         yield from _named("stored", self.stored, inputs.image_shape)
         if inputs.crop:
             yield "crop", Crop(inputs.crop), inputs.scaled_shape

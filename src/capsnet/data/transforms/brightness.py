@@ -1,7 +1,7 @@
 """Brightness: a random amount is added to all pixels of each image.
 
-Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, released code: up to 63 of 255, not cut to the
-range of a pixel.
+Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, released code: up to 63 of 255, without
+clipping.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from capsnet.data.transforms.transform import Shape
 
 @dataclass(frozen=True)
 class Brightness:
-    """Add up to `amount` to all pixels of an image, or subtract it. Of floats, after the images are scaled.
+    """Add a random number from -`amount` to `amount` to all pixels of an image. For float images, after scaling.
 
     Args:
         amount: the largest change; white is 255.
@@ -32,7 +32,7 @@ class Brightness:
         Bound(0, 255).check("amount", self.amount)
 
     def draw(self, count: int, generator: torch.Generator, shape: Shape) -> Float[Tensor, " m"]:
-        """Draw what is added to each image.
+        """Draw the number that is added to each image.
 
         Shapes:
             result `count`.

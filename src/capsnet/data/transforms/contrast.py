@@ -1,7 +1,7 @@
-"""Contrast: how far the pixels of each image are from their mean is scaled by a random factor.
+"""Contrast: the difference of each pixel from the mean is scaled by a random factor.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, released code: 0.2 to 1.8, after brightness,
-not cut to the range of a pixel.
+without clipping.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from capsnet.data.transforms.transform import Shape
 
 @dataclass(frozen=True)
 class Contrast:
-    """Scale the contrast of an image by 1 - `amount` to 1 + `amount`. Of floats, after the images are scaled.
+    """Scale the contrast of an image by a factor from 1 - `amount` to 1 + `amount`. For float images, after scaling.
 
     Args:
         amount: the largest change of the factor.
@@ -49,7 +49,7 @@ class Contrast:
 
 
 def adjust_contrast(images: Float[Tensor, "b c h w"], factors: Float[Tensor, " b"]) -> Float[Tensor, "b c h w"]:
-    """Scale how far each pixel is from the mean of its channel by the image's own factor.
+    """Scale the difference of each pixel from the mean of its channel by the image's own factor.
 
     Shapes:
         images `b c h w`, factors `b`, result as images.

@@ -1,4 +1,4 @@
-"""Crop: a square is cut out of each image, at a random place.
+"""Crop: a square is cut out of each image, at a random position.
 
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, section 7: 24x24 patches of CIFAR-10, 32x32
 patches of smallNORB shrunk to 48x48.
@@ -17,10 +17,10 @@ from capsnet.data.transforms.transform import Shape
 
 @dataclass(frozen=True)
 class Crop:
-    """Cut a square out of each image, every place equally likely. It makes images smaller, as no other transform does.
+    """Cut a square out of each image, at a uniformly random position. Only this transform makes images smaller.
 
     Args:
-        side: of the square.
+        side: side of the square in pixels.
 
     Raises:
         UserError: a side below 1; from `draw`, images smaller than the square.
@@ -42,7 +42,7 @@ class Crop:
         return draw_crops(count, (height - self.side, width - self.side), generator)
 
     def apply(self, images: Shaped[Tensor, "b c h w"], draws: Int[Tensor, "b 2"]) -> Shaped[Tensor, "b c s s"]:
-        """Cut a square out of each image, at its own place.
+        """Cut a square out of each image, at its own position.
 
         Shapes:
             images `b c h w`, draws `b 2`, result `b c side side`.
@@ -51,12 +51,12 @@ class Crop:
 
 
 def draw_crops(count: int, room: tuple[int, int], generator: torch.Generator) -> Int[Tensor, "m 2"]:
-    """Draw the upper left corner of each image's patch, each place as likely, on the generator's device.
+    """Draw the upper left corner of each image's patch uniformly, on the generator's device.
 
     Args:
         count: number of images.
         room: the last row and the last column where a patch may begin: the image's size less the patch's.
-        generator: draws.
+        generator: random generator.
 
     Shapes:
         result `count 2` (row, column).
@@ -66,12 +66,12 @@ def draw_crops(count: int, room: tuple[int, int], generator: torch.Generator) ->
 
 
 def crop_images(images: Shaped[Tensor, "b c h w"], corners: Int[Tensor, "b 2"], side: int) -> Shaped[Tensor, "b c s s"]:
-    """Cut a square out of each image, at its own place.
+    """Cut a square out of each image, at its own position.
 
     Args:
-        images: of one size.
+        images: a batch of images.
         corners: row and column of each patch's upper left pixel.
-        side: of the patches.
+        side: side of the patches.
 
     Shapes:
         images `b c h w`, corners `b 2`, result `b c side side`, of the same type.

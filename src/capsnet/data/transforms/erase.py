@@ -1,4 +1,4 @@
-"""Erase: a square of each image becomes black, at a random place.
+"""Erase: a square of each image becomes black, at a random position.
 
 Mazzia, Salvetti, Chiaberge, "Efficient-CapsNet", Scientific Reports 2021, the authors' code for MNIST, which is that of
 Byerly, Kalganova, Dear, "No routing needed between capsules", 2020.
@@ -18,12 +18,12 @@ from capsnet.errors import UserError
 
 @dataclass(frozen=True)
 class Erase:
-    """Make a square black in each image, every place equally likely.
+    """Make a square black in each image, at a uniformly random position.
 
     Args:
-        side: of the square.
-        corners: the first and the last row and column of the square's upper left pixel; None: all that are in the
-            image. Efficient-CapsNet's authors have 4 and 22 for a square of 4 in 28x28 pixels.
+        side: side of the square in pixels.
+        corners: the first and the last row and column of the square's upper left pixel; None: all positions inside the
+            image. Efficient-CapsNet's authors use 4 and 22 for a square of 4 in 28x28 pixels.
 
     Raises:
         UserError: a value out of range; from `draw`, a square that does not fit into the images.
@@ -54,7 +54,7 @@ class Erase:
         return first + draw_crops(count, (last - first, last - first), generator)
 
     def apply(self, images: Shaped[Tensor, "b c h w"], draws: Int[Tensor, "b 2"]) -> Shaped[Tensor, "b c h w"]:
-        """Make a square black in each image, at its own place.
+        """Make a square black in each image, at its own position.
 
         Shapes:
             images `b c h w`, draws `b 2`, result as images.
@@ -65,12 +65,12 @@ class Erase:
 def erase_squares(
     images: Shaped[Tensor, "b c h w"], corners: Int[Tensor, "b 2"], side: int
 ) -> Shaped[Tensor, "b c h w"]:
-    """Make a square black in each image, at its own place.
+    """Make a square black in each image, at its own position.
 
     Args:
-        images: of one size.
+        images: a batch of images.
         corners: row and column of each square's upper left pixel.
-        side: of the squares.
+        side: side of the squares.
 
     Shapes:
         images `b c h w`, corners `b 2`, result as images.

@@ -1,4 +1,4 @@
-"""Flip: images are mirrored at random, left for right."""
+"""Flip: images are mirrored horizontally at random."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ from capsnet.data.transforms.transform import Shape
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirror images, left for right.
+    """Mirror images horizontally.
 
     Args:
-        chance: share of the images that are mirrored.
+        chance: probability that an image is mirrored.
 
     Raises:
-        UserError: a chance that is not from 0 to 1.
+        UserError: a probability that is not from 0 to 1.
     """
 
     chance: int | float = 0.5
@@ -44,7 +44,7 @@ class Flip:
 
 
 def flip_images(images: Shaped[Tensor, "b c h w"], flips: Bool[Tensor, " b"]) -> Shaped[Tensor, "b c h w"]:
-    """Mirror the chosen images, left for right.
+    """Mirror the chosen images horizontally.
 
     Shapes:
         images `b c h w`, flips `b`, result as images.

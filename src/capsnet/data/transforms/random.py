@@ -1,4 +1,4 @@
-"""Random numbers of each image: uniform in a range, or normal and clipped to it."""
+"""One random number for each image: uniform in a range, or normal and clipped to it."""
 
 from typing import Literal, get_args
 
@@ -9,9 +9,9 @@ from torch import Tensor
 from capsnet.errors import UserError
 
 Distribution = Literal["uniform", "normal"]
-"""How random numbers spread over their range: evenly, or most of them near its middle."""
+"""Distribution of random numbers over their range: uniform, or normal around its middle."""
 
-# of the half range, in the code of Efficient-CapsNet's authors
+# as shares of the half range, from the code of Efficient-CapsNet's authors
 _DEVIATION, _LARGEST = 0.33, 0.9999
 
 
@@ -46,10 +46,10 @@ def check_distribution(distribution: str) -> None:
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices.
+    """Refuse a value that is not one of the choices.
 
     Raises:
-        UserError: it is not; the message names all of them.
+        UserError: another value; the message lists the choices.
     """
     if value not in choices:
         raise UserError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

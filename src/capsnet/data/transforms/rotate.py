@@ -1,4 +1,4 @@
-"""Rotate: each image turns about its middle by a random angle."""
+"""Rotate: each image is rotated about its middle by a random angle."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ from capsnet.data.transforms.transform import Shape, check_square
 
 @dataclass(frozen=True)
 class Rotate:
-    """Turn each square image by up to `degrees` to both sides, bilinear between pixels; zeros come in.
+    """Rotate each square image by an angle from -`degrees` to `degrees`, with bilinear interpolation and zero fill.
 
     Args:
         degrees: the largest angle.
-        chance: share of the images that are turned.
-        distribution: of the angles: `"uniform"`, or `"normal"` with deviation 0.33 `degrees`, clipped at `degrees`
-            (Efficient-CapsNet's authors).
+        chance: probability that an image is rotated.
+        distribution: distribution of the angles: `"uniform"`, or `"normal"` with standard deviation 0.33 `degrees`,
+            clipped at `degrees` (Efficient-CapsNet's authors).
 
     Raises:
         UserError: a value out of range; from `draw`, images that are not square.
@@ -36,7 +36,7 @@ class Rotate:
         check_distribution(self.distribution)
 
     def draw(self, count: int, generator: torch.Generator, shape: Shape) -> Float[Tensor, " m"]:
-        """Draw the angle of each image in degrees, 0 for those that are not turned.
+        """Draw the angle of each image in degrees, 0 for images that are not rotated.
 
         Shapes:
             result `count`.
@@ -51,7 +51,7 @@ class Rotate:
         return angles
 
     def apply(self, images: Shaped[Tensor, "b c s s"], draws: Float[Tensor, " b"]) -> Shaped[Tensor, "b c s s"]:
-        """Turn each image anticlockwise by its own angle.
+        """Rotate each image anticlockwise by its own angle.
 
         Shapes:
             images `b c s s`, draws `b`, result as images.
@@ -60,7 +60,7 @@ class Rotate:
 
 
 def rotate_images(images: Shaped[Tensor, "b c s s"], degrees: Float[Tensor, " b"]) -> Shaped[Tensor, "b c s s"]:
-    """Turn each square image anticlockwise about its middle by its own angle.
+    """Rotate each square image anticlockwise about its middle by its own angle.
 
     Shapes:
         images `b c s s`, degrees `b`, result as images.

@@ -21,17 +21,17 @@ Fill = Literal["zeros", "edge"]
 
 @dataclass(frozen=True)
 class Shift:
-    """Move each image by up to `pixels` in both directions.
+    """Shift each image by up to `pixels` vertically and horizontally.
 
-    The image generator of Keras, with shifts by a tenth of the side, is
-    `Shift(2.8, interpolation="bilinear", fill="edge")` for MNIST; before pull request 8849 of December 2017 it took the
-    nearest pixel.
+    Keras' ImageDataGenerator with shifts by a tenth of the side corresponds to
+    `Shift(2.8, interpolation="bilinear", fill="edge")` on MNIST; before pull request 8849 (December 2017), to
+    `interpolation="nearest"`.
 
     Args:
         pixels: the largest shift, up and down as well as left and right.
-        interpolation: `"none"`: shifts are whole numbers, all equally likely. Otherwise they are uniform real numbers,
-            and a pixel is the `"nearest"` one of the image or `"bilinear"` between four.
-        fill: what comes in: `"zeros"`, or the repeated `"edge"` of the image.
+        interpolation: `"none"`: shifts are uniform integers. `"nearest"` and `"bilinear"`: shifts are uniform real
+            numbers, with this interpolation.
+        fill: new pixels: `"zeros"`, or the repeated `"edge"` of the image.
 
     Raises:
         UserError: a negative or unknown value, or a fraction of a pixel without interpolation.
@@ -48,12 +48,12 @@ class Shift:
         if self.interpolation == "none" and self.pixels != int(self.pixels):
             raise UserError(
                 f"pixels must be a whole number without interpolation, got {self.pixels:g}; "
-                'give interpolation="bilinear" for fractions of a pixel'
+                'use interpolation="bilinear" for fractions of a pixel'
             )
 
     @property
     def is_plain(self) -> bool:
-        """Whether images move by whole pixels and zeros come in."""
+        """Whether shifts are whole pixels with zero fill."""
         return self.interpolation == "none" and self.fill == "zeros"
 
     def draw(self, count: int, generator: torch.Generator, shape: Shape) -> Shaped[Tensor, "m 2"]:
@@ -93,9 +93,9 @@ def shift_images(
     """Move each image down and to the right by its own whole number of pixels.
 
     Args:
-        images: of any type.
-        shifts: vertical and horizontal.
-        fill: what comes in: zeros, or the repeated edge.
+        images: images of any type.
+        shifts: vertical and horizontal shift of each image.
+        fill: new pixels: zeros, or the repeated edge.
 
     Shapes:
         images `b c h w`, shifts `b 2`, result as images.
@@ -115,17 +115,17 @@ def shift_images(
 def shift_between_pixels(
     images: Shaped[Tensor, "b c h w"], shifts: Float[Tensor, "b 2"], *, fill: Fill = "zeros"
 ) -> Shaped[Tensor, "b c h w"]:
-    """Move each image down and to the right by its own real number of pixels, bilinear between pixels.
+    """Move each image down and to the right by its own real number of pixels, with bilinear interpolation.
 
     Args:
-        images: bytes, which the result is rounded to, or floats.
-        shifts: vertical and horizontal.
-        fill: what comes in: zeros, or the repeated edge.
+        images: bytes, to which the result is rounded, or floats.
+        shifts: vertical and horizontal shift of each image.
+        fill: new pixels: zeros, or the repeated edge.
 
     Shapes:
         images `b c h w`, shifts `b 2`, result as images.
     """
-    # columns, transposed, are moved as rows are
+    # rows are shifted as columns of the transposed image
     moved = _shift_columns(images.float().transpose(2, 3), shifts[:, 0], fill).transpose(2, 3)
     moved = _shift_columns(moved, shifts[:, 1], fill)
     return moved.round().to(torch.uint8) if images.dtype == torch.uint8 else moved.to(images.dtype)

@@ -16,19 +16,19 @@ from capsnet.data.transforms.random import Distribution, check_distribution, dra
 from capsnet.data.transforms.transform import Shape, check_square
 from capsnet.errors import UserError
 
-# size of Lanczos' window, as in the authors' code
+# size of the Lanczos window, as in the authors' code
 _LOBES = 3
 
 
 @dataclass(frozen=True)
 class Squeeze:
-    """Make each square image narrower by up to `pixels`; zeros come in at both sides.
+    """Make each square image narrower by up to `pixels`, with zero fill at both sides.
 
     Args:
-        pixels: the most by which the width shrinks.
-        distribution: `"uniform"`: by 0 to `pixels`, all equally likely, about the middle, bilinear. `"normal"`, as
-            Efficient-CapsNet's authors do it: by 1 to `pixels`, half-normal with a mean of about a third (2.4 of 7),
-            resized with Lanczos' window, the narrow image in the middle or one pixel right of it (13 %).
+        pixels: the largest reduction of the width.
+        distribution: `"uniform"`: 0 to `pixels`, all equally likely, about the middle, bilinear interpolation.
+            `"normal"`, as in the code of Efficient-CapsNet's authors: 1 to `pixels`, half-normal with a mean of about a
+            third (2.4 of 7), resized with the Lanczos window, centred or (13 %) one pixel to the right.
 
     Raises:
         UserError: a value out of range; from `draw`, images that are not square or not wider than `pixels`.
@@ -42,7 +42,7 @@ class Squeeze:
         check_distribution(self.distribution)
 
     def draw(self, count: int, generator: torch.Generator, shape: Shape) -> Int[Tensor, " m"] | Int[Tensor, "m 2"]:
-        """Draw by how many pixels each image is made narrower; if normal, also how many zeros come in at its left.
+        """Draw the reduction of each image's width; if normal, also its number of zero columns at the left.
 
         Shapes:
             result `count`, if normal `count 2`.
@@ -69,7 +69,7 @@ class Squeeze:
 
 
 def draw_squeezes(count: int, most: int, generator: torch.Generator) -> Int[Tensor, " m"]:
-    """Draw by how many pixels each image is made narrower, from 0 to most, on the generator's device.
+    """Draw the reduction of each image's width, from 0 to `most` pixels, on the generator's device.
 
     Shapes:
         result `count`.
@@ -78,7 +78,7 @@ def draw_squeezes(count: int, most: int, generator: torch.Generator) -> Int[Tens
 
 
 def draw_half_normal_squeezes(count: int, most: int, generator: torch.Generator) -> Int[Tensor, "m 2"]:
-    """Draw by how many pixels each image is made narrower, from 1 to most, and how many zeros come in at its left.
+    """Draw the reduction of each image's width, from 1 to `most` pixels, and its number of zero columns at the left.
 
     Shapes:
         result `count 2`.
@@ -90,7 +90,7 @@ def draw_half_normal_squeezes(count: int, most: int, generator: torch.Generator)
 
 
 def squeeze_images(images: Shaped[Tensor, "b c s s"], pixels: Int[Tensor, " b"]) -> Shaped[Tensor, "b c s s"]:
-    """Make each square image narrower by its own number of pixels, about its middle; zeros come in at both sides.
+    """Make each square image narrower by its own number of pixels, about its middle, with zero fill at both sides.
 
     Shapes:
         images `b c s s`, pixels `b`, result as images.
@@ -104,15 +104,15 @@ def squeeze_images(images: Shaped[Tensor, "b c s s"], pixels: Int[Tensor, " b"])
 def resize_widths(
     images: Shaped[Tensor, "b c h w"], pixels: Int[Tensor, " b"], left: Int[Tensor, " b"]
 ) -> Shaped[Tensor, "b c h w"]:
-    """Make each image narrower by its own number of pixels, antialiased with Lanczos' window of three lobes.
+    """Make each image narrower by its own number of pixels, antialiased with a Lanczos window of three lobes.
 
     Column x of the narrow image is the sum of the image's columns y, with the weights L((y + 1/2) / s - x - 1/2)
     divided by their sum, where s is the quotient of the widths and L(t) = sinc(t) sinc(t / 3) for |t| < 3.
 
     Args:
-        images: bytes, to which the result is rounded and cut off, or floats.
-        pixels: by which each image becomes narrower, below its width.
-        left: columns of zeros to the left of each narrow image; the others come in at its right.
+        images: bytes, to which the result is rounded and clipped, or floats.
+        pixels: reduction of each image's width, below the width.
+        left: number of zero columns left of each narrow image; the remaining ones are at its right.
 
     Shapes:
         images `b c h w`, pixels and left `b`, result as images.
@@ -124,7 +124,7 @@ def resize_widths(
     distances = (steps + 0.5) * (narrow / width)[..., None] - (columns + 0.5)[..., None]  # b w w
     weights = distances.sinc() * (distances / _LOBES).sinc() * (distances.abs() < _LOBES)
     weights = weights / weights.sum(dim=2, keepdim=True)
-    # columns beside the narrow image are those without one of the image near
+    # outside of the narrow image all weights may be zero: replace NaN
     weights = torch.where(((columns >= 0) & (columns < narrow))[..., None], weights, 0.0)
     drawn = torch.einsum("bchy,bxy->bchx", images.float(), weights)
     return drawn.round().clamp(0, 255).to(torch.uint8) if images.dtype == torch.uint8 else drawn.to(images.dtype)

@@ -1,4 +1,4 @@
-"""What a transform is: it draws the random numbers of an epoch's images, then varies a batch by its share of them."""
+"""The interface of a transform: it draws the random numbers of an epoch, then applies them to each batch."""
 
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
@@ -16,10 +16,10 @@ Shape = tuple[int, int, int]
 
 @runtime_checkable
 class Transform(Protocol):
-    """Varies training images at random. Any object with these two methods is one.
+    """A random transform of training images: any object with the methods `draw` and `apply`.
 
-    All random numbers are drawn by `draw`, before an epoch begins, and `apply` is deterministic: a resumed run then
-    varies each image as the interrupted one would have done.
+    `draw` draws all random numbers before an epoch begins, and `apply` is deterministic, so that a resumed run
+    transforms each image exactly as the interrupted run would have.
 
     Example:
         A transform of your own that darkens each image by up to half:
@@ -51,18 +51,18 @@ class Transform(Protocol):
         Args:
             count: number of images.
             generator: the only source of randomness.
-            shape: channels, height and width of the images that `apply` will get.
+            shape: channels, height and width of the images passed to `apply`.
 
         Shapes:
             result `count ...`: one row for each image.
         """
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Vary each image by its own random numbers, without drawing any.
+        """Transform each image by its own random numbers, without drawing any.
 
         Args:
             images: bytes, or floats from 0 to 255; the result has the same type.
-            draws: rows of what `draw` returned, one for each image.
+            draws: the rows of `draw`'s result that belong to these images.
 
         Shapes:
             images `b c h w`, draws `b ...`, result as images.

@@ -18,7 +18,7 @@ from capsnet.torch_internals import exports_onnx, has_tangent, is_tracing, is_tr
 __all__ = ["dynamic_routing", "refuses"]
 
 # images are the vector axis of the CPU implementation; break-even measured in README.md
-_FEWEST = 16
+_FEWEST = 12
 
 
 def dynamic_routing(

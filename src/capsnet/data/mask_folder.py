@@ -1,0 +1,171 @@
+"""A folder of images/ and masks/: your own data for segmentation, with a class number at each pixel of a mask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from capsnet.data.formats import SUFFIXES, open_header, printable_name, refusing_damage
+from capsnet.data.images import open_image, probe_image
+from capsnet.errors import UserError
+
+# formats that store pixels as they are
+_EXACT = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm")
+_WHITE = 255
+
+
+@dataclass(frozen=True)
+class MaskFolder:
+    """Images with a class number at each pixel; a data set for `torch.utils.data.DataLoader`.
+
+    Args:
+        images: pixels.
+        masks: 0 for the background, k for the class `class_names[k - 1]`.
+        class_names: a name for each class; the background has none.
+        files: the file of each image, relative to the folder.
+
+    Shapes:
+        images `m c h w`, masks `m h w`.
+    """
+
+    images: UInt8[Tensor, "m c h w"]
+    masks: UInt8[Tensor, "m h w"]
+    class_names: tuple[str, ...]
+    files: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Float[Tensor, "c h w"], Bool[Tensor, "n h w"]]:
+        """An image in [0, 1], and the mask of each class."""
+        numbers = torch.arange(1, len(self.class_names) + 1)[:, None, None]
+        return self.images[index].float() / 255, self.masks[index] == numbers
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width: `image_shape` of a model."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+
+def read_mask_folder(
+    folder: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    color: bool | None = None,
+    class_names: Sequence[str] | None = None,
+) -> MaskFolder:
+    """Read images/NAME.jpg and masks/NAME.png for each name.
+
+    The value of a mask's pixel is its class: 0 is the background. In masks of 0 and 255 only, 255 is the one class.
+    Masks are 8-bit grey or palette images.
+
+    Args:
+        folder: holds images/ and masks/.
+        size: height and width to which all are scaled, images bilinearly, masks to the nearest pixel; the aspect ratio
+            is not kept. None: all images must have one size.
+        color: three channels or one; None: three if any image has colours.
+        class_names: None: "1", "2" and so on, up to the largest value of all masks.
+
+    Raises:
+        UserError: a missing folder or file, a file that cannot be read, sizes that differ, or values without a class.
+
+    Example:
+        >>> data = read_mask_folder("scans", size=(128, 128))
+        >>> model = create_segmenter("unet", image_shape=data.image_shape, num_classes=len(data.class_names))
+        >>> loader = torch.utils.data.DataLoader(data, batch_size=8, shuffle=True)
+    """
+    root = Path(folder)
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise UserError(f"size must be a height and a width of at least 1, got {size!r}")
+    pairs = _match(root)
+    if color is None:
+        color = any(probe_image(image).color for image, _ in pairs)
+    images: list[Image.Image] = []
+    masks: list[Image.Image] = []
+    for image_file, mask_file in pairs:
+        image, mask = open_image(image_file, color=color), _open_mask(mask_file)
+        if image.size != mask.size:
+            sizes = f"{mask.width}x{mask.height} pixels, its image {image.width}x{image.height}"
+            raise UserError(f"{printable_name(mask_file)} has {sizes}; they must be equal")
+        if size is not None:
+            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+            mask = mask.resize(size[::-1], Image.Resampling.NEAREST)
+        elif images and image.size != images[0].size:
+            sizes = f"{image.width}x{image.height} pixels, {pairs[0][0].name} {images[0].width}x{images[0].height}"
+            raise UserError(f"{printable_name(image_file)} has {sizes}; scale all with size=(height, width)")
+        images.append(image)
+        masks.append(mask)
+    values, names = _find_classes(np.stack([np.asarray(mask, dtype=np.uint8) for mask in masks]), pairs, class_names)
+    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
+    pixels = pixels.permute(0, 3, 1, 2).contiguous() if color else pixels[:, None]
+    files = tuple(str(image.relative_to(root)) for image, _ in pairs)
+    return MaskFolder(pixels, torch.from_numpy(values), names, files)
+
+
+def _match(root: Path) -> list[tuple[Path, Path]]:
+    """Each image with its mask, in the order of names."""
+    images, masks = _list(root / "images", SUFFIXES), _list(root / "masks", SUFFIXES)
+    where = printable_name(root)
+    if not images:
+        raise UserError(f"{where} has no image in images/; put each image there and its mask into masks/")
+    for name, file in masks.items():
+        if file.suffix.lower() not in _EXACT:
+            raise UserError(f"{printable_name(file)} is not exact: its format changes class numbers; save masks as PNG")
+        if name not in images:
+            raise UserError(f"{printable_name(file)} has no image of the same name in images/")
+    for name, file in images.items():
+        if name not in masks:
+            raise UserError(f"{printable_name(file)} has no mask; save it as masks/{printable_name(name)}.png")
+    return [(images[name], masks[name]) for name in sorted(images)]
+
+
+def _list(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
+    if not folder.is_dir():
+        where = printable_name(folder.parent)
+        raise UserError(f"{where} has no folder {folder.name}/; it needs images/ and masks/ with the same file names")
+    files: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() not in suffixes or file.name.startswith("."):
+            continue
+        if file.stem in files:
+            other = printable_name(files[file.stem].name)
+            raise UserError(f"{printable_name(file)} and {other} have the same name; keep one of them")
+        files[file.stem] = file
+    return files
+
+
+def _open_mask(file: Path) -> Image.Image:
+    name = printable_name(file)
+    with open_header(file, name) as image, refusing_damage(name):
+        image.load()
+        mode = image.mode
+        if mode in ("1", "L", "P"):
+            # the numbers of a palette, not its colours
+            return Image.fromarray(np.asarray(image).astype(np.uint8))
+    raise UserError(f"{name} has mode {mode}; a mask is an 8-bit grey or palette image with a class number per pixel")
+
+
+def _find_classes(
+    values: UInt8[np.ndarray, "m h w"], pairs: Sequence[tuple[Path, Path]], class_names: Sequence[str] | None
+) -> tuple[UInt8[np.ndarray, "m h w"], tuple[str, ...]]:
+    """Class numbers from 1 without gaps up to the number of names, and the names."""
+    largest = values.reshape(len(values), -1).max(axis=1)
+    if largest.max() == 0:
+        raise UserError(f"{printable_name(pairs[0][1].parent)} marks nothing: all pixels are 0, the background")
+    if set(np.unique(values)) <= {0, _WHITE}:
+        values, largest = (values // _WHITE), largest // _WHITE
+    names = tuple(class_names) if class_names is not None else tuple(str(k + 1) for k in range(largest.max()))
+    if largest.max() > len(names) or (class_names is None and largest.max() == _WHITE):
+        file, count = pairs[int(largest.argmax())][1], len(names)
+        if largest.max() == _WHITE:
+            why = "255 marks unlabelled pixels in some data sets: set them to 0, or to the number of a class"
+        else:
+            why = f"class_names has {count} names, for the values 1 to {count}"
+        raise UserError(f"{printable_name(file)} has the value {largest.max()}; {why}")
+    return values, names
