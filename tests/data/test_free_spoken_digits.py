@@ -1,10 +1,7 @@
-import os
-
 import pytest
 import torch
 from tests.data.sounds import write_digits, write_tone
 
-from capsnet.data.download import data_folders
 from capsnet.data.free_spoken_digits import FOLDER, indices, load_free_spoken_digits, speakers
 from capsnet.data.spectrogram import LogMel
 from capsnet.errors import UserError
@@ -36,11 +33,9 @@ def test_missing_and_misnamed_recordings_are_refused(tmp_path):
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(
-    not os.environ.get("CAPSNET_DATA_DIR") or not any(folder.is_dir() for folder in data_folders(FOLDER)),
-    reason="no Free Spoken Digit Dataset in $CAPSNET_DATA_DIR",
-)
-def test_official_files_hold_the_published_numbers():
-    train, test = load_free_spoken_digits()
+def test_official_files_hold_the_published_numbers(data_dir):
+    if not (data_dir / FOLDER).is_dir():
+        pytest.skip(f"needs {FOLDER}/ in $CAPSNET_DATA_DIR")
+    train, test = load_free_spoken_digits(data_dir)
     assert (len(train), len(test), len(set(speakers(train)))) == (2700, 300, 6)
     assert train.labels.bincount().tolist() == [270] * 10

@@ -1,9 +1,6 @@
-import os
-
 import pytest
 from tests.data.sounds import TIME_SERIES
 
-from capsnet.data.download import find_stored
 from capsnet.data.japanese_vowels import FILES, load_japanese_vowels
 from capsnet.errors import UserError
 
@@ -23,12 +20,10 @@ def test_training_and_test_set_are_read_from_their_folder(tmp_path):
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(
-    not os.environ.get("CAPSNET_DATA_DIR") or not find_stored("japanese-vowels", FILES),
-    reason="no Japanese Vowels in $CAPSNET_DATA_DIR",
-)
-def test_official_files_hold_the_published_numbers():
-    train, test = load_japanese_vowels()
+def test_official_files_hold_the_published_numbers(data_dir):
+    if not (data_dir / "japanese-vowels").is_dir():
+        pytest.skip("needs japanese-vowels/ in $CAPSNET_DATA_DIR")
+    train, test = load_japanese_vowels(data_dir)
     assert (len(train), len(test), train.sequences.shape[1]) == (270, 370, 12)
     assert train.labels.bincount().tolist() == [30] * 9
     assert test.labels.bincount().tolist() == [31, 35, 88, 44, 29, 24, 40, 50, 29]
