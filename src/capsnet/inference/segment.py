@@ -8,7 +8,6 @@ from jaxtyping import Bool, Shaped
 from torch import Tensor, nn
 
 from capsnet.bounds import Bound
-from capsnet.data.images import open_image
 from capsnet.errors import UserError
 from capsnet.models import SegmentationModel
 
@@ -59,6 +58,9 @@ def segment(
 
 
 def _read(file: Path, channels: int) -> Tensor:
+    # `capsnet.load` imports this room, but no image decoder
+    from capsnet.data.images import open_image
+
     if channels not in (1, 3):
         raise UserError(f"an image file has 1 or 3 channels, the model has {channels}; give a tensor")
     pixels = np.asarray(open_image(file, color=channels == 3))
