@@ -58,6 +58,9 @@ def segment(
 
 
 def _read(file: Path, channels: int) -> Tensor:
+    # `capsnet.load` imports this room, but no image decoder
+    from capsnet.data.images import open_image
+
     if channels not in (1, 3):
         raise UserError(f"an image file has 1 or 3 channels, the model has {channels}; give a tensor")
     # Pillow is loaded for files only
