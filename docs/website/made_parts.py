@@ -68,7 +68,7 @@ def recipes() -> str:
 
 
 RECIPE_PARTS = {
-    "First steps": "A network in a minute or two, and one for your own images.",
+    "First steps": "A network in a minute or two, and two for your own images.",
     "MNIST on a CPU": "Schedules of minutes to two hours without a GPU; their lengths are this package's choice.",
     "CapsNet-Keras and CapsNet_Project": "The schedules of both repositories; [Coming over](migration.md) has each of "
     "their commands.",
@@ -84,7 +84,7 @@ RECIPE_PARTS = {
 def recipe_part(name: str, config: RunConfig) -> str:
     """The title of the part that a recipe belongs to."""
     data = config.data.name
-    if name in ("quickstart", "own-images"):
+    if name in ("quickstart", "own-images", "own-photos"):
         return "First steps"
     if name.startswith("capsnet-"):
         return "CapsNet-Keras and CapsNet_Project"
