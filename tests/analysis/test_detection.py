@@ -25,7 +25,7 @@ def test_errors_of_images_that_the_decoder_draws_exactly_are_zero(make_subject):
     inverted = found["suspects"][0]
     assert inverted["mean"] == pytest.approx(400, rel=1e-5)  # 20 x 20 pixels, each wrong by one
     assert inverted["auroc"] == inverted["noticed"]["share"] == 1
-    assert "inverted 1.000" in say_detection(found)
+    assert "inverted 1.00 " in say_detection(found)
 
 
 def test_only_images_turned_from_right_to_wrong_count_as_attacked(make_subject):

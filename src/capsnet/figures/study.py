@@ -93,7 +93,7 @@ def _subtitle(table: Table, kind: str) -> str:
         return table["schedule"] + ". Rows are ranked by validation error."
     budget = table["title"].removeprefix(f"{table['study']}, ")
     text = f"{budget[:1].upper()}{budget[1:]}. " if table["study"] in STUDIES else ""
-    text += table["schedule"] + "."
+    text += table["schedule"][:1].upper() + table["schedule"][1:] + "."
     if table["changes"]:
         text += " Changed: " + ", ".join(f"{name} = {value}" for name, value in table["changes"].items()) + "."
     if kind == "curves":

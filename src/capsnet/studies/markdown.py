@@ -15,9 +15,10 @@ def to_markdown(table: Table) -> str:
     labels = {row["name"]: row["label"] for row in table["rows"]}
     compared = [comparison_cells(entry, labels) for entry in table["comparisons"]]
     changed = ", ".join(f"{name} = {value}" for name, value in table["changes"].items())
+    schedule = table["schedule"]
     parts = [
         f"# {table['title']}",
-        f"{table['schedule']}." + (f" Changed for this table: {changed}." if changed else ""),
+        f"{schedule[:1].upper()}{schedule[1:]}." + (f" Changed for this table: {changed}." if changed else ""),
         table_lines([head for head, _ in columns], [[cell(row) for _, cell in columns] for row in table["rows"]]),
         _reading(table),
     ]
