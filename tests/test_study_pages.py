@@ -59,7 +59,7 @@ def test_page_says_where_runs_ended_and_on_which_data():
     assert "1 of the runs did not come to the level" in pages.clean(made)
     assert pages.data(made) == "The test images are affNIST's own."
     words = STUDIES.get("sabour2017-affnist").stand_in.words
-    assert pages.data({**made, "stand_in": words}).startswith("affNIST's own file was not at hand.")
+    assert pages.data({**made, "stand_in": words}).startswith("affNIST's own file was missing.")
 
 
 def test_page_says_what_networks_together_gain():
