@@ -79,6 +79,25 @@ def _stable_sum(logits, LEAKY: tl.constexpr):
 
 
 @_jit
+def _share(logits, tops, wholes, at, inside, LEAKY: tl.constexpr, BLOCKS: tl.constexpr):
+    """The coupling of `logits`, by what `measure_softmax` stored if the parents are in several blocks: `j b g`."""
+    if BLOCKS > 1:
+        share = tl.exp(logits - tl.load(tops + at, inside, 0.0)[None, :, :])
+        whole = tl.load(wholes + at, inside, 1.0)
+    else:
+        _, share, whole = _stable_sum(logits, LEAKY)
+    return share / whole[None, :, :]
+
+
+@_jit
+def _write(to, values, inside, ADD: tl.constexpr):
+    """Store values, or add them to those that are stored."""
+    if ADD:
+        values += tl.load(to, inside, 0.0)
+    tl.store(to, values, inside)
+
+
+@_jit
 def measure_softmax(
     poses, weight, reached, grad_total, grad_coupling, tops, wholes, means,
     samples, from_b, from_i, from_j, children: tl.constexpr, parents: tl.constexpr, dim: tl.constexpr,
@@ -154,13 +173,8 @@ def iterate(
         _, logits = _agreement(vectors, w, u, PRECISION, C)
         logits = tl.where(in_j[:, None, None], logits, float("-inf"))
         in_bg = in_b[:, None] & (start + g < children)[None, :]
-        if BLOCKS > 1:
-            at_bg = row * children + start + b[:, None] * children + g[None, :]
-            share = tl.exp(logits - tl.load(tops + at_bg, in_bg, 0.0)[None, :, :])
-            whole = tl.load(wholes + at_bg, in_bg, 1.0)
-        else:
-            _, share, whole = _stable_sum(logits, LEAKY)
-        share = share / whole[None, :, :]
+        at_bg = row * children + start + b[:, None] * children + g[None, :]
+        share = _share(logits, tops, wholes, at_bg, in_bg, LEAKY, BLOCKS)
         if KEEP:
             to = coupling + row * to_b + start * to_i
             at_bgj = b[None, :, None] * to_b + g[None, None, :] * to_i + j[:, None, None] * to_j
@@ -204,12 +218,7 @@ def gradients(
             pulled_v, logits = _agreement(v, w, u, PRECISION, C)
             logits = tl.where(in_j[:, None, None], logits, float("-inf"))
             at_bg = row * children + start + b[:, None] * children + g[None, :]
-            if BLOCKS > 1:
-                share = tl.exp(logits - tl.load(tops + at_bg, in_bg, 0.0)[None, :, :])
-                whole = tl.load(wholes + at_bg, in_bg, 1.0)
-            else:
-                _, share, whole = _stable_sum(logits, LEAKY)
-            share = share / whole[None, :, :]
+            share = _share(logits, tops, wholes, at_bg, in_bg, LEAKY, BLOCKS)
             grad_s = tl.load(grad_total + row * parents * dim + at, in_at, 0.0).to(w.dtype)
             pulled_s, grad = _agreement(grad_s, w, u, PRECISION, C)
             factor = _repeat(share, C)
@@ -232,16 +241,10 @@ def gradients(
                 tl.store(to, _product(moved, w, agreed, PRECISION), in_at)
                 v = tl.load(reached + row * parents * dim + at, in_at, 0.0).to(w.dtype)
                 grad_w = _product(tl.permute(moved, (0, 2, 1)), v, grad_w, PRECISION)
-            grad_to = to_u + (row * children + start) * child_dim + at_u
-            if ADD:
-                grad_u += tl.load(grad_to, in_u, 0.0)
-            tl.store(grad_to, grad_u, in_u)
+            _write(to_u + (row * children + start) * child_dim + at_u, grad_u, in_u, ADD)
         # other threads of the program read what these have written to `partial`
         tl.debug_barrier()
-        grad_to = to_w + start * child_dim * parents * dim + at_w
-        if ADD:
-            grad_w += tl.load(grad_to, in_w, 0.0)
-        tl.store(grad_to, grad_w, in_w)
+        _write(to_w + start * child_dim * parents * dim + at_w, grad_w, in_w, ADD)
 
 
 @_jit
