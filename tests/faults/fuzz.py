@@ -13,6 +13,7 @@ import math
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -43,9 +44,10 @@ class Fuzzer:
         out: JSON file of its record.
         cases: to make, those of an earlier call included.
         seconds: to stop after.
+        folder: that files are written to; after a case without an end, its file is there.
     """
 
-    def __init__(self, name: str, out: Path, cases: int, seconds: float) -> None:
+    def __init__(self, name: str, out: Path, cases: int, seconds: float, folder: Path) -> None:
         from tests.faults.readers import READERS
 
         from capsnet.errors import UserError
@@ -64,9 +66,7 @@ class Fuzzer:
         }
         if out.exists():
             self.record = json.loads(out.read_text())
-        # on a file system in memory where there is one
-        memory = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(prefix="capsnet-fuzz-", dir=memory if memory.is_dir() else None))
+        self.folder = folder
         signal.signal(signal.SIGALRM, self._hang)
         for sample in self.samples:
             self.reader.call(sample, self.folder)
@@ -214,8 +214,21 @@ def import_readers() -> bool:
     return True
 
 
-def fuzz(name: str, out: Path, cases: int, seconds: float, guided: bool) -> str:
-    """Fuzz one reader in a forked process; returns how it ended, where that was not well."""
+def fuzz(name: str, out: Path, cases: int, seconds: float, guided: bool) -> tuple[str, str]:
+    """Fuzz one reader in a forked process; returns how it ended, where that was not well, and the file it read then."""
+    # on a file system in memory where there is one
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="capsnet-fuzz-", dir=memory if memory.is_dir() else None) as folder:
+        ending = _fuzz_in(Path(folder), name, out, cases, seconds, guided)
+        files = [path for path in Path(folder).iterdir() if path.is_file()] if ending else []
+        if not files:
+            return ending, ""
+        case = out.with_name(f"{out.stem}-last.bin")
+        shutil.copyfile(files[0], case)
+        return ending, case.name
+
+
+def _fuzz_in(folder: Path, name: str, out: Path, cases: int, seconds: float, guided: bool) -> str:
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -223,7 +236,7 @@ def fuzz(name: str, out: Path, cases: int, seconds: float, guided: bool) -> str:
         with out.with_suffix(".log").open("w") as log:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-        fuzzer = Fuzzer(name, out, cases, seconds)
+        fuzzer = Fuzzer(name, out, cases, seconds, folder)
         if guided:
             fuzzer.run_atheris()
         else:
@@ -261,10 +274,10 @@ def main() -> int:
         if reader.name in records:
             # the folder is not kept in the repository, the record is
             part.write_text(json.dumps(records[reader.name]))
-        ending = fuzz(reader.name, part, -(-options.cases // len(READERS)), seconds, guided)
+        ending, case = fuzz(reader.name, part, -(-options.cases // len(READERS)), seconds, guided)
         record = json.loads(part.read_text()) if part.exists() else {"cases": 0, "faults": {}}
         if ending:
-            record["faults"][f"the process {ending}, see {part.with_suffix('.log').name}"] = ""
+            record["faults"][f"the process {ending}, see {part.with_suffix('.log').name}"] = case
         records[reader.name] = record
         print(f"{reader.name}: {record['cases']:,} cases, {len(record['faults'])} faults", flush=True)
         options.out.write_text(json.dumps(describe(records, earlier["commits"]), indent=1) + "\n")

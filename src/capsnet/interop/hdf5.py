@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capsnet.errors import UserError
+from capsnet.interop.hdf5_heaps import check_heaps
 from capsnet.runs.files import write_bytes
 from capsnet.runs.typed import parse_json
 
@@ -129,6 +130,7 @@ def read_keras_file(path: Path) -> KerasFile:
     try:
         if zipfile.is_zipfile(path):
             return _read_archive(h5py, path)
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             return _read(file, path, {})
     except _FAULTS as fault:
@@ -154,7 +156,9 @@ def _read_archive(h5py: Any, path: Path) -> KerasFile:
             if sizes[name] > limit:
                 raise UserError(f"{path}: its {name} has {sizes[name]:,} bytes, the limit is {limit:,}")
         config = _parse(archive.read("config.json"), path)
-        with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
+        weights = archive.read("model.weights.h5")
+        check_heaps(weights)
+        with h5py.File(io.BytesIO(weights), "r") as file:
             return _read(file, path, config)
 
 
