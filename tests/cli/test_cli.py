@@ -153,7 +153,7 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
     both = call(capsys, "show sabour2017-cifar10")[1]
     assert "capsnet train sabour2017-cifar10" in both
-    assert "networks together, by summed lengths   paper: 10.60 %" in both
+    assert "networks together, by summed lengths  paper: 10.60 %" in both
     assert "Procedure" not in call(capsys, "show digits")[1]
     assert "agree" in call(capsys, "show dynamic")[1]
     assert "test error" in call(capsys, "show", tiny_run.folder)[1]

@@ -10,7 +10,7 @@ from capsnet.figures.draw import draw_missing
 from capsnet.figures.style import MAX_BYTES
 from capsnet.runs import Run
 
-PLAIN = ["confusion", "coupling", "curves", "data", "manipulate", "pairs", "reconstructions", "structure"]
+PLAIN = ["confusion", "coupling", "curves", "data", "evidence", "manipulate", "pairs", "reconstructions", "structure"]
 KINDS = sorted([*PLAIN, *ANALYSES])
 # of a run on single images
 DRAWN = {*KINDS, *(f"manipulate-{k}" for k in range(10))} - {"manipulate", "pairs"}
@@ -46,7 +46,7 @@ def test_figures_that_need_no_data_are_drawn_when_it_is_gone(run, capsys, undraw
     written = draw_figures(Run.open(run.folder))
     assert {path.stem for path in written} == {"curves", "confusion", "structure"}
     notices = capsys.readouterr().err.splitlines()
-    assert {line.split()[2] for line in notices} == {"manipulate", "reconstructions", "coupling", "data", *ANALYSES}
+    assert {line.split()[2] for line in notices} == {"manipulate", "reconstructions", "coupling", "data", "evidence", *ANALYSES}
     assert all("gone/photos" in line for line in notices)
 
 

@@ -8,7 +8,7 @@ def test_files_classified_incorrectly_are_listed_surest_first():
     ]
     text = mistakes_section(rows, ("a", "b"))
     assert text.index("b/&lt;2&gt;.png") < text.index("a/1.png")
-    assert "0.900" in text
+    assert "0.90" in text
     assert "--csv" not in text
     assert "70 more files" in mistakes_section(rows * 60, ("a", "b"))
 

@@ -123,7 +123,7 @@ def test_partial_fit_goes_on_as_one_learner(digits):
 
 def test_partial_fit_says_so_when_values_are_cut_off(digits):
     classifier = CapsNetClassifier(random_state=0).partial_fit(digits[0], digits[1], classes=np.unique(digits[1]))
-    with pytest.warns(UserWarning, match="are beyond 0 to 16"):
+    with pytest.warns(UserWarning, match="are outside 0 to 16"):
         classifier.partial_fit(2 * digits[0], digits[1])
 
 

@@ -76,7 +76,7 @@ def test_networks_are_compared_at_one_clean_accuracy(tmp_path, small):
         assert result["test"]["data"] == "affnist"
     assert table["title"] == "sabour2017-affnist, quick budget, on affnist, changed"
     assert "| 21.00 % |" in to_markdown(table)
-    assert "found at least 5 % of 10 training images held out" in to_markdown(table)
+    assert "an accuracy of at least 5 % on 10 held-out" in to_markdown(table)
 
 
 def test_rows_that_fall_short_of_the_clean_accuracy_are_said_to(tmp_path, small):

@@ -190,7 +190,7 @@ def test_interruption_says_that_the_same_command_goes_on(study, tmp_path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(Job, "_step", interrupted)
         assert main(["reproduce", study, "--out", str(tmp_path / "study")]) == 130
-    assert "stopped in r1-seed0; the same command goes on" in capsys.readouterr().err
+    assert "stopped in r1-seed0; repeat the same command to resume" in capsys.readouterr().err
     assert (tmp_path / "study" / "runs" / "r1-seed0" / "last").exists()
 
 
@@ -214,7 +214,7 @@ def test_interruption_of_jobs_is_passed_on_and_waited_for(study, tmp_path, monke
     monkeypatch.setattr("sys.executable", str(worker))
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
-    with pytest.raises(KeyboardInterrupt, match="the same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match="repeat the same command to resume"):
         reproduce(study, out=tmp_path / "study", jobs=2)
     timer.join()
     assert (tmp_path / "said").read_text() == "saved\nsaved\n"

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from capsnet.cli import main
-from capsnet.cli.sweep import _given_options, _read_grid
+from capsnet.cli.sections import given_options
+from capsnet.cli.sweep import _read_grid
 from capsnet.errors import UserError
 from capsnet.runs import Run
 from capsnet.studies import sweep
@@ -177,7 +178,7 @@ def test_word_of_the_grid_that_is_no_value_is_refused(word, message):
 
 def test_options_on_the_command_line_are_those_of_all_runs():
     words = ["quickstart", "--batch-size", "16", "--lr=0.1", "--no-flip", "--option", "leaky=true", "--grid", "shift=1"]
-    assert _given_options(words) == ["flip", "model_options", "batch_size", "lr"]
+    assert given_options(words) == ["flip", "model_options", "batch_size", "lr"]
 
 
 def test_command_prints_the_table_and_draws_it(copied, swept, capsys):

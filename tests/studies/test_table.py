@@ -53,7 +53,7 @@ def test_markdown_holds_all_that_a_number_needs(done):
     text = (folder / "table.md").read_text()
     assert text == to_markdown(table)
     assert json.loads((folder / "table.json").read_text()) == table
-    assert text.startswith("# two-rows, quick budget\n\ntwo epochs of 96 digits.")
+    assert text.startswith("# two-rows, quick budget\n\nTwo epochs of 96 digits.")
     assert "| one iteration | 0.29 ± 0.011 % |" in text
     assert f"{table['rows'][0]['parameters']:,}" in text
     assert "last step" in text

@@ -126,7 +126,7 @@ def test_callback_that_fails_is_named_and_the_run_goes_on_bit_for_bit(method, tm
 
 def test_callback_that_fails_at_the_end_leaves_a_finished_run_and_the_others_told(tmp_path):
     diary = Diary()
-    with pytest.raises(CallbackError, match=r"its on_end failed .* the run is finished, and whole in"):
+    with pytest.raises(CallbackError, match=r"its on_end failed .* the run is finished and complete in"):
         train(TINY.change(steps=1), out=tmp_path / "run", callbacks=[calling("on_end", fail), diary])
     assert diary.result == capsnet.Run.open(tmp_path / "run").evaluation()
 
