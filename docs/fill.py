@@ -11,6 +11,7 @@ from pathlib import Path
 
 import backbones
 import communication
+import large_data
 import recommenders
 import records
 import reliability
@@ -55,6 +56,7 @@ def main() -> None:
     page = ROOT / "docs" / "distributed.md"
     page.write_text(results.put(page.read_text(), communication.MARKS, communication.table()))
     reliability.PAGE.write_text(reliability.fill(reliability.PAGE.read_text()))
+    large_data.PAGE.write_text(large_data.fill(large_data.PAGE.read_text()))
     page = ROOT / "docs" / "sweep.md"
     page.write_text(results.put(page.read_text(), SWEEP, sweep_table()))
     page = ROOT / "docs" / "segmentation.md"

@@ -35,3 +35,10 @@ def test_a_loss_is_shown(reliability, monkeypatch, tmp_path):
     monkeypatch.setattr(reliability, "RECORDS", tmp_path)
     assert "| train | 3: 2, 0, 1 | 2 | 1 |" in reliability.kills()
     assert "3 kills in all, 1 lost. a CPU, a day, commits a (2), b (1)." in reliability.kills()
+
+
+def test_page_of_large_data_shows_its_record(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    page = importlib.import_module("large_data")
+    text = page.PAGE.read_text()
+    assert page.fill(text) == text
