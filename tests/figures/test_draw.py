@@ -46,7 +46,14 @@ def test_figures_that_need_no_data_are_drawn_when_it_is_gone(run, capsys, undraw
     written = draw_figures(Run.open(run.folder))
     assert {path.stem for path in written} == {"curves", "confusion", "structure"}
     notices = capsys.readouterr().err.splitlines()
-    assert {line.split()[2] for line in notices} == {"manipulate", "reconstructions", "coupling", "data", "evidence", *ANALYSES}
+    assert {line.split()[2] for line in notices} == {
+        "manipulate",
+        "reconstructions",
+        "coupling",
+        "data",
+        "evidence",
+        *ANALYSES,
+    }
     assert all("gone/photos" in line for line in notices)
 
 

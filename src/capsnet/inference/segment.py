@@ -64,7 +64,6 @@ def _read(file: Path, channels: int) -> Tensor:
     if channels not in (1, 3):
         raise UserError(f"an image file has 1 or 3 channels, the model has {channels}; give a tensor")
     # Pillow is loaded for files only
-    from capsnet.data.images import open_image
 
     pixels = np.asarray(open_image(file, color=channels == 3))
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels).copy()).permute(2, 0, 1)
