@@ -14,11 +14,10 @@ from io import BytesIO
 from pathlib import Path
 
 from capsnet.data.formats import SUFFIXES, printable_name
+from capsnet.data.labels import Label
 from capsnet.data.layout import is_visible
 from capsnet.data.sources import file_state, make_key
 from capsnet.errors import UserError
-
-Label = int | str
 
 _MOST_IMAGE_BYTES = 256 << 20
 _MOST_LABEL_BYTES = {"cls": 64, "json": 1 << 20, "txt": 4096}
