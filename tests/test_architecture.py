@@ -19,6 +19,7 @@ LEVELS = {
     "errors": 0,
     "free_memory": 0,
     "prediction": 0,
+    "processor": 0,
     "registry": 0,
     "renamed": 0,
     "start": 0,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from capsnet.bench import BENCHES, memory_process, routings, run, runner
+from capsnet.bench import BENCHES, instructions, memory_process, routings, run, runner
 from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
 from capsnet.bench.measure import interleave, spread
 from capsnet.bench.memory import added_megabytes
@@ -126,6 +126,25 @@ def test_rows_are_on_the_disk_after_each_measurement(tmp_path, monkeypatch):
     file = tmp_path / "results.json"
     assert main(["bench", "tiny", "unfinished", "--out", str(file)]) == 1
     assert [row["bench"] for row in json.loads(file.read_text())["rows"]] == ["tiny"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_case_is_measured_under_each_set_of_instructions(monkeypatch):
+    environments = {"old": {"LEVEL": "1"}, "new": {"LEVEL": "2"}}
+    BENCHES.add("levels", replace(BENCHES.get("tiny"), environments=lambda: environments))
+    program = "import json, os; print(json.dumps({'case': {'level': os.environ['LEVEL']}}))"
+    start = subprocess.Popen
+    monkeypatch.setattr(
+        runner.subprocess, "Popen", lambda command, **options: start([command[0], "-c", program], **options)
+    )
+    cases = [row["case"] for row in run(["levels"], CPU)["rows"]]
+    assert cases == [{"instructions": "old", "level": "1"}, {"instructions": "new", "level": "2"}]
+
+
+def test_instructions_that_the_processor_lacks_are_left_out(monkeypatch):
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx2": True, "avx512_bw": True})
+    assert list(instructions.environments()) == ["AVX2", "AVX-512"]
+    assert instructions.environments()["AVX2"]["ATEN_CPU_CAPABILITY"] == "avx2"
 
 
 def test_memory_of_a_captured_step_is_measured_from_before_the_capture(monkeypatch, capsys):

@@ -51,8 +51,25 @@ def test_routing_on_a_gpu_multiplies_in_the_precision_of_the_run(precision, expe
 
 def test_run_begun_in_bf16_elsewhere_is_noted(monkeypatch):
     cpu = torch.device("cpu")
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr("torch.cpu.get_capabilities", dict)
     assert "slower than in fp32" in describe_precision("bf16", cpu)[0]
     assert describe_precision("fp32", cpu) == []
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
     assert describe_precision("bf16", cpu) == []
+
+
+@pytest.mark.parametrize(
+    ("capability", "limit", "expected"),
+    [
+        ("AVX512", "", "bf16"),
+        ("AVX512", "avx512_core_amx", "bf16"),
+        ("AVX512", "avx512_core", "fp32"),
+        ("AVX2", "", "fp32"),
+    ],
+)
+def test_automatic_precision_keeps_to_the_instructions_that_are_allowed(monkeypatch, capability, limit, expected):
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert resolve_precision("auto", torch.device("cpu")) == expected

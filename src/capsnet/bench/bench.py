@@ -64,12 +64,15 @@ class Bench:
         summary: one line.
         rounds: timings of each path.
         trains: measure in a separate process with the memory settings of `capsnet train`.
+        environments: names, each with environment variables; the cases are measured under each, in a process of its
+            own, and their rows have the name as `instructions`.
     """
 
     jobs: Callable[[torch.device, bool], Iterator[Job]]
     summary: str
     rounds: int = 9
     trains: bool = False
+    environments: Callable[[], Mapping[str, Mapping[str, str]]] | None = None
 
 
 BENCHES: Registry[Bench] = Registry("benchmark", "capsnet.benches")

@@ -1,9 +1,11 @@
 """Run benchmarks; those of training in separate processes with the memory settings of `capsnet train`."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypedDict
 
 import torch
@@ -43,12 +45,21 @@ def run(
     """
     ceilings, rows = find_ceilings(device), []
     for name in names or BENCHES.names():
-        find_rows = _rows_in_process if BENCHES.get(name).trains else _rows
-        for row in find_rows(name, device, ceilings, quick, rounds):
+        for row in _find_rows(name, device, ceilings, quick, rounds):
             rows.append(row)
             if show is not None:
                 show(row, ceilings)
     return {"machine": describe(device), "ceilings": ceilings, "rows": rows}
+
+
+def _find_rows(name: str, device: torch.device, ceilings: Ceilings, quick: bool, rounds: int) -> Iterator[Row]:
+    bench = BENCHES.get(name)
+    if bench.environments is not None:
+        for instructions, variables in bench.environments().items():
+            for row in _rows_in_process(name, device, ceilings, quick, rounds, variables):
+                yield {**row, "case": {"instructions": instructions, **row["case"]}}
+    else:
+        yield from (_rows_in_process if bench.trains else _rows)(name, device, ceilings, quick, rounds)
 
 
 def _rows(name: str, device: torch.device, ceilings: Ceilings, quick: bool, rounds: int) -> Iterator[Row]:
@@ -56,10 +67,18 @@ def _rows(name: str, device: torch.device, ceilings: Ceilings, quick: bool, roun
     return (measure(name, job, device, ceilings, rounds or bench.rounds) for job in bench.jobs(device, quick))
 
 
-def _rows_in_process(name: str, device: torch.device, ceilings: Ceilings, quick: bool, rounds: int) -> Iterator[Row]:
+def _rows_in_process(
+    name: str,
+    device: torch.device,
+    ceilings: Ceilings,
+    quick: bool,
+    rounds: int,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Row]:
     program = "import sys; from capsnet.bench.runner import main; main(sys.argv[1])"
     request = json.dumps([name, str(device), ceilings, quick, rounds])
-    with subprocess.Popen([sys.executable, "-c", program, request], stdout=subprocess.PIPE, text=True) as process:
+    command, environment = [sys.executable, "-c", program, request], {**os.environ, **variables}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         yield from map(json.loads, process.stdout)
     if process.returncode:

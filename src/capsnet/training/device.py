@@ -17,6 +17,7 @@ from torch import nn
 from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
+from capsnet.processor import multiplies_bfloat16
 from capsnet.training.memory import available_memory as available_memory
 from capsnet.training.memory import fitting_batch, memory_bound, parameter_memory, step_memory
 
@@ -44,8 +45,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    features = torch.cpu.get_capabilities()
-    return "bf16" if features.get("amx_bf16") or features.get("avx512_bf16") else "fp32"
+    return "bf16" if multiplies_bfloat16() else "fp32"
 
 
 def describe_precision(precision: str, device: torch.device) -> list[str]:

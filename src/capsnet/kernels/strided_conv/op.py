@@ -9,6 +9,7 @@ in the cache. The whole transformed image or window never exists.
 """
 
 import functools
+import itertools
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -31,9 +32,8 @@ def in_their_own_type(function: F) -> F:
     return decorated
 
 
-# of windows at the points of a group. malloc gives blocks above 32 MB back to the operating system: each call would pay
-# their page faults again
-GROUP_BYTES = 28 << 20
+# of windows at the points of a group; in the weight's gradient each thread sums a block of this size
+GROUP_BYTES = 21 << 20
 # of images at the points of a group, in each thread
 PART_BYTES = 12 << 20
 # of what is converted or transposed at a time: it stays in the cache
@@ -88,13 +88,19 @@ class Algorithm:
         return self._rooms[key][:size].view(shape)
 
     def groups(self, windows: int) -> Iterator[Group]:
-        """Groups of as many pairs as fit a block of memory, for a number of windows; one q stays together."""
+        """Groups of as many pairs as fit a block of memory, for a number of windows; one q stays together.
+
+        The groups have nearly the same number of points, the first ones the most.
+        """
         bytes_of_a_pair = self.window_rows[:, 0].nbytes * windows
-        points = max(1, GROUP_BYTES // (bytes_of_a_pair * len(self.columns.points)))
-        for first in range(0, self.columns.points[0], points):
-            order = [(q - first, g) for q, g in self.order if first <= q < first + points]
+        most = max(1, GROUP_BYTES // (bytes_of_a_pair * len(self.columns.points)))
+        count = self.columns.points[0]
+        number = -(-count // most)
+        edges = [-(-count * k // number) for k in range(number + 1)]
+        for first, end in itertools.pairwise(edges):
+            order = [(q - first, g) for q, g in self.order if first <= q < end]
             before = sum(q < first for q, _ in self.order)
-            yield Group(slice(first, first + points), slice(before, before + len(order)), order)
+            yield Group(slice(first, end), slice(before, before + len(order)), order)
 
     def parts(self, images: slice, group: Group, channels: int) -> list[slice]:
         """Equal parts of some images whose strips, with the larger number of channels, fit a block of memory."""

@@ -11,6 +11,7 @@ from typing import TypedDict
 
 import torch
 
+from capsnet.processor import multiplies_bfloat16
 from capsnet.torch_internals import constant
 
 TABLE = Path(__file__).with_name("table.json")
@@ -43,7 +44,7 @@ def least_images(type_name: str) -> int | None:
 def instructions() -> str:
     """The vector instructions that torch computes with: `"AVX2"`, `"AVX512"`, `"AVX512+bf16"`, or another name."""
     name = torch.backends.cpu.get_cpu_capability()
-    return f"{name}+bf16" if name == "AVX512" and torch.cpu.get_capabilities().get("avx512_bf16") else name
+    return f"{name}+bf16" if name == "AVX512" and multiplies_bfloat16() else name
 
 
 @cache
