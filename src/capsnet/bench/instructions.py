@@ -7,6 +7,7 @@ import torch
 
 from capsnet.bench import convolution, routing, step
 from capsnet.bench.bench import BENCHES, Bench, Job
+from capsnet.bench.measure import Work
 
 # each includes those above it
 _LIMITS = {
@@ -36,7 +37,7 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
     for batch in (128,) if quick else (16, 128):
         sizes = {**routing.PAPER, "batch": batch}
         tensors = routing.make(sizes, device)
-        parts = {
+        parts: dict[str, dict[str, Work]] = {
             "convolution": convolution.make_paths(batch),
             "routing": {path: partial(routing.train, path, sizes, tensors) for path in routing.PATHS},
             "step": step.make_paths(device, batch, 28),
