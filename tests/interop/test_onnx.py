@@ -121,6 +121,7 @@ SMALL = {
     "baseline-cnn-quarter": {"channels": (4, 2), "kernel_sizes": (5, 5), "hidden": (8,)},
     "deepcaps-small": {},
     "em-capsnet-tiny": {"iterations": 1},
+    "resnet-20": {"stages": ((4, 1, 1), (6, 1, 2))},
     "self-routing-capsnet": {"stages": ((16, 1, 1), (32, 1, 2))},
     "vb-capsnet-tiny": {"iterations": 1},
 }

@@ -26,6 +26,7 @@ SMALL = {
     "attention-capsnet-small": {"stages": ((4, 1, 2), (6, 1, 2)), "num_types": (3, 3, 3)},
     "deepcaps": {"stem_channels": 8, "num_types": 3},
     "deepcaps-small": {"stem_channels": 8, "num_types": 3},
+    "resnet-20": {"stages": ((4, 1, 1), (6, 1, 2))},
     "self-routing-capsnet": {"stages": ((4, 1, 1), (6, 1, 2)), "num_types": 3, "child_dim": 4},
 }
 models = pytest.mark.parametrize("name", list_models())

@@ -25,6 +25,7 @@ NAMES = (
     "deepcaps-small",
     "efficient-capsnet",
     "em-capsnet-tiny",
+    "resnet-20",
     "self-routing-capsnet",
     "vb-capsnet-tiny",
 )

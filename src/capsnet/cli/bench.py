@@ -32,8 +32,8 @@ class Bench:
     """
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
-    """What to measure: convolution, growth, image-size, inference, instructions, routing, routings, startup, step; none:
-    all."""
+    """What to measure: convolution, growth, image-size, inference, instructions, routing, routings, startup, step.
+    None: all."""
     quick: bool = False
     """Measure the paper's sizes only: a few minutes on a laptop."""
     rounds: int = 0

@@ -11,6 +11,7 @@ from capsnet.models.factory import create_model as create_model
 from capsnet.models.factory import list_models as list_models
 from capsnet.models.matrix_capsnet import MatrixCapsNet as MatrixCapsNet
 from capsnet.models.model import CapsuleModel as CapsuleModel
+from capsnet.models.resnet import ResNet as ResNet
 from capsnet.models.segcaps import SegCaps as SegCaps
 from capsnet.models.segmentation import SEGMENTERS as SEGMENTERS
 from capsnet.models.segmentation import SegmentationModel as SegmentationModel
@@ -40,6 +41,7 @@ __all__ = [
     "EfficientCapsNet",
     "MODELS",
     "MatrixCapsNet",
+    "ResNet",
     "SEGMENTERS",
     "SEQUENCE_MODELS",
     "SegCaps",

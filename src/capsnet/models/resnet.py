@@ -1,15 +1,20 @@
-"""Residual blocks of convolutions: the trunk of some capsule networks.
+"""Residual blocks of convolutions: the trunk of some capsule networks, and ResNet-20, the control beside them.
 
 He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, sections 3 and 4.2.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.layers import Conv2d
+from capsnet.models.arguments import check_arguments
+from capsnet.models.factory import MODELS, Preset
+from capsnet.models.model import CapsuleModel, conv_grid
 
 Shortcut = Literal["conv", "pad"]
 
@@ -90,3 +95,61 @@ def residual_trunk(
             layers.append(BasicBlock(width, channels_out, stride=step, shortcut=shortcut, device=device, dtype=dtype))
             width = channels_out
     return nn.Sequential(*layers)
+
+
+class ResNet(CapsuleModel):
+    """A residual network without capsules: a trunk, the mean over all positions, softmax.
+
+    The defaults are the paper's ResNet-20 for CIFAR-10, with shortcuts padded by zero channels (its option A):
+    269,722 parameters. As in `BaselineCNN`, a class "capsule" is one logit, and its length is the softmax probability.
+
+    Args:
+        image_shape: channels, height and width.
+        num_classes: number of classes.
+        stages: channels, blocks and first stride of the stages of the trunk.
+
+    Shapes:
+        images `b c h w`; see `CapsNetOutput`: poses `b n 1`, no coupling.
+
+    Raises:
+        UserError: sizes below 1.
+    """
+
+    loss = "cross-entropy"
+
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (3, 32, 32),
+        num_classes: int = 10,
+        *,
+        stages: Sequence[tuple[int, int, int]] = ((16, 3, 1), (32, 3, 2), (64, 3, 2)),
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(image_shape, num_classes, pose_dim=1)
+        check_arguments(stages=tuple(stages))
+        # padded windows: only an image without pixels is too small
+        conv_grid(self.input_shape[1:], [(1, stride) for _, _, stride in stages])
+        self.trunk = residual_trunk(self.input_shape[0], tuple(stages), shortcut="pad", device=device, dtype=dtype)
+        self.classes = nn.Linear(stages[-1][0], num_classes, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Kaiming initialisation of the convolutions, as in the paper (section 4.2); Glorot before the softmax."""
+        for layer in self.trunk.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            elif isinstance(layer, nn.BatchNorm2d):
+                layer.reset_parameters()
+        nn.init.xavier_uniform_(self.classes.weight)
+        nn.init.zeros_(self.classes.bias)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
+        """Classify images."""
+        self.check_images(images)
+        logits = self.classes(self.trunk(images).mean((2, 3))).to(self.classes.weight.dtype)
+        probabilities = logits.softmax(dim=1)
+        return CapsNetOutput(Capsules(logits[..., None], probabilities), probabilities, None)
+
+
+MODELS.add("resnet-20", Preset(ResNet, {}, "He et al. 2016, ResNet-20 for CIFAR-10: a control, 269,722 parameters"))

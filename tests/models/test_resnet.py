@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from capsnet import create_model
+from capsnet.runs.weights import count_parameters
+
+
+def test_parameter_count_is_that_of_the_papers_cifar_network():
+    # 0.27 M in the paper: convolutions 267,696, batch normalisation 1,376, classes 650
+    assert count_parameters(create_model("resnet-20")) == 269_722
+
+
+def test_output_is_made_of_logits_and_probabilities():
+    model = create_model("resnet-20", image_shape=(1, 9, 14), num_classes=3, stages=((4, 1, 1), (6, 2, 2)))
+    out = model(torch.rand(5, 1, 9, 14))
+    assert out.capsules.poses.shape == (5, 3, 1)
+    torch.testing.assert_close(out.capsules.poses[..., 0].softmax(1), out.lengths)
+    assert out.coupling is None
+
+
+def test_logits_are_those_of_the_mean_features():
+    model = create_model("resnet-20", image_shape=(1, 8, 8), stages=((4, 1, 2),)).eval()
+    images = torch.rand(2, 1, 8, 8)
+    features = model.trunk(images).flatten(2).mean(2)
+    expected = features @ model.classes.weight.T + model.classes.bias
+    torch.testing.assert_close(model(images).capsules.poses[..., 0], expected)
+
+
+@pytest.mark.parametrize("variance", [2 / (9 * 16)])
+def test_convolutions_start_as_in_the_paper(variance):
+    model = create_model("resnet-20")
+    second = model.trunk[3].second[0].weight
+    assert second.var().item() == pytest.approx(variance, rel=0.1)
