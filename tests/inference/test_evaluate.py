@@ -1,3 +1,5 @@
+import importlib
+
 import pytest
 import torch
 
@@ -6,6 +8,7 @@ from capsnet.data import Dataset, ImageData, load_data
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import Evaluation, evaluate_model, evaluation_batch
 from capsnet.losses import margin_loss
+from capsnet.precision import use_precision
 
 
 @pytest.fixture
@@ -105,3 +108,24 @@ def test_weights_are_evaluated_by_their_name_or_folder(tiny_run):
     result = capsnet.evaluate(tiny_run.folder)
     assert result.accuracy == tiny_run.evaluation()["test"]["accuracy"]
     assert capsnet.evaluate(str(tiny_run.weights_path), "digits").accuracy == result.accuracy
+
+
+@pytest.mark.parametrize("module", ["evaluate", "predict"])
+def test_gpu_does_not_round_what_is_evaluated_or_predicted(module, monkeypatch):
+    # the setting is one of PyTorch's, which a machine without a GPU has too
+    place = importlib.import_module(f"capsnet.inference.{module}")
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(place, "use_precision", lambda precision, _: use_precision(precision, gpu))
+    allowed = []
+    model = capsnet.create_model("capsnet-tiny")
+    model.register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
+    if module == "predict":
+        capsnet.predict(model, images)
+    else:
+        names = [str(number) for number in range(10)]
+        data = Dataset.from_arrays(images, torch.tensor([0, 1]), names, test=(images, torch.tensor([0, 1])))
+        capsnet.evaluate(model, data)
+    assert allowed == [False]
+    assert torch.backends.cudnn.allow_tf32

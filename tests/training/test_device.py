@@ -5,7 +5,8 @@ import torch
 
 from capsnet.errors import UserError
 from capsnet.kernels.dynamic_routing.op import has_triton
-from capsnet.training.device import describe_precision, resolve_precision, use_precision
+from capsnet.precision import use_precision
+from capsnet.training.device import describe_precision, resolve_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -9,7 +9,8 @@ from capsnet import kernels
 from capsnet.bench.bench import BENCHES, Bench, Job
 from capsnet.bench.step import count_operations, make_data
 from capsnet.models import create_model
-from capsnet.training.device import place_model, resolve_precision, use_precision
+from capsnet.precision import use_precision
+from capsnet.training.device import place_model, resolve_precision
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:

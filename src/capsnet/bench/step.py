@@ -14,10 +14,11 @@ from capsnet.data import ImageData
 from capsnet.data.inputs import Inputs
 from capsnet.data.transforms import Augmentation, Shift
 from capsnet.models import CapsuleModel, create_model
+from capsnet.precision import use_precision
 from capsnet.runs.config import RunConfig
 from capsnet.runs.sections import Execution, Precision
 from capsnet.training.batches import Batch, Batches
-from capsnet.training.device import place_model, resolve_precision, use_precision
+from capsnet.training.device import place_model, resolve_precision
 from capsnet.training.objective import find_losses
 from capsnet.training.step import Step
 

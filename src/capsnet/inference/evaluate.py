@@ -19,6 +19,7 @@ from capsnet.inference.predictions import Predictions, hash_names
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss, each_label
 from capsnet.models import CapsuleModel
+from capsnet.precision import use_precision
 from capsnet.runs.folder import FileResult, Run, open_model
 
 _BATCH = 128
@@ -164,5 +165,6 @@ def evaluate(
 
 
 def evaluate_images(model: CapsuleModel, images: TestImages) -> Evaluation:
-    """Evaluate a model on the images that `find_images` returned for it."""
-    return evaluate_part(model, images.data, images.pairing, name=images.name, split=images.split)
+    """Evaluate a model on the images that `find_images` returned for it; in float32 on a GPU too."""
+    with use_precision("fp32", model.device):
+        return evaluate_part(model, images.data, images.pairing, name=images.name, split=images.split)

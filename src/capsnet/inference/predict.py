@@ -17,6 +17,7 @@ from capsnet.data.pixels import PixelRange
 from capsnet.errors import UserError
 from capsnet.inference.doubt import find_reasons, read_signals
 from capsnet.models import CapsuleModel
+from capsnet.precision import use_precision
 from capsnet.prediction import NO_DIGIT as NO_DIGIT
 from capsnet.prediction import Failure as Failure
 from capsnet.prediction import Prediction as Prediction
@@ -161,11 +162,13 @@ def answer_files(
 def answer_prepared(
     model: CapsuleModel, images: Iterable[PreparedImage | Failure], *, poses: bool = False
 ) -> Iterator[Answer | Failure]:
-    """Predict prepared images in batches; failures are passed on in order."""
+    """Predict prepared images in batches, in float32 on a GPU too; failures are passed on in order."""
     source = iter(images)
     while batch := list(islice(source, _BATCH)):
         prepared = [image for image in batch if isinstance(image, PreparedImage)]
-        answers = iter(_answer_batch(model, prepared, poses=poses)) if prepared else iter(())
+        # not around the whole: the caller's own work comes between two batches
+        with use_precision("fp32", model.device):
+            answers = iter(_answer_batch(model, prepared, poses=poses)) if prepared else iter(())
         for image in batch:
             yield image if isinstance(image, Failure) else next(answers)
 

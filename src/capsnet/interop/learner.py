@@ -17,10 +17,11 @@ from capsnet.data import Dataset, ImageData
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import evaluate_model
 from capsnet.models import CapsuleModel
+from capsnet.precision import use_precision
 from capsnet.runs.config import RunConfig
 from capsnet.runs.weights import on_meta
 from capsnet.training.batches import Batches, take
-from capsnet.training.device import check_memory, place_model, resolve_device, resolve_precision, use_precision
+from capsnet.training.device import check_memory, place_model, resolve_device, resolve_precision
 from capsnet.training.setup import augmentation, specify
 from capsnet.training.step import Step
 

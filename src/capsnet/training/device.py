@@ -1,12 +1,10 @@
 """Device, precision, memory and seed of a run, and the record of its environment."""
 
-import contextlib
 import platform
 import random
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from torch import nn
 from capsnet._version import __version__
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
-from capsnet.processor import multiplies_bfloat16
+from capsnet.precision import multiplies_bfloat16
 from capsnet.training.memory import available_memory as available_memory
 from capsnet.training.memory import fitting_batch, memory_bound, parameter_memory, step_memory
 
@@ -56,26 +54,6 @@ def describe_precision(precision: str, device: torch.device) -> list[str]:
         f"the run's precision is bf16, which this {'GPU' if device.type == 'cuda' else 'processor'} does not support "
         "in hardware: its convolutions are slower than in fp32"
     ]
-
-
-@contextlib.contextmanager
-def use_precision(precision: str, device: torch.device) -> Iterator[None]:
-    """Set PyTorch's precision on a GPU, where its defaults round float32 convolutions to TF32.
-
-    fp32 is float32 throughout. tf32 rounds the factors of float32 products to 10 bits. bf16 does so outside autocast,
-    and the fused routing rounds its factors to bfloat16. On a CPU nothing changes.
-    """
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision({"fp32": "highest", "tf32": "high", "bf16": "medium"}[precision])
-    torch.backends.cudnn.allow_tf32 = precision != "fp32"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 def place_model(model: CapsuleModel, device: torch.device) -> CapsuleModel:

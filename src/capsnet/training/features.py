@@ -30,8 +30,8 @@ from capsnet.data.features import Features
 from capsnet.data.shards import image_hashes
 from capsnet.data.transforms import Augmentation
 from capsnet.models import CapsuleModel
+from capsnet.precision import use_precision
 from capsnet.runs.config import RunConfig
-from capsnet.training.device import use_precision
 from capsnet.training.distributed import Processes
 from capsnet.training.stages import stage
 

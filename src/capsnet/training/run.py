@@ -16,6 +16,7 @@ from capsnet.errors import UserError
 from capsnet.inference.predictions import write_predictions
 from capsnet.models import CapsuleModel
 from capsnet.models.custom import as_capsule_model, class_of
+from capsnet.precision import use_precision
 from capsnet.runs.built import RECON_WEIGHT, as_built, as_planned
 from capsnet.runs.checkpoint import has_checkpoint
 from capsnet.runs.config import RunConfig, is_object, object_name
@@ -36,7 +37,6 @@ from capsnet.training.device import (
     resolve_device,
     resolve_precision,
     seed_everything,
-    use_precision,
 )
 from capsnet.training.distributed import (
     Processes,

@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import torch
 
-from capsnet.processor import multiplies_bfloat16
+from capsnet.precision import multiplies_bfloat16
 from capsnet.torch_internals import constant
 
 TABLE = Path(__file__).with_name("table.json")
