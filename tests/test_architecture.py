@@ -16,6 +16,7 @@ LEVELS = {
     "_version": 0,
     "bounds": 0,
     "cache": 0,
+    "disk_space": 0,
     "errors": 0,
     "free_memory": 0,
     "prediction": 0,
