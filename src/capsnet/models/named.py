@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
@@ -31,7 +31,7 @@ class Creation:
     options: Mapping[str, object]
 
     @classmethod
-    def of(cls, name: str, overrides: Mapping[str, object]) -> Self:
+    def of(cls, name: str, overrides: Mapping[str, object]) -> "Creation":
         """The call with these overrides."""
         return cls(name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")})
 
