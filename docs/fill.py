@@ -11,6 +11,7 @@ from pathlib import Path
 
 import backbones
 import communication
+import few_samples
 import large_data
 import recommenders
 import records
@@ -59,6 +60,8 @@ def main() -> None:
     large_data.PAGE.write_text(large_data.fill(large_data.PAGE.read_text()))
     page = ROOT / "docs" / "sweep.md"
     page.write_text(results.put(page.read_text(), SWEEP, sweep_table()))
+    record = json.loads(few_samples.RECORD.read_text())
+    few_samples.PAGE.write_text(results.put(few_samples.PAGE.read_text(), few_samples.MARKS, few_samples.table(record)))
     page = ROOT / "docs" / "segmentation.md"
     text = results.put(page.read_text(), segmentation.MARKS, segmentation.table())
     page.write_text(results.put(text, segmentation.MEMORY, segmentation.memory()))

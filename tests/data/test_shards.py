@@ -108,6 +108,6 @@ def test_an_unreadable_file_is_named_each_time(photos, tmp_path):
 
 
 def test_a_full_disk_is_refused_before_preparing(photos, monkeypatch):
-    monkeypatch.setattr(shards.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
     with pytest.raises(UserError, match="CAPSNET_CACHE_DIR to another disk"):
         load(photos)

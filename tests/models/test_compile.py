@@ -11,17 +11,23 @@ from pathlib import Path
 import pytest
 
 from capsnet import list_models
+from capsnet.models import MODELS
 
 ROOT = Path(__file__).parents[2]
 EVERY_MODEL = """
+import re
 import torch
 from capsnet import list_models
 from tests.models.test_models import make
+compiled_by = {}
 for name in list_models():
     torch.compiler.reset()
     torch.manual_seed(0)
     # dropout draws other numbers in another order
     model, images = make(name, image_shape=(1, 36, 36), num_classes=3).eval(), torch.rand(2, 1, 36, 36)
+    # models of the same layers, which differ in numbers alone, are one graph with other sizes
+    if name != compiled_by.setdefault(re.sub(r"[0-9]+", "", str(model)), name):
+        continue
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     results = []
     for function in (model, compiled):
@@ -36,7 +42,7 @@ for name in list_models():
         # fused kernels add in another order: relative to each tensor's own size, and to rounding of the largest one
         allowed = 1e-3 * eager.abs().max() + 1e-6 * largest
         assert (traced - eager).abs().max() <= allowed, (name, float((traced - eager).abs().max()), float(allowed))
-    print(name)
+print(*compiled_by.values())
 """
 MACHINE_CODE = """
 import torch, capsnet
@@ -55,7 +61,8 @@ def run(script):
 def test_every_model_is_one_graph():
     done = run(EVERY_MODEL)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == list_models()
+    tried = done.stdout.split()
+    assert {MODELS.get(name).build for name in tried} == {MODELS.get(name).build for name in list_models()}
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")

@@ -102,7 +102,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     with pytest.raises(UserError, match="cannot read"):
         load_sequence_model(file)
     create_segmenter("unet-small", image_shape=(1, 8, 8), channels=2).save(file)
-    with pytest.raises(UserError, match="holds no model of sequences"):
+    with pytest.raises(UserError, match="holds no sequence model"):
         load_sequence_model(file)
 
 

@@ -63,7 +63,14 @@ from capsnet.training.loop import Job
 assert torch.get_num_threads() == 2
 small = {"stages": ((4, 1, 1), (6, 1, 2)), "num_types": (8, 8, 8)}
 config = RunConfig.from_defaults(
-    data="digits", model="attention-capsnet-small", model_options=small, steps=6, batch_size=16, limit=96, seed=1
+    data="digits",
+    model="attention-capsnet-small",
+    model_options=small,
+    steps=6,
+    batch_size=16,
+    limit=96,
+    test_limit=20,
+    seed=1,
 )
 out = Path(sys.argv[1])
 for name in "ab":

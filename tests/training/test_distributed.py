@@ -45,20 +45,20 @@ learn = Step.__call__
 first_time = os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0"
 if "die" in sys.argv and os.environ["RANK"] == "1" and first_time:
     Step.__call__ = die_at_step_7
-folder, _, *words = sys.argv[1:]
-options = {"resume": folder} if "resume" in sys.argv else {"out": folder}
-if "resume" not in sys.argv:
-    options |= dict(precision="fp32", optimizer="sgd", lr=0.05, batch_size=33, limit=99, test_limit=20, steps=12)
-    options |= dict(model_options={"stem_channels": 16, "num_types": 2})
-capsnet.train("quickstart", **options, callbacks=[Signal()])
+sizes = dict(model_options={"stem_channels": 16, "num_types": 2}, batch_size=33, limit=99, test_limit=20, steps=12)
+settings = dict(precision="fp32", optimizer="sgd", lr=0.05, **sizes)
+# each word with its folder
+for word, folder in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    options = {"resume": folder} if word == "resume" else {"out": folder, **settings}
+    capsnet.train("quickstart", **options, callbacks=[Signal()])
 """
 
 
-def start(count, folder, word="run", restarts=0):
+def start(count, *words, restarts=0):
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count), "--no-python"]
     several += ["--max-restarts", str(restarts)]
-    words = [sys.executable, "-c", PROGRAM, str(folder), word]
-    command = [sys.executable, *several, *words] if count > 1 else words
+    program = [sys.executable, "-c", PROGRAM, *map(str, words)]
+    command = [sys.executable, *several, *program] if count > 1 else program
     return subprocess.run(command, capture_output=True, text=True, timeout=180)
 
 
@@ -71,23 +71,47 @@ def assert_same_weights(one, other):
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("alone") / "run"
-    assert start(1, folder).returncode == 0
-    return folder
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("distributed")
 
 
-def test_weights_are_those_of_one_process_when_four_share_each_batch(alone, tmp_path):
-    done = start(4, tmp_path / "run")
+@pytest.fixture(scope="module")
+def stopped(folder):
+    """A run of two processes that a signal to one of them stopped, and whether it was tested."""
+    done = start(2, "stop", folder / "stopped")
+    return done, (folder / "stopped" / "evaluation.json").exists()
+
+
+@pytest.fixture(scope="module")
+def died(folder):
+    """A run of two processes one of which died, and its seconds."""
+    before = time.monotonic()
+    done = start(2, "die", folder / "died")
+    return done, time.monotonic() - before
+
+
+@pytest.fixture(scope="module")
+def alone(folder, stopped, died):
+    """The run of one process, which also goes on with those of two: an import of torch takes longer than they do."""
+    done = start(1, "run", folder / "alone", "resume", folder / "stopped", "resume", folder / "died")
     assert done.returncode == 0, done.stderr
-    assert_same_weights(alone, tmp_path / "run")
+    return folder / "alone"
 
 
-def test_metrics_are_those_of_one_process_when_two_share_each_batch(alone, tmp_path):
-    done = start(2, tmp_path / "run")
+@pytest.fixture(scope="module")
+def shared(folder):
+    """The run of four processes."""
+    done = start(4, "run", folder / "shared")
     assert done.returncode == 0, done.stderr
-    assert_same_weights(alone, tmp_path / "run")
-    rows = [(folder / "metrics.csv").read_text().splitlines() for folder in (alone, tmp_path / "run")]
+    return folder / "shared"
+
+
+def test_weights_are_those_of_one_process_when_four_share_each_batch(alone, shared):
+    assert_same_weights(alone, shared)
+
+
+def test_metrics_are_those_of_one_process_when_four_share_each_batch(alone, shared):
+    rows = [(run / "metrics.csv").read_text().splitlines() for run in (alone, shared)]
     assert len(rows[0]) == len(rows[1]) > 4
     for first, second in zip(rows[0][1:], rows[1][1:], strict=True):
         # step, epoch, learning rate, loss, class loss, reconstruction loss, accuracy
@@ -95,28 +119,23 @@ def test_metrics_are_those_of_one_process_when_two_share_each_batch(alone, tmp_p
         assert values[1] == pytest.approx(values[0], rel=1e-5)
 
 
-def test_run_of_two_processes_goes_on_with_one_when_a_signal_stopped_one_of_them(alone, tmp_path):
-    stopped = start(2, tmp_path / "run", "stop")
-    assert stopped.returncode != 0
-    assert not (tmp_path / "run" / "evaluation.json").exists()
-    resumed = start(1, tmp_path / "run", "resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert_same_weights(alone, tmp_path / "run")
+def test_run_of_two_processes_goes_on_with_one_when_a_signal_stopped_one_of_them(folder, stopped, alone):
+    done, was_tested = stopped
+    assert done.returncode != 0
+    assert not was_tested
+    assert_same_weights(alone, folder / "stopped")
 
 
-def test_all_processes_end_and_the_run_can_go_on_when_one_dies(alone, tmp_path):
-    before = time.monotonic()
-    died = start(2, tmp_path / "run", "die")
-    assert died.returncode != 0
-    assert time.monotonic() - before < 90
-    assert "another process of this run has ended" in died.stderr
-    resumed = start(1, tmp_path / "run", "resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert_same_weights(alone, tmp_path / "run")
+def test_all_processes_end_and_the_run_can_go_on_when_one_dies(folder, died, alone):
+    done, seconds = died
+    assert done.returncode != 0
+    assert seconds < 90
+    assert "another process of this run has ended" in done.stderr
+    assert_same_weights(alone, folder / "died")
 
 
 def test_run_goes_on_by_itself_when_torchrun_restarts_its_processes(alone, tmp_path):
-    done = start(2, tmp_path / "run", "die", restarts=1)
+    done = start(2, "die", tmp_path / "run", restarts=1)
     assert done.returncode == 0, done.stderr
     assert "another process of this run has ended" in done.stderr
     assert_same_weights(alone, tmp_path / "run")

@@ -7,7 +7,10 @@ import gzip
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
+
+import numpy as np
 
 from capsnet.errors import UserError
 
@@ -44,6 +47,31 @@ def read_most(read: Read, count: int) -> bytearray:
     while len(data) < count and (chunk := read(min(count - len(data), _CHUNK))):
         data += chunk
     return data
+
+
+def read_values(read: Read, path: Path, header: bytearray, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """Read the values that a header announces, and check that the file ends with them.
+
+    Args:
+        read: reads what comes after the header.
+        path: the file, for messages.
+        header: as it was read.
+        shape: the sizes in it.
+        kind: type of the values.
+
+    Raises:
+        UserError: fewer or more values.
+    """
+    expected = kind.itemsize * prod(shape)
+    data = read_most(read, expected + 1)
+    if len(data) != expected:
+        trouble = "truncated" if len(data) < expected else "too long"
+        got = f"{len(header) + len(data)}" if len(data) < expected else "more"
+        raise UserError(
+            f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {len(header) + expected} bytes, "
+            f"got {got}; fetch it again"
+        )
+    return np.frombuffer(data, kind).reshape(shape)
 
 
 def read_bytes(path: Path, most: int) -> bytearray:

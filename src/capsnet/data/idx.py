@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from capsnet.data.dataset import ImageData
-from capsnet.data.files import open_packed, read_most
+from capsnet.data.files import open_packed, read_most, read_values
 from capsnet.errors import UserError
 
 _UINT8 = 0x08
@@ -30,20 +30,11 @@ def read_idx(path: Path, axes: int, most: int = _MOST_BYTES) -> Tensor:
     with open_packed(path) as read:
         header = read_most(read, 4 + 4 * axes)
         shape = _read_shape(path, header, axes)
-        expected = prod(shape)
-        if expected > most:
+        if prod(shape) > most:
             raise UserError(
                 f"{path} must hold at most {most:,} bytes, its header says {'x'.join(map(str, shape))}; fetch it again"
             )
-        data = read_most(read, expected + 1)
-    if len(data) != expected:
-        trouble = "truncated" if len(data) < expected else "too long"
-        got = f"{len(header) + len(data)}" if len(data) < expected else "more"
-        raise UserError(
-            f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {len(header) + expected} bytes, "
-            f"got {got}; fetch it again"
-        )
-    return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape))
+        return torch.from_numpy(read_values(read, path, header, shape, np.dtype(np.uint8)))
 
 
 def _read_shape(path: Path, data: bytearray, axes: int) -> tuple[int, ...]:

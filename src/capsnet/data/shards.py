@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import tempfile
 import time
 import zlib
@@ -29,6 +28,7 @@ from torch import Tensor
 from capsnet.cache import cache_dir
 from capsnet.data.holdout import hash_images, hash_names
 from capsnet.data.stored import StoredImages
+from capsnet.disk_space import check_space
 from capsnet.errors import UserError
 from capsnet.free_memory import free_memory
 
@@ -92,7 +92,7 @@ def open_shards(work: ShardWork, advance: Callable[[int], None] = lambda count: 
     stored = [_open(path, work.image_shape) for path in paths]
     missing = sum(len(positions) for positions, shard in zip(members, stored, strict=True) if shard is None)
     if missing:
-        _check_space(folder, missing * size)
+        check_space(folder, missing * size, "set CAPSNET_CACHE_DIR to another disk, or use a smaller image_size")
     arrays: list[NDArray[np.uint8]] = []
     order: list[int] = []
     hashes: list[int] = []
@@ -221,16 +221,6 @@ def _write_record(path: Path, record: _Record) -> None:
 def _state(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise UserError(
-            f"{folder}: shards need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free on the disk; free some, set "
-            "CAPSNET_CACHE_DIR to another disk, or use a smaller image_size"
-        )
 
 
 def _remove_stale(folder: Path) -> None:

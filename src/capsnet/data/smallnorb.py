@@ -6,7 +6,6 @@ in C order, all little-endian.
 """
 
 from functools import partial
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from capsnet.data.dataset import DATASETS, Dataset, ImageData, Source
 from capsnet.data.download import find_files, find_folder
-from capsnet.data.files import open_packed, read_most
+from capsnet.data.files import open_packed, read_most, read_values
 from capsnet.errors import UserError
 
 CLASS_NAMES = ("animal", "human", "airplane", "truck", "car")
@@ -103,16 +102,7 @@ def read_norb(path: Path, kind: np.dtype, sizes: tuple[int | None, ...]) -> Tens
     with open_packed(path) as read:
         header = read_most(read, 8 + 4 * max(len(sizes), 3))
         shape = _read_shape(path, header, kind, sizes)
-        expected = kind.itemsize * prod(shape)
-        data = read_most(read, expected + 1)
-    if len(data) != expected:
-        trouble = "truncated" if len(data) < expected else "too long"
-        got = f"{len(header) + len(data)}" if len(data) < expected else "more"
-        raise UserError(
-            f"{path}: {trouble}, its header says {'x'.join(map(str, shape))}, that is {len(header) + expected} bytes, "
-            f"got {got}; fetch it again"
-        )
-    return torch.from_numpy(np.frombuffer(data, kind).reshape(shape))
+        return torch.from_numpy(read_values(read, path, header, shape, kind))
 
 
 def _read_shape(path: Path, data: bytearray, kind: np.dtype, sizes: tuple[int | None, ...]) -> tuple[int, ...]:

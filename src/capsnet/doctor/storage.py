@@ -1,9 +1,9 @@
 """The cache folder and its free space."""
 
 import os
-import shutil
 
 from capsnet.cache import cache_dir
+from capsnet.disk_space import free_space
 from capsnet.doctor.finding import Finding
 
 # MNIST takes 12 MB, smallNORB 250; a run of the paper's network 230
@@ -15,7 +15,7 @@ def find_storage() -> Finding:
     folder = cache_dir().absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     writable = existing.is_dir() and os.access(existing, os.W_OK)
-    free = shutil.disk_usage(existing).free
+    free = free_space(folder)
     warnings = []
     if not writable:
         warnings.append(f"cache: {folder} cannot be written to; set CAPSNET_CACHE_DIR to a folder that can")

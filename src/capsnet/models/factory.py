@@ -10,7 +10,8 @@ from torch import nn
 
 from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
-from capsnet.models.model import CapsuleModel, Creation
+from capsnet.models.model import CapsuleModel
+from capsnet.models.named import Creation
 from capsnet.registry import Registry, suggest
 from capsnet.renamed import current_names
 from capsnet.routing import ROUTINGS, own_iterations
@@ -56,9 +57,7 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
     model = build(**_together(preset, overrides))
     # no file can hold a user's module: such a model counts as created directly
     if not any(isinstance(value, nn.Module) for value in overrides.values()):
-        model.created_by = Creation(
-            name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
-        )
+        model.created_by = Creation.of(name, overrides)
     return model
 
 

@@ -1,7 +1,6 @@
 """The base class of models: image shape, class names, loss, and an optional decoder."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -18,20 +17,8 @@ from capsnet.layers import DenseCapsules
 from capsnet.models.arguments import check_arguments
 from capsnet.models.grid import Grid
 from capsnet.models.hub import HubMethods
+from capsnet.models.named import Creation
 from capsnet.prediction import Doubt
-
-
-@dataclass(frozen=True)
-class Creation:
-    """The call of `create_model` that made a model.
-
-    Args:
-        name: of the model.
-        options: the overrides, without `device` and `dtype`.
-    """
-
-    name: str
-    options: Mapping[str, object]
 
 
 class CapsuleModel(HubMethods, nn.Module):

@@ -6,7 +6,7 @@ Models that classify images have a file format of their own, with all that a run
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,7 +17,36 @@ from torch import nn
 from capsnet.errors import UserError
 from capsnet.registry import Registry, suggest
 
-M = TypeVar("M", bound=nn.Module)
+
+@dataclass(frozen=True)
+class Creation:
+    """The call that made a model by its name.
+
+    Args:
+        name: of the model.
+        options: the overrides, without `device` and `dtype`, which are the loading machine's choice.
+    """
+
+    name: str
+    options: Mapping[str, object]
+
+    @classmethod
+    def of(cls, name: str, overrides: Mapping[str, object]) -> "Creation":
+        """The call with these overrides."""
+        return cls(name, {key: value for key, value in overrides.items() if key not in ("device", "dtype")})
+
+
+class NamedModel(nn.Module):
+    """Base class of models of one kind.
+
+    Attributes:
+        created_by: the call that made it by its name; None if the model was created directly.
+    """
+
+    created_by: Creation | None = None
+
+
+M = TypeVar("M", bound=NamedModel)
 
 
 @dataclass(frozen=True)
@@ -40,39 +69,38 @@ def create_named(registry: Registry[NamedPreset[M]], name: str, overrides: Mappi
     for option in overrides:
         if option not in known:
             raise UserError(f"{registry.noun} {name!r} has no option {option!r}{suggest(option, known)}")
-    return preset.build(**{**preset.options, **overrides})
+    model = preset.build(**{**preset.options, **overrides})
+    model.created_by = Creation.of(name, overrides)
+    return model
 
 
-@dataclass(frozen=True)
-class NamedSpec:
-    """What a file says of its model.
+def save_named(
+    model: NamedModel, file: str | Path, key: str, maker: str, about: Mapping[str, object] | None = None
+) -> None:
+    """Write weights, name and options to a safetensors file.
 
     Args:
-        name: of the preset.
-        options: the overrides, without device and dtype, which are the loading machine's choice.
+        model: made by `create_named`.
+        file: to write.
+        key: of the file's entry that describes the model.
+        maker: the function that calls `create_named`.
         about: what else a model of this kind keeps.
-    """
-
-    name: str
-    options: dict[str, object]
-    about: dict[str, object] = field(default_factory=dict)
-
-
-def stored_options(overrides: Mapping[str, object]) -> dict[str, object]:
-    """The options that a file holds."""
-    return {key: value for key, value in overrides.items() if key not in ("device", "dtype")}
-
-
-def save_named(model: nn.Module, file: str | Path, key: str, spec: NamedSpec) -> None:
-    """Write weights and `spec`, as JSON under `key`, to a safetensors file."""
-    save_model(model, str(file), {key: json.dumps(asdict(spec))})
-
-
-def read_spec(file: str | Path, key: str) -> NamedSpec | None:
-    """What `save_named` wrote under `key`; None if a safetensors file has no such entry.
 
     Raises:
-        UserError: no such file, a file of another format, or a damaged entry.
+        UserError: the model was created directly.
+    """
+    made = model.created_by
+    if made is None:
+        raise UserError(f"only a model made by {maker} can be saved by its name")
+    spec = {"name": made.name, "options": dict(made.options), "about": about or {}}
+    save_model(model, str(file), {key: json.dumps(spec)})
+
+
+def load_named(registry: Registry[NamedPreset[M]], file: str | Path, key: str) -> tuple[M, dict[str, object]]:
+    """Load a model that `save_named` wrote, in eval mode, and `about`. Nothing in the file is executed.
+
+    Raises:
+        UserError: no such file, a file of another kind, or one that is damaged.
     """
     if not Path(file).is_file():
         raise UserError(f"no file {file}; write one with model.save({str(file)!r})")
@@ -82,22 +110,15 @@ def read_spec(file: str | Path, key: str) -> NamedSpec | None:
     except SafetensorError as error:
         raise UserError(f"cannot read {file} as safetensors: {error}") from error
     if key not in metadata:
-        return None
+        raise UserError(f"{file} holds no {registry.noun}; to classify images use capsnet.load({str(file)!r})")
     try:
         stored = json.loads(metadata[key])
-        return NamedSpec(str(stored["name"]), dict(stored["options"]), dict(stored.get("about", {})))
+        name, options, about = str(stored["name"]), dict(stored["options"]), dict(stored.get("about", {}))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: what it says of its model is damaged; write it again") from error
-
-
-def load_weights(model: M, file: str | Path) -> M:
-    """Copy the weights of a file into a model, and set it to eval mode. Nothing in the file is executed.
-
-    Raises:
-        UserError: weights of other names or shapes.
-    """
+    model = create_named(registry, name, options)
     try:
         load_model(model, str(file))
     except (RuntimeError, SafetensorError) as error:
         raise UserError(f"the weights in {file} do not fit its options: {' '.join(str(error).split())}") from error
-    return model.eval()
+    return model.eval(), about

@@ -1,7 +1,7 @@
 """The base class of models that find a mask for each class, and these models by name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,15 +11,7 @@ from torch import Tensor, nn
 from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
 from capsnet.models.arguments import check_arguments
-from capsnet.models.named import (
-    NamedPreset,
-    NamedSpec,
-    create_named,
-    load_weights,
-    read_spec,
-    save_named,
-    stored_options,
-)
+from capsnet.models.named import NamedModel, NamedPreset, create_named, load_named, save_named
 from capsnet.registry import Registry
 
 
@@ -34,7 +26,7 @@ class SegmentationOutput(NamedTuple):
     poses: Float[Tensor, "b n d *space"] | None
 
 
-class SegmentationModel(nn.Module, ABC):
+class SegmentationModel(NamedModel, ABC):
     """Base class of models that find a mask for each class: `model(images)` returns a `SegmentationOutput`.
 
     They are no `CapsuleModel`s: their classes have no single capsule, so that commands for classification refuse them.
@@ -45,7 +37,7 @@ class SegmentationModel(nn.Module, ABC):
 
     Attributes:
         decoder: reconstructs images from class capsules, or None.
-        created_by: name and options given to `create_segmenter`; None if the model was created directly.
+        created_by: the call of `create_segmenter`; None if the model was created directly.
 
     Raises:
         UserError: an image shape that is not three or four numbers, or sizes out of range.
@@ -59,7 +51,6 @@ class SegmentationModel(nn.Module, ABC):
         if len(image_shape) not in (3, 4) or min(image_shape) < 1:
             raise UserError(f"image_shape must be channels, height, width and perhaps depth, got {tuple(image_shape)}")
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
-        self.created_by: tuple[str, Mapping[str, object]] | None = None
         self.decoder = None
 
     if TYPE_CHECKING:
@@ -97,10 +88,7 @@ class SegmentationModel(nn.Module, ABC):
         Raises:
             UserError: the model was not made by `create_segmenter`.
         """
-        if self.created_by is None:
-            raise UserError("only a model made by create_segmenter can be saved by its name")
-        name, options = self.created_by
-        save_named(self, file, _KEY, NamedSpec(name, dict(options)))
+        save_named(self, file, _KEY, "create_segmenter")
 
 
 _KEY = "capsnet-segmenter"
@@ -125,9 +113,7 @@ def create_segmenter(name: str, **overrides: object) -> SegmentationModel:
     Example:
         >>> model = create_segmenter("segcaps-small", image_shape=(1, 32, 32), num_classes=10)
     """
-    model = create_named(SEGMENTERS, name, overrides)
-    model.created_by = name, stored_options(overrides)
-    return model
+    return create_named(SEGMENTERS, name, overrides)
 
 
 def load_segmenter(file: str | Path) -> SegmentationModel:
@@ -136,7 +122,4 @@ def load_segmenter(file: str | Path) -> SegmentationModel:
     Raises:
         UserError: no such file, or a file of another kind.
     """
-    spec = read_spec(file, _KEY)
-    if spec is None:
-        raise UserError(f"{file} holds no segmentation model; for classification use capsnet.load({str(file)!r})")
-    return load_weights(create_segmenter(spec.name, **spec.options), file)
+    return load_named(SEGMENTERS, file, _KEY)[0]

@@ -1,14 +1,13 @@
 """The base class of models that classify sequences, and these models by name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.data.spectrogram import LogMel
@@ -17,15 +16,7 @@ from capsnet.functional import check_sequences
 from capsnet.functional.labels import check_tensor
 from capsnet.layers import SequenceDecoder
 from capsnet.models.arguments import check_arguments
-from capsnet.models.named import (
-    NamedPreset,
-    NamedSpec,
-    create_named,
-    load_weights,
-    read_spec,
-    save_named,
-    stored_options,
-)
+from capsnet.models.named import NamedModel, NamedPreset, create_named, load_named, save_named
 from capsnet.registry import Registry
 
 
@@ -57,7 +48,7 @@ class TimeWindows:
         return coupling.reshape(samples, children // self.num_types, self.num_types, classes).mean(dim=2)
 
 
-class SequenceModel(nn.Module, ABC):
+class SequenceModel(NamedModel, ABC):
     """Base class of models that classify sequences: `model(sequences, lengths)` returns a `CapsNetOutput`.
 
     They are no `CapsuleModel`s, whose input is an image of one size, so that commands for images refuse them. What
@@ -73,7 +64,7 @@ class SequenceModel(nn.Module, ABC):
         preparation: how recordings became the sequences from which it learned; None: they were no recordings.
         decoder: reconstructs sequences from class capsules, or None.
         windows: of its primary capsules; None: it has none.
-        created_by: name and options given to `create_sequence_model`; None if the model was created directly.
+        created_by: the call of `create_sequence_model`; None if the model was created directly.
 
     Raises:
         UserError: sizes out of range.
@@ -88,7 +79,6 @@ class SequenceModel(nn.Module, ABC):
         check_arguments(channels=in_channels, num_classes=num_classes)
         self.in_channels, self.num_classes = in_channels, num_classes
         self.class_names = tuple(str(k) for k in range(num_classes))
-        self.created_by: tuple[str, Mapping[str, object]] | None = None
         self.decoder = None
         self.preparation: LogMel | None = None
 
@@ -142,13 +132,10 @@ class SequenceModel(nn.Module, ABC):
         Raises:
             UserError: the model was not made by `create_sequence_model`.
         """
-        if self.created_by is None:
-            raise UserError("only a model made by create_sequence_model can be saved by its name")
-        name, options = self.created_by
         about: dict[str, object] = {"class_names": self.class_names}
         if self.preparation is not None:
             about["log_mel"] = asdict(self.preparation)
-        save_named(self, file, _KEY, NamedSpec(name, dict(options), about))
+        save_named(self, file, _KEY, "create_sequence_model", about)
 
 
 _KEY = "capsnet-sequence-model"
@@ -170,9 +157,7 @@ def create_sequence_model(name: str, **overrides: object) -> SequenceModel:
     Example:
         >>> model = create_sequence_model("sequence-capsnet", in_channels=40, num_classes=10)
     """
-    model = create_named(SEQUENCE_MODELS, name, overrides)
-    model.created_by = name, stored_options(overrides)
-    return model
+    return create_named(SEQUENCE_MODELS, name, overrides)
 
 
 def load_sequence_model(file: str | Path) -> SequenceModel:
@@ -181,11 +166,8 @@ def load_sequence_model(file: str | Path) -> SequenceModel:
     Raises:
         UserError: no such file, or a file of another kind.
     """
-    spec = read_spec(file, _KEY)
-    if spec is None:
-        raise UserError(f"{file} holds no model of sequences; for images use capsnet.load({str(file)!r})")
-    model = load_weights(create_sequence_model(spec.name, **spec.options), file)
-    names, log_mel = spec.about.get("class_names"), spec.about.get("log_mel")
+    model, about = load_named(SEQUENCE_MODELS, file, _KEY)
+    names, log_mel = about.get("class_names"), about.get("log_mel")
     if not isinstance(names, list) or len(names) != model.num_classes:
         raise UserError(f"{file} must name {model.num_classes} classes, got {names!r}")
     model.class_names = tuple(map(str, names))

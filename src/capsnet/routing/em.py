@@ -186,6 +186,7 @@ class EMRouting(GaussianRouting):
         UserError: fewer than one iteration, or an unknown option.
     """
 
+    algorithm = staticmethod(em_routing)
     kernel = "em"
 
     def __init__(
@@ -231,26 +232,6 @@ class EMRouting(GaussianRouting):
             "variance": self.variance,
             "mass": self.mass,
         }
-
-    def forward(
-        self,
-        votes: Float[Tensor, "b i j d"],
-        activations: Float[Tensor, "b i"] | None = None,
-        *,
-        poses: Float[Tensor, "b i c"] | None = None,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route votes; without activations every child counts the same."""
-        return em_routing(
-            votes,
-            votes.new_ones(votes.shape[:2]) if activations is None else activations,
-            self.beta_use,
-            self.beta_activate,
-            **self.options(),
-            windows=self.competing(windows),
-            recompute=self.recompute,
-            norms=self.norms,
-        )
 
     def extra_repr(self) -> str:
         return (

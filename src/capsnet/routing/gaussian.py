@@ -37,8 +37,10 @@ class GaussianRouting(Routing):
         UserError: fewer than one iteration, or an unknown option.
     """
 
+    algorithm: ClassVar[Callable[..., RoutingOutput]]
+    """The plain function."""
     kernel: ClassVar[str]
-    """Name of the algorithm in `capsnet.kernels.infer_mixture`."""
+    """Its name in `capsnet.kernels.infer_mixture`."""
     iterations: int
 
     def __init__(
@@ -68,6 +70,26 @@ class GaussianRouting(Routing):
     @abstractmethod
     def options(self) -> Mapping[str, object]:
         """The algorithm's own options, as the kernel takes them."""
+
+    def forward(
+        self,
+        votes: Float[Tensor, "b i j d"],
+        activations: Float[Tensor, "b i"] | None = None,
+        *,
+        poses: Float[Tensor, "b i c"] | None = None,
+        windows: Windows | None = None,
+    ) -> RoutingOutput:
+        """Route votes; without activations every child counts the same."""
+        return self.algorithm(
+            votes,
+            votes.new_ones(votes.shape[:2]) if activations is None else activations,
+            self.beta_use,
+            self.beta_activate,
+            **self.options(),
+            windows=self.competing(windows),
+            recompute=self.recompute,
+            norms=self.norms,
+        )
 
     def route_children(
         self,

@@ -158,6 +158,7 @@ class VariationalBayesRouting(GaussianRouting):
         UserError: fewer than one iteration, or an unknown option.
     """
 
+    algorithm = staticmethod(variational_bayes_routing)
     kernel = "variational_bayes"
 
     def __init__(
@@ -190,26 +191,6 @@ class VariationalBayesRouting(GaussianRouting):
 
     def options(self) -> _Options:
         return {"iterations": self.iterations, "start": self.start}
-
-    def forward(
-        self,
-        votes: Float[Tensor, "b i j d"],
-        activations: Float[Tensor, "b i"] | None = None,
-        *,
-        poses: Float[Tensor, "b i c"] | None = None,
-        windows: Windows | None = None,
-    ) -> RoutingOutput:
-        """Route votes; without activations every child counts the same."""
-        return variational_bayes_routing(
-            votes,
-            votes.new_ones(votes.shape[:2]) if activations is None else activations,
-            self.beta_use,
-            self.beta_activate,
-            **self.options(),
-            windows=self.competing(windows),
-            recompute=self.recompute,
-            norms=self.norms,
-        )
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, start={self.start!r}"

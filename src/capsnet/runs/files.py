@@ -74,22 +74,3 @@ def whole_output(out: Path) -> Iterator[Path]:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
         raise
-
-
-def check_space(folder: Path, needed: int) -> None:
-    """Check that the disk has enough free space.
-
-    Args:
-        folder: folder of the files to write; it need not exist.
-        needed: required bytes.
-
-    Raises:
-        UserError: less space is free.
-    """
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise UserError(
-            f"{folder}: no space left on the disk, {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; "
-            "free some, or give another `out`"
-        )

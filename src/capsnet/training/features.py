@@ -11,7 +11,6 @@ import hashlib
 import logging
 import math
 import os
-import shutil
 import time
 import zlib
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from capsnet.data import ImageData
 from capsnet.data.features import Features
 from capsnet.data.shards import image_hashes
 from capsnet.data.transforms import Augmentation
+from capsnet.disk_space import free_space
 from capsnet.models import CapsuleModel
 from capsnet.precision import use_precision
 from capsnet.runs.config import RunConfig
@@ -168,7 +168,7 @@ def _compute(key: str, source: _Source) -> Tensor:
     try:
         beside.parent.mkdir(parents=True, exist_ok=True)
         # memory-mapped writes to a full disk would kill the process
-        if shutil.disk_usage(beside.parent).free < 4 * math.prod(shape):
+        if free_space(beside.parent) < 4 * math.prod(shape):
             raise OSError(errno.ENOSPC, "no space left on the disk")
         table = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=shape)
     except OSError as fault:

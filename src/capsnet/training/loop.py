@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from capsnet.data import ImageData
 from capsnet.data.transforms import Draws
+from capsnet.disk_space import check_space
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
 from capsnet.models import CapsuleModel
 from capsnet.runs.checkpoint import CheckpointWriter, State, load_checkpoint
 from capsnet.runs.config import RunConfig
-from capsnet.runs.files import check_space, write_text
+from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run
 from capsnet.runs.metrics import MetricsFile
 from capsnet.runs.weights import ModelSpec, count_parameters, save_weights
@@ -108,7 +109,8 @@ class Job:
         if not self.ended:
             # existing files are replaced by files of the same sizes, one at a time
             existing = sum(file.stat().st_size for file in (self.run.weights_path, checkpoint) if file.exists())
-            check_space(self.run.folder, max(space_needed(self.model, self.config) - existing, 0))
+            needed = max(space_needed(self.model, self.config) - existing, 0)
+            check_space(self.run.folder, needed, "give another `out`")
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 

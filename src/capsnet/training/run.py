@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import nn
 
 from capsnet.data import Dataset, locate_data
+from capsnet.disk_space import check_space
 from capsnet.errors import UserError
 from capsnet.inference.predictions import write_predictions
 from capsnet.models import CapsuleModel
@@ -21,7 +22,7 @@ from capsnet.runs.built import RECON_WEIGHT, as_built, as_planned
 from capsnet.runs.checkpoint import has_checkpoint
 from capsnet.runs.config import RunConfig, is_object, object_name
 from capsnet.runs.data import compare_splits, load_dataset, split_training
-from capsnet.runs.files import check_space, write_json
+from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
 from capsnet.runs.options import describe_recipe, make_config, resume_config
@@ -270,7 +271,7 @@ def _open_folder(
         return Run(run.folder, config), None
     if not processes.is_first:
         return Run(Path(processes.share_text("")), config), None
-    check_space(run.folder, space_needed(model, config))
+    check_space(run.folder, space_needed(model, config), "give another `out`")
     environment = {**describe_environment(model.device, precision), "processes": processes.count}
     run, lock = create_locked(run.folder, config, environment, numbered=numbered)
     processes.share_text(str(run.folder))

@@ -1,5 +1,6 @@
 """The fused routing is the plain one: values and each gradient, against float64, in memory filled with NaN."""
 
+import itertools
 import os
 
 import pytest
@@ -10,11 +11,16 @@ from capsnet.functional import dense_votes
 from capsnet.kernels.dynamic_routing import dynamic_routing as fused
 from capsnet.routing import dynamic_routing as plain
 
-SIZES = [(1, 1, 1, 1, 1), (7, 63, 3, 5, 7), (16, 63, 8, 10, 16), (33, 7, 16, 2, 4), (3, 5, 3, 40, 7)]  # b i c j d
+SIZES = [(1, 1, 1, 1, 1), (7, 63, 3, 5, 7), (9, 39, 8, 10, 16), (17, 7, 16, 2, 4), (3, 5, 3, 40, 7)]  # b i c j d
 NAMES = ["poses", "activations", "coupling", "gradient of poses", "gradient of weight", "gradient of bias"]
 
-
-DRAWS = 4
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+# the interpreter takes a second for each
+DRAWS = 2 if INTERPRETED else 4
+# of bias, leaky, gradient: all, or those in which each two of them meet in all ways
+OPTIONS = [(True, True, "full"), (True, False, "last"), (False, True, "last"), (False, False, "full")]
+if not INTERPRETED:
+    OPTIONS = list(itertools.product([True, False], [True, False], ["full", "last"]))
 
 
 def make(size: tuple[int, ...], seed: int = 0) -> dict[str, Tensor]:
@@ -45,10 +51,10 @@ def plain_children(poses, weight, *args, **options):
     return plain(dense_votes(poses, weight), *args, **options)
 
 
-def assert_as_good(size, dtype, device, **options) -> None:
+def assert_as_good(size, dtype, device, draws=DRAWS, **options) -> None:
     """The fused error is at most twice the plain one, each against float64, as root mean square over some draws."""
     squares: dict[str, Tensor] = {}
-    for seed in range(DRAWS):
+    for seed in range(draws):
         tensors = {name: tensor.to(dtype) for name, tensor in make(size, seed).items()}
         exact = run(plain_children, tensors, torch.float64, "cpu", **options)
         theirs = run(plain_children, tensors, dtype, device, **options)
@@ -74,13 +80,12 @@ def test_fused_is_plain_at_odd_sizes(size, gradient, device):
 @pytest.mark.parametrize("iterations", [1, 2, 5])
 @pytest.mark.parametrize("gradient", ["full", "last"])
 def test_fused_is_plain_for_any_number_of_iterations(iterations, gradient, device):
-    assert_as_good((7, 9, 3, 5, 7), torch.float32, device, iterations=iterations, gradient=gradient)
+    # rounding grows with iterations: two draws say little of it
+    assert_as_good((7, 9, 3, 5, 7), torch.float32, device, draws=4, iterations=iterations, gradient=gradient)
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("with_bias", [True, False])
-@pytest.mark.parametrize("leaky", [True, False])
-@pytest.mark.parametrize("gradient", ["full", "last"])
+@pytest.mark.parametrize(("with_bias", "leaky", "gradient"), OPTIONS)
 def test_fused_is_plain_with_each_option(with_bias, leaky, gradient, device):
     options = {"with_bias": with_bias, "leaky": leaky, "gradient": gradient}
     assert_as_good((7, 13, 8, 10, 16), torch.float32, device, **options)
@@ -99,7 +104,7 @@ def test_fused_is_plain_in_half_precision(dtype, device):
     assert_as_good((7, 13, 8, 5, 16), dtype, device)
 
 
-@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="of the Triton kernels, in the interpreter")
+@pytest.mark.skipif(not INTERPRETED, reason="of the Triton kernels, in the interpreter")
 @pytest.mark.usefixtures("poison")
 @pytest.mark.parametrize("parents", [5, 40])
 def test_products_of_half_precision_add_their_rounding_only(parents, device, monkeypatch):

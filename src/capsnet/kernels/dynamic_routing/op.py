@@ -46,7 +46,9 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Find poses `b j d` of the parents, the coupling `b i j` of the last iteration, and `totals`."""
     parents, coupling, totals = _new_outputs(poses, weight, iterations)
-    _implementation(poses).forward(poses, weight, bias, leaky, parents, coupling, totals)
+    # on a CPU this does nothing
+    with torch.cuda.device_of(poses):
+        _implementation(poses).forward(poses, weight, bias, leaky, parents, coupling, totals)
     return parents, coupling, totals
 
 
@@ -62,7 +64,8 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Find the gradients of `poses`, `weight` and `bias`."""
     grads = _new_grads(poses, weight)
-    _implementation(poses).backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full, grads)
+    with torch.cuda.device_of(poses):
+        _implementation(poses).backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full, grads)
     return grads
 
 

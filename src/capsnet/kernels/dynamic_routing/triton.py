@@ -78,19 +78,6 @@ def forward(
     totals: Tensor,
 ) -> None:
     """Fill `parents`, `coupling` and `totals` from the other arguments."""
-    with torch.cuda.device_of(poses):
-        _forward(poses, weight, bias, leaky, parents, coupling, totals)
-
-
-def _forward(
-    poses: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    leaky: bool,
-    parents: Tensor,
-    coupling: Tensor,
-    totals: Tensor,
-) -> None:
     u, w = poses.to(totals.dtype).contiguous(), weight.to(totals.dtype).contiguous()
     kind, precision = product_type(u.dtype)
     narrow, reached = w.to(kind), torch.empty_like(totals[0])
@@ -128,21 +115,6 @@ def backward(
     grads: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """Fill `grads`, those of `poses`, `weight` and `bias`, from the other arguments."""
-    with torch.cuda.device_of(poses):
-        gradients = _backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full)
-        for to, grad in zip(grads, gradients, strict=True):
-            to.copy_(grad)
-
-
-def _backward(
-    poses: Tensor,
-    weight: Tensor,
-    totals: Tensor,
-    grad_parents: Tensor,
-    grad_coupling: Tensor | None,
-    leaky: bool,
-    full: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
     u, w = poses.to(totals.dtype).contiguous(), weight.to(totals.dtype).contiguous()
     kind, precision = product_type(u.dtype)
     narrow, reached, grad_totals = w.to(kind), torch.empty_like(totals), torch.empty_like(totals)
@@ -175,7 +147,8 @@ def _backward(
         matrix = w.flatten(0, 1).flatten(1)
         whole_u.flatten(1).addmm_(share, matrix.t())
         whole_w.flatten(0, 1).flatten(1).addmm_(u.flatten(1).t(), share)
-    return whole_u, whole_w, grad_totals[first:].sum((0, 1))
+    for to, grad in zip(grads, (whole_u, whole_w, grad_totals[first:].sum((0, 1))), strict=True):
+        to.copy_(grad)
 
 
 def _sum(parts: Tensor) -> Tensor:
