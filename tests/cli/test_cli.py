@@ -156,7 +156,11 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "networks together, by summed lengths  paper: 10.60 %" in both
     assert "Procedure" not in call(capsys, "show digits")[1]
     assert "agree" in call(capsys, "show dynamic")[1]
-    assert "test error" in call(capsys, "show", tiny_run.folder)[1]
+    shown = call(capsys, "show", tiny_run.folder)[1]
+    assert "best weights: test error" in shown
+    assert "routing: dynamic, iterations: 3" in shown
+    assert "\n  weight_decay " not in shown
+    assert "\n  weight_decay         0\n" in call(capsys, "show", tiny_run.folder, "--options")[1]
     assert "exact test p = 1: no difference" in call(capsys, "show", tiny_run.folder, "--against", tiny_run.folder)[1]
     status, out, _ = call(capsys, "data digits --figure", tmp_path / "digits.png")
     assert status == 0

@@ -28,7 +28,7 @@ from capsnet.recipes import RECIPES
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.runs import Run, RunConfig
-from capsnet.runs.built import as_built, loss_words
+from capsnet.runs.built import OPEN, as_built, loss_words
 from capsnet.runs.epochs import read_epochs, table
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.sections import OPTIONS
@@ -52,6 +52,8 @@ class Show:
     """Compare with another run on the same test images, by McNemar's exact test."""
     epochs: bool = False
     """For a run: training and validation loss and accuracy of each epoch."""
+    options: bool = False
+    """For a run: the value of every option."""
     json: bool = False
     """With --epochs, print one JSON object."""
 
@@ -86,7 +88,7 @@ def main(args: list[str]) -> None:
     elif name in ROUTINGS:
         print(*describe_routing(name), sep="\n")
     elif Path(name).is_dir():
-        _show_run(Run.open(Path(name)))
+        _show_run(Run.open(Path(name)), every_option=command.options)
     elif name in list_pretrained():
         print(model_card(name).rstrip())
     else:
@@ -196,41 +198,76 @@ def _show_study(name: str) -> None:
 
 def _flag(key: str, value: object) -> str:
     """An option as it is typed."""
+    flag = key.replace("_", "-")
     if isinstance(value, dict):
         return " ".join(f"--option {name}={_words(item)}" for name, item in value.items())
-    return f"--{key.replace('_', '-')} {_words(value)}"
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    if isinstance(value, tuple):
+        return " ".join([f"--{flag}", *map(_words, value)])
+    return f"--{flag} {_words(value)}"
 
 
-def _print_config(config: RunConfig) -> None:
+def _print_options(config: RunConfig) -> None:
     """Print each option, section by section."""
     section = ""
     for name, value in config.options().items():
         if OPTIONS[name].section != section:
             section = OPTIONS[name].section
             print(section)
-        print(f"  {name:20} {_words(value)}")
+        print(_wrapped(_words(value), f"  {name:20} ", " " * 23))
 
 
-def _show_run(run: Run) -> None:
-    print(f"{run.folder}")
-    _print_config(run.config)
+def _print_changes(config: RunConfig) -> None:
+    """Print the options that differ from those of the run's recipe, or from the defaults where it has none."""
+    recipe = config.run.recipe
+    base = RECIPES.get(recipe).config if recipe in RECIPES else RunConfig.from_defaults(model=config.model.name)
+    ours, theirs = config.options(), as_built(base).options()
+    # the seed is printed, where the data lie says nothing, and the others depend on data and machine
+    changed = [key for key in ours if ours[key] != theirs[key] and key not in {"recipe", "seed", "data_dir", *OPEN}]
+    if changed:
+        print(f"\ndiffers from {f'the recipe {recipe}' if recipe in RECIPES else 'the defaults'}:")
+    for key in changed:
+        print(_wrapped(f"{_words(ours[key])} (there: {_words(theirs[key])})", f"  {key:20} ", " " * 23))
+
+
+def _describe(config: RunConfig) -> dict[str, str]:
+    model, training = config.model, config.optimizer
+    iterations = "" if model.iterations is None else f", iterations: {model.iterations}"
+    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
+    return {
+        "recipe": config.run.recipe or "none",
+        "data": config.data.name,
+        "model": f"{model.name}, routing: {model.routing or 'none'}{iterations}",
+        "training": f"{length} in batches of {training.batch_size}, seed {config.run.seed}",
+    }
+
+
+def _show_run(run: Run, *, every_option: bool) -> None:
+    print(run.folder)
+    for head, text in _describe(run.config).items():
+        print(_wrapped(text, f"{head:10}", " " * 10))
+    print()
     result = run.evaluation()
     if result is None:
-        print("\n" + " ".join(run.explain_missing_result()))
-        return
-    imported = run.imported()
-    tests = {"best weights": result["test"], "last step": result["test_last"]}
-    if imported is not None:
-        tests = {f"imported from {imported.source}": result["test"]}
-    for weights, split in tests.items():
-        evaluation = Evaluation.from_dict(split)
-        low, high = evaluation.error_interval
-        print(
-            f"\n{weights}: test error {evaluation.error_percent:.2f} % of {evaluation.n:,} ({low:.2f} to {high:.2f} %)",
-            end="",
-        )
-    print()
-    doubt = read_spec(run.weights_path).doubt if run.weights_path.is_file() else None
+        print(_wrapped(" ".join(run.explain_missing_result())))
+    else:
+        imported = run.imported()
+        tests = {"best weights": result["test"], "last step": result["test_last"]}
+        if imported is not None:
+            tests = {f"imported from {imported.source}": result["test"]}
+        for weights, split in tests.items():
+            evaluation = Evaluation.from_dict(split)
+            low, high = evaluation.error_interval
+            error, images = f"{evaluation.error_percent:.2f} %", f"{evaluation.n:,}"
+            print(f"{weights}: test error {error} of {images} ({low:.2f} to {high:.2f} %)")
+    doubt = read_spec(run.weights_path).doubt if result is not None and run.weights_path.is_file() else None
     if doubt is not None:
         print("\nunsure predictions")
         print(*doubt.describe(), sep="\n")
+    if every_option:
+        print()
+        _print_options(run.config)
+    else:
+        _print_changes(run.config)
+        print("\nwith --options: every option; with --epochs: each epoch")
