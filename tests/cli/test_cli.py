@@ -171,6 +171,25 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert sum(json.loads(call(capsys, "data digits --json")[1])["test"]) == 359
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("hinton2018-smallnorb", "sabour2017-affnist", "em-capsnet", "segcaps", "sequence-capsnet"),
+        *("cifar10-equal-time", "smallnorb-azimuth", "dynamic", "capsnet-mnist"),
+    ],
+)
+def test_show_fits_a_terminal(name, capsys):
+    lines = call(capsys, f"show {name}")[1].splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+def test_option_with_a_short_value_and_a_long_source_takes_two_lines(capsys):
+    shown = call(capsys, "show hinton2018-smallnorb")[1]
+    assert "code      [2] google-research/google-research@ccc94ce\n" in shown
+    assert "\n  weight_decay         2e-07          [2] capsule_em/utils.py:72\n" in shown
+    assert "\n  crop                 32\n                       [1] capsule_em/norb/norb_record.py:59-60, 66\n" in shown
+
+
 def test_figures_and_report(capsys, tiny_run, tmp_path, monkeypatch):
     # pixels take most of the time, and are made beside `draw_figures`
     monkeypatch.setattr("capsnet.figures.draw.to_png", lambda figure: b"pixels")
