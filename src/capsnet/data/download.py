@@ -17,8 +17,8 @@ def find_files(
 ) -> dict[str, Path]:
     """Find the files of a data set, or download them to the user's cache.
 
-    A file may also be stored unpacked, without its `.gz`, or with a dot before `idx`. If `data_dir` is given, it must hold all files, and nothing
-    is downloaded.
+    A file may also be stored unpacked, without its `.gz`, or with a dot before `idx`. If `data_dir` is given, it must
+    hold all files, and nothing is downloaded.
 
     Args:
         name: name of the data set and of its folder.
