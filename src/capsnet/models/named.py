@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
@@ -16,6 +16,10 @@ from torch import nn
 
 from capsnet.errors import UserError
 from capsnet.registry import Registry, suggest
+
+SEGMENTER_KEY, SEQUENCE_KEY = "capsnet-segmenter", "capsnet-sequence-model"
+"""Where the files of models for segmentation and for sequences hold their description."""
+StoredKind = Literal["segmenter", "sequence model"]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -88,6 +92,22 @@ def read_spec(file: str | Path, key: str) -> NamedSpec | None:
         return NamedSpec(str(stored["name"]), dict(stored["options"]), dict(stored.get("about", {})))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: what it says of its model is damaged; write it again") from error
+
+
+def describe_kind(metadata: Mapping[str, str]) -> StoredKind | None:
+    """The kind of a model by the metadata of its file; None: it classifies images, or is unknown."""
+    if SEGMENTER_KEY in metadata:
+        return "segmenter"
+    return "sequence model" if SEQUENCE_KEY in metadata else None
+
+
+def stored_kind(file: str | Path) -> StoredKind | None:
+    """The kind of the model in a file; None: it classifies images, or the file cannot be read."""
+    try:
+        with safe_open(str(file), "pt") as opened:
+            return describe_kind(opened.metadata() or {})
+    except (SafetensorError, OSError):
+        return None
 
 
 def load_weights(model: M, file: str | Path) -> M:

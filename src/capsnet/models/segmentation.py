@@ -12,6 +12,7 @@ from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
 from capsnet.models.arguments import check_arguments
 from capsnet.models.named import (
+    SEGMENTER_KEY,
     NamedPreset,
     NamedSpec,
     create_named,
@@ -44,6 +45,7 @@ class SegmentationModel(nn.Module, ABC):
         num_classes: number of masks; they may overlap.
 
     Attributes:
+        class_names: a name for each class; "1", "2" and so on, the numbers in masks, until they are set.
         decoder: reconstructs images from class capsules, or None.
         created_by: name and options given to `create_segmenter`; None if the model was created directly.
 
@@ -59,6 +61,7 @@ class SegmentationModel(nn.Module, ABC):
         if len(image_shape) not in (3, 4) or min(image_shape) < 1:
             raise UserError(f"image_shape must be channels, height, width and perhaps depth, got {tuple(image_shape)}")
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
+        self.class_names = tuple(str(k + 1) for k in range(num_classes))
         self.created_by: tuple[str, Mapping[str, object]] | None = None
         self.decoder = None
 
@@ -92,7 +95,7 @@ class SegmentationModel(nn.Module, ABC):
         return self(images).lengths > threshold
 
     def save(self, file: str | Path) -> None:
-        """Write weights, name and options to a safetensors file, for `load_segmenter`.
+        """Write weights, name, options and class names to a safetensors file, for `load_segmenter`.
 
         Raises:
             UserError: the model was not made by `create_segmenter`.
@@ -100,10 +103,7 @@ class SegmentationModel(nn.Module, ABC):
         if self.created_by is None:
             raise UserError("only a model made by create_segmenter can be saved by its name")
         name, options = self.created_by
-        save_named(self, file, _KEY, NamedSpec(name, dict(options)))
-
-
-_KEY = "capsnet-segmenter"
+        save_named(self, file, SEGMENTER_KEY, NamedSpec(name, dict(options), {"class_names": self.class_names}))
 
 
 SegmenterPreset = NamedPreset[SegmentationModel]
@@ -136,7 +136,13 @@ def load_segmenter(file: str | Path) -> SegmentationModel:
     Raises:
         UserError: no such file, or a file of another kind.
     """
-    spec = read_spec(file, _KEY)
+    spec = read_spec(file, SEGMENTER_KEY)
     if spec is None:
         raise UserError(f"{file} holds no segmentation model; for classification use capsnet.load({str(file)!r})")
-    return load_weights(create_segmenter(spec.name, **spec.options), file)
+    model = load_weights(create_segmenter(spec.name, **spec.options), file)
+    # files of older versions name no classes
+    names = spec.about.get("class_names", list(model.class_names))
+    if not isinstance(names, list) or len(names) != model.num_classes:
+        raise UserError(f"{file} must name {model.num_classes} classes, got {names!r}")
+    model.class_names = tuple(map(str, names))
+    return model

@@ -18,6 +18,7 @@ from capsnet.functional.labels import check_tensor
 from capsnet.layers import SequenceDecoder
 from capsnet.models.arguments import check_arguments
 from capsnet.models.named import (
+    SEQUENCE_KEY,
     NamedPreset,
     NamedSpec,
     create_named,
@@ -148,10 +149,8 @@ class SequenceModel(nn.Module, ABC):
         about: dict[str, object] = {"class_names": self.class_names}
         if self.preparation is not None:
             about["log_mel"] = asdict(self.preparation)
-        save_named(self, file, _KEY, NamedSpec(name, dict(options), about))
+        save_named(self, file, SEQUENCE_KEY, NamedSpec(name, dict(options), about))
 
-
-_KEY = "capsnet-sequence-model"
 
 SEQUENCE_MODELS: Registry[NamedPreset[SequenceModel]] = Registry("sequence model", "capsnet.sequence_models")
 """Models of sequences by name."""
@@ -181,7 +180,7 @@ def load_sequence_model(file: str | Path) -> SequenceModel:
     Raises:
         UserError: no such file, or a file of another kind.
     """
-    spec = read_spec(file, _KEY)
+    spec = read_spec(file, SEQUENCE_KEY)
     if spec is None:
         raise UserError(f"{file} holds no model of sequences; for images use capsnet.load({str(file)!r})")
     model = load_weights(create_sequence_model(spec.name, **spec.options), file)
