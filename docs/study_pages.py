@@ -8,6 +8,8 @@ import statistics
 from itertools import pairwise
 from pathlib import Path
 
+from conclusions import conclusions
+
 from capsnet.runs import Run
 from capsnet.studies import STUDIES, Table
 
@@ -53,6 +55,7 @@ def fill(table: Table, prose: str, folder: Path) -> str:
         pace=pace(table, folder),
         pictures=pictures(folder),
         missing=missing(table),
+        conclusions=conclusions(folder) if table["study"] == "capsnet-project-table" else "",
         cnn="The CNN of this table is not the paper's but one of a quarter of its channels. " if quarter else "",
     )
 

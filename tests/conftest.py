@@ -100,8 +100,13 @@ def data_dir(_real_data: str | None) -> Path:
     return Path(_real_data)
 
 
+# half a minute and more: as the last one, such a test would keep one worker busy while the other waits
+LONG = {f"test_{name}.py" for name in ("compile", "distributed", "onnx", "sklearn", "threads", "triton")}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test of real data that is not marked would be left out of `make test-real-data`."""
+    """Long tests begin first. A test of real data that is not marked would be left out of `make test-real-data`."""
+    items.sort(key=lambda item: item.path.name not in LONG)
     for item in items:
         if "data_dir" in getattr(item, "fixturenames", ()) and item.get_closest_marker("real_data") is None:
             raise pytest.UsageError(f"{item.nodeid} uses data_dir: mark it real_data")

@@ -67,6 +67,7 @@ class Registry(Generic[T]):
         underscores: names had underscores in earlier versions: accept them in place of hyphens, with a warning.
         module: imported together with the entry points, to fill the registry. None: the registry is filled by the
             module that creates it, or by one that imports that.
+        elsewhere: the message for an unknown name that stands in another registry; None for all other names.
 
     Example:
         >>> shapes = Registry[int]("shape")
@@ -77,9 +78,16 @@ class Registry(Generic[T]):
     """
 
     def __init__(
-        self, noun: str, group: str | None = None, *, underscores: bool = False, module: str | None = None
+        self,
+        noun: str,
+        group: str | None = None,
+        *,
+        underscores: bool = False,
+        module: str | None = None,
+        elsewhere: Callable[[str], str | None] = lambda name: None,
     ) -> None:
         self.noun, self.group, self.underscores, self.module = noun, group, underscores, module
+        self._elsewhere = elsewhere
         self._values: dict[str, T] = {}
         self._failures: list[str] = []
         self._loaded = False
@@ -120,6 +128,8 @@ class Registry(Generic[T]):
             UserError: unknown name; the message names the most similar and all known names.
         """
         if name not in self:
+            if (message := self._elsewhere(name)) is not None:
+                raise UserError(message)
             failures = "".join(f"; {failure}" for failure in self._failures)
             raise UserError(f"unknown {self.noun} {name!r}{suggest(name, self.names())}{failures}")
         if name in self._values:

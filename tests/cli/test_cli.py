@@ -156,7 +156,11 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "networks together, by summed lengths  paper: 10.60 %" in both
     assert "Procedure" not in call(capsys, "show digits")[1]
     assert "agree" in call(capsys, "show dynamic")[1]
-    assert "test error" in call(capsys, "show", tiny_run.folder)[1]
+    shown = call(capsys, "show", tiny_run.folder)[1]
+    assert "best weights: test error" in shown
+    assert "routing: dynamic, iterations: 3" in shown
+    assert "\n  weight_decay " not in shown
+    assert "\n  weight_decay         0\n" in call(capsys, "show", tiny_run.folder, "--options")[1]
     assert "exact test p = 1: no difference" in call(capsys, "show", tiny_run.folder, "--against", tiny_run.folder)[1]
     status, out, _ = call(capsys, "data digits --figure", tmp_path / "digits.png")
     assert status == 0
@@ -165,6 +169,25 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     with Image.open(tmp_path / "digits.png") as picture:
         assert picture.width > 300
     assert sum(json.loads(call(capsys, "data digits --json")[1])["test"]) == 359
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("hinton2018-smallnorb", "sabour2017-affnist", "em-capsnet", "segcaps", "sequence-capsnet"),
+        *("cifar10-equal-time", "smallnorb-azimuth", "dynamic", "capsnet-mnist"),
+    ],
+)
+def test_show_fits_a_terminal(name, capsys):
+    lines = call(capsys, f"show {name}")[1].splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+def test_option_with_a_short_value_and_a_long_source_takes_two_lines(capsys):
+    shown = call(capsys, "show hinton2018-smallnorb")[1]
+    assert "code      [2] google-research/google-research@ccc94ce\n" in shown
+    assert "\n  weight_decay         2e-07          [2] capsule_em/utils.py:72\n" in shown
+    assert "\n  crop                 32\n                       [1] capsule_em/norb/norb_record.py:59-60, 66\n" in shown
 
 
 def test_figures_and_report(capsys, tiny_run, tmp_path, monkeypatch):

@@ -93,3 +93,39 @@ def test_a_mask_that_compression_changes_is_refused(tmp_path):
     write(tmp_path, "a", [[0, 1]], suffix=".jpg")
     with pytest.raises(UserError, match=r"a\.jpg is not exact: its format changes class numbers; save masks as PNG"):
         read_mask_folder(tmp_path)
+
+
+def test_a_small_object_that_scaling_removes_keeps_its_class(tmp_path):
+    mask = np.zeros((8, 8))
+    mask[0, 0], mask[4:, :] = 2, 1
+    write(tmp_path, "a", mask)
+    data = read_mask_folder(tmp_path, size=(2, 2))
+    assert data.class_names == ("1", "2")
+    assert data.masks.unique().tolist() == [0, 1]
+
+
+def test_a_class_that_scaling_removes_does_not_make_255_the_one_class(tmp_path):
+    mask = np.zeros((8, 8))
+    mask[0, 0], mask[4:, :] = 1, 255
+    write(tmp_path, "a", mask)
+    with pytest.raises(UserError, match="255 marks unlabelled pixels"):
+        read_mask_folder(tmp_path, size=(2, 2))
+
+
+def test_grey_levels_are_no_class_numbers(tmp_path):
+    write(tmp_path, "a", [[0, 38], [75, 113]])
+    with pytest.raises(UserError, match="have the values 38, 75, 113, of 113 classes; number the classes 1, 2"):
+        read_mask_folder(tmp_path)
+    assert len(read_mask_folder(tmp_path, class_names=[f"class {k}" for k in range(113)]).class_names) == 113
+
+
+def test_classes_txt_names_the_classes(tmp_path):
+    write(tmp_path, "a", [[0, 2]])
+    (tmp_path / "classes.txt").write_text("cup\nlid\n")
+    assert read_mask_folder(tmp_path).class_names == ("cup", "lid")
+    write(tmp_path, "a", [[0, 3]])
+    with pytest.raises(UserError, match=r"a\.png has the value 3; classes\.txt has 2 names"):
+        read_mask_folder(tmp_path)
+    (tmp_path / "classes.txt").write_text("cup\ncup\n")
+    with pytest.raises(UserError, match=r"classes\.txt must hold a different name for each class"):
+        read_mask_folder(tmp_path)

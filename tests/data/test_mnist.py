@@ -3,6 +3,7 @@ import gzip
 import pytest
 
 from capsnet.data import load_data
+from capsnet.data.download import find_stored
 from capsnet.errors import UserError
 
 
@@ -27,6 +28,17 @@ def test_unpacked_files_are_found_too(data_dir, tmp_path):
     for packed in (data_dir / "mnist").glob("*.gz"):
         (folder / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
     assert len(load_data("mnist", data_dir=tmp_path).test) == 10_000
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_names_with_a_dot_are_found_too(ending, tmp_path):
+    (tmp_path / "mnist").mkdir()
+    files = [f"{part}-idx{axes}-ubyte.gz" for part, axes in (("train-images", 3), ("train-labels", 1))]
+    for file in files:
+        (tmp_path / "mnist" / f"{file.removesuffix('.gz').replace('-idx', '.idx')}{ending}").touch()
+    found = find_stored("mnist", files, tmp_path)
+    assert found[files[0]].name == f"train-images.idx3-ubyte{ending}"
+    assert found[files[1]].name == f"train-labels.idx1-ubyte{ending}"
 
 
 def test_folder_given_without_the_files_is_named_and_nothing_is_downloaded(tmp_path):

@@ -89,3 +89,13 @@ def test_files_that_are_no_recordings_are_refused(tmp_path):
         (tmp_path / "b.wav").write_bytes(damaged)
         with pytest.raises(UserError, match=r"b\.wav"):
             read_wav(tmp_path / "b.wav")
+
+
+def test_chunks_that_hold_no_samples_are_skipped(tmp_path):
+    wavfile.write(tmp_path / "a.wav", 8000, np.array([1, 2], dtype=np.int16))
+    data = (tmp_path / "a.wav").read_bytes()
+    # cue points between the format and the samples, as editors write them
+    longer = data[:36] + b"cue " + (4).to_bytes(4, "little") + bytes(4) + data[36:]
+    (tmp_path / "a.wav").write_bytes(longer[:4] + (len(longer) - 8).to_bytes(4, "little") + longer[8:])
+    samples, _ = read_wav(tmp_path / "a.wav")
+    assert (samples * 32768).tolist() == [1, 2]

@@ -26,3 +26,11 @@ def test_curves_are_the_coupling_of_the_windows_of_each_recording(recordings):
 def test_a_model_without_capsules_is_refused(recordings):
     with pytest.raises(UserError, match="no coupling of windows"):
         draw_couplings(create_sequence_model("sequence-cnn", in_channels=6, num_classes=3), recordings, ["one", "two"])
+
+
+def test_bars_are_the_lengths_of_the_longest_capsules(recordings):
+    model = create_sequence_model("sequence-capsnet", in_channels=6, num_classes=7).eval()
+    figure = draw_couplings(model, recordings, ["one", "two"], class_lengths=True)
+    lengths = model(recordings[1][None]).lengths[0]
+    drawn = [patch.get_width() for patch in figure.axes[5].patches]
+    assert drawn == pytest.approx(lengths.sort(descending=True).values[:5].tolist())

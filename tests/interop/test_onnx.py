@@ -119,7 +119,7 @@ SMALL = {
     "attention-capsnet-small": {"stages": ((8, 1, 2),), "num_types": (4, 4, 4)},
     "backbone-capsnet": {},
     "baseline-cnn-quarter": {"channels": (4, 2), "kernel_sizes": (5, 5), "hidden": (8,)},
-    "deepcaps-small": {},
+    "deepcaps-small": {"iterations": 2},
     "em-capsnet-tiny": {"iterations": 1},
     "resnet-20": {"stages": ((4, 1, 1), (6, 1, 2))},
     "self-routing-capsnet": {"stages": ((16, 1, 1), (32, 1, 2))},

@@ -144,7 +144,8 @@ def test_a_hundred_parents_are_routed_in_blocks(capability, launches, tmp_path):
     ids=str,
 )
 def test_kernels_compile_at_other_sizes(size, dtype, capability, launches, tmp_path):
-    route(size, dtype)
+    # a third iteration adds to gradients, which depends on the type and not on the size
+    route(size, dtype, iterations=2 if dtype == torch.float32 else 3)
     assert compile_all(launches, capability, tmp_path)
 
 

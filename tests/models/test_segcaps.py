@@ -3,7 +3,8 @@ import torch
 
 from capsnet import UserError
 from capsnet.layers.local_conv import LocalConvCapsules, LocalTransposedConvCapsules
-from capsnet.models import create_segmenter, load_segmenter
+from capsnet.models import create_model, create_segmenter, load_segmenter
+from capsnet.models.named import SEGMENTER_KEY, save_named
 
 SMALL = {"image_shape": (1, 8, 16), "num_classes": 3}
 
@@ -98,3 +99,21 @@ def test_what_does_not_fit_is_refused(options, message):
 def test_images_of_another_size_are_refused():
     with pytest.raises(UserError, match=r"images must be b x \(1, 8, 16\)"):
         create_segmenter("unet-small", **SMALL)(torch.rand(1, 1, 16, 16))
+
+
+def test_a_file_keeps_the_class_names_and_older_ones_have_numbers(tmp_path):
+    model = create_segmenter("unet-small", image_shape=(1, 8, 8), num_classes=2)
+    assert model.class_names == ("1", "2")
+    model.class_names = ("cup", "lid")
+    model.save(tmp_path / "a.safetensors")
+    assert load_segmenter(tmp_path / "a.safetensors").class_names == ("cup", "lid")
+    save_named(model, tmp_path / "b.safetensors", SEGMENTER_KEY, "create_segmenter")
+    assert load_segmenter(tmp_path / "b.safetensors").class_names == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [("segcaps", "create_segmenter"), ("sequence-capsnet", "create_sequence_model")]
+)
+def test_create_model_names_the_function_for_other_kinds(name, function):
+    with pytest.raises(UserError, match=rf"create it with capsnet\.models\.{function}\('{name}'\)"):
+        create_model(name)

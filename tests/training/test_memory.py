@@ -54,9 +54,9 @@ print(json.dumps([measured, step_memory(model, batch, torch.device("cpu"))]))
     ("name", "batch", "options"),
     [
         # dynamic routing is fused, self-routing and inverted dot product are plain
-        ("capsnet-tiny", 64, {"image_shape": [3, 64, 64], "num_classes": 68}),
-        ("self-routing-capsnet", 64, {"image_shape": [3, 32, 32]}),
-        ("attention-capsnet-small", 128, {}),
+        ("capsnet-tiny", 32, {"image_shape": [3, 64, 64], "num_classes": 68}),
+        ("self-routing-capsnet", 32, {"image_shape": [3, 32, 32]}),
+        ("attention-capsnet-small", 64, {}),
     ],
 )
 def test_estimate_is_within_a_factor_of_two_of_what_a_process_holds(name, batch, options):

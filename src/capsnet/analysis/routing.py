@@ -76,7 +76,8 @@ def t_score(coupling: Float[Tensor, "b i j"], *, leaky: bool = False) -> Float[T
     outcomes = coupling.shape[-1] + leaky
     if outcomes < 2:
         raise UserError("with a single class there is nothing to route between")
-    return 1 - coupling_entropy(coupling, leaky=leaky) / log(outcomes)
+    # rounding may take an even division below 0
+    return (1 - coupling_entropy(coupling, leaky=leaky) / log(outcomes)).clamp(0, 1)
 
 
 def is_leaky(coupling: Float[Tensor, "b i j"]) -> bool:

@@ -1,6 +1,8 @@
 """Output functions of the verbs."""
 
 import json
+import sys
+import textwrap
 from collections.abc import Mapping
 
 
@@ -12,3 +14,26 @@ def print_json(value: Mapping[str, object]) -> None:
 def bar(share: float, width: int = 24) -> str:
     """A text bar for a share in [0, 1]."""
     return "█" * round(share * width)
+
+
+def print_markdown(text: str) -> None:
+    """Print Markdown: as it is to a file or pipe, laid out on a terminal, whose width its tables then fit."""
+    if not sys.stdout.isatty():
+        print(text)
+        return
+    # imported late: most commands print no table
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(text))
+
+
+def wrapped(text: str, first: str = "", rest: str = "") -> str:
+    """Break a text into lines of 80 columns.
+
+    Args:
+        text: in one line.
+        first: what the first line begins with.
+        rest: what the others begin with.
+    """
+    return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

@@ -9,11 +9,12 @@ import tyro
 
 from capsnet.cli.console import bar, print_json
 from capsnet.cli.parse import parse
-from capsnet.data import Dataset, load_data
+from capsnet.data import DATASETS, Dataset, load_data
 from capsnet.data.examples import example_images
 from capsnet.data.formats import printable_name
+from capsnet.data.input_kind import InputKind, find_input_kind
 from capsnet.data.shards import Shards
-from capsnet.data.survey import Spread, Survey, listed
+from capsnet.data.survey import Survey, listed
 from capsnet.errors import UserError
 from capsnet.runs.files import write_bytes
 
@@ -28,14 +29,19 @@ class Data:
     For a folder it also reports sizes, modes, duplicates, unreadable files, small and imbalanced classes, and the
     images of the test split.
 
+    For a folder of images/ and masks/ it reports the pixels of each class and draws masks; for WAV files in class
+    folders and for .ts files, the lengths, and it draws a spectrogram or series of each class.
+
     Examples:
       capsnet data mnist --figure mnist.png
       capsnet data photos/ --image-size 48
+      capsnet data scans/ --figure masks.png
+      capsnet data sounds/ --figure spectrograms.png
     """
 
     name: tyro.conf.Positional[str]
-    """A data set (capsnet list data), a folder with a folder of images for each class, .tar files, hf:NAME, or a .npz
-    or .csv file."""
+    """A data set (capsnet list data), a folder with a folder of images for each class, .tar files, hf:NAME, a .npz
+    or .csv file, a folder of images/ and masks/, of WAV files in class folders, or a .ts file."""
     data_dir: Path | None = None
     """Folder of named data sets."""
     image_size: int = 32
@@ -57,6 +63,10 @@ def main(args: list[str]) -> None:
     options = parse(Data, args)
     if options.figure is not None and options.figure.exists():
         raise UserError(f"{options.figure} exists; give another --figure")
+    kind = "images" if options.name in DATASETS else find_input_kind(options.name)
+    if kind != "images":
+        _print_other(options, kind)
+        return
     dataset = load_data(
         options.name,
         data_dir=options.data_dir,
@@ -76,6 +86,22 @@ def main(args: list[str]) -> None:
         _print(dataset)
         if options.figure is not None:
             print(f"figure: {options.figure}")
+
+
+def _print_other(options: Data, kind: InputKind) -> None:
+    """Count masks or sequences."""
+    name = printable_name(options.name)
+    for option in ("skip_unreadable", "pixel_range", "shards", "data_dir"):
+        if getattr(options, option):
+            raise UserError(f"{option} must be left out: it is for images in class folders, {name} holds {kind}")
+    if kind == "masks":
+        from capsnet.cli.masks import print_data
+
+        print_data(options.name, options.figure, options.json)
+    else:
+        from capsnet.cli.sequences import print_data as print_sequences
+
+        print_sequences(options.name, options.figure, options.json)
 
 
 def _counts(dataset: Dataset) -> dict[str, object]:
@@ -123,9 +149,9 @@ def _describe_files(survey: Survey) -> list[str]:
     """Lines about the files of a folder."""
     modes = ", ".join(f"{mode} {count:,}" for mode, count in survey.modes.items())
     lines = [
-        f"width   {_range(survey.width)} pixels",
-        f"height  {_range(survey.height)} pixels",
-        f"aspect  {_range(survey.aspect)} (width divided by height)",
+        f"width   {survey.width} pixels",
+        f"height  {survey.height} pixels",
+        f"aspect  {survey.aspect} (width divided by height)",
         f"modes   {modes}",
     ]
     if survey.copies:
@@ -138,11 +164,6 @@ def _describe_files(survey: Survey) -> list[str]:
         if len(survey.left_out) > _NAMED:
             lines.append(f"  and {len(survey.left_out) - _NAMED:,} more")
     return lines
-
-
-def _range(spread: Spread) -> str:
-    low, middle, high = (f"{round(value, 2):,.6g}" for value in (spread.low, spread.median, spread.high))
-    return f"{low} to {high}, median {middle}"
 
 
 def _describe(dataset: Dataset) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from capsnet.cli.console import print_json
+from capsnet.cli.console import print_json, wrapped
 from capsnet.cli.parse import parse
 
 
@@ -61,8 +61,9 @@ def main(args: list[str]) -> None:
     routing, iterations = config.model.routing, config.model.iterations
     words = f"{routing} routing, {iterations} iterations" if iterations else f"{routing} routing"
     images = f"{height}x{width}x{channels} images of {config.data.name}"
-    print(f"{imported.source}: model {config.model.name}, {images}, {words}")
+    print(wrapped(f"{imported.source}: model {config.model.name}, {images}, {words}"))
     for note in imported.notes:
-        print(f"  {note}")
-    print(f"run: {run.folder}")
-    print(f"next: capsnet evaluate {run.folder}   capsnet figures {run.folder}   capsnet predict {run.folder} IMAGE")
+        print(wrapped(note, "  ", "  "))
+    print(f"run: {run.folder}\n\nnext:")
+    for verb, rest in (("evaluate", ""), ("figures", ""), ("predict", " IMAGE")):
+        print(f"  capsnet {verb} {run.folder}{rest}")

@@ -22,12 +22,13 @@ from capsnet.start import keeping_modules, quitting_on_interrupt
 if TYPE_CHECKING:
     from capsnet.inference.predict import Answer
     from capsnet.models import CapsuleModel
+    from capsnet.models.named import StoredKind
 
 
 # for `X | None`, unlike `Union[None, X]`, tyro imports a type checker, which takes 0.05 s
 @dataclass(frozen=True)
 class Predict:
-    """Classify image files, or recordings.
+    """Classify image files or recordings, or find the mask of each class in images.
 
     For a network trained on digits, images are preprocessed like MNIST: light strokes on black (dark strokes on light
     paper are inverted), cropped, scaled to 20x20 and centred by mass. For other networks they are scaled to fit.
@@ -35,7 +36,9 @@ class Predict:
     A prediction is marked unsure if its capsule is short, a second capsule is nearly as long, its reconstruction is
     poor, or the image has several separate shapes. The thresholds come from validation images (capsnet show).
 
-    WAV files are classified by a model of sequences that learned from recordings, saved in Python.
+    WAV files are classified by a model of sequences that learned from recordings. A model for segmentation reports the
+    area of each class, and with --out it writes masks: PNG files with a class number at each pixel, 0 for the
+    background; where classes overlap, the longest capsule gives the number.
 
     Unreadable files are listed at the end, with exit status 2; the others are classified.
 
@@ -45,6 +48,7 @@ class Predict:
       capsnet predict runs/quickstart scans/*.png --json --figure inputs.png
       capsnet predict model.onnx photo.jpg
       capsnet predict digits.safetensors seven.wav --figure couplings.png
+      capsnet predict cells.safetensors scans/*.png --out masks --figure overlays.png
     """
 
     model: tyro.conf.Positional[Path]
@@ -56,7 +60,10 @@ class Predict:
     pixel_range: Union[None, tuple[float, float]] = None  # noqa: UP007, RUF036
     """Values that become black and white, for files of more than 8 bits (default: the model's, or the files')."""
     figure: Union[None, Path] = None  # noqa: UP007, RUF036
-    """Draw the network's input, the capsule lengths and the reconstruction of up to 30 images into this file."""
+    """Draw the network's input, the capsule lengths and the reconstruction of up to 30 images into this file; of
+    recordings their spectrograms and couplings, for segmentation the masks."""
+    out: Union[None, Path] = None  # noqa: UP007, RUF036
+    """New folder for the masks of a model for segmentation."""
     json: bool = False
     """Print one JSON object."""
     poses: bool = False
@@ -74,9 +81,16 @@ def main(args: list[str]) -> int:
         raise UserError("--poses needs --json")
     failures: list[Failure] = []
     predictions: list[dict[str, object]] = []
+    kind = _find_kind(options)
+    if kind == "segmenter":
+        return _predict_masks(options)
+    if options.out is not None:
+        raise UserError(f"--out is for masks, but {options.model} does not segment images")
     answer = _answer_by_onnx if options.model.suffix == ".onnx" else _answer_by_torch
-    if any(file.suffix.lower() == ".wav" for file in options.images):
+    if kind == "sequence model":
         answer = _answer_recordings
+    elif any(file.suffix.lower() == ".wav" for file in options.images):
+        raise UserError(f"WAV files need the weights file of a model of sequences (model.save), got {options.model}")
     for (names, word), prediction in answer(options):
         if isinstance(prediction, Failure):
             failures.append(prediction)
@@ -113,12 +127,6 @@ def _answer_by_onnx(options: Predict) -> Answers:
 
 def _answer_by_torch(options: Predict) -> Answers:
     """Predict each file with a PyTorch model; at the end, draw the figure."""
-    try:
-        _import_torch()
-    except ModuleNotFoundError as fault:
-        if fault.name != "torch":
-            raise
-        raise UserError(f"{options.model} needs PyTorch (pip install torch); without it, use an .onnx file") from None
     from capsnet.inference.predict import answer_files
     from capsnet.inference.words import length_word
     from capsnet.runs import load
@@ -153,29 +161,52 @@ def _answer_recordings(options: Predict) -> Answers:
     """Predict each WAV file with a model of sequences; at the end, draw the figure."""
     if options.as_is or options.pixel_range is not None:
         raise UserError("--as-is and --pixel-range are for images, not for recordings")
-    if not options.model.is_file():
-        raise UserError(f"WAV files need the weights file of a model of sequences (model.save), got {options.model}")
-    from capsnet.inference.recordings import answer_recordings
-    from capsnet.models import load_sequence_model
+    from capsnet.cli.sequences import predict_recordings
 
-    model = load_sequence_model(options.model)
-    labels = model.class_names, "length" if model.windows is not None else "probability"
-    spectrograms, names = [], []
-    for answer in answer_recordings(model, options.images, poses=options.poses):
-        if isinstance(answer, Failure):
-            yield labels, answer
-            continue
-        prediction, spectrogram = answer
-        spectrograms.append(spectrogram)
-        names.append(Path(prediction.file or "").name)
-        yield labels, prediction
-    if options.figure is not None and names:
-        from capsnet.figures.sequence import draw_couplings
-        from capsnet.figures.style import to_png
-        from capsnet.runs.files import write_bytes
+    file = _weights_file(options.model)
+    return predict_recordings(file, options.images, figure=options.figure, poses=options.poses, as_json=options.json)
 
-        write_bytes(options.figure, to_png(draw_couplings(model, spectrograms, names)))
-        print(f"figure: {options.figure}", file=sys.stderr if options.json else sys.stdout)
+
+def _predict_masks(options: Predict) -> int:
+    """Segment each image."""
+    given = {
+        "--as-is": options.as_is,
+        "--pixel-range": options.pixel_range is not None,
+        "--poses": options.poses,
+    }
+    for flag, is_given in given.items():
+        if is_given:
+            raise UserError(f"{flag} is for networks that classify images; {options.model} segments them")
+    from capsnet.cli.masks import predict_masks
+
+    failures = predict_masks(
+        _weights_file(options.model), options.images, out=options.out, figure=options.figure, as_json=options.json
+    )
+    return _report(failures, len(options.images))
+
+
+def _find_kind(options: Predict) -> "StoredKind | None":
+    """What the model in a file or run is for; None: it classifies images, or loading it explains what it is."""
+    if options.model.suffix == ".onnx":
+        return None
+    _require_torch(options.model)
+    from capsnet.models.named import stored_kind
+
+    return stored_kind(_weights_file(options.model))
+
+
+def _weights_file(model: Path) -> Path:
+    """The file of a run's weights, or the given file."""
+    return model / "weights.safetensors" if model.is_dir() else model
+
+
+def _require_torch(model: Path) -> None:
+    try:
+        _import_torch()
+    except ModuleNotFoundError as fault:
+        if fault.name != "torch":
+            raise
+        raise UserError(f"{model} needs PyTorch (pip install torch); without it, use an .onnx file") from None
 
 
 def _import_torch() -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from capsnet.cli.console import print_json
+from capsnet.cli.console import print_json, print_markdown
 from capsnet.cli.parse import key_and_value, parse
 from capsnet.runs.formats import none_for_zero
 from capsnet.runs.sections import Execution
@@ -92,5 +92,5 @@ def main(args: list[str]) -> None:
     if options.json:
         print_json({**table})
     else:
-        print(to_markdown(table))
+        print_markdown(to_markdown(table))
         print(f"written: {folder / 'table.md'}, table.json, figure.png")

@@ -1,7 +1,6 @@
 """`capsnet show`."""
 
 import dataclasses
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import tyro
 from torch import nn
 
-from capsnet.cli.console import print_json
+from capsnet.cli.console import print_json, wrapped
 from capsnet.cli.describe import describe_routing
 from capsnet.cli.parse import parse
 from capsnet.data import DATASETS
@@ -25,10 +24,11 @@ from capsnet.models import (
 )
 from capsnet.models.factory import model_routing
 from capsnet.recipes import RECIPES
+from capsnet.recipes.recipe import SECOND_HAND
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.runs import Run, RunConfig
-from capsnet.runs.built import as_built, loss_words
+from capsnet.runs.built import OPEN, as_built, loss_words
 from capsnet.runs.epochs import read_epochs, table
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.sections import OPTIONS
@@ -52,6 +52,8 @@ class Show:
     """Compare with another run on the same test images, by McNemar's exact test."""
     epochs: bool = False
     """For a run: training and validation loss and accuracy of each epoch."""
+    options: bool = False
+    """For a run: the value of every option."""
     json: bool = False
     """With --epochs, print one JSON object."""
 
@@ -82,13 +84,13 @@ def main(args: list[str]) -> None:
         if name in STUDIES:
             _show_study(name)
     elif name in DATASETS:
-        print(f"{name}: {DATASETS.get(name).summary}\ncapsnet data {name} counts and shows its images")
+        _print_text(f"{name}: {DATASETS.get(name).summary}\ncapsnet data {name} counts and shows its images")
     elif name in ROUTINGS:
         print(*describe_routing(name), sep="\n")
     elif Path(name).is_dir():
-        _show_run(Run.open(Path(name)))
+        _show_run(Run.open(Path(name)), every_option=command.options)
     elif name in list_pretrained():
-        print(model_card(name).rstrip())
+        _print_card(model_card(name).rstrip())
     else:
         known = [*MODELS, *SEGMENTERS, *SEQUENCE_MODELS, *RECIPES, *STUDIES, *DATASETS, *ROUTINGS, *list_pretrained()]
         hint = did_you_mean(name, known)
@@ -98,7 +100,7 @@ def main(args: list[str]) -> None:
 def _show_model(name: str) -> None:
     with on_meta():
         model = create_model(name)
-    print(f"{name}: {MODELS.get(name).summary}\n\n{model}\n")
+    _print_text(f"{name}: {MODELS.get(name).summary}\n\n{model}\n")
     for child, module in model.named_children():
         print(f"{child:20} {count_parameters(module):>12,} parameters")
     routing, iterations = model_routing(name)
@@ -109,7 +111,7 @@ def _show_model(name: str) -> None:
 def _show_named(name: str, summary: str, create: Callable[[str], nn.Module]) -> None:
     with on_meta():
         model = create(name)
-    print(f"{name}: {summary}\n\n{model}\n")
+    _print_text(f"{name}: {summary}\n\n{model}\n")
     for child, module in model.named_children():
         print(f"{child:20} {count_parameters(module):>12,} parameters")
     print(f"{'total':20} {count_parameters(model):>12,} parameters")
@@ -118,9 +120,9 @@ def _show_named(name: str, summary: str, create: Callable[[str], nn.Module]) -> 
 def _show_recipe(name: str) -> None:
     """Print how a recipe differs from the defaults, and the source of each value."""
     recipe = RECIPES.get(name)
-    print(_wrapped(f"{name}: {recipe.summary}") + "\n")
+    print(wrapped(f"{name}: {recipe.summary}") + "\n")
     for head, text in (("source", recipe.source), ("reported", recipe.reported), ("differs", recipe.differs)):
-        print(_wrapped(text, f"{head:10}", " " * 10))
+        print(wrapped(text, f"{head:10}", " " * 10))
     config = as_built(recipe.config)
     ours, defaults = config.options(), as_built(RunConfig.from_defaults(model=config.model.name)).options()
     # compare the model with the overall default
@@ -129,9 +131,10 @@ def _show_recipe(name: str) -> None:
     ]
     changed = [key for key in changed if key != "recipe"]
     stated = [key for key in ours if key not in changed and key in recipe.settings]
-    codes = {origin.partition(" ")[0] for origin in recipe.settings.values() if "@" in origin}
-    for code in sorted(codes):
-        print(f"{'code':10}{code}")
+    codes = sorted({origin.partition(" ")[0] for origin in recipe.settings.values() if "@" in origin})
+    marks = {code: f"[{number}] " if len(codes) > 1 else "" for number, code in enumerate(codes, 1)}
+    for code, mark in marks.items():
+        print(f"{'code':10}{mark}{code}")
     for title, keys in (
         ("differs from the defaults", changed),
         ("equal to the defaults, and stated in the source", stated),
@@ -140,9 +143,16 @@ def _show_recipe(name: str) -> None:
             print(f"\n{title}:")
         for key in keys:
             line = f"  {key:20} {_words(ours[key])}"
-            code, _, location = recipe.settings.get(key, "").partition(" ")
-            origin = location if len(codes) == 1 and code in codes else f"{code} {location}".strip()
-            print(f"{line:36}  {origin}" if origin else line)
+            origin = recipe.settings.get(key, "").replace(SECOND_HAND, " *")
+            code, _, location = origin.partition(" ")
+            origin = marks[code] + location if code in marks else origin
+            if len(f"{line:36}  {origin}") > 80:
+                print(wrapped(line.strip(), "  ", " " * 23))
+                print(wrapped(origin, " " * 23, " " * 23))
+            else:
+                print(f"{line:36}  {origin}".rstrip())
+    if any(SECOND_HAND in origin for origin in recipe.settings.values()):
+        print("\n* cited second-hand, not read")
     print(f"\ncapsnet train {name}")
 
 
@@ -152,8 +162,21 @@ def _words(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _wrapped(text: str, first: str = "", rest: str = "") -> str:
-    return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+def _print_text(text: str) -> None:
+    """Print lines; what is longer than a terminal goes on further in."""
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()))
+        print(wrapped(line.strip(), indent, indent + "    "))
+
+
+def _print_card(card: str) -> None:
+    """Print Markdown; a paragraph is as wide as a terminal."""
+    for block in card.split("\n\n"):
+        if block.startswith(("#", "|", "```")):
+            _print_text(block)
+        else:
+            print(wrapped(" ".join(block.splitlines())))
+        print()
 
 
 def _show_epochs(run: Run, *, as_json: bool) -> None:
@@ -176,13 +199,13 @@ def _show_epochs(run: Run, *, as_json: bool) -> None:
 
 def _show_study(name: str) -> None:
     study = STUDIES.get(name)
-    print(_wrapped(f"study {name}: {study.summary}") + "\n")
-    print(_wrapped(study.source, "source    ", " " * 10) + "\n")
+    print(wrapped(f"study {name}: {study.summary}") + "\n")
+    print(wrapped(study.source, "source    ", " " * 10) + "\n")
     width = max(len(row.label) for row in study.rows)
     for row in study.rows:
         print(f"  {row.label:{width}}  {f'paper: {row.reported}' if row.reported else ''}".rstrip())
         changes = [_flag(key, value) for key, value in row.changes.items()]
-        print(_wrapped(" ".join([row.recipe, *changes]), "      ", "        "))
+        print(wrapped(" ".join([row.recipe, *changes]), "      ", "        "))
     if study.together is not None:
         reported = f"paper: {study.together.reported}" if study.together.reported else ""
         print(f"  {study.together.label:{width}}  {reported}".rstrip())
@@ -190,47 +213,82 @@ def _show_study(name: str) -> None:
         print(f"  uses {study.stand_in.other} if the files of {study.stand_in.data} are missing")
     for budget, content in study.budgets.items():
         seeds = f"{content.seeds} seed{'' if content.seeds == 1 else 's'}"
-        print("\n" + _wrapped(f"{budget}: {seeds} per row; {content.summary}"))
+        print("\n" + wrapped(f"{budget}: {seeds} per row; {content.summary}"))
         print(f"capsnet reproduce {name} --budget {budget}")
 
 
 def _flag(key: str, value: object) -> str:
     """An option as it is typed."""
+    flag = key.replace("_", "-")
     if isinstance(value, dict):
         return " ".join(f"--option {name}={_words(item)}" for name, item in value.items())
-    return f"--{key.replace('_', '-')} {_words(value)}"
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    if isinstance(value, tuple):
+        return " ".join([f"--{flag}", *map(_words, value)])
+    return f"--{flag} {_words(value)}"
 
 
-def _print_config(config: RunConfig) -> None:
+def _print_options(config: RunConfig) -> None:
     """Print each option, section by section."""
     section = ""
     for name, value in config.options().items():
         if OPTIONS[name].section != section:
             section = OPTIONS[name].section
             print(section)
-        print(f"  {name:20} {_words(value)}")
+        print(wrapped(_words(value), f"  {name:20} ", " " * 23))
 
 
-def _show_run(run: Run) -> None:
-    print(f"{run.folder}")
-    _print_config(run.config)
+def _print_changes(config: RunConfig) -> None:
+    """Print the options that differ from those of the run's recipe, or from the defaults where it has none."""
+    recipe = config.run.recipe
+    base = RECIPES.get(recipe).config if recipe in RECIPES else RunConfig.from_defaults(model=config.model.name)
+    ours, theirs = config.options(), as_built(base).options()
+    # the seed is printed, where the data lie says nothing, and the others depend on data and machine
+    changed = [key for key in ours if ours[key] != theirs[key] and key not in {"recipe", "seed", "data_dir", *OPEN}]
+    if changed:
+        print(f"\ndiffers from {f'the recipe {recipe}' if recipe in RECIPES else 'the defaults'}:")
+    for key in changed:
+        print(wrapped(f"{_words(ours[key])} (there: {_words(theirs[key])})", f"  {key:20} ", " " * 23))
+
+
+def _describe(config: RunConfig) -> dict[str, str]:
+    model, training = config.model, config.optimizer
+    iterations = "" if model.iterations is None else f", iterations: {model.iterations}"
+    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
+    return {
+        "recipe": config.run.recipe or "none",
+        "data": config.data.name,
+        "model": f"{model.name}, routing: {model.routing or 'none'}{iterations}",
+        "training": f"{length} in batches of {training.batch_size}, seed {config.run.seed}",
+    }
+
+
+def _show_run(run: Run, *, every_option: bool) -> None:
+    print(run.folder)
+    for head, text in _describe(run.config).items():
+        print(wrapped(text, f"{head:10}", " " * 10))
+    print()
     result = run.evaluation()
     if result is None:
-        print("\n" + " ".join(run.explain_missing_result()))
-        return
-    imported = run.imported()
-    tests = {"best weights": result["test"], "last step": result["test_last"]}
-    if imported is not None:
-        tests = {f"imported from {imported.source}": result["test"]}
-    for weights, split in tests.items():
-        evaluation = Evaluation.from_dict(split)
-        low, high = evaluation.error_interval
-        print(
-            f"\n{weights}: test error {evaluation.error_percent:.2f} % of {evaluation.n:,} ({low:.2f} to {high:.2f} %)",
-            end="",
-        )
-    print()
-    doubt = read_spec(run.weights_path).doubt if run.weights_path.is_file() else None
+        print(wrapped(" ".join(run.explain_missing_result())))
+    else:
+        imported = run.imported()
+        tests = {"best weights": result["test"], "last step": result["test_last"]}
+        if imported is not None:
+            tests = {f"imported from {imported.source}": result["test"]}
+        for weights, split in tests.items():
+            evaluation = Evaluation.from_dict(split)
+            low, high = evaluation.error_interval
+            error, images = f"{evaluation.error_percent:.2f} %", f"{evaluation.n:,}"
+            print(f"{weights}: test error {error} of {images} ({low:.2f} to {high:.2f} %)")
+    doubt = read_spec(run.weights_path).doubt if result is not None and run.weights_path.is_file() else None
     if doubt is not None:
         print("\nunsure predictions")
         print(*doubt.describe(), sep="\n")
+    if every_option:
+        print()
+        _print_options(run.config)
+    else:
+        _print_changes(run.config)
+        print("\nwith --options: every option; with --epochs: each epoch")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hin
 
 import tyro
 
-from capsnet.cli.console import print_json
+from capsnet.cli.console import print_json, print_markdown
 from capsnet.cli.parse import parse
 from capsnet.cli.reproduce import draw_table
 from capsnet.cli.sections import ConfigFlags, ExecutionFlags, flags_of, given_options
@@ -84,7 +84,7 @@ def main(args: list[str]) -> None:
     if options.json:
         print_json({**table})
     else:
-        print(sweep_to_markdown(table))
+        print_markdown(sweep_to_markdown(table))
         print(f"written: {folder / 'table.md'}, table.json, figure.png")
 
 

@@ -17,8 +17,8 @@ def find_files(
 ) -> dict[str, Path]:
     """Find the files of a data set, or download them to the user's cache.
 
-    A file may also be stored unpacked, without its `.gz`. If `data_dir` is given, it must hold all files, and nothing
-    is downloaded.
+    A file may also be stored unpacked, without its `.gz`, or with a dot before `idx`. If `data_dir` is given, it must
+    hold all files, and nothing is downloaded.
 
     Args:
         name: name of the data set and of its folder.
@@ -71,8 +71,10 @@ def data_folders(name: str, data_dir: Path | None = None) -> list[Path]:
 
 
 def _stored(path: Path) -> Path | None:
-    unpacked = path.with_suffix("") if path.suffix == ".gz" else path
-    return next((candidate for candidate in (path, unpacked) if candidate.is_file()), None)
+    # some archives and notebooks write train-images.idx3-ubyte
+    names = (path, path.with_name(path.name.replace("-idx", ".idx")))
+    candidates = (form for name in names for form in (name, name.with_suffix("") if path.suffix == ".gz" else name))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _layout(name: str, checksums: Mapping[str, str]) -> str:

@@ -182,6 +182,11 @@ def _class_folders(root: Path, known: Sequence[str] | None) -> tuple[str, ...]:
         below = len(_visible_folders(inner))
         remedy = f"did you mean {inner}, which holds {below} folders?" if below > 1 else "at least two are needed"
         raise UserError(f"{root} holds one class folder, {names[0]!r}; {remedy}")
+    if {"images", "masks"} <= {name.lower() for name in names}:
+        raise UserError(
+            f"{root} holds images/ and masks/, a data set for segmentation, not a folder for each class; train "
+            f"on it with model='segcaps-small', or read it with capsnet.data.mask_folder.read_mask_folder"
+        )
     splits = [name for name in names if name.lower() in SPLIT_NAMES]
     if splits:
         raise UserError(

@@ -1,12 +1,13 @@
 """A folder of images/ and masks/: your own data for segmentation, with a class number at each pixel of a mask."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -17,6 +18,10 @@ from capsnet.errors import UserError
 # formats that store pixels as they are
 _EXACT = (".png", ".bmp", ".tif", ".tiff", ".gif", ".pgm")
 _WHITE = 255
+# numbers of classes that no pixel has, up to which masks without class names are accepted
+_MOST_UNUSED = 8
+NAMES_FILE = "classes.txt"
+"""An optional file beside images/ and masks/: the name of class 1 in the first line, and so on."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,11 @@ class MaskFolder:
     masks: UInt8[Tensor, "m h w"]
     class_names: tuple[str, ...]
     files: tuple[str, ...]
+
+    def pick(self, rows: Int[Tensor, " r"]) -> "MaskFolder":
+        """Some of the images with their masks."""
+        files = tuple(self.files[row] for row in rows.tolist())
+        return replace(self, images=self.images[rows], masks=self.masks[rows], files=files)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,10 +80,12 @@ def read_mask_folder(
         size: height and width to which all are scaled, images bilinearly, masks to the nearest pixel; the aspect ratio
             is not kept. None: all images must have one size.
         color: three channels or one; None: three if any image has colours.
-        class_names: None: "1", "2" and so on, up to the largest value of all masks.
+        class_names: None: the lines of classes.txt in the folder; without that file "1", "2" and so on, up to the
+            largest value of all masks.
 
     Raises:
-        UserError: a missing folder or file, a file that cannot be read, sizes that differ, or values without a class.
+        UserError: a missing folder or file, a file that cannot be read, sizes that differ, values without a class, or,
+            without class names, masks that leave out most numbers, which are often grey levels.
 
     Example:
         >>> data = read_mask_folder("scans", size=(128, 128))
@@ -83,16 +95,17 @@ def read_mask_folder(
     root = Path(folder)
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise UserError(f"size must be a height and a width of at least 1, got {size!r}")
-    pairs = _match(root)
+    pairs = match_files(root)
     if color is None:
         color = any(probe_image(image).color for image, _ in pairs)
     images: list[Image.Image] = []
     masks: list[Image.Image] = []
+    counts: list[Int[np.ndarray, " 256"]] = []
     for image_file, mask_file in pairs:
-        image, mask = open_image(image_file, color=color), _open_mask(mask_file)
-        if image.size != mask.size:
-            sizes = f"{mask.width}x{mask.height} pixels, its image {image.width}x{image.height}"
-            raise UserError(f"{printable_name(mask_file)} has {sizes}; they must be equal")
+        image, mask = open_image(image_file, color=color), open_mask(mask_file)
+        check_size(mask_file, mask.size, image.size)
+        # classes are those of whole masks: scaling may remove small objects
+        counts.append(count_values(mask))
         if size is not None:
             image = image.resize(size[::-1], Image.Resampling.BILINEAR)
             mask = mask.resize(size[::-1], Image.Resampling.NEAREST)
@@ -101,15 +114,20 @@ def read_mask_folder(
             raise UserError(f"{printable_name(image_file)} has {sizes}; scale all with size=(height, width)")
         images.append(image)
         masks.append(mask)
-    values, names = _find_classes(np.stack([np.asarray(mask, dtype=np.uint8) for mask in masks]), pairs, class_names)
+    classes = find_classes(root, np.stack(counts), [mask for _, mask in pairs], class_names)
+    values = np.stack([np.asarray(mask, dtype=np.uint8) for mask in masks]) // (_WHITE if classes.is_white else 1)
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
     pixels = pixels.permute(0, 3, 1, 2).contiguous() if color else pixels[:, None]
     files = tuple(str(image.relative_to(root)) for image, _ in pairs)
-    return MaskFolder(pixels, torch.from_numpy(values), names, files)
+    return MaskFolder(pixels, torch.from_numpy(values), classes.names, files)
 
 
-def _match(root: Path) -> list[tuple[Path, Path]]:
-    """Each image with its mask, in the order of names."""
+def match_files(root: Path) -> list[tuple[Path, Path]]:
+    """Each image with its mask, in the order of names.
+
+    Raises:
+        UserError: a missing folder, or a file without its partner.
+    """
     images, masks = _list(root / "images", SUFFIXES), _list(root / "masks", SUFFIXES)
     where = printable_name(root)
     if not images:
@@ -140,7 +158,12 @@ def _list(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     return files
 
 
-def _open_mask(file: Path) -> Image.Image:
+def open_mask(file: Path) -> Image.Image:
+    """The class number at each pixel of a mask.
+
+    Raises:
+        UserError: a file that cannot be read, or is no 8-bit grey or palette image.
+    """
     name = printable_name(file)
     with open_header(file, name) as image, refusing_damage(name):
         image.load()
@@ -151,21 +174,84 @@ def _open_mask(file: Path) -> Image.Image:
     raise UserError(f"{name} has mode {mode}; a mask is an 8-bit grey or palette image with a class number per pixel")
 
 
-def _find_classes(
-    values: UInt8[np.ndarray, "m h w"], pairs: Sequence[tuple[Path, Path]], class_names: Sequence[str] | None
-) -> tuple[UInt8[np.ndarray, "m h w"], tuple[str, ...]]:
-    """Class numbers from 1 without gaps up to the number of names, and the names."""
-    largest = values.reshape(len(values), -1).max(axis=1)
-    if largest.max() == 0:
-        raise UserError(f"{printable_name(pairs[0][1].parent)} marks nothing: all pixels are 0, the background")
-    if set(np.unique(values)) <= {0, _WHITE}:
-        values, largest = (values // _WHITE), largest // _WHITE
-    names = tuple(class_names) if class_names is not None else tuple(str(k + 1) for k in range(largest.max()))
-    if largest.max() > len(names) or (class_names is None and largest.max() == _WHITE):
-        file, count = pairs[int(largest.argmax())][1], len(names)
-        if largest.max() == _WHITE:
+def check_size(mask_file: Path, mask: tuple[int, int], image: tuple[int, int]) -> None:
+    """Refuse a mask that is not as large as its image; sizes are width and height.
+
+    Raises:
+        UserError: it is not.
+    """
+    if mask != image:
+        sizes = f"{mask[0]}x{mask[1]} pixels, its image {image[0]}x{image[1]}"
+        raise UserError(f"{printable_name(mask_file)} has {sizes}; they must be equal")
+
+
+def count_values(mask: Image.Image) -> Int[np.ndarray, " 256"]:
+    """The number of pixels of each value."""
+    return np.bincount(np.asarray(mask, dtype=np.uint8).ravel(), minlength=_WHITE + 1)
+
+
+class MaskClasses(NamedTuple):
+    """The classes of a folder of masks.
+
+    Args:
+        names: of the classes.
+        is_white: whether the value of the one class is 255, not 1.
+    """
+
+    names: tuple[str, ...]
+    is_white: bool
+
+
+def find_classes(
+    root: Path, counts: Int[np.ndarray, "m 256"], masks: Sequence[Path], class_names: Sequence[str] | None
+) -> MaskClasses:
+    """The names of the classes: those given, those of classes.txt, or numbers up to the largest value.
+
+    Args:
+        root: the folder, which may hold classes.txt.
+        counts: pixels of each value in each mask.
+        masks: the files.
+        class_names: None: see above.
+
+    Raises:
+        UserError: no class, a value without a class, or values that look like grey levels.
+    """
+    values = np.flatnonzero(counts.sum(axis=0))
+    largest = int(values.max())
+    if largest == 0:
+        raise UserError(f"{printable_name(root / 'masks')} marks nothing: all pixels are 0, the background")
+    is_white = set(values.tolist()) <= {0, _WHITE}
+    if is_white:
+        largest = 1
+    given = class_names if class_names is not None else _read_names(root / NAMES_FILE)
+    names = tuple(given) if given is not None else tuple(str(k + 1) for k in range(largest))
+    if largest > len(names) or (given is None and largest == _WHITE):
+        first = next(file for file, row in zip(masks, counts, strict=True) if row[largest])
+        if largest == _WHITE:
             why = "255 marks unlabelled pixels in some data sets: set them to 0, or to the number of a class"
         else:
-            why = f"class_names has {count} names, for the values 1 to {count}"
-        raise UserError(f"{printable_name(file)} has the value {largest.max()}; {why}")
-    return values, names
+            why = f"{'class_names' if class_names is not None else NAMES_FILE} has {len(names)} names, for the values "
+            why += f"1 to {len(names)}"
+        raise UserError(f"{printable_name(first)} has the value {largest}; {why}")
+    used = [str(value) for value in values if value > 0]
+    unused = largest - len(used)
+    if given is None and unused > max(largest // 2, _MOST_UNUSED):
+        shown = ", ".join(used[:5]) + (" and more" if len(used) > 5 else "")
+        raise UserError(
+            f"the pixels of {printable_name(root / 'masks')} have the values {shown}, of {largest} classes; number the "
+            f"classes 1, 2 and so on (0 is the background), or name all {largest} in {NAMES_FILE}, one in each line"
+        )
+    return MaskClasses(names, is_white)
+
+
+def _read_names(file: Path) -> tuple[str, ...] | None:
+    """The class names in classes.txt, one in each line; None without such a file."""
+    if not file.is_file():
+        return None
+    try:
+        names = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UserError(f"{printable_name(file)} cannot be read as UTF-8 text ({fault})") from None
+    if not names or len(set(names)) != len(names):
+        raise UserError(f"{printable_name(file)} must hold a different name for each class, one in each line")
+    return names

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,9 +55,22 @@ class LogMel:
         Raises:
             UserError: a file that cannot be read.
         """
+        samples, rate, _ = read_recording(path)
+        return self.prepare(samples, rate, path)
+
+    def prepare(self, samples: Float[Tensor, " s"], rate: int, name: str | Path) -> Float[Tensor, "c t"]:
+        """The spectrogram of samples of any rate.
+
+        Args:
+            samples: of the recording.
+            rate: samples of a second.
+            name: of the recording, for messages.
+
+        Raises:
+            UserError: samples that are not finite.
+        """
         from scipy.signal import resample_poly
 
-        samples, rate = read_wav(path)
         if rate != self.rate:
             common = gcd(rate, self.rate)
             changed = resample_poly(samples.double().numpy(), self.rate // common, rate // common)
@@ -64,7 +78,21 @@ class LogMel:
         try:
             return log_mel(samples, self.rate, num_mels=self.num_mels)
         except UserError as fault:
-            raise UserError(f"{path}: {fault}") from None
+            raise UserError(f"{name}: {fault}") from None
+
+
+class Recording(NamedTuple):
+    """The contents of a WAV file.
+
+    Args:
+        samples: in [-1, 1], the mean of the channels.
+        rate: samples of a second.
+        channels: of the file.
+    """
+
+    samples: Float[Tensor, " s"]
+    rate: int
+    channels: int
 
 
 def read_wav(path: str | Path) -> tuple[Float[Tensor, " s"], int]:
@@ -76,6 +104,16 @@ def read_wav(path: str | Path) -> tuple[Float[Tensor, " s"], int]:
     Raises:
         UserError: a file that is missing, no WAV file, damaged, or above 256 MB.
     """
+    samples, rate, _ = read_recording(path)
+    return samples, rate
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Read a WAV file.
+
+    Raises:
+        UserError: as `read_wav`.
+    """
     from scipy.io import wavfile
 
     data = read_bytes(Path(path), _LONGEST)
@@ -83,6 +121,8 @@ def read_wav(path: str | Path) -> tuple[Float[Tensor, " s"], int]:
         with warnings.catch_warnings():
             # it warns of a file that ends early, and reads what is there
             warnings.simplefilter("error")
+            # of cue points, loops and the like between format and samples
+            warnings.filterwarnings("ignore", "Chunk .* not understood", wavfile.WavFileWarning)
             rate, samples = wavfile.read(io.BytesIO(bytes(data)))
     # a damaged header leads to many kinds of error
     except (ValueError, OSError, ArithmeticError, struct.error, Warning, TypeError, AttributeError) as fault:
@@ -93,7 +133,8 @@ def read_wav(path: str | Path) -> tuple[Float[Tensor, " s"], int]:
         channels, samples = 1, samples[:, None]
     if rate < 1 or samples.size == 0 or channels < 1:
         raise UserError(f"{path} holds no samples")
-    return torch.from_numpy(_scale(samples).mean(axis=1).astype(np.float32)), int(rate)
+    mean = _scale(samples).mean(axis=1).astype(np.float32)
+    return Recording(torch.from_numpy(mean), int(rate), channels)
 
 
 def _scale(samples: np.ndarray) -> np.ndarray:

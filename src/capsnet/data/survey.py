@@ -22,6 +22,10 @@ class Spread:
     median: float
     high: float
 
+    def __str__(self) -> str:
+        low, middle, high = (f"{round(value, 2):,.6g}" for value in (self.low, self.median, self.high))
+        return f"{low} to {high}, median {middle}"
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -68,9 +72,9 @@ def make_survey(
     """
     across = tuple(group for group in copies if len({parts[name] for name in group}) > 1)
     return Survey(
-        _spread([width for width, _ in sizes]),
-        _spread([height for _, height in sizes]),
-        _spread([width / height for width, height in sizes]),
+        make_spread([width for width, _ in sizes]),
+        make_spread([height for _, height in sizes]),
+        make_spread([width / height for width, height in sizes]),
         dict(Counter(modes).most_common()),
         tuple(left_out),
         tuple(copies),
@@ -125,7 +129,8 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _spread(values: Sequence[int] | Sequence[float]) -> Spread:
+def make_spread(values: Sequence[int] | Sequence[float]) -> Spread:
+    """Smallest, median and largest of at least one value."""
     return Spread(float(min(values)), float(median(values)), float(max(values)))
 
 

@@ -26,6 +26,7 @@ import_modules(
         "sections",
         "segmentation",
         "sequence",
+        "sequence_data",
         "study",
         "view",
     ),

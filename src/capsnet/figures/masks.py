@@ -94,6 +94,29 @@ def paint_masks(images: Shaped[Tensor, "b c h w"], masks: Bool[Tensor, "b n h w"
     return torch.where(classes > 0, 0.4 * grey_or_rgb + 0.6 * mean, grey_or_rgb)
 
 
+def frame_masks(
+    image: Shaped[Tensor, "c h w"], masks: Bool[Tensor, "n h w"], side: int = _PIXELS
+) -> tuple[Shaped[Tensor, "c s s"], Bool[Tensor, "n s s"]]:
+    """Scale an image and its masks into a square with the aspect ratio kept; the rest is white.
+
+    Args:
+        image: uint8 or in [0, 1]; the result is in [0, 1].
+        masks: of the image.
+        side: of the square in pixels.
+    """
+    pixels = image.detach().cpu().float() / (255 if image.dtype == torch.uint8 else 1)
+    height, width = pixels.shape[1:]
+    high, wide = (max(1, round(length * side / max(height, width))) for length in (height, width))
+    top, left = (side - high) // 2, (side - wide) // 2
+    framed, inside = torch.ones(len(pixels), side, side), torch.zeros(len(masks), side, side, dtype=torch.bool)
+    # averages where the image is larger than the square, whole pixels where it is smaller
+    scaled = torch.nn.functional.interpolate(pixels[None], (high, wide), mode="area")[0]
+    marked = torch.nn.functional.interpolate(masks[None].cpu().float(), (high, wide), mode="nearest")[0] > 0
+    framed[:, top : top + high, left : left + wide] = scaled
+    inside[:, top : top + high, left : left + wide] = marked
+    return framed, inside
+
+
 def class_colors(count: int) -> list[tuple[float, float, float]]:
     """A colour for each class, distinct for colour-blind readers in the first seven."""
     # the golden ratio: hues of neighbours are far apart

@@ -10,16 +10,23 @@ from torch import Tensor
 
 from capsnet.data.spectrogram import HOP
 from capsnet.errors import UserError
-from capsnet.figures.style import BLUE, GREY, ORANGE, axes_at, class_label, new_figure, plain, styled
+from capsnet.figures.style import BLUE, GREY, INK, ORANGE, SKY, axes_at, bare, class_label, new_figure, plain, styled
 from capsnet.models import SequenceModel
+from capsnet.models.sequence import TimeWindows
 
-_MOST, _LEFT, _RIGHT, _GAP, _TALL, _LOW = 4, 0.8, 0.25, 0.25, 1.5, 1.1
+_MOST, _LEFT, _RIGHT, _GAP, _TALL, _LOW, _BAR = 4, 0.8, 0.25, 0.25, 1.5, 1.1, 0.2
+_BARS = 5
 
 
 @styled
 @torch.no_grad()
 def draw_couplings(
-    model: SequenceModel, spectrograms: Sequence[Float[Tensor, "c _"]], names: Sequence[str], step: float = HOP
+    model: SequenceModel,
+    spectrograms: Sequence[Float[Tensor, "c _"]],
+    names: Sequence[str],
+    step: float = HOP,
+    *,
+    class_lengths: bool = False,
 ) -> Figure:
     """Draw spectrograms, and below each how far its windows are routed to the longest and second-longest capsule.
 
@@ -28,6 +35,7 @@ def draw_couplings(
         spectrograms: of recordings; the first four are drawn.
         names: a title for each.
         step: seconds between the steps of a spectrogram.
+        class_lengths: also draw the lengths of the longest class capsules, and draw models without coupling.
 
     Shapes:
         each spectrogram `c t`.
@@ -38,41 +46,79 @@ def draw_couplings(
     spectrograms, windows = list(spectrograms[:_MOST]), model.windows
     outputs = [model.eval()(bands[None]) for bands in spectrograms]
     couplings = [output.coupling for output in outputs if output.coupling is not None]
-    if windows is None or len(couplings) < len(outputs):
+    curves: list[Tensor] = []
+    if windows is not None and len(couplings) == len(outputs):
+        curves = [windows.coupling(coupling)[0] for coupling in couplings]
+    elif not class_lengths:
         raise UserError("the model has no coupling of windows of time to its classes")
-    curves, classes = [windows.coupling(coupling)[0] for coupling in couplings], outputs[0].lengths.shape[1]
-    columns = len(spectrograms)
+    columns, classes = len(spectrograms), outputs[0].lengths.shape[1]
     width = (8.0 - _LEFT - _RIGHT - _GAP * (columns - 1)) / columns
-    subtitle = (
-        f"Top: energy by mel band and time, light is loud. Bottom: coupling of each window of {windows.size} steps of "
-        f"{1000 * step:.0f} ms, mean over its {windows.num_types} primary capsules, to the longest class capsule "
-        f"(orange) and the second longest (blue). Dashed: uniform over {classes} classes."
+    word, first = ("length", "longest") if windows is not None else ("probability", "most probable")
+    bars = min(_BARS, classes) * _BAR + 0.3 if class_lengths else 0.0
+    curve_room = _LOW + 0.6 if curves else 0.45
+    figure = new_figure(
+        8.0,
+        bars + curve_room + _TALL + 0.55,
+        "Coupling over time to the longest capsules" if curves else f"Class {word} of recordings",
+        _subtitle(windows if curves else None, step, classes, word if class_lengths else None),
     )
-    figure = new_figure(8.0, _TALL + _LOW + 1.15, "Coupling over time to the longest capsules", subtitle)
-    highest = max(1 / classes, *(float(curve.max()) for curve in curves))
     for column, (bands, output) in enumerate(zip(spectrograms, outputs, strict=True)):
         left, seconds = _LEFT + column * (width + _GAP), bands.shape[1] * step
         ranked = output.lengths[0].topk(min(2, classes))
-        above = axes_at(figure, left, _LOW + 0.75, width, _TALL)
+        above = axes_at(figure, left, bars + curve_room + 0.15, width, _TALL)
         above.imshow(bands.numpy(), origin="lower", aspect="auto", extent=(0, seconds, 0, len(bands)), cmap="magma")
         longest = class_label(model.class_names, int(ranked.indices[0]), 10)
-        above.set_title(f"{plain(names[column], 22)}\nlongest: {longest} ({float(ranked.values[0]):.2f})")
-        above.set_xticks([])
-        below = axes_at(figure, left, 0.6, width, _LOW)
-        curve = curves[column][:, ranked.indices]
-        _draw_curves(below, windows.middles(len(curve)) * step, curve)
-        below.axhline(1 / classes, color=GREY, linewidth=0.9, linestyle="--")
-        below.set_xlim(0, seconds)
-        below.set_ylim(0, 1.05 * highest)
-        below.set_xlabel("seconds")
-        below.locator_params(axis="x", nbins=4)
+        above.set_title(f"{plain(names[column], 22)}\n{first}: {longest} ({float(ranked.values[0]):.2f})")
+        lowest = above
+        if curves and windows is not None:
+            above.set_xticks([])
+            lowest = axes_at(figure, left, bars + 0.6, width, _LOW)
+            curve = curves[column][:, ranked.indices]
+            _draw_curves(lowest, windows.middles(len(curve)) * step, curve)
+            lowest.axhline(1 / classes, color=GREY, linewidth=0.9, linestyle="--")
+            lowest.set_ylim(0, 1.05 * max(1 / classes, *(float(one.max()) for one in curves)))
+        lowest.set_xlim(0, seconds)
+        lowest.set_xlabel("seconds")
+        lowest.locator_params(axis="x", nbins=4)
         if column == 0:
             above.set_ylabel("mel band")
-            below.set_ylabel("coupling")
+            if curves:
+                lowest.set_ylabel("coupling")
         else:
             above.set_yticks([])
-            below.set_yticklabels([])
+            if curves:
+                lowest.set_yticklabels([])
+    for column, output in enumerate(outputs if class_lengths else ()):
+        axes = axes_at(figure, _LEFT + column * (width + _GAP), 0.15, width, bars - 0.3)
+        _draw_lengths(axes, output.lengths[0], model.class_names)
     return figure
+
+
+def _subtitle(windows: TimeWindows | None, step: float, classes: int, word: str | None) -> str:
+    text = "Top: energy by mel band and time, light is loud."
+    if windows is not None:
+        text += (
+            f" {'Middle' if word else 'Bottom'}: coupling of each window of {windows.size} steps of "
+            f"{1000 * step:.0f} ms, mean over its {windows.num_types} primary capsules, to the longest class capsule "
+            f"(orange) and the second longest (blue). Dashed: uniform over {classes} classes."
+        )
+    if word is not None:
+        text += f" Bottom: {word} of the {min(_BARS, classes)} classes of the greatest {word}."
+    return text
+
+
+def _draw_lengths(axes: Axes, lengths: Float[Tensor, " n"], class_names: Sequence[str]) -> None:
+    """Bars of the longest class capsules, the longest at the top; names stand inside, on the bars."""
+    ranked = lengths.topk(min(_BARS, len(lengths)))
+    places = range(len(ranked.values))
+    colors = [ORANGE, BLUE, *[SKY] * _BARS][: len(ranked.values)]
+    axes.barh(places, ranked.values.tolist(), height=0.72, color=colors, alpha=0.45)
+    for place, label, length in zip(places, ranked.indices.tolist(), ranked.values.tolist(), strict=True):
+        axes.text(0.02, place, class_label(class_names, label, 14), size=8, va="center", color=INK)
+        axes.text(1.0, place, f"{length:.2f}", size=8, va="center", ha="right", color=INK)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(places) - 0.5, -0.5)
+    bare(axes)
 
 
 def _draw_curves(axes: Axes, seconds: Tensor, coupling: Tensor) -> None:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from capsnet.data.spectrogram import LogMel, Recording, read_recording
 from capsnet.errors import UserError
 from capsnet.models import SequenceModel
 from capsnet.prediction import Failure, Prediction
@@ -23,7 +24,8 @@ def answer_recordings(
         poses: add the poses of the class capsules.
 
     Returns:
-        For each file the prediction and its spectrogram, or the reason why it cannot be read.
+        For each file the prediction and its spectrogram, or the reason why it cannot be read. The prediction for a
+        silent recording, or for one of fewer samples a second than the model's, is unsure.
 
     Raises:
         UserError: the model did not learn from recordings.
@@ -34,7 +36,8 @@ def answer_recordings(
     model.eval()
     for file in files:
         try:
-            spectrogram = preparation.read(file)
+            recording = read_recording(file)
+            spectrogram = preparation.prepare(recording.samples, recording.rate, file)
             with torch.no_grad():
                 output = model(spectrogram[None])
         except UserError as fault:
@@ -43,7 +46,28 @@ def answer_recordings(
         lengths = output.lengths[0]
         label = int(lengths.argmax())
         rows = tuple(map(tuple, output.capsules.poses[0].tolist())) if poses else None
+        reasons = _doubt(recording, preparation)
         prediction = Prediction(
-            label, model.class_names[label], float(lengths[label]), tuple(lengths.tolist()), file=str(file), poses=rows
+            label,
+            model.class_names[label],
+            float(lengths[label]),
+            tuple(lengths.tolist()),
+            unsure=True if reasons else None,
+            reasons=reasons,
+            file=str(file),
+            poses=rows,
         )
         yield prediction, spectrogram
+
+
+def _doubt(recording: Recording, preparation: LogMel) -> tuple[str, ...]:
+    """Why a prediction is unsure, whatever the model answers."""
+    reasons = []
+    if recording.samples.min() == recording.samples.max():
+        reasons.append("the recording is silent")
+    if recording.rate < preparation.rate:
+        reasons.append(
+            f"it has {recording.rate:,} samples a second, those that the model learned from {preparation.rate:,}: "
+            "its highest bands are empty"
+        )
+    return tuple(reasons)

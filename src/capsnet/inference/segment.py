@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from capsnet.bounds import Bound
@@ -12,14 +12,10 @@ from capsnet.errors import UserError
 from capsnet.models import SegmentationModel
 
 
-@torch.no_grad()
 def segment(
     model: SegmentationModel, image: str | Path | Shaped[Tensor, "c h w"], threshold: float = 0.5
 ) -> Bool[Tensor, "n h w"]:
-    """Find the mask of each class, at the size of the image.
-
-    The image is scaled to the size of the model, the lengths back to that of the image, both bilinearly; the aspect
-    ratio is not kept. The model is in eval mode meanwhile.
+    """Find the mask of each class, at the size of the image: where `measure_pixels` is above a threshold.
 
     Args:
         model: for two-dimensional images.
@@ -39,9 +35,29 @@ def segment(
         torch.Size([10, 480, 640])
     """
     Bound(0, 1).check("threshold", threshold)
+    return measure_pixels(model, image) > threshold
+
+
+@torch.no_grad()
+def measure_pixels(model: SegmentationModel, image: str | Path | Shaped[Tensor, "c h w"]) -> Float[Tensor, "n h w"]:
+    """Compute the length of each class capsule at each pixel of an image.
+
+    The image is scaled to the size of the model, the lengths back to that of the image, both bilinearly; the aspect
+    ratio is not kept. The model is in eval mode meanwhile.
+
+    Args:
+        model: for two-dimensional images.
+        image: a file; or pixels, uint8 or floats in [0, 1].
+
+    Shapes:
+        image `c h w`; result `n h w`.
+
+    Raises:
+        UserError: as `segment`.
+    """
     if model.dims != 2:
         raise UserError(f"segment is for images; this model is for volumes {model.image_shape}: use model.segment")
-    pixels = _read(Path(image), model.image_shape[0]) if isinstance(image, str | Path) else image
+    pixels = read_image(image, model.image_shape[0]) if isinstance(image, str | Path) else image
     if pixels.ndim != 3 or pixels.shape[0] != model.image_shape[0] or 0 in pixels.shape:
         raise UserError(f"image must be {model.image_shape[0]} x height x width, got {tuple(pixels.shape)}")
     if pixels.dtype == torch.uint8:
@@ -54,18 +70,35 @@ def segment(
         lengths = model(scaled).lengths
     finally:
         model.train(training)
-    return _scale(lengths, pixels.shape[1:])[0] > threshold
+    return _scale(lengths, pixels.shape[1:])[0]
 
 
-def _read(file: Path, channels: int) -> Tensor:
+def number_pixels(lengths: Float[Tensor, "n h w"], threshold: float = 0.5) -> UInt8[Tensor, "h w"]:
+    """The class number of each pixel, as in the masks of a `MaskFolder`: 0 for the background, else from 1.
+
+    Where several classes are above the threshold, the longest capsule gives the number.
+
+    Raises:
+        UserError: more than 255 classes.
+    """
+    if len(lengths) > 255:
+        raise UserError(f"a mask file holds at most 255 classes, the model has {len(lengths)}")
+    longest, label = lengths.max(dim=0)
+    return torch.where(longest > threshold, label + 1, 0).to(torch.uint8)
+
+
+def read_image(file: str | Path, channels: int) -> UInt8[Tensor, "c h w"]:
+    """The pixels of an image file, upright, in grey or in colours.
+
+    Raises:
+        UserError: a file that cannot be read, or channels other than 1 and 3.
+    """
     # `capsnet.load` imports this room, but no image decoder
     from capsnet.data.images import open_image
 
     if channels not in (1, 3):
         raise UserError(f"an image file has 1 or 3 channels, the model has {channels}; give a tensor")
-    # Pillow is loaded for files only
-
-    pixels = np.asarray(open_image(file, color=channels == 3))
+    pixels = np.asarray(open_image(Path(file), color=channels == 3))
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels).copy()).permute(2, 0, 1)
 
 

@@ -12,6 +12,8 @@ from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
 from capsnet.models.model import CapsuleModel
 from capsnet.models.named import Creation
+from capsnet.models.segmentation import SEGMENTERS
+from capsnet.models.sequence import SEQUENCE_MODELS
 from capsnet.registry import Registry, suggest
 from capsnet.renamed import current_names
 from capsnet.routing import ROUTINGS, own_iterations
@@ -26,7 +28,20 @@ class Preset:
     summary: str
 
 
-MODELS: Registry[Preset] = Registry("model", "capsnet.models")
+def _name_other_function(name: str) -> str | None:
+    for registry, function, data in (
+        (SEGMENTERS, "create_segmenter", "a folder of images/ and masks/"),
+        (SEQUENCE_MODELS, "create_sequence_model", "WAV files in class folders or a .ts file"),
+    ):
+        if name in registry:
+            return (
+                f"{name} is a {registry.noun}, which does not classify images; create it with "
+                f"capsnet.models.{function}({name!r}), or train it on {data}: capsnet train {name} --data FOLDER"
+            )
+    return None
+
+
+MODELS: Registry[Preset] = Registry("model", "capsnet.models", elsewhere=_name_other_function)
 
 
 def create_model(name: str, **overrides: object) -> CapsuleModel:

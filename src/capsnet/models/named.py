@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
@@ -16,6 +16,10 @@ from torch import nn
 
 from capsnet.errors import UserError
 from capsnet.registry import Registry, suggest
+
+SEGMENTER_KEY, SEQUENCE_KEY = "capsnet-segmenter", "capsnet-sequence-model"
+"""Where the files of models for segmentation and for sequences hold their description."""
+StoredKind = Literal["segmenter", "sequence model"]
 
 
 @dataclass(frozen=True)
@@ -122,3 +126,19 @@ def load_named(registry: Registry[NamedPreset[M]], file: str | Path, key: str) -
     except (RuntimeError, SafetensorError) as error:
         raise UserError(f"the weights in {file} do not fit its options: {' '.join(str(error).split())}") from error
     return model.eval(), about
+
+
+def describe_kind(metadata: Mapping[str, str]) -> StoredKind | None:
+    """The kind of a model by the metadata of its file; None: it classifies images, or is unknown."""
+    if SEGMENTER_KEY in metadata:
+        return "segmenter"
+    return "sequence model" if SEQUENCE_KEY in metadata else None
+
+
+def stored_kind(file: str | Path) -> StoredKind | None:
+    """The kind of the model in a file; None: it classifies images, or the file cannot be read."""
+    try:
+        with safe_open(str(file), "pt") as opened:
+            return describe_kind(opened.metadata() or {})
+    except (SafetensorError, OSError):
+        return None

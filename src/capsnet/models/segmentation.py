@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
 from capsnet.models.arguments import check_arguments
-from capsnet.models.named import NamedModel, NamedPreset, create_named, load_named, save_named
+from capsnet.models.named import SEGMENTER_KEY, NamedModel, NamedPreset, create_named, load_named, save_named
 from capsnet.registry import Registry
 
 
@@ -36,6 +36,7 @@ class SegmentationModel(NamedModel, ABC):
         num_classes: number of masks; they may overlap.
 
     Attributes:
+        class_names: a name for each class; "1", "2" and so on, the numbers in masks, until they are set.
         decoder: reconstructs images from class capsules, or None.
         created_by: the call of `create_segmenter`; None if the model was created directly.
 
@@ -51,6 +52,7 @@ class SegmentationModel(NamedModel, ABC):
         if len(image_shape) not in (3, 4) or min(image_shape) < 1:
             raise UserError(f"image_shape must be channels, height, width and perhaps depth, got {tuple(image_shape)}")
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
+        self.class_names = tuple(str(k + 1) for k in range(num_classes))
         self.decoder = None
 
     if TYPE_CHECKING:
@@ -83,15 +85,12 @@ class SegmentationModel(NamedModel, ABC):
         return self(images).lengths > threshold
 
     def save(self, file: str | Path) -> None:
-        """Write weights, name and options to a safetensors file, for `load_segmenter`.
+        """Write weights, name, options and class names to a safetensors file, for `load_segmenter`.
 
         Raises:
             UserError: the model was not made by `create_segmenter`.
         """
-        save_named(self, file, _KEY, "create_segmenter")
-
-
-_KEY = "capsnet-segmenter"
+        save_named(self, file, SEGMENTER_KEY, "create_segmenter", {"class_names": self.class_names})
 
 
 SegmenterPreset = NamedPreset[SegmentationModel]
@@ -122,4 +121,10 @@ def load_segmenter(file: str | Path) -> SegmentationModel:
     Raises:
         UserError: no such file, or a file of another kind.
     """
-    return load_named(SEGMENTERS, file, _KEY)[0]
+    model, about = load_named(SEGMENTERS, file, SEGMENTER_KEY)
+    # files of older versions name no classes
+    names = about.get("class_names", list(model.class_names))
+    if not isinstance(names, list) or len(names) != model.num_classes:
+        raise UserError(f"{file} must name {model.num_classes} classes, got {names!r}")
+    model.class_names = tuple(map(str, names))
+    return model

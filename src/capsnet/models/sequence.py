@@ -16,7 +16,7 @@ from capsnet.functional import check_sequences
 from capsnet.functional.labels import check_tensor
 from capsnet.layers import SequenceDecoder
 from capsnet.models.arguments import check_arguments
-from capsnet.models.named import NamedModel, NamedPreset, create_named, load_named, save_named
+from capsnet.models.named import SEQUENCE_KEY, NamedModel, NamedPreset, create_named, load_named, save_named
 from capsnet.registry import Registry
 
 
@@ -135,10 +135,8 @@ class SequenceModel(NamedModel, ABC):
         about: dict[str, object] = {"class_names": self.class_names}
         if self.preparation is not None:
             about["log_mel"] = asdict(self.preparation)
-        save_named(self, file, _KEY, "create_sequence_model", about)
+        save_named(self, file, SEQUENCE_KEY, "create_sequence_model", about)
 
-
-_KEY = "capsnet-sequence-model"
 
 SEQUENCE_MODELS: Registry[NamedPreset[SequenceModel]] = Registry("sequence model", "capsnet.sequence_models")
 """Models of sequences by name."""
@@ -166,7 +164,7 @@ def load_sequence_model(file: str | Path) -> SequenceModel:
     Raises:
         UserError: no such file, or a file of another kind.
     """
-    model, about = load_named(SEQUENCE_MODELS, file, _KEY)
+    model, about = load_named(SEQUENCE_MODELS, file, SEQUENCE_KEY)
     names, log_mel = about.get("class_names"), about.get("log_mel")
     if not isinstance(names, list) or len(names) != model.num_classes:
         raise UserError(f"{file} must name {model.num_classes} classes, got {names!r}")

@@ -33,6 +33,9 @@ class Recipe:
 UNCHECKED = "a number that was not checked against the source, and is not repeated here"
 """`reported`, if the source's number is unverified."""
 
+SECOND_HAND = " (cited, not read)"
+"""The end of an origin that was cited second-hand."""
+
 OWN = "this package's choice"
 """The origin of a setting that no source states."""
 
@@ -68,4 +71,4 @@ def cited(paper: str, **places: str) -> dict[str, str]:
         paper: authors and year.
         places: for each option, the section.
     """
-    return {option: f"{paper}, {place} (cited, not read)" for option, place in places.items()}
+    return {option: f"{paper}, {place}{SECOND_HAND}" for option, place in places.items()}

@@ -21,6 +21,7 @@ from capsnet.errors import UserError
 from capsnet.models import CapsuleModel, create_model
 from capsnet.models.custom import as_capsule_model
 from capsnet.models.factory import option_types
+from capsnet.models.named import describe_kind
 from capsnet.prediction import Doubt
 from capsnet.runs.config import is_object
 from capsnet.runs.files import write_bytes
@@ -154,7 +155,7 @@ def load_weights(path: Path, model: nn.Module | None = None) -> CapsuleModel:
     """
     tensors, metadata = read_tensors(path)
     if "capsnet" not in metadata:
-        raise UserError(f"{path} holds tensors but not the capsnet model they belong to; save them with capsnet")
+        raise _unknown_model(path, metadata)
     spec = _parse_spec(metadata["capsnet"], path)
     if model is not None:
         shape = spec.inputs.shape if spec.inputs is not None else None
@@ -182,8 +183,21 @@ def read_spec(path: Path) -> ModelSpec:
     """
     _, metadata = read_tensors(path)
     if "capsnet" not in metadata:
-        raise UserError(f"{path} holds tensors but not the capsnet model they belong to; save them with capsnet")
+        raise _unknown_model(path, metadata)
     return _parse_spec(metadata["capsnet"], path)
+
+
+def _unknown_model(path: Path, metadata: Mapping[str, str]) -> UserError:
+    """The error for weights without the description of a model that classifies images."""
+    kind = describe_kind(metadata)
+    if kind is None:
+        return UserError(f"{path} holds tensors but not the capsnet model they belong to; save them with capsnet")
+    load = "load_segmenter" if kind == "segmenter" else "load_sequence_model"
+    given = "IMAGE" if kind == "segmenter" else "RECORDING.wav"
+    return UserError(
+        f"{path} holds a {kind}, which does not classify images; use capsnet.models.{load}({str(path)!r}), or "
+        f"capsnet predict {path} {given}"
+    )
 
 
 def _parse_spec(text: str, path: Path) -> ModelSpec:

@@ -7,7 +7,7 @@ budget, in whole epochs of the training images.
 from capsnet.studies.study import STUDIES, Budget, Changes, Comparison, Row, Study
 
 _ALL = {"validation": 0, "flip": True, "schedule": "one-cycle", "precision": "fp32"}
-_RESNET = {"lr_milestones": (), "lr_decay": 0.1}
+_RESNET = {"lr_milestones": ()}
 _FULL = "the same augmentation, optimisers and learning rates over twelve times the epochs: two hours of two cores"
 
 

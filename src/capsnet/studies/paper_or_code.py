@@ -16,7 +16,7 @@ _ROWS = (
     Row("bias", "bias in the routing's sum", _TEXT, {"model_options": {"routing_bias": True}}),
     Row("initialisation", "the code's initialisation", _TEXT, {"model_options": {"initialisation": "authors"}}),
     Row("loss-ratio", "reconstruction weighs 0.01, not 0.0005", _TEXT, {"recon_weight": 0.01}),
-    Row("constant-rate", "rate of 0.001 to the end", _TEXT, _CONSTANT),
+    Row("constant-rate", "constant learning rate of 0.001", _TEXT, _CONSTANT),
     Row("last-gradient", "gradient through the last iteration only", _TEXT, {"model_options": {"gradient": "last"}}),
     Row("code", "the authors' code: the first four together", _CODE, {}, Reported(0.25, 0.005, 3)),
 )

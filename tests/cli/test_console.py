@@ -1,0 +1,25 @@
+import re
+
+from capsnet.cli.console import print_markdown, wrapped
+
+TABLE = "| row | error |\n| --- | --- |\n| " + "a long label " * 12 + "| 0.41 % |"
+
+
+def test_markdown_is_printed_as_it_is_to_a_pipe(capsys):
+    print_markdown(TABLE)
+    assert capsys.readouterr().out == TABLE + "\n"
+
+
+def test_table_fits_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_markdown(TABLE)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "0.41 %" in " ".join(lines)
+    assert not any("|" in line for line in lines)
+
+
+def test_wrapped_text_keeps_words_with_hyphens_whole():
+    lines = wrapped("word " * 15 + "capsnet-keras-first", "  ", "    ").splitlines()
+    assert lines[1] == "    capsnet-keras-first"

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from tests.data.test_mask_folder import write
+
+from capsnet import UserError
+from capsnet.data.mask_splits import hold_out_validation, load_masks, survey_masks
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(20):
+        mask = np.zeros((4, 6))
+        mask[0, : number % 4] = 1
+        mask[1, 0] = 2 * (number == 3)
+        write(tmp_path, f"{number:02}", mask)
+    return tmp_path
+
+
+def test_pixels_and_images_of_each_class_are_counted(folder):
+    survey = survey_masks(folder)
+    assert survey.images == (15, 1)
+    assert survey.shares == pytest.approx((5 * (1 + 2 + 3) / 480, 1 / 480))
+    assert (survey.unmarked, survey.width.low, survey.height.high, survey.color) == (5, 6, 4, False)
+    assert survey.present[3] == (1, 2)
+
+
+def test_survey_and_training_hold_out_the_same_number(folder):
+    survey, splits = survey_masks(folder), load_masks(folder, (4, 6))
+    assert survey.splits == {"train": len(splits.train), "test": len(splits.test)}
+    assert survey.notes == splits.notes
+    assert not set(splits.train.files) & set(splits.test.files)
+
+
+def test_a_new_image_moves_no_other_one(folder):
+    before = load_masks(folder, (4, 6))
+    write(folder, "new", np.ones((4, 6)))
+    after = load_masks(folder, (4, 6))
+    assert set(before.test.files) <= set(after.test.files)
+    assert set(before.train.files) <= set(after.train.files)
+
+
+def test_split_folders_are_the_splits(folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("splits")
+    for split, value in (("train", 2), ("val", 1), ("test", 0)):
+        (root / split).mkdir()
+        write(root / split, "a", [[0, value], [1, 1]])
+    splits = load_masks(root, (2, 2))
+    assert splits.validation is not None
+    assert splits.test.masks.tolist() == [[[0, 0], [1, 1]]]
+    assert (splits.test.class_names, splits.notes) == (("1", "2"), ())
+    assert survey_masks(root).splits == {"train": 1, "validation": 1, "test": 1}
+
+
+def test_a_test_mask_with_a_class_that_training_lacks_is_refused(tmp_path):
+    for split, value in (("train", 1), ("test", 2)):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split, "a", [[0, value]])
+    with pytest.raises(UserError, match=r"a\.png has the value 2; class_names has 1 names"):
+        load_masks(tmp_path, (1, 2))
+
+
+def test_validation_leaves_the_other_images(folder):
+    train = load_masks(folder, (4, 6)).train
+    kept, held = hold_out_validation(train, 0.25, seed=1)
+    assert sorted((*kept.files, *held.files)) == list(train.files)
+    assert hold_out_validation(train, 0, seed=1)[1] is None
+
+
+def test_one_image_cannot_be_split(tmp_path):
+    write(tmp_path, "a", [[0, 1]])
+    with pytest.raises(UserError, match="holds 1 image with a mask; at least 2 are needed"):
+        load_masks(tmp_path, (1, 2))
