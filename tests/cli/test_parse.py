@@ -108,7 +108,7 @@ def test_a_word_that_is_no_option_is_named_with_the_nearest(words, message):
         ("-r 1", "-r is an option of CapsNet-Keras; use --iterations 1"),
         ("--is_training 0 --weights x.h5", "use capsnet evaluate RUN"),
         ("-t -w x.h5", "-t is an option of CapsNet-Keras; use capsnet evaluate RUN"),
-        ("-t -r 3 --digit 5 -w x.h5", "capsnet figures RUN manipulate --digit 5 to draw; capsnet import-keras FILE RUN"),
+        ("-t -r 3 --digit 5 -w x.h5", "manipulate --digit 5 to draw; capsnet import-keras FILE RUN converts"),
         ("-w x.h5", "capsnet train --resume RUN"),
         ("--gpus 2", "use torchrun --nproc-per-node 2 -m capsnet train"),
         ("--lam_recon 0.392", "use --recon-weight X, where X is lam_recon divided by the number of pixels"),
