@@ -182,7 +182,8 @@ def describe_learning(rows: Sequence[Row]) -> str:
     if not points:
         return "Learning curves. Without held-out images they cannot show overfitting."
     if len(points) < _FEWEST:
-        return f"Learning curves. {len(points)} validations are too few to show overfitting."
+        few = "One validation is" if len(points) == 1 else f"{len(points)} validations are"
+        return f"Learning curves. {few} too few to show overfitting."
     best, last = min(points, key=lambda row: row["validation_loss"]), points[-1]
     if best is last:
         return "Learning curves. The validation loss is lowest at the end: no sign of overfitting."
