@@ -75,6 +75,7 @@ def learned(*losses, training=(0.3, 0.2, 0.1)):
     ("rows", "words"),
     [
         ([{"epoch": 1.0, "margin_loss": 0.1}], "Without held-out images they cannot show overfitting."),
+        (learned(0.3), "One validation is too few"),
         (learned(0.3, 0.2), "2 validations are too few"),
         (learned(0.3, 0.2, 0.1), "lowest at the end: no sign of overfitting."),
         (
