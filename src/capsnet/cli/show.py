@@ -31,9 +31,11 @@ from capsnet.runs import Run, RunConfig
 from capsnet.runs.built import as_built, loss_words
 from capsnet.runs.epochs import read_epochs, table
 from capsnet.runs.pretrained import list_pretrained, model_card
+from capsnet.runs.results import describe_masks, read_mask_result
 from capsnet.runs.sections import OPTIONS
 from capsnet.runs.weights import count_parameters, on_meta, read_spec
 from capsnet.studies import STUDIES, compare_runs
+from capsnet.training.task import task_of
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,8 @@ def _show_epochs(run: Run, *, as_json: bool) -> None:
     Raises:
         UserError: the run has no metrics yet.
     """
+    if task_of(run) is not None:
+        raise UserError(f"--epochs is for networks that classify images; use capsnet figures {run.folder} curves")
     epochs, result = read_epochs(run.metrics()), run.evaluation()
     if not epochs:
         raise UserError(f"{run.folder} has no metrics yet; go on with capsnet train --resume {run.folder}")
@@ -214,6 +218,11 @@ def _print_config(config: RunConfig) -> None:
 def _show_run(run: Run) -> None:
     print(f"{run.folder}")
     _print_config(run.config)
+    task = task_of(run)
+    if task == "own-masks":
+        masks = read_mask_result(run.folder)
+        print("\n" + (" ".join(run.explain_missing_result()) if masks is None else "\n".join(describe_masks(masks))))
+        return
     result = run.evaluation()
     if result is None:
         print("\n" + " ".join(run.explain_missing_result()))
@@ -230,7 +239,7 @@ def _show_run(run: Run) -> None:
             end="",
         )
     print()
-    doubt = read_spec(run.weights_path).doubt if run.weights_path.is_file() else None
+    doubt = read_spec(run.weights_path).doubt if task is None and run.weights_path.is_file() else None
     if doubt is not None:
         print("\nunsure predictions")
         print(*doubt.describe(), sep="\n")
