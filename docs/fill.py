@@ -6,7 +6,6 @@ No number is typed by hand. Weights and figures of a run are not kept in the rep
 
 import json
 import shutil
-import tomllib
 from pathlib import Path
 
 import backbones
@@ -43,10 +42,8 @@ def main() -> None:
     text = results.put(readme.read_text(), results.RESULTS, results.results())
     text = results.put(text, results.TABLES, results.studies("docs/studies/"))
     text = speed.fill(text)
-    # once pyproject.toml names the repository, links also work where the README is shown without it
-    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"].get("urls", {})
-    if "Repository" in urls:
-        text = results.absolute_links(text, urls["Repository"])
+    # links that also work where the README is shown without the repository, on PyPI
+    text = results.publish_links(text, ROOT / "pyproject.toml")
     readme.write_text(text)
     folders = sorted(path.parent for path in (ROOT / "docs" / "runs").glob("*/evaluation.json"))
     for name in PICTURES:

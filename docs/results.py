@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 from capsnet.inference import Evaluation
@@ -15,7 +16,7 @@ RESULTS = "<!-- results: made by docs/fill.py from docs/runs and docs/studies --
 TABLES = "<!-- tables: made by docs/fill.py from docs/studies -->", "<!-- end of tables -->"
 # the tables of the two READMEs that people come from, and what their rows are called here
 READMES = {"capsnet-keras-table": "CapsNet-Keras, README of 2017", "capsnet-project-table": "CapsNet_Project"}
-NOT_RUN = "not yet run at its own length"
+NOT_RUN = "not yet run in full"
 HEAD = (
     "| network and schedule | its source reports | test error here | weights tested | training |\n|---|---|---|---|---|"
 )
@@ -97,6 +98,17 @@ def put(text: str, marks: tuple[str, str], table: str) -> str:
     before, rest = text.split(begin)
     _, after = rest.split(end)
     return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def publish_links(text: str, project: Path) -> str:
+    """A document with absolute links if `pyproject.toml` names the repository, else as it is.
+
+    Args:
+        text: Markdown.
+        project: `pyproject.toml`, with `Repository` in `[project.urls]` once the project has an address.
+    """
+    urls = tomllib.loads(project.read_text())["project"].get("urls", {})
+    return absolute_links(text, urls["Repository"]) if "Repository" in urls else text
 
 
 def absolute_links(text: str, address: str, branch: str = "main") -> str:

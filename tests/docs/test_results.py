@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ def table(budget: str) -> dict:
 def test_a_table_that_was_not_run_is_said_not_to_be(results, tmp_path):
     lines = results.readme_rows("capsnet-keras-table", "CapsNet-Keras", tmp_path)
     assert lines == [
-        "| CapsNet-Keras: r = 3, 20 epochs | 0.41 % (n = 1) | not yet run at its own length |  |  |",
-        "| CapsNet-Keras: r = 1, 20 epochs | 0.42 % (n = 1) | not yet run at its own length |  |  |",
+        "| CapsNet-Keras: r = 3, 20 epochs | 0.41 % (n = 1) | not yet run in full |  |  |",
+        "| CapsNet-Keras: r = 1, 20 epochs | 0.42 % (n = 1) | not yet run in full |  |  |",
     ]
 
 
@@ -35,7 +36,7 @@ def test_a_table_that_was_not_run_is_said_not_to_be(results, tmp_path):
         ("full", "0.41 % (0.30 to 0.55), 1 seed"),
         (
             "quick",
-            "0.41 % (0.30 to 0.55), 1 seed, all 60,000 training images, 20 epochs; not yet run at its own length",
+            "0.41 % (0.30 to 0.55), 1 seed, all 60,000 training images, 20 epochs; not yet run in full",
         ),
     ],
 )
@@ -52,7 +53,7 @@ def test_readme_shows_the_tables_that_docs_fill_makes(results, monkeypatch):
     text = (ROOT / "README.md").read_text()
     filled = results.put(text, results.RESULTS, results.results())
     filled = speed.fill(results.put(filled, results.TABLES, results.studies("docs/studies/")))
-    assert filled == text
+    assert results.publish_links(filled, ROOT / "pyproject.toml") == text
 
 
 def test_cuda_is_called_untested_until_a_gpu_was_measured(results):
@@ -68,3 +69,18 @@ def test_links_to_files_become_absolute_and_others_stay(results):
         "![a picture](https://code.org/me/it/raw/main/docs/a.png) "
         "[page](https://code.org/me/it/blob/main/docs/b.md#part) [x](https://a.org) [here](#start)"
     )
+
+
+@pytest.mark.parametrize("document", ["README.md", "made"])
+def test_every_link_of_the_readme_is_absolute_once_the_project_names_its_repository(results, tmp_path, document):
+    address = "https://code.example/me/it"
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "it"\n[project.urls]\nRepository = "{address}"\n')
+    text = (ROOT / "README.md").read_text() if document == "README.md" else results.studies("docs/studies/")
+    once = results.publish_links(text, tmp_path / "pyproject.toml")
+    targets = re.findall(r"\]\(([^)]+)\)", once)
+    assert len(targets) == len(re.findall(r"\]\(", text))
+    assert [target for target in targets if not target.startswith(("https://", "#"))] == []
+    ours = [target.removeprefix(address).split("#")[0] for target in targets if target.startswith(address)]
+    assert ours
+    assert [path for path in ours if not (ROOT / re.sub(r"^/(blob|raw)/main/", "", path)).exists()] == []
+    assert results.publish_links(once, tmp_path / "pyproject.toml") == once

@@ -77,7 +77,7 @@ def test_an_analysis_that_is_left_out_says_why(run):
 def test_a_recipe_s_own_number_stands_beside_ours(run):
     run = replace(run, config=QUICKSTART.change(epochs=1))
     text = build_page(run, {})
-    assert "at least 99 % of 359 held-out digits" in text
+    assert "at least 99 % on 359 held-out digits" in text
     assert f"epochs 1 instead of {QUICKSTART.optimizer.epochs}" in text
 
 

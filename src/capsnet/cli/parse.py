@@ -39,6 +39,10 @@ _WEIGHTS = (
     "capsnet evaluate RUN to test, capsnet train --resume RUN to continue; capsnet import-keras FILE RUN converts "
     "an .h5 file"
 )
+_TEST = (
+    "capsnet evaluate RUN to test, capsnet figures RUN manipulate --digit N to draw; capsnet import-keras FILE RUN "
+    "converts an .h5 file"
+)
 # options of CapsNet-Keras, written with hyphens, and what replaces them
 _KERAS_OPTIONS = {
     "num-routing": "--iterations N",
@@ -51,12 +55,14 @@ _KERAS_OPTIONS = {
     "debug": "--tensorboard",
     "weights": _WEIGHTS,
     "w": _WEIGHTS,
-    "is-training": "capsnet evaluate RUN to test",
-    "testing": "capsnet evaluate RUN",
-    "t": "capsnet evaluate RUN",
+    "is-training": _TEST,
+    "testing": _TEST,
+    "t": _TEST,
     "digit": "capsnet figures RUN manipulate --digit N",
-    "gpus": "capsnet reproduce STUDY --jobs N, one network per GPU",
+    "gpus": "torchrun --nproc-per-node N -m capsnet train RECIPE",
 }
+# options here that take over a number, and the options of CapsNet-Keras that give it
+_NUMBERED = {"--iterations": "-r|--routings|--num[_-]routing", "--digit": "--digit", "--nproc-per-node": "--gpus"}
 _REPLACED = "is an option of CapsNet-Keras; use"
 
 
@@ -190,9 +196,10 @@ def _one_line(box: str) -> str:
         replacement = _KERAS_OPTIONS.get(name.lstrip("-").replace("_", "-"))
         if replacement is not None:
             # suggest `--iterations 1` for `--num_routing 1`
-            number = re.match(r"Unrecognized options: -[^,]*[,=] ?(\d+)", message)
-            if number:
-                replacement = re.sub(r"(--iterations|--digit) N", rf"\1 {number[1]}", replacement)
+            for option, old in _NUMBERED.items():
+                number = re.search(rf"(?<![\w-])(?:{old})[,= ]+(\d+)", message)
+                if number:
+                    replacement = replacement.replace(f"{option} N", f"{option} {number[1]}")
             return f"{name} {_REPLACED} {replacement}"
         message = f"unknown option {unknown[1]}"
     lines = [line for section in sections for line in section]
