@@ -29,8 +29,12 @@ class Train(ConfigFlags):
 
     The recipe sets the defaults of all options. Each run writes a new folder.
 
+    In place of a recipe, the name of a segmenter trains on a folder of images/ and masks/, that of a sequence model on
+    WAV files in class folders or on a .ts file (capsnet list segmenters, capsnet list sequence-models).
+
     Examples:
       capsnet train sabour2017-mnist --epochs 1
+      capsnet train segcaps-small --data scans/ --epochs 30
       capsnet train --data photos/ --image-size 48 --epochs 30 --out runs/photos
     """
 
