@@ -61,12 +61,13 @@ def _print_changes(config: RunConfig) -> None:
 
 def _describe(config: RunConfig) -> dict[str, str]:
     model, training = config.model, config.optimizer
+    routing = "" if model.routing is None else f", routing: {model.routing}"
     iterations = "" if model.iterations is None else f", iterations: {model.iterations}"
     length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
     return {
         "recipe": config.run.recipe or "none",
         "data": config.data.name,
-        "model": f"{model.name}, routing: {model.routing or 'none'}{iterations}",
+        "model": f"{model.name}{routing}{iterations}",
         "training": f"{length} in batches of {training.batch_size}, seed {config.run.seed}",
     }
 
