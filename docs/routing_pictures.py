@@ -84,7 +84,7 @@ def draw_overview(records: dict[str, Record], shown: tuple[int, ...] = (0, 2)) -
         "The same digits under every routing",
         "A square is one of 10×10 places; the larger, the more active its 8 capsules. Colour: the coupling to the "
         "class above it, the most active one and the second, after the last iteration. Beside the class: its "
-        "activation. The networks differ in routing, loss and rate.",
+        "activation. The networks differ in routing, loss and learning rate.",
     )
     norm, total = LogNorm(0.01, 1), figure.get_size_inches()[1]
     for column, (name, record) in enumerate(records.items()):

@@ -26,9 +26,9 @@ def draw_squash() -> Figure:
     figure = new_figure(
         7.6,
         2.85,
-        "Squash turns any length into a probability",
-        "Left: a short vector becomes much shorter, a long one almost 1 long. Right: vectors before (grey) and after "
-        "(blue); none turns.",
+        "Squash maps any length to one between 0 and 1",
+        "Left: a short vector becomes much shorter, a long one gets a length of almost 1. Right: vectors before (grey) "
+        "and after (blue); they keep their directions.",
     )
     curve = axes_at(figure, 0.65, 0.55, 3.5, 2.15)
     before = torch.linspace(0, 4, 200)
@@ -57,9 +57,9 @@ def draw_agreement() -> Figure:
     figure = new_figure(
         7.9,
         4.35,
-        "Routing sends a child where its vote has company",
-        "Each arrow is the vote of one of seven parts for the whole: five agree on the pose of a boat, none on that of "
-        "a house. The stronger an arrow, the more of the part goes there; the thick one is the capsule.",
+        "Routing gives more weight to votes that agree",
+        "Each coloured arrow is a part's vote for the pose of the whole: five of seven parts agree on the pose of a "
+        "boat, none on that of a house. The stronger its colour, the larger its share. Black: the capsule.",
     )
     colors = dict(zip(ANGLES, (ORANGE, GREEN), strict=True))
     for column, iterations in enumerate(ITERATIONS):
@@ -86,12 +86,16 @@ def draw_margin() -> Figure:
     figure = new_figure(
         6.4,
         2.5,
-        "Margin loss: long capsules for classes that are there",
-        "Nothing more is asked of a capsule that is longer than 0.9 for its class, or shorter than 0.1 for another.",
+        "Margin loss: long capsules for the classes in the image",
+        "The loss is zero if the capsule of a class in the image is longer than 0.9, and that of any other class shorter "
+        "than 0.1.",
     )
     axes = axes_at(figure, 0.65, 0.55, 5.4, 1.85)
     lengths = torch.linspace(0, 1, 200)[:, None]
-    labels = ((1.0, BLUE, "the class is there", 0.15, "left"), (0.0, ORANGE, "it is not", 0.72, "right"))
+    labels = (
+        (1.0, BLUE, "the class is in the image", 0.15, "left"),
+        (0.0, ORANGE, "it is not in the image", 0.72, "right"),
+    )
     for target, color, name, place, side in labels:
         loss = margin_loss(lengths, torch.full_like(lengths, target), reduction="none")
         axes.plot(lengths[:, 0], loss, color=color, linewidth=2.2)

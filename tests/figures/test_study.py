@@ -48,6 +48,13 @@ def test_points_stand_at_the_means_and_the_papers_numbers(tmp_path, errors):
     assert to_png(figure).startswith(b"\x89PNG")
 
 
+def test_a_mean_equal_to_the_reported_number_does_not_hide_it(tmp_path):
+    figure = draw_study(table([row("a", [0.25], {**PAPER, "std": None})]), tmp_path)
+    marked = {line.get_gid(): line.get_ydata()[0] for line in figure.axes[0].lines if line.get_gid()}
+    assert marked == {"ours": 0, "paper": -0.24}
+    assert [text.get_text() for text in figure.legends[0].texts][-1] == "reported"
+
+
 def test_curves_have_a_band_over_seeds(tiny_run, tmp_path):
     for name in ("a-seed0", "a-seed1", "b-seed0"):
         shutil.copytree(tiny_run.folder, tmp_path / "runs" / name)

@@ -96,7 +96,7 @@ def _subtitle(table: Table, kind: str) -> str:
     text += table["schedule"][:1].upper() + table["schedule"][1:] + "."
     if table["changes"]:
         text += " Changed: " + ", ".join(f"{name} = {value}" for name, value in table["changes"].items()) + "."
-    if kind == "curves":
+    if kind == "curves" and max(row["n"] for row in table["rows"]) > 1:
         text += " Curves: mean over seeds; band: lowest to highest seed."
     return text
 
@@ -112,7 +112,7 @@ def _points(figure: Figure, left: float, width: float, table: Table) -> None:
         share, gap = 0.3 * width, 0.3
         other = axes_at(figure, left, 0.85, share, height)
         axes = axes_at(figure, left + share + gap, 0.85, width - share - gap, height)
-        other.set_title("Paper", pad=6)
+        other.set_title("Reported", pad=6)
         axes.set_title("Ours, with this budget", pad=6)
         _lay_out(other, rows, [0.0, *papers])
         _lay_out(axes, rows, ours)
@@ -125,7 +125,8 @@ def _points(figure: Figure, left: float, width: float, table: Table) -> None:
         where = axes.get_yaxis_transform()
         axes.text(1.0, -0.62, f"  mean{scatter}", transform=where, va="bottom", size=8.5, color=GREY)
     for place, row in enumerate(rows):
-        _draw_paper(other, row, place)
+        # on an axis with ours a little higher, so that a mean that is the paper's does not hide it
+        _draw_paper(other, row, place - (0.24 if other is axes else 0.0))
         _draw_ours(axes, row, place)
 
 
@@ -155,7 +156,7 @@ def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> N
     axes.set_axisbelow(True)
 
 
-def _draw_paper(axes: Axes, row: RowEntry, place: int) -> None:
+def _draw_paper(axes: Axes, row: RowEntry, place: float) -> None:
     paper = row["paper"]
     if paper is not None:
         spread = paper["std"] or 0.0
@@ -185,10 +186,12 @@ def _points_legend(figure: Figure, table: Table) -> None:
         Line2D([], [], color=BLUE, marker="o", linewidth=1.8, label=mean),
         Line2D([], [], color=BLUE, marker="|", linewidth=0, label="individual seeds" if seeds > 1 else "the seed"),
     ]
-    if any(row["paper"] is not None for row in table["rows"]):
-        handles.append(
-            Line2D([], [], color=ORANGE, marker="D", linewidth=1.8, markersize=5.5, label="paper: mean ± std")
-        )
+    papers = [row["paper"] for row in table["rows"] if row["paper"] is not None]
+    if papers:
+        spread = any(paper["std"] for paper in papers)
+        name = "reported: mean ± std" if spread else "reported"
+        width = 1.8 if spread else 0
+        handles.append(Line2D([], [], color=ORANGE, marker="D", linewidth=width, markersize=5.5, label=name))
     figure.legend(
         handles=handles,
         loc="lower left",
