@@ -65,7 +65,7 @@ def main(args: list[str]) -> None:
         show_epochs(Run.open(name), as_json=command.json)
     elif command.against is not None:
         test = compare_runs(Run.open(name), Run.open(command.against))
-        print(*test.describe(name, command.against), sep="\n")
+        print(*map(wrapped, test.describe(name, command.against)), sep="\n")
     elif name in MODELS:
         _show_model(name)
     elif name in SEGMENTERS:
