@@ -87,8 +87,8 @@ def draw_margin() -> Figure:
         6.4,
         2.5,
         "Margin loss: long capsules for the classes in the image",
-        "The loss is zero if the capsule of a class in the image is longer than 0.9, and that of any other class shorter "
-        "than 0.1.",
+        "The loss is zero if the capsule of a class in the image is longer than 0.9, and that of any other class "
+        "shorter than 0.1.",
     )
     axes = axes_at(figure, 0.65, 0.55, 5.4, 1.85)
     lengths = torch.linspace(0, 1, 200)[:, None]

@@ -26,6 +26,7 @@ from mathml import MathExtension  # noqa: E402
 
 CODE = re.compile(r"<td[^>]*>.*?</td>|<div class=\"language-bash highlight\">.*?</div>", re.DOTALL)
 OPTION = re.compile(r"(?<=[ >])--?[a-z][\w-]*(?=[^<>]*</(?:code|span)>|[^<>]*<span)")
+PICTURE = re.compile(r"<img [^>]*src=\"([^\"#:]+\.png)\"[^>]*>(?!</a>)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -76,9 +77,18 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Keep each option in a table or a command on one line."""
+    """Keep each option in a table or a command on one line; let a picture open in its full size."""
     del page, config, files
-    return CODE.sub(lambda cell: OPTION.sub(r'<span class="option">\g<0></span>', cell[0]), html)
+    html = CODE.sub(lambda cell: OPTION.sub(r'<span class="option">\g<0></span>', cell[0]), html)
+    return PICTURE.sub(lambda image: f'<a class="picture" href="{image[1]}">{_themed(image)}</a>', html)
+
+
+def _themed(image: re.Match[str]) -> str:
+    """A picture; the page of the demo is drawn dark on dark pages."""
+    if not image[1].endswith("/demo.png"):
+        return image[0]
+    dark = image[0].replace("/demo.png", "/demo-dark.png#only-dark")
+    return image[0].replace("/demo.png", "/demo.png#only-light") + dark
 
 
 def on_nav(nav: Navigation, *, config: MkDocsConfig, files: Files) -> Navigation:
