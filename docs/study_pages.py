@@ -11,7 +11,9 @@ from pathlib import Path
 from conclusions import conclusions
 
 from capsnet.runs import Run
-from capsnet.studies import STUDIES, Table
+from capsnet.studies import STUDIES, Table, compare_runs
+from capsnet.studies.comparisons import ComparisonEntry
+from capsnet.studies.statistics import SIGNIFICANT
 
 STUDY_FOLDER = Path(__file__).parent / "studies"
 PICTURES = {
@@ -48,7 +50,7 @@ def fill(table: Table, prose: str, folder: Path) -> str:
         lowest=f"{min(means):.2f}",
         highest=f"{max(means):.2f}",
         seeds=max(row["n"] for row in table["rows"]),
-        verdicts="\n".join(verdicts(table)),
+        verdicts="\n".join(verdicts(table, folder)),
         clean=clean(table),
         together=together(table),
         data=data(table),
@@ -119,15 +121,15 @@ def data(table: Table) -> str:
     return f"{table['stand_in']}." if "stand_in" in table else "The test images are affNIST's own."
 
 
-def verdicts(table: Table) -> list[str]:
+def verdicts(table: Table, folder: Path) -> list[str]:
     """A line for each comparison: what was shown, or that nothing was."""
     labels = {row["name"]: row["label"] for row in table["rows"]}
     lines = []
     for entry in table["comparisons"]:
         pair, points = (labels[entry["row"]], labels[entry["other"]]), abs(entry["difference"])
         if entry["p"] is None:
-            verdict = (
-                f"{pair[0]} and {pair[1]}: {points:.2f} points apart; with one seed, or none that differs, untested."
+            verdict = f"{pair[0]} and {pair[1]}: {points:.2f} points apart; " + (
+                image_by_image(folder, entry, pair) or "with one seed, or none that differs, untested."
             )
         elif not entry["differs"]:
             verdict = (
@@ -139,6 +141,20 @@ def verdicts(table: Table) -> list[str]:
             verdict = f"{pair[0]} makes {points:.2f} points {word} error than {pair[1]}, p = {entry['p']:.2g}."
         lines.append(f"- {verdict}")
     return lines
+
+
+def image_by_image(folder: Path, entry: ComparisonEntry, labels: tuple[str, str]) -> str:
+    """McNemar's test of the first seed's runs; empty where a run or its predictions are missing."""
+    runs = [folder / "runs" / f"{name}-seed0" for name in (entry["row"], entry["other"])]
+    if not all((run / "predictions.safetensors").is_file() for run in runs):
+        return ""
+    test = compare_runs(*map(Run.open, runs))
+    shown = "a difference" if test.p_value < SIGNIFICANT else "no difference"
+    return (
+        f"of {test.n:,} test images {test.only_first} are right only with {labels[0]} and {test.only_second} only with "
+        f"{labels[1]}: {shown} between these two sets of weights is shown (McNemar's exact test, "
+        f"p = {test.p_value:.2g}), and nothing is known of the variation between seeds."
+    )
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def check(line, options):
     if isinstance(options, Train):
         assert options.recipe in RECIPES, line
         assert options.model.routing is None or options.model.routing in ROUTINGS, line
-        own = options.data.name.endswith(("/", ".tar")) or options.data.name.startswith("hf:")
+        own = options.data.name.endswith(("/", ".tar", ".ts")) or options.data.name.startswith("hf:")
         assert own or options.data.name in DATASETS, line
     if study := getattr(options, "study", None):
         assert study in STUDIES, line

@@ -37,3 +37,10 @@ def wrapped(text: str, first: str = "", rest: str = "") -> str:
         rest: what the others begin with.
     """
     return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+
+
+def value_words(value: object) -> str:
+    """The value of an option, as a person reads it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={item}" for key, item in value.items()) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -196,10 +196,10 @@ def _one_line(box: str) -> str:
         replacement = _KERAS_OPTIONS.get(name.lstrip("-").replace("_", "-"))
         if replacement is not None:
             # suggest `--iterations 1` for `--num_routing 1`
-            for flag, old_flags in _NUMBERED.items():
-                number = re.search(rf"(?<![\w-])(?:{old_flags})[,= ]+(\d+)", message)
-                if number:
-                    replacement = replacement.replace(f"{flag} N", f"{flag} {number[1]}")
+            for here, there in _NUMBERED.items():
+                value = re.search(rf"(?<![\w-])(?:{there})[,= ]+(\d+)", message)
+                if value:
+                    replacement = replacement.replace(f"{here} N", f"{here} {value[1]}")
             return f"{name} {_REPLACED} {replacement}"
         message = f"unknown option {unknown[1]}"
     lines = [line for section in sections for line in section]

@@ -1,6 +1,5 @@
 """`capsnet show`."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,12 @@ from pathlib import Path
 import tyro
 from torch import nn
 
-from capsnet.cli.console import print_json, wrapped
+from capsnet.cli.console import value_words, wrapped
 from capsnet.cli.describe import describe_routing
 from capsnet.cli.parse import parse
+from capsnet.cli.show_run import show_epochs, show_run
 from capsnet.data import DATASETS
 from capsnet.errors import UserError
-from capsnet.inference import Evaluation
 from capsnet.models import (
     MODELS,
     SEGMENTERS,
@@ -28,11 +27,9 @@ from capsnet.recipes.recipe import SECOND_HAND
 from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.runs import Run, RunConfig
-from capsnet.runs.built import OPEN, as_built, loss_words
-from capsnet.runs.epochs import read_epochs, table
+from capsnet.runs.built import as_built
 from capsnet.runs.pretrained import list_pretrained, model_card
-from capsnet.runs.sections import OPTIONS
-from capsnet.runs.weights import count_parameters, on_meta, read_spec
+from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.studies import STUDIES, compare_runs
 
 
@@ -65,10 +62,10 @@ def main(args: list[str]) -> None:
     if command.json and not command.epochs:
         raise UserError("--json needs --epochs")
     if command.epochs:
-        _show_epochs(Run.open(name), as_json=command.json)
+        show_epochs(Run.open(name), as_json=command.json)
     elif command.against is not None:
         test = compare_runs(Run.open(name), Run.open(command.against))
-        print(*test.describe(name, command.against), sep="\n")
+        print(*map(wrapped, test.describe(name, command.against)), sep="\n")
     elif name in MODELS:
         _show_model(name)
     elif name in SEGMENTERS:
@@ -88,7 +85,7 @@ def main(args: list[str]) -> None:
     elif name in ROUTINGS:
         print(*describe_routing(name), sep="\n")
     elif Path(name).is_dir():
-        _show_run(Run.open(Path(name)), every_option=command.options)
+        show_run(Run.open(Path(name)), every_option=command.options)
     elif name in list_pretrained():
         _print_card(model_card(name).rstrip())
     else:
@@ -142,7 +139,7 @@ def _show_recipe(name: str) -> None:
         if keys:
             print(f"\n{title}:")
         for key in keys:
-            line = f"  {key:20} {_words(ours[key])}"
+            line = f"  {key:20} {value_words(ours[key])}"
             origin = recipe.settings.get(key, "").replace(SECOND_HAND, " *")
             code, _, location = origin.partition(" ")
             origin = marks[code] + location if code in marks else origin
@@ -154,12 +151,6 @@ def _show_recipe(name: str) -> None:
     if any(SECOND_HAND in origin for origin in recipe.settings.values()):
         print("\n* cited second-hand, not read")
     print(f"\ncapsnet train {name}")
-
-
-def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={item}" for key, item in value.items()) or "none"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _print_text(text: str) -> None:
@@ -177,24 +168,6 @@ def _print_card(card: str) -> None:
         else:
             print(wrapped(" ".join(block.splitlines())))
         print()
-
-
-def _show_epochs(run: Run, *, as_json: bool) -> None:
-    """Print the table of epochs.
-
-    Raises:
-        UserError: the run has no metrics yet.
-    """
-    epochs, result = read_epochs(run.metrics()), run.evaluation()
-    if not epochs:
-        raise UserError(f"{run.folder} has no metrics yet; go on with capsnet train --resume {run.folder}")
-    best_step = result["best_step"] if result else None
-    if as_json:
-        rows = [dataclasses.asdict(epoch) for epoch in epochs]
-        print_json({"run": str(run.folder), "loss": loss_words(run.config), "epochs": rows, "best_step": best_step})
-        return
-    print(*table(epochs, best_step), sep="\n")
-    print(f"\nloss: {loss_words(run.config)}, without the reconstruction loss")
 
 
 def _show_study(name: str) -> None:
@@ -221,74 +194,9 @@ def _flag(key: str, value: object) -> str:
     """An option as it is typed."""
     flag = key.replace("_", "-")
     if isinstance(value, dict):
-        return " ".join(f"--option {name}={_words(item)}" for name, item in value.items())
+        return " ".join(f"--option {name}={value_words(item)}" for name, item in value.items())
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"
     if isinstance(value, tuple):
-        return " ".join([f"--{flag}", *map(_words, value)])
-    return f"--{flag} {_words(value)}"
-
-
-def _print_options(config: RunConfig) -> None:
-    """Print each option, section by section."""
-    section = ""
-    for name, value in config.options().items():
-        if OPTIONS[name].section != section:
-            section = OPTIONS[name].section
-            print(section)
-        print(wrapped(_words(value), f"  {name:20} ", " " * 23))
-
-
-def _print_changes(config: RunConfig) -> None:
-    """Print the options that differ from those of the run's recipe, or from the defaults where it has none."""
-    recipe = config.run.recipe
-    base = RECIPES.get(recipe).config if recipe in RECIPES else RunConfig.from_defaults(model=config.model.name)
-    ours, theirs = config.options(), as_built(base).options()
-    # the seed is printed, where the data lie says nothing, and the others depend on data and machine
-    changed = [key for key in ours if ours[key] != theirs[key] and key not in {"recipe", "seed", "data_dir", *OPEN}]
-    if changed:
-        print(f"\ndiffers from {f'the recipe {recipe}' if recipe in RECIPES else 'the defaults'}:")
-    for key in changed:
-        print(wrapped(f"{_words(ours[key])} (there: {_words(theirs[key])})", f"  {key:20} ", " " * 23))
-
-
-def _describe(config: RunConfig) -> dict[str, str]:
-    model, training = config.model, config.optimizer
-    iterations = "" if model.iterations is None else f", iterations: {model.iterations}"
-    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
-    return {
-        "recipe": config.run.recipe or "none",
-        "data": config.data.name,
-        "model": f"{model.name}, routing: {model.routing or 'none'}{iterations}",
-        "training": f"{length} in batches of {training.batch_size}, seed {config.run.seed}",
-    }
-
-
-def _show_run(run: Run, *, every_option: bool) -> None:
-    print(run.folder)
-    for head, text in _describe(run.config).items():
-        print(wrapped(text, f"{head:10}", " " * 10))
-    print()
-    result = run.evaluation()
-    if result is None:
-        print(wrapped(" ".join(run.explain_missing_result())))
-    else:
-        imported = run.imported()
-        tests = {"best weights": result["test"], "last step": result["test_last"]}
-        if imported is not None:
-            tests = {f"imported from {imported.source}": result["test"]}
-        for weights, split in tests.items():
-            evaluation = Evaluation.from_dict(split)
-            low, high = evaluation.error_interval
-            error, images = f"{evaluation.error_percent:.2f} %", f"{evaluation.n:,}"
-            print(f"{weights}: test error {error} of {images} ({low:.2f} to {high:.2f} %)")
-    doubt = read_spec(run.weights_path).doubt if result is not None and run.weights_path.is_file() else None
-    if doubt is not None:
-        print("\nunsure predictions")
-        print(*doubt.describe(), sep="\n")
-    if every_option:
-        print()
-        _print_options(run.config)
-    else:
-        _print_changes(run.config)
-        print("\nwith --options: every option; with --epochs: each epoch")
+        return " ".join([f"--{flag}", *map(value_words, value)])
+    return f"--{flag} {value_words(value)}"

@@ -7,15 +7,20 @@ from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
 from capsnet.cli.sections import ConfigFlags, flags_of, given_options
 from capsnet.data import DATASETS
+from capsnet.data.input_kind import find_input_kind
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
+from capsnet.models import SEGMENTERS, SEQUENCE_MODELS
 from capsnet.recipes import RECIPES
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.folder import locate_weights
 from capsnet.runs.options import FREE_ON_RESUME, are_own_images, own_recipe
+from capsnet.runs.results import MaskRunResult, RunResult, describe_masks, read_mask_result
 from capsnet.runs.transfer import configure_as
 from capsnet.training import train
 from capsnet.training.distributed import is_first_process
+from capsnet.training.other_inputs import train_other
+from capsnet.training.task import Task, find_task
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,12 @@ class Train(ConfigFlags):
 
     The recipe sets the defaults of all options. Each run writes a new folder.
 
+    In place of a recipe, the name of a segmenter trains on a folder of images/ and masks/, that of a sequence model on
+    WAV files in class folders or on a .ts file (capsnet list segmenters, capsnet list sequence-models).
+
     Examples:
       capsnet train sabour2017-mnist --epochs 1
+      capsnet train segcaps-small --data scans/ --epochs 30
       capsnet train --data photos/ --image-size 48 --epochs 30 --out runs/photos
     """
 
@@ -43,8 +52,13 @@ class Train(ConfigFlags):
 
 def main(args: list[str]) -> None:
     """Train, then print the results."""
+    args = _name_model(args)
     first_recipe = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Train, args, flags_of(Train, RECIPES.get(first_recipe).config))
+    task = find_task(options.data.name, _given_model(args, options), options.resume)
+    if task is not None:
+        _train_other(task, args, options)
+        return
     recipe = options.recipe
     if "quickstart" not in args and recipe == "quickstart" and are_own_images(options.data.name):
         recipe = own_recipe(options.data.name, given_options(args))
@@ -67,9 +81,56 @@ def main(args: list[str]) -> None:
 
         write_report(run, overwrite=options.resume is not None)
     if options.json:
-        print_json(_summary(run))
+        result = run.evaluation()
+        assert result is not None
+        print_json(_summary(run, result))
     else:
         _print_result(run, options.report)
+
+
+def _name_model(args: list[str]) -> list[str]:
+    """`MODEL ...` as `--model MODEL ...`, for the name of a segmenter or of a sequence model."""
+    is_other = bool(args) and (args[0] in SEGMENTERS or args[0] in SEQUENCE_MODELS)
+    return ["--model", *args] if is_other else args
+
+
+def _given_model(args: list[str], options: Train) -> str | None:
+    return options.model.name if "model" in given_options(args) else None
+
+
+def _train_other(task: Task, args: list[str], options: Train) -> None:
+    """Train on masks or sequences, and print the results."""
+    if options.recipe != "quickstart":
+        raise UserError(f"the recipe {options.recipe} is for images with one class; leave it out")
+    for name in ("report", "tensorboard"):
+        if getattr(options, name):
+            raise UserError(f"{name} must be left out: it is for networks that classify images")
+    values = options.config().options()
+    given = {name: values[name] for name in given_options(args)}
+    run = train_other(task, given, out=options.out, resume=options.resume)
+    if task == "own-masks":
+        masks = read_mask_result(run.folder)
+        assert masks is not None
+        _print_other(run, masks, describe_masks(masks), "IMAGE --out masks", options)
+    else:
+        sequences = run.evaluation()
+        assert sequences is not None
+        test = sequences["test"]
+        wrong = round(test["error_percent"] * test["n"] / 100)
+        lines = [f"test error {test['error_percent']:.2f} %: {wrong:,} of {test['n']:,} sequences"]
+        # series are no files that predict reads
+        following = "" if find_input_kind(run.config.data.name) == "series" else "RECORDING.wav"
+        _print_other(run, sequences, lines, following, options)
+
+
+def _print_other(run: Run, result: RunResult | MaskRunResult, lines: list[str], following: str, options: Train) -> None:
+    if options.json:
+        print_json(_summary(run, result))
+        return
+    print("\n" + "\n".join(lines))
+    print(f"trained {result['seconds']:.0f} s; the run is in {run.folder}")
+    predict = f"   capsnet predict {run.folder} {following}" if following else ""
+    print(f"next: capsnet figures {run.folder}{predict}")
 
 
 def _parse_config(args: list[str], start: RunConfig) -> RunConfig:
@@ -104,9 +165,7 @@ def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
             raise UserError(f"--{flag} cannot change on --resume: the run has {old!r}, got {new!r}; start a new run")
 
 
-def _summary(run: Run) -> dict[str, object]:
-    result = run.evaluation()
-    assert result is not None
+def _summary(run: Run, result: RunResult | MaskRunResult) -> dict[str, object]:
     return {
         "run": str(run.folder),
         "epochs": run.metrics()[-1]["epoch"],

@@ -87,9 +87,9 @@ def _list_grid_options() -> tuple[str, ...]:
 
 _RUN = Slot(paths="runs")
 _SLOTS: Mapping[str, Callable[[], Slot]] = {
-    "train.recipe": lambda: Slot(_listed("recipes")()),
+    "train.recipe": lambda: Slot(_listed("recipes", "segmenters", "sequence-models")()),
     "train.data": lambda: Slot(_listed("data")(), "folders"),
-    "train.model": lambda: Slot(_listed("models")()),
+    "train.model": lambda: Slot(_listed("models", "segmenters", "sequence-models")()),
     "train.routing": lambda: Slot(_listed("routings")()),
     "train.resume": lambda: _RUN,
     "evaluate.models": lambda: _RUN,

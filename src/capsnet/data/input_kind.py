@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from capsnet.data.formats import SUFFIXES
 from capsnet.data.layout import SPLIT_NAMES, is_visible
 
 InputKind = Literal["images", "masks", "recordings", "series"]
@@ -60,6 +59,9 @@ def _folders(folder: Path) -> list[Path]:
 
 def _holds_recordings(folder: Path) -> bool:
     """Whether there is a WAV file and no image in the folders of a folder."""
+    # imported late: it needs Pillow
+    from capsnet.data.formats import SUFFIXES
+
     found = False
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(filter(is_visible, folders))

@@ -125,10 +125,8 @@ def load_series(path: str | Path) -> SequenceSplits:
                 raise UserError(f"{file.name} and {other.name} must have the same {what}, got {one} and {two}")
         notes.append(f"Test series are from {other.name}.")
     else:
-        series = zip(train.sequences, train.lengths.tolist(), strict=True)
-        keys = torch.cat([hash_images(one[None, :, :steps]) for one, steps in series])
         everything = train
-        train, test = _hold_out(everything, keys, _TEST_SHARE, "test")
+        train, test = _hold_out(everything, hash_sequences(everything), _TEST_SHARE, "test")
         notes.append(_describe_test(len(test), len(everything), "series", "a hash of their values"))
     notes += describe_classes(train.class_names, _count(train))
     return SequenceSplits(str(path), train, test, None, None, tuple(map(printable_name, notes)))
@@ -145,13 +143,15 @@ def hold_out_sequences(data: SequenceData, share: int | float, seed: int) -> tup
     Raises:
         UserError: a number that leaves a class without a sequence.
     """
-    if data.files is not None:
-        keys = hash_names(data.files)
-    else:
-        series = zip(data.sequences, data.lengths.tolist(), strict=True)
-        keys = torch.cat([hash_images(one[None, :, :steps]) for one, steps in series])
+    keys = hash_sequences(data) if data.files is None else hash_names(data.files)
     kept, held = hold_out_by_hash(keys, data.labels, share, salt=f"validation {seed}")
     return data.pick(kept), data.pick(held) if len(held) else None
+
+
+def hash_sequences(data: SequenceData) -> Int[Tensor, " m"]:
+    """A hash of each sequence's values, whatever its padding."""
+    series = zip(data.sequences, data.lengths.tolist(), strict=True)
+    return torch.cat([hash_images(sequence[None, :, :steps]) for sequence, steps in series])
 
 
 def _read(file: Path, preparation: LogMel) -> _Recording:

@@ -21,6 +21,7 @@ import_modules(
         "fidelity",
         "lines",
         "masks",
+        "other_runs",
         "pictures",
         "report",
         "sections",

@@ -15,6 +15,7 @@ from capsnet.registry import suggest
 from capsnet.runs.files import write_bytes
 from capsnet.runs.folder import Run
 from capsnet.training.stages import Stages
+from capsnet.training.task import Task, task_of
 
 
 class Drawn(NamedTuple):
@@ -72,6 +73,9 @@ def draw_missing(
     Raises:
         UserError: an unknown name or class, or no figure can be drawn.
     """
+    task = task_of(run)
+    if task is not None:
+        return _draw_other(run, task, names, classes, overwrite=overwrite)
     subject = Subject(run, data)
     if classes and not names:
         names = ("manipulate",)
@@ -86,6 +90,19 @@ def draw_missing(
     written = [write_figure(files[name], picture) for _, name, picture in render(missing)]
     if not written and not kept:
         raise UserError(f"{run.folder}: nothing can be drawn yet; continue with capsnet train --resume {run.folder}")
+    return Drawn(written, kept, [path for path in kept if _is_outdated(path, run)])
+
+
+def _draw_other(run: Run, task: Task, names: Sequence[str], classes: Sequence[str], *, overwrite: bool) -> Drawn:
+    """The figures of a run that trained a segmentation model or a model of sequences."""
+    if classes:
+        raise UserError(f"classes must be left out: {run.folder} has no figures with one file per class")
+    # imported late: the module is for these runs only
+    from capsnet.figures.other_runs import other_figures
+
+    figures = {run.figures_folder / f"{name}.png": draw for name, draw in other_figures(run, task, names).items()}
+    kept = [] if overwrite else [path for path in figures if path.exists()]
+    written = [write_figure(path, to_png(draw())) for path, draw in figures.items() if path not in kept]
     return Drawn(written, kept, [path for path in kept if _is_outdated(path, run)])
 
 

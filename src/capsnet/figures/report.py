@@ -22,6 +22,7 @@ from capsnet.runs.config import RunConfig
 from capsnet.runs.epochs import clock, find_best, read_epochs
 from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run, RunResult
+from capsnet.training.task import MODELS_OF, task_of
 
 _PAGE = Path(__file__).with_suffix(".html")
 _MANY_EPOCHS = 20
@@ -45,6 +46,11 @@ def write_report(run: Run, *, overwrite: bool = False) -> Path:
     Example:
         >>> write_report(Run.open(Path("runs/quickstart")))
     """
+    task = task_of(run)
+    if task is not None:
+        raise UserError(
+            f"a report is for networks that classify images; of {MODELS_OF[task]}, use capsnet figures {run.folder}"
+        )
     path = run.folder / "report.html"
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists; overwrite=True replaces it")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import NotRequired, TypedDict, cast
+from typing import cast
 
 from torch import nn
 
@@ -23,58 +23,14 @@ from capsnet.runs.keras_files import refuse_keras
 from capsnet.runs.lock import FolderLock, is_left_over, remove_left_over
 from capsnet.runs.metrics import read_metrics
 from capsnet.runs.pretrained import list_pretrained, pretrained_path
+from capsnet.runs.results import FileResult as FileResult
+from capsnet.runs.results import RunResult as RunResult
+from capsnet.runs.results import SplitResult as SplitResult
+from capsnet.runs.results import ValidationResult as ValidationResult
+from capsnet.runs.results import refuse_masks
 from capsnet.runs.rows import Rows
 from capsnet.runs.typed import convert, read_json, read_typed
 from capsnet.runs.weights import load_weights
-
-
-class FileResult(TypedDict):
-    """The prediction for an image file: indices of the true and the predicted class, and all lengths."""
-
-    file: str
-    label: int
-    prediction: int
-    lengths: list[float]
-
-
-class SplitResult(TypedDict):
-    """Results on a split: the output of `capsnet evaluate --json`; `evaluation.json` lists only `mistakes`."""
-
-    data: str
-    split: str
-    n: int
-    accuracy: float
-    error_percent: float
-    margin_loss: float
-    reconstruction_mse: float | None
-    confusion: list[list[int]]
-    balanced_accuracy: NotRequired[float]
-    digit_error_percent: NotRequired[float]
-    class_names: NotRequired[list[str]]
-    files: NotRequired[list[FileResult]]
-    mistakes: NotRequired[list[FileResult]]
-
-
-class ValidationResult(TypedDict):
-    """Results of the best weights on the validation images."""
-
-    n: int
-    accuracy: float
-    margin_loss: float
-
-
-class RunResult(TypedDict):
-    """The contents of `evaluation.json`: the best and the last weights on the test split, and the training."""
-
-    test: SplitResult
-    test_last: SplitResult
-    validation: NotRequired[ValidationResult]
-    best_step: int
-    step: int
-    parameters: NotRequired[int]
-    decoder_parameters: NotRequired[int]
-    seconds: float
-    images_per_second: float
 
 
 @dataclass(frozen=True)
@@ -161,11 +117,12 @@ class Run:
         If a run was extended after its test, the old test is not its result: its step is not the last of the metrics.
 
         Raises:
-            UserError: the file is damaged; the message names the entry.
+            UserError: the file is damaged; the message names the entry. Or the run segments images.
         """
         path = self.folder / "evaluation.json"
         if not path.is_file():
             return None
+        refuse_masks(path)
         result: RunResult = read_typed(path, RunResult)
         for split in (result["test"], result["test_last"]):
             _check_split(split, path)

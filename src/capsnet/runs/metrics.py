@@ -19,6 +19,18 @@ COLUMNS = (
     "validation_loss",
     "validation_accuracy",
 )
+MASK_COLUMNS = (
+    "step",
+    "epoch",
+    "learning_rate",
+    "loss",
+    "dice",
+    "images_per_second",
+    "seconds",
+    "validation_loss",
+    "validation_dice",
+)
+"""The columns of a run that trained a segmentation model."""
 
 
 class MetricsFile:
@@ -26,17 +38,18 @@ class MetricsFile:
 
     Args:
         path: the file; the first row creates it.
+        columns: of the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, columns: Sequence[str] = COLUMNS) -> None:
+        self.path, self._columns = path, columns
 
     def append(self, row: Mapping[str, float]) -> None:
         """Append a row; missing values become empty cells."""
         # an empty file: a kill cut off its first line, which `drop_after` dropped
         begun = self.path.exists() and self.path.stat().st_size > 0
-        text = "" if begun else ",".join(COLUMNS) + "\n"
-        text += ",".join(f"{row[name]:.8g}" if name in row else "" for name in COLUMNS) + "\n"
+        text = "" if begun else ",".join(self._columns) + "\n"
+        text += ",".join(f"{row[name]:.8g}" if name in row else "" for name in self._columns) + "\n"
         try:
             with self.path.open("a") as file:
                 file.write(text)
@@ -76,7 +89,7 @@ def _read_lines(path: Path) -> tuple[str, list[str]]:
 
 def _parse(head: str, lines: Sequence[str], path: Path) -> list[dict[str, float]]:
     columns = head.rstrip("\n").split(",")
-    if head and not ("step" in columns and set(columns) <= set(COLUMNS)):
+    if head and not ("step" in columns and set(columns) <= {*COLUMNS, *MASK_COLUMNS}):
         raise UserError(f"{path}: its columns must be {', '.join(COLUMNS)}, got {head.strip()[:80]!r}")
     rows = []
     for number, line in enumerate(lines, start=2):

@@ -15,7 +15,7 @@ from capsnet.data import Dataset, locate_data
 from capsnet.disk_space import check_space
 from capsnet.errors import UserError
 from capsnet.inference.predictions import write_predictions
-from capsnet.models import CapsuleModel
+from capsnet.models import SEGMENTERS, SEQUENCE_MODELS, CapsuleModel
 from capsnet.models.custom import as_capsule_model, class_of
 from capsnet.precision import use_precision
 from capsnet.runs.built import RECON_WEIGHT, as_built, as_planned
@@ -52,6 +52,7 @@ from capsnet.training.loop import Job, space_needed
 from capsnet.training.memory import is_out_of_memory
 from capsnet.training.setup import augmentation, specify
 from capsnet.training.stages import stage
+from capsnet.training.task import find_task
 from capsnet.training.tensorboard import TensorBoard
 
 
@@ -79,7 +80,9 @@ def train(
 
     Args:
         recipe_or_config: a recipe's name, or a configuration; for a folder or file of your own images, `"quickstart"`
-            means `"own-images"`, or for few photos `"own-photos"` if its backbone's weights are on this machine.
+            means `"own-images"`, or for few photos `"own-photos"` if its backbone's weights are on this machine. Also
+            the name of a segmenter or of a sequence model, for a folder of images/ and masks/, of recordings, or a .ts
+            file.
         model: a model's name; or an object, which is trained in place: a `CapsuleModel`, or any module whose output has
             class capsules and lengths (`CustomModel`).
         data: a data set's name, a folder or a file, or a `Dataset`.
@@ -106,6 +109,24 @@ def train(
         >>> run.evaluation()["test"]["accuracy"]
         >>> train(model=my_module, data=Dataset.from_arrays(images, labels), steps=1000)
     """
+    if isinstance(recipe_or_config, str) and (recipe_or_config in SEGMENTERS or recipe_or_config in SEQUENCE_MODELS):
+        recipe_or_config, model = "quickstart", recipe_or_config if model is None else model
+    task = find_task(data, model, resume) if recipe_or_config == "quickstart" else None
+    if task is not None:
+        # imported late: it needs Pillow
+        from capsnet.training.other_inputs import train_other
+
+        # of these, only a name and a folder can be used; the others are refused by their names
+        given = {
+            "data": data,
+            "model": model,
+            "start_from": start_from,
+            "callbacks": callbacks,
+            "tensorboard": tensorboard,
+        }
+        return train_other(
+            task, {**options, **{key: value for key, value in given.items() if value}}, out=out, resume=resume
+        )
     objects = _Objects(None if isinstance(model, str) else model, data if isinstance(data, Dataset) else None)
     all_options = {**options, **_entries(model, data, start_from)}
     if resume is None and out is not None and was_restarted() and (Path(out) / "config.json").exists():

@@ -1,0 +1,285 @@
+"""Training of segmentation models and of models of sequences: a plain loop that writes a run folder.
+
+The loop for images (`training/loop.py`) is another one: its data are augmented on the device, its steps are captured,
+and several processes share its batches. Here a batch is read, a step is made, and an epoch ends with validation.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Generic
+
+import torch
+from torch.optim import Adam
+
+from capsnet.data.mask_folder import MaskFolder
+from capsnet.data.sequences import SequenceData
+from capsnet.errors import UserError
+from capsnet.models import SegmentationModel, SequenceModel
+from capsnet.runs.checkpoint import State, has_checkpoint, load_checkpoint, save_checkpoint
+from capsnet.runs.config import RunConfig
+from capsnet.runs.files import write_bytes, write_json, write_text
+from capsnet.runs.folder import Run, check_new, create_locked, new_folder
+from capsnet.runs.lock import FolderLock
+from capsnet.runs.metrics import COLUMNS, MASK_COLUMNS, MetricsFile
+from capsnet.runs.options import resume_config
+from capsnet.runs.typed import read_json
+from capsnet.runs.weights import count_parameters
+from capsnet.training.device import describe_environment, resolve_device, seed_everything
+from capsnet.training.finite import Diverged
+from capsnet.training.learners import D, Learner, M, MaskLearner, SequenceLearner
+from capsnet.training.stop import StopRequest, stop_on_signal
+from capsnet.training.task import MODELS_OF, Task
+
+_CHECKPOINT_SECONDS = 30.0
+_SHOW_SECONDS = 2.0
+_ALLOWED = frozenset(
+    ("data", "model", "model_options", "limit", "validation", "epochs", "steps", "batch_size", "lr", "seed", "device")
+)
+_SCHEDULE = {"schedule": "one-cycle", "epochs": None, "recon_weight": 0.0, "shift": 0}
+_DEFAULTS: Mapping[Task, RunConfig] = {
+    "own-masks": RunConfig.from_defaults(model="segcaps-small", batch_size=8, lr=0.01, **_SCHEDULE),
+    "own-sequences": RunConfig.from_defaults(model="sequence-capsnet", batch_size=32, lr=3e-3, **_SCHEDULE),
+}
+
+
+def train_other(
+    task: Task, options: Mapping[str, object], *, out: Path | str | None = None, resume: Path | str | None = None
+) -> Run:
+    """Train, and test once at the end, as `train` does.
+
+    Args:
+        task: from `capsnet.training.task.find_task`.
+        options: of the run, by name.
+        out: the run's folder; default: a new one in `runs/`.
+        resume: continue the run in this folder.
+
+    Raises:
+        UserError: an option that has no effect here, or data or a model that cannot be used.
+        Diverged: the loss is not finite; the last good state is kept.
+        KeyboardInterrupt: stopped by the user; the state is saved.
+    """
+    allowed = _ALLOWED | ({"image_size"} if task == "own-masks" else set())
+    for name in options:
+        if name not in allowed:
+            raise UserError(
+                f"{name} must be left out: it is for networks that classify images; {MODELS_OF[task]} are trained with "
+                f"{', '.join(sorted(allowed))}"
+            )
+    if resume is not None:
+        config = resume_config(Run.open(resume).config, options)
+        with FolderLock(Path(resume)):
+            return _train(Run(Path(resume), config), resumed=True)
+    config = _DEFAULTS[task].change(**{**options, "data": str(Path(str(options["data"])).absolute())})
+    config = replace(config, run=replace(config.run, recipe=task))
+    folder = Path(out or new_folder(task))
+    check_new(folder)
+    return _train(Run(folder, config), numbered=out is None)
+
+
+def _train(run: Run, *, resumed: bool = False, numbered: bool = False) -> Run:
+    seed_everything(run.config.run.seed)
+    if run.config.run.recipe == "own-masks":
+        masks: Learner[SegmentationModel, MaskFolder] = MaskLearner(run.config)
+        return _train_learner(run, masks, resumed=resumed, numbered=numbered)
+    sequences: Learner[SequenceModel, SequenceData] = SequenceLearner(run.config)
+    return _train_learner(run, sequences, resumed=resumed, numbered=numbered)
+
+
+def _train_learner(run: Run, learner: Learner[M, D], *, resumed: bool, numbered: bool) -> Run:
+    device = resolve_device(run.config.run.device)
+    learner.model.to(device)
+    for note in learner.notes:
+        print(f"capsnet: {note}", file=sys.stderr)
+    lock = None
+    if not resumed:
+        run, lock = create_locked(run.folder, run.config, describe_environment(device, "fp32"), numbered=numbered)
+    try:
+        _record_splits(run, learner)
+        loop = PlainLoop(run, learner)
+        if resumed:
+            loop.restore()
+        loop.train()
+        loop.test()
+    finally:
+        if lock is not None:
+            lock.release()
+    return run
+
+
+def _record_splits(run: Run, learner: Learner[M, D]) -> None:
+    """Write which samples are in which split; a resumed run must have the same.
+
+    Raises:
+        UserError: the data changed.
+    """
+    path = run.folder / "splits.json"
+    parts = {"train": learner.train, "validation": learner.validation, "test": learner.test}
+    names = {split: learner.names(data) for split, data in parts.items()}
+    if not path.exists():
+        write_json(path, {"format_version": 1, "data": run.config.data.name, **names})
+        return
+    before = read_json(path)
+    if not isinstance(before, dict) or any(before.get(split) != names[split] for split in names):
+        raise UserError(
+            f"{run.config.data.name} does not hold the same files as when {run.folder} began; start a new run"
+        )
+
+
+class PlainLoop(Generic[M, D]):
+    """A run in progress.
+
+    Args:
+        run: its folder and configuration.
+        learner: its model, on the device, and its data.
+    """
+
+    def __init__(self, run: Run, learner: Learner[M, D]) -> None:
+        self.run, self.config = run, run.config
+        self.learner: Learner[M, D] = learner
+        optimizer = self.config.optimizer
+        self.optimizer = Adam(learner.model.parameters(), lr=optimizer.lr)
+        self.steps_per_epoch = -(-len(learner.train) // optimizer.batch_size)
+        self.total = optimizer.total_steps(self.steps_per_epoch)
+        self.state = State()
+        # sums over the samples since the last row: loss, score, samples
+        self.totals = torch.zeros(3)
+        columns = MASK_COLUMNS if learner.measure == "dice" else COLUMNS
+        self.metrics = MetricsFile(run.folder / "metrics.csv", columns)
+        self._shown = 0.0
+
+    def restore(self) -> None:
+        """Continue from the checkpoint, or from the start if there is none."""
+        if has_checkpoint(self.run.folder):
+            self.state, self.totals = load_checkpoint(self.run.folder / "last", self.learner.model, self.optimizer)
+        self.metrics.drop_after(self.state.step)
+        write_text(self.run.folder / "config.json", self.config.to_json())
+
+    def train(self) -> None:
+        """Train to the last step.
+
+        Raises:
+            Diverged: the loss is not finite.
+            KeyboardInterrupt: stopped; the state is saved.
+        """
+        with stop_on_signal() as stop:
+            while self.state.step < self.total:
+                self._train_epoch(stop)
+
+    def _train_epoch(self, stop: StopRequest) -> None:
+        epoch, done = divmod(self.state.step, self.steps_per_epoch)
+        seed = self.config.run.seed * 1_000_003 + epoch
+        batches = self.learner.batches(self.config.optimizer.batch_size, torch.Generator().manual_seed(seed))
+        self.learner.model.train()
+        saved = time.monotonic()
+        for batch in islice(batches, done, None):
+            self._step(batch)
+            if self.state.step == self.total or self.state.step % self.steps_per_epoch == 0:
+                break
+            if stop.requested or time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                self._save()
+                saved = time.monotonic()
+            if stop.requested:
+                raise self._stopped()
+        self._end_epoch()
+        if stop.requested and self.state.step < self.total:
+            raise self._stopped()
+
+    def _stopped(self) -> KeyboardInterrupt:
+        return KeyboardInterrupt(
+            f"stopped at step {self.state.step}; go on with: capsnet train --resume {self.run.folder}"
+        )
+
+    def _step(self, batch: D) -> None:
+        begin, state = time.monotonic(), self.state
+        rate = self.config.optimizer.learning_rate(state.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        # of dropout: a resumed run draws the same numbers
+        torch.manual_seed(self.config.run.seed * 1_000_003 + 500_000 + state.step)
+        loss, score = self.learner.measure_batch(batch)
+        if not loss.isfinite():
+            raise Diverged(
+                f"the loss is not finite at step {state.step + 1}, learning rate {rate:.3g}; {self.run.folder} keeps "
+                f"the last good state; use a lower lr, got {self.config.optimizer.lr:g}"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        count = len(batch)
+        self.totals += torch.tensor([float(loss.detach()) * count, float(score) * count, count])
+        state.step += 1
+        state.images += count
+        state.seconds += time.monotonic() - begin
+
+    def _end_epoch(self) -> None:
+        """Write a row, keep the weights that are best on validation (without validation, the last), and save."""
+        state, measure = self.state, self.learner.measure
+        loss, score = (self.totals[:2] / self.totals[2]).tolist()
+        self.totals.zero_()
+        row = {
+            "step": float(state.step),
+            "epoch": state.step / self.steps_per_epoch,
+            "learning_rate": self.config.optimizer.learning_rate(state.step - 1, self.steps_per_epoch),
+            "loss": loss,
+            "margin_loss": loss,
+            "reconstruction_loss": 0.0,
+            measure: score,
+            "images_per_second": state.images / max(state.seconds, 1e-9),
+            "seconds": state.seconds,
+        }
+        best_score, best_loss = 0.0, -float(state.step)
+        if self.learner.validation is not None:
+            result = self.learner.evaluate(self.learner.model, self.learner.validation)
+            best_score, best_loss = result.score, result.loss
+            row |= {"validation_loss": best_loss, f"validation_{measure}": best_score}
+        if state.improves(best_score, best_loss):
+            state.best_step, state.best_accuracy, state.best_loss = state.step, best_score, best_loss
+            beside = self.run.folder / ".new-weights.part"
+            self.learner.model.save(beside)
+            write_bytes(self.run.weights_path, beside.read_bytes())
+            beside.unlink()
+        self.metrics.append(row)
+        self._show(row)
+        self._save()
+
+    def _save(self) -> None:
+        save_checkpoint(self.run.folder / "last", self.learner.model, self.optimizer, self.state, self.totals)
+
+    def _show(self, row: Mapping[str, float]) -> None:
+        """Print a line about the epoch, at most every two seconds, and at the end."""
+        if time.monotonic() - self._shown < _SHOW_SECONDS and self.state.step < self.total:
+            return
+        self._shown = time.monotonic()
+        measure, epochs = self.learner.measure, -(-self.total // self.steps_per_epoch)
+        text = f"epoch {row['epoch']:.4g}/{epochs}  loss {row['loss']:.4f}  {measure} {100 * row[measure]:.2f} %"
+        if f"validation_{measure}" in row:
+            text += f"  validation {measure} {100 * row[f'validation_{measure}']:.2f} %"
+        print(text, file=sys.stderr)
+
+    def test(self) -> None:
+        """Test the best and the last weights, once, and write `evaluation.json`."""
+        path, learner, state = self.run.folder / "evaluation.json", self.learner, self.state
+        before = read_json(path) if path.is_file() else None
+        if isinstance(before, dict) and before.get("step") == state.step:
+            return
+        best = learner.load(self.run.weights_path).to(resolve_device(self.config.run.device))
+        about = {"data": self.config.data.name, "split": "test"}
+        result: dict[str, object] = {
+            "test": {**about, **learner.evaluate(best, learner.test).record},
+            "test_last": {**about, **learner.evaluate(learner.model, learner.test).record},
+            "best_step": state.best_step,
+            "step": state.step,
+            "parameters": count_parameters(learner.model),
+            "decoder_parameters": 0,
+            "seconds": state.seconds,
+            "images_per_second": state.images / max(state.seconds, 1e-9),
+        }
+        if learner.validation is not None:
+            loss = "loss" if learner.measure == "dice" else "margin_loss"
+            scores = {learner.measure: state.best_accuracy, loss: state.best_loss}
+            result["validation"] = {"n": len(learner.validation), **scores}
+        write_json(path, result)

@@ -1,0 +1,189 @@
+"""Training of segmentation models and of models of sequences, through `capsnet.train` and `capsnet train`."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from tests.cli.test_cli import call
+from tests.data.sounds import write_tone
+from tests.data.test_mask_folder import write
+from tests.data.test_recordings import SERIES
+
+import capsnet
+from capsnet import Callback, UserError
+from capsnet.data.mask_splits import load_masks
+from capsnet.data.recordings import load_recordings
+from capsnet.functional import dice_score
+from capsnet.models import load_segmenter, load_sequence_model
+from capsnet.runs.metrics import read_metrics
+from capsnet.runs.results import read_mask_result
+from capsnet.training.finite import Diverged
+from capsnet.training.learners import MaskLearner
+
+TINY = {"model": "unet-small", "model_options": {"channels": 2, "levels": 2}, "image_size": 8, "batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """Bright squares on black: class 1 on the left, class 2 on the right."""
+    folder = tmp_path_factory.mktemp("scans")
+    for number in range(20):
+        mask = np.zeros((8, 8))
+        mask[number % 4 : number % 4 + 3, 1:3] = 1
+        mask[number % 5 : number % 5 + 3, 5:7] = 2
+        write(folder, f"{number:02}", mask, image=255 * (mask > 0))
+    (folder / "classes.txt").write_text("left\nright\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sounds")
+    for name, hertz in (("high", 2000), ("low", 300)):
+        for number in range(8):
+            write_tone(folder / name / f"{number}.wav", hertz, samples=1000 + 100 * number)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def masks_run(scans, tmp_path_factory):
+    return capsnet.train(data=scans, out=tmp_path_factory.mktemp("runs") / "a", epochs=4, lr=0.02, **TINY)
+
+
+def test_a_run_of_masks_holds_weights_metrics_and_dice(masks_run, scans):
+    result = read_mask_result(masks_run.folder)
+    model, test = load_segmenter(masks_run.weights_path), load_masks(scans, (8, 8)).test
+    images, masks = (torch.stack(part) for part in zip(*test, strict=True))
+    predicted = model.segment(images)
+    dice = dice_score(predicted.flatten(1, 2), masks.flatten(1, 2))
+    assert result["test"]["dice"] == pytest.approx(float(dice.mean()))
+    both = 2 * (predicted & masks).sum(dim=(0, 2, 3)) / (predicted.sum(dim=(0, 2, 3)) + masks.sum(dim=(0, 2, 3)))
+    assert [row["dice"] for row in result["test"]["classes"]] == pytest.approx(both.tolist())
+    assert model.class_names == ("left", "right")
+    rows = read_metrics(masks_run.folder / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    best = max(row["validation_dice"] for row in rows)
+    assert result["validation"]["dice"] == pytest.approx(best)
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_training_images_are_those_of_neither_validation_nor_test(masks_run, scans):
+    record = json.loads((masks_run.folder / "splits.json").read_text())
+    names = [name for split in ("train", "validation", "test") for name in record[split]]
+    assert len(names) == len(set(names)) == 20
+    assert tuple(record["test"]) == load_masks(scans, (8, 8)).test.files
+
+
+def test_a_resumed_run_has_the_weights_of_one_in_one_go(masks_run, scans, tmp_path, monkeypatch):
+    measure = MaskLearner.measure_batch
+    steps = []
+
+    def stop_in_the_middle(learner, batch):
+        steps.append(len(batch))
+        if len(steps) == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return measure(learner, batch)
+
+    monkeypatch.setattr(MaskLearner, "measure_batch", stop_in_the_middle)
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 6; go on with"):
+        capsnet.train(data=scans, out=tmp_path / "b", epochs=4, lr=0.02, **TINY)
+    run = capsnet.train(resume=tmp_path / "b")
+    checkpoints = [(folder / "last" / "checkpoint.safetensors") for folder in (masks_run.folder, run.folder)]
+    one, other = (capsnet.runs.weights.read_tensors(file)[0] for file in checkpoints)
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    columns = ("step", "loss", "dice", "validation_dice")
+    assert [[row[name] for name in columns] for row in run.metrics()] == [
+        [row[name] for name in columns] for row in masks_run.metrics()
+    ]
+
+
+def test_a_run_is_not_resumed_on_other_images(scans, tmp_path):
+    for number in range(6):
+        write(tmp_path, f"{number}", [[0, 1], [1, 1]])
+    (tmp_path / "run").mkdir()
+    run = capsnet.train(data=tmp_path, out=tmp_path / "runs", steps=1, **TINY)
+    with pytest.raises(UserError, match="does not hold the same files as when"):
+        capsnet.train(data=scans, resume=run.folder, steps=2)
+
+
+def test_a_run_of_recordings_predicts_them(capsys, sounds, tmp_path):
+    line = f"train sequence-capsnet --data {sounds} --steps 12 --batch-size 8 --out {tmp_path / 'run'} --json"
+    status, out, _ = call(capsys, line)
+    assert status == 0
+    summary = json.loads(out)
+    confusion = torch.tensor(summary["test"]["confusion"])
+    assert summary["test"]["accuracy"] == float(confusion.trace() / confusion.sum())
+    assert int(confusion.sum()) == len(load_recordings(sounds).test) == summary["test"]["n"]
+    model = load_sequence_model(tmp_path / "run" / "weights.safetensors")
+    assert (model.class_names, model.preparation.rate) == (("high", "low"), 8000)
+    status, out, _ = call(capsys, "predict", tmp_path / "run", sounds / "low" / "1.wav")
+    assert (status, "low" in out) == (0, True)
+
+
+def test_a_run_of_series_is_printed(capsys, tmp_path):
+    (tmp_path / "Small.ts").write_text(SERIES.replace(":", ",3,4,5,6:"))
+    status, out, _ = call(capsys, "train --steps 1 --out", tmp_path / "run", "--data", tmp_path / "Small.ts")
+    assert status == 0
+    assert "of 4 sequences" in out
+    assert "capsnet predict" not in out
+
+
+def test_a_recording_too_short_for_the_model_is_named(sounds, tmp_path):
+    (tmp_path / "train").symlink_to(sounds)
+    write_tone(tmp_path / "test" / "low" / "short.wav", 300, samples=400)
+    with pytest.raises(UserError, match=r"test/low/short\.wav has 2 steps, the model needs 5; remove it"):
+        capsnet.train("sequence-capsnet", data=tmp_path, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shift": 2}, "shift must be left out: it is for networks that classify images"),
+        ({"callbacks": [Callback()]}, "callbacks must be left out"),
+        ({"model": "capsnet"}, "model must be one of segcaps, segcaps-r1"),
+        ({"model": "sequence-capsnet"}, "data must be a folder of WAV files in class folders"),
+        ({"model_options": {"num_classes": 3}}, "model option num_classes must be left out"),
+        ({"image_size": 30}, "sides of images must be multiples of 8"),
+    ],
+)
+def test_what_has_no_effect_is_refused(scans, tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        capsnet.train(data=scans, out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_flags_for_images_are_refused(capsys, scans):
+    for words, message in (
+        ("segcaps-small --report", "--report must be left out"),
+        ("sabour2017-mnist", "the recipe sabour2017-mnist is for images with one class"),
+    ):
+        status, _, err = call(capsys, f"train {words} --data {scans}")
+        assert (status, message in err) == (2, True)
+    status, _, err = call(capsys, "train segcaps-small")
+    assert (status, "--data must be a folder of images/ and masks/ for the model segcaps-small" in err) == (2, True)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(scans, tmp_path, monkeypatch):
+    nan = torch.tensor(float("nan"), requires_grad=True)
+    monkeypatch.setattr(MaskLearner, "measure_batch", lambda learner, batch: (nan, nan))
+    with pytest.raises(Diverged, match="the loss is not finite at step 1"):
+        capsnet.train(data=scans, out=tmp_path / "run", **TINY)
+
+
+def test_show_prints_the_dice_of_each_class(capsys, masks_run):
+    status, out, _ = call(capsys, "show", masks_run.folder)
+    assert status == 0
+    assert f"test Dice {100 * read_mask_result(masks_run.folder)['test']['dice']:.2f} %" in out
+
+
+@pytest.mark.parametrize(
+    ("verb", "message"),
+    [("evaluate", "holds a segmenter"), ("report", "use capsnet figures"), ("show --epochs", "use capsnet figures")],
+)
+def test_commands_for_images_name_another_command(capsys, masks_run, verb, message):
+    status, _, err = call(capsys, verb, masks_run.folder)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert message in err
