@@ -23,3 +23,8 @@ def test_table_fits_a_terminal(capsys, monkeypatch):
 def test_wrapped_text_keeps_words_with_hyphens_whole():
     lines = wrapped("word " * 15 + "capsnet-keras-first", "  ", "    ").splitlines()
     assert lines[1] == "    capsnet-keras-first"
+
+
+def test_a_path_stays_whole_in_a_wrapped_text():
+    path = "/a/folder" * 10
+    assert wrapped(f"searched in {path}", "  ", "    ").split("\n") == ["  searched in", f"    {path}"]

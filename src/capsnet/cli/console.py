@@ -29,14 +29,16 @@ def print_markdown(text: str) -> None:
 
 
 def wrapped(text: str, first: str = "", rest: str = "") -> str:
-    """Break a text into lines of 80 columns.
+    """Break a text into lines of 80 columns; a longer word, such as a path, stays whole.
 
     Args:
         text: in one line.
         first: what the first line begins with.
         rest: what the others begin with.
     """
-    return textwrap.fill(text, 80, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    return textwrap.fill(
+        text, 80, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def value_words(value: object) -> str:

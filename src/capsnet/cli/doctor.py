@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from capsnet._version import __version__
-from capsnet.cli.console import print_json
+from capsnet.cli.console import print_json, wrapped
 from capsnet.cli.parse import parse
 from capsnet.doctor import Finding, examine
 
@@ -33,7 +33,7 @@ def main(args: list[str]) -> None:
         print_json({"capsnet": __version__, **values, "warnings": warnings})
         return
     _print(findings)
-    print(*[f"warning: {line}" for line in warnings] or ["No problems found."], sep="\n")
+    print(*[wrapped(line, "warning: ", "  ") for line in warnings] or ["No problems found."], sep="\n")
 
 
 def _print(findings: dict[str, Finding]) -> None:
@@ -41,5 +41,7 @@ def _print(findings: dict[str, Finding]) -> None:
     for name, finding in findings.items():
         print(name)
         for label, text in finding.lines.items():
-            print(f"  {label:{width}}  " + text.replace("\n", "\n" + " " * (width + 4)))
+            for number, line in enumerate(text.split("\n")):
+                indent = " " * (width + 4)
+                print(wrapped(line, indent if number else f"  {label:{width}}  ", indent))
     print()
