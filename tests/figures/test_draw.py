@@ -57,6 +57,14 @@ def test_figures_that_need_no_data_are_drawn_when_it_is_gone(run, capsys, undraw
     assert all("gone/photos" in line for line in notices)
 
 
+def test_a_finished_run_without_its_data_is_not_told_to_continue(run, capsys):
+    text = (run.folder / "config.json").read_text()
+    (run.folder / "config.json").write_text(text.replace('"digits"', '"gone/photos"'))
+    with pytest.raises(UserError, match="none of these figures can be drawn; the reasons are above"):
+        draw_figures(Run.open(run.folder), ["reconstructions"])
+    assert "gone/photos" in capsys.readouterr().err
+
+
 def test_a_run_that_is_not_finished_gives_what_it_has(run, undrawn):
     (run.folder / "evaluation.json").unlink()
     (run.folder / "weights.safetensors").unlink()
@@ -68,7 +76,7 @@ def test_a_run_of_nothing_is_refused(run):
         (run.folder / name).unlink()
     text = (run.folder / "config.json").read_text()
     (run.folder / "config.json").write_text(text.replace('"digits"', '"gone/photos"'))
-    with pytest.raises(UserError, match="nothing can be drawn yet"):
+    with pytest.raises(UserError, match="nothing can be drawn yet; continue with"):
         draw_figures(Run.open(run.folder))
 
 

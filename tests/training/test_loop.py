@@ -358,3 +358,9 @@ def test_nohup_stays_in_force():
         assert not stop.requested
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_relative_data_folder_is_stored_as_an_absolute_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = train(TINY.change(data_dir="mine", limit=20, epochs=None, steps=1), out=tmp_path / "run")
+    assert run.config.data.data_dir == str(tmp_path / "mine")

@@ -89,6 +89,8 @@ def draw_missing(
     prepare_analyses(subject, [kind for kind, drawings in missing.items() if drawings])
     written = [write_figure(files[name], picture) for _, name, picture in render(missing)]
     if not written and not kept:
+        if run.evaluation() is not None:
+            raise UserError(f"{run.folder}: none of these figures can be drawn; the reasons are above")
         raise UserError(f"{run.folder}: nothing can be drawn yet; continue with capsnet train --resume {run.folder}")
     return Drawn(written, kept, [path for path in kept if _is_outdated(path, run)])
 

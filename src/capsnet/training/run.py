@@ -136,8 +136,10 @@ def train(
     else:
         config = resume_config(Run.open(resume).config, all_options)
     _check_objects(config, objects)
-    # store relative paths as absolute ones: a run may be resumed from another directory
-    config = as_built(config.change(data=locate_data(config.data.name)))
+    # store relative paths as absolute ones: a run may be resumed from another directory, or drawn there
+    root = config.data.data_dir
+    config = config.change(data=locate_data(config.data.name), data_dir=root and str(Path(root).absolute()))
+    config = as_built(config)
     folder = Path(resume or out or new_folder(config.run.recipe))
     with join_processes(resolve_device(config.run.device)) as processes:
         if not processes.is_first:
