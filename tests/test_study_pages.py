@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from capsnet.studies import STUDIES, make_table
 from capsnet.studies.markdown import to_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
+# its own imports lie beside it
+sys.path.append(str(DOCS))
 SPEC = importlib.util.spec_from_file_location("study_pages", DOCS / "study_pages.py")
 pages = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(pages)

@@ -213,8 +213,8 @@ def _to_png(numbers: UInt8[Tensor, "h w"], classes: int) -> bytes:
 
 def _draw(
     path: Path,
-    images: Sequence[UInt8[Tensor, "c h w"]],
-    masks: Sequence[Bool[Tensor, "n h w"]],
+    images: Sequence[UInt8[Tensor, "_ _ _"]],  # c h w, each of its own size
+    masks: Sequence[Bool[Tensor, "_ _ _"]],
     class_names: Sequence[str],
     title: str,
 ) -> None:

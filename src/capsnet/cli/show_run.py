@@ -93,9 +93,11 @@ def show_run(run: Run, *, every_option: bool) -> None:
     if every_option:
         print()
         _print_options(run.config)
-    else:
+    elif task is None:
         _print_changes(run.config)
         print("\nwith --options: every option; with --epochs: each epoch")
+    else:
+        print("\nwith --options: every option")
 
 
 def _print_tests(result: RunResult, imported: Imported | None) -> None:
