@@ -62,12 +62,12 @@ def _holds_recordings(folder: Path) -> bool:
     # imported late: it needs Pillow
     from capsnet.data.formats import SUFFIXES
 
-    found = False
+    has_wav = False
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(filter(is_visible, folders))
         # files beside the class folders have no class
         suffixes = {Path(name).suffix.lower() for name in names if is_visible(name)} if root != str(folder) else set()
         if suffixes & SUFFIXES:
             return False
-        found = found or ".wav" in suffixes
-    return found
+        has_wav = has_wav or ".wav" in suffixes
+    return has_wav

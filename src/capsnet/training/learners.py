@@ -164,12 +164,12 @@ class MaskLearner(Learner[SegmentationModel, MaskFolder]):
         for rows in torch.arange(len(data)).split(_TEST_BATCH):
             images, masks = _to_tensors(data.pick(rows), model)
             lengths = model(images).lengths
-            found = lengths > 0.5
+            predicted = lengths > 0.5
             loss = pixel_margin_loss(lengths, masks, positive_weight=_POSITIVE_WEIGHT, reduction="none")
             losses.append(loss + dice_loss(lengths, masks, pooled=True, reduction="none"))
-            dice.append(_pooled_dice(found, masks))
-            iou.append(iou_score(found.flatten(1, 2), masks.flatten(1, 2)))
-            marked.append(found.cpu())
+            dice.append(_pooled_dice(predicted, masks))
+            iou.append(iou_score(predicted.flatten(1, 2), masks.flatten(1, 2)))
+            marked.append(predicted.cpu())
             true.append(masks.cpu())
         # n x (b h) x w: all images of a class are one mask
         both = [torch.cat(part).transpose(0, 1).flatten(1, 2) for part in (marked, true)]
@@ -275,6 +275,6 @@ def _to_tensors(batch: MaskFolder, model: SegmentationModel) -> tuple[Tensor, Te
     return batch.images.to(device).float() / 255, batch.masks.to(device)[:, None] == numbers
 
 
-def _pooled_dice(found: Tensor, masks: Tensor) -> Float[Tensor, " b"]:
+def _pooled_dice(predicted: Tensor, masks: Tensor) -> Float[Tensor, " b"]:
     """The Dice coefficient of each image, all classes pooled."""
-    return dice_score(found.flatten(1, 2), masks.flatten(1, 2))
+    return dice_score(predicted.flatten(1, 2), masks.flatten(1, 2))
