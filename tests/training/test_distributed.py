@@ -137,7 +137,8 @@ def test_all_processes_end_and_the_run_can_go_on_when_one_dies(folder, died, alo
 def test_run_goes_on_by_itself_when_torchrun_restarts_its_processes(alone, tmp_path):
     done = start(2, "die", tmp_path / "run", restarts=1)
     assert done.returncode == 0, done.stderr
-    assert "another process of this run has ended" in done.stderr
+    # torchrun's own line: the other process may be stopped before it writes its message
+    assert "exitcode: 9" in done.stderr
     assert_same_weights(alone, tmp_path / "run")
 
 
