@@ -110,11 +110,7 @@ class Learner(ABC, Generic[M, D]):
 
     def names(self, data: D | None) -> list[str]:
         """What identifies each sample of a split in the record of a run: its file, or a hash."""
-        if data is None:
-            return []
-        if isinstance(data, SequenceData) and data.files is None:
-            return [str(key) for key in hash_sequences(data).tolist()]
-        return list(data.files or ())
+        return list(data.files or ()) if data is not None else []
 
 
 class MaskLearner(Learner[SegmentationModel, MaskFolder]):
@@ -213,6 +209,12 @@ class SequenceLearner(Learner[SequenceModel, SequenceData]):
                 row = int(data.lengths.argmin())
                 which = f"sequence {row + 1}" if data.files is None else data.files[row]
                 raise UserError(f"{which} has {int(data.lengths[row])} steps, the model needs {shortest}; remove it")
+
+    def names(self, data: SequenceData | None) -> list[str]:
+        """The file of each recording; cases of a `.ts` file have none, and are named by a hash of their values."""
+        if data is None or data.files is not None:
+            return super().names(data)
+        return [str(key) for key in hash_sequences(data).tolist()]
 
     def hold_out(self, data: SequenceData, share: int | float, seed: int) -> tuple[SequenceData, SequenceData | None]:
         """Divide the sequences of each class by a hash of their names."""
