@@ -184,6 +184,11 @@ def test_show_fits_a_terminal(name, capsys):
     assert max(map(len, lines)) <= 80
 
 
+def test_options_are_those_of_a_run(capsys):
+    status, _, err = call(capsys, "show capsnet --options")
+    assert (status, err) == (2, "capsnet: --options needs the folder of a run, got capsnet\n")
+
+
 def test_option_with_a_short_value_and_a_long_source_takes_two_lines(capsys):
     shown = call(capsys, "show hinton2018-smallnorb")[1]
     assert "code      [2] google-research/google-research@ccc94ce\n" in shown

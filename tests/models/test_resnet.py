@@ -26,8 +26,7 @@ def test_logits_are_those_of_the_mean_features():
     torch.testing.assert_close(model(images).capsules.poses[..., 0], expected)
 
 
-@pytest.mark.parametrize("variance", [2 / (9 * 16)])
-def test_convolutions_start_as_in_the_paper(variance):
-    model = create_model("resnet-20")
-    second = model.trunk[3].second[0].weight
-    assert second.var().item() == pytest.approx(variance, rel=0.1)
+def test_convolutions_start_as_in_the_paper():
+    weight = create_model("resnet-20").trunk[3].second[0].weight
+    # 9 x 16 inputs; the variance of 2,304 draws has a standard error of 3 %
+    assert weight.var().item() == pytest.approx(2 / (9 * 16), rel=0.1)

@@ -61,6 +61,8 @@ def main(args: list[str]) -> None:
     name = command.name
     if command.json and not command.epochs:
         raise UserError("--json needs --epochs")
+    if command.options and not Path(name).is_dir():
+        raise UserError(f"--options needs the folder of a run, got {name}")
     if command.epochs:
         show_epochs(Run.open(name), as_json=command.json)
     elif command.against is not None:
