@@ -14,14 +14,17 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.io import savemat
+from scipy.io import savemat, wavfile
 from tests.official import affnist_bytes, cifar_bytes, idx_bytes, norb_bytes, pixels
 
 from capsnet.data import affnist, cifar10, smallnorb, svhn
 from capsnet.data.array_files import load_arrays
 from capsnet.data.idx import read_idx
 from capsnet.data.images import open_image, probe_image
+from capsnet.data.mask_folder import count_values, open_mask
+from capsnet.data.spectrogram import LogMel
 from capsnet.data.tars import read_tar
+from capsnet.data.time_series import read_ts
 from capsnet.demo.look import read_image
 from capsnet.demo.page import parse_redraw
 from capsnet.interop.exported import Exported
@@ -164,6 +167,31 @@ def _picture(path: Path) -> object:
         read_image(path.read_bytes(), path.name)
 
 
+def _mask(path: Path) -> object:
+    return count_values(open_mask(path))
+
+
+def _masks() -> list[bytes]:
+    files = []
+    for mode in ("L", "P", "1"):
+        content = io.BytesIO()
+        mask = Image.fromarray(pixels(9, 9) % 3)
+        if mode == "P":
+            mask.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+        mask.convert(mode).save(content, "PNG")
+        files.append(content.getvalue())
+    return files
+
+
+def _recordings() -> list[bytes]:
+    files = []
+    for dtype, shape in (("u1", 400), ("i2", 400), ("f4", (400, 2))):
+        content = io.BytesIO()
+        wavfile.write(content, 11_025, np.linspace(0, 1, int(np.prod(shape))).reshape(shape).astype(dtype))
+        files.append(content.getvalue())
+    return files
+
+
 def _keras() -> list[bytes]:
     import h5py
 
@@ -252,6 +280,15 @@ def _redraw() -> bytes:
     return json.dumps({"model": "tiny", "label": 3, "pose": [0.5] * 16}).encode()
 
 
+_SERIES = b"""# a comment
+@problemName two
+@timeStamps false
+@classLabel true yes no
+@data
+1,2,3:4,5,6:yes
+1.5,-2:0,1e3:no
+"""
+
 READERS = (
     Reader("weights (safetensors)", "a.safetensors", load_weights, lambda: [_weights()]),
     Reader(
@@ -294,6 +331,9 @@ READERS = (
     Reader("images in tar", "a.tar", read_tar, _tar_of_images),
     Reader("images", "a.png", _picture, _pictures, most=512),
     Reader("images (TGA)", "a.tga", _picture, lambda: [_picture_file("TGA")]),
+    Reader("masks", "a.png", _mask, _masks),
+    Reader("recordings (WAV)", "a.wav", LogMel().read, _recordings),
+    Reader("time series (.ts)", "a.ts", read_ts, lambda: [_SERIES]),
     Reader("Keras (HDF5, zip)", "a.h5", read_keras_file, _keras),
     Reader("ONNX", "a.onnx", OnnxModel.open, _onnx),
     Reader(

@@ -80,3 +80,20 @@ def test_study_without_a_finished_run_is_refused(tmp_path):
 @pytest.mark.parametrize(("error", "axes"), [(0.3, 1), (3.0, 2)])
 def test_paper_gets_an_axis_of_its_own_where_it_is_far_away(tmp_path, error, axes):
     assert len(draw_study(table([row("a", [error], PAPER), row("b", [error])]), tmp_path).axes) == axes
+
+
+def test_curves_of_different_lengths_are_drawn_over_the_share_of_the_training(tiny_run, tmp_path):
+    for name in ("a-seed0", "b-seed0"):
+        shutil.copytree(tiny_run.folder, tmp_path / "runs" / name)
+    metrics = tmp_path / "runs" / "b-seed0" / "metrics.csv"
+    metrics.write_text("\n".join(metrics.read_text().splitlines()[:3]) + "\n")
+    figure = draw_study(table([row("a", [2.0]), row("b", [3.0])]), tmp_path, "curves")
+    assert [line.get_xdata()[-1] for line in figure.axes[-1].lines] == [100, 100]
+    assert figure.axes[-1].get_xlabel() == "share of the training, %"
+
+
+def test_legend_of_curves_stays_within_the_figure(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.folder, tmp_path / "runs" / "a-seed0")
+    figure = draw_study(table([{**row("a", [2.0]), "label": "Efficient-CapsNet-of-2021"}]), tmp_path, "curves")
+    figure.canvas.draw()
+    assert figure.legends[-1].get_window_extent().x1 <= figure.bbox.x1

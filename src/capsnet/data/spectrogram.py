@@ -26,6 +26,8 @@ WINDOW, HOP = 0.032, 0.016
 _LONGEST = 1 << 28
 _BOUNDS: Mapping[str, Bound] = {"rate": whole(1, 1_000_000), "num_mels": whole(1, 4096)}
 _FLOOR = 1e-10
+# of other rates, which a damaged file may have, a change of rate can take any memory
+_LOWEST_RATE, _HIGHEST_RATE = 1_000, 384_000
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,15 @@ class LogMel:
             name: of the recording, for messages.
 
         Raises:
-            UserError: samples that are not finite.
+            UserError: samples that are not finite, or a rate that is neither the model's nor from 1,000 to 384,000.
         """
         from scipy.signal import resample_poly
 
         if rate != self.rate:
+            if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+                raise UserError(
+                    f"{name} has {rate:,} samples a second, expected {_LOWEST_RATE:,} to {_HIGHEST_RATE:,}; is it damaged?"
+                )
             common = gcd(rate, self.rate)
             changed = resample_poly(samples.double().numpy(), self.rate // common, rate // common)
             samples = torch.from_numpy(changed.astype(np.float32))

@@ -49,17 +49,24 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     _points(figure, labels, _WIDTH - labels - 1.0, table)
     _points_legend(figure, table)
     if kind == "curves":
-        curves_by_row = [(row, _curves(row, folder)) for row in rows]
-        left = axes_at(figure, 0.8, points + 0.55, 2.6, 2.25)
-        right = axes_at(figure, 4.3, points + 0.55, 2.6, 2.25)
-        _band_panel(left, curves_by_row, 0, "Training class loss")
-        _band_panel(right, curves_by_row, 1, "Training error, % of images")
-        handles = [_handle(index) for index in range(len(curves_by_row))]
-        height = figure.get_size_inches()[1]
-        names = [plain(row["label"], 12) for row, _ in curves_by_row]
-        place = (7.12 / _WIDTH, (points + 2.8) / height)
-        figure.legend(handles, names, loc="upper left", bbox_to_anchor=place, frameon=False, fontsize=8.5)
+        _draw_curves(figure, points, rows, folder)
     return figure
+
+
+def _draw_curves(figure: Figure, points: float, rows: Sequence[RowEntry], folder: Path) -> None:
+    """Loss and error of each row side by side above the points, names at the right."""
+    curves_by_row = [(row, _curves(row, folder)) for row in rows]
+    names = [plain(row["label"], 18) for row in rows]
+    legend = max(0.88, 0.5 + _CHARACTER * max(len(line) for name in names for line in name.splitlines()))
+    width = (_WIDTH - 1.92 - legend) / 2
+    left = axes_at(figure, 0.8, points + 0.55, width, 2.25)
+    right = axes_at(figure, 1.7 + width, points + 0.55, width, 2.25)
+    models = {Run.open(folder / "runs" / f"{row['name']}-seed0").config.model.name for row in rows}
+    _band_panel(left, curves_by_row, 0, "Each model's own loss" if len(models) > 1 else "Training class loss")
+    _band_panel(right, curves_by_row, 1, "Training error, % of images")
+    handles = [_handle(index) for index in range(len(curves_by_row))]
+    place = ((_WIDTH - legend) / _WIDTH, (points + 2.8) / figure.get_size_inches()[1])
+    figure.legend(handles, names, loc="upper left", bbox_to_anchor=place, frameon=False, fontsize=8.5)
 
 
 def _validated(row: RowEntry) -> RowEntry:
@@ -218,7 +225,11 @@ def _curves(row: RowEntry, folder: Path) -> Curves:
 
 def _band_panel(axes: Axes, curves_by_row: Sequence[tuple[RowEntry, Curves]], which: int, title: str) -> None:
     lowest, highest = float("inf"), 0.0
+    lengths = {int(steps[-1]) for _, (steps, *_) in curves_by_row}
     for index, (_, (steps, *values)) in enumerate(curves_by_row):
+        # steps of batches of several sizes cannot be compared, shares of the whole training can
+        if len(lengths) > 1:
+            steps = 100 * steps / steps[-1]
         chosen, (color, marker, dashes) = values[which], line_style(index)
         mean = chosen.mean(axis=0)
         if len(chosen) > 1:
@@ -242,6 +253,6 @@ def _band_panel(axes: Axes, curves_by_row: Sequence[tuple[RowEntry, Curves]], wh
     axes.set_ylim(lowest / 1.4, highest * 1.3)
     log_axis(axes.yaxis, lowest / 1.4, highest * 1.3)
     axes.set_xlim(left=0)
-    axes.set_xlabel("step")
+    axes.set_xlabel("step" if len(lengths) == 1 else "share of the training, %")
     axes.grid(axis="y")
     axes.set_axisbelow(True)

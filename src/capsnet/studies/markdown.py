@@ -155,7 +155,7 @@ def _milestones(table: Table) -> str:
 def _testing(table: Table) -> str:
     least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
     if least is None:
-        return "With one seed for each row nothing can be tested: all differences above may be due to chance."
+        return "With one seed for each row, differences between rows cannot be told from differences between seeds."
     return (
         "Tested by a two-way analysis of variance with seeds as blocks; the residual variance is pooled over all rows. "
         f"p is corrected for the {len(table['comparisons'])} comparisons by Holm's method; a difference is significant "

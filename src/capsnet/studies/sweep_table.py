@@ -116,7 +116,7 @@ def _reading(table: Table) -> str:
 def _testing(table: Table) -> str:
     least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
     if least is None:
-        return "With one seed for each row nothing can be tested: all differences may be due to chance."
+        return "With one seed for each row, differences between rows cannot be told from differences between seeds."
     count = len(table["rows"]) * (len(table["rows"]) - 1) // 2
     return (
         "Tested by a two-way analysis of variance with seeds as blocks. Since the first row was chosen by these "
