@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -99,3 +101,15 @@ def test_chunks_that_hold_no_samples_are_skipped(tmp_path):
     (tmp_path / "a.wav").write_bytes(longer[:4] + (len(longer) - 8).to_bytes(4, "little") + longer[8:])
     samples, _ = read_wav(tmp_path / "a.wav")
     assert (samples * 32768).tolist() == [1, 2]
+
+
+def test_a_recording_without_a_data_chunk_or_with_an_impossible_rate_is_refused(tmp_path):
+    write_tone(tmp_path / "a.wav", 500)
+    whole = (tmp_path / "a.wav").read_bytes()
+    format_only = whole[:4] + (28).to_bytes(4, "little") + whole[8:36]
+    # the rate, and bytes of a second: two for each sample
+    rates = [whole[:24] + struct.pack("<II", rate, 2 * rate) + whole[32:] for rate in (1, 2**31 - 1)]
+    for damaged, reason in ((format_only, "no data chunk"), (rates[0], "has 1 samples"), (rates[1], "is it damaged")):
+        (tmp_path / "b.wav").write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"b\.wav.*{reason}"):
+            LogMel().read(tmp_path / "b.wav")

@@ -31,6 +31,7 @@ def test_cases_have_their_channels_lengths_and_classes(tmp_path):
         ("4,5:6,7", "4,5", "line 11: 1 channels, the first case has 2"),
         ("@problemName Small", "Small", "line 2: expected a line with @"),
         ("@data", "@date", "line 10: expected a line with @"),
+        ("@data", "@", "line 10: expected a line with @"),
         ("1.5,2,3:-1,0,1e-1:a\n4,5:6,7:B\n", "", "holds no cases"),
     ],
 )

@@ -75,9 +75,8 @@ class LogMel:
 
         if rate != self.rate:
             if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
-                raise UserError(
-                    f"{name} has {rate:,} samples a second, expected {_LOWEST_RATE:,} to {_HIGHEST_RATE:,}; is it damaged?"
-                )
+                expected = f"expected {_LOWEST_RATE:,} to {_HIGHEST_RATE:,}"
+                raise UserError(f"{name} has {rate:,} samples a second, {expected}; is it damaged?")
             common = gcd(rate, self.rate)
             changed = resample_poly(samples.double().numpy(), self.rate // common, rate // common)
             samples = torch.from_numpy(changed.astype(np.float32))
@@ -130,6 +129,9 @@ def read_recording(path: str | Path) -> Recording:
             # of cue points, loops and the like between format and samples
             warnings.filterwarnings("ignore", "Chunk .* not understood", wavfile.WavFileWarning)
             rate, samples = wavfile.read(io.BytesIO(bytes(data)))
+    except UnboundLocalError:
+        # scipy's error for a file with a format and without samples
+        raise UserError(f"cannot read {path} as a WAV file (it has no data chunk)") from None
     # a damaged header leads to many kinds of error
     except (ValueError, OSError, ArithmeticError, struct.error, Warning, TypeError, AttributeError) as fault:
         raise UserError(f"cannot read {path} as a WAV file ({' '.join(str(fault).split())[:100]})") from None

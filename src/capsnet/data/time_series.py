@@ -40,7 +40,8 @@ def read_ts(path: str | Path) -> SequenceData:
         if not line or line.startswith("#"):
             continue
         if not in_data and line.startswith("@"):
-            word, *values = line[1:].split()
+            # "@" alone is a word without letters
+            word, *values = line[1:].split() or [""]
             header[word.lower()] = values
             in_data = word.lower() == "data"
             if in_data:
