@@ -294,4 +294,5 @@ def _errors_by_seed(rows: Sequence[RowEntry]) -> dict[str, dict[int, float]]:
 def _machine(environment: dict[str, object]) -> str:
     where = environment.get("device")
     processor = environment.get("processor") if where == "cpu" else where
-    return f"{processor}, {environment.get('threads')} threads, {environment.get('precision')}"
+    threads = environment.get("threads")
+    return f"{processor}, {threads} thread{'' if threads == 1 else 's'}, {environment.get('precision')}"
