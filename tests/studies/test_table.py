@@ -8,6 +8,7 @@ import pytest
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.studies.markdown import to_markdown
 from capsnet.studies.statistics import pool_scatter
+from capsnet.studies.table import _machine
 
 
 def results(folder, row):
@@ -70,3 +71,9 @@ def test_one_seed_is_said_to_show_nothing(done):
     )
     assert "cannot be told from differences between seeds" in text
     assert "cannot be tested" in text
+
+
+def test_one_thread_is_in_the_singular():
+    environment = {"device": "cpu", "processor": "EPYC", "threads": 1, "precision": "fp32"}
+    assert _machine(environment) == "EPYC, 1 thread, fp32"
+    assert _machine({**environment, "threads": 2}) == "EPYC, 2 threads, fp32"

@@ -156,7 +156,7 @@ def make_table(
         "comparisons": compare_rows(_errors_by_seed(rows), pairs),
         "seconds": round(sum(result["seconds"] for _, result in results), 1),
         "machines": sorted({_machine(environment) for environment in environments}),
-        "commits": sorted({str(environment.get("commit")) for environment in environments}),
+        "commits": sorted({str(environment.get("commit") or "unknown") for environment in environments}),
         "versions": sorted(
             {f"capsnet {environment.get('capsnet')}, torch {environment.get('torch')}" for environment in environments}
         ),
@@ -294,4 +294,5 @@ def _errors_by_seed(rows: Sequence[RowEntry]) -> dict[str, dict[int, float]]:
 def _machine(environment: dict[str, object]) -> str:
     where = environment.get("device")
     processor = environment.get("processor") if where == "cpu" else where
-    return f"{processor}, {environment.get('threads')} threads, {environment.get('precision')}"
+    threads = environment.get("threads")
+    return f"{processor}, {threads} thread{'' if threads == 1 else 's'}, {environment.get('precision')}"
