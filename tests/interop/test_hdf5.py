@@ -55,6 +55,16 @@ def test_large_arrays_are_refused_before_they_are_read(tmp_path):
         read_keras_file(path)
 
 
+def test_arrays_that_a_small_file_cannot_hold_are_refused(tmp_path):
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"dense"]
+        file.create_group("dense").attrs["weight_names"] = [b"kernel"]
+        file["dense"].create_dataset("kernel", shape=(1 << 22,), dtype="f4", chunks=(1024,))
+    with pytest.raises(UserError, match=r"states arrays of 16,777,216 bytes"):
+        read_keras_file(path)
+
+
 def test_many_objects_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(hdf5, "MAX_OBJECTS", 2)
     with pytest.raises(UserError, match="more than 2 groups and arrays"):

@@ -30,6 +30,25 @@ def test_heap_without_an_end_is_refused_before_it_is_read(file):
         check_heaps(bytes(data))
 
 
+def test_text_longer_than_the_file_is_refused_before_memory_is_allocated(file):
+    data = bytearray(file.read_bytes())
+    address = data.index(b"GCOL").to_bytes(8, "little")
+    (place,) = [
+        place
+        for place in range(4, len(data))
+        if data[place - 4 : place + 12] == (6).to_bytes(4, "little") + address + (2).to_bytes(4, "little")
+    ]
+    data[place - 4 : place] = (1 << 30).to_bytes(4, "little")
+    file.write_bytes(data)
+    with pytest.raises(UserError, match="has 1,073,741,824 bytes, more than the file"):
+        read_keras_file(file)
+
+
+def test_many_heaps_are_refused():
+    with pytest.raises(ValueError, match="more than 1,000 heaps"):
+        check_heaps(b"GCOL\1" * 1001)
+
+
 def test_whole_heaps_pass(file):
     check_heaps(file)
     assert [layer.name for layer in read_keras_file(file).layers] == ["conv1"]

@@ -30,6 +30,8 @@ MAX_NUMBERS = 1 << 28
 MAX_OBJECTS = 10_000
 """The largest number of groups and arrays in a file."""
 _MAX_TEXT = 1 << 24
+# deflate packs zeros into a 1,032nd; HDF5 gives values that a file does not hold as zeros, any number of them
+_MAX_PACKED = 1032
 # groups of Keras 3 that do not belong to a layer
 _NOT_WEIGHTS = ("optimizer", "seed_generator", "metrics", "loss_tracker")
 
@@ -132,7 +134,7 @@ def read_keras_file(path: Path) -> KerasFile:
             return _read_archive(h5py, path)
         check_heaps(path)
         with h5py.File(path, "r") as file:
-            return _read(file, path, {})
+            return _read(file, path, {}, path.stat().st_size)
     except _FAULTS as fault:
         if isinstance(fault, UserError):
             raise
@@ -159,11 +161,14 @@ def _read_archive(h5py: Any, path: Path) -> KerasFile:
         weights = archive.read("model.weights.h5")
         check_heaps(weights)
         with h5py.File(io.BytesIO(weights), "r") as file:
-            return _read(file, path, config)
+            return _read(file, path, config, len(weights))
 
 
-def _read(file: "h5py.File", path: Path, config: Mapping[str, object]) -> KerasFile:
+def _read(file: "h5py.File", path: Path, config: Mapping[str, object], size: int) -> KerasFile:
     arrays = _find_arrays(file, path)
+    needed = sum(prod(array.shape) * array.dtype.itemsize for array in arrays.values())
+    if needed > _MAX_PACKED * size:
+        raise UserError(f"{path} has {size:,} bytes, and states arrays of {needed:,} bytes; save the weights again")
     root = _member(file, "model_weights") or file
     if "layer_names" in root.attrs or "layer_names0" in root.attrs:
         names = _keras_2_names(root, path)
