@@ -14,7 +14,7 @@ NETWORKS = {"NVLink, 400 GB/s": (400.0, 2.0), "InfiniBand, 50 GB/s": (50.0, 5.0)
 PROCESSES = (8, 64, 512)
 RANK = 4
 LOCAL_STEPS = 16
-HEAD = "| exchanged | MB a step and GPU, {counts} GPUs | {networks} |\n|---|---|{rules}|"
+HEAD = "| exchanged | MB per step and GPU, {counts} GPUs | {networks} |\n|---|---|{rules}|"
 
 
 def table() -> str:
@@ -43,8 +43,9 @@ def table() -> str:
         ]
         lines.append(f"| {name} | {moved} | {' | '.join(times)} |")
     intro = (
-        f"The paper's network has {numbers:,} parameters, that is {4 * numbers / 1e6:.1f} MB of gradients. An estimate "
-        "by the formula of a tree or ring, whichever is faster, for 8, 64 and 512 GPUs; nothing of it was measured:"
+        f"The paper's network has {numbers:,} parameters, that is {4 * numbers / 1e6:.1f} MB of gradients. "
+        "The times for 8, 64 and 512 GPUs are estimates by the formulas of a tree and of a ring, whichever is faster; "
+        "none was measured:"
     )
     return "\n".join([intro, "", *lines])
 

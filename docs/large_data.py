@@ -15,7 +15,7 @@ def figures() -> str:
     record: dict[str, Any] = json.loads(RECORD.read_text())
     limited, turns = record["limited"], record["turns"]
     lines = [
-        "| training on | limit of memory | highest anonymous memory | images/s, preparing left out | ended |",
+        "| training on | limit of memory | highest anonymous memory | images/s, without preparation | ended |",
         "|---|---|---|---|---|",
         f"| {record['photos']:,} photos, {record['gigabytes']:g} GB of pixels, from shards | "
         f"{limited['limit_gigabytes']:g} GB | {limited['peak_anonymous_gigabytes']:.2f} GB | "
@@ -27,7 +27,7 @@ def figures() -> str:
         speeds = sorted(part["images_per_second"] for part in parts)
         peak = max(part["peak_anonymous_gigabytes"] for part in parts)
         lines.append(
-            f"| {record['compared_gigabytes']:g} GB of pixels, from {kept}, {len(parts)} times in turns | none | "
+            f"| {record['compared_gigabytes']:g} GB of pixels, from {kept}, {len(parts)} times, alternating | none | "
             f"{peak:.2f} GB | {median(speeds):.0f} ({speeds[0]:.0f} to {speeds[-1]:.0f}) | "
             f"{', '.join(dict.fromkeys(map(_ending, parts)))} |"
         )
@@ -47,8 +47,8 @@ def _describe_loading(loading: dict[str, float] | None) -> list[str]:
         return []
     return [
         "",
-        f"Without a network, batches of random images of that data set come at {loading['shards']:,.0f} images/s "
-        f"from shards, read by two threads, and at {loading['memory']:,.0f} images/s from memory.",
+        f"Without training, reading random batches of that data set reaches {loading['shards']:,.0f} images/s "
+        f"from shards, read by two threads, and {loading['memory']:,.0f} images/s from memory.",
     ]
 
 

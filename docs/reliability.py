@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parents[1]
 RECORDS = Path(__file__).parent / "reliability"
 PAGE = Path(__file__).with_suffix(".md")
-# what happens, what comes of it, and the tests that do it
+# the fault, its result, and the tests that cause it
 FAULTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "SIGTERM or SIGHUP from a batch system",
@@ -181,7 +181,7 @@ def kills() -> str:
 def faults() -> str:
     """Faults that are tests, with how many cases ran."""
     cases = _read("tests")["cases"]
-    lines = ["| fault | what comes of it | cases passed | repeat it |", "|---|---|---|---|"]
+    lines = ["| fault | result | cases passed | repeat it |", "|---|---|---|---|"]
     for fault, outcome, tests in FAULTS:
         own = [case for case in cases if any(case["test"].startswith(name) for name in tests)]
         passed = sum(case["outcome"] == "passed" for case in own)
@@ -214,7 +214,7 @@ def _faults(tally: dict[str, Any]) -> str:
     """Faults that are left, and those that were mended since they were found."""
     mended = len(tally.get("mended", ()))
     left = str(len(tally["faults"]) or "none")
-    return f"{left}; {mended} found and mended" if mended else left
+    return f"{left}; {mended} found and fixed" if mended else left
 
 
 def soaking() -> str:

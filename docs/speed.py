@@ -61,7 +61,7 @@ def _of_machine(step: Row) -> list[str]:
         lines.append(_line(NAMES[path], time["median"], f"{memory:,.0f} MB", step["ratio"][path]))
     lines.append(
         _line(
-            "*lower bound of the plain path: its multiplications at this machine's fp32 speed*",
+            "*for comparison: only the multiplications of the plain path, at the highest fp32 speed of this machine*",
             step["limit"],
             "",
             0,

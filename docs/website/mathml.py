@@ -3,6 +3,7 @@ r"""Formulas as MathML, made while the site is built: a reader's browser needs n
 `$a$` in a line, `$$a$$` on lines of its own. A formula that cannot be converted stops the build.
 """
 
+import html
 import re
 from xml.etree.ElementTree import Element
 
@@ -14,6 +15,8 @@ from markdown.inlinepatterns import InlineProcessor
 DISPLAY = r"\$\$(?P<display>[^$]+)\$\$"
 # not a dollar of prose or of a shell variable: no space inside it, and neither word nor digit behind it
 INLINE = r"(?<![\\$\w])\$(?![\s$]|[A-Z_]{3,})(?P<inline>[^$`]*[^$`\s\\])\$(?![\w$])"
+# characters of a formula in a line that a phone shows without scrolling
+_SHORT = 30
 # known to LaTeX, not to the converter
 _SPELLED = {
     r"\Big(": r"\left(",
@@ -25,7 +28,7 @@ _SPELLED = {
 
 
 def to_mathml(formula: str, *, display: bool = False) -> str:
-    """A formula as a `<math>` element.
+    """A formula as a `<math>` element; a long one in a line has the class `long`, for phones.
 
     Raises:
         ValueError: it holds something that would be shown as it is written, a command with its backslash.
@@ -39,6 +42,8 @@ def to_mathml(formula: str, *, display: bool = False) -> str:
         raise ValueError(f"formula ${formula}$ cannot be converted ({type(fault).__name__}: {fault})") from fault
     if "\\" in made:
         raise ValueError(f"formula ${formula}$ has a command that the converter does not know: {made}")
+    if not display and len(html.unescape(re.sub("<[^>]*>", "", made))) > _SHORT:
+        made = made.replace("<math ", '<math class="long" ', 1)
     return str(made)
 
 

@@ -53,7 +53,7 @@ def test_train_prints_error_interval_and_what_to_do_next(capsys, tmp_path):
     _, out, _ = call(capsys, f"train {TINY} --steps 2 --out", tmp_path / "run")
     assert "test error" in out
     assert "95 % interval" in out
-    assert "its source reports" not in out  # the network is not the recipe's
+    assert "reported for the recipe" not in out  # the network is not the recipe's
     assert f"capsnet report {tmp_path / 'run'}" in out
 
 

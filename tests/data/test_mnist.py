@@ -46,6 +46,14 @@ def test_folder_given_without_the_files_is_named_and_nothing_is_downloaded(tmp_p
         load_data("mnist", data_dir=tmp_path)
 
 
+def test_files_that_lie_in_the_folder_itself_are_named_with_where_to_move_them(tmp_path):
+    for part in ("train", "t10k"):
+        (tmp_path / f"{part}-images.idx3-ubyte").touch()
+        (tmp_path / f"{part}-labels.idx1-ubyte").touch()
+    with pytest.raises(UserError, match=r"holds the files of mnist itself; move them into the folder .*mnist$"):
+        load_data("mnist", data_dir=tmp_path)
+
+
 def test_environment_variable_names_the_folder(tmp_path, monkeypatch):
     (tmp_path / "kmnist").mkdir()
     for file in (

@@ -55,6 +55,14 @@ def test_formula_with_an_unknown_command_is_refused(website):
         website("mathml").to_mathml(r"\no_such x")
 
 
+def test_long_formula_in_a_line_is_marked_for_phones(website):
+    pytest.importorskip("latex2mathml")
+    to_mathml = website("mathml").to_mathml
+    assert 'class="long"' in to_mathml(" + ".join("abcdefghijklmnopqrstuv"))
+    assert 'class="long"' not in to_mathml("a + b")
+    assert 'class="long"' not in to_mathml(" + ".join("abcdefghijklmnopqrstuv"), display=True)
+
+
 def test_formulas_are_told_from_shell_variables_and_code(website):
     markdown = pytest.importorskip("markdown")
     pytest.importorskip("latex2mathml")

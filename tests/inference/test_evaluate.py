@@ -58,7 +58,7 @@ def test_classes_are_matched_by_name_not_by_number(model):
 def test_images_or_classes_that_are_not_the_models_are_refused(model):
     images = torch.zeros(2, 1, 20, 20, dtype=torch.uint8)
     small = ImageData(images, torch.tensor([0, 1]), ("0", "1"))
-    with pytest.raises(UserError, match=r"images are 1x20x20 .* the model takes 1x28x28"):
+    with pytest.raises(UserError, match=r"images are 1x20x20 .* the model takes 1x28x28; test it on"):
         capsnet.evaluate(model, Dataset("small", small, small))
     letters = ImageData(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.tensor([0]), ("a",))
     with pytest.raises(UserError, match="has no class 'a'"):

@@ -273,8 +273,12 @@ def test_commands_import_test_and_export(tmp_path, arrays, capsys):
     assert stored._repr_html_().endswith("imported from CapsNet-Keras</div>")
     capsys.readouterr()
     assert main(["show", run]) == 0
-    assert "imported from CapsNet-Keras: test error" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "imported from CapsNet-Keras: test error" in shown
+    # nothing was trained here
+    assert "recipe" not in shown
+    assert "epochs" not in shown
     assert main(["export", run, out, "--format", "keras"]) == 0
-    assert capsys.readouterr().out.startswith(out)
+    assert capsys.readouterr().out == f"{out}\nload it with CapsNet-Keras: python capsulenet.py -t -r 3 -w {out}\n"
     assert main(["import-keras", out, run]) == 2
     assert capsys.readouterr().err == f"capsnet: {run} exists; give another folder\n"

@@ -57,7 +57,7 @@ def test_pairs_have_both_errors(tmp_path, small):
         assert row["digit_mean"] == mean(row["digit_errors"])
         assert (row["images"], row["wrong"]) == (40, sum(round(20 - 20 * test["accuracy"]) for test in tests))
     text = to_markdown(table)
-    assert "| paper, exact pairs | ours, exact pairs, mean (seeds) |" in text
+    assert "| reported, exact pairs | ours, exact pairs, mean (seeds) |" in text
     assert "| ours, single digits |" in text
     assert "| 5.20 % |" in text
 

@@ -8,6 +8,9 @@ import pytest
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.studies.markdown import to_markdown
 from capsnet.studies.statistics import pool_scatter
+from capsnet.studies.table import _machine
+
+PAPER = {"error": 0.25, "std": None, "n": None}
 
 
 def results(folder, row):
@@ -70,3 +73,21 @@ def test_one_seed_is_said_to_show_nothing(done):
     )
     assert "cannot be told from differences between seeds" in text
     assert "cannot be tested" in text
+
+
+def test_one_thread_is_in_the_singular():
+    environment = {"device": "cpu", "processor": "EPYC", "threads": 1, "precision": "fp32"}
+    assert _machine(environment) == "EPYC, 1 thread, fp32"
+    assert _machine({**environment, "threads": 2}) == "EPYC, 2 threads, fp32"
+
+
+def test_table_without_reported_numbers_has_no_column_for_them(done):
+    _, table = done
+    assert "| reported, test error |" in to_markdown(
+        {**table, "rows": [{**row, "paper": PAPER} for row in table["rows"]]}
+    )
+    text = to_markdown(
+        {**table, "rows": [{**row, "paper": None} for row in table["rows"]], "source": "no paper: a trial"}
+    )
+    assert "reported," not in text
+    assert "No source reports numbers for these rows: a trial." in text

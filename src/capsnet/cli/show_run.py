@@ -59,15 +59,18 @@ def _print_changes(config: RunConfig) -> None:
         print(wrapped(f"{value_words(ours[key])} (there: {value_words(theirs[key])})", f"  {key:20} ", " " * 23))
 
 
-def _describe(config: RunConfig) -> dict[str, str]:
+def _describe(config: RunConfig, imported: Imported | None) -> dict[str, str]:
     model, training = config.model, config.optimizer
     routing = "" if model.routing is None else f", routing: {model.routing}"
     iterations = "" if model.iterations is None else f", iterations: {model.iterations}"
+    network = f"{model.name}{routing}{iterations}"
+    if imported is not None:
+        return {"data": config.data.name, "model": network, "weights": f"{imported.file}, of {imported.source}"}
     length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
     return {
         "recipe": config.run.recipe or "none",
         "data": config.data.name,
-        "model": f"{model.name}{routing}{iterations}",
+        "model": network,
         "training": f"{length} in batches of {training.batch_size}, seed {config.run.seed}",
     }
 
@@ -75,7 +78,8 @@ def _describe(config: RunConfig) -> dict[str, str]:
 def show_run(run: Run, *, every_option: bool) -> None:
     """Print what was trained, the result, and the options that differ from the recipe, or every option."""
     print(run.folder)
-    for head, text in _describe(run.config).items():
+    imported = run.imported()
+    for head, text in _describe(run.config, imported).items():
         print(wrapped(text, f"{head:10}", " " * 10))
     print()
     task = task_of(run)
@@ -85,7 +89,7 @@ def show_run(run: Run, *, every_option: bool) -> None:
     elif result is None:
         print(wrapped(" ".join(run.explain_missing_result())))
     else:
-        _print_tests(result, run.imported())
+        _print_tests(result, imported)
     doubt = read_spec(run.weights_path).doubt if task is None and run.weights_path.is_file() else None
     if doubt is not None:
         print("\nunsure predictions")
@@ -93,7 +97,7 @@ def show_run(run: Run, *, every_option: bool) -> None:
     if every_option:
         print()
         _print_options(run.config)
-    elif task is None:
+    elif task is None and imported is None:
         _print_changes(run.config)
         print("\nwith --options: every option; with --epochs: each epoch")
     else:

@@ -1,9 +1,10 @@
 """`capsnet train`."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from capsnet.cli.console import print_json
+from capsnet.cli.console import print_json, wrapped
 from capsnet.cli.parse import parse
 from capsnet.cli.sections import ConfigFlags, flags_of, given_options
 from capsnet.data import DATASETS
@@ -66,6 +67,8 @@ def main(args: list[str]) -> None:
         before = Run.open(options.resume).config
         config = _parse_config(args, before)
         _check_resume(before, config, options)
+        if is_first_process() and (options.resume / "evaluation.json").is_file():
+            print(f"capsnet: {options.resume} was trained to its end; its result:", file=sys.stderr)
     else:
         config = _start(args, RECIPES.get(recipe).config, options.model.start_from).change(recipe=recipe)
     run = train(
@@ -189,13 +192,13 @@ def _print_result(run: Run, has_report: bool) -> None:
         print(f"balanced accuracy {balanced}, accuracy {accuracy}: class sizes differ widely")
     target, validation = run.config.optimizer.stop_at, result.get("validation")
     if target is not None and validation is not None and validation["accuracy"] < target:
-        print(f"--stop-at {target:g} was not reached; the best weights have {validation['accuracy']:.4f} and are kept")
+        print(f"--stop-at {target:g} was not reached; the best validation accuracy is {validation['accuracy']:.4f}")
     print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
     recipe = RECIPES.get(run.config.run.recipe) if run.config.run.recipe in RECIPES else None
     # the source's result applies only to the same data and model
     if recipe and (run.config.data.name, run.config.model.name) == (recipe.config.data.name, recipe.config.model.name):
-        print(f"its source reports: {recipe.reported} ({recipe.source})")
+        print(wrapped(f"reported for the recipe {run.config.run.recipe}: {recipe.reported} ({recipe.source})"))
     if has_report:
         print(f"report: {run.folder / 'report.html'}")
     else:
-        print(f"next: capsnet report {run.folder}   capsnet predict {run.folder} IMAGE")
+        print("next:", f"  capsnet report {run.folder}", f"  capsnet predict {run.folder} IMAGE", sep="\n")

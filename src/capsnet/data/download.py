@@ -37,6 +37,8 @@ def find_files(
         return paths
     if data_dir is not None:
         missing = next(file for file in checksums if _stored(data_dir / name / file) is None)
+        if all(_stored(data_dir / file) for file in checksums):
+            raise UserError(f"{data_dir} holds the files of {name} itself; move them into the folder {data_dir / name}")
         raise UserError(f"{data_dir / name / missing}: no such file; data_dir must hold {_layout(name, checksums)}")
     return {file: _download(name, file, checksum, mirrors, checksums) for file, checksum in checksums.items()}
 

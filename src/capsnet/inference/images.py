@@ -231,7 +231,10 @@ def match_classes(data: ImageData, model: CapsuleModel, name: str, pairing: Pair
         images = images.expand(-1, 3, -1, -1)
     if images.shape[1:] != (channels, height, width):
         got, expected = ("x".join(map(str, shape)) for shape in (data.image_shape, (channels, height, width)))
-        raise UserError(f"{name}: its images are {got} (channels x height x width), the model takes {expected}")
+        raise UserError(
+            f"{name}: its images are {got} (channels x height x width), the model takes {expected}; test it on images "
+            f"of that size, or train a network on {name}"
+        )
     names = model.class_names
     unknown = [class_name for class_name in data.class_names if class_name not in names]
     if unknown:

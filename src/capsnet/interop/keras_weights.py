@@ -224,7 +224,7 @@ def export(run_or_weights: Path, out: Path) -> list[str]:
     spec, model = read_spec(path), load_weights(path)
     layers, sentence = _keras_layers(model, spec)
     write_keras_2(out, layers)
-    return [str(out), sentence]
+    return [str(out), sentence.replace("FILE", str(out))]
 
 
 def _keras_layers(model: CapsuleModel, spec: ModelSpec) -> tuple[list[tuple[str, dict[str, Array]]], str]:
@@ -238,7 +238,10 @@ def _keras_layers(model: CapsuleModel, spec: ModelSpec) -> tuple[list[tuple[str,
         routing = model.class_capsules.routing
         if isinstance(routing, DynamicRouting) and routing.bias is not None:
             layers = keras_original.original_layers(model)
-            return layers, f"load it with Efficient-CapsNet: CapsNet('MNIST', custom_path=FILE, n_routing={iterations})"
+            return (
+                layers,
+                f"load it with Efficient-CapsNet: CapsNet('MNIST', custom_path='FILE', n_routing={iterations})",
+            )
         layers = keras_capsnet.capsnet_layers(model)
         return layers, f"load it with CapsNet-Keras: python capsulenet.py -t -r {iterations} -w FILE"
     if isinstance(model, EfficientCapsNet):
@@ -248,7 +251,7 @@ def _keras_layers(model: CapsuleModel, spec: ModelSpec) -> tuple[list[tuple[str,
             )
         return keras_efficient.efficient_layers(
             model, spec.model
-        ), "load it with Efficient-CapsNet: model.load_weights(FILE)"
+        ), "load it with Efficient-CapsNet: model.load_weights('FILE')"
     raise UserError(
         f"model {spec.model!r} has no form in Keras; expected capsnet (CapsNet-Keras) or efficient-capsnet "
         "(Efficient-CapsNet)"

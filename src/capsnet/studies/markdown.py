@@ -30,11 +30,18 @@ def to_markdown(table: Table) -> str:
         parts.append(table_lines(heads, compared))
         parts.append(_testing(table))
     parts.append(
-        f"Source of the paper's numbers: {table['source']}. Machine: {'; '.join(table['machines']) or 'none yet'}. "
+        f"{_source(table)}. Machine: {'; '.join(table['machines']) or 'none yet'}. "
         f"Commit {', '.join(table['commits']) or 'none yet'}; {'; '.join(table['versions']) or 'no runs yet'}. "
         f"Training took {table['seconds'] / 60:.1f} minutes in all.\n\n    {table['command']}"
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _source(table: Table) -> str:
+    source, without = table["source"], "no paper: "
+    if source.startswith(without):
+        return f"No source reports numbers for these rows: {source.removeprefix(without)}"
+    return f"Source of the reported numbers: {source}"
 
 
 def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -47,7 +54,7 @@ def _columns(table: Table) -> list[Column]:
     rows, word = table["rows"], "exact pairs" if any("digit_mean" in row for row in table["rows"]) else "test error"
     columns: list[Column] = [
         ("row", lambda row: row["label"]),
-        (f"paper, {word}", _reported),
+        *([(f"reported, {word}", _reported)] if any(row["paper"] for row in rows) else []),
         (
             f"ours{'' if word == 'test error' else ', exact pairs'}, {mean_words(table)}",
             lambda row: format_errors(row["errors"]) or "no run finished",

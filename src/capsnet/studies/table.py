@@ -156,7 +156,7 @@ def make_table(
         "comparisons": compare_rows(_errors_by_seed(rows), pairs),
         "seconds": round(sum(result["seconds"] for _, result in results), 1),
         "machines": sorted({_machine(environment) for environment in environments}),
-        "commits": sorted({str(environment.get("commit")) for environment in environments}),
+        "commits": sorted({str(environment.get("commit") or "unknown") for environment in environments}),
         "versions": sorted(
             {f"capsnet {environment.get('capsnet')}, torch {environment.get('torch')}" for environment in environments}
         ),
