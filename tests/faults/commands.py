@@ -76,29 +76,34 @@ class Torchrun(Command):
             process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
             )
-            status: int | None = None
+            killed: int | None = None
+            members: list[int] = []
             if instant is not None:
-                status = _kill_one(process, instant.at)
+                members, killed = _kill_one(process, instant.at)
             ended = process.wait(1800)
-            _wait_for_group(process.pid)
+            _wait_for(members)
             log.seek(0)
             text = log.read()
-        return Ended(-9 if status is not None and ended != 0 else ended, text, time.monotonic() - start)
+        return Ended(-9 if killed is not None and ended != 0 else ended, text, time.monotonic() - start)
 
 
-def _kill_one(process: "subprocess.Popen[bytes]", seconds: float) -> int | None:
-    """Kill -9 one process of a group: which one follows from the instant."""
+def _kill_one(process: "subprocess.Popen[bytes]", seconds: float) -> tuple[list[int], int | None]:
+    """Kill -9 torchrun or one of its processes: which one follows from the instant.
+
+    Returns:
+        The processes that were there, and the one that was killed; None: all had ended, or this one just had.
+    """
     try:
         process.wait(seconds)
-        return None
+        return [], None
     except subprocess.TimeoutExpired:
         members = [process.pid, *_children(process.pid)]
         chosen = members[int(seconds * 1000) % len(members)]
         try:
             os.kill(chosen, 9)
         except ProcessLookupError:
-            return None
-        return chosen
+            return members, None
+        return members, chosen
 
 
 def _children(parent: int) -> list[int]:
@@ -106,26 +111,25 @@ def _children(parent: int) -> list[int]:
     return [int(word) for word in path.read_text().split()] if path.exists() else []
 
 
-def _wait_for_group(leader: int) -> None:
-    """Wait until all processes of a session have ended: each notices by itself that the others are gone."""
+def _wait_for(members: Sequence[int]) -> None:
+    """Wait until processes have ended: each notices by itself that the others are gone.
+
+    Those of torchrun are in sessions of their own, and go on for some seconds when it is killed.
+    """
     for _ in range(600):
-        if not _session(leader):
+        running = [member for member in members if _is_running(member)]
+        if not running:
             return
         time.sleep(0.1)
-    raise TimeoutError(f"processes {_session(leader)} did not end in 60 s after another was killed")
+    raise TimeoutError(f"processes {running} did not end in 60 s after another was killed")
 
 
-def _session(leader: int) -> list[int]:
-    members = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        # state, parent, group, session
-        if int(fields[3]) == leader and fields[0] != "Z":
-            members.append(int(path.parent.name))
-    return members
+def _is_running(process: int) -> bool:
+    try:
+        # the state follows the name, which may hold any characters; Z: ended, and not yet waited for
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _train(first: Sequence[str]) -> Callable[[Path, Path], Sequence[str]]:
