@@ -4,9 +4,6 @@ from tests.cli.test_cli import call
 from capsnet.errors import UserError
 from capsnet.figures.other_runs import draw_score_curves
 
-# the runs of these modules are made once
-from tests.training.test_other_inputs import masks_run, scans, sounds  # noqa: F401  # isort: skip
-
 
 def test_curves_are_the_rows_and_the_best_epoch_is_marked():
     rows = [
@@ -22,7 +19,7 @@ def test_curves_are_the_rows_and_the_best_epoch_is_marked():
         draw_score_curves([], "dice")
 
 
-def test_figures_of_masks_are_written_once(capsys, masks_run):  # noqa: F811
+def test_figures_of_masks_are_written_once(capsys, masks_run):
     status, out, _ = call(capsys, "figures", masks_run.folder)
     assert status == 0
     assert [line.rsplit("/")[-1] for line in out.splitlines()] == ["curves.png", "masks.png"]
@@ -32,8 +29,7 @@ def test_figures_of_masks_are_written_once(capsys, masks_run):  # noqa: F811
     assert (status, "unknown figure 'confusion'" in err) == (2, True)
 
 
-def test_figures_of_recordings_have_couplings(capsys, sounds, tmp_path):  # noqa: F811
-    call(capsys, f"train --data {sounds} --steps 1 --out {tmp_path / 'run'}")
-    status, out, _ = call(capsys, "figures", tmp_path / "run")
+def test_figures_of_recordings_have_couplings(capsys, sounds_run):
+    status, out, _ = call(capsys, "figures", sounds_run.folder)
     assert status == 0
     assert [line.rsplit("/")[-1] for line in out.splitlines()] == ["curves.png", "couplings.png"]

@@ -118,9 +118,10 @@ def _record_splits(run: Run, learner: Learner[M, D]) -> None:
     """
     path = run.folder / "splits.json"
     parts = {"train": learner.train, "validation": learner.validation, "test": learner.test}
-    names = {split: learner.names(data) for split, data in parts.items()}
+    names = {split: [] if data is None else learner.names(data) for split, data in parts.items()}
     if not path.exists():
-        write_json(path, {"format_version": 1, "data": run.config.data.name, **names})
+        keys = {split: [] if data is None else learner.keys(data) for split, data in parts.items()}
+        write_json(path, {"format_version": 1, "data": run.config.data.name, **names, "keys": keys})
         return
     before = read_json(path)
     if not isinstance(before, dict) or any(before.get(split) != names[split] for split in names):
@@ -267,10 +268,9 @@ class PlainLoop(Generic[M, D]):
         if isinstance(before, dict) and before.get("step") == state.step:
             return
         best = learner.load(self.run.weights_path).to(resolve_device(self.config.run.device))
-        about = {"data": self.config.data.name, "split": "test"}
         result: dict[str, object] = {
-            "test": {**about, **learner.evaluate(best, learner.test).record},
-            "test_last": {**about, **learner.evaluate(learner.model, learner.test).record},
+            "test": learner.evaluate(best, learner.test, "test").record,
+            "test_last": learner.evaluate(learner.model, learner.test, "test").record,
             "best_step": state.best_step,
             "step": state.step,
             "parameters": count_parameters(learner.model),
