@@ -94,6 +94,7 @@ class Evaluation:
             digit_error_percent=values.get("digit_error_percent"),
             class_names=None if names is None else tuple(names),
             files=None if files is None else tuple(files),
+            samples=values.get("samples", "images"),
         )
 
     def to_dict(self) -> SplitResult:
@@ -111,6 +112,8 @@ class Evaluation:
         }
         if self.digit_error_percent is not None:
             values["digit_error_percent"] = self.digit_error_percent
+        if self.samples != "images":
+            values["samples"] = self.samples
         if self.class_names is not None and (self.files is not None or self.samples == "series"):
             values["class_names"] = list(self.class_names)
         if self.class_names is not None and self.files is not None:

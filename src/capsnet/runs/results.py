@@ -29,6 +29,7 @@ class SplitResult(TypedDict):
     confusion: list[list[int]]
     balanced_accuracy: NotRequired[float]
     digit_error_percent: NotRequired[float]
+    samples: NotRequired[str]
     class_names: NotRequired[list[str]]
     files: NotRequired[list[FileResult]]
     mistakes: NotRequired[list[FileResult]]
