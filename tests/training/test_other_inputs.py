@@ -97,7 +97,7 @@ def test_a_run_of_series_is_printed(capsys, tmp_path):
     (tmp_path / "Small.ts").write_text(SERIES.replace(":", ",3,4,5,6:"))
     status, out, _ = call(capsys, "train --steps 1 --out", tmp_path / "run", "--data", tmp_path / "Small.ts")
     assert status == 0
-    assert "of 4 sequences" in out
+    assert "of 4 series (95 % interval" in out
     assert "capsnet predict" not in out
 
 
@@ -127,7 +127,7 @@ def test_what_has_no_effect_is_refused(scans, tmp_path, options, message):
 
 def test_flags_for_images_are_refused(capsys, scans):
     for words, message in (
-        ("segcaps-small --report", "--report must be left out"),
+        ("segcaps-small --tensorboard", "--tensorboard must be left out"),
         ("sabour2017-mnist", "the recipe sabour2017-mnist is for images with one class"),
     ):
         status, _, err = call(capsys, f"train {words} --data {scans}")
@@ -149,7 +149,10 @@ def test_show_prints_the_dice_of_each_class(capsys, masks_run):
     assert f"test Dice {100 * read_mask_result(masks_run.folder)['test']['dice']:.2f} %" in out
 
 
-def test_epochs_of_masks_name_another_command(capsys, masks_run):
-    status, _, err = call(capsys, "show --epochs", masks_run.folder)
+@pytest.mark.parametrize(
+    ("verb", "message"), [("analyse", "use capsnet report"), ("show --epochs", "use capsnet figures")]
+)
+def test_commands_for_images_name_another_command(capsys, masks_run, verb, message):
+    status, _, err = call(capsys, verb, masks_run.folder)
     assert (status, len(err.splitlines())) == (2, 1)
-    assert "use capsnet figures" in err
+    assert message in err

@@ -53,7 +53,7 @@ def draw_couplings(
     elif not class_lengths:
         raise UserError("the model has no coupling of windows of time to its classes")
     noun = "series" if step is None else "recordings"
-    unit, lowest_value = 1.0 if step is None else step, min(float(bands.min()) for bands in spectrograms)
+    unit = 1.0 if step is None else step
     columns, classes = len(spectrograms), outputs[0].lengths.shape[1]
     width = (8.0 - _LEFT - _RIGHT - _GAP * (columns - 1)) / columns
     word, first = ("length", "longest") if windows is not None else ("probability", "most probable")
@@ -70,9 +70,7 @@ def draw_couplings(
         ranked = output.lengths[0].topk(min(2, classes))
         above = axes_at(figure, left, bars + curve_room + 0.15, width, _TALL)
         draw_sequence(above, bands, step)
-        if step is None:
-            above.set_ylim(lowest_value, max(float(other.max()) for other in spectrograms))
-        above.set_xlim(0, seconds)
+        _limit(above, spectrograms, seconds, step)
         longest = class_label(model.class_names, int(ranked.indices[0]), 10)
         above.set_title(f"{plain(names[column], 22)}\n{first}: {longest} ({float(ranked.values[0]):.2f})")
         lowest = above
@@ -98,6 +96,13 @@ def draw_couplings(
         axes = axes_at(figure, _LEFT + column * (width + _GAP), 0.15, width, bars - 0.3)
         _draw_lengths(axes, output.lengths[0], model.class_names)
     return figure
+
+
+def _limit(axes: Axes, sequences: Sequence[Float[Tensor, "c _"]], end: float, step: float | None) -> None:
+    """All time, and for series the values of all sequences, which share an axis."""
+    axes.set_xlim(0, end)
+    if step is None:
+        axes.set_ylim(min(float(one.min()) for one in sequences), max(float(one.max()) for one in sequences))
 
 
 def _subtitle(windows: TimeWindows | None, step: float | None, classes: int, word: str | None) -> str:
