@@ -63,6 +63,15 @@ def test_captions_hold_the_numbers_of_what_is_drawn(masks_run):
     )
 
 
+def test_images_of_lowest_dice_are_drawn_where_not_all_are(masks_run, monkeypatch):
+    monkeypatch.setattr("capsnet.figures.other_runs._MASKS", 1)
+    model = load_segmenter(masks_run.weights_path)
+    files = evaluate_masks(model, find_masks(model, run=masks_run).data, name="", split="test").files
+    lowest = 100 * min(row["dice"] for row in files)
+    worst = other_figures(masks_run, "own-masks")["worst"]
+    assert f"Their Dice is from {lowest:.1f} to {lowest:.1f} %" in worst.describe()
+
+
 def test_more_than_four_classes_are_drawn_in_several_figures(tmp_path):
     for number in range(5):
         for copy in range(3):
