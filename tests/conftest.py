@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.data.sounds import write_tone
+from tests.data.test_mask_folder import write as write_mask
 
 from capsnet.data import download
 from capsnet.models import MODELS
@@ -19,6 +21,8 @@ from capsnet.training import train
 TINY = RunConfig.from_defaults(
     data="digits", model="capsnet-tiny", epochs=2, batch_size=32, limit=192, lr=3e-3, lr_decay=1.0, shift=1, seed=1
 )
+
+TINY_MASKS = {"model": "unet-small", "model_options": {"channels": 2, "levels": 2}, "image_size": 8, "batch_size": 4}
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +94,41 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             suffix = "jpg" if number % 2 else "png"
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.{suffix}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bright squares on black with masks: class 1 on the left, class 2 on the right."""
+    folder = tmp_path_factory.mktemp("scans")
+    for number in range(20):
+        mask = np.zeros((8, 8))
+        mask[number % 4 : number % 4 + 3, 1:3] = 1
+        mask[number % 5 : number % 5 + 3, 5:7] = 2
+        write_mask(folder, f"{number:02}", mask, image=255 * (mask > 0))
+    (folder / "classes.txt").write_text("left\nright\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """WAV files of high and low tones in class folders."""
+    folder = tmp_path_factory.mktemp("sounds")
+    for name, hertz in (("high", 2000), ("low", 300)):
+        for number in range(8):
+            write_tone(folder / name / f"{number}.wav", hertz, samples=1000 + 100 * number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def masks_run(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of a small segmentation model."""
+    return train(data=scans, out=tmp_path_factory.mktemp("runs") / "masks", epochs=4, lr=0.02, **TINY_MASKS)
+
+
+@pytest.fixture(scope="session")
+def sounds_run(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the capsule network for sequences."""
+    return train(data=sounds, out=tmp_path_factory.mktemp("runs") / "sounds", steps=12, batch_size=8)
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,6 @@ def test_options_of_other_models_are_refused(capsys, scans, model_file):
     assert (status, "--as-is is for networks that classify images" in err) == (2, True)
     status, _, err = call(capsys, "predict efficient-capsnet-mnist x.png --out masks")
     assert (status, "--out is for masks" in err) == (2, True)
-    status, _, err = call(capsys, "evaluate", model_file)
+    status, _, err = call(capsys, "demo", model_file)
     assert status == 2
     assert "holds a segmenter, which does not classify images; use capsnet.models.load_segmenter" in err

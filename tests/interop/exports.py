@@ -11,7 +11,8 @@ from capsnet.data.inputs import Inputs
 from capsnet.errors import UserError
 from capsnet.interop import onnx
 from capsnet.interop.onnx import export
-from capsnet.models import create_model
+from capsnet.interop.other_graphs import SequenceGraph
+from capsnet.models import create_model, create_segmenter, create_sequence_model
 from capsnet.runs import load
 
 
@@ -61,6 +62,24 @@ def write(folder):
         export(unknown_operator(), folder / "none.onnx")
     except UserError as fault:
         (folder / "fault.txt").write_text(str(fault))
+    write_other(folder)
+
+
+def write_other(folder):
+    """Write a segmentation model and a model of sequences, and their files."""
+    torch.manual_seed(0)
+    masks = create_segmenter("unet-small", image_shape=(1, 8, 8), num_classes=2, channels=2, levels=2)
+    masks.save(folder / "masks.safetensors")
+    sequences = create_sequence_model(
+        "sequence-capsnet", in_channels=2, num_classes=3, stem_channels=(4,), iterations=2
+    )
+    sequences.save(folder / "sequences.safetensors")
+    # traced once for both formats
+    program = SequenceGraph(sequences.eval()).trace()
+    SequenceGraph.trace = lambda graph: program
+    for name, file in (("masks", "masks.onnx"), ("sequences", "sequences.onnx"), ("sequences", "sequences.pt2")):
+        words = ["export", str(folder / f"{name}.safetensors"), str(folder / file)]
+        assert main([*words, *(["--format", "torch"] if file.endswith(".pt2") else [])]) == 0
 
 
 if __name__ == "__main__":

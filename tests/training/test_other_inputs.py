@@ -4,10 +4,10 @@ import json
 import os
 import signal
 
-import numpy as np
 import pytest
 import torch
 from tests.cli.test_cli import call
+from tests.conftest import TINY_MASKS
 from tests.data.sounds import write_tone
 from tests.data.test_mask_folder import write
 from tests.data.test_recordings import SERIES
@@ -23,34 +23,7 @@ from capsnet.runs.results import read_mask_result
 from capsnet.training.finite import Diverged
 from capsnet.training.learners import MaskLearner
 
-TINY = {"model": "unet-small", "model_options": {"channels": 2, "levels": 2}, "image_size": 8, "batch_size": 4}
-
-
-@pytest.fixture(scope="module")
-def scans(tmp_path_factory):
-    """Bright squares on black: class 1 on the left, class 2 on the right."""
-    folder = tmp_path_factory.mktemp("scans")
-    for number in range(20):
-        mask = np.zeros((8, 8))
-        mask[number % 4 : number % 4 + 3, 1:3] = 1
-        mask[number % 5 : number % 5 + 3, 5:7] = 2
-        write(folder, f"{number:02}", mask, image=255 * (mask > 0))
-    (folder / "classes.txt").write_text("left\nright\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def sounds(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sounds")
-    for name, hertz in (("high", 2000), ("low", 300)):
-        for number in range(8):
-            write_tone(folder / name / f"{number}.wav", hertz, samples=1000 + 100 * number)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def masks_run(scans, tmp_path_factory):
-    return capsnet.train(data=scans, out=tmp_path_factory.mktemp("runs") / "a", epochs=4, lr=0.02, **TINY)
+TINY = TINY_MASKS
 
 
 def test_a_run_of_masks_holds_weights_metrics_and_dice(masks_run, scans):
@@ -109,17 +82,14 @@ def test_a_run_is_not_resumed_on_other_images(scans, tmp_path):
         capsnet.train(data=scans, resume=run.folder, steps=2)
 
 
-def test_a_run_of_recordings_predicts_them(capsys, sounds, tmp_path):
-    line = f"train sequence-capsnet --data {sounds} --steps 12 --batch-size 8 --out {tmp_path / 'run'} --json"
-    status, out, _ = call(capsys, line)
-    assert status == 0
-    summary = json.loads(out)
-    confusion = torch.tensor(summary["test"]["confusion"])
-    assert summary["test"]["accuracy"] == float(confusion.trace() / confusion.sum())
-    assert int(confusion.sum()) == len(load_recordings(sounds).test) == summary["test"]["n"]
-    model = load_sequence_model(tmp_path / "run" / "weights.safetensors")
+def test_a_run_of_recordings_predicts_them(capsys, sounds, sounds_run):
+    test = sounds_run.evaluation()["test"]
+    confusion = torch.tensor(test["confusion"])
+    assert test["accuracy"] == float(confusion.trace() / confusion.sum())
+    assert int(confusion.sum()) == len(load_recordings(sounds).test) == test["n"]
+    model = load_sequence_model(sounds_run.weights_path)
     assert (model.class_names, model.preparation.rate) == (("high", "low"), 8000)
-    status, out, _ = call(capsys, "predict", tmp_path / "run", sounds / "low" / "1.wav")
+    status, out, _ = call(capsys, "predict", sounds_run.folder, sounds / "low" / "1.wav")
     assert (status, "low" in out) == (0, True)
 
 
@@ -127,7 +97,7 @@ def test_a_run_of_series_is_printed(capsys, tmp_path):
     (tmp_path / "Small.ts").write_text(SERIES.replace(":", ",3,4,5,6:"))
     status, out, _ = call(capsys, "train --steps 1 --out", tmp_path / "run", "--data", tmp_path / "Small.ts")
     assert status == 0
-    assert "of 4 sequences" in out
+    assert "of 4 series (95 % interval" in out
     assert "capsnet predict" not in out
 
 
@@ -157,7 +127,7 @@ def test_what_has_no_effect_is_refused(scans, tmp_path, options, message):
 
 def test_flags_for_images_are_refused(capsys, scans):
     for words, message in (
-        ("segcaps-small --report", "--report must be left out"),
+        ("segcaps-small --tensorboard", "--tensorboard must be left out"),
         ("sabour2017-mnist", "the recipe sabour2017-mnist is for images with one class"),
     ):
         status, _, err = call(capsys, f"train {words} --data {scans}")
@@ -180,8 +150,7 @@ def test_show_prints_the_dice_of_each_class(capsys, masks_run):
 
 
 @pytest.mark.parametrize(
-    ("verb", "message"),
-    [("evaluate", "holds a segmenter"), ("report", "use capsnet figures"), ("show --epochs", "use capsnet figures")],
+    ("verb", "message"), [("analyse", "use capsnet report"), ("show --epochs", "use capsnet figures")]
 )
 def test_commands_for_images_name_another_command(capsys, masks_run, verb, message):
     status, _, err = call(capsys, verb, masks_run.folder)

@@ -13,7 +13,7 @@ from capsnet.runs import Run
 
 @dataclass(frozen=True)
 class Analyse:
-    """Analyse a trained network: routing, capsules, robustness, attacks, mistakes, samples.
+    """Analyse a network that classifies images: routing, capsules, robustness, attacks, mistakes, samples.
 
     Each analysis writes analysis/NAME.json and figures/NAME.png into the run's folder, for the report. All of them
     take minutes: adversarial and detection attack each image many times.

@@ -1,7 +1,5 @@
 """`capsnet evaluate`."""
 
-import csv
-import io
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +8,9 @@ from typing import Literal
 import tyro
 
 from capsnet.cli.console import bar, print_json
+from capsnet.cli.evaluate_other import evaluate_mask_model, evaluate_sequence_model, to_csv
 from capsnet.cli.parse import PathArguments, parse
+from capsnet.data.formats import printable_name
 from capsnet.data.shards import Shards
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
@@ -20,6 +20,7 @@ from capsnet.inference.imported import store_evaluation
 from capsnet.losses import LOSSES
 from capsnet.models import CapsuleModel
 from capsnet.models.ensemble import Ensemble
+from capsnet.models.named import stored_kind
 from capsnet.runs import Run, load
 from capsnet.runs.files import write_text
 from capsnet.runs.folder import is_run_folder
@@ -33,11 +34,14 @@ class Evaluate:
     A folder that the network was not trained on is tested whole, with the preprocessing of capsnet predict. The test of
     an imported run is stored in its folder.
 
+    Of a model for segmentation: Dice and pixel error of each class. Of a model of sequences: the error as for images.
+
     Examples:
       capsnet evaluate runs/quickstart
       capsnet evaluate runs/photos --data new-photos/ --csv answers.csv
       capsnet evaluate runs/quickstart/weights.safetensors --data mnist --json
       capsnet evaluate runs/cifar10-1 runs/cifar10-2 runs/cifar10-3
+      capsnet evaluate runs/scans --data new-scans/ --csv dice.csv
     """
 
     models: tyro.conf.Positional[PathArguments]
@@ -59,7 +63,8 @@ class Evaluate:
     pairs_per_digit: int = 0
     """Test pairs of each digit, for data sets of pairs (0: as in training; the paper: 1000)."""
     csv: Path | None = None
-    """For a folder: write file, label, prediction and lengths of each image to this CSV file."""
+    """For a folder: write file, label, prediction and lengths of each image or recording to this CSV file; for
+    segmentation, file and Dice."""
     json: bool = False
     """Print one JSON object."""
 
@@ -72,6 +77,8 @@ def main(args: list[str]) -> None:
     if options.csv is not None and options.csv.exists():
         raise UserError(f"{options.csv} exists; give another --csv")
     run = Run.open(options.models[0]) if len(options.models) == 1 and is_run_folder(options.models[0]) else None
+    if len(options.models) == 1 and _is_other(options, run):
+        return
     members = [load(path) for path in options.models]
     model = (members[0] if len(members) == 1 else Ensemble(members)).to(resolve_device(options.device))
     images = _find_images(model, run, options)
@@ -80,17 +87,48 @@ def main(args: list[str]) -> None:
     for note in images.notes:
         print(f"capsnet: {note}", file=sys.stderr)
     result = evaluate_images(model, images)
+    _write(options, result, LOSSES.get(model.loss).words)
+    own = run is not None and options.data in (None, run.config.data.name) and not options.pairs_per_digit
+    if run is not None and own and result.split == "test" and run.imported() is not None:
+        store_evaluation(run, model, result)
+
+
+def _is_other(options: Evaluate, run: Run | None) -> bool:
+    """Test and print a segmentation model or a model of sequences; False: it is neither."""
+    weights = options.models[0] if run is None else run.weights_path
+    kind = stored_kind(weights)
+    if kind is None:
+        return False
+    given = {
+        "--data-dir": options.data_dir is not None,
+        "--skip-unreadable": options.skip_unreadable,
+        "--shards": options.shards is not None,
+        "--pairs-per-digit": bool(options.pairs_per_digit),
+    }
+    for flag, is_given in given.items():
+        if is_given:
+            raise UserError(f"{flag} must be left out: it is for networks that classify images, {weights} is a {kind}")
+    data, split, device = options.data, options.split, resolve_device(options.device)
+    if kind == "segmenter":
+        evaluate_mask_model(
+            weights, run, data=data, split=split, device=device, csv_file=options.csv, as_json=options.json
+        )
+    else:
+        result, loss = evaluate_sequence_model(weights, run, data=data, split=split, device=device)
+        _write(options, result, loss)
+    return True
+
+
+def _write(options: Evaluate, result: Evaluation, loss: str) -> None:
+    """Write the CSV file, and print the result."""
     if options.csv is not None:
         write_text(options.csv, _to_csv(result))
     if options.json:
         print_json(result.to_dict())
-    else:
-        _print(result, LOSSES.get(model.loss).words)
-        if options.csv is not None:
-            print(f"predictions: {options.csv}")
-    own = run is not None and options.data in (None, run.config.data.name) and not options.pairs_per_digit
-    if run is not None and own and result.split == "test" and run.imported() is not None:
-        store_evaluation(run, model, result)
+        return
+    _print(result, loss)
+    if options.csv is not None:
+        print(f"predictions: {options.csv}")
 
 
 def _find_images(model: CapsuleModel, run: Run | None, options: Evaluate) -> TestImages:
@@ -114,21 +152,20 @@ def _with_pairs(images: TestImages, count: int) -> TestImages:
 def _to_csv(result: Evaluation) -> str:
     """One row per file: class names, and lengths in the order of the model's classes, separated by spaces."""
     if result.files is None or result.class_names is None:
-        raise UserError(f"--csv lists image files, but {result.data} is not a folder of images")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "label", "prediction", "lengths"])
+        kind = "a folder of images" if result.samples == "images" else "a folder of recordings"
+        raise UserError(f"--csv lists files, but {result.data} is not {kind}")
+    rows = []
     for row in result.files:
         label, prediction = (result.class_names[k] for k in (row["label"], row["prediction"]))
-        writer.writerow([row["file"], label, prediction, " ".join(f"{length:.6g}" for length in row["lengths"])])
-    return text.getvalue()
+        rows.append([row["file"], label, prediction, " ".join(f"{length:.6g}" for length in row["lengths"])])
+    return to_csv(["file", "label", "prediction", "lengths"], rows)
 
 
 def _print(result: Evaluation, loss: str) -> None:
     low, high = result.error_interval
     pairs = result.digit_error_percent is not None
-    split = "all of its images" if result.split == "all" else f"{result.split} split"
-    print(f"{result.data}, {split}, {result.n:,} {result.noun}")
+    split = f"all of its {result.noun}" if result.split == "all" else f"{result.split} split"
+    print(f"{printable_name(result.data)}, {split}, {result.n:,} {result.noun}")
     print(f"error        {result.error_percent:.2f} %  (95 % interval {low:.2f} to {high:.2f} %)")
     if pairs:
         digit_error = result.digit_error_percent
@@ -158,4 +195,4 @@ def _print_classes(result: Evaluation) -> None:
         share = errors / count / worst if worst else 0.0
         print(f"  {name:{width}}  {errors:>5} of {count:<6,} {bar(share)}".rstrip())
     if len(present) < len(rows):
-        print(f"  no images of {', '.join(name for name, _, count in rows if not count)}")
+        print(f"  no {result.noun} of {', '.join(name for name, _, count in rows if not count)}")

@@ -10,6 +10,8 @@ import tyro
 
 from capsnet.cli.parse import parse
 from capsnet.errors import UserError
+from capsnet.models.named import stored_kind
+from capsnet.runs.folder import find_weights
 
 FORMATS = {
     "onnx": "capsnet.interop.onnx:export",
@@ -17,6 +19,12 @@ FORMATS = {
     "keras": "capsnet.interop.keras_weights:export",
     "web": "capsnet.demo.static:export",
 }
+
+OTHER_FORMATS = {
+    "onnx": "capsnet.interop.other_export:export_onnx",
+    "torch": "capsnet.interop.other_export:export_program",
+}
+"""Formats of models for segmentation and for sequences."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,9 @@ class Export:
     keras: an .h5 file for the scripts of CapsNet-Keras or Efficient-CapsNet.
     web: a folder OUT with the page of capsnet demo; OUT/index.html runs in a browser without a server.
 
+    Models for segmentation and for sequences: onnx and torch. Images have the size of the model; sequences may have any
+    number of steps, and a second input marks their padding.
+
     ONNX files and PyTorch programs are run once written, and their outputs are compared with the network's.
 
     Examples:
@@ -35,6 +46,7 @@ class Export:
       capsnet export runs/quickstart quickstart.pt2 --format torch
       capsnet export efficient-capsnet-mnist page --format web
       capsnet export runs/keras trained_model.h5 --format keras
+      capsnet export runs/scans scans.onnx --pixels float
     """
 
     model: tyro.conf.Positional[Path]
@@ -53,7 +65,11 @@ def main(args: list[str]) -> None:
     """Export, and print the written files."""
     options = parse(Export, args)
     values = {"pixels": options.pixels, "int8": options.int8 or None}
-    module, _, name = FORMATS[options.format].partition(":")
+    kind = stored_kind(find_weights(options.model))
+    if kind is not None and options.format not in OTHER_FORMATS:
+        formats = " or ".join(OTHER_FORMATS)
+        raise UserError(f"--format must be {formats} for {options.model}, a {kind}, got {options.format}")
+    module, _, name = (FORMATS if kind is None else OTHER_FORMATS)[options.format].partition(":")
     export = getattr(import_module(module), name)
     parameters = inspect.signature(export).parameters
     for option, value in values.items():

@@ -17,7 +17,7 @@ class Figures:
 
     Existing figures are kept. Names: curves reconstructions manipulate samples confusion errors coupling evidence
     routing iterations capsules structure robustness adversarial detection data; for data sets of pairs also pairs.
-    For segmentation models: curves masks. For models of sequences: curves, of recordings also couplings.
+    For segmentation models: curves masks worst. For models of sequences: curves couplings confusion.
 
     Examples:
       capsnet figures runs/quickstart

@@ -13,7 +13,8 @@ from capsnet.runs import Run
 class Report:
     """Draw a run's figures and write report.html: one self-contained file.
 
-    Analyses in the run's folder are used; missing ones are made from few images (capsnet analyse uses many).
+    Analyses in the run's folder are used; missing ones are made from few images (capsnet analyse uses many). Runs of
+    models for segmentation and for sequences have no analyses: their report shows masks, or couplings over time.
 
     Examples:
       capsnet report runs/quickstart

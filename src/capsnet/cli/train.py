@@ -105,12 +105,15 @@ def _train_other(task: Task, args: list[str], options: Train) -> None:
     """Train on masks or sequences, and print the results."""
     if options.recipe != "quickstart":
         raise UserError(f"the recipe {options.recipe} is for images with one class; leave it out")
-    for name in ("report", "tensorboard"):
-        if getattr(options, name):
-            raise UserError(f"{name} must be left out: it is for networks that classify images")
+    if options.tensorboard:
+        raise UserError("tensorboard must be left out: it is for networks that classify images")
     values = options.config().options()
     given = {name: values[name] for name in given_options(args)}
     run = train_other(task, given, out=options.out, resume=options.resume)
+    if options.report:
+        from capsnet.figures.report import write_report
+
+        write_report(run, overwrite=options.resume is not None)
     if task == "own-masks":
         masks = read_mask_result(run.folder)
         assert masks is not None
@@ -118,9 +121,11 @@ def _train_other(task: Task, args: list[str], options: Train) -> None:
     else:
         sequences = run.evaluation()
         assert sequences is not None
-        test = sequences["test"]
-        wrong = round(test["error_percent"] * test["n"] / 100)
-        lines = [f"test error {test['error_percent']:.2f} %: {wrong:,} of {test['n']:,} sequences"]
+        test = Evaluation.from_dict(sequences["test"])
+        low, high = test.error_interval
+        lines = [
+            f"test error {test.error_percent:.2f} % of {test.n:,} {test.noun} (95 % interval {low:.2f} to {high:.2f} %)"
+        ]
         # series are no files that predict reads
         following = "" if find_input_kind(run.config.data.name) == "series" else "RECORDING.wav"
         _print_other(run, sequences, lines, following, options)
@@ -133,7 +138,10 @@ def _print_other(run: Run, result: RunResult | MaskRunResult, lines: list[str], 
     print("\n" + "\n".join(lines))
     print(f"trained {result['seconds']:.0f} s; the run is in {run.folder}")
     predict = f"   capsnet predict {run.folder} {following}" if following else ""
-    print(f"next: capsnet figures {run.folder}{predict}")
+    if options.report:
+        print(f"report: {run.folder / 'report.html'}")
+    else:
+        print(f"next: capsnet report {run.folder}{predict}")
 
 
 def _parse_config(args: list[str], start: RunConfig) -> RunConfig:

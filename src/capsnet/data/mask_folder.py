@@ -223,7 +223,7 @@ def find_classes(
     is_white = set(values.tolist()) <= {0, _WHITE}
     if is_white:
         largest = 1
-    given = class_names if class_names is not None else _read_names(root / NAMES_FILE)
+    given = class_names if class_names is not None else read_names(root / NAMES_FILE)
     names = tuple(given) if given is not None else tuple(str(k + 1) for k in range(largest))
     if largest > len(names) or (given is None and largest == _WHITE):
         first = next(file for file, row in zip(masks, counts, strict=True) if row[largest])
@@ -244,7 +244,7 @@ def find_classes(
     return MaskClasses(names, is_white)
 
 
-def _read_names(file: Path) -> tuple[str, ...] | None:
+def read_names(file: Path) -> tuple[str, ...] | None:
     """The class names in classes.txt, one in each line; None without such a file."""
     if not file.is_file():
         return None

@@ -1,7 +1,7 @@
 """A folder of images/ and masks/ for training: its splits, and a survey of its files."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from capsnet.data.formats import printable_name
-from capsnet.data.holdout import hash_names, hold_out_by_hash
+from capsnet.data.holdout import hash_images, hash_names, hold_out_by_hash
 from capsnet.data.images import probe_image
 from capsnet.data.input_kind import mask_roots
 from capsnet.data.mask_folder import (
+    NAMES_FILE,
     MaskFolder,
     check_size,
     count_values,
@@ -21,6 +22,7 @@ from capsnet.data.mask_folder import (
     match_files,
     open_mask,
     read_mask_folder,
+    read_names,
 )
 from capsnet.data.survey import Spread, listed, make_spread
 from capsnet.errors import UserError
@@ -81,7 +83,7 @@ class MaskSurvey:
     notes: tuple[str, ...]
 
 
-def load_masks(folder: str | Path, size: tuple[int, int]) -> MaskSplits:
+def load_masks(folder: str | Path, size: tuple[int, int], *, color: bool | None = None) -> MaskSplits:
     """Read a folder of images/ and masks/, or one with these in its folders train, val and test.
 
     Without a test split, about a fifth of the images are held out, by a hash of each file's name: adding a file moves
@@ -90,13 +92,15 @@ def load_masks(folder: str | Path, size: tuple[int, int]) -> MaskSplits:
     Args:
         folder: see `read_mask_folder`.
         size: height and width to which all are scaled; the aspect ratio is not kept.
+        color: three channels or one; None: three if any image has colours.
 
     Raises:
         UserError: as `read_mask_folder`, no folder `train`, or fewer than two images.
     """
     root = Path(folder)
     roots = _find_roots(root)
-    color = any(probe_image(image).color for path in roots.values() for image, _ in match_files(path))
+    if color is None:
+        color = any(probe_image(image).color for path in roots.values() for image, _ in match_files(path))
     train = read_mask_folder(roots["train"], size=size, color=color)
     others = {
         split: read_mask_folder(path, size=size, color=color, class_names=train.class_names)
@@ -111,6 +115,58 @@ def load_masks(folder: str | Path, size: tuple[int, int]) -> MaskSplits:
         train, test = train.pick(kept), train.pick(held)
         notes = [_describe_test(len(held), len(kept) + len(held))]
     return MaskSplits(str(folder), train, test, validation, tuple(notes))
+
+
+def read_masks_for(
+    folder: str | Path, class_names: Sequence[str], size: tuple[int, int], *, color: bool, split: str | None = None
+) -> MaskFolder:
+    """Read all images of a folder, or of one of its split folders, for a model that did not learn from them.
+
+    Args:
+        folder: see `load_masks`.
+        class_names: of the model, which give the numbers in the result. A folder with a classes.txt numbers the classes
+            as that file does, others as the model does.
+        size: height and width to which all are scaled.
+        color: three channels or one.
+        split: None: all images.
+
+    Raises:
+        UserError: as `read_mask_folder`, no such split folder, or a class that the model does not have.
+    """
+    root = Path(folder)
+    roots = _find_splits(root)
+    if split is not None and (split not in roots or _has_no_splits(root)):
+        raise UserError(f"{printable_name(root)} has no split folder {split}; leave out `split` to test all its images")
+    chosen = roots if split is None else {split: roots[split]}
+    names_file = (roots.get("train") or next(iter(roots.values()))) / NAMES_FILE
+    names = read_names(names_file)
+    for name in names or ():
+        if name not in class_names:
+            classes = ", ".join(class_names)
+            raise UserError(f"{printable_name(names_file)}: the model has no class {name!r}; its classes: {classes}")
+    parts = [
+        read_mask_folder(path, size=size, color=color, class_names=names or class_names) for path in chosen.values()
+    ]
+    files = [
+        str((path / file).relative_to(root))
+        for path, part in zip(chosen.values(), parts, strict=True)
+        for file in part.files
+    ]
+    whole = MaskFolder(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.masks for part in parts]),
+        tuple(class_names),
+        tuple(files),
+    )
+    if names is None:
+        return whole
+    numbers = torch.tensor([0, *(list(class_names).index(name) + 1 for name in names)], dtype=torch.uint8)
+    return replace(whole, masks=numbers[whole.masks.long()])
+
+
+def hash_pixels(data: MaskFolder) -> list[str]:
+    """A hash of each image's pixels."""
+    return [str(key) for key in hash_images(data.images).tolist()]
 
 
 def survey_masks(folder: str | Path) -> MaskSurvey:
@@ -177,14 +233,24 @@ def hold_out_validation(data: MaskFolder, share: int | float, seed: int) -> tupl
 
 
 def _find_roots(root: Path) -> dict[str, Path]:
+    roots = _find_splits(root)
+    if "train" not in roots:
+        raise UserError(f"{printable_name(root)} has images/ and masks/ in {', '.join(roots)} but not in train/")
+    return roots
+
+
+def _has_no_splits(root: Path) -> bool:
+    return mask_roots(root).get("train") == root
+
+
+def _find_splits(root: Path) -> dict[str, Path]:
+    """The folders of images/ and masks/ by split: at least one."""
     if not root.is_dir():
         raise UserError(f"{printable_name(root)}: no such folder")
     roots = mask_roots(root)
     if not roots:
         # its message names what is missing
         match_files(root)
-    if "train" not in roots:
-        raise UserError(f"{printable_name(root)} has images/ and masks/ in {', '.join(roots)} but not in train/")
     return roots
 
 

@@ -70,16 +70,7 @@ def load_recordings(folder: str | Path, preparation: LogMel | None = None) -> Se
     preparation = preparation or LogMel()
     layout = find_layout(Path(folder))
     read: dict[str, _Recording] = {}
-    parts: dict[Split, SequenceData] = {}
-    for split, files in layout.splits.items():
-        if not files:
-            raise UserError(f"{printable_name(layout.roots[split])} holds no recordings in its class folders")
-        for file in files:
-            read[file.name] = _read(layout.folder / file.name, preparation)
-        spectrograms = [read[file.name].spectrogram for file in files]
-        names = [file.name for file in files]
-        data = pad_sequences(spectrograms, [file.label for file in files], layout.class_names, names)
-        parts[split] = replace(data, preparation=preparation)
+    parts = {split: _read_split(layout, split, preparation, read) for split in layout.splits}
     _check_classes(layout, parts["train"], needed=1 if "test" in parts else 2)
     notes = [*layout.notes, *_describe(list(read.values()), preparation)]
     if "test" not in parts:
@@ -96,6 +87,62 @@ def load_recordings(folder: str | Path, preparation: LogMel | None = None) -> Se
     )
 
 
+def read_recordings_for(
+    folder: str | Path, class_names: Sequence[str], preparation: LogMel, *, split: Split | None = None
+) -> SequenceData:
+    """Read all recordings of a folder, or of one of its split folders, for a model that did not learn from them.
+
+    Args:
+        folder: as `load_recordings`; it may lack some of the classes.
+        class_names: of the model.
+        preparation: of the model.
+        split: None: all recordings.
+
+    Raises:
+        UserError: as `load_recordings`, no such split folder, or a class that the model does not have.
+    """
+    layout = find_layout(Path(folder), class_names=class_names)
+    if split is not None and (split not in layout.splits or not layout.has_splits):
+        raise UserError(
+            f"{printable_name(folder)} has no split folder {split}; leave out `split` to test all recordings"
+        )
+    parts = [_read_split(layout, one, preparation, {}) for one in layout.splits if split in (None, one)]
+    rows = [(part.sequences[k, :, : int(part.lengths[k])], part, k) for part in parts for k in range(len(part))]
+    files = [file for part in parts for file in part.files or ()]
+    data = pad_sequences([row[0] for row in rows], [int(part.labels[k]) for _, part, k in rows], class_names, files)
+    return replace(data, preparation=preparation)
+
+
+def read_series_for(path: str | Path, class_names: Sequence[str], *, split: str | None = None) -> SequenceData:
+    """Read a `.ts` file for a model that did not learn from it.
+
+    Args:
+        path: the file, or a folder with one NAME_TRAIN.ts: of that its NAME_TEST.ts, if there is one.
+        class_names: of the model.
+        split: `"train"` or `"test"`, of a folder; None: see above.
+
+    Raises:
+        UserError: files that `read_ts` refuses, no such split, or a class that the model does not have.
+    """
+    file = Path(path)
+    if file.is_dir():
+        train = _find_train(file)
+        other = _find_test(train)
+        if split == "test" and other is None:
+            raise UserError(f"{printable_name(file)} holds no {_test_name(train)}; leave out `split`")
+        file = train if split == "train" or other is None else other
+        split = None if split in ("train", "test") else split
+    if split is not None:
+        raise UserError(f"{printable_name(path)} has no split {split}; leave out `split` to test all its series")
+    data = read_ts(file)
+    unknown = [name for name in data.class_names if name not in class_names]
+    if unknown:
+        classes = ", ".join(class_names)
+        raise UserError(f"{printable_name(path)}: the model has no class {unknown[0]!r}; its classes: {classes}")
+    order = torch.tensor([list(class_names).index(name) for name in data.class_names])
+    return replace(data, labels=order[data.labels], class_names=tuple(class_names))
+
+
 def load_series(path: str | Path) -> SequenceSplits:
     """Read a `.ts` file; of NAME_TRAIN.ts, the test split is NAME_TEST.ts beside it, if there is one.
 
@@ -109,13 +156,10 @@ def load_series(path: str | Path) -> SequenceSplits:
     """
     file = Path(path)
     if file.is_dir():
-        files = find_series(file)
-        if len(files) != 1:
-            raise UserError(f"{printable_name(file)} holds {len(files)} files NAME_TRAIN.ts; give one of them")
-        file = files[0]
+        file = _find_train(file)
     train, notes = read_ts(file), []
-    other = file.with_name(file.name.removesuffix("_TRAIN.ts") + "_TEST.ts")
-    if file.name.endswith("_TRAIN.ts") and other.is_file():
+    other = _find_test(file)
+    if other is not None:
         test = read_ts(other)
         for what, one, two in (
             ("classes", train.class_names, test.class_names),
@@ -152,6 +196,45 @@ def hash_sequences(data: SequenceData) -> Int[Tensor, " m"]:
     """A hash of each sequence's values, whatever its padding."""
     series = zip(data.sequences, data.lengths.tolist(), strict=True)
     return torch.cat([hash_images(sequence[None, :, :steps]) for sequence, steps in series])
+
+
+def name_sequences(data: SequenceData) -> list[str]:
+    """The file of each sequence, or a hash of its values where sequences are no files."""
+    return key_sequences(data) if data.files is None else list(data.files)
+
+
+def key_sequences(data: SequenceData) -> list[str]:
+    """A hash of each sequence's values, as text."""
+    return [str(key) for key in hash_sequences(data).tolist()]
+
+
+def _find_train(folder: Path) -> Path:
+    files = find_series(folder)
+    if len(files) != 1:
+        raise UserError(f"{printable_name(folder)} holds {len(files)} files NAME_TRAIN.ts; give one of them")
+    return files[0]
+
+
+def _test_name(train: Path) -> str:
+    return train.name.removesuffix("_TRAIN.ts") + "_TEST.ts"
+
+
+def _find_test(train: Path) -> Path | None:
+    """NAME_TEST.ts beside NAME_TRAIN.ts, if there is one."""
+    other = train.with_name(_test_name(train))
+    return other if train.name.endswith("_TRAIN.ts") and other.is_file() else None
+
+
+def _read_split(layout: Layout, split: Split, preparation: LogMel, read: dict[str, _Recording]) -> SequenceData:
+    """The recordings of a split, which are added to `read`."""
+    files = layout.splits[split]
+    if not files:
+        raise UserError(f"{printable_name(layout.roots[split])} holds no recordings in its class folders")
+    for file in files:
+        read[file.name] = _read(layout.folder / file.name, preparation)
+    spectrograms, names = [read[file.name].spectrogram for file in files], [file.name for file in files]
+    data = pad_sequences(spectrograms, [file.label for file in files], layout.class_names, names)
+    return replace(data, preparation=preparation)
 
 
 def _read(file: Path, preparation: LogMel) -> _Recording:

@@ -13,6 +13,7 @@ from capsnet.figures.subject import FIGURES, Subject
 from capsnet.runs.folder import Run
 from capsnet.training.device import resolve_device
 from capsnet.training.stages import Stages
+from capsnet.training.task import MODELS_OF, task_of
 
 
 class Analysed(NamedTuple):
@@ -57,6 +58,11 @@ def write_analyses(
     Example:
         >>> write_analyses(Run.open(Path("runs/quickstart")), ["routing"]).records["routing"]["results"]["t_score"]
     """
+    task = task_of(run)
+    if task is not None:
+        raise UserError(
+            f"analyses are of networks that classify images; of {MODELS_OF[task]}, use capsnet report {run.folder}"
+        )
     names = list(dict.fromkeys(names)) or in_order()
     for name in names:
         ANALYSES.get(name)

@@ -8,6 +8,8 @@ from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
+from capsnet.training.other_inputs import default_config, options_of
+from capsnet.training.task import Task
 
 Options = Mapping[str, object]
 # options written as KEY=VALUE, and their flags
@@ -41,6 +43,22 @@ def command(config: RunConfig) -> str:
         changed = {key: value for key, value in after.items() if before.get(key) != value}
         if changed:
             words += [flag, *(shlex.quote(f"{key}={_plain(value)}") for key, value in changed.items())]
+    return " ".join(words)
+
+
+def other_command(config: RunConfig, task: Task) -> str:
+    """The command that repeats a run that trained a segmentation model or a model of sequences."""
+    words, values = ["capsnet", "train", config.model.name], config.options()
+    before = default_config(task).options()
+    for name in ("data", *options_of(task)):
+        # a run with a number of steps has no epochs
+        omitted = name in ("model", "model_options") or (name == "epochs" and config.optimizer.steps is not None)
+        flag = f"--{name.replace('_', '-')}"
+        if not omitted and values[name] != before[name] and flag not in words:
+            words += [flag, shlex.quote(str(values[name]))]
+    options = config.model.options
+    if options:
+        words += ["--option", *(shlex.quote(f"{key}={_plain(value)}") for key, value in options.items())]
     return " ".join(words)
 
 

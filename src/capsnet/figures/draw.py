@@ -102,9 +102,9 @@ def _draw_other(run: Run, task: Task, names: Sequence[str], classes: Sequence[st
     # imported late: the module is for these runs only
     from capsnet.figures.other_runs import other_figures
 
-    figures = {run.figures_folder / f"{name}.png": draw for name, draw in other_figures(run, task, names).items()}
+    figures = {run.figures_folder / f"{name}.png": figure for name, figure in other_figures(run, task, names).items()}
     kept = [] if overwrite else [path for path in figures if path.exists()]
-    written = [write_figure(path, to_png(draw())) for path, draw in figures.items() if path not in kept]
+    written = [write_figure(path, to_png(figure.draw())) for path, figure in figures.items() if path not in kept]
     return Drawn(written, kept, [path for path in kept if _is_outdated(path, run)])
 
 

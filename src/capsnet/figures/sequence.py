@@ -10,6 +10,7 @@ from torch import Tensor
 
 from capsnet.data.spectrogram import HOP
 from capsnet.errors import UserError
+from capsnet.figures.sequence_data import draw_sequence
 from capsnet.figures.style import BLUE, GREY, INK, ORANGE, SKY, axes_at, bare, class_label, new_figure, plain, styled
 from capsnet.models import SequenceModel
 from capsnet.models.sequence import TimeWindows
@@ -24,17 +25,17 @@ def draw_couplings(
     model: SequenceModel,
     spectrograms: Sequence[Float[Tensor, "c _"]],
     names: Sequence[str],
-    step: float = HOP,
+    step: float | None = HOP,
     *,
     class_lengths: bool = False,
 ) -> Figure:
-    """Draw spectrograms, and below each how far its windows are routed to the longest and second-longest capsule.
+    """Draw spectrograms or series, and below each how far its windows are routed to the two longest capsules.
 
     Args:
         model: with primary capsules.
-        spectrograms: of recordings; the first four are drawn.
+        spectrograms: of recordings, or any other sequences; the first four are drawn.
         names: a title for each.
-        step: seconds between the steps of a spectrogram.
+        step: seconds between the steps of a spectrogram; None: the sequences are series, drawn as lines.
         class_lengths: also draw the lengths of the longest class capsules, and draw models without coupling.
 
     Shapes:
@@ -51,6 +52,8 @@ def draw_couplings(
         curves = [windows.coupling(coupling)[0] for coupling in couplings]
     elif not class_lengths:
         raise UserError("the model has no coupling of windows of time to its classes")
+    noun = "series" if step is None else "recordings"
+    unit = 1.0 if step is None else step
     columns, classes = len(spectrograms), outputs[0].lengths.shape[1]
     width = (8.0 - _LEFT - _RIGHT - _GAP * (columns - 1)) / columns
     word, first = ("length", "longest") if windows is not None else ("probability", "most probable")
@@ -59,14 +62,15 @@ def draw_couplings(
     figure = new_figure(
         8.0,
         bars + curve_room + _TALL + 0.55,
-        "Coupling over time to the longest capsules" if curves else f"Class {word} of recordings",
+        "Coupling over time to the longest capsules" if curves else f"Class {word} of {noun}",
         _subtitle(windows if curves else None, step, classes, word if class_lengths else None),
     )
     for column, (bands, output) in enumerate(zip(spectrograms, outputs, strict=True)):
-        left, seconds = _LEFT + column * (width + _GAP), bands.shape[1] * step
+        left, seconds = _LEFT + column * (width + _GAP), bands.shape[1] * unit
         ranked = output.lengths[0].topk(min(2, classes))
         above = axes_at(figure, left, bars + curve_room + 0.15, width, _TALL)
-        above.imshow(bands.numpy(), origin="lower", aspect="auto", extent=(0, seconds, 0, len(bands)), cmap="magma")
+        draw_sequence(above, bands, step)
+        _limit(above, spectrograms, seconds, step)
         longest = class_label(model.class_names, int(ranked.indices[0]), 10)
         above.set_title(f"{plain(names[column], 22)}\n{first}: {longest} ({float(ranked.values[0]):.2f})")
         lowest = above
@@ -74,14 +78,14 @@ def draw_couplings(
             above.set_xticks([])
             lowest = axes_at(figure, left, bars + 0.6, width, _LOW)
             curve = curves[column][:, ranked.indices]
-            _draw_curves(lowest, windows.middles(len(curve)) * step, curve)
+            _draw_curves(lowest, windows.middles(len(curve)) * unit, curve)
             lowest.axhline(1 / classes, color=GREY, linewidth=0.9, linestyle="--")
             lowest.set_ylim(0, 1.05 * max(1 / classes, *(float(one.max()) for one in curves)))
         lowest.set_xlim(0, seconds)
-        lowest.set_xlabel("seconds")
+        lowest.set_xlabel("step" if step is None else "seconds")
         lowest.locator_params(axis="x", nbins=4)
         if column == 0:
-            above.set_ylabel("mel band")
+            above.set_ylabel("value" if step is None else "mel band")
             if curves:
                 lowest.set_ylabel("coupling")
         else:
@@ -94,13 +98,22 @@ def draw_couplings(
     return figure
 
 
-def _subtitle(windows: TimeWindows | None, step: float, classes: int, word: str | None) -> str:
-    text = "Top: energy by mel band and time, light is loud."
+def _limit(axes: Axes, sequences: Sequence[Float[Tensor, "c _"]], end: float, step: float | None) -> None:
+    """All time, and for series the values of all sequences, which share an axis."""
+    axes.set_xlim(0, end)
+    if step is None:
+        axes.set_ylim(min(float(one.min()) for one in sequences), max(float(one.max()) for one in sequences))
+
+
+def _subtitle(windows: TimeWindows | None, step: float | None, classes: int, word: str | None) -> str:
+    text, each = "Top: the series, a line for each channel.", ""
+    if step is not None:
+        text, each = "Top: energy by mel band and time, light is loud.", f" of {1000 * step:.0f} ms"
     if windows is not None:
         text += (
-            f" {'Middle' if word else 'Bottom'}: coupling of each window of {windows.size} steps of "
-            f"{1000 * step:.0f} ms, mean over its {windows.num_types} primary capsules, to the longest class capsule "
-            f"(orange) and the second longest (blue). Dashed: uniform over {classes} classes."
+            f" {'Middle' if word else 'Bottom'}: coupling of each window of {windows.size} steps{each}, "
+            f"mean over its {windows.num_types} primary capsules, to the longest class capsule (orange) and "
+            f"the second longest (blue). Dashed: uniform over {classes} classes."
         )
     if word is not None:
         text += f" Bottom: {word} of the {min(_BARS, classes)} classes of the greatest {word}."

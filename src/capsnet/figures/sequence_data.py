@@ -1,6 +1,7 @@
 """A data set of sequences: one spectrogram, or one series of sensor values, of each class."""
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -40,7 +41,7 @@ def draw_sequences(data: SequenceData, title: str) -> Figure:
         axes = axes_at(figure, _LEFT + column * (width + _GAP), bottom, width, _TALL)
         first = int((data.labels == label).nonzero()[0, 0])
         sequence = data.sequences[first, :, : int(data.lengths[first])]
-        _draw_spectrogram(axes, sequence) if is_sound else _draw_series(axes, sequence)
+        draw_sequence(axes, sequence, HOP if is_sound else None)
         axes.set_title(plain(class_label(data.class_names, label, 18), 18))
         axes.set_xlabel("seconds" if is_sound else "step")
         axes.locator_params(axis="x", nbins=4)
@@ -49,12 +50,18 @@ def draw_sequences(data: SequenceData, title: str) -> Figure:
     return figure
 
 
-def _draw_spectrogram(axes: Axes, sequence: Tensor) -> None:
-    bands, steps = sequence.shape
-    axes.imshow(sequence.numpy(), origin="lower", aspect="auto", extent=(0, steps * HOP, 0, bands), cmap="magma")
+def draw_sequence(axes: Axes, sequence: Float[Tensor, "c t"], step: float | None) -> None:
+    """Draw a spectrogram, or a series with one line for each channel.
 
-
-def _draw_series(axes: Axes, sequence: Tensor) -> None:
-    shades = np.linspace(1.0, 0.35, len(sequence))
-    for channel, shade in zip(sequence, shades, strict=True):
+    Args:
+        axes: to draw in.
+        sequence: without padding.
+        step: seconds between the steps of a spectrogram; None: it is a series.
+    """
+    channels, steps = sequence.shape
+    if step is not None:
+        extent = (0, steps * step, 0, channels)
+        axes.imshow(sequence.numpy(), origin="lower", aspect="auto", extent=extent, cmap="magma")
+        return
+    for channel, shade in zip(sequence, np.linspace(1.0, 0.35, channels), strict=True):
         axes.plot(channel.numpy(), color=BLUE, alpha=float(shade), linewidth=0.9)

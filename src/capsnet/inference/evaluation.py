@@ -27,6 +27,7 @@ class Evaluation:
         class_names: class names of the rows and columns of `confusion`; None in results of older versions.
         files: the prediction for each image file; None if images are not files.
         predictions: true and predicted class of every image; None for pairs, and in a result read from a file.
+        samples: what n counts if it is no pairs: images, recordings or series.
 
     For pairs, n counts pairs, and accuracy is the share of pairs with both digits predicted (exact pairs). The
     reconstruction error is that of each digit, decoded from its own capsule. Confusion counts single digits, two for
@@ -44,6 +45,7 @@ class Evaluation:
     class_names: tuple[str, ...] | None = None
     files: tuple[FileResult, ...] | None = None
     predictions: Predictions | None = field(default=None, compare=False, repr=False)
+    samples: str = field(default="images", compare=False)
 
     @property
     def error_percent(self) -> float:
@@ -64,8 +66,8 @@ class Evaluation:
 
     @property
     def noun(self) -> str:
-        """What n counts: images or pairs."""
-        return "images" if self.digit_error_percent is None else "pairs"
+        """What n counts: images or pairs, recordings or series."""
+        return self.samples if self.digit_error_percent is None else "pairs"
 
     @property
     def error_interval(self) -> tuple[float, float]:
@@ -92,6 +94,7 @@ class Evaluation:
             digit_error_percent=values.get("digit_error_percent"),
             class_names=None if names is None else tuple(names),
             files=None if files is None else tuple(files),
+            samples=values.get("samples", "images"),
         )
 
     def to_dict(self) -> SplitResult:
@@ -109,8 +112,12 @@ class Evaluation:
         }
         if self.digit_error_percent is not None:
             values["digit_error_percent"] = self.digit_error_percent
-        if self.files is not None and self.class_names is not None:
-            values["class_names"], values["files"] = list(self.class_names), list(self.files)
+        if self.samples != "images":
+            values["samples"] = self.samples
+        if self.class_names is not None and (self.files is not None or self.samples == "series"):
+            values["class_names"] = list(self.class_names)
+        if self.class_names is not None and self.files is not None:
+            values["files"] = list(self.files)
         return values
 
     def to_record(self) -> SplitResult:

@@ -12,6 +12,8 @@ from capsnet.prediction import Doubt
 from capsnet.runs.typed import convert, parse_json
 
 KEY = "capsnet"
+OTHER_KEYS = {"segmenter": "capsnet-segmenter", "sequence model": "capsnet-sequence-model"}
+"""Where files of models that do not classify images hold their description, by kind."""
 FORMAT_VERSION = 1
 _MOST_PIXELS = 1 << 24
 Pixels = Literal["uint8", "float"]

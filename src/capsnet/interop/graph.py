@@ -120,7 +120,7 @@ def trace_answers(model: CapsuleModel, pixels: Pixels) -> ExportedProgram:
     Raises:
         UserError: the model's code cannot be traced; the message gives the reason.
     """
-    return _trace(AnswerGraph(model, pixels), {"image": example_images(model, 2, pixels)}, _BATCH)
+    return trace_shapes(AnswerGraph(model, pixels), {"image": example_images(model, 2, pixels)}, {"image": {0: _BATCH}})
 
 
 def trace_decoder(model: CapsuleModel) -> ExportedProgram:
@@ -133,7 +133,8 @@ def trace_decoder(model: CapsuleModel) -> ExportedProgram:
         UserError: as `trace_answers`.
     """
     poses = torch.zeros(2, len(model.class_names), model.pose_dim)
-    return _trace(DecoderGraph(model), {"poses": poses, "labels": torch.zeros(2, dtype=torch.long)}, _BATCH)
+    inputs = {"poses": poses, "labels": torch.zeros(2, dtype=torch.long)}
+    return trace_shapes(DecoderGraph(model), inputs, {name: {0: _BATCH} for name in inputs})
 
 
 def trace_once(graph: nn.Module, inputs: Mapping[str, Tensor]) -> ExportedProgram:
@@ -142,15 +143,27 @@ def trace_once(graph: nn.Module, inputs: Mapping[str, Tensor]) -> ExportedProgra
     Raises:
         UserError: as `trace_answers`.
     """
-    return _trace(graph, inputs, None)
+    return trace_shapes(graph, inputs, None)
 
 
-def _trace(graph: nn.Module, inputs: Mapping[str, Tensor], batch: Dim | None) -> ExportedProgram:
-    shapes = None if batch is None else {name: {0: batch} for name in inputs}
+def trace_shapes(
+    graph: nn.Module, inputs: Mapping[str, Tensor], shapes: Mapping[str, Mapping[int, Dim]] | None
+) -> ExportedProgram:
+    """Trace a module.
+
+    Args:
+        graph: in eval mode.
+        inputs: examples by the names of its arguments.
+        shapes: the free axes of each input; None: none are free.
+
+    Raises:
+        UserError: as `trace_answers`.
+    """
+    free = None if shapes is None else {name: dict(axes) for name, axes in shapes.items()}
     try:
         with torch.no_grad(), _plain():
             # strict mode: otherwise `len(images)` would fix the number of images
-            return torch.export.export(graph.eval(), (), dict(inputs), dynamic_shapes=shapes, strict=batch is not None)
+            return torch.export.export(graph.eval(), (), dict(inputs), dynamic_shapes=free, strict=free is not None)
     except UserError:
         raise
     except (RuntimeError, TypeError, ValueError, NotImplementedError, AssertionError) as fault:

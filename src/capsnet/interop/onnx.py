@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 OPSET = 20
 # largest difference of float32 sums in another order; for int8 weights the difference is only reported
-_LIMIT, _LIMIT_INT8 = 1e-4, 1.0
+LIMIT, LIMIT_INT8 = 1e-4, 1.0
+"""Largest difference of outputs from the model's, relative to the largest output."""
 
 
 def export(
@@ -65,15 +66,15 @@ def export(
     if not single and out.suffix:
         raise UserError(f"{out}: an ONNX file must end in .onnx, a folder must have no ending")
     answers = to_onnx(trace_answers(model, pixels), AnswerGraph(model, pixels).output_names)
-    _set_metadata(answers, describe(model, pixels).to_json())
+    set_metadata(answers, describe(model, pixels).to_json())
     graphs = {"model.onnx": answers}
     if not single and model.has_decoder:
         graphs["decoder.onnx"] = to_onnx(trace_decoder(model), ["reconstruction"])
     with whole_output(out) as beside:
         written = {beside if single else beside / name: graph for name, graph in graphs.items()}
         for path, graph in written.items():
-            _write(path, graph, int8=int8)
-        difference = _compare(model, next(iter(written)), pixels, _LIMIT_INT8 if int8 else _LIMIT)
+            write_graph(path, graph, int8=int8)
+        difference = _compare(model, next(iter(written)), pixels, LIMIT_INT8 if int8 else LIMIT)
     paths = [out] if single else [out / name for name in graphs]
     lines = [f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}" for path in paths]
     return [*lines, f"largest difference between ONNX and PyTorch outputs: {difference:.1e}"]
@@ -124,16 +125,18 @@ def to_onnx(program: ExportedProgram, output_names: Sequence[str]) -> "onnx.Mode
 
 
 def _name_batch(graph: "onnx.ModelProto") -> None:
-    """Rename the batch dimension to `batch`; the tracer numbers its symbols."""
+    """Rename the batch dimension to `batch`, and a last free dimension to `steps`; the tracer numbers its symbols."""
     values = [*graph.graph.input, *graph.graph.output, *graph.graph.value_info]
     axes = [axis for value in values for axis in value.type.tensor_type.shape.dim if axis.dim_param]
-    symbols = {value.type.tensor_type.shape.dim[0].dim_param for value in graph.graph.input} - {""}
+    shapes = [value.type.tensor_type.shape.dim for value in graph.graph.input]
+    symbols = {shape[-1].dim_param: "steps" for shape in shapes} | {shape[0].dim_param: "batch" for shape in shapes}
     for axis in axes:
-        for symbol in symbols:
-            axis.dim_param = re.sub(rf"\b{symbol}\b", "batch", axis.dim_param)
+        for symbol, name in symbols.items():
+            axis.dim_param = re.sub(rf"\b{symbol}\b", name, axis.dim_param) if symbol else axis.dim_param
 
 
-def _write(path: Path, graph: "onnx.ModelProto", *, int8: bool) -> None:
+def write_graph(path: Path, graph: "onnx.ModelProto", *, int8: bool) -> None:
+    """Check a graph, and write its file."""
     import onnx
 
     from capsnet.interop.weights import shrink_weights
@@ -145,10 +148,11 @@ def _write(path: Path, graph: "onnx.ModelProto", *, int8: bool) -> None:
     write_bytes(path, graph.SerializeToString())
 
 
-def _set_metadata(graph: "onnx.ModelProto", description: str) -> None:
+def set_metadata(graph: "onnx.ModelProto", description: str, key: str = KEY) -> None:
+    """Describe the model in its file."""
     import onnx
 
-    onnx.helper.set_model_props(graph, {KEY: description})
+    onnx.helper.set_model_props(graph, {key: description})
     graph.producer_name = "capsnet"
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from capsnet.data.images import read_pixels
 from capsnet.data.pixels import PixelRange, Preparation
 from capsnet.errors import UserError
-from capsnet.interop.exported import KEY, Exported
+from capsnet.interop.exported import KEY, OTHER_KEYS, Exported
 from capsnet.prediction import Failure, Prediction, make_prediction
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class OnnxModel:
         # its exceptions have no common base class
         except _faults() as fault:
             raise UserError(f"{path} is not a valid ONNX file ({_brief(fault)})") from None
+        kind = next((kind for kind, key in OTHER_KEYS.items() if key in properties), None)
+        if kind is not None:
+            raise UserError(f"{path} holds a {kind}: predict with its run, or run the file with onnxruntime")
         if KEY not in properties:
             raise UserError(f"{path}: does not describe its model; write it with capsnet export")
         about = Exported.from_json(properties[KEY], str(path))

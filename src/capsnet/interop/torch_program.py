@@ -19,7 +19,8 @@ from capsnet.runs import Run
 from capsnet.runs.files import whole_output, write_bytes
 from capsnet.runs.folder import open_model
 
-_LIMIT = 1e-5
+LIMIT = 1e-5
+"""Largest difference of outputs from the model's, relative to the largest output."""
 
 
 def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels = "uint8") -> list[str]:
@@ -67,7 +68,5 @@ def _compare(model: CapsuleModel, path: Path, pixels: Pixels) -> float:
     for count in (1, 3):
         images = example_images(model, count, pixels)
         with torch.inference_mode():
-            difference = max(
-                difference, check_outputs(AnswerGraph(model, pixels)(images), loaded(image=images), _LIMIT)
-            )
+            difference = max(difference, check_outputs(AnswerGraph(model, pixels)(images), loaded(image=images), LIMIT))
     return difference

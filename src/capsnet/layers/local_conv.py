@@ -129,8 +129,8 @@ class _LocalCapsules(nn.Module, ABC):
 
     def _rows_at_once(self, poses: Tensor) -> int:
         rows, *others = (self.out_size(size) for size in poses.shape[3:])
-        # running statistics are those of a whole batch
-        if self.max_votes is None or any(True for _ in self.routing.buffers()):
+        # an exported graph is one for any number of images; running statistics are those of a whole batch
+        if self.max_votes is None or torch.compiler.is_exporting() or any(True for _ in self.routing.buffers()):
             return rows
         row = len(poses) * self.num_child_types * self.num_parent_types * self.parent_dim * prod(others)
         return min(rows, max(1, self.max_votes // max(1, row)))
@@ -170,7 +170,7 @@ class LocalConvCapsules(_LocalCapsules):
         routing: a name in `capsnet.routing.ROUTINGS`, or a `Routing` of the numbers of types.
         routing_options: arguments of a routing given by name.
         max_votes: numbers in the votes that are held at once, if a single row does not have more; None: all, kept for
-            the backward pass. A routing with running statistics always receives all.
+            the backward pass. A routing with running statistics, and an exported graph, always receives all.
 
     Shapes:
         poses `b i c *space`, space `h w` or `h w z`; result: see `CapsuleMaps`.

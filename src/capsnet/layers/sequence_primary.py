@@ -71,7 +71,7 @@ class SequencePrimaryCapsules(nn.Module):
             sequences: padded at the end.
             lengths: steps of each sequence; None: all are as long as the tensor.
         """
-        samples, _, steps = sequences.shape
+        steps = sequences.shape[2]
         if steps < self.kernel_size:
             raise UserError(f"sequences must have at least the {self.kernel_size} steps of the window, got {steps}")
         check_sequences(sequences, self.conv.in_channels, lengths)
@@ -82,7 +82,8 @@ class SequencePrimaryCapsules(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             features = features.to(self.conv.weight.dtype).permute(0, 2, 1)  # b t' channels
             windows = features.shape[1]
-            poses = squash(features.reshape(samples, windows * self.num_types, self.pose_dim))
+            # a reshape to windows * num_types is a division that torch.export cannot prove for any number of steps
+            poses = squash(features.unflatten(2, (self.num_types, self.pose_dim)).flatten(1, 2))
             mask = None
             if lengths is not None:
                 last = torch.arange(windows, device=lengths.device) * self.stride + self.kernel_size

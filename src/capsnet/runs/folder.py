@@ -173,7 +173,7 @@ class Run:
             lines.append(f"{escape(words)} <code>{escape(command)}</code>")
         else:
             test = result["test"]
-            noun = "pairs" if "digit_error_percent" in test else "images"
+            noun = "pairs" if "digit_error_percent" in test else test.get("samples", "images")
             lines.append(
                 f"test error <b>{test['error_percent']:.2f} %</b> of {test['n']:,} {noun}, "
                 f"{escape(self.describe_training(result))}"

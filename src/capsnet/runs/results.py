@@ -29,6 +29,7 @@ class SplitResult(TypedDict):
     confusion: list[list[int]]
     balanced_accuracy: NotRequired[float]
     digit_error_percent: NotRequired[float]
+    samples: NotRequired[str]
     class_names: NotRequired[list[str]]
     files: NotRequired[list[FileResult]]
     mistakes: NotRequired[list[FileResult]]
@@ -57,23 +58,41 @@ class RunResult(TypedDict):
 
 
 class MaskClassResult(TypedDict):
-    """Overlap of a class's predicted and true masks, all images of the split pooled."""
+    """Overlap of a class's predicted and true masks, all images of the split pooled.
+
+    `pixel_error` is the share of pixels that are in one of the two masks only, `share` that of the true mask.
+    """
 
     class_name: str
     dice: float
     iou: float
+    pixel_error: NotRequired[float]
+    share: NotRequired[float]
+
+
+class MaskFileResult(TypedDict):
+    """The Dice coefficient of an image, all classes pooled."""
+
+    file: str
+    dice: float
 
 
 class MaskSplitResult(TypedDict):
-    """Results of a segmentation model on a split: Dice and IoU are means over images, all classes pooled."""
+    """Results of a segmentation model on a split: Dice and IoU are means over images, all classes pooled.
+
+    `pixel_error` is the share of pixels whose classes are not exactly the true ones. `files` is in the output of
+    `capsnet evaluate --json` only.
+    """
 
     data: str
     split: str
     n: int
     dice: float
     iou: float
+    pixel_error: NotRequired[float]
     loss: float
     classes: list[MaskClassResult]
+    files: NotRequired[list[MaskFileResult]]
 
 
 class MaskValidationResult(TypedDict):

@@ -13,12 +13,19 @@ from torch import Tensor
 
 from capsnet.data.input_kind import find_input_kind
 from capsnet.data.mask_folder import MaskFolder
-from capsnet.data.mask_splits import hold_out_validation, load_masks
-from capsnet.data.recordings import hash_sequences, hold_out_sequences, load_recordings, load_series
+from capsnet.data.mask_splits import hash_pixels, hold_out_validation, load_masks
+from capsnet.data.recordings import (
+    hold_out_sequences,
+    key_sequences,
+    load_recordings,
+    load_series,
+    name_sequences,
+)
 from capsnet.data.sequences import SequenceData
 from capsnet.errors import UserError
-from capsnet.functional import dice_score, iou_score
-from capsnet.losses import dice_loss, pixel_margin_loss
+from capsnet.inference.find_samples import check_steps
+from capsnet.inference.mask_evaluation import THRESHOLD, evaluate_masks, mask_losses, mask_tensors, pooled_dice
+from capsnet.inference.sequence_evaluation import evaluate_sequences
 from capsnet.losses.class_loss import class_loss
 from capsnet.models import (
     SEGMENTERS,
@@ -30,9 +37,6 @@ from capsnet.models import (
     load_sequence_model,
 )
 from capsnet.runs.config import RunConfig
-
-_POSITIVE_WEIGHT = 3.0
-_TEST_BATCH = 64
 
 M = TypeVar("M", SegmentationModel, SequenceModel)
 """The type of a model."""
@@ -63,6 +67,7 @@ class Learner(ABC, Generic[M, D]):
     Attributes:
         measure: name of the score, in [0, 1].
         noun: of a sample.
+        name: of the data.
         model: is trained in place.
         train: for training.
         validation: selects the best weights, or None.
@@ -72,6 +77,7 @@ class Learner(ABC, Generic[M, D]):
 
     measure: str
     noun: str
+    name: str
     model: M
     train: D
     validation: D | None
@@ -101,16 +107,20 @@ class Learner(ABC, Generic[M, D]):
         """The loss, and the mean score, of training samples."""
 
     @abstractmethod
-    def evaluate(self, model: M, data: D) -> Score:
-        """The results on a split."""
+    def evaluate(self, model: M, data: D, split: str = "validation") -> Score:
+        """The results on a split of this name."""
 
     @abstractmethod
     def load(self, file: Path) -> M:
         """Load weights that were saved during training."""
 
-    def names(self, data: D | None) -> list[str]:
-        """What identifies each sample of a split in the record of a run: its file, or a hash."""
-        return list(data.files or ()) if data is not None else []
+    @abstractmethod
+    def names(self, data: D) -> list[str]:
+        """What names each sample of a split in the record of a run: its file, or a hash."""
+
+    @abstractmethod
+    def keys(self, data: D) -> list[str]:
+        """A hash of what each sample of a split holds."""
 
 
 class MaskLearner(Learner[SegmentationModel, MaskFolder]):
@@ -123,7 +133,8 @@ class MaskLearner(Learner[SegmentationModel, MaskFolder]):
     measure, noun = "dice", "images"
 
     def __init__(self, config: RunConfig) -> None:
-        splits = load_masks(config.data.name, (config.data.image_size, config.data.image_size))
+        self.name = config.data.name
+        splits = load_masks(self.name, (config.data.image_size, config.data.image_size))
         self.train, self.validation, self.test, self.notes = splits.train, splits.validation, splits.test, splits.notes
         self.split(config)
         options = _own_options(config, "image_shape", "num_classes", "decoder")
@@ -133,6 +144,14 @@ class MaskLearner(Learner[SegmentationModel, MaskFolder]):
         shape, names = self.train.image_shape, self.train.class_names
         self.model = create_segmenter(config.model.name, image_shape=shape, num_classes=len(names), **options)
         self.model.class_names = names
+
+    def names(self, data: MaskFolder) -> list[str]:
+        """The file of each image."""
+        return list(data.files)
+
+    def keys(self, data: MaskFolder) -> list[str]:
+        """A hash of each image's pixels."""
+        return hash_pixels(data)
 
     def hold_out(self, data: MaskFolder, share: int | float, seed: int) -> tuple[MaskFolder, MaskFolder | None]:
         """Divide images by a hash of their names."""
@@ -145,40 +164,14 @@ class MaskLearner(Learner[SegmentationModel, MaskFolder]):
 
     def measure_batch(self, batch: MaskFolder) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Margin loss of each pixel plus Dice loss of each image, and the Dice coefficient."""
-        images, masks = _to_tensors(batch, self.model)
+        images, masks = mask_tensors(batch, self.model)
         lengths = self.model(images).lengths
-        # margins for each pixel, overlap for each image
-        loss = pixel_margin_loss(lengths, masks, positive_weight=_POSITIVE_WEIGHT)
-        loss = loss + dice_loss(lengths, masks, pooled=True)
-        return loss, _pooled_dice(lengths.detach() > 0.5, masks).mean()
+        return mask_losses(lengths, masks).mean(), pooled_dice(lengths.detach() > THRESHOLD, masks).mean()
 
-    @torch.no_grad()
-    def evaluate(self, model: SegmentationModel, data: MaskFolder) -> Score:
+    def evaluate(self, model: SegmentationModel, data: MaskFolder, split: str = "validation") -> Score:
         """Dice and IoU: the mean over images, all classes pooled; and of each class, all images pooled."""
-        model.eval()
-        losses, dice, iou, marked, true = [], [], [], [], []
-        for rows in torch.arange(len(data)).split(_TEST_BATCH):
-            images, masks = _to_tensors(data.pick(rows), model)
-            lengths = model(images).lengths
-            predicted = lengths > 0.5
-            loss = pixel_margin_loss(lengths, masks, positive_weight=_POSITIVE_WEIGHT, reduction="none")
-            losses.append(loss + dice_loss(lengths, masks, pooled=True, reduction="none"))
-            dice.append(_pooled_dice(predicted, masks))
-            iou.append(iou_score(predicted.flatten(1, 2), masks.flatten(1, 2)))
-            marked.append(predicted.cpu())
-            true.append(masks.cpu())
-        # n x (b h) x w: all images of a class are one mask
-        both = [torch.cat(part).transpose(0, 1).flatten(1, 2) for part in (marked, true)]
-        classes = zip(data.class_names, dice_score(*both).tolist(), iou_score(*both).tolist(), strict=True)
-        score, mean_loss = float(torch.cat(dice).mean()), float(torch.cat(losses).mean())
-        record = {
-            "n": len(data),
-            "dice": score,
-            "iou": float(torch.cat(iou).mean()),
-            "loss": mean_loss,
-            "classes": [{"class_name": name, "dice": one, "iou": other} for name, one, other in classes],
-        }
-        return Score(len(data), score, mean_loss, record)
+        result = evaluate_masks(model, data, name=self.name, split=split)
+        return Score(result.n, result.dice, result.loss, result.to_record())
 
     def load(self, file: Path) -> SegmentationModel:
         """Load saved weights."""
@@ -195,7 +188,7 @@ class SequenceLearner(Learner[SequenceModel, SequenceData]):
     measure, noun = "accuracy", "sequences"
 
     def __init__(self, config: RunConfig) -> None:
-        name = config.data.name
+        self.name = name = config.data.name
         splits = load_recordings(name) if find_input_kind(name) == "recordings" else load_series(name)
         self.train, self.validation, self.test, self.notes = splits.train, splits.validation, splits.test, splits.notes
         self.split(config)
@@ -203,18 +196,17 @@ class SequenceLearner(Learner[SequenceModel, SequenceData]):
         channels, names = self.train.sequences.shape[1], self.train.class_names
         self.model = create_sequence_model(config.model.name, in_channels=channels, num_classes=len(names), **options)
         self.model.class_names, self.model.preparation = names, self.train.preparation
-        shortest = 1 if self.model.windows is None else self.model.windows.size
         for data in (self.train, self.validation, self.test):
-            if data is not None and int(data.lengths.min()) < shortest:
-                row = int(data.lengths.argmin())
-                which = f"sequence {row + 1}" if data.files is None else data.files[row]
-                raise UserError(f"{which} has {int(data.lengths[row])} steps, the model needs {shortest}; remove it")
+            if data is not None:
+                check_steps(self.model, data)
 
-    def names(self, data: SequenceData | None) -> list[str]:
+    def names(self, data: SequenceData) -> list[str]:
         """The file of each recording; cases of a `.ts` file have none, and are named by a hash of their values."""
-        if data is None or data.files is not None:
-            return super().names(data)
-        return [str(key) for key in hash_sequences(data).tolist()]
+        return name_sequences(data)
+
+    def keys(self, data: SequenceData) -> list[str]:
+        """A hash of each sequence's values."""
+        return key_sequences(data)
 
     def hold_out(self, data: SequenceData, share: int | float, seed: int) -> tuple[SequenceData, SequenceData | None]:
         """Divide the sequences of each class by a hash of their names."""
@@ -232,29 +224,10 @@ class SequenceLearner(Learner[SequenceModel, SequenceData]):
         correct = output.lengths.detach().argmax(dim=1) == labels
         return class_loss(self.model.loss, output, labels).mean(), correct.float().mean()
 
-    @torch.no_grad()
-    def evaluate(self, model: SequenceModel, data: SequenceData) -> Score:
+    def evaluate(self, model: SequenceModel, data: SequenceData, split: str = "validation") -> Score:
         """Accuracy, loss, and the confusion of classes: rows are true classes."""
-        model.eval()
-        device, classes = next(model.parameters()).device, len(data.class_names)
-        loss, confusion = 0.0, torch.zeros(classes, classes, dtype=torch.long)
-        for batch in data.batches(_TEST_BATCH):
-            labels = batch.labels.to(device)
-            output = model(batch.sequences.to(device), batch.lengths.to(device))
-            loss += float(class_loss(model.loss, output, labels).sum())
-            predicted = output.lengths.argmax(dim=1).cpu()
-            confusion += torch.bincount(batch.labels * classes + predicted, minlength=classes**2).reshape(classes, -1)
-        correct, loss = int(confusion.trace()), loss / len(data)
-        record = {
-            "n": len(data),
-            "accuracy": correct / len(data),
-            "error_percent": 100 * (len(data) - correct) / len(data),
-            "margin_loss": loss,
-            "reconstruction_mse": None,
-            "confusion": confusion.tolist(),
-            "class_names": list(data.class_names),
-        }
-        return Score(len(data), correct / len(data), loss, record)
+        result = evaluate_sequences(model, data, name=self.name, split=split)
+        return Score(result.n, result.accuracy, result.margin_loss, result.to_record())
 
     def load(self, file: Path) -> SequenceModel:
         """Load saved weights."""
@@ -268,15 +241,3 @@ def _own_options(config: RunConfig, *fixed: str) -> dict[str, object]:
             raise UserError(f"model option {name} must be left out: it follows from the data, or is not trained here")
     options: Mapping[str, object] = config.model.options
     return dict(options)
-
-
-def _to_tensors(batch: MaskFolder, model: SegmentationModel) -> tuple[Tensor, Tensor]:
-    """Images in [0, 1] and the mask of each class, on the model's device."""
-    device = next(model.parameters()).device
-    numbers = torch.arange(1, len(batch.class_names) + 1, device=device)[:, None, None]
-    return batch.images.to(device).float() / 255, batch.masks.to(device)[:, None] == numbers
-
-
-def _pooled_dice(predicted: Tensor, masks: Tensor) -> Float[Tensor, " b"]:
-    """The Dice coefficient of each image, all classes pooled."""
-    return dice_score(predicted.flatten(1, 2), masks.flatten(1, 2))

@@ -46,6 +46,16 @@ _DEFAULTS: Mapping[Task, RunConfig] = {
 }
 
 
+def options_of(task: Task) -> tuple[str, ...]:
+    """The options of a run that have an effect, in alphabetical order."""
+    return tuple(sorted(_ALLOWED | ({"image_size"} if task == "own-masks" else set())))
+
+
+def default_config(task: Task) -> RunConfig:
+    """The configuration of a run without options."""
+    return replace(_DEFAULTS[task], run=replace(_DEFAULTS[task].run, recipe=task))
+
+
 def train_other(
     task: Task, options: Mapping[str, object], *, out: Path | str | None = None, resume: Path | str | None = None
 ) -> Run:
@@ -62,19 +72,18 @@ def train_other(
         Diverged: the loss is not finite; the last good state is kept.
         KeyboardInterrupt: stopped by the user; the state is saved.
     """
-    allowed = _ALLOWED | ({"image_size"} if task == "own-masks" else set())
+    allowed = options_of(task)
     for name in options:
         if name not in allowed:
             raise UserError(
                 f"{name} must be left out: it is for networks that classify images; {MODELS_OF[task]} are trained with "
-                f"{', '.join(sorted(allowed))}"
+                f"{', '.join(allowed)}"
             )
     if resume is not None:
         config = resume_config(Run.open(resume).config, options)
         with FolderLock(Path(resume)):
             return _train(Run(Path(resume), config), resumed=True)
-    config = _DEFAULTS[task].change(**{**options, "data": str(Path(str(options["data"])).absolute())})
-    config = replace(config, run=replace(config.run, recipe=task))
+    config = default_config(task).change(**{**options, "data": str(Path(str(options["data"])).absolute())})
     folder = Path(out or new_folder(task))
     check_new(folder)
     return _train(Run(folder, config), numbered=out is None)
@@ -118,9 +127,10 @@ def _record_splits(run: Run, learner: Learner[M, D]) -> None:
     """
     path = run.folder / "splits.json"
     parts = {"train": learner.train, "validation": learner.validation, "test": learner.test}
-    names = {split: learner.names(data) for split, data in parts.items()}
+    names = {split: [] if data is None else learner.names(data) for split, data in parts.items()}
     if not path.exists():
-        write_json(path, {"format_version": 1, "data": run.config.data.name, **names})
+        keys = {split: [] if data is None else learner.keys(data) for split, data in parts.items()}
+        write_json(path, {"format_version": 1, "data": run.config.data.name, **names, "keys": keys})
         return
     before = read_json(path)
     if not isinstance(before, dict) or any(before.get(split) != names[split] for split in names):
@@ -267,10 +277,9 @@ class PlainLoop(Generic[M, D]):
         if isinstance(before, dict) and before.get("step") == state.step:
             return
         best = learner.load(self.run.weights_path).to(resolve_device(self.config.run.device))
-        about = {"data": self.config.data.name, "split": "test"}
         result: dict[str, object] = {
-            "test": {**about, **learner.evaluate(best, learner.test).record},
-            "test_last": {**about, **learner.evaluate(learner.model, learner.test).record},
+            "test": learner.evaluate(best, learner.test, "test").record,
+            "test_last": learner.evaluate(learner.model, learner.test, "test").record,
             "best_step": state.best_step,
             "step": state.step,
             "parameters": count_parameters(learner.model),
