@@ -150,10 +150,10 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     # neither a default nor stated by the source
     assert "\n  shift_fill " not in recipe
     assert "paper-or-code" in call(capsys, "list studies")[1]
-    assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
+    assert "reported: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
     both = call(capsys, "show sabour2017-cifar10")[1]
     assert "capsnet train sabour2017-cifar10" in both
-    assert "networks together, by summed lengths  paper: 10.60 %" in both
+    assert "networks together, by summed lengths  reported: 10.60 %" in both
     assert "Procedure" not in call(capsys, "show digits")[1]
     assert "agree" in call(capsys, "show dynamic")[1]
     shown = call(capsys, "show", tiny_run.folder)[1]
