@@ -314,7 +314,7 @@ def test_resume_refuses_what_would_make_it_another_run(capsys, tiny_run):
     assert "--lr cannot change on --resume" in err
 
 
-def test_interruption_gives_130_and_says_how_to_go_on(tmp_path):
+def test_interruption_gives_130_and_says_how_to_go_on(capsys, tmp_path):
     script = (
         "import os, signal, sys; from capsnet.training.loop import Job; step = Job._step\n"
         "def interrupted(job, *args):\n"
@@ -327,7 +327,12 @@ def test_interruption_gives_130_and_says_how_to_go_on(tmp_path):
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 130, done.stderr
     assert "stopped at step 2; go on with: capsnet train --resume" in done.stderr
+    capsys.readouterr()
     assert main(["train", "--json", "--resume", str(tmp_path / "run")]) == 0
+    assert "was trained to its end" not in capsys.readouterr().err
+    # a second time, there is nothing to train
+    assert main(["train", "--json", "--resume", str(tmp_path / "run")]) == 0
+    assert "was trained to its end" in capsys.readouterr().err
 
 
 def test_fault_of_ours_gives_1(capsys, monkeypatch):
