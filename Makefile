@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 SHORT := tests/functional tests/losses tests/routing/test_dynamic.py tests/runs tests/data/test_dataset.py tests/data/test_folder.py tests/test_architecture.py
 
-.PHONY: audit faults fuzz load sbom soak run test test-real-data test-short lint docs catalogue site dist dist-again test-wheel bench bench-gpu gpu-hour clean
+.PHONY: audit faults fuzz load sbom soak run test test-real-data test-short lint docs catalogue site dist dist-again test-wheel bench bench-gpu bench-routings gpu-hour clean
 
 # RUN holds more flags of `capsnet train`
 run: $(VENV)/installed
@@ -95,6 +95,11 @@ test-wheel: $(VENV)/installed
 # has a path lost speed on this machine? (its results are in benchmarks/results; bench-gpu and capsnet bench write them)
 bench: $(VENV)/installed
 	$(BIN)/capsnet bench convolution routing step --quick --against benchmarks/results
+
+# what every routing costs on this machine, which must be quiet: into benchmarks/results and the pages of the routings
+bench-routings: $(VENV)/installed
+	$(BIN)/capsnet bench routings --out benchmarks/results
+	$(BIN)/python docs/fill.py
 
 # with the Python that has a torch for the GPU; nothing is installed
 bench-gpu:

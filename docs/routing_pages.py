@@ -34,13 +34,17 @@ Pair = tuple[Row, Row]
 def read_results(folder: Path = ROOT / "benchmarks" / "results") -> list[Results]:
     """All results in which routings were measured."""
     results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    return [one for one in results if any(row["bench"] == "routings" for row in one["rows"])]
+    return [one for one in results if pairs(one)]
 
 
 def pairs(results: Results) -> list[Pair]:
-    """Forward, and forward and backward, of each layer."""
-    rows = [row for row in results["rows"] if row["bench"] == "routings"]
-    return list(zip(rows[::2], rows[1::2], strict=True))
+    """Forward, and forward and backward, of each layer of which both were measured."""
+    layers: dict[str, dict[str, Row]] = {}
+    for row in results["rows"]:
+        if row["bench"] == "routings":
+            sizes = {name: value for name, value in row["case"].items() if name != "pass"}
+            layers.setdefault(json.dumps(sizes), {})[str(row["case"]["pass"])] = row
+    return [(rows["forward"], rows["forward and backward"]) for rows in layers.values() if len(rows) == 2]
 
 
 def table(forward: Row, both: Row) -> str:
@@ -84,7 +88,7 @@ def where(results: Results) -> str:
 def tables(results: list[Results]) -> str:
     """All layers on all machines; without any, how to measure them."""
     if not results:
-        return "Not measured yet: `capsnet bench routings --out benchmarks/results/routings.json`, then `docs/fill.py`."
+        return "Not measured yet: `capsnet bench routings --out benchmarks/results`, then `docs/fill.py`."
     parts = []
     for one in results:
         parts += [f"*{where(one)}; medians with quartiles, float32.*", *(table(*pair) for pair in pairs(one))]
@@ -92,9 +96,13 @@ def tables(results: list[Results]) -> str:
 
 
 def cost(name: str, results: list[Results]) -> str:
-    """What one routing takes in the class layer of the largest batch, and in the layer of windows."""
+    """What one routing takes in the class layer of the largest batch, and in the layer of windows.
+
+    Of several results it shows the first in which the routing was measured.
+    """
     words = []
-    for one in results[:1]:
+    measured = [one for one in results if any(name in both["times"] for _, both in pairs(one))]
+    for one in (measured or results)[:1]:
         rows = {str(pair[1]["case"]["layer"]): pair[1] for pair in pairs(one)}
         for layer, row in rows.items():
             forms = [path for path in row["times"] if path.partition(", ")[0] == name]

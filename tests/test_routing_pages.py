@@ -55,6 +55,36 @@ def test_table_compares_with_the_control_and_with_the_votes(pages):
     assert "| [em](em.md), recomputed | 1,030 (1,029 to 1,031) | 50 (49 to 51) | 2.5 | 125 | 2.5 |" in found
 
 
+MACHINE = {"device": "CPU", "threads": 2, "instructions": "AVX2", "torch": "2.13", "commit": "abc"}
+
+
+def measured(**memory):
+    """Results in which the rows of two layers stand in an order that an interrupted benchmark leaves."""
+    times = dict.fromkeys(memory, 20.0)
+    rows = [row(layer, times, megabytes=memory) for layer in ("conv", "dense", "dense", "conv")]
+    for one, kind in zip(rows, ["forward and backward", "forward", "forward and backward", "forward"], strict=True):
+        one["case"] |= {"pass": kind}
+    return {"machine": MACHINE, "rows": [{"bench": "step"}, *rows]}
+
+
+def test_passes_of_a_layer_are_compared_in_any_order(pages):
+    one = measured(uniform=60.0)
+    assert [[half["case"]["pass"] for half in pair] for pair in pages.pairs(one)] == [
+        ["forward", "forward and backward"]
+    ] * 2
+    assert [pair[1]["case"]["layer"] for pair in pages.pairs(one)] == ["conv", "dense"]
+    # the second pass of this layer is not there yet
+    assert len(pages.pairs({"machine": MACHINE, "rows": one["rows"][:4]})) == 1
+
+
+def test_cost_is_from_the_first_results_with_the_routing(pages):
+    results = [measured(uniform=60.0), measured(uniform=60.0, heinsen=75.0), measured(uniform=60.0, heinsen=100.0)]
+    assert "- class layer, batch 128: 1.0 times the time of `uniform`, 1.5 times the memory" in pages.cost(
+        "heinsen", results
+    )
+    assert pages.cost("heinsen", results[:1]).startswith("Not measured yet")
+
+
 def test_picture_shows_every_iteration_of_every_digit(pages):
     pictures = importlib.import_module("routing_pictures")
     maps = [[[float(place) for place in range(10)]] * 10] * 2

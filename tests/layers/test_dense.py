@@ -148,3 +148,43 @@ def test_routing_that_does_not_support_masks_refuses_them(monkeypatch):
     capsules = children()._replace(mask=torch.ones(2, 6, dtype=torch.bool))
     with pytest.raises(UserError, match="children of DynamicRouting cannot have a mask"):
         DenseCapsules(6, 3, child_dim=4)(capsules)
+
+
+@pytest.mark.parametrize("samples", [2, 16])
+def test_missing_parents_are_padding_to_the_next_layer(samples):
+    first, second = DenseCapsules(6, 4, child_dim=4, parent_dim=5), DenseCapsules(4, 3, child_dim=5, parent_dim=7)
+    poses = torch.randn(samples, 6, 4)
+    parents = first(Capsules(poses, poses.norm(dim=2)), parent_mask=torch.arange(4).expand(samples, -1) < 3)
+    with torch.no_grad():
+        # what the matrices of the missing parent, and of the next layer for it, hold is of no importance
+        first.weight[:, :, 3] = second.weight[3] = 1e3
+    fewer = DenseCapsules(6, 3, child_dim=4, parent_dim=5)
+    fewer.weight.data = first.weight[:, :, :3]
+    last = DenseCapsules(3, 3, child_dim=5, parent_dim=7)
+    last.weight.data = second.weight[:3]
+    expected = last(fewer(Capsules(poses, poses.norm(dim=2))))
+    torch.testing.assert_close(second(parents).poses, expected.poses)
+
+
+def test_sample_of_padding_alone_has_no_parents():
+    capsules = children()._replace(mask=torch.tensor([[True] * 6, [False] * 6]))
+    layer = DenseCapsules(6, 3, child_dim=4, routing_options={"bias": True})
+    parents = layer(capsules, parent_mask=torch.tensor([[True, False, True]] * 2))
+    assert parents.mask.tolist() == [[True, False, True], [False] * 3]
+    assert parents.poses[1].count_nonzero() == 0
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("mask", "got"),
+    [(torch.ones(1, 3) > 0, r"\(1, 3\) of torch.bool"), (torch.ones(2, 3), r"\(2, 3\) of torch.float32")],
+)
+def test_parent_mask_of_another_shape_or_type_is_refused(mask, got):
+    with pytest.raises(UserError, match=rf"parent_mask must be \(2, 3\) of torch.bool \(samples, parents\), got {got}"):
+        DenseCapsules(6, 3, child_dim=4)(children(), parent_mask=mask)
+
+
+def test_routing_that_does_not_limit_parents_refuses_a_mask(monkeypatch):
+    monkeypatch.setattr(DynamicRouting, "limits_parents", False)
+    with pytest.raises(UserError, match="DynamicRouting cannot limit a sample's parents; give no parent_mask"):
+        DenseCapsules(6, 3, child_dim=4)(children(), parent_mask=torch.ones(2, 3, dtype=torch.bool))

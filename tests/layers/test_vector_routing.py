@@ -73,6 +73,27 @@ def test_padding_changes_nothing(filler):
     assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+def test_outputs_limited_per_sample_equal_those_of_a_layer_without_the_others(normalize):
+    layer, inputs = make(None, normalize=normalize), sample()
+    parent_mask = torch.tensor([[True, False, True, True], [False] * 4])
+    out = layer(inputs, parent_mask=parent_mask)
+    gradients = torch.autograd.grad(out.poses.square().sum(), layer.parameters())
+    parameters = {
+        name: tensor.index_select(tensor.shape.index(J), torch.tensor([0, 2, 3])) if J in tensor.shape else tensor
+        for name, tensor in layer.named_parameters()
+    }
+    few = Capsules(inputs.poses[:1], inputs.activations[:1])
+    alone = torch.func.functional_call(layer, parameters, (few,))
+    torch.testing.assert_close(out.poses[0, [0, 2, 3]], alone.poses[0])
+    torch.testing.assert_close(out.coupling[0][:, [0, 2, 3]], alone.coupling[0])
+    expected = torch.autograd.grad(alone.poses.square().sum(), layer.parameters())
+    for got, wanted in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(got, wanted)
+    assert out.mask is parent_mask
+    assert out.poses[~parent_mask].count_nonzero() == out.activations[~parent_mask].count_nonzero() == 0
+
+
 class Largest(TorchDispatchMode):
     """Records the size of the largest tensor that any operation makes, of the backward pass too."""
 

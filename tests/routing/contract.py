@@ -168,6 +168,63 @@ def check_mask(build: Build) -> None:
     torch.testing.assert_close(coupling[:1, : I - 2], alone.coupling)
 
 
+def check_parent_mask(build: Build) -> None:
+    """Each sample is routed as by the same routing of its own parents alone, without a mask; gradients too."""
+    routing, (_, children) = make(build, torch.float64).eval(), sample(3, dtype=torch.float64)
+    weight = torch.randn(I, C, J, D, dtype=torch.float64, requires_grad=True)
+    parent_mask = torch.tensor([[True, False, True], [False, False, True], [True, True, True]])
+    if not routing.limits_parents:
+        with pytest.raises(UserError, match="cannot limit a sample's parents"):
+            routing.route_children_to(children, weight, parent_mask)
+        return
+    there = torch.arange(I) < torch.tensor([[I], [I - 2], [I]] if routing.masks else [[I]] * 3)
+    poses, activations = (x.requires_grad_() for x in children[:2])
+    inputs = [poses, activations, weight, *routing.parameters()]
+    out = routing.route_children_to(Capsules(poses, activations, mask=there), weight, parent_mask)
+    assert out.mask is not None
+    assert out.mask.equal(parent_mask)
+    assert out.coupling is not None
+
+    total, expected = torch.zeros((), dtype=torch.float64), [torch.zeros_like(x) for x in out[:3]]
+    for k in range(3):
+        own = {I: there[k].nonzero()[:, 0], J: parent_mask[k].nonzero()[:, 0]}
+        parameters = {name: keep(tensor, own) for name, tensor in routing.state_dict(keep_vars=True).items()}
+        few = keep(poses[k : k + 1], {I: own[I]})
+        votes, given = dense_votes(few, keep(weight, own)), keep(activations[k : k + 1], {I: own[I]})
+        alone = torch.func.functional_call(routing, parameters, (votes, given), {"poses": few})
+        total = total + alone.poses.square().sum() + alone.activations.sum()
+        expected[0][k, own[J]], expected[1][k, own[J]] = alone.poses[0].detach(), alone.activations[0].detach()
+        expected[2][k, own[I][:, None], own[J]] = alone.coupling[0].detach()
+    for got, wanted in zip(out[:3], expected, strict=True):
+        torch.testing.assert_close(got.detach(), wanted)
+    masked = torch.autograd.grad(out.poses.square().sum() + out.activations.sum(), inputs, allow_unused=True)
+    for got, wanted in zip(masked, torch.autograd.grad(total, inputs, allow_unused=True), strict=True):
+        assert (got is None) == (wanted is None)
+        if got is not None:
+            torch.testing.assert_close(got, wanted)
+
+
+def keep(tensor: torch.Tensor, own: dict[int, torch.Tensor]) -> torch.Tensor:
+    """The children and parents given, of a tensor whose axes of `I` and `J` are children and parents."""
+    for axis, length in enumerate(tensor.shape):
+        if length in own:
+            tensor = tensor.index_select(axis, own[length])
+    return tensor
+
+
+def check_no_parents(build: Build) -> None:
+    """A sample without any parent has outputs and gradients of zero."""
+    routing, weight, (_, children) = make(build), torch.randn(I, C, J, D, requires_grad=True), sample()
+    if not routing.limits_parents:
+        return
+    poses, activations = (x.requires_grad_() for x in children[:2])
+    inputs = [poses, activations, weight, *routing.parameters()]
+    out = routing.route_children_to(Capsules(poses, activations), weight, torch.zeros(B, J, dtype=torch.bool))
+    gradients = torch.autograd.grad(out.poses.sum() + out.activations.sum(), inputs, allow_unused=True)
+    for tensor in (*out[:3], *gradients):
+        assert tensor is None or tensor.eq(0).all()
+
+
 def check_saved(build: Build) -> None:
     routing, other = make(build).eval(), make(build).eval()
     with torch.no_grad():
@@ -204,6 +261,8 @@ CHECKS = {
     "samples are independent": check_samples,
     "children then votes": check_children,
     "padding does not vote": check_mask,
+    "parents limited per sample": check_parent_mask,
+    "sample without parents": check_no_parents,
     "saved equals loaded": check_saved,
     "bf16 near float32": check_bf16,
 }

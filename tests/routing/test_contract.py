@@ -1,10 +1,12 @@
 """One contract for every registered routing; exceptions are declared in its class, and checked to be ones."""
 
+from functools import partial
+
 import pytest
 from tests.routing.contract import CHECKS, child_dim, make
 
 from capsnet.errors import UserError
-from capsnet.routing import ROUTINGS, DynamicRouting, make_routing
+from capsnet.routing import ROUTINGS, DynamicRouting, Routing, make_routing
 
 routings = pytest.mark.parametrize("name", ROUTINGS.names())
 
@@ -13,6 +15,27 @@ routings = pytest.mark.parametrize("name", ROUTINGS.names())
 @pytest.mark.parametrize("check", CHECKS)
 def test_routing_keeps_the_contract(name, check):
     CHECKS[check](ROUTINGS.get(name))
+
+
+OPTIONS = [
+    ("dynamic", {"bias": True, "leaky": True}),
+    ("dynamic", {"bias": True, "gradient": "last"}),
+    ("em", {"form": "authors", "batch_norm": True, "recompute": True}),
+    ("heinsen", {"normalize": "layer", "iterations": 3}),
+    ("heinsen", {"normalize": None}),
+    ("variational-bayes", {"start": "types", "batch_norm": False, "recompute": True}),
+]
+
+
+@pytest.mark.parametrize("check", ["parents limited per sample", "sample without parents"])
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_options_limit_the_parents_of_a_sample(name, options, check):
+    CHECKS[check](partial(ROUTINGS.get(name), **options))
+
+
+def test_all_routings_limit_the_parents_of_a_sample_unless_they_say_so():
+    assert Routing.limits_parents is False
+    assert all(ROUTINGS.get(name).limits_parents for name in ROUTINGS.names())
 
 
 @routings

@@ -118,6 +118,36 @@ def test_statistics_of_the_batch_are_those_of_torch():
     torch.testing.assert_close(routing(votes).poses, torchs(plain(votes).poses))
 
 
+def test_statistics_of_a_parent_are_over_the_samples_that_have_it():
+    parent_mask = torch.tensor([[True, True, False]] * 2 + [[True, False, False], [False, True, False]])
+    routing = VariationalBayesRouting(6, 3, parent_dim=4)
+    few = VariationalBayesRouting(6, 2, parent_dim=4, batch_norm=False)
+    votes = torch.randn(4, 6, 3, 4)
+    out = routing(votes, parent_mask=parent_mask)
+    plain = few(votes[..., :2, :], parent_mask=parent_mask[:, :2])
+    for j in range(2):
+        has = parent_mask[:, j]
+        torchs = [torch.nn.BatchNorm1d(1, affine=False) for _ in range(2)]
+        logits = plain.activations.logit()
+        torch.testing.assert_close(out.poses[has, j], torchs[0](plain.poses[has, j][:, None])[:, 0])
+        torch.testing.assert_close(out.activations[has, j].logit(), torchs[1](logits[has, j][:, None])[:, 0])
+        for norm, torchs_norm in zip(routing.norms, torchs, strict=True):
+            torch.testing.assert_close(norm.mean[j : j + 1], torchs_norm.running_mean)
+            torch.testing.assert_close(norm.variance[j : j + 1], torchs_norm.running_var)
+    # a parent that no sample has
+    assert [float(norm.mean[2]) for norm in routing.norms] == [0, 0]
+    assert [float(norm.variance[2]) for norm in routing.norms] == [1, 1]
+
+
+def test_activation_of_a_parent_of_one_sample_has_the_running_statistics():
+    votes, parent_mask = torch.randn(2, 6, 3, 4), torch.tensor([[True, True, True], [True, False, False]])
+    routing = VariationalBayesRouting(6, 3, parent_dim=4)
+    expected = routing.eval()(votes, parent_mask=parent_mask).activations
+    got = routing.train()(votes, parent_mask=parent_mask).activations
+    torch.testing.assert_close(got[:, 1:], expected[:, 1:])
+    assert not torch.allclose(got[:, 0], expected[:, 0])
+
+
 def test_a_batch_of_one_can_be_trained_on():
     out = VariationalBayesRouting(6, 3, parent_dim=4)(torch.randn(1, 6, 3, 4), torch.rand(1, 6))
     assert out.activations.isfinite().all()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Literal
 
 import numpy as np
@@ -56,7 +57,7 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
 def _draw_curves(figure: Figure, points: float, rows: Sequence[RowEntry], folder: Path) -> None:
     """Loss and error of each row side by side above the points, names at the right."""
     curves_by_row = [(row, _curves(row, folder)) for row in rows]
-    names = [plain(row["label"], 18) for row in rows]
+    names = ["\n".join(wrap(plain(row["label"], 46), 16)) for row in rows]
     legend = max(0.88, 0.5 + _CHARACTER * max(len(line) for name in names for line in name.splitlines()))
     width = (_WIDTH - 1.92 - legend) / 2
     left = axes_at(figure, 0.8, points + 0.55, width, 2.25)

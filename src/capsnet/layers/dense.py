@@ -8,7 +8,7 @@ from functools import partial
 from math import sqrt
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.bounds import check_numbers
@@ -114,11 +114,30 @@ class DenseCapsules(nn.Module):
             std = self.routing.initial_gain() * self.num_parents / sqrt(self.num_children * columns)
         nn.init.normal_(self.weight, std=std)
 
-    def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
-        """Compute the parents of `children`."""
+    def forward(
+        self, children: Capsules | RoutingOutput, *, parent_mask: Bool[Tensor, "b j"] | None = None
+    ) -> RoutingOutput:
+        """Compute the parents of `children`.
+
+        Args:
+            children: child capsules.
+            parent_mask: True for the parents that a sample has, if it does not have all: the result is that of a layer
+                of these parents alone. The others are zero, and `mask` of the result marks them for the next layer.
+                The fused kernels do not support it. None: all parents.
+
+        Shapes:
+            parent_mask `b j`.
+
+        Raises:
+            UserError: children of another number or dimension, a mask of another shape or type, or a routing that does
+                not support it.
+        """
         with torch.autocast(self.weight.device.type, enabled=False):
             inside = self.gather(children)
-            return self.routing.route_children(inside, self.matrices(inside.poses.shape[1]))
+            weight = self.matrices(inside.poses.shape[1])
+            if parent_mask is not None:
+                return self.routing.route_children_to(inside, weight, parent_mask)
+            return self.routing.route_children(inside, weight)
 
     def gather(self, children: Capsules | RoutingOutput) -> Capsules:
         """Check `children` and convert them to the dtype of `weight`."""

@@ -14,6 +14,7 @@ from capsnet.errors import UserError
 from capsnet.layers.dense import check_sizes
 from capsnet.routing.base import clear_padding, drop_padding
 from capsnet.routing.heinsen import HeinsenRouting, maximize_net_benefit, standardize
+from capsnet.routing.parents import check_parent_mask, clear_missing
 
 
 class VectorRouting(nn.Module):
@@ -64,7 +65,8 @@ class VectorRouting(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(num_inputs=num_inputs, num_outputs=num_outputs, input_dim=input_dim, output_dim=output_dim)
-        self.num_inputs, self.input_dim, self.normalize = num_inputs, input_dim, normalize
+        self.num_inputs, self.num_outputs = num_inputs, num_outputs
+        self.input_dim, self.normalize = input_dim, normalize
         self.routing = HeinsenRouting(
             num_inputs,
             num_outputs,
@@ -87,18 +89,30 @@ class VectorRouting(nn.Module):
         nn.init.normal_(self.vote_weight, std=2 / sqrt(self.input_dim))
         nn.init.zeros_(self.vote_bias)
 
-    def forward(self, inputs: Capsules | RoutingOutput) -> RoutingOutput:
-        """Compute the outputs; the activations of `inputs` are not used."""
+    def forward(
+        self, inputs: Capsules | RoutingOutput, *, parent_mask: Bool[Tensor, "b j"] | None = None
+    ) -> RoutingOutput:
+        """Compute the outputs; the activations of `inputs` are not used.
+
+        Args:
+            inputs: input vectors.
+            parent_mask: True for the outputs that a sample has; None: all. See `DenseCapsules.forward`.
+        """
         expected = (inputs.poses.shape[1] if self.num_inputs is None else self.num_inputs, self.input_dim)
         if inputs.poses.shape[1:] != expected:
             raise UserError(f"inputs must be b x {expected}, got {tuple(inputs.poses.shape)}")
+        if parent_mask is not None:
+            check_parent_mask(parent_mask, len(inputs.poses), self.num_outputs)
         mask = inputs.mask
         poses = drop_padding(Capsules(inputs.poses, inputs.activations, mask=mask)).poses
         with torch.autocast(poses.device.type, enabled=False):
-            output = self._route(poses.to(self.vote_weight.dtype), mask)
+            output = self._route(poses.to(self.vote_weight.dtype), mask, parent_mask)
+        output = clear_missing(output, parent_mask)
         return output if mask is None else clear_padding(output, mask)
 
-    def _route(self, poses: Float[Tensor, "b i c"], mask: Bool[Tensor, "b i"] | None) -> RoutingOutput:
+    def _route(
+        self, poses: Float[Tensor, "b i c"], mask: Bool[Tensor, "b i"] | None, parent_mask: Bool[Tensor, "b j"] | None
+    ) -> RoutingOutput:
         number: Tensor | float = float(max(poses.shape[1], 1))
         if mask is not None:
             number = mask.sum(dim=1).clamp(min=1)[:, None, None].to(poses.dtype)
@@ -113,6 +127,7 @@ class VectorRouting(nn.Module):
             *self.routing.prices(poses),
             lambda parents: self.routing.similarity(poses, parents),
             self.routing.iterations,
+            parent_mask=parent_mask,
         )
         parents = standardize(parents) if self.normalize else parents
         parents, coupling = parents.to(poses.dtype), coupling.to(poses.dtype)

@@ -14,6 +14,7 @@ from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes
 from capsnet.registry import Registry, suggest
+from capsnet.routing.parents import check_parent_mask
 
 
 class Routing(nn.Module, ABC):
@@ -30,12 +31,14 @@ class Routing(nn.Module, ABC):
         activates: False if the algorithm computes no activations: all are 1, and a model uses the poses instead.
         masks: whether a child with a vote, an activation and a pose of zero has no influence on the parents; False:
             children with padding are refused.
+        limits_parents: whether `forward` takes `parent_mask`, the parents that each sample has; False: it is refused.
         iterations: number of iterations; None: the algorithm has none.
     """
 
     coupling_axis: ClassVar[str | None] = "j"
     activates: bool = True
     masks: ClassVar[bool] = True
+    limits_parents: ClassVar[bool] = False
     iterations: int | None = None
 
     def __init__(self, num_children: int | None, num_parents: int, *, parent_dim: int) -> None:
@@ -105,6 +108,40 @@ class Routing(nn.Module, ABC):
         output: RoutingOutput = self(votes, children.activations, poses=children.poses, windows=windows)
         return output
 
+    def route_children_to(
+        self, children: Capsules, weight: Float[Tensor, "i c j d"], parent_mask: Bool[Tensor, "b j"]
+    ) -> RoutingOutput:
+        """Route `children` to the parents that their sample has, as a layer of these parents alone would do.
+
+        Missing parents have pose, activation and coupling of zero, without gradients, and are padding to the next
+        layer. A sample without any parent is zero everywhere, and one without children has no parents. The plain
+        algorithm runs; no kernel takes part.
+
+        Args:
+            children: child capsules, perhaps with padding.
+            weight: transformation matrices.
+            parent_mask: True for the parents that a sample has.
+
+        Shapes:
+            children `b i c` and `b i`, weight `i c j d`, parent_mask `b j`; result: see `RoutingOutput`, with a mask.
+
+        Raises:
+            UserError: a mask of another shape or type, or a routing that does not support masks of parents or of
+                children.
+        """
+        if not self.limits_parents:
+            raise UserError(f"{type(self).__name__} cannot limit a sample's parents; give no parent_mask")
+        check_parent_mask(parent_mask, len(children.poses), weight.shape[2])
+        there = children.mask
+        if there is not None and not self.masks:
+            raise UserError(
+                f"children of {type(self).__name__} cannot have a mask; give each sample all of its children"
+            )
+        inside = drop_padding(children)
+        votes = dense_votes(inside.poses, weight)
+        output: RoutingOutput = self(votes, inside.activations, poses=inside.poses, parent_mask=parent_mask)
+        return output if there is None else clear_padding(output, there)
+
     def route_maps(self, votes: Float[Tensor, "b i j d p"]) -> tuple[Float[Tensor, "b j d p"], Float[Tensor, "b j p"]]:
         """Route the children of each place of maps by themselves: `forward` with places as samples.
 
@@ -142,6 +179,8 @@ def drop_padding(children: Capsules) -> Capsules:
 def clear_padding(parents: RoutingOutput, mask: Bool[Tensor, "b i"]) -> RoutingOutput:
     """Set the coupling of padding to zero, and all parents of samples whose children are all padding.
 
+    These samples have no parents, if the parents have a mask.
+
     Args:
         parents: parents of the result of `drop_padding`.
         mask: mask of the children.
@@ -152,6 +191,7 @@ def clear_padding(parents: RoutingOutput, mask: Bool[Tensor, "b i"]) -> RoutingO
         poses=parents.poses.masked_fill(empty[..., None], 0),
         activations=parents.activations.masked_fill(empty, 0),
         coupling=None if coupling is None else coupling.masked_fill(~mask[..., None], 0),
+        mask=None if parents.mask is None else parents.mask & ~empty,
     )
 
 

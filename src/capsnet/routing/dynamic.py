@@ -6,13 +6,14 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Proced
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing, find_fused
+from capsnet.routing.parents import clear_missing, mask_logits
 
 Gradient = Literal["full", "last"]
 
@@ -24,6 +25,7 @@ def dynamic_routing(
     bias: Float[Tensor, "j d"] | None = None,
     leaky: bool = False,
     gradient: Gradient = "full",
+    parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> RoutingOutput:
     r"""Route each child to the parents that agree with its vote.
 
@@ -38,9 +40,11 @@ def dynamic_routing(
         leaky: allow a child to be routed to no parent: the softmax has one more logit, fixed at zero, whose share is
             dropped (the paper's "none-of-the-above" category for CIFAR-10; not an additional class).
         gradient: `"full"` through all iterations, as the authors do; `"last"` treats the coupling as a constant.
+        parent_mask: True for the parents that a sample has; the softmax is over them, the others get zeros. None: all.
 
     Shapes:
-        votes `b i j d`, bias `j d`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
+        votes `b i j d`, bias `j d`, parent_mask `b j`; poses `b j d`, activations `b j` (the lengths), coupling
+        `b i j`.
 
     Raises:
         UserError: fewer than one iteration, or an unknown `gradient`.
@@ -55,11 +59,11 @@ def dynamic_routing(
     logits = votes.new_zeros(votes.shape[:3])  # b i j
     # the logits are not updated after the last step: they would not be used
     for _ in range(iterations - 1):
-        poses = _parents(early_votes, _coupling(logits, leaky), early_bias)
+        poses = _parents(early_votes, _coupling(logits, leaky, parent_mask), early_bias)
         logits = logits + torch.einsum("bijd,bjd->bij", early_votes, poses)
-    coupling = _coupling(logits, leaky)
+    coupling = _coupling(logits, leaky, parent_mask)
     poses = _parents(votes, coupling, bias)
-    return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
+    return clear_missing(RoutingOutput(poses, poses.norm(dim=-1), coupling), parent_mask)
 
 
 def dynamic_routing_maps(
@@ -87,7 +91,10 @@ def dynamic_routing_maps(
     return poses.reshape(len(votes), votes.shape[4], *votes.shape[2:4]).permute(0, 2, 3, 1)
 
 
-def _coupling(logits: Float[Tensor, "b i j"], leaky: bool) -> Float[Tensor, "b i j"]:
+def _coupling(
+    logits: Float[Tensor, "b i j"], leaky: bool, parent_mask: Bool[Tensor, "b j"] | None
+) -> Float[Tensor, "b i j"]:
+    logits = mask_logits(logits, parent_mask)
     if not leaky:
         return logits.softmax(dim=-1)
     return torch.cat([torch.zeros_like(logits[..., :1]), logits], dim=-1).softmax(dim=-1)[..., 1:]
@@ -126,6 +133,7 @@ class DynamicRouting(Routing):
         UserError: fewer than one iteration, or an unknown `gradient`.
     """
 
+    limits_parents = True
     iterations: int
 
     def __init__(
@@ -155,9 +163,17 @@ class DynamicRouting(Routing):
         *,
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
+        parent_mask: Bool[Tensor, "b j"] | None = None,
     ) -> RoutingOutput:
         """Route votes. The children's activations are not used; the votes carry their lengths."""
-        return dynamic_routing(votes, self.iterations, bias=self.bias, leaky=self.leaky, gradient=self.gradient)
+        return dynamic_routing(
+            votes,
+            self.iterations,
+            bias=self.bias,
+            leaky=self.leaky,
+            gradient=self.gradient,
+            parent_mask=parent_mask,
+        )
 
     def route_children(
         self,

@@ -5,7 +5,7 @@ from math import inf, log, pi
 from typing import Literal, TypedDict
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
@@ -13,6 +13,7 @@ from capsnet.errors import UserError
 from capsnet.functional import Windows, parent_softmax, widen
 from capsnet.routing.base import ROUTINGS
 from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations, finish, maybe_checkpoint
+from capsnet.routing.parents import mask_logits
 
 Form = Literal["paper", "authors"]
 
@@ -40,6 +41,7 @@ def em_routing(
     windows: Windows | None = None,
     recompute: bool = False,
     norms: Iterable[nn.Module] | None = None,
+    parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> RoutingOutput:
     r"""Fit one Gaussian for each parent to the votes by expectation-maximisation.
 
@@ -74,9 +76,12 @@ def em_routing(
         recompute: activation checkpointing: votes are stored once instead of several times per iteration, and each
             iteration is computed again in the backward pass.
         norms: normalise poses, and logits of the activations, at the end; the paper does not.
+        parent_mask: True for the parents that a sample has; r_ij is normalised over them, the others get zeros. None:
+            all.
 
     Shapes:
-        votes `b i j d`, activations `b i`, betas `j`; poses `b j d`, activations `b j`, coupling r `b i j`.
+        votes `b i j d`, activations `b i`, betas `j`, parent_mask `b j`; poses `b j d`, activations `b j`,
+        coupling r `b i j`.
 
     Raises:
         UserError: fewer than one iteration, an unknown `form`, or a `mass` that is not above 0.
@@ -99,12 +104,12 @@ def em_routing(
     logits = votes.new_zeros(samples, children, parents)
     means = votes.new_zeros(samples, parents, dim)
     for t in range(1, iterations + 1):
-        coupling = parent_softmax(logits, windows)  # b i j
+        coupling = parent_softmax(mask_logits(logits, parent_mask), windows)  # b i j
         temperature = inverse_temperature * (1 - 0.95**t)
         last = t == iterations
         arguments = (votes, activations, coupling, means, beta_use, beta_activate, temperature, *constants, last)
         means, active, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
-    return finish(means, active, coupling, norms=norms, dtype=dtype)
+    return finish(means, active, coupling, norms=norms, dtype=dtype, parent_mask=parent_mask)
 
 
 def _iterate(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Literal, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -13,9 +13,13 @@ from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
 from capsnet.routing.base import Routing, find_fused
+from capsnet.routing.parents import clear_missing
 
 R = TypeVar("R")
 Competition = Literal["layer", "window"]
+
+# of `torch.nn.functional.batch_norm`
+_EPS = 1e-5
 
 
 class GaussianRouting(Routing):
@@ -41,6 +45,7 @@ class GaussianRouting(Routing):
     """The plain function."""
     kernel: ClassVar[str]
     """Its name in `capsnet.kernels.infer_mixture`."""
+    limits_parents = True
     iterations: int
 
     def __init__(
@@ -78,6 +83,7 @@ class GaussianRouting(Routing):
         *,
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
+        parent_mask: Bool[Tensor, "b j"] | None = None,
     ) -> RoutingOutput:
         """Route votes; without activations every child counts the same."""
         return self.algorithm(
@@ -89,6 +95,7 @@ class GaussianRouting(Routing):
             windows=self.competing(windows),
             recompute=self.recompute,
             norms=self.norms,
+            parent_mask=parent_mask,
         )
 
     def route_children(
@@ -132,11 +139,13 @@ def finish(
     *,
     norms: Iterable[nn.Module] | None,
     dtype: torch.dtype,
+    parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> RoutingOutput:
     """Normalise poses and logits of the activations, if `norms` are given, and activate; all in the type `dtype`."""
     if norms is not None:
-        poses, logits = (norm(x) for norm, x in zip(norms, (poses, logits), strict=True))
-    return RoutingOutput(poses.to(dtype), logits.sigmoid().to(dtype), coupling.to(dtype))
+        poses, logits = (norm(x, parent_mask) for norm, x in zip(norms, (poses, logits), strict=True))
+    output = RoutingOutput(poses.to(dtype), logits.sigmoid().to(dtype), coupling.to(dtype))
+    return clear_missing(output, parent_mask)
 
 
 def maybe_checkpoint(function: Callable[..., R], *arguments: object, recompute: bool) -> R:
@@ -158,7 +167,11 @@ class BatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(num_parents, device=device, dtype=dtype))
         self.register_buffer("variance", torch.ones(num_parents, device=device, dtype=dtype))
 
-    def forward(self, x: Float[Tensor, "b j *d"]) -> Float[Tensor, "b j *d"]:
+    def forward(
+        self, x: Float[Tensor, "b j *d"], parent_mask: Bool[Tensor, "b j"] | None = None
+    ) -> Float[Tensor, "b j *d"]:
+        if parent_mask is not None and self.training:
+            return self._normalize_present(x, parent_mask)
         # a single value has no variance: use the running statistics
         if self.training and x.numel() > x.shape[1]:
             with torch.no_grad():
@@ -167,3 +180,24 @@ class BatchNorm(nn.Module):
                 self.variance.lerp_(x.var(dim=axes).to(self.mean.dtype), 0.1)
             return nn.functional.batch_norm(x, None, None, training=True)
         return nn.functional.batch_norm(x, self.mean.to(x.dtype), self.variance.to(x.dtype))
+
+    def _normalize_present(
+        self, x: Float[Tensor, "b j *d"], parent_mask: Bool[Tensor, "b j"]
+    ) -> Float[Tensor, "b j *d"]:
+        """Normalise each parent over the samples that have it."""
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        per_parent = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
+        there = parent_mask.reshape(*parent_mask.shape, *[1] * (x.ndim - 2)).expand_as(x)
+        number = there.sum(dim=axes)
+        mean = x.masked_fill(~there, 0).sum(dim=axes) / number.clamp(min=1)
+        squares = (x - mean.view(per_parent)).masked_fill(~there, 0).square().sum(dim=axes)
+        variance = squares / number.clamp(min=1)
+        # a single value has no variance: use the running statistics
+        some = number > 1
+        with torch.no_grad():
+            unbiased = squares / (number - 1).clamp(min=1)
+            for running, value in ((self.mean, mean), (self.variance, unbiased)):
+                running.copy_(torch.where(some, running.lerp(value.to(running.dtype), 0.1), running))
+        mean = torch.where(some, mean, self.mean.to(x.dtype))
+        variance = torch.where(some, variance, self.variance.to(x.dtype))
+        return (x - mean.view(per_parent)) * (variance.view(per_parent) + _EPS).rsqrt()

@@ -8,13 +8,14 @@ from math import hypot, sqrt
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, squash, widen
 from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.parents import clear_missing, even_coupling, mask_logits
 
 Normalize = Literal["squash", "layer"] | None
 
@@ -28,6 +29,7 @@ def heinsen_routing(
     iterations: int = 2,
     *,
     normalize: Normalize = "squash",
+    parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> RoutingOutput:
     r"""Give each child to the parents that predict it best, and add the votes by net benefit (Algorithm 1).
 
@@ -47,10 +49,11 @@ def heinsen_routing(
         similarity: S(v), `b i j`, of the children and what the parents `b j d` predict of them.
         iterations: including the first, uniform one; the paper's is 2.
         normalize: `"squash"`, `"layer"` (layer normalisation) or None, of the parents in the end.
+        parent_mask: True for the parents that a sample has; the softmax is over them, the others get zeros. None: all.
 
     Shapes:
-        votes `b i j d`, credit `b i`, use and ignore `i j` or `b i j`; poses `b j d`, activations `b j` (the lengths
-        with `"squash"`, 1 otherwise), coupling `b i j`.
+        votes `b i j d`, credit `b i`, use and ignore `i j` or `b i j`, parent_mask `b j`; poses `b j d`, activations
+        `b j` (the lengths with `"squash"`, 1 otherwise), coupling `b i j`.
 
     Differs from the paper:
         The parents are squashed in the end, which gives each a length in [0, 1); the paper's have mean 0 and variance
@@ -68,7 +71,13 @@ def heinsen_routing(
     _check(iterations, normalize)
     wide = widen(votes)
     parents, coupling = maximize_net_benefit(
-        lambda phi: torch.einsum("bij,bijd->bjd", phi, wide), credit, use, ignore, similarity, iterations
+        lambda phi: torch.einsum("bij,bijd->bjd", phi, wide),
+        credit,
+        use,
+        ignore,
+        similarity,
+        iterations,
+        parent_mask=parent_mask,
     )
     activations = torch.ones_like(parents[..., 0])
     if normalize == "squash":
@@ -76,7 +85,8 @@ def heinsen_routing(
         activations = parents.norm(dim=-1)
     elif normalize == "layer":
         parents = standardize(parents)
-    return RoutingOutput(parents.to(votes.dtype), activations.to(votes.dtype), coupling.to(votes.dtype))
+    output = RoutingOutput(parents.to(votes.dtype), activations.to(votes.dtype), coupling.to(votes.dtype))
+    return clear_missing(output, parent_mask)
 
 
 def maximize_net_benefit(
@@ -86,6 +96,8 @@ def maximize_net_benefit(
     ignore: Float[Tensor, "*b i j"],
     similarity: Callable[[Tensor], Tensor],
     iterations: int,
+    *,
+    parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b i j"]]:
     """The iterations of `heinsen_routing`, whose votes need not exist; returns the parents and the coupling.
 
@@ -96,12 +108,13 @@ def maximize_net_benefit(
         ignore: cost.
         similarity: S(v).
         iterations: at least 1.
+        parent_mask: the parents that each sample has; the others are meaningless in the result.
     """
     parents: Tensor | None = None
-    coupling = credit.new_full((*credit.shape, use.shape[-1]), 1 / use.shape[-1])
+    coupling = even_coupling(credit[..., None].expand(*credit.shape, use.shape[-1]), parent_mask)
     for _ in range(iterations):
         if parents is not None:
-            coupling = similarity(parents).softmax(dim=-1)
+            coupling = mask_logits(similarity(parents), parent_mask).softmax(dim=-1)
         used = credit[..., None] * coupling
         ignored = credit[..., None] - used
         parents = combine(use * used - ignore * ignored)
@@ -149,6 +162,7 @@ class HeinsenRouting(Routing):
         UserError: fewer than one iteration, or an unknown normalisation.
     """
 
+    limits_parents = True
     iterations: int
 
     def __init__(
@@ -210,6 +224,7 @@ class HeinsenRouting(Routing):
         *,
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
+        parent_mask: Bool[Tensor, "b j"] | None = None,
     ) -> RoutingOutput:
         """Route votes by the children's poses.
 
@@ -218,6 +233,7 @@ class HeinsenRouting(Routing):
             activations: not used.
             poses: of the children.
             windows: not used: each window is routed alone.
+            parent_mask: the parents that each sample has.
 
         Raises:
             UserError: no poses.
@@ -231,6 +247,7 @@ class HeinsenRouting(Routing):
             lambda parents: self.similarity(poses, parents),
             self.iterations,
             normalize=self.normalize,
+            parent_mask=parent_mask,
         )
 
     def credit(self, poses: Float[Tensor, "b i c"]) -> Float[Tensor, "b i"]:

@@ -6,13 +6,14 @@ Tsai, Srivastava, Goh, Salakhutdinov, "Capsules with Inverted Dot-Product Attent
 from math import sqrt
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows
 from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.parents import clear_missing, even_coupling, mask_logits
 
 
 def inverted_dot_product_routing(
@@ -22,6 +23,7 @@ def inverted_dot_product_routing(
     parents: Float[Tensor, "b j d"] | None = None,
     gain: Float[Tensor, " d"] | None = None,
     bias: Float[Tensor, " d"] | None = None,
+    parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> RoutingOutput:
     r"""Let parents compete for a child's vote by attention: the softmax is over parents, not over children.
 
@@ -39,9 +41,12 @@ def inverted_dot_product_routing(
             concurrent schedule, in which all layers are updated at once.
         gain: of the layer normalisation.
         bias: of the layer normalisation.
+        parent_mask: True for the parents that a sample has, J of them, over which the softmax is; the others get zeros.
+            None: all.
 
     Shapes:
-        votes `b i j d`, parents `b j d`, gain and bias `d`; poses `b j d`, activations `b j`, coupling `b i j`.
+        votes `b i j d`, parents `b j d`, gain and bias `d`, parent_mask `b j`; poses `b j d`, activations `b j`,
+        coupling `b i j`.
 
     Raises:
         UserError: fewer than one iteration.
@@ -52,13 +57,14 @@ def inverted_dot_product_routing(
     """
     _check(iterations)
     dim = votes.shape[3]
-    poses, coupling = parents, votes.new_full(votes.shape[:3], 1 / votes.shape[2])
+    poses, coupling = parents, even_coupling(votes, parent_mask)
     for _ in range(iterations):
         if poses is not None:
-            coupling = (torch.einsum("bjd,bijd->bij", poses, votes) / sqrt(dim)).softmax(dim=-1)
+            logits = torch.einsum("bjd,bijd->bij", poses, votes) / sqrt(dim)
+            coupling = mask_logits(logits, parent_mask).softmax(dim=-1)
         poses = nn.functional.layer_norm(torch.einsum("bij,bijd->bjd", coupling, votes), (dim,), gain, bias)
     assert poses is not None
-    return RoutingOutput(poses=poses, activations=torch.ones_like(poses[..., 0]), coupling=coupling)
+    return clear_missing(RoutingOutput(poses, torch.ones_like(poses[..., 0]), coupling), parent_mask)
 
 
 def _check(iterations: int) -> None:
@@ -84,6 +90,7 @@ class InvertedDotProductRouting(Routing):
     """
 
     activates = False
+    limits_parents = True
     iterations: int
 
     def __init__(
@@ -108,9 +115,11 @@ class InvertedDotProductRouting(Routing):
         *,
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
+        parent_mask: Bool[Tensor, "b j"] | None = None,
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used."""
-        return inverted_dot_product_routing(votes, self.iterations, gain=self.norm.weight, bias=self.norm.bias)
+        gain, bias = self.norm.weight, self.norm.bias
+        return inverted_dot_product_routing(votes, self.iterations, gain=gain, bias=bias, parent_mask=parent_mask)
 
     def update(self, votes: Float[Tensor, "b i j d"], parents: Float[Tensor, "b j d"]) -> RoutingOutput:
         """Do one iteration of the concurrent schedule.

@@ -4,16 +4,19 @@ Zhao, Kleinhans, Sandhu, Patel, Unnikrishnan, "Capsule Networks with Max-Min Nor
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.parents import clear_missing, mask_logits
 
 
-def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> RoutingOutput:
+def max_min_routing(
+    votes: Float[Tensor, "b i j d"], iterations: int = 3, *, parent_mask: Bool[Tensor, "b j"] | None = None
+) -> RoutingOutput:
     r"""Route each child to the parents that agree with its vote: coupling is 1 for the best and 0 for the worst.
 
     Dynamic routing in which each child's logits are scaled to the range from 0 to 1, in place of the softmax:
@@ -26,9 +29,11 @@ def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> Rou
     Args:
         votes: each child's predicted pose for each parent.
         iterations: of routing; with 1, votes are summed.
+        parent_mask: True for the parents that a sample has; minimum and maximum are over them, the others get zeros.
+            None: all.
 
     Shapes:
-        votes `b i j d`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
+        votes `b i j d`, parent_mask `b j`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
 
     Raises:
         UserError: fewer than one iteration.
@@ -43,14 +48,18 @@ def max_min_routing(votes: Float[Tensor, "b i j d"], iterations: int = 3) -> Rou
     _check(iterations)
     logits = votes.new_zeros(votes.shape[:3])  # b i j
     for step in range(iterations):
-        coupling = _coupling(logits)
+        coupling = _coupling(logits, parent_mask)
         poses = squash(torch.einsum("bij,bijd->bjd", coupling, votes))
         if step < iterations - 1:
             logits = logits + torch.einsum("bijd,bjd->bij", votes, poses)
-    return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
+    return clear_missing(RoutingOutput(poses, poses.norm(dim=-1), coupling), parent_mask)
 
 
-def _coupling(logits: Float[Tensor, "b i j"]) -> Float[Tensor, "b i j"]:
+def _coupling(logits: Float[Tensor, "b i j"], parent_mask: Bool[Tensor, "b j"] | None) -> Float[Tensor, "b i j"]:
+    if parent_mask is not None:
+        # the largest logit in place of the missing ones: minimum and maximum stay
+        largest = mask_logits(logits, parent_mask).amax(dim=-1, keepdim=True)
+        logits = torch.where(parent_mask[:, None], logits, largest)
     lowest, highest = logits.aminmax(dim=-1, keepdim=True)
     # not a small number: the ONNX optimiser takes 1e-12 for 0
     equal = (highest == lowest).to(logits.dtype)
@@ -79,6 +88,7 @@ class MaxMinRouting(Routing):
     """
 
     coupling_axis = None
+    limits_parents = True
     iterations: int
 
     def __init__(
@@ -106,9 +116,10 @@ class MaxMinRouting(Routing):
         *,
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
+        parent_mask: Bool[Tensor, "b j"] | None = None,
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used; the votes carry their lengths."""
-        return max_min_routing(votes, self.iterations)
+        return max_min_routing(votes, self.iterations, parent_mask=parent_mask)
 
     def extra_repr(self) -> str:
         return f"iterations={self.iterations}"

@@ -7,16 +7,22 @@ section "Self-attention routing".
 from math import sqrt
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, exponential_squash
 from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.parents import clear_missing, mask_logits
 
 
-def self_attention_routing(votes: Float[Tensor, "b i j d"], prior: Float[Tensor, "i j"] | None = None) -> RoutingOutput:
+def self_attention_routing(
+    votes: Float[Tensor, "b i j d"],
+    prior: Float[Tensor, "i j"] | None = None,
+    *,
+    parent_mask: Bool[Tensor, "b j"] | None = None,
+) -> RoutingOutput:
     r"""Send each child's vote to the parents for which it agrees with all other votes, in one step.
 
     For one parent, the attention matrix of the votes is $A_j = U_j U_j^T / \sqrt d$, and a child's logit the sum of its
@@ -29,20 +35,22 @@ def self_attention_routing(votes: Float[Tensor, "b i j d"], prior: Float[Tensor,
     Args:
         votes: each child's predicted pose for each parent.
         prior: p_ij, a learned log prior in the paper's words; it is added after the softmax, as in the authors' code.
+        parent_mask: True for the parents that a sample has; the softmax is over them, the others get zeros. None: all.
 
     Shapes:
-        votes `b i j d`, prior `i j`; poses `b j d`, activations `b j` (the lengths), coupling `b i j` (prior in it).
+        votes `b i j d`, prior `i j`, parent_mask `b j`; poses `b j d`, activations `b j` (the lengths), coupling
+        `b i j` (prior in it).
 
     Example:
         >>> self_attention_routing(torch.randn(2, 16, 10, 16)).poses.shape
         torch.Size([2, 10, 16])
     """
     logits = torch.einsum("bijd,bjd->bij", votes, votes.sum(dim=1)) / sqrt(votes.shape[3])
-    coupling = logits.softmax(dim=-1)
+    coupling = mask_logits(logits, parent_mask).softmax(dim=-1)
     if prior is not None:
         coupling = coupling + prior
     poses = exponential_squash(torch.einsum("bij,bijd->bjd", coupling, votes))
-    return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
+    return clear_missing(RoutingOutput(poses, poses.norm(dim=-1), coupling), parent_mask)
 
 
 @ROUTINGS.add("self-attention")
@@ -61,6 +69,8 @@ class SelfAttentionRouting(Routing):
     Raises:
         UserError: any number of children together with a prior.
     """
+
+    limits_parents = True
 
     def __init__(
         self,
@@ -90,9 +100,10 @@ class SelfAttentionRouting(Routing):
         *,
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
+        parent_mask: Bool[Tensor, "b j"] | None = None,
     ) -> RoutingOutput:
         """Route votes; the children's activations are not used; the votes carry their lengths."""
-        return self_attention_routing(votes, self.prior)
+        return self_attention_routing(votes, self.prior, parent_mask=parent_mask)
 
     def extra_repr(self) -> str:
         return f"prior={self.prior is not None}"

@@ -4,20 +4,25 @@ Hahn, Pyeon, Kim, "Self-Routing Capsule Networks", NeurIPS 2019, section 3.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
 from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.parents import clear_missing, mask_logits
 
 # a least value, not a summand: the ONNX optimiser takes an added 1e-12 for 0
 _EPS = 1e-12
 
 
 def self_routing(
-    votes: Float[Tensor, "b i j d"], activations: Float[Tensor, "b i"], logits: Float[Tensor, "b i j"]
+    votes: Float[Tensor, "b i j d"],
+    activations: Float[Tensor, "b i"],
+    logits: Float[Tensor, "b i j"],
+    *,
+    parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> RoutingOutput:
     r"""Route each child by a gating network on its own pose, as in a mixture of experts, without agreement.
 
@@ -31,9 +36,11 @@ def self_routing(
         votes: each child's predicted pose for each parent.
         activations: of the children, a_i.
         logits: routing logits of each child, computed from its pose.
+        parent_mask: True for the parents that a sample has; the softmax is over them, the others get zeros. None: all.
 
     Shapes:
-        votes `b i j d`, activations `b i`, logits `b i j`; poses `b j d`, activations `b j`, coupling `b i j`.
+        votes `b i j d`, activations `b i`, logits `b i j`, parent_mask `b j`; poses `b j d`, activations `b j`,
+        coupling `b i j`.
 
     Differs from the paper:
         Denominators are at least 1e-12, for samples in which no child is active.
@@ -42,12 +49,13 @@ def self_routing(
         >>> self_routing(torch.randn(2, 8, 10, 16), torch.rand(2, 8), torch.randn(2, 8, 10)).activations.sum(dim=1)
         tensor([1.0000, 1.0000])
     """
-    coupling = widen(logits).softmax(dim=-1)
+    coupling = mask_logits(widen(logits), parent_mask).softmax(dim=-1)
     mass = coupling * widen(activations)[..., None]  # b i j
     received = mass.sum(dim=1)  # b j
     poses = torch.einsum("bij,bijd->bjd", mass, widen(votes)) / received.clamp(min=_EPS)[..., None]
     share = received / widen(activations).sum(dim=1, keepdim=True).clamp(min=_EPS)
-    return RoutingOutput(poses.to(votes.dtype), share.to(votes.dtype), coupling.to(votes.dtype))
+    output = RoutingOutput(poses.to(votes.dtype), share.to(votes.dtype), coupling.to(votes.dtype))
+    return clear_missing(output, parent_mask)
 
 
 @ROUTINGS.add("self-routing")
@@ -65,6 +73,8 @@ class SelfRouting(Routing):
     Raises:
         UserError: any number of children.
     """
+
+    limits_parents = True
 
     def __init__(
         self,
@@ -95,6 +105,7 @@ class SelfRouting(Routing):
         *,
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
+        parent_mask: Bool[Tensor, "b j"] | None = None,
     ) -> RoutingOutput:
         """Route votes by the children's poses; without activations every child counts the same.
 
@@ -103,10 +114,11 @@ class SelfRouting(Routing):
             activations: of the children.
             poses: of the children; without them only the biases decide.
             windows: not used: each window is routed alone.
+            parent_mask: the parents that each sample has.
         """
         if activations is None:
             activations = votes.new_ones(votes.shape[:2])
         logits = self.bias.expand(len(votes), -1, -1)
         if poses is not None:
             logits = logits + torch.einsum("bic,icj->bij", poses, self.weight)
-        return self_routing(votes, activations, logits)
+        return self_routing(votes, activations, logits, parent_mask=parent_mask)

@@ -3,33 +3,39 @@ an improved routing algorithm", ACML 2019.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from capsnet.capsules import RoutingOutput
 from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.parents import clear_missing, even_coupling
 
 
-def uniform_routing(votes: Float[Tensor, "b i j d"]) -> RoutingOutput:
+def uniform_routing(
+    votes: Float[Tensor, "b i j d"], *, parent_mask: Bool[Tensor, "b j"] | None = None
+) -> RoutingOutput:
     r"""Squash the mean share of the votes: $v_j = \mathrm{squash}(\sum_i \hat u_{j|i} / J)$ for J parents.
 
     This is dynamic routing with one iteration. A useful routing must beat it at equal budget.
 
     Args:
         votes: each child's predicted pose for each parent.
+        parent_mask: True for the parents that a sample has, J of them; None: all. The others get zeros.
 
     Shapes:
-        votes `b i j d`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
+        votes `b i j d`, parent_mask `b j`; poses `b j d`, activations `b j` (the lengths), coupling `b i j`.
 
     Example:
         >>> uniform_routing(torch.randn(2, 1152, 10, 16)).poses.shape
         torch.Size([2, 10, 16])
     """
-    share = 1 / votes.shape[2]
-    poses = squash(votes.sum(dim=1) * share)
-    coupling = votes.new_full(votes.shape[:3], share)
-    return RoutingOutput(poses=poses, activations=poses.norm(dim=-1), coupling=coupling)
+    coupling = even_coupling(votes, parent_mask)
+    if parent_mask is None:
+        poses = squash(votes.sum(dim=1) * (1 / votes.shape[2]))
+    else:
+        poses = squash(torch.einsum("bij,bijd->bjd", coupling, votes))
+    return clear_missing(RoutingOutput(poses, poses.norm(dim=-1), coupling), parent_mask)
 
 
 @ROUTINGS.add("uniform")
@@ -43,6 +49,8 @@ class UniformRouting(Routing):
         num_parents: number of parents.
         parent_dim: dimension of a parent's pose.
     """
+
+    limits_parents = True
 
     def __init__(
         self,
@@ -62,6 +70,7 @@ class UniformRouting(Routing):
         *,
         poses: Float[Tensor, "b i c"] | None = None,
         windows: Windows | None = None,
+        parent_mask: Bool[Tensor, "b j"] | None = None,
     ) -> RoutingOutput:
         """Sum votes; the children's activations are not used; the votes carry their lengths."""
-        return uniform_routing(votes)
+        return uniform_routing(votes, parent_mask=parent_mask)

@@ -8,7 +8,7 @@ from math import e, log, pi
 from typing import Literal, TypedDict
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.capsules import RoutingOutput
@@ -16,6 +16,7 @@ from capsnet.errors import UserError
 from capsnet.functional import Windows, parent_softmax, widen
 from capsnet.routing.base import ROUTINGS
 from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations, finish, maybe_checkpoint
+from capsnet.routing.parents import mask_logits
 
 Start = Literal["parents", "types"]
 
@@ -39,6 +40,7 @@ def variational_bayes_routing(
     windows: Windows | None = None,
     recompute: bool = False,
     norms: Iterable[nn.Module] | None = None,
+    parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> RoutingOutput:
     r"""Fit a mixture of one Gaussian for each parent to the votes, with priors over all parameters.
 
@@ -69,9 +71,12 @@ def variational_bayes_routing(
         windows: of a convolutional layer; None: the parents of a window compete among themselves only.
         recompute: activation checkpointing of each iteration.
         norms: normalise poses, and logits of the activations, at the end, over the batch as in the paper.
+        parent_mask: True for the parents that a sample has; r_ij is normalised, and α_k summed, over them, and the
+            others get zeros. None: all.
 
     Shapes:
-        votes `b i j d`, activations `b i`, betas `j`; poses m `b j d`, activations `b j`, coupling r `b i j`.
+        votes `b i j d`, activations `b i`, betas `j`, parent_mask `b j`; poses m `b j d`, activations `b j`,
+        coupling r `b i j`.
 
     Raises:
         UserError: fewer than one iteration, or an unknown `start`.
@@ -90,17 +95,18 @@ def variational_bayes_routing(
     logits = votes.new_zeros(votes.shape[:3])
     for step in range(iterations):
         competing = None if step == 0 and start == "types" else windows
-        coupling = parent_softmax(logits, competing)  # b i j
-        arguments = (votes, activations, coupling, step == iterations - 1)
+        coupling = parent_softmax(mask_logits(logits, parent_mask), competing)  # b i j
+        arguments = (votes, activations, coupling, parent_mask, step == iterations - 1)
         means, entropy, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
     active = widen(beta_activate) - entropy - widen(beta_use)
-    return finish(means, active, coupling, norms=norms, dtype=dtype)
+    return finish(means, active, coupling, norms=norms, dtype=dtype, parent_mask=parent_mask)
 
 
 def _iterate(
     votes: Float[Tensor, "b i j d"],
     activations: Float[Tensor, "b i"],
     coupling: Float[Tensor, "b i j"],
+    parent_mask: Bool[Tensor, "b j"] | None,
     last: bool,
 ) -> tuple[Float[Tensor, "b j d"], Float[Tensor, "b j"], Float[Tensor, "b i j"]]:
     """M-step and E-step: means, entropies weighted by the mixing coefficients, and logits of the next coupling."""
@@ -112,7 +118,11 @@ def _iterate(
     means = torch.einsum("bij,bijd->bjd", mass, votes) / kappa[..., None]  # m_j
     squares = (votes - means[:, None]).square()
     inverse_psi = 1 / _PSI + torch.einsum("bij,bijd->bjd", mass, squares) + _KAPPA * means.square()
-    log_pi = alpha.digamma() - alpha.sum(dim=1, keepdim=True).digamma()  # E[ln pi_j]
+    total = alpha.sum(dim=1, keepdim=True)
+    if parent_mask is not None:
+        # at least alpha_0: a sample may have no parent
+        total = alpha.masked_fill(~parent_mask, 0).sum(dim=1, keepdim=True).clamp(min=_ALPHA)
+    log_pi = alpha.digamma() - total.digamma()  # E[ln pi_j]
     freedom = (nu[..., None] - torch.arange(dim, device=nu.device, dtype=nu.dtype)) / 2
     log_precision = (freedom.digamma() - inverse_psi.log()).sum(dim=2) + dim * log(2)  # E[ln |Lambda_j|]
     entropy = log_pi.exp() * (dim * log(2 * pi * e) - log_precision) / 2
