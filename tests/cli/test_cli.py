@@ -150,10 +150,10 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     # neither a default nor stated by the source
     assert "\n  shift_fill " not in recipe
     assert "paper-or-code" in call(capsys, "list studies")[1]
-    assert "paper: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
+    assert "reported: 0.25 ± 0.005 % (n = 3)" in call(capsys, "show sabour2017-table1")[1]
     both = call(capsys, "show sabour2017-cifar10")[1]
     assert "capsnet train sabour2017-cifar10" in both
-    assert "networks together, by summed lengths  paper: 10.60 %" in both
+    assert "networks together, by summed lengths  reported: 10.60 %" in both
     assert "Procedure" not in call(capsys, "show digits")[1]
     assert "agree" in call(capsys, "show dynamic")[1]
     shown = call(capsys, "show", tiny_run.folder)[1]
@@ -314,7 +314,7 @@ def test_resume_refuses_what_would_make_it_another_run(capsys, tiny_run):
     assert "--lr cannot change on --resume" in err
 
 
-def test_interruption_gives_130_and_says_how_to_go_on(tmp_path):
+def test_interruption_gives_130_and_says_how_to_go_on(capsys, tmp_path):
     script = (
         "import os, signal, sys; from capsnet.training.loop import Job; step = Job._step\n"
         "def interrupted(job, *args):\n"
@@ -327,7 +327,12 @@ def test_interruption_gives_130_and_says_how_to_go_on(tmp_path):
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 130, done.stderr
     assert "stopped at step 2; go on with: capsnet train --resume" in done.stderr
+    capsys.readouterr()
     assert main(["train", "--json", "--resume", str(tmp_path / "run")]) == 0
+    assert "was trained to its end" not in capsys.readouterr().err
+    # a second time, there is nothing to train
+    assert main(["train", "--json", "--resume", str(tmp_path / "run")]) == 0
+    assert "was trained to its end" in capsys.readouterr().err
 
 
 def test_fault_of_ours_gives_1(capsys, monkeypatch):

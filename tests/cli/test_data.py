@@ -121,7 +121,8 @@ def test_validation_folder_has_a_column(capsys, photos, tmp_path):
     out = call(capsys, "data", tmp_path)[1]
     assert "45 training, 45 validation and 45 test images" in out
     assert re.search(r"rose +15 +15 +15", out)
-    assert "Training images are from Training/, validation images are from Valid/, test images are from Testing/" in out
+    sources = "Training images are from Training/, validation images are from Valid/, test images are from Testing/"
+    assert sources in " ".join(out.split())
 
 
 def test_flat_test_folder_ends_with_status_2_and_the_remedy(capsys, photos, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import tyro
 
-from capsnet.cli.console import bar, print_json
+from capsnet.cli.console import bar, print_json, wrapped
 from capsnet.cli.parse import parse
 from capsnet.data import DATASETS, Dataset, load_data
 from capsnet.data.examples import example_images
@@ -142,7 +142,7 @@ def _print(dataset: Dataset) -> None:
     if dataset.survey is not None:
         print("\n" + "\n".join(_describe_files(dataset.survey)))
     if dataset.notes:
-        print("\n" + "\n".join(dataset.notes))
+        print("\n" + "\n".join(map(wrapped, dataset.notes)))
 
 
 def _describe_files(survey: Survey) -> list[str]:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 from torch import Tensor
 
-from capsnet.cli.console import bar, print_json
+from capsnet.cli.console import bar, print_json, wrapped
 from capsnet.data.formats import printable_name
 from capsnet.data.mask_folder import open_mask
 from capsnet.data.mask_splits import MaskSurvey, survey_masks
@@ -50,7 +50,7 @@ def print_data(folder: str, figure: Path | None, as_json: bool) -> None:
     if survey.unmarked:
         print(f"{survey.unmarked:,} images hold background only")
     for note in survey.notes:
-        print(printable_name(note))
+        print(wrapped(printable_name(note)))
     if figure is not None:
         print(f"figure: {figure}")
 

@@ -14,6 +14,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from capsnet.cli.flags import list_fields
+from capsnet.cli.help_lines import fitted_help
 from capsnet.errors import UserError
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ def parse(options: type[T], args: Sequence[str], default: T | None = None) -> T:
     verb, error_box = re.sub(r"(?<!^)(?=[A-Z])", "-", options.__name__).lower(), io.StringIO()
     args = _needed_switches(args, _switches(options, default))
     try:
-        with contextlib.redirect_stderr(error_box), _unblocked("torch"):
+        with contextlib.redirect_stderr(error_box), _unblocked("torch"), fitted_help():
             return tyro.cli(
                 options,
                 prog=f"capsnet {verb}",

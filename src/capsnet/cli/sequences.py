@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from capsnet.cli.console import bar, print_json
+from capsnet.cli.console import bar, print_json, wrapped
 from capsnet.data.formats import printable_name
 from capsnet.data.input_kind import find_input_kind
 from capsnet.data.recordings import SequenceSplits, load_recordings, load_series
@@ -54,7 +54,7 @@ def print_data(name: str, figure: Path | None, as_json: bool) -> None:
         print(f"          {splits.seconds} seconds")
     print(f"channels  {splits.train.sequences.shape[1]}{' mel bands' if is_sound else ''}")
     for note in splits.notes:
-        print(note)
+        print(wrapped(note))
     if figure is not None:
         print(f"figure: {figure}")
 

@@ -83,7 +83,7 @@ def main(args: list[str]) -> None:
         if name in STUDIES:
             _show_study(name)
     elif name in DATASETS:
-        _print_text(f"{name}: {DATASETS.get(name).summary}\ncapsnet data {name} counts and shows its images")
+        _print_text(f"{name}: {DATASETS.get(name).summary}\nnumbers and pictures of its classes: capsnet data {name}")
     elif name in ROUTINGS:
         print(*describe_routing(name), sep="\n")
     elif Path(name).is_dir():
@@ -175,14 +175,14 @@ def _print_card(card: str) -> None:
 def _show_study(name: str) -> None:
     study = STUDIES.get(name)
     print(wrapped(f"study {name}: {study.summary}") + "\n")
-    print(wrapped(study.source, "source    ", " " * 10) + "\n")
+    print(wrapped(study.source.replace("no paper: ", "none: "), "source    ", " " * 10) + "\n")
     width = max(len(row.label) for row in study.rows)
     for row in study.rows:
-        print(f"  {row.label:{width}}  {f'paper: {row.reported}' if row.reported else ''}".rstrip())
+        print(f"  {row.label:{width}}  {f'reported: {row.reported}' if row.reported else ''}".rstrip())
         changes = [_flag(key, value) for key, value in row.changes.items()]
         print(wrapped(" ".join([row.recipe, *changes]), "      ", "        "))
     if study.together is not None:
-        reported = f"paper: {study.together.reported}" if study.together.reported else ""
+        reported = f"reported: {study.together.reported}" if study.together.reported else ""
         print(f"  {study.together.label:{width}}  {reported}".rstrip())
     if study.stand_in is not None:
         print(f"  uses {study.stand_in.other} if the files of {study.stand_in.data} are missing")

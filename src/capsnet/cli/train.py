@@ -67,7 +67,8 @@ def main(args: list[str]) -> None:
         before = Run.open(options.resume).config
         config = _parse_config(args, before)
         _check_resume(before, config, options)
-        if is_first_process() and (options.resume / "evaluation.json").is_file():
+        extended = config.optimizer != before.optimizer
+        if is_first_process() and not extended and (options.resume / "evaluation.json").is_file():
             print(f"capsnet: {options.resume} was trained to its end; its result:", file=sys.stderr)
     else:
         config = _start(args, RECIPES.get(recipe).config, options.model.start_from).change(recipe=recipe)

@@ -264,8 +264,7 @@ def _describe_test(layout: Layout, parts: dict[Split, ImageData]) -> list[str]:
     total = len(parts["train"]) + len(parts["test"])
     if "test" not in layout.splits:
         notes.append(
-            f"There is no test split: {len(parts['test'])} of {total} images are held out as the test split, by a "
-            "hash of their names."
+            f"There is no test split: {len(parts['test'])} of {total} images form it, chosen by a hash of their names."
         )
     for split in ("validation", "test"):
         if split in parts:

@@ -263,4 +263,4 @@ def _hold_out_test(root: Path, files: "tuple[str, ...] | list[str]") -> tuple[In
 
 
 def _describe_test(held: int, total: int) -> str:
-    return f"There is no test split: {held} of {total} images are held out as the test split, by a hash of their names."
+    return f"There is no test split: {held} of {total} images form it, chosen by a hash of their names."

@@ -267,7 +267,7 @@ def _hold_out(
 
 
 def _describe_test(held: int, total: int, noun: str, key: str) -> str:
-    return f"There is no test split: {held} of {total} {noun} are held out as the test split, by {key}."
+    return f"There is no test split: {held} of {total} {noun} form it, chosen by {key}."
 
 
 def _describe(recordings: Sequence[_Recording], preparation: LogMel) -> list[str]:

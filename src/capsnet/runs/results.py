@@ -131,7 +131,8 @@ def read_mask_result(run_folder: Path) -> MaskRunResult | None:
 def describe_masks(result: MaskRunResult) -> list[str]:
     """Lines of text: the test result, and that of each class."""
     test = result["test"]
-    means = f"test Dice {100 * test['dice']:.2f} %, IoU {100 * test['iou']:.2f} %, mean of {test['n']:,} images"
+    images = "1 image" if test["n"] == 1 else f"{test['n']:,} images"
+    means = f"test Dice {100 * test['dice']:.2f} %, IoU {100 * test['iou']:.2f} %, mean of {images}"
     return [means, *(f"  {row['class_name']}: Dice {100 * row['dice']:.2f} %" for row in test["classes"])]
 
 
