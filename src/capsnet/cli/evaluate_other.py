@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from capsnet.cli.console import bar, print_json
+from capsnet.cli.console import bar, print_json, wrapped
 from capsnet.data.formats import printable_name
 from capsnet.inference import Evaluation
 from capsnet.inference.find_samples import find_masks, find_sequences
@@ -105,4 +105,4 @@ def _print_masks(result: MaskEvaluation) -> None:
         print(f"{row['class_name']:{width}}  {shares}  {100 * row['dice']:>6.2f} %  {bar(row['dice'])}".rstrip())
     absent = [row["class_name"] for row in result.classes if not row["share"]]
     if absent:
-        print(f"no pixels of {', '.join(absent)} in these images: their Dice is 1 if none are predicted, else 0")
+        print(wrapped(f"no image has pixels of {', '.join(absent)}: Dice is then 1 if none are predicted, else 0"))
