@@ -29,7 +29,7 @@ def test_both_classes_and_our_results_have_a_table(records):
 
 def test_network_and_decoder_stand_apart(records):
     text = records.PAGE.read_text()
-    assert text.count("161,824 | 1,411,344") == 3
+    assert text.count("161,824 | 1,411,344") == text.count("161,824") > 0
     assert "1,573,168" not in text
 
 

@@ -29,7 +29,8 @@ class _Help(io.StringIO):
 @contextlib.contextmanager
 def fitted_help() -> Iterator[None]:
     """On leaving, print what was written to standard output meanwhile, in lines that fit the terminal."""
-    text = _Help(sys.stdout.encoding, on_terminal=sys.stdout.isatty())
+    # a stream of text in memory has no encoding
+    text = _Help(sys.stdout.encoding or "utf-8", on_terminal=sys.stdout.isatty())
     try:
         with contextlib.redirect_stdout(text):
             yield
