@@ -138,30 +138,57 @@ def read_masks_for(
     if split is not None and (split not in roots or _has_no_splits(root)):
         raise UserError(f"{printable_name(root)} has no split folder {split}; leave out `split` to test all its images")
     chosen = roots if split is None else {split: roots[split]}
+    parts = [_read_for(path, roots, class_names, size, color) for path in chosen.values()]
+    files = [
+        str((path / file).relative_to(root))
+        for path, part in zip(chosen.values(), parts, strict=True)
+        for file in part.files
+    ]
+    return MaskFolder(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.masks for part in parts]),
+        tuple(class_names),
+        tuple(files),
+    )
+
+
+def read_masks_of_split(
+    folder: str | Path, split: str, class_names: Sequence[str], size: tuple[int, int], *, color: bool
+) -> MaskFolder:
+    """Read the folder that holds a split of `load_masks`, with the classes of a model that was trained on it.
+
+    Args:
+        folder: see `load_masks`.
+        split: `"train"`, `"validation"` or `"test"`; if it was held out, the result holds all training images.
+        class_names: as `read_masks_for`.
+        size: height and width to which all are scaled.
+        color: three channels or one.
+
+    Raises:
+        UserError: as `read_masks_for`.
+    """
+    roots = _find_roots(Path(folder))
+    places = dict(roots)
+    if "test" not in places and "validation" in places:
+        places["test"] = places.pop("validation")
+    return _read_for(places.get(split, roots["train"]), roots, class_names, size, color)
+
+
+def _read_for(
+    path: Path, roots: Mapping[str, Path], class_names: Sequence[str], size: tuple[int, int], color: bool
+) -> MaskFolder:
+    """Read images/ and masks/ and number the classes as a model does."""
     names_file = (roots.get("train") or next(iter(roots.values()))) / NAMES_FILE
     names = read_names(names_file)
     for name in names or ():
         if name not in class_names:
             classes = ", ".join(class_names)
             raise UserError(f"{printable_name(names_file)}: the model has no class {name!r}; its classes: {classes}")
-    parts = [
-        read_mask_folder(path, size=size, color=color, class_names=names or class_names) for path in chosen.values()
-    ]
-    files = [
-        str((path / file).relative_to(root))
-        for path, part in zip(chosen.values(), parts, strict=True)
-        for file in part.files
-    ]
-    whole = MaskFolder(
-        torch.cat([part.images for part in parts]),
-        torch.cat([part.masks for part in parts]),
-        tuple(class_names),
-        tuple(files),
-    )
+    data = read_mask_folder(path, size=size, color=color, class_names=names or class_names)
     if names is None:
-        return whole
+        return data
     numbers = torch.tensor([0, *(list(class_names).index(name) + 1 for name in names)], dtype=torch.uint8)
-    return replace(whole, masks=numbers[whole.masks.long()])
+    return replace(data, masks=numbers[data.masks.long()], class_names=tuple(class_names))
 
 
 def hash_pixels(data: MaskFolder) -> list[str]:
