@@ -161,3 +161,15 @@ def test_recordings_that_changed_are_counted(capsys, sounds_run, sounds, tmp_pat
     values, err = evaluate(capsys, sounds_run.folder, "--data", tmp_path / "moved")
     assert values["n"] == 2
     assert "1 of 2 recordings of the run's test split have changed since" in err
+
+
+def test_series_that_were_moved_are_known_by_both_files(capsys, tmp_path):
+    (tmp_path / "here").mkdir()
+    series = SERIES.replace(":", ",3,4,5,6:")
+    (tmp_path / "here" / "Small_TRAIN.ts").write_text(series)
+    (tmp_path / "here" / "Small_TEST.ts").write_text(series.replace(",3", ",9"))
+    run = capsnet.train(data=tmp_path / "here" / "Small_TRAIN.ts", out=tmp_path / "run", steps=2)
+    (tmp_path / "here").rename(tmp_path / "moved")
+    for moved in (tmp_path / "moved", tmp_path / "moved" / "Small_TRAIN.ts"):
+        values, _ = evaluate(capsys, run.folder, "--data", moved)
+        assert (values["split"], values["confusion"]) == ("test", run.evaluation()["test"]["confusion"])

@@ -128,6 +128,10 @@ class _Reader(ABC, Generic[D]):
     def keys(self, data: D, name: str) -> list[str]:
         """A hash of what each sample of the data of this name holds."""
 
+    def all_keys(self, data: D, name: str) -> set[str]:
+        """The hashes of `data` and of what lies beside it as another split."""
+        return set(self.keys(data, name))
+
 
 class _Masks(_Reader[MaskFolder]):
     noun = "images"
@@ -179,6 +183,12 @@ class _Sequences(_Reader[SequenceData]):
     def keys(self, data: SequenceData, name: str) -> list[str]:
         return key_sequences(data, name)
 
+    def all_keys(self, data: SequenceData, name: str) -> set[str]:
+        if self.model.preparation is not None:
+            return set(self.keys(data, name))
+        # NAME_TRAIN.ts and NAME_TEST.ts, whichever `data` is
+        return {key for split in ("train", "test") for key in self.keys(self.read_split(name, split), name)}
+
 
 def _find(reader: _Reader[D], data: str | Path | None, split: str | None, run: Run | None) -> TestSamples[D]:
     if split not in (None, *_SPLITS):
@@ -196,7 +206,7 @@ def _find(reader: _Reader[D], data: str | Path | None, split: str | None, run: R
     whole = reader.read_all(name, None)
     learned, recorded = _recorded_keys(record or {}), set(reader.keys(whole, name))
     every = set().union(*learned.values())
-    if every and len(every & recorded) >= _SAME * len(every):
+    if every and len(every & reader.all_keys(whole, name)) >= _SAME * len(every):
         return _pick_own(reader, name, split or "test", record or {})
     if split is not None:
         whole = reader.read_all(name, cast(Split, split))
@@ -213,6 +223,8 @@ def _pick_own(reader: _Reader[D], name: str, split: str, record: Splits) -> Test
     """The samples of a run's split that are still there."""
     recorded = {str(one) for one in cast(list[object], record.get(split) or [])}
     if not recorded:
+        if not record:
+            raise UserError(f"the run has no splits.json to say which {reader.noun} it held out; give other `data`")
         raise UserError(f"the run held no {reader.noun} out for {split}; its splits are train and test")
     part = reader.read_split(name, split)
     rows = torch.tensor([row for row, one in enumerate(reader.names(part)) if one in recorded], dtype=torch.long)
