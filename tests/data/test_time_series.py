@@ -12,7 +12,8 @@ def write(tmp_path, text):
 
 
 def test_cases_have_their_channels_lengths_and_classes(tmp_path):
-    data = read_ts(write(tmp_path, TIME_SERIES))
+    # as Windows' editors save UTF-8
+    data = read_ts(write(tmp_path, "\ufeff" + TIME_SERIES))
     assert data.class_names == ("a", "B")
     assert (data.labels.tolist(), data.lengths.tolist()) == ([0, 1], [3, 2])
     torch.testing.assert_close(data.sequences[0], torch.tensor([[1.5, 2, 3], [-1, 0, 0.1]]))

@@ -250,7 +250,7 @@ def read_names(file: Path) -> tuple[str, ...] | None:
     if not file.is_file():
         return None
     try:
-        names = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as fault:
         raise UserError(f"{printable_name(file)} cannot be read as UTF-8 text ({fault})") from None
     if not names or len(set(names)) != len(names):

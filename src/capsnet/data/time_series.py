@@ -27,7 +27,7 @@ def read_ts(path: str | Path) -> SequenceData:
     """
     path = Path(path)
     try:
-        lines = read_bytes(path, _LARGEST).decode("utf-8").splitlines()
+        lines = read_bytes(path, _LARGEST).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a .ts file (not UTF-8 text)") from None
     # the format's key words are in any case, class names as they are
