@@ -118,3 +118,58 @@ def test_a_file_of_weights_needs_data(capsys, sounds_run, scans):
     assert (status, "give --data, or the run's folder" in err) == (2, True)
     status, _, err = call(capsys, "evaluate", sounds_run.weights_path, "--data", scans)
     assert status == 2
+
+
+def test_classes_of_the_own_folder_are_those_of_the_model(capsys, masks_run, scans, tmp_path):
+    shutil.copytree(scans, tmp_path / "moved")
+    (tmp_path / "moved" / "classes.txt").write_text("right\nleft\n")
+    before, _ = evaluate(capsys, masks_run.folder)
+    after, _ = evaluate(capsys, masks_run.folder, "--data", tmp_path / "moved")
+    shares = [{row["class_name"]: row["share"] for row in values["classes"]} for values in (before, after)]
+    assert (after["split"], list(shares[1])) == ("test", ["left", "right"])
+    assert shares[1] == {"left": shares[0]["right"], "right": shares[0]["left"]}
+
+
+def test_order_of_classes_in_a_ts_file_does_not_matter(capsys, tmp_path):
+    file = tmp_path / "Small.ts"
+    file.write_text(SERIES.replace(":", ",3,4,5,6:"))
+    run = capsnet.train(data=file, out=tmp_path / "run", steps=2)
+    file.write_text(file.read_text().replace("true a b", "true b a"))
+    assert evaluate(capsys, run.folder)[0] == run.evaluation()["test"]
+    with pytest.raises(capsnet.UserError, match=r"has the classes b, a, when .* began a, b; start a new run"):
+        capsnet.train(resume=run.folder, epochs=9)
+
+
+def test_class_folder_that_the_model_does_not_have_is_refused(capsys, sounds_run, sounds, tmp_path):
+    shutil.copytree(sounds, tmp_path / "moved")
+    run = tmp_path / "run"
+    shutil.copytree(sounds_run.folder, run)
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["name"] = str(tmp_path / "moved")
+    (run / "config.json").write_text(json.dumps(config))
+    write_tone(tmp_path / "moved" / "click" / "0.wav", 900)
+    status, _, err = call(capsys, "evaluate", run)
+    assert (status, "unknown class 'click'" in err) == (2, True)
+    status, _, err = call(capsys, "report", run, "--overwrite")
+    assert (status, "couplings is left out" in err) == (0, True)
+
+
+def test_recordings_that_changed_are_counted(capsys, sounds_run, sounds, tmp_path):
+    shutil.copytree(sounds, tmp_path / "moved")
+    tested = json.loads((sounds_run.folder / "splits.json").read_text())["test"][0]
+    write_tone(tmp_path / "moved" / tested, 900)
+    values, err = evaluate(capsys, sounds_run.folder, "--data", tmp_path / "moved")
+    assert values["n"] == 2
+    assert "1 of 2 recordings of the run's test split have changed since" in err
+
+
+def test_series_that_were_moved_are_known_by_both_files(capsys, tmp_path):
+    (tmp_path / "here").mkdir()
+    series = SERIES.replace(":", ",3,4,5,6:")
+    (tmp_path / "here" / "Small_TRAIN.ts").write_text(series)
+    (tmp_path / "here" / "Small_TEST.ts").write_text(series.replace(",3", ",9"))
+    run = capsnet.train(data=tmp_path / "here" / "Small_TRAIN.ts", out=tmp_path / "run", steps=2)
+    (tmp_path / "here").rename(tmp_path / "moved")
+    for moved in (tmp_path / "moved", tmp_path / "moved" / "Small_TRAIN.ts"):
+        values, _ = evaluate(capsys, run.folder, "--data", moved)
+        assert (values["split"], values["confusion"]) == ("test", run.evaluation()["test"]["confusion"])

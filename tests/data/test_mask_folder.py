@@ -126,6 +126,16 @@ def test_classes_txt_names_the_classes(tmp_path):
     write(tmp_path, "a", [[0, 3]])
     with pytest.raises(UserError, match=r"a\.png has the value 3; classes\.txt has 2 names"):
         read_mask_folder(tmp_path)
+    # as Windows' editor saves UTF-8
+    (tmp_path / "classes.txt").write_bytes("\ufeffcup\r\nlid\r\nbox\r\n".encode())
+    assert read_mask_folder(tmp_path).class_names == ("cup", "lid", "box")
     (tmp_path / "classes.txt").write_text("cup\ncup\n")
     with pytest.raises(UserError, match=r"classes\.txt must hold a different name for each class"):
         read_mask_folder(tmp_path)
+
+
+def test_white_is_no_class_of_several(tmp_path):
+    write(tmp_path, "a", [[0, 255], [255, 0]])
+    with pytest.raises(UserError, match=r"a.png has the value 255; 255 marks unlabelled pixels"):
+        read_mask_folder(tmp_path, class_names=("cup", "lid"))
+    assert read_mask_folder(tmp_path, class_names=("cup",)).masks.tolist() == [[[0, 1], [1, 0]]]

@@ -3,7 +3,7 @@ import pytest
 from tests.data.test_mask_folder import write
 
 from capsnet import UserError
-from capsnet.data.mask_splits import hold_out_validation, load_masks, survey_masks
+from capsnet.data.mask_splits import hold_out_validation, load_masks, read_masks_for, survey_masks
 
 
 @pytest.fixture
@@ -69,4 +69,17 @@ def test_validation_leaves_the_other_images(folder):
 def test_one_image_cannot_be_split(tmp_path):
     write(tmp_path, "a", [[0, 1]])
     with pytest.raises(UserError, match="holds 1 image with a mask; at least 2 are needed"):
+        load_masks(tmp_path, (1, 2))
+
+
+def test_names_of_classes_may_be_beside_the_split_folders(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split, "a", [[1, 2]])
+    (tmp_path / "classes.txt").write_text("cup\nlid\n")
+    assert load_masks(tmp_path, (1, 2)).test.class_names == ("cup", "lid")
+    assert survey_masks(tmp_path).class_names == ("cup", "lid")
+    assert read_masks_for(tmp_path, ("lid", "cup"), (1, 2), color=False).masks.tolist() == [[[2, 1]]] * 2
+    (tmp_path / "test" / "classes.txt").write_text("lid\ncup\n")
+    with pytest.raises(UserError, match=r"test/classes\.txt and .* name different classes, or in another order"):
         load_masks(tmp_path, (1, 2))

@@ -47,6 +47,9 @@ def test_too_many_bands_and_samples_that_are_not_finite_are_refused():
         log_mel(tone(500), 8000, num_mels=200)
     with pytest.raises(UserError, match="finite"):
         log_mel(torch.tensor([1.0, torch.nan]), 8000)
+    with pytest.raises(UserError, match=r"finite numbers from -2,147,483,648 to 2,147,483,648"):
+        log_mel(1e30 * tone(500), 8000)
+    assert log_mel(2.0**31 * tone(500), 8000).isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ def write(tmp_path, text):
 
 
 def test_cases_have_their_channels_lengths_and_classes(tmp_path):
-    data = read_ts(write(tmp_path, TIME_SERIES))
+    # as Windows' editors save UTF-8
+    data = read_ts(write(tmp_path, "\ufeff" + TIME_SERIES))
     assert data.class_names == ("a", "B")
     assert (data.labels.tolist(), data.lengths.tolist()) == ([0, 1], [3, 2])
     torch.testing.assert_close(data.sequences[0], torch.tensor([[1.5, 2, 3], [-1, 0, 0.1]]))
@@ -24,6 +25,7 @@ def test_cases_have_their_channels_lengths_and_classes(tmp_path):
     [
         ("timeStamps false", "timeStamps true", "time stamps"),
         ("classLabel true a B", "classLabel false", "has no classes"),
+        ("classLabel true a B", "classLabel true a B a", "names the class 'a' twice"),
         ("4,5:6,7", "4,5:6,7,8", "line 11: channels must have one length"),
         ("4,5:6,7:B", "4,5:6,7:b", "line 11: class 'b' is none of a, B"),
         ("4,5:6,7", "4,?:6,7", "line 11: could not convert"),

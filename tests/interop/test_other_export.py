@@ -46,6 +46,20 @@ def test_padding_of_an_exported_sequence_has_no_influence(exports):
     assert about(exports / "sequences.onnx", "capsnet-sequence-model")["steps"] == 7
 
 
+def test_a_mask_with_a_gap_or_too_few_steps_has_no_answer(exports):
+    sequences, mask, _ = different_lengths(4, 30)
+    mask[:] = True
+    mask[1, 8:10], mask[2, :20], mask[3, 4:] = False, False, False
+    program = torch.export.load(exports / "sequences.pt2").module()
+    inputs = {"sequences": sequences, "mask": mask}
+    for given in (
+        program(**inputs),
+        answer(exports / "sequences.onnx", **{name: one.numpy() for name, one in inputs.items()}),
+    ):
+        assert [part.isnan().flatten(1).all(dim=1).tolist() for part in given] == [[False, True, True, True]] * 2
+        assert given[0][0].isfinite().all()
+
+
 def test_the_program_takes_sequences_of_any_number_of_steps(exports):
     program = torch.export.load(exports / "sequences.pt2").module()
     model = load_sequence_model(exports / "sequences.safetensors")

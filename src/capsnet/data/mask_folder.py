@@ -220,10 +220,11 @@ def find_classes(
     largest = int(values.max())
     if largest == 0:
         raise UserError(f"{printable_name(root / 'masks')} marks nothing: all pixels are 0, the background")
-    is_white = set(values.tolist()) <= {0, _WHITE}
+    given = class_names if class_names is not None else read_names(root / NAMES_FILE)
+    # of several classes, 255 does not say which
+    is_white = set(values.tolist()) <= {0, _WHITE} and (given is None or len(given) == 1)
     if is_white:
         largest = 1
-    given = class_names if class_names is not None else read_names(root / NAMES_FILE)
     names = tuple(given) if given is not None else tuple(str(k + 1) for k in range(largest))
     if largest > len(names) or (given is None and largest == _WHITE):
         first = next(file for file, row in zip(masks, counts, strict=True) if row[largest])
@@ -249,7 +250,7 @@ def read_names(file: Path) -> tuple[str, ...] | None:
     if not file.is_file():
         return None
     try:
-        names = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as fault:
         raise UserError(f"{printable_name(file)} cannot be read as UTF-8 text ({fault})") from None
     if not names or len(set(names)) != len(names):

@@ -86,6 +86,8 @@ class MaskSurvey:
 def load_masks(folder: str | Path, size: tuple[int, int], *, color: bool | None = None) -> MaskSplits:
     """Read a folder of images/ and masks/, or one with these in its folders train, val and test.
 
+    The file classes.txt may be beside images/ and masks/, or beside the split folders.
+
     Without a test split, about a fifth of the images are held out, by a hash of each file's name: adding a file moves
     no other one.
 
@@ -101,7 +103,9 @@ def load_masks(folder: str | Path, size: tuple[int, int], *, color: bool | None 
     roots = _find_roots(root)
     if color is None:
         color = any(probe_image(image).color for path in roots.values() for image, _ in match_files(path))
-    train = read_mask_folder(roots["train"], size=size, color=color)
+    # the names of the folder itself are read with its masks
+    names = None if roots["train"] == root else _split_names(root, roots)
+    train = read_mask_folder(roots["train"], size=size, color=color, class_names=names)
     others = {
         split: read_mask_folder(path, size=size, color=color, class_names=train.class_names)
         for split, path in roots.items()
@@ -138,30 +142,74 @@ def read_masks_for(
     if split is not None and (split not in roots or _has_no_splits(root)):
         raise UserError(f"{printable_name(root)} has no split folder {split}; leave out `split` to test all its images")
     chosen = roots if split is None else {split: roots[split]}
-    names_file = (roots.get("train") or next(iter(roots.values()))) / NAMES_FILE
-    names = read_names(names_file)
-    for name in names or ():
-        if name not in class_names:
-            classes = ", ".join(class_names)
-            raise UserError(f"{printable_name(names_file)}: the model has no class {name!r}; its classes: {classes}")
-    parts = [
-        read_mask_folder(path, size=size, color=color, class_names=names or class_names) for path in chosen.values()
-    ]
+    names = _split_names(root, roots)
+    parts = [_read_for(path, names, class_names, size, color) for path in chosen.values()]
     files = [
         str((path / file).relative_to(root))
         for path, part in zip(chosen.values(), parts, strict=True)
         for file in part.files
     ]
-    whole = MaskFolder(
+    return MaskFolder(
         torch.cat([part.images for part in parts]),
         torch.cat([part.masks for part in parts]),
         tuple(class_names),
         tuple(files),
     )
+
+
+def read_masks_of_split(
+    folder: str | Path, split: str, class_names: Sequence[str], size: tuple[int, int], *, color: bool
+) -> MaskFolder:
+    """Read the folder that holds a split of `load_masks`, with the classes of a model that was trained on it.
+
+    Args:
+        folder: see `load_masks`.
+        split: `"train"`, `"validation"` or `"test"`; if it was held out, the result holds all training images.
+        class_names: as `read_masks_for`.
+        size: height and width to which all are scaled.
+        color: three channels or one.
+
+    Raises:
+        UserError: as `read_masks_for`.
+    """
+    roots = _find_roots(Path(folder))
+    places = dict(roots)
+    if "test" not in places and "validation" in places:
+        places["test"] = places.pop("validation")
+    names = _split_names(Path(folder), roots)
+    return _read_for(places.get(split, roots["train"]), names, class_names, size, color)
+
+
+def _read_for(
+    path: Path, names: Sequence[str] | None, class_names: Sequence[str], size: tuple[int, int], color: bool
+) -> MaskFolder:
+    """Read images/ and masks/, whose classes have these names, and number the classes as a model does."""
+    for name in names or ():
+        if name not in class_names:
+            classes = ", ".join(class_names)
+            raise UserError(
+                f"{printable_name(path / NAMES_FILE)}: the model has no class {name!r}; its classes: {classes}"
+            )
+    data = read_mask_folder(path, size=size, color=color, class_names=names or class_names)
     if names is None:
-        return whole
+        return data
     numbers = torch.tensor([0, *(list(class_names).index(name) + 1 for name in names)], dtype=torch.uint8)
-    return replace(whole, masks=numbers[whole.masks.long()])
+    return replace(data, masks=numbers[data.masks.long()], class_names=tuple(class_names))
+
+
+def _split_names(root: Path, roots: Mapping[str, Path]) -> tuple[str, ...] | None:
+    """The class names in classes.txt of a folder or of its split folders; None if there is none.
+
+    Raises:
+        UserError: files that differ.
+    """
+    files = [folder / NAMES_FILE for folder in dict.fromkeys([root, *roots.values()])]
+    named = [(file, names) for file in files if (names := read_names(file)) is not None]
+    for file, names in named[1:]:
+        if names != named[0][1]:
+            others = printable_name(named[0][0])
+            raise UserError(f"{printable_name(file)} and {others} name different classes, or in another order")
+    return named[0][1] if named else None
 
 
 def hash_pixels(data: MaskFolder) -> list[str]:
@@ -186,7 +234,8 @@ def survey_masks(folder: str | Path) -> MaskSurvey:
         counts.append(count_values(mask))
         infos.append(info)
     table = np.stack(counts)
-    classes = find_classes(roots["train"], table, [mask for _, mask in pairs], None)
+    names = None if roots["train"] == root else _split_names(root, roots)
+    classes = find_classes(roots["train"], table, [mask for _, mask in pairs], names)
     numbers = [255] if classes.is_white else list(range(1, len(classes.names) + 1))
     marked = table[:, numbers]
     images, pixels = (marked > 0).sum(axis=0), marked.sum(axis=0) / table.sum()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
@@ -134,7 +135,28 @@ def read_series_for(path: str | Path, class_names: Sequence[str], *, split: str 
         split = None if split in ("train", "test") else split
     if split is not None:
         raise UserError(f"{printable_name(path)} has no split {split}; leave out `split` to test all its series")
-    data = read_ts(file)
+    return _match_classes(read_ts(file), file, class_names)
+
+
+def read_series_of_split(path: str | Path, split: str, class_names: Sequence[str]) -> SequenceData:
+    """Read the `.ts` file that holds a split of `load_series`, with the classes of a model that was trained on it.
+
+    Args:
+        path: as `load_series`.
+        split: `"train"`, `"validation"` or `"test"`; if it was held out, the result holds all series.
+        class_names: of the model.
+
+    Raises:
+        UserError: as `read_series_for`.
+    """
+    train = _find_train(Path(path)) if Path(path).is_dir() else Path(path)
+    other = _find_test(train)
+    file = train if split != "test" or other is None else other
+    return _match_classes(read_ts(file), file, class_names)
+
+
+def _match_classes(data: SequenceData, path: Path, class_names: Sequence[str]) -> SequenceData:
+    """Number the classes as a model does."""
     unknown = [name for name in data.class_names if name not in class_names]
     if unknown:
         classes = ", ".join(class_names)
@@ -200,12 +222,21 @@ def hash_sequences(data: SequenceData) -> Int[Tensor, " m"]:
 
 def name_sequences(data: SequenceData) -> list[str]:
     """The file of each sequence, or a hash of its values where sequences are no files."""
-    return key_sequences(data) if data.files is None else list(data.files)
+    return [str(key) for key in hash_sequences(data).tolist()] if data.files is None else list(data.files)
 
 
-def key_sequences(data: SequenceData) -> list[str]:
-    """A hash of each sequence's values, as text."""
-    return [str(key) for key in hash_sequences(data).tolist()]
+def key_sequences(data: SequenceData, folder: str | Path) -> list[str]:
+    """A hash of each recording's file, or of the values of a series, as text.
+
+    The values of a spectrogram are not the same on all processors.
+
+    Args:
+        data: sequences.
+        folder: that of the files.
+    """
+    if data.files is None:
+        return name_sequences(data)
+    return [blake2b((Path(folder) / file).read_bytes(), digest_size=8).hexdigest() for file in data.files]
 
 
 def _find_train(folder: Path) -> Path:

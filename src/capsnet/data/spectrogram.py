@@ -26,6 +26,7 @@ WINDOW, HOP = 0.032, 0.016
 _LONGEST = 1 << 28
 _BOUNDS: Mapping[str, Bound] = {"rate": whole(1, 1_000_000), "num_mels": whole(1, 4096)}
 _FLOOR = 1e-10
+_LOUDEST = 1 << 31
 # of other rates, which a damaged file may have, a change of rate can take any memory
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 384_000
 
@@ -169,10 +170,13 @@ def log_mel(samples: Float[Tensor, " s"], rate: int, *, num_mels: int = 40) -> F
         result `c t`: bands from low to high, windows in order.
 
     Raises:
-        UserError: no samples, samples that are not finite, or a rate that leaves a band empty.
+        UserError: no samples, samples beyond those of 32 bits, or a rate that leaves a band empty.
     """
-    if samples.ndim != 1 or len(samples) == 0 or not samples.isfinite().all():
-        raise UserError(f"samples must be a row of finite numbers, got shape {tuple(samples.shape)}")
+    if samples.ndim != 1 or len(samples) == 0:
+        raise UserError(f"samples must be a row of numbers, got shape {tuple(samples.shape)}")
+    # the energies of larger samples exceed float32
+    if not (samples.abs() <= _LOUDEST).all():
+        raise UserError(f"samples must be finite numbers from -{_LOUDEST:,} to {_LOUDEST:,}")
     window, hop = round(WINDOW * rate), round(HOP * rate)
     bands = mel_bands(rate, window, num_mels)
     samples = torch.nn.functional.pad(samples.float(), (0, max(0, window - len(samples))))

@@ -27,7 +27,7 @@ def read_ts(path: str | Path) -> SequenceData:
     """
     path = Path(path)
     try:
-        lines = read_bytes(path, _LARGEST).decode("utf-8").splitlines()
+        lines = read_bytes(path, _LARGEST).decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a .ts file (not UTF-8 text)") from None
     # the format's key words are in any case, class names as they are
@@ -69,6 +69,9 @@ def _classes(header: dict[str, list[str]], path: Path) -> tuple[str, ...]:
     given = header.get("classlabel", ["false"])
     if not given or not _WORDS.get(given[0].lower(), False) or len(given) < 2:
         raise UserError(f"{path} has no classes (@classLabel true and their names)")
+    twice = next((name for name in given[1:] if given[1:].count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{path}: @classLabel names the class {twice!r} twice")
     return tuple(given[1:])
 
 

@@ -1,7 +1,6 @@
 """Choose what a segmentation model or a model of sequences is tested on: a split of its run, or other data."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar, cast
@@ -14,14 +13,13 @@ from capsnet.data.formats import printable_name
 from capsnet.data.input_kind import find_input_kind
 from capsnet.data.layout import Split
 from capsnet.data.mask_folder import MaskFolder
-from capsnet.data.mask_splits import hash_pixels, load_masks, read_masks_for
+from capsnet.data.mask_splits import hash_pixels, read_masks_for, read_masks_of_split
 from capsnet.data.recordings import (
     key_sequences,
-    load_recordings,
-    load_series,
     name_sequences,
     read_recordings_for,
     read_series_for,
+    read_series_of_split,
 )
 from capsnet.data.sequences import SequenceData
 from capsnet.errors import UserError
@@ -115,8 +113,8 @@ class _Reader(ABC, Generic[D]):
     noun: str
 
     @abstractmethod
-    def read_parts(self, name: str) -> Mapping[str, D | None]:
-        """The splits of a run's data, as they were made for training."""
+    def read_split(self, name: str, split: str) -> D:
+        """The samples of a split of a run's data, perhaps among others."""
 
     @abstractmethod
     def read_all(self, name: str, split: Split | None) -> D:
@@ -127,8 +125,12 @@ class _Reader(ABC, Generic[D]):
         """What names each sample in the record of a run."""
 
     @abstractmethod
-    def keys(self, data: D) -> list[str]:
-        """A hash of what each sample holds."""
+    def keys(self, data: D, name: str) -> list[str]:
+        """A hash of what each sample of the data of this name holds."""
+
+    def all_keys(self, data: D, name: str) -> set[str]:
+        """The hashes of `data` and of what lies beside it as another split."""
+        return set(self.keys(data, name))
 
 
 class _Masks(_Reader[MaskFolder]):
@@ -138,9 +140,8 @@ class _Masks(_Reader[MaskFolder]):
         channels, height, width = model.image_shape
         self.class_names, self.size, self.color = model.class_names, (height, width), channels == 3
 
-    def read_parts(self, name: str) -> Mapping[str, MaskFolder | None]:
-        splits = load_masks(name, self.size, color=self.color)
-        return {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    def read_split(self, name: str, split: str) -> MaskFolder:
+        return read_masks_of_split(name, split, self.class_names, self.size, color=self.color)
 
     def read_all(self, name: str, split: Split | None) -> MaskFolder:
         return read_masks_for(name, self.class_names, self.size, color=self.color, split=split)
@@ -148,7 +149,7 @@ class _Masks(_Reader[MaskFolder]):
     def names(self, data: MaskFolder) -> list[str]:
         return list(data.files)
 
-    def keys(self, data: MaskFolder) -> list[str]:
+    def keys(self, data: MaskFolder, name: str) -> list[str]:
         return hash_pixels(data)
 
 
@@ -157,10 +158,10 @@ class _Sequences(_Reader[SequenceData]):
         self.model = model
         self.noun = "series" if model.preparation is None else "recordings"
 
-    def read_parts(self, name: str) -> Mapping[str, SequenceData | None]:
-        preparation = self.model.preparation
-        splits = load_series(name) if preparation is None else load_recordings(name, preparation)
-        return {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    def read_split(self, name: str, split: str) -> SequenceData:
+        if self.model.preparation is None:
+            return read_series_of_split(name, split, self.model.class_names)
+        return self.read_all(name, None)
 
     def read_all(self, name: str, split: Split | None) -> SequenceData:
         preparation, class_names = self.model.preparation, self.model.class_names
@@ -179,8 +180,14 @@ class _Sequences(_Reader[SequenceData]):
     def names(self, data: SequenceData) -> list[str]:
         return name_sequences(data)
 
-    def keys(self, data: SequenceData) -> list[str]:
-        return key_sequences(data)
+    def keys(self, data: SequenceData, name: str) -> list[str]:
+        return key_sequences(data, name)
+
+    def all_keys(self, data: SequenceData, name: str) -> set[str]:
+        if self.model.preparation is not None:
+            return set(self.keys(data, name))
+        # NAME_TRAIN.ts and NAME_TEST.ts, whichever `data` is
+        return {key for split in ("train", "test") for key in self.keys(self.read_split(name, split), name)}
 
 
 def _find(reader: _Reader[D], data: str | Path | None, split: str | None, run: Run | None) -> TestSamples[D]:
@@ -197,13 +204,13 @@ def _find(reader: _Reader[D], data: str | Path | None, split: str | None, run: R
     if own is not None and Path(name).resolve() == Path(own).resolve():
         return _pick_own(reader, name, split or "test", record or {})
     whole = reader.read_all(name, None)
-    learned, recorded = _recorded_keys(record or {}), set(reader.keys(whole))
+    learned, recorded = _recorded_keys(record or {}), set(reader.keys(whole, name))
     every = set().union(*learned.values())
-    if every and len(every & recorded) >= _SAME * len(every):
+    if every and len(every & reader.all_keys(whole, name)) >= _SAME * len(every):
         return _pick_own(reader, name, split or "test", record or {})
     if split is not None:
         whole = reader.read_all(name, cast(Split, split))
-        recorded = set(reader.keys(whole))
+        recorded = set(reader.keys(whole, name))
     which = f"all {len(whole):,} {reader.noun}" if split is None else f"the {len(whole):,} {reader.noun} of {split}"
     notes = [f"{which} of {printable_name(name)} are tested"]
     seen = (learned.get("train", set()) | learned.get("validation", set())) & recorded
@@ -214,14 +221,12 @@ def _find(reader: _Reader[D], data: str | Path | None, split: str | None, run: R
 
 def _pick_own(reader: _Reader[D], name: str, split: str, record: Splits) -> TestSamples[D]:
     """The samples of a run's split that are still there."""
-    parts = reader.read_parts(name)
-    part = parts[split]
-    if part is None:
-        # held out of the training samples
-        part = cast(D, parts["train"])
     recorded = {str(one) for one in cast(list[object], record.get(split) or [])}
     if not recorded:
+        if not record:
+            raise UserError(f"the run has no splits.json to say which {reader.noun} it held out; give other `data`")
         raise UserError(f"the run held no {reader.noun} out for {split}; its splits are train and test")
+    part = reader.read_split(name, split)
     rows = torch.tensor([row for row, one in enumerate(reader.names(part)) if one in recorded], dtype=torch.long)
     if not len(rows):
         raise UserError(f"{printable_name(name)} holds none of the {reader.noun} of the run's {split} split")
@@ -229,6 +234,10 @@ def _pick_own(reader: _Reader[D], name: str, split: str, record: Splits) -> Test
     gone = len(recorded - set(reader.names(chosen)))
     if gone:
         notes.append(f"{gone:,} of {len(recorded):,} {reader.noun} of the run's {split} split are no longer there")
+    keys = _recorded_keys(record).get(split)
+    changed = len(set(reader.keys(chosen, name)) - keys) if keys else 0
+    if changed:
+        notes.append(f"{changed:,} of {len(recorded):,} {reader.noun} of the run's {split} split have changed since")
     return TestSamples(name, split, chosen, tuple(notes))
 
 

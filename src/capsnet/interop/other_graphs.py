@@ -74,7 +74,8 @@ class SequenceGraph(nn.Module):
 
     Shapes:
         sequences `b c t`, padded to at least `steps` steps; mask `b t`, True for the steps of a sequence, False for the
-        padding after them; lengths `b n`, poses `b n d`.
+        padding after them; lengths `b n`, poses `b n d`. Both are NaN for a sequence that has padding before or between
+        its steps, or fewer steps than `shortest`.
     """
 
     kind: StoredKind = "sequence model"
@@ -90,8 +91,12 @@ class SequenceGraph(nn.Module):
 
     def forward(self, sequences: Float[Tensor, "b c t"], mask: Bool[Tensor, "b t"]) -> tuple[Tensor, ...]:
         """Compute the outputs for sequences."""
-        output = self.model(sequences, mask.long().sum(dim=1))
-        return output.lengths, output.capsules.poses
+        steps = mask.long()
+        output = self.model(sequences, steps.sum(dim=1))
+        has_gap = (steps[:, 1:] > steps[:, :-1]).any(dim=1)
+        unfit = (has_gap | (steps.sum(dim=1) < self.shortest))[:, None]
+        lengths, poses = output.lengths, output.capsules.poses
+        return lengths.masked_fill(unfit, torch.nan), poses.masked_fill(unfit[..., None], torch.nan)
 
     def examples(self, count: int) -> tuple[Tensor, ...]:
         """Sequences of noise of different lengths, the same in each call."""

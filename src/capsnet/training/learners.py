@@ -205,8 +205,8 @@ class SequenceLearner(Learner[SequenceModel, SequenceData]):
         return name_sequences(data)
 
     def keys(self, data: SequenceData) -> list[str]:
-        """A hash of each sequence's values."""
-        return key_sequences(data)
+        """A hash of each recording's file, or of the values of a series."""
+        return key_sequences(data, self.name)
 
     def hold_out(self, data: SequenceData, share: int | float, seed: int) -> tuple[SequenceData, SequenceData | None]:
         """Divide the sequences of each class by a hash of their names."""

@@ -130,12 +130,20 @@ def _record_splits(run: Run, learner: Learner[M, D]) -> None:
     names = {split: [] if data is None else learner.names(data) for split, data in parts.items()}
     if not path.exists():
         keys = {split: [] if data is None else learner.keys(data) for split, data in parts.items()}
-        write_json(path, {"format_version": 1, "data": run.config.data.name, **names, "keys": keys})
+        data = {"format_version": 1, "data": run.config.data.name, "class_names": list(learner.train.class_names)}
+        write_json(path, {**data, **names, "keys": keys})
         return
     before = read_json(path)
     if not isinstance(before, dict) or any(before.get(split) != names[split] for split in names):
         raise UserError(
             f"{run.config.data.name} does not hold the same files as when {run.folder} began; start a new run"
+        )
+    classes = ", ".join(learner.train.class_names)
+    # runs of older versions do not record their classes
+    began = ", ".join(map(str, before.get("class_names", learner.train.class_names)))
+    if classes != began:
+        raise UserError(
+            f"{run.config.data.name} has the classes {classes}, when {run.folder} began {began}; start a new run"
         )
 
 
