@@ -1,11 +1,15 @@
 """What a run computes on, and in which precision."""
 
+import re
+import subprocess
+
 import pytest
 import torch
 
 from capsnet.errors import UserError
 from capsnet.kernels.dynamic_routing.op import has_triton
 from capsnet.precision import use_precision
+from capsnet.training import device
 from capsnet.training.device import describe_precision, resolve_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -74,3 +78,20 @@ def test_automatic_precision_keeps_to_the_instructions_that_are_allowed(monkeypa
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert resolve_precision("auto", torch.device("cpu")) == expected
+
+
+def test_commit_is_dirty_by_files_of_the_package_alone(tmp_path, monkeypatch):
+    package = tmp_path / "src" / "capsnet"
+    (package / "training").mkdir(parents=True)
+    (package / "a.py").touch()
+    (tmp_path / "results.json").touch()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(device, "__file__", str(package / "training" / "device.py"))
+    commit = device.find_commit()
+    assert re.fullmatch("[0-9a-f]{12}", commit)
+    (tmp_path / "results.json").write_text("{}")
+    assert device.find_commit() == commit
+    (package / "a.py").write_text("1")
+    assert device.find_commit() == f"{commit}-dirty"

@@ -126,17 +126,20 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, obje
 
 
 def find_commit() -> str | None:
-    """The commit if this package runs from a checkout, with `-dirty` if files differ; otherwise None."""
+    """The commit if this package runs from a checkout, with `-dirty` if files of the package differ; otherwise None."""
     root = Path(__file__).parents[3]
     # an installed package may lie inside another project's repository
     if not (root / "src" / "capsnet").is_dir():
         return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    git = ["git", "-C", str(root)]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5)
+        command = [*git, "describe", "--always", "--abbrev=12"]
+        commit = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+        # results, which a command may just have written, do not count
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "src"], capture_output=True, timeout=5)
     except (OSError, subprocess.SubprocessError):
         return None
-    return result.stdout.strip()
+    return commit if changed.returncode == 0 else f"{commit}-dirty"
 
 
 def find_processor() -> str:
