@@ -45,9 +45,9 @@ def evaluate_mask_model(
         UserError: as `find_masks`.
     """
     model = load_segmenter(weights).to(device)
-    found = find_masks(model, data, split, run=run)
-    _print_notes(found.notes)
-    result = evaluate_masks(model, found.data, name=found.name, split=found.split)
+    samples = find_masks(model, data, split, run=run)
+    _print_notes(samples.notes)
+    result = evaluate_masks(model, samples.data, name=samples.name, split=samples.split)
     if csv_file is not None:
         rows = [[row["file"], f"{row['dice']:.6g}"] for row in result.files]
         write_text(csv_file, to_csv(["file", "dice"], rows))
@@ -71,9 +71,9 @@ def evaluate_sequence_model(
         UserError: as `find_sequences`.
     """
     model = load_sequence_model(weights).to(device)
-    found = find_sequences(model, data, split, run=run)
-    _print_notes(found.notes)
-    result = evaluate_sequences(model, found.data, name=found.name, split=found.split)
+    samples = find_sequences(model, data, split, run=run)
+    _print_notes(samples.notes)
+    result = evaluate_sequences(model, samples.data, name=samples.name, split=samples.split)
     return result, LOSSES.get(model.loss).words
 
 

@@ -11,19 +11,19 @@ from collections.abc import Iterator
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class _Help(io.StringIO):
+class _Help(io.TextIOWrapper):
     """Collects help, in the colours and characters of the output that it is for."""
 
     def __init__(self, encoding: str, *, on_terminal: bool) -> None:
-        super().__init__()
-        self._encoding, self._on_terminal = encoding, on_terminal
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override] # StringIO has none
-        return self._encoding
+        self._content, self._on_terminal = io.BytesIO(), on_terminal
+        super().__init__(self._content, encoding=encoding, newline="\n", write_through=True)
 
     def isatty(self) -> bool:
         return self._on_terminal
+
+    def getvalue(self) -> str:
+        """What was written."""
+        return self._content.getvalue().decode(self.encoding)
 
 
 @contextlib.contextmanager

@@ -51,7 +51,7 @@ def measure_couplings(model: SequenceModel, data: SequenceData) -> list[ClassCou
             most = int(own.argmax())
             rows[label].append((float(own.mean()), float(own[most]), float(windows.middles(most + 1)[most]) / steps))
     return [
-        ClassCoupling(name, len(found), *torch.tensor(found).mean(dim=0).tolist())
-        for name, found in zip(data.class_names, rows, strict=True)
-        if found
+        ClassCoupling(name, len(values), *torch.tensor(values).mean(dim=0).tolist())
+        for name, values in zip(data.class_names, rows, strict=True)
+        if values
     ]

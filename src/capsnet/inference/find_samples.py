@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Generic, TypeVar, cast
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from capsnet.data.formats import printable_name
 from capsnet.data.input_kind import find_input_kind
@@ -89,9 +87,9 @@ def find_sequences(
     Raises:
         UserError: no data, data of another kind, or classes that the model does not have.
     """
-    found = _find(_Sequences(model), data, split, run)
-    check_steps(model, found.data)
-    return found
+    samples = _find(_Sequences(model), data, split, run)
+    check_steps(model, samples.data)
+    return samples
 
 
 def check_steps(model: SequenceModel, data: SequenceData) -> None:
@@ -213,9 +211,9 @@ def _find(reader: _Reader[D], data: str | Path | None, split: str | None, run: R
         recorded = set(reader.keys(whole, name))
     which = f"all {len(whole):,} {reader.noun}" if split is None else f"the {len(whole):,} {reader.noun} of {split}"
     notes = [f"{which} of {printable_name(name)} are tested"]
-    seen = (learned.get("train", set()) | learned.get("validation", set())) & recorded
-    if seen:
-        notes.append(f"{len(seen):,} of these {reader.noun} were training or validation {reader.noun} of the run")
+    repeated = (learned.get("train", set()) | learned.get("validation", set())) & recorded
+    if repeated:
+        notes.append(f"{len(repeated):,} of these {reader.noun} were training or validation {reader.noun} of the run")
     return TestSamples(name, split or "all", whole, tuple(notes))
 
 
@@ -230,7 +228,7 @@ def _pick_own(reader: _Reader[D], name: str, split: str, record: Splits) -> Test
     rows = torch.tensor([row for row, one in enumerate(reader.names(part)) if one in recorded], dtype=torch.long)
     if not len(rows):
         raise UserError(f"{printable_name(name)} holds none of the {reader.noun} of the run's {split} split")
-    chosen, notes = _pick(part, rows), []
+    chosen, notes = part.pick(rows), []
     gone = len(recorded - set(reader.names(chosen)))
     if gone:
         notes.append(f"{gone:,} of {len(recorded):,} {reader.noun} of the run's {split} split are no longer there")
@@ -239,10 +237,6 @@ def _pick_own(reader: _Reader[D], name: str, split: str, record: Splits) -> Test
     if changed:
         notes.append(f"{changed:,} of {len(recorded):,} {reader.noun} of the run's {split} split have changed since")
     return TestSamples(name, split, chosen, tuple(notes))
-
-
-def _pick(data: D, rows: Int[Tensor, " r"]) -> D:
-    return data.pick(rows)
 
 
 def _recorded_keys(record: Splits) -> dict[str, set[str]]:
