@@ -2,7 +2,7 @@
 
     python benchmarks/strided_conv_table.py
 
-Rows of other instruction sets, types and numbers of threads stay. Run it on a quiet machine: the two ways are timed in
+It measures the kernel in C if there is a compiler and `CAPSNET_KERNELS` is not `torch`. Other rows stay. Run it on a quiet machine: the two ways are timed in
 turn, forward and backward, at the size of the paper's primary capsules.
 """
 
@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from capsnet.kernels import native
+from capsnet.kernels.strided_conv import compiled
 from capsnet.kernels.strided_conv.op import strided_conv2d
 from capsnet.kernels.strided_conv.table import TABLE, Row, instructions
 
-BATCHES = (4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+BATCHES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 ROUNDS = 7
 # a near tie must not be decided by noise
 MARGIN = 1.1
@@ -58,6 +60,10 @@ def least(half: bool) -> int | None:
     return answer
 
 
+def _key(row: Row) -> tuple[str, str, int, bool]:
+    return row["instructions"], row["type"], row["threads"], row["compiled"]
+
+
 def main() -> None:
     """Measure both types and write the table."""
     rows: list[Row] = json.loads(TABLE.read_text())["rows"]
@@ -68,11 +74,11 @@ def main() -> None:
             "instructions": instructions(),
             "type": name,
             "threads": torch.get_num_threads(),
+            "compiled": native.refuses(compiled.SOURCE) is None,
             "images": least(half),
         }
-        key = (row["instructions"], row["type"], row["threads"])
-        rows = [other for other in rows if (other["instructions"], other["type"], other["threads"]) != key] + [row]
-    rows.sort(key=lambda row: (row["instructions"], row["type"], row["threads"]))
+        rows = [other for other in rows if _key(other) != _key(row)] + [row]
+    rows.sort(key=_key)
     lines = ",\n".join(f"    {json.dumps(row)}" for row in rows)
     TABLE.write_text(f'{{\n  "rows": [\n{lines}\n  ]\n}}\n')
 

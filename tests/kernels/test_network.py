@@ -23,7 +23,7 @@ def gradients(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
 
 def test_every_gradient_is_within_twice_the_plain_paths_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CAPSNET_KERNELS", raising=False)
-    monkeypatch.setattr(strided_conv, "least_images", lambda type_name: BATCH)
+    monkeypatch.setattr(strided_conv, "least_images", lambda type_name, compiled: BATCH)
     digits = load_data("digits").train
     pictures = digits.images.float() / 255
     batches = [

@@ -23,7 +23,7 @@ SIZES = [
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("CAPSNET_KERNELS", raising=False)
-    monkeypatch.setattr(strided_conv, "least_images", lambda type_name: 12)
+    monkeypatch.setattr(strided_conv, "least_images", lambda type_name, compiled: 12)
     threads = torch.get_num_threads()
     # many short products: threads that wait for a busy processor would make up all of a test's time
     torch.set_num_threads(1)

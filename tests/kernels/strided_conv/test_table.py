@@ -8,14 +8,19 @@ from capsnet.kernels.strided_conv import table
 
 def test_every_row_names_instructions_type_threads_and_images():
     rows = json.loads(table.TABLE.read_text())["rows"]
-    assert all(set(row) == {"instructions", "type", "threads", "images"} for row in rows)
-    assert len({(row["instructions"], row["type"], row["threads"]) for row in rows}) == len(rows)
+    assert all(set(row) == {"instructions", "type", "threads", "compiled", "images"} for row in rows)
+    assert len({(row["instructions"], row["type"], row["threads"], row["compiled"]) for row in rows}) == len(rows)
 
 
 @pytest.fixture
 def rows(tmp_path, monkeypatch):
-    found = [("AVX2", "float32", 2, 12), ("AVX2", "float32", 8, 24), ("AVX2", "bfloat16", 2, None)]
-    names = ("instructions", "type", "threads", "images")
+    found = [
+        ("AVX2", "float32", 2, False, 12),
+        ("AVX2", "float32", 8, False, 24),
+        ("AVX2", "bfloat16", 2, False, None),
+        ("AVX2", "float32", 2, True, 4),
+    ]
+    names = ("instructions", "type", "threads", "compiled", "images")
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"rows": [dict(zip(names, row, strict=True)) for row in found]}))
     monkeypatch.setattr(table, "TABLE", path)
@@ -36,7 +41,12 @@ def rows(tmp_path, monkeypatch):
     ],
 )
 def test_the_row_of_the_nearest_number_of_threads_is_taken(instructions, type_name, threads, images):
-    assert table._least_images(instructions, type_name, threads) == images
+    assert table._least_images(instructions, type_name, threads, False) == images
+
+
+@pytest.mark.usefixtures("rows")
+def test_the_kernel_in_c_has_rows_of_its_own():
+    assert table._least_images("AVX512", "float32", 2, True) == 4
 
 
 def test_instructions_are_those_of_torch():

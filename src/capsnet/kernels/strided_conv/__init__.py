@@ -1,7 +1,8 @@
 """Convolution with a large window and few outputs, as in primary capsules, with a quarter of the multiplications.
 
 Polyphase decomposition and the short correlations of Toom, Cook and Winograd (README.md in this folder): a 9x9 window
-with stride 2 on 20x20 places needs 26² · channels products instead of 54². On the CPU only, in float32 or float64.
+with stride 2 on 20x20 places needs 26² · channels products instead of 54². On the CPU only, in float32 or float64; in float32
+and with multiples of 32 channels by a kernel in C, where there is a compiler.
 
 From how many images on that is faster depends on the processor: `table.json` holds it.
 """
@@ -13,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.errors import UserError
+from capsnet.kernels.strided_conv import compiled
 from capsnet.kernels.strided_conv.bilinear import MAX_POINTS, axis, tile_size
 from capsnet.kernels.strided_conv.op import strided_conv2d
 from capsnet.kernels.strided_conv.table import instructions, least_images
@@ -72,16 +74,16 @@ def refuses(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int |
     reason: str | None = _too_little(
         tuple((operator.index(size), operator.index(taps), step) for size, taps, step in sizes)
     )
-    return reason or _too_few(x, weight)
+    return reason or _too_few(x, weight, list(steps))
 
 
 def _steps(stride: int | tuple[int, int]) -> tuple[int, int]:
     return (stride, stride) if isinstance(stride, int) else stride
 
 
-def _too_few(x: Tensor, weight: Tensor) -> str | None:
+def _too_few(x: Tensor, weight: Tensor, steps: list[int]) -> str | None:
     type_name = "bfloat16" if _halved() else str(weight.dtype).removeprefix("torch.")
-    least = least_images(type_name)
+    least = least_images(type_name, compiled=compiled.refuses(x, weight, steps) is None)
     if least is None:
         return f"PyTorch's convolution is faster in {type_name} with {instructions()}"
     if x.shape[0] < least:

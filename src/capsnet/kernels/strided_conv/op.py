@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from capsnet.kernels.strided_conv import compiled
 from capsnet.kernels.strided_conv.bilinear import axis
 from capsnet.kernels.threads import in_parts
 
@@ -182,6 +183,9 @@ def _pieces(count: int, bytes_of_one: int) -> Iterator[slice]:
 @in_their_own_type
 def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int]) -> Tensor:
     """`conv2d(x, weight, bias, stride)` in the type of the weight, with its result in channels-last order."""
+    if compiled.refuses(x, weight, stride) is None:
+        compiled_result = compiled.correlate(x, weight, stride)
+        return compiled_result if bias is None else compiled_result.add_(bias[:, None, None])
     algorithm = Algorithm([*x.shape[2:]], [*weight.shape[2:]], stride, weight)
     o, c = weight.shape[:2]
     total = weight.new_empty(algorithm.columns.outputs, algorithm.rows.outputs, len(x), o)
@@ -231,6 +235,8 @@ def _correlate(
 @in_their_own_type
 def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: list[int]) -> Tensor:
     """The gradient in the image, of `size`, from the gradient in the result."""
+    if compiled.refuses(gradient, weight, stride) is None:
+        return compiled.input_gradient(gradient, weight, size, stride)
     algorithm = Algorithm(size, [*weight.shape[2:]], stride, weight)
     o, c = weight.shape[:2]
     result = weight.new_empty(len(gradient), c, *size)
@@ -272,6 +278,8 @@ def _spread(
 @in_their_own_type
 def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list[int]) -> Tensor:
     """The gradient in the weight, whose window is of size `window`, from the gradient in the result, in its type."""
+    if compiled.refuses_gradient(gradient, x, stride) is None:
+        return compiled.weight_gradient(gradient, x, window, stride)
     algorithm = Algorithm([*x.shape[2:]], window, stride, gradient)
     o, c = gradient.shape[1], x.shape[1]
     given = gradient.permute(3, 2, 0, 1).contiguous()
@@ -339,6 +347,8 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[Any]) -> Tens
 
 @input_gradient.register_fake
 def _(gradient: Tensor, weight: Tensor, size: list[Any], stride: list[Any]) -> Tensor:
+    if compiled.refuses(gradient, weight, stride) is None:
+        return weight.new_empty(gradient.shape[0], *size, weight.shape[1]).permute(0, 3, 1, 2)
     return weight.new_empty(gradient.shape[0], weight.shape[1], *size)
 
 

@@ -1,7 +1,7 @@
-"""From how many images on the fast convolution is taken: a table by instruction set, type and number of threads.
+"""From how many images on the fast convolution is taken: a table by instruction set, type, threads and compiler.
 
 `benchmarks/strided_conv_table.py` measured it. It is part of the package: two runs on machines with the same
-instructions compute in the same way.
+instructions, both with or both without a C compiler, compute in the same way.
 """
 
 import json
@@ -21,23 +21,26 @@ class Row(TypedDict):
     """One line of the table.
 
     `threads` is the number that was measured; a process takes the row of the nearest one. `images` is the least batch
-    for which the fast way wins, for it and every larger batch that was measured; None: it never does.
+    for which the fast way wins, for it and every larger batch that was measured; None: it never does. `compiled`: the
+    fast way is that in C.
     """
 
     instructions: str
     type: str
     threads: int
+    compiled: bool
     images: int | None
 
 
 @constant
-def least_images(type_name: str) -> int | None:
+def least_images(type_name: str, *, compiled: bool) -> int | None:
     """The smallest batch for which the fast convolution pays here; None where it never does.
 
     Args:
         type_name: `"float32"`, `"float64"`, or `"bfloat16"` for autocast to it.
+        compiled: whether C computes it.
     """
-    return _least_images(instructions(), type_name, torch.get_num_threads())
+    return _least_images(instructions(), type_name, torch.get_num_threads(), compiled)
 
 
 @constant
@@ -48,8 +51,9 @@ def instructions() -> str:
 
 
 @cache
-def _least_images(instruction_set: str, type_name: str, threads: int) -> int | None:
-    rows: list[Row] = json.loads(TABLE.read_text())["rows"]
+def _least_images(instruction_set: str, type_name: str, threads: int, compiled: bool) -> int | None:
+    every: list[Row] = json.loads(TABLE.read_text())["rows"]
+    rows = [row for row in every if row["compiled"] == compiled]
     of_type = [row for row in rows if row["type"] == type_name] or [row for row in rows if row["type"] == "float32"]
     # an instruction set that was not measured takes the rows of the oldest that was
     known = [row for row in of_type if row["instructions"] == instruction_set] or [

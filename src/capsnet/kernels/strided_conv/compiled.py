@@ -1,0 +1,218 @@
+"""The strided convolution and its gradients in C: `strided_conv.c`, for float32 and multiples of 32 channels."""
+
+import ctypes
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from capsnet.kernels import native
+from capsnet.kernels.strided_conv import bilinear
+from capsnet.kernels.threads import in_parts
+
+SOURCE = Path(__file__).with_name("strided_conv.c")
+PANEL = 32
+# rows of a matrix product: what one block of images gives, so that it stays in the cache
+_ROWS = 64
+# images whose points lie in memory together while their products are summed
+_IMAGES = 64
+# horizontal points of one pass over the images
+_POINTS = 2
+_MOST_PHASES = 4
+
+
+class _Axis(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("size", "taps", "outputs", "tiles", "phases", "points", "rows")),
+        *((name, ctypes.c_void_p) for name in ("counts", "image", "window", "result")),
+    ]
+
+
+class _Plan(ctypes.Structure):
+    _fields_ = [
+        ("vertical", _Axis),
+        ("horizontal", _Axis),
+        *((name, ctypes.c_int64) for name in ("channels", "outputs", "first", "last")),
+    ]
+
+
+def refuses(image: Tensor, weight: Tensor, stride: list[int]) -> str | None:
+    """The reason why a product of images, or of their gradients, and windows goes to PyTorch; None if C computes it."""
+    return _refuses(weight.dtype, image, weight.shape[0], weight.shape[1], stride)
+
+
+def refuses_gradient(gradient: Tensor, x: Tensor, stride: list[int]) -> str | None:
+    """The reason why the gradient in the weight is computed by PyTorch; None if C computes it."""
+    return _refuses(gradient.dtype, x, gradient.shape[1], x.shape[1], stride)
+
+
+def _refuses(dtype: torch.dtype, image: Tensor, outputs: int, channels: int, stride: list[int]) -> str | None:
+    if dtype != torch.float32 or image.dtype not in (torch.float32, torch.bfloat16):
+        return f"it computes in float32, and the tensors are {image.dtype} and {dtype}"
+    if outputs % PANEL or channels % PANEL or 0 in image.shape:
+        return f"it needs multiples of {PANEL} channels, and there are {channels} and {outputs}"
+    if max(stride) > _MOST_PHASES:
+        return f"it needs strides of up to {_MOST_PHASES}, and the strides are {stride}"
+    return native.refuses(SOURCE)
+
+
+class Plan:
+    """The algorithm of a call as C reads it.
+
+    Args:
+        size: places of the image, vertical and horizontal.
+        window: taps.
+        stride: steps.
+        outputs: output channels.
+        channels: input channels.
+    """
+
+    def __init__(self, size: list[int], window: list[int], stride: list[int], outputs: int, channels: int) -> None:
+        (vertical, rows), (horizontal, columns) = map(_build_axis, size, window, stride)
+        self._matrices = rows + columns
+        self.points = int(horizontal.points)
+        self.phases = int(horizontal.phases)
+        self.vertical_points, self.rows = int(vertical.points), int(vertical.rows)
+        self.tiles = int(vertical.tiles * horizontal.tiles)
+        self.result_size = int(vertical.outputs), int(horizontal.outputs)
+        self.taps = window[0] * window[1]
+        self.outputs, self.channels = outputs, channels
+        self.block = max(1, _ROWS // self.tiles)
+        self.passes = [(first, min(first + _POINTS, self.points)) for first in range(0, self.points, _POINTS)]
+        self.pairs = self.phases * min(_POINTS, self.points)
+        self._axes = vertical, horizontal
+        self._library = native.load(SOURCE)
+        self._library.room_size.restype = ctypes.c_int64
+
+    def call(self, name: str, points: tuple[int, int], *arguments: Tensor | int) -> int:
+        """Call a function of the library for some horizontal points with the addresses of tensors, and numbers."""
+        plan = _Plan(*self._axes, self.channels, self.outputs, *points)
+        values = (native.pointer(value) if isinstance(value, Tensor) else ctypes.c_int64(value) for value in arguments)
+        result: int = getattr(self._library, name)(ctypes.byref(plan), *values)
+        return result
+
+    def room(self, images: int) -> Tensor:
+        """Room to work in for one thread."""
+        return torch.empty(self.call("room_size", self.passes[0], images), dtype=torch.float32)
+
+    def take(self, laid: Tensor, weight: Tensor) -> None:
+        """Write what lies as `c/32 o k 32` to a weight."""
+
+        def take(part: slice) -> None:
+            self.call("take_all_windows", self.passes[0], laid, weight, part.start, part.stop)
+
+        in_parts(self.channels // PANEL * self.outputs, take, at_least=PANEL)
+
+
+def _build_axis(size: int, taps: int, stride: int) -> tuple[_Axis, list[Tensor]]:
+    """An axis as C reads it, and the tensors that hold its matrices, which must be kept as long as it."""
+    axis = bilinear.axis(size, taps, stride)
+    phases = list(enumerate(axis.points))
+    image = np.concatenate([axis.image[phase, :count] for phase, count in phases])
+    window = np.concatenate([axis.window[phase, :count] for phase, count in phases])
+    counts = torch.tensor(axis.points, dtype=torch.int64)
+    matrices = [torch.tensor(matrix, dtype=torch.float32).contiguous() for matrix in (image, window, axis.result)]
+    sizes = size, taps, axis.outputs, axis.tiles, len(phases), axis.points[0], len(image)
+    return _Axis(*sizes, *(tensor.data_ptr() for tensor in (counts, *matrices))), [counts, *matrices]
+
+
+@functools.lru_cache(maxsize=64)
+def _plan(size: tuple[int, ...], window: tuple[int, ...], stride: tuple[int, ...], outputs: int, channels: int) -> Plan:
+    return Plan(list(size), list(window), list(stride), outputs, channels)
+
+
+def correlate(
+    x: Float[Tensor, "b c h w"], weight: Float[Tensor, "o c kh kw"], stride: list[int]
+) -> Float[Tensor, "b o h2 w2"]:
+    """`conv2d(x, weight, stride=stride)`, in channels-last order."""
+    plan = _plan(tuple(x.shape[2:]), tuple(weight.shape[2:]), tuple(stride), *weight.shape[:2])
+    images = _channels_last(x)
+    result = weight.new_empty(len(x), *plan.result_size, plan.outputs)
+
+    def work(points: tuple[int, int], windows: Tensor, part: slice, room: Tensor) -> None:
+        bfloat16 = int(images.dtype == torch.bfloat16)
+        plan.call("correlate", points, images, bfloat16, windows, result, part.start, part.stop, plan.block, room)
+
+    _at_each_point(plan, weight.contiguous(), len(x), work, by_channel=False)
+    return result.permute(0, 3, 1, 2)
+
+
+def input_gradient(
+    gradient: Float[Tensor, "b o h2 w2"], weight: Float[Tensor, "o c kh kw"], size: list[int], stride: list[int]
+) -> Float[Tensor, "b c h w"]:
+    """The gradient in the image, in channels-last order."""
+    plan = _plan(tuple(size), tuple(weight.shape[2:]), tuple(stride), *weight.shape[:2])
+    given = _channels_last(gradient)
+    result = weight.new_empty(len(gradient), *size, plan.channels)
+
+    def work(points: tuple[int, int], windows: Tensor, part: slice, room: Tensor) -> None:
+        plan.call("spread", points, given, windows, result, part.start, part.stop, plan.block, room)
+
+    _at_each_point(plan, weight.contiguous(), len(gradient), work, by_channel=True)
+    return result.permute(0, 3, 1, 2)
+
+
+def weight_gradient(
+    gradient: Float[Tensor, "b o h2 w2"], x: Float[Tensor, "b c h w"], window: list[int], stride: list[int]
+) -> Float[Tensor, "o c kh kw"]:
+    """The gradient in the weight; its bits do not depend on the number of threads."""
+    o, c = gradient.shape[1], x.shape[1]
+    plan = _plan(tuple(x.shape[2:]), tuple(window), tuple(stride), o, c)
+    laid = gradient.new_empty(o * c * plan.taps)
+    most = (min(_IMAGES, len(x)) * plan.tiles) | 1
+    points = gradient.new_empty(plan.pairs * plan.rows, c, most)
+    products = gradient.new_empty(min(_POINTS, plan.points) * plan.vertical_points, o, most)
+    for start in range(0, len(x), _IMAGES):
+        images, given = _channels_last(x[start : start + _IMAGES]), _channels_last(gradient[start : start + _IMAGES])
+        rows = len(images) * plan.tiles
+        bfloat16 = int(images.dtype == torch.bfloat16)
+        for some in plan.passes:
+
+            def transform(part: slice) -> None:
+                both = images, bfloat16, given, points, products
+                plan.call("transform_both", some, *both, part.start, part.stop, rows, plan.room(0))
+
+            def multiply(part: slice) -> None:
+                add = int(start > 0 or some[0] > 0)
+                room = gradient.new_empty(plan.pairs * plan.rows * PANEL * PANEL)
+                plan.call("add_products", some, points, products, rows, laid, add, part.start, part.stop, room)
+
+            in_parts(len(images), transform, at_least=1)
+            in_parts(c // PANEL * (o // PANEL), multiply, at_least=1)
+    del points, products
+    result = gradient.new_empty(o, c, *window)
+    plan.take(laid, result)
+    return result
+
+
+def _at_each_point(
+    plan: Plan,
+    weight: Tensor,
+    images: int,
+    work: Callable[[tuple[int, int], Tensor, slice, Tensor], None],
+    *,
+    by_channel: bool,
+) -> None:
+    """Transform the windows at some points after others, and do the work of the images there."""
+    items = plan.channels * plan.outputs // PANEL
+    windows = weight.new_empty(plan.pairs * plan.rows * (items | 1) * PANEL)
+    rooms: dict[int, Tensor] = {}
+
+    def transform(points: tuple[int, int], part: slice) -> None:
+        plan.call("transform_windows", points, weight, windows, int(by_channel), part.start, part.stop)
+
+    def multiply(points: tuple[int, int], part: slice) -> None:
+        room = rooms.setdefault(part.start, plan.room(plan.block))
+        work(points, windows, part, room)
+
+    for points in plan.passes:
+        in_parts(items, functools.partial(transform, points), at_least=PANEL)
+        in_parts(images, functools.partial(multiply, points), at_least=1)
+
+
+def _channels_last(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w c"]:
+    return x.permute(0, 2, 3, 1).contiguous()
