@@ -2,8 +2,8 @@
 
     python benchmarks/strided_conv_table.py
 
-It measures the kernel in C if there is a compiler and `CAPSNET_KERNELS` is not `torch`. Other rows stay. Run it on a quiet machine: the two ways are timed in
-turn, forward and backward, at the size of the paper's primary capsules.
+It measures the kernel in C if there is a compiler and `CAPSNET_KERNELS` is not `torch`. Other rows stay. Run it on a
+quiet machine: the two ways are timed in turn, forward and backward, at the size of the paper's primary capsules.
 """
 
 import json

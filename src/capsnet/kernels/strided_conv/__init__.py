@@ -1,8 +1,8 @@
 """Convolution with a large window and few outputs, as in primary capsules, with a quarter of the multiplications.
 
 Polyphase decomposition and the short correlations of Toom, Cook and Winograd (README.md in this folder): a 9x9 window
-with stride 2 on 20x20 places needs 26² · channels products instead of 54². On the CPU only, in float32 or float64; in float32
-and with multiples of 32 channels by a kernel in C, where there is a compiler.
+with stride 2 on 20x20 places needs 26² · channels products instead of 54². On the CPU only, in float32 or float64;
+float32 with multiples of 32 channels is computed in C, where there is a compiler.
 
 From how many images on that is faster depends on the processor: `table.json` holds it.
 """

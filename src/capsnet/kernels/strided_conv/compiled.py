@@ -168,25 +168,45 @@ def weight_gradient(
     products = gradient.new_empty(min(_POINTS, plan.points) * plan.vertical_points, o, most)
     for start in range(0, len(x), _IMAGES):
         images, given = _channels_last(x[start : start + _IMAGES]), _channels_last(gradient[start : start + _IMAGES])
-        rows = len(images) * plan.tiles
-        bfloat16 = int(images.dtype == torch.bfloat16)
         for some in plan.passes:
-
-            def transform(part: slice) -> None:
-                both = images, bfloat16, given, points, products
-                plan.call("transform_both", some, *both, part.start, part.stop, rows, plan.room(0))
-
-            def multiply(part: slice) -> None:
-                add = int(start > 0 or some[0] > 0)
-                room = gradient.new_empty(plan.pairs * plan.rows * PANEL * PANEL)
-                plan.call("add_products", some, points, products, rows, laid, add, part.start, part.stop, room)
-
+            transform = functools.partial(_transform_both, plan, some, images, given, points, products)
             in_parts(len(images), transform, at_least=1)
+            add = start > 0 or some[0] > 0
+            multiply = functools.partial(_add_products, plan, some, points, products, laid, len(images), add)
             in_parts(c // PANEL * (o // PANEL), multiply, at_least=1)
     del points, products
     result = gradient.new_empty(o, c, *window)
     plan.take(laid, result)
     return result
+
+
+def _transform_both(
+    plan: Plan,
+    some: tuple[int, int],
+    images: Float[Tensor, "b h w c"],
+    gradient: Float[Tensor, "b h2 w2 o"],
+    points: Tensor,
+    products: Tensor,
+    part: slice,
+) -> None:
+    rows, bfloat16 = len(images) * plan.tiles, int(images.dtype == torch.bfloat16)
+    both = images, bfloat16, gradient, points, products
+    plan.call("transform_both", some, *both, part.start, part.stop, rows, plan.room(0))
+
+
+def _add_products(
+    plan: Plan,
+    some: tuple[int, int],
+    points: Tensor,
+    products: Tensor,
+    laid: Tensor,
+    images: int,
+    add: bool,
+    part: slice,
+) -> None:
+    room = laid.new_empty(plan.pairs * plan.rows * PANEL * PANEL)
+    rows = images * plan.tiles
+    plan.call("add_products", some, points, products, rows, laid, int(add), part.start, part.stop, room)
 
 
 def _at_each_point(
