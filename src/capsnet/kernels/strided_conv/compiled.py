@@ -2,7 +2,7 @@
 
 import ctypes
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ _IMAGES = 64
 # horizontal points of one pass over the images
 _POINTS = 2
 _MOST_PHASES = 4
+_MOST_PLACES = 512
 
 
 class _Axis(ctypes.Structure):
@@ -40,24 +41,41 @@ class _Plan(ctypes.Structure):
     ]
 
 
-def refuses(image: Tensor, weight: Tensor, stride: list[int]) -> str | None:
-    """The reason why a product of images, or of their gradients, and windows goes to PyTorch; None if C computes it."""
-    return _refuses(weight.dtype, image, weight.shape[0], weight.shape[1], stride)
+def refuses(x: Tensor, weight: Tensor, stride: list[int]) -> str | None:
+    """The reason why PyTorch computes the convolution; None if C does."""
+    return _refuses_kind(weight.dtype, x.dtype, weight.shape[:2], stride) or _refuses_size(x.shape)
 
 
-def refuses_gradient(gradient: Tensor, x: Tensor, stride: list[int]) -> str | None:
-    """The reason why the gradient in the weight is computed by PyTorch; None if C computes it."""
-    return _refuses(gradient.dtype, x, gradient.shape[1], x.shape[1], stride)
+def refuses_input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: list[int]) -> str | None:
+    """The reason why PyTorch computes the gradient in the image; None if C does."""
+    return refuses_input_gradients(gradient, weight, stride) or _refuses_size([*gradient.shape, *size])
 
 
-def _refuses(dtype: torch.dtype, image: Tensor, outputs: int, channels: int, stride: list[int]) -> str | None:
-    if dtype != torch.float32 or image.dtype not in (torch.float32, torch.bfloat16):
-        return f"it computes in float32, and the tensors are {image.dtype} and {dtype}"
-    if outputs % PANEL or channels % PANEL or 0 in image.shape:
-        return f"it needs multiples of {PANEL} channels, and there are {channels} and {outputs}"
+def refuses_input_gradients(gradient: Tensor, weight: Tensor, stride: list[int]) -> str | None:
+    """The same for gradients of any size, which symbols may stand for; None: they lie in channels-last order."""
+    return _refuses_kind(weight.dtype, gradient.dtype, weight.shape[:2], stride)
+
+
+def refuses_weight_gradient(gradient: Tensor, x: Tensor, stride: list[int]) -> str | None:
+    """The reason why PyTorch computes the gradient in the weight; None if C does."""
+    channels = gradient.shape[1], x.shape[1]
+    return _refuses_kind(gradient.dtype, x.dtype, channels, stride) or _refuses_size(x.shape)
+
+
+def _refuses_kind(dtype: torch.dtype, other: torch.dtype, channels: Sequence[int], stride: list[int]) -> str | None:
+    if dtype != torch.float32 or other not in (torch.float32, torch.bfloat16):
+        return f"it computes in float32, and the tensors are {other} and {dtype}"
+    if any(count % PANEL for count in channels):
+        return f"it needs multiples of {PANEL} channels, and there are {channels[1]} and {channels[0]}"
     if max(stride) > _MOST_PHASES:
-        return f"it needs strides of up to {_MOST_PHASES}, and the strides are {stride}"
+        return f"it needs strides up to {_MOST_PHASES}, and they are {stride}"
     return native.refuses(SOURCE)
+
+
+def _refuses_size(shape: Sequence[int]) -> str | None:
+    if 0 in shape or max(shape[2:]) > _MOST_PLACES:
+        return f"it needs 1 to {_MOST_PLACES} places a side, and the shape is {tuple(shape)}"
+    return None
 
 
 class Plan:

@@ -235,7 +235,7 @@ def _correlate(
 @in_their_own_type
 def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: list[int]) -> Tensor:
     """The gradient in the image, of `size`, from the gradient in the result."""
-    if compiled.refuses(gradient, weight, stride) is None:
+    if compiled.refuses_input_gradient(gradient, weight, size, stride) is None:
         return compiled.input_gradient(gradient, weight, size, stride)
     algorithm = Algorithm(size, [*weight.shape[2:]], stride, weight)
     o, c = weight.shape[:2]
@@ -248,6 +248,8 @@ def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: li
 
     for group, windows in algorithm.windows(weight):
         in_parts(len(gradient), functools.partial(fill, group=group, windows=windows), at_least=FEWEST_IMAGES)
+    if compiled.refuses_input_gradients(gradient, weight, stride) is None:
+        return result.contiguous(memory_format=torch.channels_last)
     return result
 
 
@@ -278,7 +280,7 @@ def _spread(
 @in_their_own_type
 def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list[int]) -> Tensor:
     """The gradient in the weight, whose window is of size `window`, from the gradient in the result, in its type."""
-    if compiled.refuses_gradient(gradient, x, stride) is None:
+    if compiled.refuses_weight_gradient(gradient, x, stride) is None:
         return compiled.weight_gradient(gradient, x, window, stride)
     algorithm = Algorithm([*x.shape[2:]], window, stride, gradient)
     o, c = gradient.shape[1], x.shape[1]
@@ -347,7 +349,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[Any]) -> Tens
 
 @input_gradient.register_fake
 def _(gradient: Tensor, weight: Tensor, size: list[Any], stride: list[Any]) -> Tensor:
-    if compiled.refuses(gradient, weight, stride) is None:
+    if compiled.refuses_input_gradients(gradient, weight, stride) is None:
         return weight.new_empty(gradient.shape[0], *size, weight.shape[1]).permute(0, 3, 1, 2)
     return weight.new_empty(gradient.shape[0], weight.shape[1], *size)
 

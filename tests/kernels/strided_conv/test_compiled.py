@@ -1,0 +1,150 @@
+"""The strided convolution in C."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from capsnet import kernels
+from capsnet.kernels import native, strided_conv
+from capsnet.kernels.strided_conv import compiled, op
+
+# b, c, o, height, width, window, stride
+SIZES = [
+    pytest.param(2, 64, 32, 20, 20, (9, 9), (2, 2), id="paper"),
+    pytest.param(1, 32, 64, 24, 28, (9, 9), (2, 2), id="four-outputs-a-tile"),
+    pytest.param(70, 32, 32, 9, 11, (5, 4), (3, 2), id="several-blocks"),
+    pytest.param(3, 32, 96, 14, 13, (3, 3), (1, 1), id="stride-one"),
+    pytest.param(5, 32, 32, 40, 19, (8, 7), (4, 3), id="many-phases"),
+]
+
+
+@pytest.fixture(autouse=True)
+def in_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("CAPSNET_KERNELS", raising=False)
+    if native.refuses(compiled.SOURCE) is not None:
+        pytest.skip(str(native.refuses(compiled.SOURCE)))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def tensors(b: int, c: int, o: int, h: int, w: int, window: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(b, c, h, w, generator=generator).relu(), torch.randn(o, c, *window, generator=generator) * 0.01
+
+
+def way(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
+    result: Tensor = op.strided_conv2d(x, weight, None, list(stride))
+    return result
+
+
+def plain(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
+    return F.conv2d(x, weight, stride=stride)
+
+
+def value_and_gradients(function: object, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> dict[str, Tensor]:
+    x, weight = (tensor.detach().requires_grad_() for tensor in (x, weight))
+    output = function(x, weight, stride)  # type: ignore[operator]
+    direction = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.dtype)
+    gradients = torch.autograd.grad(output, (x, weight), direction)
+    return dict(zip(("value", "x", "weight"), (output.detach(), *gradients), strict=True))
+
+
+def error(got: Tensor, expected: Tensor) -> float:
+    return float((got - expected).norm() / expected.norm())
+
+
+@pytest.mark.parametrize(("b", "c", "o", "h", "w", "window", "stride"), SIZES)
+def test_agrees_with_conv2d_in_value_and_both_gradients(
+    b: int, c: int, o: int, h: int, w: int, window: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    x, weight = tensors(b, c, o, h, w, window)
+    exact = value_and_gradients(plain, x.double(), weight.double(), stride)
+    rounded = value_and_gradients(plain, x, weight, stride)
+    torch.use_deterministic_algorithms(True)  # new memory is filled with NaN
+    try:
+        got = value_and_gradients(way, x, weight, stride)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for name, expected in exact.items():
+        # the bound of test_strided_conv.py
+        bound = max(2 * error(rounded[name], expected), 40 * torch.finfo(torch.float32).eps)
+        assert error(got[name], expected) < bound, name
+
+
+def test_number_of_threads_and_order_in_memory_do_not_change_a_bit() -> None:
+    x, weight = tensors(7, 64, 64, 12, 12, (5, 5))
+    first = value_and_gradients(way, x, weight, (2, 2))
+    torch.set_num_threads(2)
+    second = value_and_gradients(way, x.contiguous(memory_format=torch.channels_last), weight, (2, 2))
+    third = value_and_gradients(way, x, weight.contiguous(memory_format=torch.channels_last), (2, 2))
+    for name, expected in first.items():
+        assert torch.equal(expected, second[name]), name
+        assert torch.equal(expected, third[name]), name
+
+
+def test_bfloat16_images_give_what_their_float32_values_give() -> None:
+    x, weight = tensors(3, 32, 32, 12, 12, (5, 5))
+    halved = x.bfloat16()
+    assert torch.equal(way(halved, weight, (2, 2)), way(halved.float(), weight, (2, 2)))
+    gradient = torch.randn(3, 32, 4, 4, generator=torch.Generator().manual_seed(1))
+    of_halved = op.weight_gradient(gradient, halved, [5, 5], [2, 2])
+    assert torch.equal(of_halved, op.weight_gradient(gradient, halved.float(), [5, 5], [2, 2]))
+
+
+def test_gradients_of_gradients_are_those_of_conv2d() -> None:
+    x, weight = (tensor.requires_grad_() for tensor in tensors(2, 32, 32, 9, 9, (5, 5)))
+    seconds = []
+    for function in (way, plain):
+        first = torch.autograd.grad(function(x, weight, (2, 2)).square().sum(), (x, weight), create_graph=True)
+        seconds.append(torch.autograd.grad(sum(gradient.square().sum() for gradient in first), (x, weight)))
+    for got, expected in zip(*seconds, strict=True):
+        assert error(got, expected) < 1e-5
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_shapes_and_strides_in_a_graph_are_the_real_ones(batch: int) -> None:
+    x, weight = tensors(batch, 32, 64, 12, 10, (5, 5))
+    gradient = torch.randn(batch, 64, 4, 3)
+    calls = [
+        (op.strided_conv2d, (x, weight, None, [2, 2])),
+        (op.input_gradient, (gradient, weight, [12, 10], [2, 2])),
+        (op.weight_gradient, (gradient, x, [5, 5], [2, 2])),
+    ]
+    for operator, arguments in calls:
+        torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
+
+
+def test_c_computes_in_mode_auto_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight = tensors(2, 32, 32, 9, 9, (5, 5))
+    monkeypatch.setattr(compiled, "correlate", lambda *_: torch.zeros(2, 32, 3, 3))
+    assert way(x, weight, (2, 2)).count_nonzero() == 0
+    with kernels.use("torch"):
+        torch.testing.assert_close(way(x, weight, (2, 2)), plain(x, weight, (2, 2)), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "stride", "reason"),
+    [
+        ((2, 48, 9, 9), torch.float32, 2, "multiples of 32 channels"),
+        ((2, 32, 9, 9), torch.float64, 2, "computes in float32"),
+        ((2, 32, 600, 9), torch.float32, 2, "at most 512 places"),
+        ((2, 32, 9, 9), torch.float32, 5, "strides up to 4"),
+    ],
+)
+def test_other_calls_go_to_torch_with_a_reason(
+    shape: tuple[int, ...], dtype: torch.dtype, stride: int, reason: str
+) -> None:
+    x, weight = torch.zeros(shape, dtype=dtype), torch.zeros(32, shape[1], 5, 5, dtype=dtype)
+    assert reason in str(compiled.refuses(x, weight, [stride, stride]))
+
+
+def test_not_finite_values_reach_the_image_they_stand_in_and_no_other() -> None:
+    x, weight = tensors(3, 32, 32, 9, 9, (5, 5))
+    x[1, 4, 4, 4] = float("nan")
+    finite = strided_conv.op.strided_conv2d(x, weight, None, [2, 2]).isfinite().all(dim=(1, 2, 3))
+    assert finite.tolist() == [True, False, True]
