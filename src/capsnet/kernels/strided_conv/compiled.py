@@ -25,6 +25,9 @@ _POINTS = 2
 _MOST_PHASES = 4
 _MOST_PLACES = 512
 
+# while a program is traced, sizes may be symbols
+_Size = int | torch.SymInt
+
 
 class _Axis(ctypes.Structure):
     _fields_ = [
@@ -62,7 +65,7 @@ def refuses_weight_gradient(gradient: Tensor, x: Tensor, stride: list[int]) -> s
     return _refuses_kind(gradient.dtype, x.dtype, channels, stride) or _refuses_size(x.shape)
 
 
-def _refuses_kind(dtype: torch.dtype, other: torch.dtype, channels: Sequence[int], stride: list[int]) -> str | None:
+def _refuses_kind(dtype: torch.dtype, other: torch.dtype, channels: Sequence[_Size], stride: list[int]) -> str | None:
     if dtype != torch.float32 or other not in (torch.float32, torch.bfloat16):
         return f"it computes in float32, and the tensors are {other} and {dtype}"
     if any(count % PANEL for count in channels):
@@ -72,7 +75,7 @@ def _refuses_kind(dtype: torch.dtype, other: torch.dtype, channels: Sequence[int
     return native.refuses(SOURCE)
 
 
-def _refuses_size(shape: Sequence[int]) -> str | None:
+def _refuses_size(shape: Sequence[_Size]) -> str | None:
     if 0 in shape or max(shape[2:]) > _MOST_PLACES:
         return f"it needs 1 to {_MOST_PLACES} places a side, and the shape is {tuple(shape)}"
     return None
