@@ -120,9 +120,19 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, obje
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": precision,
+        **_describe_kernels(device),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["capsnet" if program == "__main__.py" else program, *sys.argv[1:]]),
     }
+
+
+def _describe_kernels(device: torch.device) -> dict[str, object]:
+    """Which implementations compute, because they differ by rounding; the package works without `kernels/`."""
+    try:
+        from capsnet.kernels import mode, native
+    except ModuleNotFoundError:
+        return {"kernels": "plain"}
+    return {"kernels": mode(), **({"c_compiler": native.describe()} if device.type == "cpu" else {})}
 
 
 def find_commit() -> str | None:
