@@ -196,8 +196,8 @@ def test_faults_of_the_users_are_one_line(words, fault, capsys):
 @pytest.mark.parametrize(("path", "mode"), [("plain", "plain"), ("fused", "auto"), ("fused without C", "torch")])
 def test_each_path_of_routing_chooses_its_kernels(monkeypatch, path, mode):
     modes = []
-    route, _ = routing.PATHS[path]
-    monkeypatch.setitem(routing.PATHS, path, (lambda *case: modes.append(kernels.mode()) or route(*case), mode))
+    route, chosen = routing.PATHS[path]
+    monkeypatch.setitem(routing.PATHS, path, (lambda *case: modes.append(kernels.mode()) or route(*case), chosen))
     case = dict(zip(routing.PAPER, (16, 8, 2, 2, 4, 3), strict=True))
     tensors = routing.make(case, CPU)
     routing.infer(path, case, tensors)

@@ -193,7 +193,7 @@ def test_compiler_with_spaces_or_arguments_is_used(source, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        ({"CC": "", "PATH": ""}, "there is no C compiler: install gcc or clang"),
+        ({"CC": "", "PATH": ""}, "there is no C compiler; install gcc or clang"),
         ({"CC": "/nonexistent"}, "$CC is /nonexistent, which is not found"),
         ({"CC": "ccache-of-nobody gcc"}, "$CC is ccache-of-nobody gcc, which is not found"),
         ({"CC": "'gcc"}, "$CC is 'gcc, which is not found"),
@@ -222,7 +222,7 @@ def test_placeholder_of_macos_is_not_started(monkeypatch, program):
     path = program("exit 1", version="touch started")
     monkeypatch.setattr(compiler.sys, "platform", "darwin")
     monkeypatch.setattr(compiler.os.path, "dirname", lambda program: "/usr/bin")
-    assert find_compiler() == "there is no C compiler: run xcode-select --install"
+    assert find_compiler() == "there is no C compiler; run xcode-select --install"
     assert not path.with_name("started").exists()
 
 

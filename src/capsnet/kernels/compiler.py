@@ -41,10 +41,10 @@ def _find(named: str, path: str | None) -> Compiler | str:
         return "kernels in C are not supported on Windows"
     command = _split(named, path) if named else next(([name] for name in _NAMES if shutil.which(name, path=path)), None)
     if command is None:
-        return f"$CC is {named}, which is not found" if named else "there is no C compiler: install gcc or clang"
+        return f"$CC is {named}, which is not found" if named else "there is no C compiler; install gcc or clang"
     program = shutil.which(command[0], path=path) or command[0]
     if _opens_a_window(program):
-        return "there is no C compiler: run xcode-select --install"
+        return "there is no C compiler; run xcode-select --install"
     command[0] = program
     text, failure = run([*command, "--version"], VERSION_SECONDS)
     if failure is not None:
