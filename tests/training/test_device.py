@@ -12,7 +12,7 @@ from capsnet.kernels import native
 from capsnet.kernels.dynamic_routing.op import has_triton
 from capsnet.precision import use_precision
 from capsnet.training import device
-from capsnet.training.device import describe_environment, describe_precision, resolve_precision
+from capsnet.training.device import compare_kernels, describe_environment, describe_precision, resolve_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -121,3 +121,19 @@ def test_record_of_a_gpu_names_no_c_compiler(monkeypatch):
 def test_record_without_the_folder_of_kernels_is_plain(monkeypatch):
     monkeypatch.setitem(sys.modules, "capsnet.kernels", None)
     assert kernels_in(describe_environment(CPU, "fp32")) == {"kernels": "plain"}
+
+
+def test_run_that_continues_with_other_kernels_is_told_so(monkeypatch):
+    monkeypatch.setenv("CAPSNET_KERNELS", "torch")
+    before = {"kernels": "auto", "c_compiler": "gcc 12"}
+    assert compare_kernels(before, CPU) == [
+        "the run began with kernels auto and continues with torch: results differ by rounding",
+        "the run began with c_compiler gcc 12 and continues with none: CAPSNET_KERNELS is torch: results differ by "
+        "rounding",
+    ]
+    assert compare_kernels(describe_environment(CPU, "fp32"), CPU) == []
+
+
+@pytest.mark.parametrize("recorded", [None, {}, {"torch": "2"}])
+def test_older_run_continues_without_a_note(recorded):
+    assert compare_kernels(recorded, CPU) == []

@@ -5,6 +5,7 @@ import random
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -133,6 +134,21 @@ def _describe_kernels(device: torch.device) -> dict[str, object]:
     except ModuleNotFoundError:
         return {"kernels": "plain"}
     return {"kernels": mode(), **({"c_compiler": native.describe()} if device.type == "cpu" else {})}
+
+
+def compare_kernels(recorded: Mapping[str, object] | None, device: torch.device) -> list[str]:
+    """A note for each difference between the kernels that began a run and those that continue it.
+
+    Args:
+        recorded: the environment of the run; older runs hold no kernels.
+        device: of the run.
+    """
+    before, present = recorded or {}, _describe_kernels(device)
+    return [
+        f"the run began with {name} {before[name]} and continues with {value}: results differ by rounding"
+        for name, value in present.items()
+        if before.get(name, value) != value
+    ]
 
 
 def find_commit() -> str | None:
