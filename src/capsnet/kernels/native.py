@@ -87,8 +87,8 @@ def describe() -> str:
 
 
 def _library(source: Path) -> ctypes.CDLL | str:
-    # what the choice depends on; the result is kept for each
-    return _load(source, _instructions(), *map(os.environ.get, ("CAPSNET_CACHE_DIR", "CC", "PATH")))
+    # one that is loaded stays, wherever the cache is moved to
+    return _load(source, _instructions(), os.environ.get("CC"), os.environ.get("PATH"))
 
 
 @functools.cache
@@ -97,7 +97,7 @@ def _instructions() -> str:
 
 
 @functools.cache
-def _load(source: Path, instructions: str, *variables: str | None) -> ctypes.CDLL | str:
+def _load(source: Path, instructions: str, *compiler_variables: str | None) -> ctypes.CDLL | str:
     """The library, or the reason why there is none."""
     try:
         library = _find(source, instructions)
