@@ -88,7 +88,9 @@ test-wheel: $(VENV)/installed
 	@ls dist/capsnet-*.whl >/dev/null || { echo "no wheel in dist: make dist"; exit 2; }
 	folder=$$(mktemp -d) && python="$(abspath $(BIN))/python" && trap 'rm -rf "$$folder"' EXIT && \
 	  "$$python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$$folder/site" dist/capsnet-*.whl && \
-	  cd "$$folder" && export PYTHONPATH="$$folder/site" && \
+	  for file in $$(cd src && find capsnet -name '*.[ch]'); do \
+    test -f "$$folder/site/$$file" || { echo "the wheel lacks $$file"; exit 1; }; done && \
+  cd "$$folder" && export PYTHONPATH="$$folder/site" && \
 	  "$$python" -c 'import capsnet; assert capsnet.__file__.startswith("'"$$folder"'"), capsnet.__file__' && \
 	  "$$python" -m capsnet train quickstart $(RUN) --out run --report && "$$python" -m capsnet evaluate run
 

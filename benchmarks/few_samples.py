@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from capsnet.bench.machine import describe
-from capsnet.bench.routing import PAPER, PATHS, infer, make, train
+from capsnet.bench.routing import PAPER, infer, make, train
 
 RECORD = Path(__file__).parent / "results" / "few-samples.json"
 BATCHES = (1, 4, 8, 12, 16, 32)
@@ -41,7 +41,7 @@ def measure(case: dict[str, int], rounds: int) -> list[dict[str, object]]:
     tensors = make(case, torch.device("cpu"))
     rows: list[dict[str, object]] = []
     for name, work in PASSES.items():
-        works = {path: lambda path=path, work=work: work(path, case, tensors) for path in PATHS}
+        works = {path: lambda path=path, work=work: work(path, case, tensors) for path in ("plain", "fused")}
         rows.append({"bench": "few-samples", "case": {**case, "pass": name}, "times": medians(works, rounds)})
     return rows
 

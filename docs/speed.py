@@ -21,6 +21,7 @@ IMAGES, BATCH = 60_000, 128
 NAMES = {
     "plain": "plain path (einsum, torch's convolution), fp32",
     "fused": "**capsnet**, fp32",
+    "fused without C": "**capsnet** without a C compiler, fp32",
     "fused bf16": "**capsnet**, bf16",
     "fused bf16 graph": "**capsnet**, bf16, CUDA graph",
 }

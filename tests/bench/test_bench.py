@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from capsnet.bench import BENCHES, instructions, memory_process, routings, run, runner
+from capsnet import kernels
+from capsnet.bench import BENCHES, instructions, memory_process, routing, routings, run, runner
 from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
 from capsnet.bench.measure import interleave, spread
 from capsnet.bench.memory import added_megabytes
@@ -192,8 +193,22 @@ def test_faults_of_the_users_are_one_line(words, fault, capsys):
     assert fault in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("path", "mode"), [("plain", "plain"), ("fused", "auto"), ("fused without C", "torch")])
+def test_each_path_of_routing_chooses_its_kernels(monkeypatch, path, mode):
+    modes = []
+    route, chosen = routing.PATHS[path]
+    monkeypatch.setitem(routing.PATHS, path, (lambda *case: modes.append(kernels.mode()) or route(*case), chosen))
+    case = dict(zip(routing.PAPER, (16, 8, 2, 2, 4, 3), strict=True))
+    tensors = routing.make(case, CPU)
+    routing.infer(path, case, tensors)
+    routing.train(path, case, tensors)
+    assert modes == [mode, mode]
+
+
 def test_routing_is_measured_with_its_memory(monkeypatch):
     monkeypatch.setattr("capsnet.bench.runner.find_ceilings", lambda device: CEILINGS)
+    # its memory is that of the fused path
+    monkeypatch.delitem(routing.PATHS, "fused without C")
     rows = run(["routing"], CPU, quick=True, rounds=1)["rows"]
     assert all(path["median"] > 0 for found in rows for path in found["times"].values())
     assert rows[1]["megabytes"]["fused"] < rows[1]["megabytes"]["plain"] / 5

@@ -8,6 +8,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
+from tests.c_compiler import copy_libraries
 
 from capsnet.data.images import fit_image
 from capsnet.data.photo import center_digit
@@ -117,6 +118,7 @@ def folder(tmp_path_factory):
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("static")
     environment = {**os.environ, "CAPSNET_CACHE_DIR": str(folder / "cache")}
+    copy_libraries(folder / "cache")
     words = [sys.executable, "-c", EXPORT, folder]
     done = subprocess.run(words, capture_output=True, text=True, env=environment)
     if "npm pack" in done.stderr:

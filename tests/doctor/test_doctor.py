@@ -6,9 +6,12 @@ import warnings
 
 import pytest
 import torch
+from tests.c_compiler import needs_compiler
 
 from capsnet import doctor
 from capsnet.cli import main
+from capsnet.kernels import native
+from capsnet.kernels.compiler import find_compiler
 
 
 @pytest.fixture
@@ -16,6 +19,10 @@ def alone(tmp_path, monkeypatch):
     """A machine without data and with an empty cache."""
     monkeypatch.delenv("CAPSNET_DATA_DIR", raising=False)
     monkeypatch.setenv("CAPSNET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("CAPSNET_KERNELS", "auto")
+    # the package's own would be compiled for each test
+    monkeypatch.setattr(native, "sources", lambda: [])
+    monkeypatch.setattr("capsnet.doctor.kernels.resolve_device", lambda name: torch.device("cpu"))
     return tmp_path
 
 
@@ -73,6 +80,40 @@ def test_kernels_that_are_switched_off_are_a_warning(alone, monkeypatch):
     assert "kernels: CAPSNET_KERNELS=plain disables all fused kernels" in doctor.examine()["kernels"].warnings
 
 
+@needs_compiler
+def test_kernels_in_c_are_listed_with_their_compiler(alone, monkeypatch):
+    sources = [alone / "twice.c", alone / "broken.c"]
+    sources[0].write_text("int twice(int number) { return 2 * number; }")
+    sources[1].write_text("no C")
+    monkeypatch.setattr(native, "sources", lambda: sources)
+    kernels = doctor.examine()["kernels"]
+    assert kernels.lines["C compiler"] == kernels.values["c_compiler"] == find_compiler().version
+    assert kernels.lines["kernels in C"] == "twice"
+    assert kernels.values["kernels_in_c"]["twice"] == {"used": True, "reason": None}
+    reason = kernels.values["kernels_in_c"]["broken"]["reason"]
+    assert kernels.warnings == (f"kernels: {reason}; training on this CPU is slower without kernels in C (broken)",)
+
+
+def test_missing_compiler_is_a_warning_with_its_remedy(alone, monkeypatch):
+    monkeypatch.setattr(native, "sources", lambda: [alone / "twice.c", alone / "thrice.c"])
+    monkeypatch.setenv("CC", "")
+    monkeypatch.setenv("PATH", "")
+    kernels = doctor.examine()["kernels"]
+    assert kernels.values["c_compiler"] is None
+    assert kernels.lines["C compiler"] == "none: there is no C compiler; install gcc or clang"
+    assert kernels.lines["kernels in C"] == "none"
+    assert kernels.warnings == (
+        "kernels: there is no C compiler; install gcc or clang; "
+        "training on this CPU is slower without kernels in C (twice, thrice)",
+    )
+
+
+def test_kernels_in_c_that_are_switched_off_are_a_warning(alone, monkeypatch):
+    monkeypatch.setenv("CAPSNET_KERNELS", "torch")
+    (warning,) = doctor.examine()["kernels"].warnings
+    assert warning == "kernels: CAPSNET_KERNELS is torch; training on this CPU is slower without kernels in C"
+
+
 def test_full_disk_and_cache_that_cannot_be_written_are_warnings(alone, monkeypatch):
     (alone / "cache").touch()
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
@@ -119,7 +160,7 @@ def test_table_is_for_people_and_ends_with_the_warnings(alone, monkeypatch, caps
     assert max(map(len, out.partition("\ndata\n")[0].splitlines())) <= 80
 
 
-def test_nothing_heavy_is_loaded_for_it(alone):
+def test_nothing_heavy_is_loaded_for_it():
     script = "import sys; from capsnet.cli import main; main(['doctor', '--json']); print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     loaded = set(said.splitlines()[-1].split())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tests.c_compiler import copy_libraries
 from tests.faults.processes import Ended, Instant, run_killed
 
 TRAIN = "--model capsnet-tiny --limit 54 --test-limit 20 --epochs 2 --batch-size 16 --validation 0.1 --device cpu "
@@ -71,6 +72,7 @@ class Torchrun(Command):
         several = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "capsnet"]
         command = [sys.executable, *several, *self.words(folder, sources)]
         environment = {**os.environ, "CAPSNET_CACHE_DIR": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+        copy_libraries(folder / "cache")
         start = time.monotonic()
         with (folder.parent / f"{folder.name}.log").open("w+") as log:
             process = subprocess.Popen(

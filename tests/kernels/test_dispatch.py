@@ -41,7 +41,7 @@ def test_plain_is_chosen_by_the_environment(monkeypatch):
 
 def test_an_unknown_mode_is_the_users_fault(monkeypatch):
     monkeypatch.setenv("CAPSNET_KERNELS", "fast")
-    with pytest.raises(UserError, match="'auto' or 'plain', got 'fast'"):
+    with pytest.raises(UserError, match="'auto', 'torch' or 'plain', got 'fast'"):
         kernels.mode()
 
 

@@ -2,15 +2,17 @@
 
 import re
 import subprocess
+import sys
 
 import pytest
 import torch
 
 from capsnet.errors import UserError
+from capsnet.kernels import native
 from capsnet.kernels.dynamic_routing.op import has_triton
 from capsnet.precision import use_precision
 from capsnet.training import device
-from capsnet.training.device import describe_precision, resolve_precision
+from capsnet.training.device import compare_kernels, describe_environment, describe_precision, resolve_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -95,3 +97,43 @@ def test_commit_is_dirty_by_files_of_the_package_alone(tmp_path, monkeypatch):
     assert device.find_commit() == commit
     (package / "a.py").write_text("1")
     assert device.find_commit() == f"{commit}-dirty"
+
+
+def kernels_in(environment):
+    return {name: environment[name] for name in ("kernels", "c_compiler") if name in environment}
+
+
+def test_record_holds_the_kernels_and_their_compiler(monkeypatch):
+    monkeypatch.setattr(native, "describe", lambda: "gcc 12")
+    monkeypatch.setenv("CAPSNET_KERNELS", "auto")
+    assert kernels_in(describe_environment(CPU, "fp32")) == {"kernels": "auto", "c_compiler": "gcc 12"}
+    monkeypatch.undo()
+    monkeypatch.setenv("CAPSNET_KERNELS", "torch")
+    expected = {"kernels": "torch", "c_compiler": "none: CAPSNET_KERNELS is torch"}
+    assert kernels_in(describe_environment(CPU, "fp32")) == expected
+
+
+def test_record_of_a_gpu_names_no_c_compiler(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    assert "c_compiler" not in describe_environment(GPU, "fp32")
+
+
+def test_record_without_the_folder_of_kernels_is_plain(monkeypatch):
+    monkeypatch.setitem(sys.modules, "capsnet.kernels", None)
+    assert kernels_in(describe_environment(CPU, "fp32")) == {"kernels": "plain"}
+
+
+def test_run_that_continues_with_other_kernels_is_told_so(monkeypatch):
+    monkeypatch.setenv("CAPSNET_KERNELS", "torch")
+    before = {"kernels": "auto", "c_compiler": "gcc 12"}
+    assert compare_kernels(before, CPU) == [
+        "the run began with kernels auto and continues with torch: results differ by rounding",
+        "the run began with c_compiler gcc 12 and continues with none: CAPSNET_KERNELS is torch: results differ by "
+        "rounding",
+    ]
+    assert compare_kernels(describe_environment(CPU, "fp32"), CPU) == []
+
+
+@pytest.mark.parametrize("recorded", [None, {}, {"torch": "2"}])
+def test_older_run_continues_without_a_note(recorded):
+    assert compare_kernels(recorded, CPU) == []

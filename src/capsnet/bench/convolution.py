@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from capsnet import kernels
 from capsnet.bench.bench import BENCHES, Bench, Job
 from capsnet.bench.measure import Work
 from capsnet.kernels.strided_conv.op import strided_conv2d
@@ -21,9 +22,15 @@ def make_paths(batch: int) -> dict[str, Work]:
     def train(output: Tensor) -> None:
         torch.autograd.grad(output, (x, weight), torch.ones_like(output))
 
+    def train_fast(mode: kernels.Mode) -> None:
+        with kernels.use(mode):
+            train(strided_conv2d(x, weight, None, [2, 2]))
+
     paths: dict[str, Work] = {
         "plain": lambda: train(F.conv2d(x, weight, stride=2)),
-        "fast": lambda: train(strided_conv2d(x, weight, None, [2, 2])),
+        "fast": lambda: train_fast("auto"),
+        # as on a machine that has no compiler
+        "fast without C": lambda: train_fast("torch"),
     }
     if resolve_precision("auto", torch.device("cpu")) == "bf16":
         paths["plain bf16"] = lambda: train(F.conv2d(x.bfloat16(), weight.bfloat16(), stride=2).float())

@@ -10,6 +10,7 @@ import torch
 
 from capsnet._version import __version__
 from capsnet.bench.measure import Work, milliseconds
+from capsnet.kernels import native
 from capsnet.training.device import find_commit, find_processor, resolve_precision
 
 _SIDE, _COPIED = 2048, 2**28
@@ -60,6 +61,7 @@ def describe(device: torch.device) -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
+        **({"c_compiler": native.describe()} if device.type == "cpu" else {}),
         "capsnet": __version__,
         "commit": find_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,12 +1,13 @@
 """Dynamic routing from children and matrices to parents: the plain path, which stores the votes, and the fused path."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from capsnet import kernels
 from capsnet.bench.bench import BENCHES, Bench, Job
 from capsnet.bench.memory import added_megabytes
 from capsnet.capsules import RoutingOutput
@@ -33,7 +34,12 @@ def fused(poses: Tensor, weight: Tensor, iterations: int) -> RoutingOutput:
     return kernel(poses, weight, iterations)
 
 
-PATHS = {"plain": plain, "fused": fused}
+PATHS: Mapping[str, tuple[Callable[[Tensor, Tensor, int], RoutingOutput], kernels.Mode]] = {
+    "plain": (plain, "plain"),
+    "fused": (fused, "auto"),
+    # as on a machine that has no compiler
+    "fused without C": (fused, "torch"),
+}
 
 
 def make(case: dict[str, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,14 +54,17 @@ def make(case: dict[str, int], device: torch.device) -> tuple[Tensor, Tensor, Te
 
 def train(path: str, case: dict[str, int], tensors: tuple[Tensor, Tensor, Tensor]) -> None:
     """Forward and backward."""
-    poses, weight, gradient = tensors
-    torch.autograd.grad(PATHS[path](poses, weight, case["iterations"]).poses, (poses, weight), gradient)
+    (poses, weight, gradient), (route, mode) = tensors, PATHS[path]
+    with kernels.use(mode):
+        torch.autograd.grad(route(poses, weight, case["iterations"]).poses, (poses, weight), gradient)
 
 
 @torch.no_grad()
 def infer(path: str, case: dict[str, int], tensors: tuple[Tensor, Tensor, Tensor]) -> None:
     """Forward only."""
-    PATHS[path](tensors[0], tensors[1], case["iterations"])
+    route, mode = PATHS[path]
+    with kernels.use(mode):
+        route(tensors[0], tensors[1], case["iterations"])
 
 
 def _job(case: dict[str, int], device: torch.device, *, backward: bool, memory: bool = False) -> Job:
@@ -66,7 +75,11 @@ def _job(case: dict[str, int], device: torch.device, *, backward: bool, memory: 
     moved = 4.0 * (b * i * c + i * c * j * d + b * j * d) * (2 if backward else 1)
     return Job(
         {**case, "pass": "forward and backward" if backward else "forward"},
-        {path: partial(function, path, case, tensors) for path in PATHS},
+        {
+            path: partial(function, path, case, tensors)
+            for path, (_, mode) in PATHS.items()
+            if device.type == "cpu" or mode != "torch"
+        },
         operations,
         moved,
         (lambda path: added_megabytes("routing", path, device, *case.values())) if memory else None,

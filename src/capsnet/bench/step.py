@@ -36,13 +36,19 @@ def make_data(count: int, side: int, device: torch.device) -> ImageData:
 
 
 def make_paths(device: torch.device, batch: int, side: int, model_name: str = "capsnet") -> dict[str, Work]:
-    """One training step per path: plain and fused in float32, fused in lower precision, and that as a CUDA graph."""
+    """One training step per path.
+
+    Plain and fused in float32, on a CPU also fused without C; fused in lower precision, and that as a CUDA graph.
+    """
     torch.manual_seed(0)
     model = create_model(model_name, image_shape=(1, side, side))
     modes: dict[str, tuple[kernels.Mode, Precision, Execution]] = {
         "plain": ("plain", "fp32", "eager"),
         "fused": ("auto", "fp32", "eager"),
     }
+    if device.type == "cpu":
+        # as on a machine that has no compiler
+        modes["fused without C"] = ("torch", "fp32", "eager")
     if device.type == "cuda":
         modes["fused tf32"] = ("auto", "tf32", "eager")
     if resolve_precision("auto", device) == "bf16":

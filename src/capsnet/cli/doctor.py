@@ -12,6 +12,8 @@ from capsnet.doctor import Finding, examine
 class Doctor:
     """Check torch, device, kernels, data sets, cache and extras. Nothing is downloaded or trained.
 
+    Kernels in C are compiled if the cache does not hold them yet.
+
     The exit status is 0, also with warnings.
 
     Examples:

@@ -24,7 +24,7 @@ CHECKS: Mapping[str, Callable[[], Finding]] = {
 
 
 def examine() -> dict[str, Finding]:
-    """Run all checks; nothing is downloaded, measured or trained.
+    """Run all checks; nothing is downloaded, measured or trained, but kernels in C are compiled once.
 
     Returns:
         A finding for each check, in order; if a check fails, the finding holds its error as a warning.

@@ -5,6 +5,7 @@ import random
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -120,9 +121,34 @@ def describe_environment(device: torch.device, precision: str) -> dict[str, obje
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "precision": precision,
+        **_describe_kernels(device),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["capsnet" if program == "__main__.py" else program, *sys.argv[1:]]),
     }
+
+
+def _describe_kernels(device: torch.device) -> dict[str, object]:
+    """Which implementations compute, because they differ by rounding; the package works without `kernels/`."""
+    try:
+        from capsnet.kernels import mode, native
+    except ModuleNotFoundError:
+        return {"kernels": "plain"}
+    return {"kernels": mode(), **({"c_compiler": native.describe()} if device.type == "cpu" else {})}
+
+
+def compare_kernels(recorded: Mapping[str, object] | None, device: torch.device) -> list[str]:
+    """A note for each difference between the kernels that began a run and those that continue it.
+
+    Args:
+        recorded: the environment of the run; older runs hold no kernels.
+        device: of the run.
+    """
+    before, present = recorded or {}, _describe_kernels(device)
+    return [
+        f"the run began with {name} {before[name]} and continues with {value}: results differ by rounding"
+        for name, value in present.items()
+        if before.get(name, value) != value
+    ]
 
 
 def find_commit() -> str | None:

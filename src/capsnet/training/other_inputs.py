@@ -28,7 +28,7 @@ from capsnet.runs.metrics import COLUMNS, MASK_COLUMNS, MetricsFile
 from capsnet.runs.options import resume_config
 from capsnet.runs.typed import read_json
 from capsnet.runs.weights import count_parameters
-from capsnet.training.device import describe_environment, resolve_device, seed_everything
+from capsnet.training.device import compare_kernels, describe_environment, resolve_device, seed_everything
 from capsnet.training.finite import Diverged
 from capsnet.training.learners import D, Learner, M, MaskLearner, SequenceLearner
 from capsnet.training.stop import StopRequest, stop_on_signal
@@ -101,7 +101,8 @@ def _train(run: Run, *, resumed: bool = False, numbered: bool = False) -> Run:
 def _train_learner(run: Run, learner: Learner[M, D], *, resumed: bool, numbered: bool) -> Run:
     device = resolve_device(run.config.run.device)
     learner.model.to(device)
-    for note in learner.notes:
+    kernel_notes: list[str] = compare_kernels(run.environment(), device) if resumed else []
+    for note in (*learner.notes, *kernel_notes):
         print(f"capsnet: {note}", file=sys.stderr)
     lock = None
     if not resumed:

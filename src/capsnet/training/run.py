@@ -32,6 +32,7 @@ from capsnet.training.batches import Batches
 from capsnet.training.callback import Callback, CallbackError, Callbacks
 from capsnet.training.device import (
     check_memory,
+    compare_kernels,
     describe_environment,
     describe_precision,
     place_model,
@@ -245,6 +246,8 @@ def _train(
     try:
         if processes.is_first:
             notes = (*dataset.notes, *compare_splits(run, dataset, validation))
+            if resumed:
+                notes = (*notes, *compare_kernels(run.environment(), device))
             _print_notes(config, model, processes, precision, (*notes, *feature_notes))
         job = Job(run, spec, model, batches, validation, device, precision, listeners, processes)
         if resumed:
