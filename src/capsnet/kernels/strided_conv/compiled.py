@@ -120,13 +120,13 @@ class Plan:
         """Room to work in for one thread."""
         return torch.empty(self.call("room_size", self.passes[0], images), dtype=torch.float32)
 
-    def take(self, laid: Tensor, weight: Tensor) -> None:
-        """Write what lies as `c/32 o k 32` to a weight."""
+    def turn(self, weight: Tensor) -> None:
+        """Turn a weight that lies as `o c/32 k 32` into `o c k`."""
 
-        def take(part: slice) -> None:
-            self.call("take_all_windows", self.passes[0], laid, weight, part.start, part.stop)
+        def turn(part: slice) -> None:
+            self.call("turn_windows", self.passes[0], weight, part.start, part.stop)
 
-        in_parts(self.channels // PANEL * self.outputs, take, at_least=PANEL)
+        in_parts(self.channels // PANEL * self.outputs, turn, at_least=PANEL)
 
 
 def _build_axis(size: int, taps: int, stride: int) -> tuple[_Axis, list[Tensor]]:
@@ -183,7 +183,7 @@ def weight_gradient(
     """The gradient in the weight; its bits do not depend on the number of threads."""
     o, c = gradient.shape[1], x.shape[1]
     plan = _plan(tuple(x.shape[2:]), tuple(window), tuple(stride), o, c)
-    laid = gradient.new_empty(o * c * plan.taps)
+    result = gradient.new_empty(o, c, *window)
     most = (min(_IMAGES, len(x)) * plan.tiles) | 1
     points = gradient.new_empty(plan.pairs * plan.rows, c, most)
     products = gradient.new_empty(min(_POINTS, plan.points) * plan.vertical_points, o, most)
@@ -193,11 +193,9 @@ def weight_gradient(
             transform = functools.partial(_transform_both, plan, some, images, given, points, products)
             in_parts(len(images), transform, at_least=1)
             add = start > 0 or some[0] > 0
-            multiply = functools.partial(_add_products, plan, some, points, products, laid, len(images), add)
+            multiply = functools.partial(_add_products, plan, some, points, products, result, len(images), add)
             in_parts(c // PANEL * (o // PANEL), multiply, at_least=1)
-    del points, products
-    result = gradient.new_empty(o, c, *window)
-    plan.take(laid, result)
+    plan.turn(result)
     return result
 
 

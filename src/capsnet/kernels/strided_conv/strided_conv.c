@@ -146,13 +146,7 @@ INLINE int64_t place_of(Order order, int64_t item)
     return item / order.count * PANEL * order.j_step + item % order.count * order.k_step;
 }
 
-/* Write the taps of an item, `taps 32`, to a weight. */
-static void take_windows(const float *laid, float *weight, Order order, int64_t item, int64_t taps)
-{
-    transpose(laid, PANEL, weight + place_of(order, item), order.j_step, taps, PANEL);
-}
-
-/* The reverse. */
+/* Write the windows of an item as `taps 32`. */
 static void lay_windows(const float *weight, float *laid, Order order, int64_t item, int64_t taps)
 {
     transpose(weight + place_of(order, item), order.j_step, laid, PANEL, PANEL, taps);
@@ -165,12 +159,15 @@ static Order order_of(const Plan *plan, int64_t by_channel)
     return by_channel ? (Order){plan->outputs, row, taps} : (Order){plan->channels, taps, row};
 }
 
-/* Write the laid taps of items from first to last, `c/32 o k 32`, to a weight `o c k`. */
-void take_all_windows(const Plan *plan, const float *laid, float *weight, int64_t first, int64_t last)
+/* Turn `o c/32 k 32` into `o c k` in the same place, for pairs (o, c / 32) from first to last. */
+void turn_windows(const Plan *plan, float *weight, int64_t first, int64_t last)
 {
     int64_t taps = plan->vertical.taps * plan->horizontal.taps;
-    for (int64_t item = first; item < last; item++)
-        take_windows(laid + item * taps * PANEL, weight, order_of(plan, 1), item, taps);
+    float laid[taps * PANEL];
+    for (int64_t pair = first; pair < last; pair++) {
+        memcpy(laid, weight + pair * taps * PANEL, sizeof laid);
+        transpose(laid, PANEL, weight + pair * taps * PANEL, taps, taps, PANEL);
+    }
 }
 
 /* Windows at the points, n fp matrices in panels [j / 32][k][j % 32]: items from first to last of all. */
@@ -207,9 +204,11 @@ void transform_windows(const Plan *plan, const float *weight, float *windows, in
     }
 }
 
-/* The transpose, from windows of one panel `n fp o(32) c(32)` to the taps `o k c(32)`, which it adds to if asked. */
+/* The transpose, from windows of one panel `n fp o(32) c(32)` to the taps of 32 outputs, `o c/32 k 32`, of which `laid` is
+   the first of this panel. With `add` it adds to them. */
 static void add_windows(const Plan *plan, const float *windows, float *laid, int add)
 {
+    int64_t output = plan->vertical.taps * plan->horizontal.taps * plan->channels;
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
     int64_t rows[2 * MOST_RUNS * MOST_RUNS], pairs = find_pairs(plan, rows);
     float columns[pairs * v->taps * ITEMS * PANEL];
@@ -231,8 +230,8 @@ static void add_windows(const Plan *plan, const float *windows, float *laid, int
                 combine(columns + (n * v->taps + k) * ITEMS * PANEL, windows + (n * v->rows * PANEL + o) * PANEL, &down[k],
                         outputs, one);
         for (int64_t k = 0; k < h->taps; k++) {
-            Places rows = {v->taps, h->taps * PANEL, ITEMS * PANEL}, taps = {ITEMS, v->taps * h->taps * PANEL, PANEL};
-            float *to = laid + (o * v->taps * h->taps + k) * PANEL;
+            Places rows = {v->taps, h->taps * PANEL, ITEMS * PANEL}, taps = {ITEMS, output, PANEL};
+            float *to = laid + o * output + k * PANEL;
             if (add)
                 add_combined(to, columns, &across[k], rows, taps);
             else
@@ -463,7 +462,7 @@ void transform_both(const Plan *plan, const void *images, int64_t bfloat16, cons
     }
 }
 
-/* Add the points' share to the gradient in the taps, `c/32 o k 32`, for pairs (c / 32, o / 32) from first to last. */
+/* Add the points' share to the gradient in the taps, `o c/32 k 32`, for pairs (c / 32, o / 32) from first to last. */
 void add_products(const Plan *plan, const float *points, const float *products, int64_t rows, float *laid, int64_t add,
                   int64_t first, int64_t last, float *room)
 {
@@ -481,6 +480,6 @@ void add_products(const Plan *plan, const float *points, const float *products, 
                                    points + (fp * c / PANEL + panel) * PITCH(rows) * PANEL};
                         multiply_panel(PANEL, 1, PANEL, &run, 1, 1, rows, 0, room + fp * PANEL * PANEL);
                     }
-        add_windows(plan, room, laid + (panel * o + outputs * PANEL) * taps * PANEL, (int)add);
+        add_windows(plan, room, laid + (outputs * c + panel) * taps * PANEL, (int)add);
     }
 }
