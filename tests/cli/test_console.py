@@ -1,6 +1,8 @@
 import re
 
-from capsnet.cli.console import print_markdown, wrapped
+import pytest
+
+from capsnet.cli.console import counted, print_markdown, wrapped
 
 TABLE = "| row | error |\n| --- | --- |\n| " + "a long label " * 12 + "| 0.41 % |"
 
@@ -18,6 +20,14 @@ def test_table_fits_a_terminal(capsys, monkeypatch):
     assert max(map(len, lines)) <= 80
     assert "0.41 %" in " ".join(lines)
     assert not any("|" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "words"),
+    [(1, "images", "1 image"), (1000, "images", "1,000 images"), (0, "pairs", "0 pairs"), (1, "series", "1 series")],
+)
+def test_number_agrees_with_what_it_counts(count, noun, words):
+    assert counted(count, noun) == words
 
 
 def test_wrapped_text_keeps_words_with_hyphens_whole():

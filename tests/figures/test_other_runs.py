@@ -18,6 +18,7 @@ from capsnet.figures.sequence import draw_couplings
 from capsnet.inference.find_samples import find_masks, find_sequences
 from capsnet.inference.mask_evaluation import evaluate_masks
 from capsnet.models import create_sequence_model, load_segmenter, load_sequence_model
+from capsnet.runs import Run
 from capsnet.runs.results import read_mask_result
 from capsnet.training.other_inputs import default_config
 
@@ -34,6 +35,13 @@ def test_curves_are_the_rows_and_the_best_epoch_is_marked():
     assert list(best.get_xdata()) == [1.0, 1.0]
     with pytest.raises(UserError, match="no rows yet"):
         draw_score_curves([], "dice")
+
+
+def test_data_of_a_run_that_were_moved_come_with_a_command_that_takes_them(masks_run, tmp_path):
+    run = Run(masks_run.folder, masks_run.config.change(data=str(tmp_path / "gone")))
+    command = f"capsnet evaluate {masks_run.folder} --data NEW_PATH"
+    with pytest.raises(UserError, match=f"gone: no such folder or file; put it back, or test the run with {command}"):
+        find_masks(load_segmenter(run.weights_path), run=run)
 
 
 def test_figures_of_masks_are_written_once(capsys, masks_run):

@@ -37,6 +37,14 @@ def test_half_precision_is_widened(tmp_path):
     assert file.layers[0].arrays[0].dtype == np.float32
 
 
+def test_bfloat16_of_keras_3_is_refused_by_name(tmp_path):
+    path = tmp_path / "file.weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/dense/vars/0", data=np.zeros((4, 3), "V2")).attrs["dtype"] = "bfloat16"
+    with pytest.raises(UserError, match=r"vars/0' holds bfloat16 numbers, .* save the model again"):
+        read_keras_file(path)
+
+
 def test_what_was_written_is_read(tmp_path):
     write_keras_2(tmp_path / "out.h5", ONE)
     (layer,) = read_keras_file(tmp_path / "out.h5").layers

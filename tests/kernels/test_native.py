@@ -149,7 +149,7 @@ def test_libraries_follow_the_instructions_of_torch(source, cache):
 def test_processors_without_avx2_are_a_reason(source, monkeypatch):
     monkeypatch.setattr(native.platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(native, "_instructions", lambda: "DEFAULT")
-    assert native.refuses(source) == "it needs AVX2, and PyTorch computes with DEFAULT"
+    assert native.refuses(source) == "kernels in C need AVX2, and PyTorch computes with DEFAULT"
 
 
 @needs_compiler
@@ -239,7 +239,7 @@ def test_failure_without_words_gives_the_status(source, program):
 
 def test_compiler_that_writes_nothing_useful_is_a_reason(source, cache, program):
     program("exit 0")
-    assert "its library cannot be written or loaded" in native.refuses(source)
+    assert "the library cannot be written or loaded" in native.refuses(source)
 
 
 def test_program_that_is_no_compiler_is_a_reason(source, program):
@@ -278,7 +278,7 @@ def is_running(process: int) -> bool:
 def test_cache_that_cannot_be_written_is_a_reason(source, cache):
     cache.parent.write_text("a file")
     reason = native.refuses(source)
-    assert reason.startswith("its library cannot be written or loaded (")
+    assert reason.startswith("the library cannot be written or loaded (")
     assert reason.endswith("set CAPSNET_CACHE_DIR to another folder")
 
 
@@ -309,7 +309,7 @@ def test_folder_that_others_can_write_to_is_refused(source, cache, monkeypatch, 
 @needs_compiler
 def test_library_that_cannot_be_loaded_is_a_reason(source, program):
     program('for last; do :; done; while [ "$1" != -o ]; do shift; done; echo nothing > "$2"')
-    assert "its library cannot be written or loaded" in native.refuses(source)
+    assert "the library cannot be written or loaded" in native.refuses(source)
 
 
 def test_source_that_is_not_a_file_is_a_reason(tmp_path, cache):

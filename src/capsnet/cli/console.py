@@ -11,6 +11,11 @@ def print_json(value: Mapping[str, object]) -> None:
     print(json.dumps(value), flush=True)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number and what it counts: `1 image`, `1,000 images`; `1 series`."""
+    return f"{count:,} {noun if count != 1 or noun == 'series' else noun.removesuffix('s')}"
+
+
 def bar(share: float, width: int = 24) -> str:
     """A text bar for a share in [0, 1]."""
     return "█" * round(share * width)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import tyro
 
-from capsnet.cli.console import bar, print_json
+from capsnet.cli.console import bar, counted, print_json
 from capsnet.cli.evaluate_other import evaluate_mask_model, evaluate_sequence_model, to_csv
 from capsnet.cli.parse import PathArguments, parse
 from capsnet.data.formats import printable_name
@@ -165,7 +165,7 @@ def _print(result: Evaluation, loss: str) -> None:
     low, high = result.error_interval
     pairs = result.digit_error_percent is not None
     split = f"all of its {result.noun}" if result.split == "all" else f"{result.split} split"
-    print(f"{printable_name(result.data)}, {split}, {result.n:,} {result.noun}")
+    print(f"{printable_name(result.data)}, {split}, {counted(result.n, result.noun)}")
     print(f"error        {result.error_percent:.2f} %  (95 % interval {low:.2f} to {high:.2f} %)")
     if pairs:
         digit_error = result.digit_error_percent

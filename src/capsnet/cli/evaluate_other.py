@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from capsnet.cli.console import bar, print_json, wrapped
+from capsnet.cli.console import bar, counted, print_json, wrapped
 from capsnet.data.formats import printable_name
 from capsnet.inference import Evaluation
 from capsnet.inference.find_samples import find_masks, find_sequences
@@ -93,7 +93,7 @@ def _print_notes(notes: Sequence[str]) -> None:
 
 def _print_masks(result: MaskEvaluation) -> None:
     split = "all of its images" if result.split == "all" else f"{result.split} split"
-    print(f"{printable_name(result.data)}, {split}, {result.n:,} images")
+    print(f"{printable_name(result.data)}, {split}, {counted(result.n, 'images')}")
     print(f"Dice         {100 * result.dice:.2f} %  (mean over the images, all classes pooled)")
     print(f"IoU          {100 * result.iou:.2f} %")
     print(f"pixel error  {100 * result.pixel_error:.2f} %  (pixels whose classes are not exactly the true ones)")

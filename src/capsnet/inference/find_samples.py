@@ -1,5 +1,6 @@
 """Choose what a segmentation model or a model of sequences is tested on: a split of its run, or other data."""
 
+import shlex
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +197,8 @@ def _find(reader: _Reader[D], data: str | Path | None, split: str | None, run: R
         raise UserError("a weights file does not record what it was trained on; give `data`, or the run's folder")
     name = str(own if data is None else data)
     if not Path(name).exists():
-        moved = "" if data is not None else "; if it was moved, give its new path as `data`"
+        # figures and reports take the data of the run alone
+        moved = "" if data is not None or run is None else f"; put it back, or {_evaluate_elsewhere(run)}"
         raise UserError(f"{printable_name(name)}: no such folder or file{moved}")
     record = None if run is None else read_splits(run.folder)
     if own is not None and Path(name).resolve() == Path(own).resolve():
@@ -215,6 +217,11 @@ def _find(reader: _Reader[D], data: str | Path | None, split: str | None, run: R
     if repeated:
         notes.append(f"{len(repeated):,} of these {reader.noun} were training or validation {reader.noun} of the run")
     return TestSamples(name, split or "all", whole, tuple(notes))
+
+
+def _evaluate_elsewhere(run: Run) -> str:
+    """The command that tests a run whose data was moved."""
+    return f"test the run with capsnet evaluate {shlex.quote(str(run.folder))} --data NEW_PATH"
 
 
 def _pick_own(reader: _Reader[D], name: str, split: str, record: Splits) -> TestSamples[D]:

@@ -124,7 +124,8 @@ def read_keras_file(path: Path) -> KerasFile:
 
     Raises:
         UserError: no such file, not an HDF5 file of Keras' weights, more values or objects than `MAX_NUMBERS` and
-            `MAX_OBJECTS`, arrays of other types than real numbers, or data stored in other files.
+            `MAX_OBJECTS`, arrays of other types than real numbers, bfloat16 numbers, or data stored in other
+            files.
     """
     h5py = import_h5py()
     if not path.is_file():
@@ -204,6 +205,10 @@ def _find_arrays(file: "h5py.File", path: Path) -> "dict[str, h5py.Dataset]":
     for name, array in datasets.items():
         if array.is_virtual or array.external:
             raise UserError(f"{path}: the numbers of {name!r} lie in other files, which are not read")
+        if array.attrs.get("dtype") == "bfloat16":
+            raise UserError(
+                f"{path}: {name!r} holds bfloat16 numbers, which are not read; save the model again in float32"
+            )
     # counters and states of random generators are integers
     datasets = {name: array for name, array in datasets.items() if array.dtype.kind == "f"}
     total = sum(prod(array.shape) for array in datasets.values())

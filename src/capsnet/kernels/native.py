@@ -102,7 +102,7 @@ def _load(source: Path, instructions: str, *compiler_variables: str | None) -> c
     try:
         library = _find(source, instructions)
     except OSError as error:
-        library = f"its library cannot be written or loaded ({error}); set CAPSNET_CACHE_DIR to another folder"
+        library = f"the library cannot be written or loaded ({error}); set CAPSNET_CACHE_DIR to another folder"
     if isinstance(library, str):
         _log_once(f"{source.name} is not used, because {library}")
     return library
@@ -117,7 +117,7 @@ def _find(source: Path, instructions: str) -> ctypes.CDLL | str:
     """The library in the cache, compiled where necessary, or the reason why there is none."""
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64") and instructions not in _INSTRUCTIONS:
-        return f"it needs AVX2, and PyTorch computes with {instructions}"
+        return f"kernels in C need AVX2, and PyTorch computes with {instructions}"
     found = find_compiler()
     if isinstance(found, str):
         return found

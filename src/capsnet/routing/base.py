@@ -33,6 +33,8 @@ class Routing(nn.Module, ABC):
             children with padding are refused.
         limits_parents: whether `forward` takes `parent_mask`, the parents that each sample has; False: it is refused.
         iterations: number of iterations; None: the algorithm has none.
+        activation_word: what the parents' activations are: the `"length"` of a pose, a `"share"` of all parents, which
+            sum to one, or a logistic `"activation"`.
     """
 
     coupling_axis: ClassVar[str | None] = "j"
@@ -40,6 +42,7 @@ class Routing(nn.Module, ABC):
     masks: ClassVar[bool] = True
     limits_parents: ClassVar[bool] = False
     iterations: int | None = None
+    activation_word: ClassVar[str] = "length"
 
     def __init__(self, num_children: int | None, num_parents: int, *, parent_dim: int) -> None:
         super().__init__()

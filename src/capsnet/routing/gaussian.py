@@ -46,6 +46,7 @@ class GaussianRouting(Routing):
     kernel: ClassVar[str]
     """Its name in `capsnet.kernels.infer_mixture`."""
     limits_parents = True
+    activation_word = "activation"
     iterations: int
 
     def __init__(

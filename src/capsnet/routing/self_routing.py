@@ -75,6 +75,7 @@ class SelfRouting(Routing):
     """
 
     limits_parents = True
+    activation_word = "share"
 
     def __init__(
         self,

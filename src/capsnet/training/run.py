@@ -245,9 +245,8 @@ def _train(
     listeners.folder = run.folder
     try:
         if processes.is_first:
-            notes = (*dataset.notes, *compare_splits(run, dataset, validation))
-            if resumed:
-                notes = (*notes, *compare_kernels(run.environment(), device))
+            kernel_notes = compare_kernels(run.environment(), device)
+            notes = (*dataset.notes, *compare_splits(run, dataset, validation), *kernel_notes)
             _print_notes(config, model, processes, precision, (*notes, *feature_notes))
         job = Job(run, spec, model, batches, validation, device, precision, listeners, processes)
         if resumed:
