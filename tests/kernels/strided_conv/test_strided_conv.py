@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from capsnet import kernels
 from capsnet.errors import UserError
 from capsnet.kernels import strided_conv
-from capsnet.kernels.strided_conv import op
+from capsnet.kernels.strided_conv import algorithm, op
 from capsnet.layers import PrimaryCapsules
 
 # b, c, o, height, width, window, stride
@@ -130,7 +130,7 @@ def test_operators_are_registered_rightly() -> None:
 def test_groups_parts_and_pieces_do_not_change_the_result(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = tuple(tensor.double() for tensor in tensors(13, 4, 5, 20, 20, (9, 9)))
     whole = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
-    monkeypatch.setattr(op, limit, 5_000)
+    monkeypatch.setattr(algorithm, limit, 5_000)
     split = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
     for name, expected in whole.items():
         torch.testing.assert_close(split[name], expected, msg=name)
@@ -140,7 +140,7 @@ def test_half_precision_images_are_widened_piece_by_piece(monkeypatch: pytest.Mo
     x, weight, bias = tensors(13, 4, 5, 20, 20, (9, 9))
     halved = x.bfloat16()
     expected = value_and_gradients(fast_way, (halved.float(), weight, bias), (2, 2))
-    monkeypatch.setattr(op, "PIECE_BYTES", 5_000)
+    monkeypatch.setattr(algorithm, "PIECE_BYTES", 5_000)
     got = value_and_gradients(fast_way, (halved, weight, bias), (2, 2))
     for name in ("value", "weight", "bias"):
         assert error(got[name], expected[name]) < 40 * torch.finfo(torch.float32).eps, name
