@@ -37,7 +37,7 @@ PANEL = 32
 BLOCK = 64
 """Positions that conv_relu.c masks at a time."""
 FRESH_BYTES = 32 << 20
-"""From this size on, malloc takes memory for one tensor from the operating system, and gives it back."""
+"""Size of a tensor from which malloc takes new memory for it from the operating system each time."""
 SUMS = 16
 """Largest number of partial sums of the parameters' gradients in C."""
 
@@ -47,7 +47,8 @@ def conv_relu(
 ) -> Float[Tensor, "b o h2 w2"]:
     """Compute `torch.nn.functional.conv2d(x, weight, bias).relu()`, on the CPU in less memory.
 
-    Differentiable any number of times. Under autocast to a lower precision all is in that.
+    Differentiable any number of times. Under autocast to a lower precision all is in that. With a C compiler the
+    result lies in channels-last order.
 
     Args:
         x: images or feature maps.
