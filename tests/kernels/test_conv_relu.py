@@ -255,6 +255,21 @@ def test_c_is_used_in_inference_mode_and_under_autocast(in_c):
     torch.testing.assert_close(found, expected)
 
 
+@needs_compiler
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_c_computes_in_float32_whatever_the_default_dtype(in_c, default):
+    inputs = [tensor.detach().requires_grad_() for tensor in draw(3, 1, 9, 9, 32, 4, torch.float32)]
+    inputs[0].requires_grad_(False)
+    gradient, before, found = torch.randn(3, 32, 6, 6), torch.get_default_dtype(), []
+    try:
+        for dtype in (before, default):
+            torch.set_default_dtype(dtype)
+            found.append(parameter_gradients(conv_relu, gradient, *inputs))
+    finally:
+        torch.set_default_dtype(before)
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
 class Subclass(torch.Tensor):
     pass
 

@@ -84,7 +84,7 @@ INLINE void convolve_tile(int count, const float *image, const int64_t *position
 {
     vector sums[TILE_ROWS][2];
     int size = bfloat16 ? 2 : 4;
-    /* the processor reads memory before it writes a part of it: this begins while the sums are computed */
+    /* the processor reads a line of memory before it writes it: let it begin while the sums are computed */
 #pragma GCC unroll 16
     for (int row = 0; row < count; row++)
         for (int half = 0; half < 2; half++)
@@ -119,13 +119,13 @@ INLINE void convolve(const Images *x, const float *weight, const float *bias, in
     }
 }
 
-/* Have the operating system lay out new memory in huge pages: to lay out small ones takes as long as to write them twice. */
+/* Ask for huge pages in memory that nobody has used yet: the page faults of small ones take longer than the writing. */
 void use_huge_pages(void *memory, int64_t bytes)
 {
 #ifdef __linux__
     uintptr_t first = ((uintptr_t)memory + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
     uintptr_t end = ((uintptr_t)memory + (uintptr_t)bytes) / HUGE_PAGE * HUGE_PAGE;
-    /* advice only: small pages do, too */
+    /* if the system declines, it takes small pages */
     if (first < end)
         (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
 #else

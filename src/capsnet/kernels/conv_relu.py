@@ -11,10 +11,10 @@ channels-last order, as the strided convolution reads them.
 
 import ctypes
 import functools
-import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ PANEL = 32
 BLOCK = 64
 """Positions that conv_relu.c masks at a time."""
 FRESH_BYTES = 32 << 20
-"""From this size on, malloc takes memory for one tensor from the operating system, and gives it back."""
+"""Size of a tensor from which malloc takes new memory for it from the operating system each time."""
 SUMS = 16
 """Largest number of partial sums of the parameters' gradients in C."""
 
@@ -47,7 +47,8 @@ def conv_relu(
 ) -> Float[Tensor, "b o h2 w2"]:
     """Compute `torch.nn.functional.conv2d(x, weight, bias).relu()`, on the CPU in less memory.
 
-    Differentiable any number of times. Under autocast to a lower precision all is in that.
+    Differentiable any number of times. Under autocast to a lower precision all is in that. With a C compiler the
+    result lies in channels-last order.
 
     Args:
         x: images or feature maps.
@@ -233,28 +234,31 @@ def _sum_gradients(
     """`_parameter_gradients` in C: each partial sum is of the same images whatever the number of threads."""
     each = -(-len(x) // SUMS)
     count = -(-len(x) // each)
-    for_weight = torch.empty(count, len(weight) // PANEL, weight[0].numel(), PANEL, device=x.device)
-    for_bias = torch.empty(count, len(weight), device=x.device)
+    for_weight = x.new_empty(count, len(weight) // PANEL, weight[0].numel(), PANEL, dtype=torch.float32)
+    for_bias = x.new_empty(count, len(weight), dtype=torch.float32)
     library = native.load(SOURCE)
     lie_ready = all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in (gradient, output))
 
-    def add(sums: slice) -> None:
-        scratch = torch.empty(BLOCK + 1, len(weight), device=x.device)
+    def add(first: int, end: int, scratch: Tensor) -> None:
+        part = slice(first * each, end * each)
+        images = x[part].float()
+        maps = [tensor[part].contiguous(memory_format=torch.channels_last) for tensor in (gradient, output)]
+        library.conv_relu_gradients(
+            ctypes.byref(_images(images, weight)),
+            *map(native.pointer, maps),
+            *map(ctypes.c_int64, (len(weight), each)),
+            *map(native.pointer, (scratch, for_weight[first], for_bias[first])),
+            x.dtype == torch.bfloat16,
+        )
+
+    def add_part(sums: slice) -> None:
+        scratch = x.new_empty(BLOCK + 1, len(weight), dtype=torch.float32)
         # to change the layout of a whole gradient would take as much memory again
         step = sums.stop - sums.start if lie_ready else 1
         for first in range(sums.start, sums.stop, step):
-            part = slice(first * each, (first + step) * each)
-            images = x[part].float()
-            maps = [tensor[part].contiguous(memory_format=torch.channels_last) for tensor in (gradient, output)]
-            library.conv_relu_gradients(
-                ctypes.byref(_images(images, weight)),
-                *map(native.pointer, maps),
-                *map(ctypes.c_int64, (len(weight), each)),
-                *map(native.pointer, (scratch, for_weight[first], for_bias[first])),
-                x.dtype == torch.bfloat16,
-            )
+            add(first, first + step, scratch)
 
-    in_parts(count, add, at_least=1)
+    in_parts(count, add_part, at_least=1)
     for sums in (for_weight, for_bias):
         library.add_up(native.pointer(sums), *map(ctypes.c_int64, (count, sums[0].numel())))
     return for_weight[0].mT.reshape(weight.shape).to(weight.dtype), for_bias[0].to(weight.dtype)
@@ -270,6 +274,6 @@ def _images(x: Float[Tensor, "b c h w"], weight: Float[Tensor, "o c kh kw"]) -> 
 @functools.lru_cache(maxsize=16)
 def _places(sizes: tuple[int, ...], strides: tuple[int, ...]) -> "ctypes.Array[ctypes.c_int64]":
     """Where the values of a box lie in memory, row by row."""
-    indices = itertools.product(*map(range, sizes))
-    places = [sum(index * stride for index, stride in zip(each, strides, strict=True)) for each in indices]
-    return (ctypes.c_int64 * len(places))(*places)
+    axes = [np.arange(size, dtype=np.int64) * stride for size, stride in zip(sizes, strides, strict=True)]
+    places = functools.reduce(np.add.outer, axes).reshape(-1)
+    return (ctypes.c_int64 * len(places)).from_buffer(places.data)
