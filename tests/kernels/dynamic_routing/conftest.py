@@ -11,12 +11,14 @@ from capsnet.kernels.dynamic_routing import cpu, op
 if os.environ.get("TRITON_INTERPRET") == "1":
     PLACES = ["interpreter"]
 else:
-    PLACES = ["cpu", "cpu in pieces", *(["cuda"] if torch.cuda.is_available() else [])]
+    PLACES = ["cpu", "cpu without C", "cpu in pieces", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
 @pytest.fixture(params=PLACES)
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Choose an implementation; give the device whose tensors go to it."""
+    if request.param in ("cpu without C", "cpu in pieces"):
+        monkeypatch.setenv("CAPSNET_KERNELS", "torch")
     if request.param == "cpu in pieces":
         monkeypatch.setattr(cpu, "_IMAGES", 5)
         monkeypatch.setattr(cpu, "_NUMBERS", 2**12)

@@ -23,7 +23,7 @@ def test_an_ordinary_call_is_taken():
         (POSES[:0], WEIGHT, "a tensor is empty"),
         (POSES.to("meta"), WEIGHT, "several devices: cpu, meta"),
         (POSES.to("meta"), WEIGHT.to("meta"), "no implementation for meta"),
-        (POSES[:3], WEIGHT, "faster for fewer than 12 samples on a CPU"),
+        (POSES[:3].double(), WEIGHT.double(), "faster for fewer than 12 samples on a CPU"),
         (POSES.to(torch.float8_e5m2), WEIGHT.to(torch.float8_e5m2), "does not support torch.float8_e5m2"),
     ],
 )

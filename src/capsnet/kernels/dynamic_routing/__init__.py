@@ -17,7 +17,7 @@ from capsnet.torch_internals import exports_onnx, has_tangent, is_tracing, is_tr
 
 __all__ = ["dynamic_routing", "refuses"]
 
-# images are the vector axis of the CPU implementation; break-even measured in README.md
+# without a C compiler, images are the vector axis on a CPU; break-even measured in README.md
 _FEWEST = 12
 
 
@@ -74,7 +74,7 @@ def refuses(
     Args: those of `dynamic_routing`.
     """
     reason = _cannot(poses, weight, bias)
-    if reason is None and poses.device.type == "cpu" and len(poses) < _FEWEST:
+    if reason is None and poses.device.type == "cpu" and len(poses) < _FEWEST and not op.runs_in_c(poses.dtype):
         reason = f"the plain implementation is faster for fewer than {_FEWEST} samples on a CPU"
     return reason
 

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from capsnet.errors import UserError
-from capsnet.kernels.dynamic_routing import cpu
+from capsnet.kernels import native
+from capsnet.kernels.dynamic_routing import cpu, native_cpu
+from capsnet.torch_internals import constant
 
 # logarithm to base 2 of the numbers in the largest matrix that fits
 _LARGEST_MATRIX = 12
@@ -25,6 +27,12 @@ _LARGEST_MATRIX = 12
 def has_triton() -> bool:
     """Whether Triton can be imported, without importing it."""
     return importlib.util.find_spec("triton") is not None
+
+
+@constant
+def runs_in_c(dtype: torch.dtype) -> bool:
+    """Whether a call on a CPU runs in C: float64 does not, and nothing without a compiler."""
+    return dtype != torch.float64 and native.refuses(native_cpu.SOURCE) is None
 
 
 def cuda_refusal(poses: Tensor, weight: Tensor) -> str | None:
@@ -90,8 +98,10 @@ def _(
 
 
 def _implementation(poses: Tensor) -> ModuleType:
-    # Triton is heavy, and not everywhere
-    return importlib.import_module("capsnet.kernels.dynamic_routing.triton") if poses.is_cuda else cpu
+    if poses.is_cuda:
+        # Triton is heavy, and not everywhere
+        return importlib.import_module("capsnet.kernels.dynamic_routing.triton")
+    return native_cpu if runs_in_c(poses.dtype) else cpu
 
 
 def _new_outputs(poses: Tensor, weight: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
