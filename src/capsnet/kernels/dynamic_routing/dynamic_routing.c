@@ -153,7 +153,7 @@ INLINE void multiply(int most, int64_t rows, const float *left, int64_t row_step
 
 /* A square of LANES x LANES numbers, transposed: log2(LANES) times, each row of the first half is interleaved with its
    row of the second half. */
-INLINE void transpose(const float *from, int64_t from_step, float *to, int64_t to_step)
+INLINE void turn(const float *from, int64_t from_step, float *to, int64_t to_step)
 {
     vector a[LANES], b[LANES];
 #pragma GCC unroll 16
@@ -189,7 +189,7 @@ static void transpose_block(const float *from, int64_t from_step, float *to, int
 {
     for (int row = 0; row < BLOCK; row += LANES)
         for (int column = 0; column < BLOCK; column += LANES)
-            transpose(from + row * from_step + column, from_step, to + column * to_step + row, to_step);
+            turn(from + row * from_step + column, from_step, to + column * to_step + row, to_step);
 }
 
 /* Rows of at most 16 images become a block: `to` is [columns][16]. */
