@@ -18,9 +18,10 @@ from capsnet.kernels.compiler import find_compiler
 def alone(tmp_path, monkeypatch):
     """A machine without data and with an empty cache."""
     monkeypatch.delenv("CAPSNET_DATA_DIR", raising=False)
-    monkeypatch.setenv("CAPSNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("CAPSNET_KERNELS", "auto")
-    # the package's own would be compiled for each test
+    # compiled here, the package's kernels are not compiled again for each test
+    native.refusals()
+    monkeypatch.setenv("CAPSNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(native, "sources", lambda: [])
     monkeypatch.setattr("capsnet.doctor.kernels.resolve_device", lambda name: torch.device("cpu"))
     return tmp_path
