@@ -22,6 +22,10 @@ _ROWS = 64
 _IMAGES = 64
 # horizontal points of one pass over the images
 _POINTS = 2
+# so few images pass through all points at once: threads share the channels, and the windows stay in the cache
+_FEW = 24
+# so few images are taken together: threads share the channels of the result, and the windows stay in the cache
+_FEW = 24
 _MOST_PHASES = 4
 _MOST_PLACES = 512
 
@@ -104,10 +108,12 @@ class Plan:
         self.outputs, self.channels = outputs, channels
         self.block = max(1, _ROWS // self.tiles)
         self.passes = [(first, min(first + _POINTS, self.points)) for first in range(0, self.points, _POINTS)]
-        self.pairs = self.phases * min(_POINTS, self.points)
+        self.every = 0, self.points
+        self.every = 0, self.points
         self._axes = vertical, horizontal
         self._library = native.load(SOURCE)
-        self._library.room_size.restype = ctypes.c_int64
+        for name in ("room_size", "panel_room_size"):
+            getattr(self._library, name).restype = ctypes.c_int64
 
     def call(self, name: str, points: tuple[int, int], *arguments: Tensor | int) -> int:
         """Call a function of the library for some horizontal points with the addresses of tensors, and numbers."""
@@ -116,9 +122,19 @@ class Plan:
         result: int = getattr(self._library, name)(ctypes.byref(plan), *values)
         return result
 
-    def room(self, images: int) -> Tensor:
-        """Room to work in for one thread."""
-        return torch.empty(self.call("room_size", self.passes[0], images), dtype=torch.float32)
+    def pairs(self, points: tuple[int, int]) -> int:
+        """The most pairs of a phase and one of some horizontal points."""
+        return self.phases * (points[1] - points[0])
+
+    def points_room(self, points: tuple[int, int], images: int) -> tuple[Tensor, Tensor]:
+        """Room for images, and for the gradient of their products, at some horizontal points."""
+        rows = (images * self.tiles) | 1
+        products = (points[1] - points[0]) * self.vertical_points * self.outputs * rows
+        return torch.empty(self.pairs(points) * self.rows * self.channels * rows), torch.empty(products)
+
+    def room(self, name: str, points: tuple[int, int], images: int) -> Tensor:
+        """Room to work in for one thread, as large as a function of the library says."""
+        return torch.empty(self.call(name, points, images), dtype=torch.float32)
 
     def turn(self, weight: Tensor) -> None:
         """Turn a weight that lies as `o c/32 k 32` into `o c k`."""
@@ -151,14 +167,19 @@ def correlate(
 ) -> Float[Tensor, "b o h2 w2"]:
     """`conv2d(x, weight, stride=stride)`, in channels-last order."""
     plan = _plan(tuple(x.shape[2:]), tuple(weight.shape[2:]), tuple(stride), *weight.shape[:2])
-    images = _channels_last(x)
+    images, weight = _channels_last(x), weight.contiguous()
     result = weight.new_empty(len(x), *plan.result_size, plan.outputs)
 
     def work(points: tuple[int, int], windows: Tensor, part: slice, room: Tensor) -> None:
         bfloat16 = int(images.dtype == torch.bfloat16)
         plan.call("correlate", points, images, bfloat16, windows, result, part.start, part.stop, plan.block, room)
 
-    _at_each_point(plan, weight.contiguous(), len(x), work, by_channel=False)
+    if len(x) > _FEW:
+        _at_each_point(plan, weight, len(x), work, by_channel=False)
+    else:
+        image_points = plan.points_room(plan.every, len(x))[0]
+        _find_image_points(plan, plan.every, images, image_points)
+        _in_panels(plan, "correlate_panels", image_points, weight, result, plan.outputs)
     return result.permute(0, 3, 1, 2)
 
 
@@ -167,50 +188,40 @@ def input_gradient(
 ) -> Float[Tensor, "b c h w"]:
     """The gradient in the image, in channels-last order."""
     plan = _plan(tuple(size), tuple(weight.shape[2:]), tuple(stride), *weight.shape[:2])
-    given = _channels_last(gradient)
+    given, weight = _channels_last(gradient), weight.contiguous()
     result = weight.new_empty(len(gradient), *size, plan.channels)
 
     def work(points: tuple[int, int], windows: Tensor, part: slice, room: Tensor) -> None:
         plan.call("spread", points, given, windows, result, part.start, part.stop, plan.block, room)
 
-    _at_each_point(plan, weight.contiguous(), len(gradient), work, by_channel=True)
+    if len(gradient) > _FEW:
+        _at_each_point(plan, weight, len(gradient), work, by_channel=True)
+    else:
+        products = plan.points_room(plan.every, len(given))[1]
+        _find_gradient_points(plan, plan.every, given, products)
+        _in_panels(plan, "spread_panels", products, weight, result, plan.channels)
     return result.permute(0, 3, 1, 2)
 
 
 def weight_gradient(
     gradient: Float[Tensor, "b o h2 w2"], x: Float[Tensor, "b c h w"], window: list[int], stride: list[int]
 ) -> Float[Tensor, "o c kh kw"]:
-    """The gradient in the weight; its bits do not depend on the number of threads."""
+    """The gradient in the weight."""
     o, c = gradient.shape[1], x.shape[1]
     plan = _plan(tuple(x.shape[2:]), tuple(window), tuple(stride), o, c)
     result = gradient.new_empty(o, c, *window)
-    most = (min(_IMAGES, len(x)) * plan.tiles) | 1
-    points = gradient.new_empty(plan.pairs * plan.rows, c, most)
-    products = gradient.new_empty(min(_POINTS, plan.points) * plan.vertical_points, o, most)
+    passes = plan.passes if len(x) > _FEW else [plan.every]
+    points, products = plan.points_room(passes[0], min(len(x), _IMAGES))
     for start in range(0, len(x), _IMAGES):
         images, given = _channels_last(x[start : start + _IMAGES]), _channels_last(gradient[start : start + _IMAGES])
-        for some in plan.passes:
-            transform = functools.partial(_transform_both, plan, some, images, given, points, products)
-            in_parts(len(images), transform, at_least=1)
+        for some in passes:
+            _find_image_points(plan, some, images, points)
+            _find_gradient_points(plan, some, given, products)
             add = start > 0 or some[0] > 0
             multiply = functools.partial(_add_products, plan, some, points, products, result, len(images), add)
             in_parts(c // PANEL * (o // PANEL), multiply, at_least=1)
     plan.turn(result)
     return result
-
-
-def _transform_both(
-    plan: Plan,
-    some: tuple[int, int],
-    images: Float[Tensor, "b h w c"],
-    gradient: Float[Tensor, "b h2 w2 o"],
-    points: Tensor,
-    products: Tensor,
-    part: slice,
-) -> None:
-    rows, bfloat16 = len(images) * plan.tiles, int(images.dtype == torch.bfloat16)
-    both = images, bfloat16, gradient, points, products
-    plan.call("transform_both", some, *both, part.start, part.stop, rows, plan.room(0))
 
 
 def _add_products(
@@ -223,9 +234,45 @@ def _add_products(
     add: bool,
     part: slice,
 ) -> None:
-    room = laid.new_empty(plan.pairs * plan.rows * PANEL * PANEL)
+    room = laid.new_empty(plan.pairs(some) * plan.rows * PANEL * PANEL)
     rows = images * plan.tiles
     plan.call("add_products", some, points, products, rows, laid, int(add), part.start, part.stop, room)
+
+
+def _find_image_points(plan: Plan, some: tuple[int, int], images: Float[Tensor, "b h w c"], points: Tensor) -> None:
+    """Write images at some points, as matrices of a row for each tile of each image."""
+    rows, bfloat16 = len(images) * plan.tiles, int(images.dtype == torch.bfloat16)
+
+    def find(part: slice) -> None:
+        room = plan.room("room_size", some, 0)
+        plan.call("find_image_points", some, images, bfloat16, points, part.start, part.stop, rows, room)
+
+    in_parts(len(images), find, at_least=1)
+
+
+def _find_gradient_points(
+    plan: Plan, some: tuple[int, int], gradient: Float[Tensor, "b h2 w2 o"], products: Tensor
+) -> None:
+    """Write the gradient of the products at some points, as matrices of a row for each tile of each image."""
+    rows = len(gradient) * plan.tiles
+
+    def find(part: slice) -> None:
+        room = plan.room("room_size", some, 0)
+        plan.call("find_gradient_points", some, gradient, products, part.start, part.stop, rows, room)
+
+    in_parts(len(gradient), find, at_least=1)
+
+
+def _in_panels(
+    plan: Plan, name: str, points: Tensor, weight: Tensor, result: Float[Tensor, "b h w channels"], channels: int
+) -> None:
+    """Compute a result of few images, some panels of its channels in each thread."""
+
+    def work(part: slice) -> None:
+        room = plan.room("panel_room_size", plan.every, len(result))
+        plan.call(name, plan.every, points, weight, result, len(result), part.start, part.stop, room)
+
+    in_parts(channels // PANEL, work, at_least=1)
 
 
 def _at_each_point(
@@ -238,14 +285,14 @@ def _at_each_point(
 ) -> None:
     """Transform the windows at some points after others, and do the work of the images there."""
     items = plan.channels * plan.outputs // PANEL
-    windows = weight.new_empty(plan.pairs * plan.rows * (items | 1) * PANEL)
+    windows = weight.new_empty(plan.pairs(plan.passes[0]) * plan.rows * (items | 1) * PANEL)
     rooms: dict[int, Tensor] = {}
 
     def transform(points: tuple[int, int], part: slice) -> None:
         plan.call("transform_windows", points, weight, windows, int(by_channel), part.start, part.stop)
 
     def multiply(points: tuple[int, int], part: slice) -> None:
-        room = rooms.setdefault(part.start, plan.room(plan.block))
+        room = rooms.setdefault(part.start, plan.room("room_size", plan.passes[0], plan.block))
         work(points, windows, part, room)
 
     for points in plan.passes:

@@ -14,6 +14,7 @@
 #define PITCH(rows) ((rows) | 1)
 #define MOST_TERMS 64
 #define MOST_RUNS 16
+#define MOST_PAIRS 64
 /* Windows taken together */
 #define ITEMS 4
 
@@ -170,14 +171,13 @@ void turn_windows(const Plan *plan, float *weight, int64_t first, int64_t last)
     }
 }
 
-/* Windows at the points, n fp matrices in panels [j / 32][k][j % 32]: items from first to last of all. */
-void transform_windows(const Plan *plan, const float *weight, float *windows, int64_t by_channel, int64_t first,
+/* Windows at the points, n fp matrices in panels [j / 32][k][j % 32], of items from first to last. Item `first` begins
+   `windows`; from one matrix to the next there are `pitch` items. */
+static void lay_points(const Plan *plan, const float *weight, float *windows, Order order, int64_t pitch, int64_t first,
                        int64_t last)
 {
-    Order order = order_of(plan, by_channel);
-    int64_t count = plan->channels * plan->outputs / PANEL;
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
-    int64_t rows[2 * MOST_RUNS * MOST_RUNS], pairs = find_pairs(plan, rows), taps = v->taps * h->taps;
+    int64_t rows[MOST_PAIRS], pairs = find_pairs(plan, rows), taps = v->taps * h->taps;
     float laid[ITEMS * taps * PANEL], columns[ITEMS * v->taps * PANEL];
     Terms down[v->rows], across[pairs];
     for (int64_t fp = 0; fp < v->rows; fp++) {
@@ -198,10 +198,18 @@ void transform_windows(const Plan *plan, const float *weight, float *windows, in
             combine(columns, laid, &across[n], (Places){items, v->taps * PANEL, taps * PANEL},
                     (Places){v->taps, PANEL, h->taps * PANEL});
             for (int64_t fp = 0; fp < v->rows; fp++)
-                combine(windows + ((n * v->rows + fp) * PITCH(count) + item) * PANEL, columns, &down[fp],
+                combine(windows + ((n * v->rows + fp) * pitch + item - first) * PANEL, columns, &down[fp],
                         (Places){items, PANEL, v->taps * PANEL}, (Places){1, 0, 0});
         }
     }
+}
+
+/* Windows at the points of the items from first to last; `windows` has room for all items. */
+void transform_windows(const Plan *plan, const float *weight, float *windows, int64_t by_channel, int64_t first,
+                       int64_t last)
+{
+    int64_t count = plan->channels * plan->outputs / PANEL;
+    lay_points(plan, weight, windows + first * PANEL, order_of(plan, by_channel), PITCH(count), first, last);
 }
 
 /* The transpose, from windows of one panel `n fp o(32) c(32)` to the taps of 32 outputs, `o c/32 k 32`, of which `laid` is
@@ -210,7 +218,7 @@ static void add_windows(const Plan *plan, const float *windows, float *laid, int
 {
     int64_t output = plan->vertical.taps * plan->horizontal.taps * plan->channels;
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
-    int64_t rows[2 * MOST_RUNS * MOST_RUNS], pairs = find_pairs(plan, rows);
+    int64_t rows[MOST_PAIRS], pairs = find_pairs(plan, rows);
     float columns[pairs * v->taps * ITEMS * PANEL];
     Terms down[v->taps], across[h->taps];
     for (int64_t k = 0; k < v->taps; k++) {
@@ -246,7 +254,7 @@ static void transform_images(const Plan *plan, const void *images, int64_t bfloa
                              float *points, int64_t rows, float *columns)
 {
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
-    int64_t of[2 * MOST_RUNS * MOST_RUNS], pairs = find_pairs(plan, of), c = plan->channels;
+    int64_t of[MOST_PAIRS], pairs = find_pairs(plan, of), c = plan->channels;
     int64_t tiles = v->tiles * h->tiles, strip = v->size * h->tiles * PANEL, panels = c / PANEL;
     Terms down[v->rows * v->tiles], across[pairs * h->tiles];
     for (int64_t row = 0; row < v->rows * v->tiles; row++) {
@@ -282,19 +290,20 @@ static void transform_images(const Plan *plan, const void *images, int64_t bfloa
     }
 }
 
-/* The transpose: add what n fp matrices give to the images; at the first point the images begin with it. */
-static void add_images(const Plan *plan, const float *points, int64_t rows, float *images, int64_t first, int64_t last,
-                       float *column)
+/* The transpose: add what n fp matrices of some panels give to the images, of which `images` is the first of these
+   channels; at the first point the images begin with it. */
+static void add_images(const Plan *plan, const float *points, int64_t rows, int64_t panels, float *images, int64_t first,
+                       int64_t last, float *column)
 {
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
-    int64_t of[2 * MOST_RUNS * MOST_RUNS], pairs = find_pairs(plan, of), c = plan->channels;
-    int64_t tiles = v->tiles * h->tiles, panels = c / PANEL;
+    int64_t of[MOST_PAIRS], pairs = find_pairs(plan, of), c = plan->channels;
+    int64_t tiles = v->tiles * h->tiles;
     Terms down[v->size], across[h->size];
     for (int64_t y = 0; y < v->size; y++) {
         down[y].count = 0;
         for (int64_t row = 0; row < v->rows * v->tiles; row++)
             add_term(&down[y], v->image[row * v->size + y],
-                     row / v->tiles * PITCH(rows) * c + row % v->tiles * h->tiles * PANEL);
+                     row / v->tiles * PITCH(rows) * panels * PANEL + row % v->tiles * h->tiles * PANEL);
     }
     for (int64_t x = 0; x < h->size; x++) {
         across[x].count = 0;
@@ -349,9 +358,10 @@ static void transform_gradients(const Plan *plan, int64_t q, const float *gradie
     }
 }
 
-/* Add what the products at point q give to the result; at the first point the result begins with it. */
-static void add_results(const Plan *plan, int64_t q, const float *products, int64_t rows, float *result, int64_t first,
-                        int64_t last, float *column)
+/* Add what the products of some panels at point q give to the result, of which `result` is the first of these channels; at
+   the first point the result begins with it. */
+static void add_results(const Plan *plan, int64_t q, const float *products, int64_t rows, int64_t panels, float *result,
+                        int64_t first, int64_t last, float *column)
 {
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
     int64_t o = plan->outputs, tiles = v->tiles * h->tiles;
@@ -360,7 +370,7 @@ static void add_results(const Plan *plan, int64_t q, const float *products, int6
         down[y].count = 0;
         for (int64_t row = 0; row < v->points * v->tiles; row++)
             add_term(&down[y], v->result[row * v->outputs + y],
-                     row / v->tiles * PITCH(rows) * o + row % v->tiles * h->tiles * PANEL);
+                     row / v->tiles * PITCH(rows) * panels * PANEL + row % v->tiles * h->tiles * PANEL);
     }
     for (int64_t x = 0; x < h->outputs; x++) {
         across[x].count = 0;
@@ -370,10 +380,10 @@ static void add_results(const Plan *plan, int64_t q, const float *products, int6
     for (int64_t b = first; b < last; b++)
         for (int64_t y = 0; y < v->outputs; y++) {
             combine(column, products + (b - first) * tiles * PANEL, &down[y],
-                    (Places){o / PANEL, h->tiles * PANEL, PITCH(rows) * PANEL}, (Places){h->tiles, PANEL, PANEL});
+                    (Places){panels, h->tiles * PANEL, PITCH(rows) * PANEL}, (Places){h->tiles, PANEL, PANEL});
             for (int64_t x = 0; x < h->outputs; x++) {
                 float *to = result + ((b * v->outputs + y) * h->outputs + x) * o;
-                Places each = {o / PANEL, PANEL, h->tiles * PANEL}, one = {1, 0, 0};
+                Places each = {panels, PANEL, h->tiles * PANEL}, one = {1, 0, 0};
                 if (q)
                     add_combined(to, column, &across[x], each, one);
                 else
@@ -397,7 +407,7 @@ void correlate(const Plan *plan, const void *images, int64_t bfloat16, const flo
 {
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
     int64_t c = plan->channels, o = plan->outputs, tiles = v->tiles * h->tiles;
-    int64_t of[2 * MOST_RUNS * MOST_RUNS], pairs = find_pairs(plan, of);
+    int64_t of[MOST_PAIRS], pairs = find_pairs(plan, of);
     float *points = room, *products = points + pairs * v->rows * PITCH(block * tiles) * c;
     float *column = products + v->points * PITCH(block * tiles) * o;
     for (int64_t start = first; start < last; start += block) {
@@ -417,7 +427,7 @@ void correlate(const Plan *plan, const void *images, int64_t bfloat16, const flo
                     multiply_panel(rows, PANEL, 1, runs, count, c / PANEL, PANEL, PITCH(rows) * PANEL,
                                    products + (p * o / PANEL + panel) * PITCH(rows) * PANEL);
                 }
-            add_results(plan, q, products, rows, result, start, end, column);
+            add_results(plan, q, products, rows, o / PANEL, result, start, end, column);
         }
     }
 }
@@ -428,7 +438,7 @@ void spread(const Plan *plan, const float *gradient, const float *windows, float
 {
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
     int64_t c = plan->channels, o = plan->outputs, tiles = v->tiles * h->tiles;
-    int64_t of[2 * MOST_RUNS * MOST_RUNS], pairs = find_pairs(plan, of);
+    int64_t of[MOST_PAIRS], pairs = find_pairs(plan, of);
     float *points = room, *products = points + pairs * v->rows * PITCH(block * tiles) * c;
     float *column = products + v->points * PITCH(block * tiles) * o;
     for (int64_t start = first; start < last; start += block) {
@@ -446,20 +456,87 @@ void spread(const Plan *plan, const float *gradient, const float *windows, float
                                            points + (fp * c / PANEL + panel) * PITCH(rows) * PANEL);
                         }
         }
-        add_images(plan, points, rows, images, start, end, column);
+        add_images(plan, points, rows, c / PANEL, images, start, end, column);
     }
 }
 
-/* Write images first to last at the points to n fp matrices of `rows` rows, and their gradients to q p matrices. */
-void transform_both(const Plan *plan, const void *images, int64_t bfloat16, const float *gradient, float *points,
-                    float *products, int64_t first, int64_t last, int64_t rows, float *room)
+/* Write images first to last at the points to n fp matrices of `rows` rows, which are those of all images. */
+void find_image_points(const Plan *plan, const void *images, int64_t bfloat16, float *points, int64_t first, int64_t last,
+                       int64_t rows, float *room)
 {
-    int64_t tiles = plan->vertical.tiles * plan->horizontal.tiles, shift = first * tiles * PANEL;
-    transform_images(plan, images, bfloat16, first, last, points + shift, rows, room);
+    int64_t tiles = plan->vertical.tiles * plan->horizontal.tiles;
+    transform_images(plan, images, bfloat16, first, last, points + first * tiles * PANEL, rows, room);
+}
+
+/* Write the gradient of the products of images first to last to q p matrices of `rows` rows. */
+void find_gradient_points(const Plan *plan, const float *gradient, float *products, int64_t first, int64_t last,
+                          int64_t rows, float *room)
+{
+    int64_t tiles = plan->vertical.tiles * plan->horizontal.tiles;
     for (int64_t q = plan->first; q < plan->last; q++) {
         float *to = products + (q - plan->first) * plan->vertical.points * PITCH(rows) * plan->outputs;
-        transform_gradients(plan, q, gradient, first, last, to + shift, rows, room);
+        transform_gradients(plan, q, gradient, first, last, to + first * tiles * PANEL, rows, room);
     }
+}
+
+/* For few images: all points' results of panels first to last of the output channels, from the points of all images.
+   Each panel's windows are transformed where they are needed, and never stand in memory together. */
+void correlate_panels(const Plan *plan, const float *points, const float *weight, float *result, int64_t images,
+                      int64_t first, int64_t last, float *room)
+{
+    const Axis *v = &plan->vertical, *h = &plan->horizontal;
+    int64_t c = plan->channels, rows = images * v->tiles * h->tiles, of[MOST_PAIRS], pairs = find_pairs(plan, of);
+    float *windows = room, *products = windows + pairs * v->rows * PITCH(c) * PANEL;
+    float *column = products + v->points * PITCH(rows) * PANEL;
+    for (int64_t panel = first; panel < last; panel++) {
+        lay_points(plan, weight, windows, order_of(plan, 0), PITCH(c), panel * c, panel * c + c);
+        for (int64_t q = plan->first, n = 0; q < plan->last; n += phases_at(h, q), q++) {
+            for (int64_t p = 0; p < v->points; p++) {
+                Run runs[MOST_RUNS];
+                int count = 0;
+                for (int64_t g = 0; g < phases_at(h, q); g++)
+                    for (int64_t f = 0; f < phases_at(v, p); f++) {
+                        int64_t fp = (n + g) * v->rows + row_of(v, f, p);
+                        runs[count++] = (Run){points + fp * PITCH(rows) * c, windows + fp * PITCH(c) * PANEL};
+                    }
+                multiply_panel(rows, PANEL, 1, runs, count, c / PANEL, PANEL, PITCH(rows) * PANEL,
+                               products + p * PITCH(rows) * PANEL);
+            }
+            add_results(plan, q, products, rows, 1, result + panel * PANEL, 0, images, column);
+        }
+    }
+}
+
+/* For few images: the gradient in panels first to last of the input channels. */
+void spread_panels(const Plan *plan, const float *products, const float *weight, float *result, int64_t images,
+                   int64_t first, int64_t last, float *room)
+{
+    const Axis *v = &plan->vertical, *h = &plan->horizontal;
+    int64_t o = plan->outputs, rows = images * v->tiles * h->tiles, of[MOST_PAIRS], pairs = find_pairs(plan, of);
+    float *windows = room, *points = windows + pairs * v->rows * PITCH(o) * PANEL;
+    float *column = points + pairs * v->rows * PITCH(rows) * PANEL;
+    for (int64_t panel = first; panel < last; panel++) {
+        lay_points(plan, weight, windows, order_of(plan, 1), PITCH(o), panel * o, panel * o + o);
+        for (int64_t q = plan->first, n = 0; q < plan->last; n += phases_at(h, q), q++)
+            for (int64_t g = 0; g < phases_at(h, q); g++)
+                for (int64_t f = 0; f < v->phases; f++)
+                    for (int64_t p = 0; p < v->counts[f]; p++) {
+                        int64_t fp = (n + g) * v->rows + row_of(v, f, p), qp = (q - plan->first) * v->points + p;
+                        Run run = {products + qp * PITCH(rows) * o, windows + fp * PITCH(o) * PANEL};
+                        multiply_panel(rows, PANEL, 1, &run, 1, o / PANEL, PANEL, PITCH(rows) * PANEL,
+                                       points + fp * PITCH(rows) * PANEL);
+                    }
+        add_images(plan, points, rows, 1, result + panel * PANEL, 0, images, column);
+    }
+}
+
+/* Numbers of room that a thread needs for one panel of each kind, for `images` images. */
+int64_t panel_room_size(const Plan *plan, int64_t images)
+{
+    const Axis *v = &plan->vertical, *h = &plan->horizontal;
+    int64_t of[MOST_PAIRS], points = find_pairs(plan, of) * v->rows, rows = PITCH(images * v->tiles * h->tiles);
+    int64_t most = plan->channels > plan->outputs ? plan->channels : plan->outputs;
+    return (points * (PITCH(most) + rows) + v->points * rows + find_pairs(plan, of) * h->tiles) * PANEL;
 }
 
 /* Add the points' share to the gradient in the taps, `o c/32 k 32`, for pairs (c / 32, o / 32) from first to last. */
