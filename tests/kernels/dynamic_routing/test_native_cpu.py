@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from tests.c_compiler import needs_compiler
 from torch import Tensor
 
 from capsnet import kernels
@@ -15,7 +16,10 @@ from capsnet.kernels import native
 from capsnet.kernels.dynamic_routing import cpu, dynamic_routing, native_cpu, op, refuses
 from capsnet.routing import dynamic_routing as plain
 
-needs_compiler = pytest.mark.skipif(native.find_compiler() is None, reason="needs a C compiler")
+
+@pytest.fixture(autouse=True)
+def _auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSNET_KERNELS", "auto")
 
 
 @pytest.fixture
