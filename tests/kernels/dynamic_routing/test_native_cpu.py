@@ -133,3 +133,15 @@ def test_coupling_is_softmax_for_large_logits() -> None:
     poses = torch.ones(2, 1, 1)
     out = dynamic_routing(poses, weight, iterations=2)
     torch.testing.assert_close(out.coupling, plain(dense_votes(poses, weight), iterations=2).coupling)
+
+
+def test_operator_is_left_out_without_gradients_only() -> None:
+    poses, weight = draw(16, 3, 2, 2, 4)
+    assert not op.needs_operator([poses, weight])
+    weight.requires_grad_()
+    assert op.needs_operator([poses, weight])
+    with torch.no_grad():
+        assert not op.needs_operator([poses, weight])
+    with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True):
+        assert op.needs_operator([poses, weight.detach()])
+        assert dynamic_routing(poses, weight.detach()).poses.shape == (16, 2, 4)
