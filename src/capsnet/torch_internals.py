@@ -57,6 +57,11 @@ def in_transform() -> bool:
     return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
 
 
+def intercepts_operations() -> bool:
+    """Whether a dispatch mode, as that of tensors without memory, has to see every operation."""
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 def has_tangent(tensor: Tensor) -> bool:
     """Whether a tensor has a forward-mode tangent; unpacking outside a dual level would be an error."""
     return forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from tests.c_compiler import needs_compiler
 from torch import Tensor
 
 from capsnet import kernels
@@ -15,7 +16,10 @@ from capsnet.kernels import native
 from capsnet.kernels.dynamic_routing import cpu, dynamic_routing, native_cpu, op, refuses
 from capsnet.routing import dynamic_routing as plain
 
-needs_compiler = pytest.mark.skipif(native.find_compiler() is None, reason="needs a C compiler")
+
+@pytest.fixture(autouse=True)
+def _auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAPSNET_KERNELS", "auto")
 
 
 @pytest.fixture
@@ -129,3 +133,15 @@ def test_coupling_is_softmax_for_large_logits() -> None:
     poses = torch.ones(2, 1, 1)
     out = dynamic_routing(poses, weight, iterations=2)
     torch.testing.assert_close(out.coupling, plain(dense_votes(poses, weight), iterations=2).coupling)
+
+
+def test_operator_is_left_out_without_gradients_only() -> None:
+    poses, weight = draw(16, 3, 2, 2, 4)
+    assert not op.needs_operator([poses, weight])
+    weight.requires_grad_()
+    assert op.needs_operator([poses, weight])
+    with torch.no_grad():
+        assert not op.needs_operator([poses, weight])
+    with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True):
+        assert op.needs_operator([poses, weight.detach()])
+        assert dynamic_routing(poses, weight.detach()).poses.shape == (16, 2, 4)

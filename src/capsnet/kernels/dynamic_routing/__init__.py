@@ -56,7 +56,10 @@ def dynamic_routing(
     reason = _cannot(poses, weight, bias)
     if reason is not None:
         raise UserError(f"fused dynamic routing cannot take this call: {reason}; use capsnet.routing.dynamic_routing")
-    parents, coupling, _ = op.forward(poses, weight, bias, iterations, leaky, gradient == "full")
+    if op.needs_operator([poses, weight] if bias is None else [poses, weight, bias]):
+        parents, coupling, _ = op.forward(poses, weight, bias, iterations, leaky, gradient == "full")
+    else:
+        parents, coupling, _ = op.compute(poses, weight, bias, iterations, leaky)
     return RoutingOutput(parents, parents.norm(dim=-1), coupling)
 
 

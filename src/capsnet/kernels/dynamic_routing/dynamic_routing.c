@@ -28,12 +28,6 @@
 
 typedef int32_t signs __attribute__((vector_size(LANES * 4)));
 
-#ifdef __clang__
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (signs){__VA_ARGS__})
-#endif
-
 typedef struct {
     int64_t images, children, parents, c, d, iterations, leaky, full, backward;
     const float *poses;     /* b i c */
@@ -165,14 +159,14 @@ INLINE void turn(const float *from, int64_t from_step, float *to, int64_t to_ste
         for (int row = 0; row < LANES / 2; row++) {
             vector one = a[row], other = a[row + LANES / 2];
 #if LANES == 16
-            b[2 * row] = SHUFFLE(one, other, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            b[2 * row + 1] = SHUFFLE(one, other, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            b[2 * row] = __builtin_shufflevector(one, other, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            b[2 * row + 1] = __builtin_shufflevector(one, other, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #elif LANES == 8
-            b[2 * row] = SHUFFLE(one, other, 0, 8, 1, 9, 2, 10, 3, 11);
-            b[2 * row + 1] = SHUFFLE(one, other, 4, 12, 5, 13, 6, 14, 7, 15);
+            b[2 * row] = __builtin_shufflevector(one, other, 0, 8, 1, 9, 2, 10, 3, 11);
+            b[2 * row + 1] = __builtin_shufflevector(one, other, 4, 12, 5, 13, 6, 14, 7, 15);
 #else
-            b[2 * row] = SHUFFLE(one, other, 0, 4, 1, 5);
-            b[2 * row + 1] = SHUFFLE(one, other, 2, 6, 3, 7);
+            b[2 * row] = __builtin_shufflevector(one, other, 0, 4, 1, 5);
+            b[2 * row + 1] = __builtin_shufflevector(one, other, 2, 6, 3, 7);
 #endif
         }
 #pragma GCC unroll 16

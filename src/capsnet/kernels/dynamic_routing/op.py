@@ -17,7 +17,7 @@ from torch import Tensor
 from capsnet.errors import UserError
 from capsnet.kernels import native
 from capsnet.kernels.dynamic_routing import cpu, native_cpu
-from capsnet.torch_internals import constant
+from capsnet.torch_internals import constant, intercepts_operations
 
 # logarithm to base 2 of the numbers in the largest matrix that fits
 _LARGEST_MATRIX = 12
@@ -53,11 +53,28 @@ def forward(
     poses: Tensor, weight: Tensor, bias: Tensor | None, iterations: int, leaky: bool, full: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Find poses `b j d` of the parents, the coupling `b i j` of the last iteration, and `totals`."""
-    parents, coupling, totals = _new_outputs(poses, weight, iterations)
     # on a CPU this does nothing
     with torch.cuda.device_of(poses):
-        _implementation(poses).forward(poses, weight, bias, leaky, parents, coupling, totals)
-    return parents, coupling, totals
+        return compute(poses, weight, bias, iterations, leaky)
+
+
+def compute(
+    poses: Tensor, weight: Tensor, bias: Tensor | None, iterations: int, leaky: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The results of `forward` without the operator, whose first call loads the compiler, which takes seconds."""
+    outputs = _new_outputs(poses, weight, iterations)
+    _implementation(poses).forward(poses, weight, bias, leaky, *outputs)
+    return outputs
+
+
+def needs_operator(tensors: list[Tensor]) -> bool:
+    """Whether PyTorch has to know of a call: for a gradient, a graph, a GPU, or tensors that are not simply memory."""
+    return (
+        torch.compiler.is_compiling()
+        or intercepts_operations()
+        or any(type(tensor) not in (Tensor, torch.nn.Parameter) or not tensor.is_cpu for tensor in tensors)
+        or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors))
+    )
 
 
 @torch.library.custom_op("capsnet::dynamic_routing_backward", mutates_args=())
