@@ -18,7 +18,7 @@ from capsnet.torch_internals import exports_onnx, has_tangent, is_tracing, is_tr
 __all__ = ["dynamic_routing", "refuses"]
 
 # images are the vector axis on a CPU; break-even in C and without it, measured in README.md
-_FEWEST_IN_C, _FEWEST = 2, 12
+_FEWEST_IN_C, _FEWEST = 3, 12
 
 
 def dynamic_routing(
