@@ -20,7 +20,7 @@ from capsnet.bench.machine import describe
 from capsnet.bench.routing import PAPER, infer, make, train
 
 RECORD = Path(__file__).parent / "results" / "few-samples.json"
-BATCHES = (1, 4, 8, 12, 16, 32)
+BATCHES = (1, 2, 4, 8, 12, 16, 32)
 ROUNDS = 15
 PASSES = {"forward": infer, "forward and backward": train}
 

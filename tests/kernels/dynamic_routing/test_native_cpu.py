@@ -43,10 +43,11 @@ def run(tensors: list[Tensor], **options: object) -> list[Tensor]:
 
 
 @needs_compiler
-def test_float32_runs_in_c_from_one_image_on() -> None:
-    poses, weight = draw(1, 3, 2, 2, 4)
+def test_float32_runs_in_c_from_three_images_on() -> None:
+    poses, weight = draw(3, 3, 2, 2, 4)
     assert op._implementation(poses) is native_cpu
     assert refuses(poses, weight) is None
+    assert refuses(poses[:2], weight) == "the plain implementation is faster for fewer than 3 samples on a CPU"
 
 
 @needs_compiler

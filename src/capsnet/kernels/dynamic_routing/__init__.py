@@ -17,8 +17,8 @@ from capsnet.torch_internals import exports_onnx, has_tangent, is_tracing, is_tr
 
 __all__ = ["dynamic_routing", "refuses"]
 
-# without a C compiler, images are the vector axis on a CPU; break-even measured in README.md
-_FEWEST = 12
+# images are the vector axis on a CPU; break-even in C and without it, measured in README.md
+_FEWEST_IN_C, _FEWEST = 3, 12
 
 
 def dynamic_routing(
@@ -77,9 +77,12 @@ def refuses(
     Args: those of `dynamic_routing`.
     """
     reason = _cannot(poses, weight, bias)
-    if reason is None and poses.device.type == "cpu" and len(poses) < _FEWEST and not op.runs_in_c(poses.dtype):
-        reason = f"the plain implementation is faster for fewer than {_FEWEST} samples on a CPU"
-    return reason
+    if reason is not None or poses.device.type != "cpu":
+        return reason
+    fewest = _FEWEST_IN_C if op.runs_in_c(poses.dtype) else _FEWEST
+    if len(poses) < fewest:
+        return f"the plain implementation is faster for fewer than {fewest} samples on a CPU"
+    return None
 
 
 def _cannot(

@@ -160,7 +160,8 @@ INLINE void turn(const float *from, int64_t from_step, float *to, int64_t to_ste
             vector one = a[row], other = a[row + LANES / 2];
 #if LANES == 16
             b[2 * row] = __builtin_shufflevector(one, other, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-            b[2 * row + 1] = __builtin_shufflevector(one, other, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            b[2 * row + 1] =
+                __builtin_shufflevector(one, other, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #elif LANES == 8
             b[2 * row] = __builtin_shufflevector(one, other, 0, 8, 1, 9, 2, 10, 3, 11);
             b[2 * row + 1] = __builtin_shufflevector(one, other, 4, 12, 5, 13, 6, 14, 7, 15);
@@ -302,13 +303,15 @@ INLINE void add_scaled(int64_t parents, int64_t d, const float *factors, const f
         }
 }
 
+INLINE float larger(float a, float b) { return b > a ? b : a; }
+
 /* Squash, and derivative. Vectors are scaled by their largest entry, as in capsnet.functional.squash. x: d 16. */
 static void squash(int64_t d, const float *x, float *result)
 {
     for (int lane = 0; lane < BLOCK; lane++) {
         float unit = 1, square = 1e-20f;
         for (int64_t k = 0; k < d; k++)
-            unit = fmaxf(unit, fabsf(x[k * BLOCK + lane]));
+            unit = larger(unit, fabsf(x[k * BLOCK + lane]));
         for (int64_t k = 0; k < d; k++)
             square += (x[k * BLOCK + lane] / unit) * (x[k * BLOCK + lane] / unit);
         float inverse = 1 / unit, factor = sqrtf(square) / (inverse * inverse + square);
@@ -322,7 +325,7 @@ static void squash_gradient(int64_t d, float *x, const float *grad)
     for (int lane = 0; lane < BLOCK; lane++) {
         float most = 1, square = 1e-20f, along = 0;
         for (int64_t k = 0; k < d; k++)
-            most = fmaxf(most, fabsf(x[k * BLOCK + lane]));
+            most = larger(most, fabsf(x[k * BLOCK + lane]));
         float scale = 1 / most, unit = scale * scale;
         for (int64_t k = 0; k < d; k++) {
             float y = x[k * BLOCK + lane] * scale;
