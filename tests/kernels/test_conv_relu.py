@@ -137,6 +137,7 @@ for find in (conv_relu, lambda *arguments: F.conv2d(*arguments).relu()):
 @pytest.fixture
 def in_c(monkeypatch):
     """Use C, and count the calls of its functions."""
+    monkeypatch.setattr(module, "FEWEST_IMAGES", 1)
     with kernels.use("auto"):
         reason = native.refuses(module.SOURCE)
     if reason is not None and "AVX2" in reason:
@@ -185,6 +186,13 @@ def test_c_errs_no_more_than_twice_as_torch(in_c, shape, dtype, layout):
 
 
 @needs_compiler
+def test_few_images_keep_the_order_that_pytorchs_convolution_needs():
+    for images, channels_last in ((5, False), (6, True)):
+        x, weight, bias = draw(images, 1, 12, 12, 32, 5, torch.float32)
+        order = conv_relu(x, weight, bias).is_contiguous(memory_format=torch.channels_last)
+        assert order == (channels_last and native.refuses(module.SOURCE) is None)
+
+
 def test_c_returns_feature_maps_in_channels_last_order(in_c):
     found = conv_relu(*draw(2, 1, 8, 8, 32, 3, torch.float32))
     assert found.is_contiguous(memory_format=torch.channels_last)

@@ -32,6 +32,8 @@ MAX_WINDOW = 256
 """Largest window, in values, for which unfolding pays off."""
 PIECE_IMAGES = 4
 """Images unfolded at a time, so that they stay in the cache."""
+FEWEST_IMAGES = 6
+"""Images from which on C is used: for fewer, the next convolution is PyTorch's, which is slow with channels last."""
 PANEL = 32
 """Neighbouring output channels of one matrix in C."""
 BLOCK = 64
@@ -48,7 +50,7 @@ def conv_relu(
     """Compute `torch.nn.functional.conv2d(x, weight, bias).relu()`, on the CPU in less memory.
 
     Differentiable any number of times. Under autocast to a lower precision all is in that. With a C compiler the
-    result lies in channels-last order.
+    result of `FEWEST_IMAGES` images or more lies in channels-last order.
 
     Args:
         x: images or feature maps.
@@ -190,7 +192,7 @@ def _is_for_c(x: Tensor, weight: Tensor, *others: Tensor) -> bool:
         and x.dtype in (torch.float32, torch.bfloat16)
         and not in_transform()
         and x.ndim == weight.ndim == 4
-        and len(x) > 0
+        and len(x) >= FEWEST_IMAGES
         and x.shape[1] == weight.shape[1]
         and all(size >= side for size, side in zip(x.shape[2:], weight.shape[2:], strict=True))
         and len(weight) % PANEL == 0 < weight[:1].numel() <= MAX_WINDOW
