@@ -130,7 +130,8 @@ def test_all_processes_end_and_the_run_can_go_on_when_one_dies(folder, died, alo
     done, seconds = died
     assert done.returncode != 0
     assert seconds < 90
-    assert "another process of this run has ended" in done.stderr
+    # torchrun's own line: the other process may be stopped before it writes its message
+    assert "exitcode: 9" in done.stderr
     assert_same_weights(alone, folder / "died")
 
 
