@@ -50,7 +50,7 @@ static void add_term(Terms *terms, float factor, int64_t distance)
     terms->distance[terms->count++] = distance;
 }
 
-/* Sums lie at `count` places: from one to the next, target and source move by so many numbers. */
+/* `count` sums, `to` numbers apart in the target, with terms `from` numbers apart in the source. */
 typedef struct {
     int64_t count, to, from;
 } Places;
