@@ -22,9 +22,7 @@ _ROWS = 64
 _IMAGES = 64
 # horizontal points of one pass over the images
 _POINTS = 2
-# so few images pass through all points at once: threads share the channels, and the windows stay in the cache
-_FEW = 24
-# so few images are taken together: threads share the channels of the result, and the windows stay in the cache
+# up to this number, images pass through all points at once: threads share the channels, windows stay in the cache
 _FEW = 24
 _MOST_PHASES = 4
 _MOST_PLACES = 512
@@ -104,11 +102,9 @@ class Plan:
         self.vertical_points, self.rows = int(vertical.points), int(vertical.rows)
         self.tiles = int(vertical.tiles * horizontal.tiles)
         self.result_size = int(vertical.outputs), int(horizontal.outputs)
-        self.taps = window[0] * window[1]
         self.outputs, self.channels = outputs, channels
         self.block = max(1, _ROWS // self.tiles)
         self.passes = [(first, min(first + _POINTS, self.points)) for first in range(0, self.points, _POINTS)]
-        self.every = 0, self.points
         self.every = 0, self.points
         self._axes = vertical, horizontal
         self._library = native.load(SOURCE)

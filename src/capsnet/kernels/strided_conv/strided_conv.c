@@ -392,13 +392,28 @@ static void add_results(const Plan *plan, int64_t q, const float *products, int6
         }
 }
 
-/* Numbers of room that a thread needs for blocks of `images` images at any two points q. */
+/* Numbers of room that a thread needs for blocks of `images` images at the plan's points q. */
 int64_t room_size(const Plan *plan, int64_t images)
 {
     const Axis *v = &plan->vertical, *h = &plan->horizontal;
     int64_t rows = PITCH(images * v->tiles * h->tiles), pairs = (plan->last - plan->first) * h->phases;
     int64_t points = pairs * v->rows * plan->channels * rows, products = v->points * plan->outputs * rows;
     return points + products + (pairs * v->size * plan->channels + v->outputs * plan->outputs) * h->tiles;
+}
+
+/* The matrices of all phases (f, g) at the points (p, q), whose products are one sum; n is the first pair of q. From one
+   matrix to the next there are `point_step` and `window_step` numbers. Returns how many they are. */
+static int find_runs(const Plan *plan, int64_t q, int64_t n, int64_t p, const float *points, int64_t point_step,
+                     const float *windows, int64_t window_step, Run *runs)
+{
+    const Axis *v = &plan->vertical;
+    int count = 0;
+    for (int64_t g = 0; g < phases_at(&plan->horizontal, q); g++)
+        for (int64_t f = 0; f < phases_at(v, p); f++) {
+            int64_t fp = (n + g) * v->rows + row_of(v, f, p);
+            runs[count++] = (Run){points + fp * point_step, windows + fp * window_step};
+        }
+    return count;
 }
 
 /* Add the points' share to the results of images first to last, `block` of them at a time. */
@@ -417,13 +432,8 @@ void correlate(const Plan *plan, const void *images, int64_t bfloat16, const flo
             for (int64_t p = 0; p < v->points; p++)
                 for (int64_t panel = 0; panel < o / PANEL; panel++) {
                     Run runs[MOST_RUNS];
-                    int count = 0;
-                    for (int64_t g = 0; g < phases_at(h, q); g++)
-                        for (int64_t f = 0; f < phases_at(v, p); f++) {
-                            int64_t fp = (n + g) * v->rows + row_of(v, f, p);
-                            runs[count++] =
-                                (Run){points + fp * PITCH(rows) * c, windows + (fp * PITCH(o / PANEL * c) + panel * c) * PANEL};
-                        }
+                    int count = find_runs(plan, q, n, p, points, PITCH(rows) * c, windows + panel * c * PANEL,
+                                          PITCH(o / PANEL * c) * PANEL, runs);
                     multiply_panel(rows, PANEL, 1, runs, count, c / PANEL, PANEL, PITCH(rows) * PANEL,
                                    products + (p * o / PANEL + panel) * PITCH(rows) * PANEL);
                 }
@@ -493,12 +503,7 @@ void correlate_panels(const Plan *plan, const float *points, const float *weight
         for (int64_t q = plan->first, n = 0; q < plan->last; n += phases_at(h, q), q++) {
             for (int64_t p = 0; p < v->points; p++) {
                 Run runs[MOST_RUNS];
-                int count = 0;
-                for (int64_t g = 0; g < phases_at(h, q); g++)
-                    for (int64_t f = 0; f < phases_at(v, p); f++) {
-                        int64_t fp = (n + g) * v->rows + row_of(v, f, p);
-                        runs[count++] = (Run){points + fp * PITCH(rows) * c, windows + fp * PITCH(c) * PANEL};
-                    }
+                int count = find_runs(plan, q, n, p, points, PITCH(rows) * c, windows, PITCH(c) * PANEL, runs);
                 multiply_panel(rows, PANEL, 1, runs, count, c / PANEL, PANEL, PITCH(rows) * PANEL,
                                products + p * PITCH(rows) * PANEL);
             }
