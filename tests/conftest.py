@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,14 @@ TINY = RunConfig.from_defaults(
 )
 
 TINY_MASKS = {"model": "unet-small", "model_options": {"channels": 2, "levels": 2}, "image_size": 8, "batch_size": 4}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals() -> None:
+    """The signals of a terminal act as in one, also where the tests were started in the background or by nohup."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -245,13 +245,17 @@ def test_c_returns_the_same_bits_for_any_number_of_threads(in_c, images):
 
 @needs_compiler
 def test_c_has_a_second_derivative_and_one_of_the_image(in_c):
-    x, weight, bias = draw(2, 1, 7, 7, 32, 3, torch.float32)
-    second = []
-    for find in (conv_relu, plain):
+    def derivatives(find, dtype):
+        x, weight, bias = (tensor.detach().to(dtype).requires_grad_() for tensor in drawn)
         first = torch.autograd.grad(find(x, weight, bias).square().sum(), (x, weight, bias), create_graph=True)
-        second.append((*first, *torch.autograd.grad(sum(one.square().sum() for one in first), (x, weight, bias))))
+        return *first, *torch.autograd.grad(sum(one.square().sum() for one in first), (x, weight, bias))
+
+    drawn = draw(2, 1, 7, 7, 32, 3, torch.float32)
+    exact = derivatives(plain, torch.float64)
+    ours, torchs = (derivatives(find, torch.float32) for find in (conv_relu, plain))
     assert in_c["conv_relu"] > 0
-    torch.testing.assert_close(*second, rtol=1e-5, atol=1e-3)
+    for one, other, true in zip(ours, torchs, exact, strict=True):
+        assert (one - true).norm() <= 2 * (other - true).norm()
 
 
 @needs_compiler
