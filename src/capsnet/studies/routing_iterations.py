@@ -20,7 +20,7 @@ STUDIES.add(
             for count in _ITERATIONS
         ),
         comparisons=tuple(Comparison(f"r{count}", "r3") for count in _ITERATIONS if count != 3),
-        budgets={"quick": quick(2), "full": Budget(FULL_WORDS, 3)},
+        budgets={"quick": quick(5), "full": Budget(FULL_WORDS, 3)},
         figure="curves",
     ),
 )
