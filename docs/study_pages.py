@@ -57,9 +57,26 @@ def fill(table: Table, prose: str, folder: Path) -> str:
         pace=pace(table, folder),
         pictures=pictures(folder),
         missing=missing(table),
+        precisions=precisions(table, folder),
         conclusions=conclusions(folder) if table["study"] == "capsnet-project-table" else "",
         cnn="The CNN of this table is not the paper's but one of a quarter of its channels. " if quarter else "",
     )
+
+
+def precisions(table: Table, folder: Path) -> str:
+    """Which seeds were trained in which precision, where they differ."""
+    seeds: dict[str, set[int]] = {}
+    for row in table["rows"]:
+        for seed in row["seeds"]:
+            environment = Run.open(folder / "runs" / f"{row['name']}-seed{seed}").environment() or {}
+            seeds.setdefault(str(environment.get("precision")), set()).add(seed)
+    if len(seeds) < 2:
+        return ""
+    parts = [f"{name} in seeds {', '.join(map(str, sorted(members)))}" for name, members in sorted(seeds.items())]
+    text = f"The precision was the default of each processor: {'; '.join(parts)}."
+    if set.intersection(*seeds.values()):
+        return text
+    return f"{text} All rows of a seed share its precision, and the test compares rows within seeds."
 
 
 def missing(table: Table) -> str:
