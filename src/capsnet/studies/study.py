@@ -1,6 +1,6 @@
 """The data of a study: rows of a table, each a recipe with changes, trained with several seeds within a budget."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -43,6 +43,11 @@ class Accuracy:
 
     train: float
     test: float
+
+
+def accuracies(epochs: Sequence[int], train: Sequence[float], test: Sequence[float]) -> dict[int, Accuracy]:
+    """A source's accuracies in percent by epochs, from columns of equal length."""
+    return {epoch: Accuracy(*pair) for epoch, *pair in zip(epochs, train, test, strict=True)}
 
 
 @dataclass(frozen=True)
