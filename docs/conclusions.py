@@ -1,6 +1,7 @@
 """The conclusions of CapsNet_Project's README, each beside what our two runs show.
 
-A rule decides whether a run agrees with a conclusion; the page states the rule and the numbers.
+A rule decides whether a run agrees with a conclusion; the page states the rule and the numbers. Conclusions about the
+end of the training have a verdict only if the runs have as many epochs as the source's.
 """
 
 from collections.abc import Sequence
@@ -13,14 +14,21 @@ SAME = 0.1
 """Two losses are in the same range if they differ by at most this share of the lower one."""
 FEW = 5
 """The initial epochs."""
+EPOCHS = 50
+"""The epochs of the source."""
 
 
 def conclusions(folder: Path, seed: int = 0) -> str:
-    """A numbered list for the study's page; empty until both runs are finished, and longer than the initial epochs."""
+    """A numbered list for the study's page; empty until both runs are finished.
+
+    Args:
+        folder: the study's folder, which holds `runs`.
+        seed: seed of both runs.
+    """
     runs = [Run.open(path) for path in (folder / "runs" / f"{row}-seed{seed}" for row in ("r2", "r3")) if path.is_dir()]
     results = [run.evaluation() for run in runs]
     epochs = [read_epochs(run.metrics()) for run in runs]
-    if len(runs) < 2 or any(len(one) <= FEW for one in epochs) or None in results:
+    if len(runs) < 2 or None in results:
         return ""
     errors = [100 * (1 - result["test_last"]["accuracy"]) for result in results if result is not None]
     return describe(epochs[0], epochs[1], (errors[0], errors[1]))
@@ -31,11 +39,13 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
 
     Args:
         two: epochs of the run with 2 routing iterations.
-        three: with 3.
+        three: with 3, as many.
         test_errors: their test errors of the last step in percent.
     """
+    few = min(FEW, len(two))
+    complete = len(two) >= EPOCHS
     first, last = _apart(two[0].loss, three[0].loss), _apart(two[-1].loss, three[-1].loss)
-    falls = [run[0].loss / run[FEW - 1].loss for run in (two, three)]
+    falls = [run[0].loss / run[few - 1].loss for run in (two, three)]
     train_errors = [100 * (1 - run[-1].accuracy) for run in (two, three)]
     gaps = [test - train for test, train in zip(test_errors, train_errors, strict=True)]
     seconds = [run[-1].seconds / len(run) for run in (two, three)]
@@ -44,17 +54,17 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
             "1. *Different numbers of iterations give different losses in the initial epochs; after enough epochs the "
             "losses are in the same range.* The training loss of r = 2 and r = 3 after the first epoch is "
             f"{two[0].loss:.4f} and {three[0].loss:.4f}, after epoch {len(two)} {two[-1].loss:.5f} and "
-            f"{three[-1].loss:.5f}. {_verdict(first > SAME >= last)} (range: {SAME:.0%} of the lower loss; here "
-            f"{first:.0%} and {last:.0%} apart).",
+            f"{three[-1].loss:.5f}. {_verdict(first > SAME >= last, complete)} (range: {SAME:.0%} of the lower loss; "
+            f"here {first:.0%} and {last:.0%} apart).",
             "2. *With 2 iterations the loss is high at first and falls steeply within a few epochs; with 3 it starts "
-            f"low and falls slowly.* From epoch 1 to {FEW} the loss of r = 2 falls by a factor of {falls[0]:.1f}, that "
-            f"of r = 3 by {falls[1]:.1f}. {_verdict(two[0].loss > three[0].loss and falls[0] > falls[1])} (a higher "
-            "first loss, and a larger factor).",
+            f"low and falls slowly.* From epoch 1 to {few} the loss of r = 2 falls by a factor of {falls[0]:.1f}, that "
+            f"of r = 3 by {falls[1]:.1f}. {_verdict(two[0].loss > three[0].loss and falls[0] > falls[1], few > 1)} (a "
+            "higher first loss, and a larger factor).",
             "3. *More iterations increase the network's capacity, and it tends to overfit.* At the end r = 2 and r = 3 "
             f"have {train_errors[0]:.2f} and {train_errors[1]:.2f} % error on training images and "
             f"{test_errors[0]:.2f} and {test_errors[1]:.2f} % on test images: gaps of {gaps[0]:.2f} and {gaps[1]:.2f} "
-            f"points. {_verdict(train_errors[1] < train_errors[0] and gaps[1] > gaps[0])} (a lower training error "
-            "beside a wider gap).",
+            f"points. {_verdict(train_errors[1] < train_errors[0] and gaps[1] > gaps[0], complete)} (a lower training "
+            "error beside a wider gap).",
             "4. *An epoch takes 285 s with 2 iterations and 448 s with 3, 1.57 times as long.* Here "
             f"{seconds[0]:,.0f} and {seconds[1]:,.0f} s, {seconds[1] / seconds[0]:.2f} times as long.",
         )
@@ -65,5 +75,7 @@ def _apart(one: float, other: float) -> float:
     return abs(one - other) / min(one, other)
 
 
-def _verdict(agrees: bool) -> str:
+def _verdict(agrees: bool, enough: bool) -> str:
+    if not enough:
+        return "**Too early to say**"
     return "**Our runs agree**" if agrees else "**Our runs do not agree**"

@@ -4,6 +4,7 @@ The prose is in docs/studies/pages; every number in it comes from table.json.
 """
 
 import json
+import re
 import statistics
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,8 @@ PICTURES = {
     "structure": "The network's layers and parameters",
     "reconstructions": "Test digits above their reconstructions",
     "manipulate-5": "What each dimension of a digit's capsule changes",
+    "data": "Number of images of each class, and examples",
+    "pairs": "Pairs of test digits, and both digits as the decoder reconstructs them",
 }
 
 
@@ -42,7 +45,7 @@ def fill(table: Table, prose: str, folder: Path) -> str:
     quarter = "quarter" in table["rows"][0]["label"]
     # the table's own title becomes a heading of the page
     text = (folder / "table.md").read_text().removeprefix("# ")
-    return prose.format(
+    page = prose.format(
         table=f"## {text}".rstrip(),
         figure=f"{folder.name}/figure.png",
         schedule=table["schedule"].split(";")[0],
@@ -59,8 +62,11 @@ def fill(table: Table, prose: str, folder: Path) -> str:
         missing=missing(table),
         precisions=precisions(table, folder),
         conclusions=conclusions(folder) if table["study"] == "capsnet-project-table" else "",
-        cnn="The CNN of this table is not the paper's but one of a quarter of its channels. " if quarter else "",
+        first_epoch=first_epoch(table),
+        cnn="The CNN of this table has a quarter of the channels of the paper's. " if quarter else "",
     )
+    # a part without content leaves no empty lines
+    return re.sub(r"\n{3,}", "\n\n", page)
 
 
 def precisions(table: Table, folder: Path) -> str:
@@ -86,14 +92,14 @@ def missing(table: Table) -> str:
 
 
 def pace(table: Table, folder: Path) -> str:
-    """Seconds of the fastest, the middle and the slowest epoch of each row."""
+    """Seconds of the fastest, the median and the slowest epoch of each row."""
     lines = []
     for row in table["rows"]:
         runs = [Run.open(folder / "runs" / f"{row['name']}-seed{seed}") for seed in row["seeds"]]
         seconds = sorted(second for run in runs for second in epoch_seconds(run))
         if seconds:
             low, middle, high = seconds[0], statistics.median(seconds), seconds[-1]
-            lines.append(f"An epoch of {row['label']} took {low:,.0f} to {high:,.0f} s, {middle:,.0f} s in the middle.")
+            lines.append(f"An epoch of {row['label']} took {low:,.0f} to {high:,.0f} s (median {middle:,.0f} s).")
     return " ".join(lines)
 
 
@@ -109,55 +115,61 @@ def pictures(folder: Path) -> str:
     return "\n\n".join(f"![{words}]({folder.name}/{name}.png)" for name, words in present)
 
 
+def first_epoch(table: Table) -> str:
+    """The training accuracies of the first epoch, in the source and here; empty without the source's."""
+    rows = [(row["label"], row["milestones"][0]) for row in table["rows"] if "milestones" in row]
+    if any(first["epochs"] != 1 or first["source_train"] is None for _, first in rows):
+        return ""
+    source = " and ".join(f"{first['source_train']:.2f} % ({label})" for label, first in rows)
+    ours = " and ".join(f"{first['train']:.2f} %" for _, first in rows)
+    return f"In the first epoch the source's training accuracy is {source}; ours is {ours}."
+
+
 def clean(table: Table) -> str:
-    """How far the clean accuracies of runs that were to end at one lie apart."""
+    """The clean errors of runs that were to end at the same accuracy."""
     rows = [row for row in table["rows"] if "clean_mean" in row]
     if not rows:
         return ""
     errors = " and ".join(f"{row['clean_mean']:.2f} % ({row['label']})" for row in rows)
     short = sum(row["n"] - row["reached"] for row in rows)
-    end = "each came so far"
+    end = "every run reached it"
     if short:
-        end = f"{short} of the runs did not come to the level, so this is no comparison at one accuracy"
-    return f"Their clean errors are {errors}: {end}."
+        end = f"{short} of the runs did not reach it, so this is not a comparison at equal accuracy"
+    return f"The clean errors are {errors}: {end}."
 
 
 def together(table: Table) -> str:
-    """What networks together have over one alone."""
+    """The error of networks together relative to the mean of their own errors."""
     for row in table["rows"]:
         if "networks" in row and row["mean"] is not None and table["rows"][0]["mean"] is not None:
             points = table["rows"][0]["mean"] - row["mean"]
-            return (
-                f"Together they make {abs(points):.2f} points {'less' if points > 0 else 'more'} error than their mean."
-            )
+            word = "lower" if points > 0 else "higher"
+            return f"The error of the ensemble is {abs(points):.2f} points {word} than the mean error of its members."
     return ""
 
 
 def data(table: Table) -> str:
-    """The data that the networks were tested on, where another set may stand in for the paper's."""
+    """The data that the networks were tested on, where another set may replace the paper's."""
     return f"{table['stand_in']}." if "stand_in" in table else "The test images are affNIST's own."
 
 
 def verdicts(table: Table, folder: Path) -> list[str]:
-    """A line for each comparison: what was shown, or that nothing was."""
+    """The conclusions of the comparisons: those of one reference row and one kind are a line."""
     labels = {row["name"]: row["label"] for row in table["rows"]}
-    lines = []
+    untested: list[str] = []
+    tested: dict[str, list[str]] = {}
     for entry in table["comparisons"]:
         pair, points = (labels[entry["row"]], labels[entry["other"]]), abs(entry["difference"])
         if entry["p"] is None:
-            verdict = f"{pair[0]} and {pair[1]}: {points:.2f} points apart; " + (
-                image_by_image(folder, entry, pair) or "with one seed, or none that differs, untested."
-            )
-        elif not entry["differs"]:
-            verdict = (
-                f"{pair[0]} and {pair[1]}: {points:.2f} points apart, p = {entry['p']:.2g}: no difference is shown "
-                f"({entry['least']:.2f} points could have been)."
-            )
-        else:
-            word = "less" if entry["difference"] < 0 else "more"
-            verdict = f"{pair[0]} makes {points:.2f} points {word} error than {pair[1]}, p = {entry['p']:.2g}."
-        lines.append(f"- {verdict}")
-    return lines
+            test = image_by_image(folder, entry, pair) or "One seed, or equal results: this cannot be tested."
+            untested.append(f"- {pair[0]} and {pair[1]} differ by {points:.2f} points. {test}")
+            continue
+        kind, by = "No significant difference from", ""
+        if entry["differs"]:
+            kind = "Lower test error than" if entry["difference"] < 0 else "Higher test error than"
+            by = f" by {points:.2f} points (p = {entry['p']:.2g})"
+        tested.setdefault(f"- {kind} {pair[1]}", []).append(pair[0] + by)
+    return [*(f"{kind}: {'; '.join(rows)}." for kind, rows in tested.items()), *untested]
 
 
 def image_by_image(folder: Path, entry: ComparisonEntry, labels: tuple[str, str]) -> str:
@@ -166,11 +178,11 @@ def image_by_image(folder: Path, entry: ComparisonEntry, labels: tuple[str, str]
     if not all((run / "predictions.safetensors").is_file() for run in runs):
         return ""
     test = compare_runs(*map(Run.open, runs))
-    shown = "a difference" if test.p_value < SIGNIFICANT else "no difference"
+    result = "a significant difference" if test.p_value < SIGNIFICANT else "no significant difference"
     return (
-        f"of {test.n:,} test images {test.only_first} are right only with {labels[0]} and {test.only_second} only with "
-        f"{labels[1]}: {shown} between these two sets of weights is shown (McNemar's exact test, "
-        f"p = {test.p_value:.2g}), and nothing is known of the variation between seeds."
+        f"Of {test.n:,} test images {test.only_first} are classified correctly by {labels[0]} only and "
+        f"{test.only_second} by {labels[1]} only: {result} between these two sets of weights (McNemar's exact test, "
+        f"p = {test.p_value:.2g}). This does not include the variation between seeds."
     )
 
 
