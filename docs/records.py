@@ -16,6 +16,7 @@ from capsnet.runs import Run
 from capsnet.runs.weights import count_decoder, count_parameters, on_meta
 from capsnet.studies import Table
 from capsnet.studies.parameters import count_drawing
+from capsnet.studies.table import RowEntry
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "records.md"
@@ -29,8 +30,8 @@ OURS = [
     "|:--|--:|--:|--:|--:|:--|:--|",
 ]
 TITLES = {
-    "affnist": "affNIST, trained on moved MNIST",
-    "affnist-like": "affNIST's transformations of MNIST, drawn anew, trained on moved MNIST",
+    "affnist": "affNIST, trained on shifted MNIST",
+    "affnist-like": "affNIST-like transformations of MNIST, trained on shifted MNIST",
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "fashion-mnist": "Fashion-MNIST",
@@ -114,27 +115,36 @@ def ours() -> str:
 
 
 def _studies() -> list[Row]:
-    rows: list[Row] = []
+    """The rows of all studies; rows with the same runs are one row that names all their studies."""
+    first: dict[tuple[str, float], tuple[Table, RowEntry]] = {}
+    links: dict[tuple[str, float], list[str]] = {}
     for path in sorted((DOCS / "studies").glob("*/table.json")):
         table: Table = json.loads(path.read_text())
         for entry in table["rows"]:
             if entry["mean"] is None or entry["parameters"] is None or "networks" in entry:
                 continue
-            folder = path.parent / "runs" / f"{entry['name']}-seed{entry['seeds'][0]}"
-            spread = ", ".join(f"{error:.2f}" for error in entry["errors"])
-            if entry["std"] is not None and entry["n"] > 2:
-                spread = f"± {entry['std']:.2f}"
-            error = f"{entry['mean']:.2f} %" + (f" ({spread})" if entry["n"] > 1 else "")
-            drawing = entry.get("decoder_parameters")
-            rows.append(
-                (
-                    _title(Run.open(folder).config.data.name),
-                    f"| {entry['label']} | {error} | {entry['n']} | {_split(entry['parameters'], drawing)} "
-                    f"| {table['schedule'].split(';')[0]} | [{table['study']}](studies/{table['study']}.md) |",
-                    entry["mean"],
-                )
-            )
-    return rows
+            config = (path.parent / "runs" / f"{entry['name']}-seed{entry['seeds'][0]}" / "config.json").read_text()
+            first.setdefault((config, entry["mean"]), (table, entry))
+            links.setdefault((config, entry["mean"]), []).append(f"[{table['study']}](studies/{table['study']}.md)")
+    return [_study_row(*pair, ", ".join(links[key])) for key, pair in first.items()]
+
+
+def _study_row(table: Table, entry: RowEntry, links: str) -> Row:
+    assert entry["mean"] is not None
+    assert entry["parameters"] is not None
+    run = Run.open(DOCS / "studies" / table["study"] / "runs" / f"{entry['name']}-seed{entry['seeds'][0]}")
+    spread = ", ".join(f"{error:.2f}" for error in entry["errors"])
+    if entry["std"] is not None and entry["n"] > 2:
+        spread = f"± {entry['std']:.2f}"
+    error = f"{entry['mean']:.2f} %" + (f" ({spread})" if entry["n"] > 1 else "")
+    label = entry["label"]
+    if run.config.model.name == "capsnet" and "CapsNet" not in label:
+        label = f"CapsNet, {label}"
+    line = (
+        f"| {label} | {error} | {entry['n']} | {_split(entry['parameters'], entry.get('decoder_parameters'))} "
+        f"| {table['schedule'].split(';')[0]} | {links} |"
+    )
+    return _title(run.config.data.name), line, entry["mean"]
 
 
 def _runs() -> list[Row]:
@@ -150,10 +160,11 @@ def _runs() -> list[Row]:
                 result["parameters"] = count_parameters(create_model(run.config.model.name, **run.config.model.options))
         test = Evaluation.from_dict(result["test"])
         drawing = count_drawing(run.config, result)
+        name = "CapsNet" if run.config.model.name == "capsnet" else run.config.model.name
         rows.append(
             (
                 _title(run.config.data.name),
-                f"| {run.config.model.name} | {test.error_percent:.2f} % | 1 | {_split(result['parameters'], drawing)} "
+                f"| {name} | {test.error_percent:.2f} % | 1 | {_split(result['parameters'], drawing)} "
                 f"| {result['step']:,} steps of {run.config.optimizer.batch_size} | [{run.folder.name}](recipes.md) |",
                 test.error_percent,
             )
