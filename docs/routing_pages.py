@@ -129,14 +129,13 @@ def picture(record: Record) -> str:
     name, training = record["routing"], record["training"]
     options = "".join(f", `{key}={value}`" for key, value in training["options"].items())
     right = [str(digit["label"]) for digit in record["digits"] if digit["classes"][0] == digit["label"]]
-    shown = (
-        f"It classifies the {' and the '.join(right)} shown here correctly."
-        if right
-        else "It errs on all digits shown."
-    )
+    *most, last = right or [""]
+    shown = f"It classifies the {', the '.join(most)}{' and the ' if most else ''}{last} shown here correctly."
+    if not right:
+        shown = "It misclassifies all digits shown here."
     return (
-        f"![Which places feed a class under {name} routing](pictures/{name}.png)\n\n"
-        f"A small network (two 5x5 convolutions, 8 capsules at each of 10x10 places, one layer of this routing) after "
+        f"![Which places feed a class with {name} routing](pictures/{name}.png)\n\n"
+        f"A small network (two 5x5 convolutions, 8 capsules at each of 10x10 positions, one layer of this routing) after "
         f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} and "
         f"Adam at {training['rate']:g}; one seed, "
         f"{100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images correct. {shown} "
@@ -150,7 +149,7 @@ def overview(records: dict[str, Record]) -> str:
     reached = ", ".join(f"{name} {100 * record['accuracy']:.1f}" for name, record in records.items())
     tested = {record["tested"] for record in records.values()}
     return (
-        "![The same digits under every routing](pictures/all.png)\n\n"
+        "![The same digits with every routing](pictures/all.png)\n\n"
         f"Accuracy in percent on {max(tested):,} test images after the same few steps, one seed each, each with the "
         f"loss of its paper: {reached}. These are not results: they show only that the networks have learned."
     )
