@@ -135,9 +135,9 @@ def picture(record: Record) -> str:
         shown = "It misclassifies all digits shown here."
     return (
         f"![Which places feed a class with {name} routing](pictures/{name}.png)\n\n"
-        f"A small network (two 5x5 convolutions, 8 capsules at each of 10x10 positions, one layer of this routing) "
-        f"after {training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} "
-        f"and Adam at {training['rate']:g}; one seed, "
+        "A small network (two 5x5 convolutions, 8 capsules at each of 10x10 positions, one layer of this routing) after "
+        f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} and "
+        f"Adam at {training['rate']:g}; one seed, "
         f"{100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images correct. {shown} "
         "`docs/routing_models.py` trained it; the numbers are in "
         f"[{name}.json](pictures/{name}.json)."
