@@ -135,7 +135,7 @@ def picture(record: Record) -> str:
         shown = "It misclassifies all digits shown here."
     return (
         f"![Which places feed a class with {name} routing](pictures/{name}.png)\n\n"
-        "A small network (two 5x5 convolutions, 8 capsules at each of 10x10 positions, one layer of this routing) after "
+        "A small network (two 5x5 convolutions, 8 capsules at each of 10x10 positions, this routing) after "
         f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} and "
         f"Adam at {training['rate']:g}; one seed, "
         f"{100 * record['accuracy']:.1f} % of the first {record['tested']:,} test images correct. {shown} "
