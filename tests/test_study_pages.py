@@ -39,7 +39,8 @@ def table(name, errors, p):
 
 @pytest.mark.parametrize("name", STUDIES.names())
 @pytest.mark.parametrize(
-    ("p", "said"), [(0.001, "0.40 points less error"), (0.2, "no difference is shown"), (None, "untested")]
+    ("p", "said"),
+    [(0.001, "by 0.40 points (p = 0.001)"), (0.2, "No significant difference from"), (None, "cannot be tested")],
 )
 def test_page_of_every_study_is_filled(name, p, said, tmp_path):
     folder = tmp_path / name
@@ -58,8 +59,8 @@ def test_page_says_where_runs_ended_and_on_which_data():
     made = table("sabour2017-affnist", [1.5, 1.7], 0.2)
     ends = {"clean_mean": 9.5, "stop_at": 0.9, "held_out": 1000}
     made["rows"] = [{**row, **ends, "reached": reached} for row, reached in zip(made["rows"], (2, 1), strict=True)]
-    assert "Their clean errors are 9.50 % (CNN) and 9.50 % (CapsNet" in pages.clean(made)
-    assert "1 of the runs did not come to the level" in pages.clean(made)
+    assert "The clean errors are 9.50 % (CNN) and 9.50 % (CapsNet" in pages.clean(made)
+    assert "1 of the runs did not reach it" in pages.clean(made)
     assert pages.data(made) == "The test images are affNIST's own."
     words = STUDIES.get("sabour2017-affnist").stand_in.words
     assert pages.data({**made, "stand_in": words}).startswith("affNIST's own file was missing.")
@@ -68,7 +69,7 @@ def test_page_says_where_runs_ended_and_on_which_data():
 def test_page_says_what_networks_together_gain():
     made = table("sabour2017-cifar10", [30.0, 32.0], None)
     made["rows"][1] = {**made["rows"][1], "mean": 28.5}
-    assert pages.together(made) == "Together they make 2.50 points less error than their mean."
+    assert pages.together(made) == "The error of the ensemble is 2.50 points lower than the mean error of its members."
 
 
 @pytest.mark.parametrize("folder", sorted(path.parent for path in (DOCS / "studies").glob("*/table.json")), ids=str)

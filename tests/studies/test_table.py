@@ -6,7 +6,7 @@ from math import sqrt
 import pytest
 
 from capsnet.inference.evaluate import wilson_interval
-from capsnet.studies.markdown import to_markdown
+from capsnet.studies.markdown import comparison_cells, to_markdown
 from capsnet.studies.statistics import pool_scatter
 from capsnet.studies.table import _machine
 
@@ -91,3 +91,9 @@ def test_table_without_reported_numbers_has_no_column_for_them(done):
     )
     assert "reported," not in text
     assert "No source reports numbers for these rows: a trial." in text
+
+
+def test_a_difference_that_rounds_to_zero_has_no_minus_sign():
+    entry = {"row": "a", "other": "b", "difference": -0.001, "p": 0.9, "least": 0.5, "differs": False}
+    cells = comparison_cells(entry, {"a": "A", "b": "B"})
+    assert cells == ["A against B", "+0.00 points", "0.9", "no significant difference"]

@@ -118,12 +118,13 @@ def _percent(mean: float, std: float | None, digits: int = 2) -> str:
 def comparison_cells(entry: ComparisonEntry, labels: Mapping[str, str]) -> list[str]:
     """The cells of a comparison: the rows, their difference, p and the conclusion."""
     pair = f"{labels[entry['row']]} against {labels[entry['other']]}"
-    difference = f"{entry['difference']:+.2f} points"
+    # the sum has no negative zero
+    difference = f"{round(entry['difference'], 2) + 0.0:+.2f} points"
     if entry["p"] is None:
         return [pair, difference, "", "cannot be tested"]
-    verdict = (
-        ("lower error" if entry["difference"] < 0 else "higher error") if entry["differs"] else "no difference shown"
-    )
+    verdict = "no significant difference"
+    if entry["differs"]:
+        verdict = "lower error" if entry["difference"] < 0 else "higher error"
     return [pair, difference, f"{entry['p']:.2g}", verdict]
 
 

@@ -28,6 +28,6 @@ STUDIES.add(
         source="Sabour, Frosst, Hinton, NeurIPS 2017, and the code released with it",
         rows=_ROWS,
         comparisons=tuple(Comparison(row.name, "text") for row in _ROWS[1:]),
-        budgets={"quick": quick(2), "full": Budget(FULL_WORDS, 3)},
+        budgets={"quick": quick(5), "full": Budget(FULL_WORDS, 3)},
     ),
 )

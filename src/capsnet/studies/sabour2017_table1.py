@@ -38,7 +38,7 @@ STUDIES.add(
         budgets={
             # on two cores the paper's CNN trains at 11 images per second, one with a quarter of its channels at 200
             "quick": quick(
-                3,
+                5,
                 rows={"baseline": {"model": "baseline-cnn-quarter"}},
                 labels={"baseline": ", a quarter of the channels"},
                 words="; the CNN has a quarter of the paper's channels",
