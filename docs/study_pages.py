@@ -50,8 +50,7 @@ def fill(table: Table, prose: str, folder: Path) -> str:
         figure=f"{folder.name}/figure.png",
         schedule=table["schedule"].split(";")[0],
         full_schedule=full.split(";")[0] if table["budget"] != "full" else "the same schedule",
-        lowest=f"{min(means):.2f}",
-        highest=f"{max(means):.2f}",
+        errors=" to ".join(dict.fromkeys((f"{min(means):.2f}", f"{max(means):.2f}"))) + " %",
         seeds=max(row["n"] for row in table["rows"]),
         verdicts="\n".join(verdicts(table, folder)),
         clean=clean(table),
@@ -168,7 +167,7 @@ def verdicts(table: Table, folder: Path) -> list[str]:
         if entry["differs"]:
             kind = "Lower test error than" if entry["difference"] < 0 else "Higher test error than"
             by = f" by {points:.2f} points (p = {entry['p']:.2g})"
-        tested.setdefault(f"- {kind} {pair[1]}", []).append(pair[0] + by)
+        tested.setdefault(f"- {kind} **{pair[1]}**", []).append(f"**{pair[0]}**{by}")
     return [*(f"{kind}: {'; '.join(rows)}." for kind, rows in tested.items()), *untested]
 
 

@@ -61,7 +61,7 @@ def test_markdown_holds_all_that_a_number_needs(done):
     assert f"{table['rows'][0]['parameters']:,}" in text
     assert "last step" in text
     assert "two-way analysis" in text
-    assert f"smallest detectable difference is {table['comparisons'][0]['least']:.2f} points" in text
+    assert f"difference of at least {table['comparisons'][0]['least']:.2f} points would be significant" in text
     assert f"({table['rows'][0]['errors'][0]:.2f}, {table['rows'][0]['errors'][1]:.2f})" in text
     assert "    capsnet reproduce two-rows --budget quick\n" in text
 

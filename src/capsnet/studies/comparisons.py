@@ -9,8 +9,8 @@ from capsnet.studies.statistics import SIGNIFICANT, Errors, correct_by_holm, poo
 class ComparisonEntry(TypedDict):
     """Two rows, with the difference of their mean errors in percentage points, over the seeds that all rows share.
 
-    `p` is corrected for the number of comparisons by Holm's method. `least` is the smallest detectable difference. Both
-    are None if nothing can be tested.
+    `p` is corrected for the number of comparisons by Holm's method. Each difference of at least `least` is significant.
+    Both are None if nothing can be tested.
     """
 
     row: str

@@ -167,7 +167,8 @@ def _testing(table: Table) -> str:
     return (
         "Tested by a two-way analysis of variance with seeds as blocks; the residual variance is pooled over all rows. "
         f"p is corrected for the {len(table['comparisons'])} comparisons by Holm's method; a difference is significant "
-        f"if p < {SIGNIFICANT:g}. The smallest detectable difference is {least:.2f} points; smaller ones may exist."
+        f"if p < {SIGNIFICANT:g}. Every difference of at least {least:.2f} points would be significant; smaller "
+        "ones may exist."
     )
 
 

@@ -22,7 +22,7 @@ STUDIES.add(
         ),
         comparisons=(Comparison("r3-recon", "baseline"), Comparison("r3-recon", "r1-recon")),
         budgets={
-            "quick": quick_of(8_000, 2, "pairs, one for each of as many training digits"),
+            "quick": quick_of(8_000, 2, "pairs, one for each of 8,000 training digits"),
             "full": Budget(
                 "60 million random pairs of 60,000 training digits in 469,000 steps of 128; "
                 "Adam at 0.001 × 0.96 each 20,000 steps; the last step is tested on 10 million pairs",

@@ -121,7 +121,7 @@ def _testing(table: Table) -> str:
     return (
         "Tested by a two-way analysis of variance with seeds as blocks. Since the first row was chosen by these "
         f"errors, p is corrected for all {count} pairs of rows by Holm's method; a difference is significant if p < "
-        f"{SIGNIFICANT:g}. The smallest detectable difference is {least:.2f} points."
+        f"{SIGNIFICANT:g}. Every difference of at least {least:.2f} points would be significant."
     )
 
 
