@@ -154,7 +154,7 @@ def _milestones(table: Table) -> str:
             lines.append([f"{row['label']}, {word}, source", *("" if x is None else f"{x:.2f}" for x in theirs)])
             lines.append([f"{row['label']}, {word}, ours", *ours])
     return table_lines(["accuracy in % after epochs", *epochs], lines) + (
-        "\n\nTraining accuracy is the mean over the augmented batches of that epoch, while the weights change. The "
+        "\n\nTraining accuracy is the mean over the batches of that epoch, while the weights change. The "
         "test split was evaluated after each of these epochs, as in the source, and chose nothing: the schedule is "
         "fixed."
     )

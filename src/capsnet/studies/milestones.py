@@ -19,7 +19,7 @@ _FILE = "milestones.json"
 class Milestone(TypedDict):
     """Accuracies of a run after some epochs, as shares.
 
-    `train_accuracy` is the mean over the augmented batches of that epoch, while the weights change.
+    `train_accuracy` is the mean over the batches of that epoch, while the weights change.
     """
 
     epochs: int
