@@ -9,6 +9,7 @@ import pytest
 
 from capsnet.studies import STUDIES, make_table
 from capsnet.studies.markdown import to_markdown
+from capsnet.studies.study import plan
 
 DOCS = Path(__file__).parents[1] / "docs"
 # its own imports lie beside it
@@ -72,7 +73,19 @@ def test_page_says_what_networks_together_gain():
     assert pages.together(made) == "The error of the ensemble is 2.50 points lower than the mean error of its members."
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent for path in (DOCS / "studies").glob("*/table.json")), ids=str)
+LANDED = sorted(path.parent for path in (DOCS / "studies").glob("*/table.json"))
+
+
+@pytest.mark.parametrize("folder", LANDED, ids=lambda folder: folder.name)
+def test_table_in_the_repository_repeats_from_its_run_folders(folder):
+    made = json.loads((folder / "table.json").read_text())
+    seeds = max(row["n"] for row in made["rows"])
+    tasks = plan(STUDIES.get(made["study"]), made["budget"], seeds, folder, made["changes"])
+    repeated = make_table(made["study"], made["budget"], tasks, made["command"], made["changes"])
+    assert json.loads(json.dumps(repeated)) == made
+
+
+@pytest.mark.parametrize("folder", LANDED, ids=lambda folder: folder.name)
 def test_page_in_the_repository_is_the_one_that_is_made(folder):
     made, name = json.loads((folder / "table.json").read_text()), folder.name
     prose = (DOCS / "studies" / "pages" / f"{name}.md").read_text()
