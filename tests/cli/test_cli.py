@@ -162,7 +162,7 @@ def test_list_show_and_data(capsys, tiny_run, tmp_path):
     assert "\n  weight_decay " not in shown
     assert "\n  weight_decay         0\n" in call(capsys, "show", tiny_run.folder, "--options")[1]
     compared = call(capsys, "show", tiny_run.folder, "--against", tiny_run.folder)[1]
-    assert "exact test p = 1: no difference" in " ".join(compared.split())
+    assert "exact test p = 1: no significant difference" in " ".join(compared.split())
     status, out, _ = call(capsys, "data digits --figure", tmp_path / "digits.png")
     assert status == 0
     assert "1,438 training and 359 test images" in out
