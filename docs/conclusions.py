@@ -7,6 +7,7 @@ end of the training have a verdict only if the runs have as many epochs as the s
 from collections.abc import Sequence
 from pathlib import Path
 
+from capsnet.recipes import RECIPES
 from capsnet.runs import Run
 from capsnet.runs.epochs import Epoch, read_epochs
 
@@ -14,8 +15,6 @@ SAME = 0.1
 """Two losses are in the same range if they differ by at most this share of the lower one."""
 FEW = 5
 """The initial epochs."""
-EPOCHS = 50
-"""The epochs of the source."""
 
 
 def conclusions(folder: Path, seed: int = 0) -> str:
@@ -43,7 +42,8 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
         test_errors: their test errors of the last step in percent.
     """
     few = min(FEW, len(two))
-    complete = len(two) >= EPOCHS
+    source = RECIPES.get("capsnet-project-mnist").config.optimizer.epochs
+    complete = source is not None and len(two) >= source
     first, last = _apart(two[0].loss, three[0].loss), _apart(two[-1].loss, three[-1].loss)
     falls = [run[0].loss / run[few - 1].loss for run in (two, three)]
     train_errors = [100 * (1 - run[-1].accuracy) for run in (two, three)]

@@ -129,10 +129,10 @@ def picture(record: Record) -> str:
     name, training = record["routing"], record["training"]
     options = "".join(f", `{key}={value}`" for key, value in training["options"].items())
     right = [str(digit["label"]) for digit in record["digits"] if digit["classes"][0] == digit["label"]]
-    *most, last = right or [""]
-    shown = f"It classifies the {', the '.join(most)}{' and the ' if most else ''}{last} shown here correctly."
-    if not right:
-        shown = "It misclassifies all digits shown here."
+    shown = "It misclassifies all digits shown here."
+    if right:
+        *most, last = right
+        shown = f"It classifies the {', the '.join(most)}{' and the ' if most else ''}{last} shown here correctly."
     return (
         f"![Which places feed a class with {name} routing](pictures/{name}.png)\n\n"
         "A small network (two 5x5 convolutions, 8 capsules at each of 10x10 positions, this routing) after "

@@ -23,7 +23,6 @@ PICTURES = {
     "reconstructions": "Test digits above their reconstructions",
     "manipulate-5": "What each dimension of a digit's capsule changes",
     "data": "Number of images of each class, and examples",
-    "pairs": "Pairs of test digits, and both digits as the decoder reconstructs them",
 }
 
 

@@ -42,15 +42,13 @@ class PairedTest:
 
     def describe(self, first: str, second: str) -> list[str]:
         """The result in lines of text, with a name for each model."""
-        # the sum has no negative zero
-        difference = round(self.difference, 2) + 0.0
         verdict = "no significant difference"
         if self.p_value < SIGNIFICANT:
             verdict = f"{first if self.difference < 0 else second} has the lower error"
         return [
             f"same {self.n:,} test images: {self.both:,} correct by both, {self.neither:,} by neither",
             f"correct only by {first}: {self.only_first:,}; only by {second}: {self.only_second:,}",
-            f"difference of test errors {difference:+.2f} points, McNemar's exact test p = {self.p_value:.2g}: "
+            f"difference of test errors {self.difference:+z.2f} points, McNemar's exact test p = {self.p_value:.2g}: "
             f"{verdict} (p < {SIGNIFICANT} counts)",
             "the test compares these two sets of weights; it does not include variation between seeds",
         ]

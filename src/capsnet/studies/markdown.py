@@ -118,8 +118,8 @@ def _percent(mean: float, std: float | None, digits: int = 2) -> str:
 def comparison_cells(entry: ComparisonEntry, labels: Mapping[str, str]) -> list[str]:
     """The cells of a comparison: the rows, their difference, p and the conclusion."""
     pair = f"{labels[entry['row']]} against {labels[entry['other']]}"
-    # the sum has no negative zero
-    difference = f"{round(entry['difference'], 2) + 0.0:+.2f} points"
+    # z: no negative zero
+    difference = f"{entry['difference']:+z.2f} points"
     if entry["p"] is None:
         return [pair, difference, "", "cannot be tested"]
     verdict = "no significant difference"
