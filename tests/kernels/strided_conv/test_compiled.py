@@ -4,6 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from tests.kernels.strided_conv.comparison import (
+    assert_as_exact_as_conv2d,
+    error,
+    one_thread,
+    random_inputs,
+    value_and_gradients,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,63 +33,30 @@ def in_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("CAPSNET_KERNELS", raising=False)
     if native.refuses(compiled.SOURCE) is not None:
         pytest.skip(str(native.refuses(compiled.SOURCE)))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with one_thread():
+        yield
 
 
-def tensors(b: int, c: int, o: int, h: int, w: int, window: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(b, c, h, w, generator=generator).relu(), torch.randn(o, c, *window, generator=generator) * 0.01
-
-
-def way(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-    result: Tensor = op.strided_conv2d(x, weight, None, list(stride))
+def way(x: Tensor, weight: Tensor, bias: None, stride: tuple[int, int]) -> Tensor:
+    result: Tensor = op.strided_conv2d(x, weight, bias, list(stride))
     return result
-
-
-def plain(x: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-    return F.conv2d(x, weight, stride=stride)
-
-
-def value_and_gradients(function: object, x: Tensor, weight: Tensor, stride: tuple[int, int]) -> dict[str, Tensor]:
-    x, weight = (tensor.detach().requires_grad_() for tensor in (x, weight))
-    output = function(x, weight, stride)  # type: ignore[operator]
-    direction = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.dtype)
-    gradients = torch.autograd.grad(output, (x, weight), direction)
-    return dict(zip(("value", "x", "weight"), (output.detach(), *gradients), strict=True))
-
-
-def error(got: Tensor, expected: Tensor) -> float:
-    return float((got - expected).norm() / expected.norm())
 
 
 @pytest.mark.parametrize(("b", "c", "o", "h", "w", "window", "stride"), SIZES)
 def test_agrees_with_conv2d_in_value_and_both_gradients(
     b: int, c: int, o: int, h: int, w: int, window: tuple[int, int], stride: tuple[int, int]
 ) -> None:
-    x, weight = tensors(b, c, o, h, w, window)
-    exact = value_and_gradients(plain, x.double(), weight.double(), stride)
-    rounded = value_and_gradients(plain, x, weight, stride)
-    torch.use_deterministic_algorithms(True)  # new memory is filled with NaN
-    try:
-        got = value_and_gradients(way, x, weight, stride)
-    finally:
-        torch.use_deterministic_algorithms(False)
-    for name, expected in exact.items():
-        # the bound of test_strided_conv.py
-        bound = max(2 * error(rounded[name], expected), 40 * torch.finfo(torch.float32).eps)
-        assert error(got[name], expected) < bound, name
+    x, weight, _ = random_inputs(b, c, o, h, w, window)
+    assert_as_exact_as_conv2d(way, (x, weight), stride)
 
 
 @pytest.mark.parametrize("batch", [7, 70])
 def test_number_of_threads_and_order_in_memory_do_not_change_a_bit(batch: int) -> None:
-    x, weight = tensors(batch, 64, 64, 12, 12, (5, 5))
-    first = value_and_gradients(way, x, weight, (2, 2))
+    x, weight, _ = random_inputs(batch, 64, 64, 12, 12, (5, 5))
+    first = value_and_gradients(way, (x, weight), (2, 2))
     torch.set_num_threads(2)
-    second = value_and_gradients(way, x.contiguous(memory_format=torch.channels_last), weight, (2, 2))
-    third = value_and_gradients(way, x, weight.contiguous(memory_format=torch.channels_last), (2, 2))
+    second = value_and_gradients(way, (x.contiguous(memory_format=torch.channels_last), weight), (2, 2))
+    third = value_and_gradients(way, (x, weight.contiguous(memory_format=torch.channels_last)), (2, 2))
     for name, expected in first.items():
         assert torch.equal(expected, second[name]), name
         assert torch.equal(expected, third[name]), name
@@ -90,19 +64,19 @@ def test_number_of_threads_and_order_in_memory_do_not_change_a_bit(batch: int) -
 
 @pytest.mark.parametrize("batch", [3, 30])
 def test_bfloat16_images_give_what_their_float32_values_give(batch: int) -> None:
-    x, weight = tensors(batch, 32, 32, 12, 12, (5, 5))
+    x, weight, _ = random_inputs(batch, 32, 32, 12, 12, (5, 5))
     halved = x.bfloat16()
-    assert torch.equal(way(halved, weight, (2, 2)), way(halved.float(), weight, (2, 2)))
+    assert torch.equal(way(halved, weight, None, (2, 2)), way(halved.float(), weight, None, (2, 2)))
     gradient = torch.randn(batch, 32, 4, 4, generator=torch.Generator().manual_seed(1))
     of_halved = op.weight_gradient(gradient, halved, [5, 5], [2, 2])
     assert torch.equal(of_halved, op.weight_gradient(gradient, halved.float(), [5, 5], [2, 2]))
 
 
 def test_gradients_of_gradients_are_those_of_conv2d() -> None:
-    x, weight = (tensor.requires_grad_() for tensor in tensors(2, 32, 32, 9, 9, (5, 5)))
+    x, weight = (tensor.requires_grad_() for tensor in random_inputs(2, 32, 32, 9, 9, (5, 5))[:2])
     seconds = []
-    for function in (way, plain):
-        first = torch.autograd.grad(function(x, weight, (2, 2)).square().sum(), (x, weight), create_graph=True)
+    for function in (way, F.conv2d):
+        first = torch.autograd.grad(function(x, weight, None, (2, 2)).square().sum(), (x, weight), create_graph=True)
         seconds.append(torch.autograd.grad(sum(gradient.square().sum() for gradient in first), (x, weight)))
     for got, expected in zip(*seconds, strict=True):
         assert error(got, expected) < 1e-5
@@ -110,7 +84,7 @@ def test_gradients_of_gradients_are_those_of_conv2d() -> None:
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_shapes_and_strides_in_a_graph_are_the_real_ones(batch: int) -> None:
-    x, weight = tensors(batch, 32, 64, 12, 10, (5, 5))
+    x, weight, _ = random_inputs(batch, 32, 64, 12, 10, (5, 5))
     gradient = torch.randn(batch, 64, 4, 3)
     calls = [
         (op.strided_conv2d, (x, weight, None, [2, 2])),
@@ -122,11 +96,11 @@ def test_shapes_and_strides_in_a_graph_are_the_real_ones(batch: int) -> None:
 
 
 def test_c_computes_in_mode_auto_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, weight = tensors(2, 32, 32, 9, 9, (5, 5))
+    x, weight, _ = random_inputs(2, 32, 32, 9, 9, (5, 5))
     monkeypatch.setattr(compiled, "correlate", lambda *_: torch.zeros(2, 32, 3, 3))
-    assert way(x, weight, (2, 2)).count_nonzero() == 0
+    assert way(x, weight, None, (2, 2)).count_nonzero() == 0
     with kernels.use("torch"):
-        torch.testing.assert_close(way(x, weight, (2, 2)), plain(x, weight, (2, 2)), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(way(x, weight, None, (2, 2)), F.conv2d(x, weight, stride=2), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +120,8 @@ def test_other_calls_go_to_torch_with_a_reason(
 
 
 def test_not_finite_values_reach_the_image_they_stand_in_and_no_other() -> None:
-    x, weight = tensors(30, 32, 32, 9, 9, (5, 5))
+    x, weight, _ = random_inputs(30, 32, 32, 9, 9, (5, 5))
     x[1, 4, 4, 4] = float("nan")
     for batch in (3, 30):
-        finite = way(x[:batch], weight, (2, 2)).isfinite().all(dim=(1, 2, 3))
+        finite = way(x[:batch], weight, None, (2, 2)).isfinite().all(dim=(1, 2, 3))
         assert finite.logical_not().nonzero().tolist() == [[1]]

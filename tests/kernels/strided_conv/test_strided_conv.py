@@ -2,6 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from tests.kernels.strided_conv.comparison import (
+    assert_as_exact_as_conv2d,
+    error,
+    one_thread,
+    random_inputs,
+    value_and_gradients,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,54 +31,20 @@ SIZES = [
 def fast(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("CAPSNET_KERNELS", raising=False)
     monkeypatch.setattr(strided_conv, "least_images", lambda type_name, compiled: 12)
-    threads = torch.get_num_threads()
-    # many short products: threads that wait for a busy processor would make up all of a test's time
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def tensors(b: int, c: int, o: int, h: int, w: int, window: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(b, c, h, w, generator=generator).relu()
-    weight = torch.randn(o, c, *window, generator=generator) * 0.01
-    return x, weight, torch.randn(o, generator=generator)
-
-
-def value_and_gradients(way: object, inputs: tuple[Tensor, ...], stride: tuple[int, int]) -> dict[str, Tensor]:
-    leaves = [tensor.detach().requires_grad_() for tensor in inputs]
-    output = way(*leaves, stride)  # type: ignore[operator]
-    direction = torch.randn(output.shape, generator=torch.Generator().manual_seed(1)).to(output.dtype)
-    gradients = torch.autograd.grad(output, leaves, direction)
-    return dict(zip(("value", "x", "weight", "bias"), (output.detach(), *gradients), strict=True))
-
-
-def error(got: Tensor, expected: Tensor) -> float:
-    return float((got - expected).norm() / expected.norm())
+    with one_thread():
+        yield
 
 
 @pytest.mark.parametrize(("b", "c", "o", "h", "w", "window", "stride"), SIZES)
 def test_agrees_with_conv2d_in_value_and_every_gradient(
     b: int, c: int, o: int, h: int, w: int, window: tuple[int, int], stride: tuple[int, int]
 ) -> None:
-    inputs = tensors(b, c, o, h, w, window)
-    exact = value_and_gradients(F.conv2d, tuple(tensor.double() for tensor in inputs), stride)
-    plain = value_and_gradients(F.conv2d, inputs, stride)
-    torch.use_deterministic_algorithms(True)  # new memory is filled with NaN
-    try:
-        got = value_and_gradients(strided_conv.conv2d, inputs, stride)
-    finally:
-        torch.use_deterministic_algorithms(False)
-    for name, expected in exact.items():
-        # the transforms' own rounding is 7 to 27 units of 2**-23 whatever the size, where a direct sum of few channels
-        # has one or two (README.md); a sum of 20736 terms has 15 as well: there the factor is 1.2
-        bound = max(2 * error(plain[name], expected), 40 * torch.finfo(torch.float32).eps)
-        assert error(got[name], expected) < bound, name
+    assert_as_exact_as_conv2d(strided_conv.conv2d, random_inputs(b, c, o, h, w, window), stride)
 
 
 def test_error_at_the_papers_size_is_below_40_units_in_value_and_every_gradient() -> None:
     # an absolute bound, as conv2d's own error is the processor's: 1.8e-6 with AVX2, 0.4e-6 with AVX-512
-    x, weight, _ = tensors(2, 256, 256, 20, 20, (9, 9))
+    x, weight, _ = random_inputs(2, 256, 256, 20, 20, (9, 9))
     exact = value_and_gradients(F.conv2d, (x.double(), weight.double(), torch.zeros(256).double()), (2, 2))
     got = value_and_gradients(fast_way, (x, weight, torch.zeros(256)), (2, 2))
     for name in ("value", "x", "weight"):
@@ -84,7 +57,7 @@ def fast_way(x: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int]) -
 
 
 def test_fast_way_is_more_exact_than_torchs_under_autocast() -> None:
-    inputs = tensors(12, 32, 48, 20, 20, (9, 9))
+    inputs = random_inputs(12, 32, 48, 20, 20, (9, 9))
     exact = value_and_gradients(F.conv2d, tuple(tensor.double() for tensor in inputs), (2, 2))
     with torch.autocast("cpu", torch.bfloat16):
         assert strided_conv.refuses(*inputs, 2) is None
@@ -95,7 +68,7 @@ def test_fast_way_is_more_exact_than_torchs_under_autocast() -> None:
 
 
 def test_half_precision_images_give_half_precision_gradients_under_autocast() -> None:
-    x, weight, bias = tensors(12, 4, 5, 20, 20, (9, 9))
+    x, weight, bias = random_inputs(12, 4, 5, 20, 20, (9, 9))
     halved = x.bfloat16().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         output = strided_conv.conv2d(halved, weight, bias, 2)
@@ -119,7 +92,7 @@ def test_gradients_and_their_gradients_are_right_in_float64() -> None:
 
 
 def test_operators_are_registered_rightly() -> None:
-    x, weight, bias = (tensor.requires_grad_() for tensor in tensors(2, 2, 3, 9, 8, (5, 5)))
+    x, weight, bias = (tensor.requires_grad_() for tensor in random_inputs(2, 2, 3, 9, 8, (5, 5)))
     torch.library.opcheck(op.strided_conv2d, (x, weight, bias, [2, 2]))
     gradient = torch.randn(2, 3, 3, 2, requires_grad=True)
     torch.library.opcheck(op.input_gradient, (gradient, weight, [9, 8], [2, 2]))
@@ -128,7 +101,7 @@ def test_operators_are_registered_rightly() -> None:
 
 @pytest.mark.parametrize("limit", ["GROUP_BYTES", "PART_BYTES", "PIECE_BYTES"])
 def test_groups_parts_and_pieces_do_not_change_the_result(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = tuple(tensor.double() for tensor in tensors(13, 4, 5, 20, 20, (9, 9)))
+    inputs = tuple(tensor.double() for tensor in random_inputs(13, 4, 5, 20, 20, (9, 9)))
     whole = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
     monkeypatch.setattr(algorithm, limit, 5_000)
     split = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
@@ -137,7 +110,7 @@ def test_groups_parts_and_pieces_do_not_change_the_result(limit: str, monkeypatc
 
 
 def test_half_precision_images_are_widened_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, weight, bias = tensors(13, 4, 5, 20, 20, (9, 9))
+    x, weight, bias = random_inputs(13, 4, 5, 20, 20, (9, 9))
     halved = x.bfloat16()
     expected = value_and_gradients(fast_way, (halved.float(), weight, bias), (2, 2))
     monkeypatch.setattr(algorithm, "PIECE_BYTES", 5_000)
@@ -148,14 +121,14 @@ def test_half_precision_images_are_widened_piece_by_piece(monkeypatch: pytest.Mo
 
 
 def test_result_is_the_same_bit_for_bit_when_repeated() -> None:
-    inputs = tensors(12, 16, 16, 20, 20, (9, 9))
+    inputs = random_inputs(12, 16, 16, 20, 20, (9, 9))
     first = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
     again = value_and_gradients(strided_conv.conv2d, inputs, (2, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
 def test_any_memory_order_of_the_input_is_read() -> None:
-    x, weight, bias = tensors(12, 4, 5, 20, 20, (9, 9))
+    x, weight, bias = random_inputs(12, 4, 5, 20, 20, (9, 9))
     expected = strided_conv.conv2d(x, weight, bias, 2)
     last = strided_conv.conv2d(x.to(memory_format=torch.channels_last), weight.mT.contiguous().mT, bias, 2)
     torch.testing.assert_close(last, expected)
@@ -163,7 +136,7 @@ def test_any_memory_order_of_the_input_is_read() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_layer_that_is_compiled_gives_the_same() -> None:
-    x, weight, bias = tensors(12, 4, 5, 20, 20, (9, 9))
+    x, weight, bias = random_inputs(12, 4, 5, 20, 20, (9, 9))
     compiled = torch.compile(strided_conv.conv2d, backend="eager", fullgraph=True)
     assert torch.equal(compiled(x, weight, bias, 2), strided_conv.conv2d(x, weight, bias, 2))
 
