@@ -4,7 +4,9 @@ A rule decides whether a run agrees with a conclusion; the page states the rule 
 end of the training have a verdict only if the runs have as many epochs as the source's.
 """
 
+import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from capsnet.recipes import RECIPES
@@ -48,7 +50,7 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
     falls = [run[0].loss / run[few - 1].loss for run in (two, three)]
     train_errors = [100 * (1 - run[-1].accuracy) for run in (two, three)]
     gaps = [test - train for test, train in zip(test_errors, train_errors, strict=True)]
-    seconds = [run[-1].seconds / len(run) for run in (two, three)]
+    seconds = [_median_seconds(run) for run in (two, three)]
     return "\n\n".join(
         (
             "1. *Different numbers of iterations give different losses in the initial epochs; after enough epochs the "
@@ -65,10 +67,14 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
             f"{test_errors[0]:.2f} and {test_errors[1]:.2f} % on test images: gaps of {gaps[0]:.2f} and {gaps[1]:.2f} "
             f"points. {_verdict(train_errors[1] < train_errors[0] and gaps[1] > gaps[0], complete)} (a lower training "
             "error beside a wider gap).",
-            "4. *An epoch takes 285 s with 2 iterations and 448 s with 3, 1.57 times as long.* Here "
-            f"{seconds[0]:,.0f} and {seconds[1]:,.0f} s, {seconds[1] / seconds[0]:.2f} times as long.",
+            "4. *An epoch takes 285 s with 2 iterations and 448 s with 3, 1.57 times as long.* Here the "
+            f"medians are {seconds[0]:,.0f} and {seconds[1]:,.0f} s, {seconds[1] / seconds[0]:.2f} times as long.",
         )
     )
+
+
+def _median_seconds(epochs: Sequence[Epoch]) -> float:
+    return statistics.median(end - start for start, end in pairwise([0.0, *(epoch.seconds for epoch in epochs)]))
 
 
 def _apart(one: float, other: float) -> float:

@@ -342,10 +342,11 @@ def test_fault_of_ours_gives_1(capsys, monkeypatch):
     assert "this is a bug in capsnet" in err
 
 
-def test_changes_of_a_study_may_be_none_or_zero_for_it():
-    assert _read_changes(["steps=0", "limit=None", "shift=0", "lr=0.5"]) == {
-        "steps": None,
+def test_changes_of_a_study_may_be_none_or_zero_for_off():
+    assert _read_changes(["crop=0", "limit=None", "steps=0", "shift=0", "lr=0.5"]) == {
+        "crop": None,
         "limit": None,
+        "steps": 0,
         "shift": 0,
         "lr": 0.5,
     }

@@ -131,10 +131,16 @@ def test_every_replacement_of_a_capsnet_keras_option_is_an_option_of_its_command
     assert named <= words
 
 
-def test_zero_on_the_command_line_is_none():
-    config = parse(Train, ["--limit", "0", "--steps", "0", "--crop", "0", "--shift", "0"], Train()).config()
-    assert (config.data.limit, config.optimizer.steps, config.augmentation.crop) == (None, None, None)
+def test_zero_on_the_command_line_switches_off():
+    config = parse(Train, ["--lr-decay-steps", "0", "--crop", "0", "--shift", "0"], Train()).config()
+    assert (config.optimizer.lr_decay_steps, config.augmentation.crop) == (None, None)
     assert config.augmentation.shift == 0
+
+
+@pytest.mark.parametrize("flag", ["--epochs", "--steps", "--limit", "--test-limit"])
+def test_zero_of_a_count_is_refused(flag):
+    with pytest.raises(UserError, match="must be at least 1 or None, got 0"):
+        parse(Train, [flag, "0"], Train())
 
 
 def test_options_of_a_routing_are_keys_and_values():

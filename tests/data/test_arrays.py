@@ -129,3 +129,37 @@ def test_rows_of_different_lengths_are_refused():
 def test_two_classes_of_one_name_are_refused():
     with pytest.raises(UserError, match="class_names must differ from each other, got 'a' twice"):
         Dataset.from_arrays(np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1], ["a", "a"])
+
+
+@pytest.mark.parametrize(("train_scale", "test_scale"), [(1, 1 / 255), (1 / 255, 1)])
+def test_training_and_test_images_in_different_units_are_refused(train_scale, test_scale):
+    images, labels = digits()
+    with pytest.raises(UserError, match="scale all to one range, or give pixel_range"):
+        Dataset.from_arrays(images * float(train_scale), labels, test=(images[:8] * float(test_scale), labels[:8]))
+
+
+def test_images_of_one_array_in_different_units_are_refused():
+    images, labels = digits()
+    mixed = images.astype(np.float32)
+    mixed[::2] /= 255
+    with pytest.raises(UserError, match="training images: the values of image 0 are at most 1, but 255 is white"):
+        Dataset.from_arrays(mixed, labels)
+
+
+def test_dark_images_of_whole_numbers_are_read_beside_bright_ones():
+    images, labels = digits()
+    images[3] = 0
+    images[3, 2, 2] = 1
+    assert all_images(Dataset.from_arrays(images.astype(np.float32), labels)) == {image.tobytes() for image in images}
+
+
+def test_names_of_classes_may_be_objects():
+    images, labels = digits()
+    names = np.array(["ant", "bee", "cat", "dog"], dtype=object)[labels]
+    assert Dataset.from_arrays(images, names).train.class_names == ("ant", "bee", "cat", "dog")
+
+
+def test_bfloat16_images_are_read():
+    images = torch.rand(40, 6, 6)
+    dataset = Dataset.from_arrays(images.bfloat16(), digits()[1], pixel_range=(0.0, 1.0))
+    assert dataset.train.images.float().mean() == pytest.approx(127, abs=12)

@@ -155,6 +155,12 @@ def test_floats_for_a_range_of_integers_are_refused(tmp_path):
         open_image(path, color=False, pixel_range=(0.0, 4095.0))
 
 
+def test_floats_of_255_for_a_range_up_to_1_are_refused(tmp_path):
+    path = save(tmp_path / "f.tif", (PICTURE * 255).astype(np.float32))
+    with pytest.raises(UserError, match=r"f\.tif: its values are 0 to 255, but 0 is black and 1 is white"):
+        open_image(path, color=False, pixel_range=(0.0, 1.0))
+
+
 def test_transparent_grey_of_16_bits_takes_no_part_in_the_range(tmp_path):
     values = np.array([[0, 500, 65535, 1000]], np.uint16)
     buffer = io.BytesIO()

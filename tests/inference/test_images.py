@@ -87,6 +87,20 @@ def test_own_folder_is_known_again_where_it_was_moved(run, own, tmp_path):
     assert capsnet.evaluate(run, moved).n == capsnet.evaluate(run).n < 60
 
 
+def test_another_folder_with_the_same_names_and_sizes_is_not_the_runs_own(tmp_path):
+    random = np.random.default_rng(0)
+    for root in ("own", "other"):
+        for name in ("a", "b"):
+            (tmp_path / root / name).mkdir(parents=True)
+            for k in range(10):
+                pixels = random.integers(0, 256, size=(16, 16)).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / root / name / f"{k}.bmp")
+    run = capsnet.train(TINY.change(data=str(tmp_path / "own"), steps=1, epochs=None), out=tmp_path / "run")
+    images = find_images(run.load_model(), str(tmp_path / "other"), run=run)
+    assert (images.split, len(images.data)) == ("all", 20)
+    assert find_images(run.load_model(), str(tmp_path / "own"), run=run).split == "test"
+
+
 def test_image_that_was_trained_on_is_not_tested_where_splits_changed(run, own, tmp_path):
     grown = shutil.copytree(own, tmp_path / "grown")
     draw(grown, "lesion/new.png", True, seed=999)
@@ -120,6 +134,11 @@ def test_validation_of_a_named_data_set_is_the_runs_own(tiny_run):
     result = capsnet.evaluate(tiny_run, split="validation")
     assert result.n == len(images.data) == round(0.1 * len(load_data("digits").train))
     assert result.accuracy == pytest.approx(tiny_run.evaluation()["validation"]["accuracy"])
+
+
+def test_training_images_of_a_named_data_set_are_those_the_run_learned_from(tiny_run):
+    images = find_images(tiny_run.load_model(), split="train", run=tiny_run)
+    assert len(images.data) == tiny_run.config.data.limit == 192
 
 
 def test_json_of_a_folder_lists_each_file(run, other, capsys):

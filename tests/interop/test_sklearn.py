@@ -1,5 +1,6 @@
 """The estimator keeps scikit-learn's contract, and its values are those of the network."""
 
+import math
 import pickle
 import subprocess
 import sys
@@ -214,6 +215,11 @@ def test_other_models_and_options_of_a_run_are_taken(digits):
         ({"options": {"steps": 10}}, "options has no 'steps'"),
         ({"class_weight": "balanced", "options": {"balance": True}}, "contradict each other"),
         ({"early_stopping": True, "validation_fraction": 0.0}, "validation_fraction must be above 0"),
+        ({"early_stopping": True, "validation_fraction": 2.0}, "validation_fraction must be above 0 and below 1"),
+        ({"early_stopping": True, "n_iter_no_change": -1}, "n_iter_no_change must be at least 1"),
+        ({"class_weight": dict.fromkeys(("eight", "nine", "three"), 0.0)}, "not 0 for all classes"),
+        ({"class_weight": {"eight": -1.0, "nine": 1.0, "three": 1.0}}, "numbers of at least 0"),
+        ({"class_weight": {"eight": math.nan, "nine": 1.0, "three": 1.0}}, "numbers of at least 0"),
     ],
 )
 def test_mistakes_are_named_at_fit(options, message, digits):
@@ -226,6 +232,16 @@ def test_other_units_at_prediction_are_refused(digits):
     classifier = CapsNetClassifier(epochs=1).fit(images, digits[1])
     with pytest.raises(UserError, match="scale its values to that range"):
         classifier.predict(images / 255)
+    classifier = CapsNetClassifier(epochs=1).fit(images / 255, digits[1])
+    with pytest.raises(UserError, match="scale its values to that range"):
+        classifier.predict(images.astype(float))
+
+
+@pytest.mark.parametrize(("scale", "message"), [(255 / 16, "are outside 0 to 16"), (1 / 16, "the largest value is 1")])
+def test_other_units_below_255_are_warned_of_at_prediction(scale, message, digits):
+    classifier = CapsNetClassifier(epochs=1).fit(*digits)
+    with pytest.warns(UserWarning, match=message):
+        classifier.predict(digits[0] * scale)
 
 
 def test_partial_fit_needs_all_classes_first(digits):

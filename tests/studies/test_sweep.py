@@ -150,7 +150,7 @@ def test_row_name_that_no_folder_can_have_is_replaced_by_one_with_a_digest():
 
 
 def test_words_of_the_grid_become_values_of_their_option():
-    grid = _read_grid(["lr=1e-3,3e-4", "batch-size=16,32", "flip=true,False", "limit=0,100", "routing=None,em"])
+    grid = _read_grid(["lr=1e-3,3e-4", "batch-size=16,32", "flip=true,False", "limit=None,100", "routing=None,em"])
     assert grid == {
         "lr": [1e-3, 3e-4],
         "batch_size": [16, 32],

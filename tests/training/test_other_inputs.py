@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 
 import pytest
@@ -71,6 +72,16 @@ def test_a_resumed_run_has_the_weights_of_one_in_one_go(masks_run, scans, tmp_pa
     assert [[row[name] for name in columns] for row in run.metrics()] == [
         [row[name] for name in columns] for row in masks_run.metrics()
     ]
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_run_is_not_resumed_to_fewer_steps_than_it_has(kind, masks_run, tiny_run, tmp_path):
+    original = tiny_run if kind == "images" else masks_run
+    run = shutil.copytree(original.folder, tmp_path / "run")
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(UserError, match="steps, more than the 1 of epochs and steps; give at least as many"):
+        capsnet.train(resume=run, steps=1)
+    assert (run / "config.json").read_bytes() == before
 
 
 def test_a_run_is_not_resumed_on_other_images(scans, tmp_path):

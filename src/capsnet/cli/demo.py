@@ -29,7 +29,7 @@ class Demo:
     port: int = 0
     """Port of the page; 0: the first free port from 7860."""
     browser: bool = True
-    """Open the page in the browser; --no-browser only prints its address."""
+    """Open the page in the browser, or only print its address."""
 
 
 def main(args: list[str]) -> None:

@@ -9,7 +9,7 @@ import tyro
 
 from capsnet.cli.console import print_json, print_markdown
 from capsnet.cli.parse import key_and_value, parse
-from capsnet.runs.formats import none_for_zero
+from capsnet.runs.formats import off_for_zero
 from capsnet.runs.sections import Execution
 from capsnet.studies import STUDIES, reproduce
 from capsnet.studies.markdown import to_markdown
@@ -55,7 +55,7 @@ class Reproduce:
 def _read_changes(words: Sequence[str]) -> dict[str, object]:
     """Parse changes KEY=VALUE; as for flags, a value may be None."""
     pairs = [key_and_value("--change", word) for word in words]
-    return none_for_zero({key: None if value == "None" else value for key, value in pairs})
+    return off_for_zero({key: None if value == "None" else value for key, value in pairs})
 
 
 def draw_table(table: Table, folder: Path, kind: Literal["points", "curves"]) -> None:

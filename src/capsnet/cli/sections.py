@@ -12,7 +12,7 @@ import tyro
 from capsnet.cli.flags import list_fields
 from capsnet.cli.parse import key_and_value
 from capsnet.runs.config import RunConfig
-from capsnet.runs.formats import none_for_zero
+from capsnet.runs.formats import off_for_zero
 from capsnet.runs.sections import (
     OPTIONS,
     AugmentationConfig,
@@ -114,7 +114,7 @@ class ConfigFlags:
         values["recipe"] = self.recipe
         values["model_options"] = _merge(self.model.options, "--option", self.model.option)
         values["routing_options"] = _merge(self.model.routing_options, "--routing-option", self.model.routing_option)
-        return RunConfig.from_defaults(**none_for_zero(values))
+        return RunConfig.from_defaults(**off_for_zero(values))
 
 
 def _merge(options: Mapping[str, Option], flag: str, words: tuple[str, ...]) -> dict[str, Option]:

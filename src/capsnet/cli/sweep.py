@@ -15,7 +15,7 @@ from capsnet.cli.sections import ConfigFlags, ExecutionFlags, flags_of, given_op
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import suggest
-from capsnet.runs.formats import none_for_zero
+from capsnet.runs.formats import off_for_zero
 from capsnet.runs.options import are_own_images
 from capsnet.runs.sections import OPTIONS, SECTIONS
 from capsnet.studies import sweep
@@ -126,7 +126,7 @@ def _read_value(name: str, text: str) -> object:
     for kind in types_of_option:
         value = _convert(kind, text)
         if value is not None or (kind is type(None) and text == "None"):
-            return none_for_zero({name: value})[name]
+            return off_for_zero({name: value})[name]
     words = " or ".join(_WORDS.get(kind) or ", ".join(map(str, get_args(kind))) for kind in types_of_option)
     raise UserError(f"--grid: {name.replace('_', '-')} must be {words}, got {text!r}")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from capsnet.data.dataset import Dataset, ImageData
 from capsnet.data.holdout import hash_images, hold_out_by_hash
-from capsnet.data.pixels import LEAST_OF_255, ImageInfo, check_range, decide_range
+from capsnet.data.pixels import LEAST_OF_255, ImageInfo, PixelRange, check_range, decide_range
 from capsnet.data.survey import describe_classes
 from capsnet.errors import UserError
 
@@ -78,12 +78,16 @@ def make_dataset(
 
 def _as_array(values: ArrayLike, what: str) -> Array:
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        # NumPy has no bfloat16
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     try:
         array = np.asarray(values)
     except ValueError:
         # rows of different lengths
         array = np.empty(0, dtype=object)
+    if array.dtype == object and array.size and all(isinstance(value, str) for value in array.flat):
+        array = array.astype(str)
     if array.dtype == object:
         raise UserError(f"{what} must be one array of numbers, got objects (such as rows of different lengths)")
     return array
@@ -123,8 +127,33 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
         return 0.0, 1.0
     if low >= 0 and high <= 255 and all(map(_is_whole, arrays)):
         # integers up to 255 count as 8 bits, unless all are dark (scikit-learn's digits have 0 to 16)
-        return 0.0, 255.0 if high >= LEAST_OF_255 else high
-    return decide_range(infos)
+        chosen: PixelRange | None = (0.0, 255.0 if high >= LEAST_OF_255 else high)
+    else:
+        chosen = decide_range(infos)
+    if chosen is not None:
+        for array, what in zip(arrays, ("training images", "test images"), strict=False):
+            _check_one_unit(array, what, chosen)
+    return chosen
+
+
+def _check_one_unit(array: Array, what: str, pixel_range: tuple[float, float]) -> None:
+    """Check that no images are scaled to 0..1 where others have larger numbers.
+
+    Raises:
+        UserError: all images, or an image with fractions, have values of 0..1 only, where 1 would be black.
+    """
+    low, high = pixel_range
+    if array.dtype.kind != "f" or low < 0 or high < LEAST_OF_255:
+        return
+    brightest = array.max(axis=tuple(range(1, array.ndim)))
+    doubtful = np.flatnonzero((brightest >= 0.5) & (brightest <= 1))
+    scaled = [int(k) for k in doubtful if not _is_whole(array[k])]
+    if len(doubtful) == len(array) or scaled:
+        place = scaled[0] if scaled else 0
+        raise UserError(
+            f"{what}: the values of image {place} are at most {brightest[place]:g}, but {high:g} is white in others: "
+            "scale all to one range, or give pixel_range"
+        )
 
 
 def describe_values(array: Array) -> ImageInfo:

@@ -174,11 +174,21 @@ class Dataset:
         return make_dataset(images, labels, class_names, test=test, pixel_range=pixel_range)
 
     @classmethod
-    def from_folder(cls, folder: Path | str, *, image_size: int = 32, shards: Shards | None = None) -> "Dataset":
+    def from_folder(
+        cls,
+        folder: Path | str,
+        *,
+        image_size: int = 32,
+        skip_unreadable: bool = False,
+        pixel_range: tuple[float, float] | None = None,
+        shards: Shards | None = None,
+    ) -> "Dataset":
         """Read class folders, tar archives or a table of images; see `capsnet.data.folder.load_folder`."""
         from capsnet.data.folder import load_folder
 
-        return load_folder(folder, image_size=image_size, shards=shards)
+        return load_folder(
+            folder, image_size=image_size, skip_unreadable=skip_unreadable, pixel_range=pixel_range, shards=shards
+        )
 
     @classmethod
     def from_torch(

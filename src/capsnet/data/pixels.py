@@ -116,12 +116,14 @@ def check_units(info: ImageInfo, pixel_range: PixelRange) -> None:
     """Check that a deep file's values fit a range that was chosen for other files.
 
     Raises:
-        UserError: floats up to 1 with a range of integers, or integers with a range of 0 to 1: the image would be
-            uniformly black or white.
+        UserError: floats up to 1 with a range of integers, or integers, or floats that reach 10 % of 255, with a range
+            of 0 to 1: the image would be uniformly black or white.
     """
     low, high = pixel_range
     dark = info.mode == "F" and info.low >= 0 and 0.5 <= info.high <= 1 and high - low >= 255
-    light = info.mode != "F" and info.high > 1 and (low, high) == (0, 1)
+    # floats may exceed 1: resampling overshoots, and a scaler knows the training images only
+    largest = 1 if info.mode != "F" else LEAST_OF_255
+    light = info.high > largest and (low, high) == (0, 1)
     if dark or light:
         raise UserError(
             f"{info.name}: its values are {info.low:g} to {info.high:g}, but {low:g} is black and {high:g} is white "

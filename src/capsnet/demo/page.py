@@ -63,7 +63,7 @@ def serving(gallery: Gallery, *, port: int = 0) -> Iterator[str]:
     with _temporary_folder() as folder, _quiet(folder):
         try:
             from gradio import Server
-        except ModuleNotFoundError:
+        except ImportError:
             raise UserError("capsnet demo needs an extra: pip install 'capsnet[demo]'") from None
         answers = Answers(gallery)
         server = Server(title="capsnet", openapi_url=None, docs_url=None, redoc_url=None)

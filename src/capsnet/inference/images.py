@@ -83,12 +83,13 @@ def find_images(
         if run is not None:
             return _own_images(model, run, name, split or "test", skip_unreadable=skip_unreadable, shards=shards)
     split = split or "test"
-    if split == "validation":
-        if run is None or name != own:
-            raise UserError("only a run folder records which images were held out for validation; give the run folder")
+    if split != "test" and run is not None and name == own:
         config = run.config.change(data_dir=str(data_dir) if data_dir else run.config.data.data_dir)
         dataset = load_dataset(config)
-        return _select(model, dataset, split, split_training(config, dataset)[1])
+        training, validation = split_training(config.change(validation_shift=0), dataset)
+        return _select(model, replace(dataset, train=training), split, validation)
+    if split == "validation":
+        raise UserError("only a run folder records which images were held out for validation; give the run folder")
     dataset = load_data_for(model, name, data_dir=data_dir, skip_unreadable=skip_unreadable, shards=shards)
     return _select(model, dataset, split, None)
 

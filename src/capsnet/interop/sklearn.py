@@ -43,8 +43,10 @@ _OPTIONS = frozenset(
         *("standardize", "balance", "precision", "execution"),
     )
 )
-# share of values outside the range above which partial_fit warns
-_MUCH = 0.01
+# shares of values outside the range above which partial_fit and predictions warn
+_MUCH, _OTHER_UNITS = 0.01, 0.1
+# images whose largest value is so many times smaller than in training are in other units
+_DARK = 10
 
 
 def _is_calibrated(classifier: "CapsNetClassifier") -> bool:
@@ -147,9 +149,11 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         """
         data, held = self._start(X, y, None), None
         if self.early_stopping or self.calibrate:
+            if not 0 < self.validation_fraction < 1:
+                raise UserError(f"validation_fraction must be above 0 and below 1, got {self.validation_fraction}")
             data, held = hold_out(data, self.validation_fraction, seed=self._progress.seed)
-            if held is None:
-                raise UserError(f"validation_fraction must be above 0, got {self.validation_fraction}")
+        if self.early_stopping and self.n_iter_no_change < 1:
+            raise UserError(f"n_iter_no_change must be at least 1, got {self.n_iter_no_change}")
         learner = self._learner(data, "exponential" if self.early_stopping else "one-cycle")
         learner.train(held if self.early_stopping else None, self.n_iter_no_change)
         if self.calibrate and held is not None:
@@ -179,14 +183,8 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             X, y = self._check_both(X, y, reset=False)
             if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
                 raise UserError(f"classes must be those of the first call, {self.classes_}, got {np.asarray(classes)}")
-            data, beyond = self._to_data(X, y), self._layout.share_beyond(X)
-            if beyond > _MUCH:
-                low, high = self.pixel_range_
-                warnings.warn(
-                    f"{100 * beyond:.0f} % of the values are outside {low:g} to {high:g}, the range of the first "
-                    "images, and are clipped; give pixel_range",
-                    stacklevel=2,
-                )
+            data = self._to_data(X, y)
+            self._warn_of_units(X, _MUCH)
         self._learner(data, "exponential").train_epoch()
         return self
 
@@ -300,6 +298,10 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         if self.class_weight is not None:
             y = self.classes_[data.labels.numpy()]
             weights = torch.from_numpy(compute_class_weight(self.class_weight, classes=self.classes_, y=y))
+            if not bool(weights.isfinite().all()) or bool((weights < 0).any()) or not bool(weights[data.labels].any()):
+                raise UserError(
+                    f"class_weight must be numbers of at least 0, and not 0 for all classes, got {self.class_weight}"
+                )
         return Learner(self.model_, data, self._config(schedule), self._progress, class_weights=weights)
 
     def _config(self, schedule: str) -> RunConfig:
@@ -349,7 +351,25 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
     def _pixels(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)
         images: Array = validate_data(self, X, reset=False, allow_nd=True)
-        return self._layout.to_pixels(images)
+        pixels = self._layout.to_pixels(images)
+        # new images exceed the range of the training images now and then
+        self._warn_of_units(images, _OTHER_UNITS)
+        return pixels
+
+    def _warn_of_units(self, X: Array, most: float) -> None:
+        (low, high), beyond = self.pixel_range_, self._layout.share_beyond(X)
+        brightest = float(X.max())
+        if beyond > most:
+            warnings.warn(
+                f"{100 * beyond:.0f} % of the values are outside {low:g} to {high:g}, the range of the first training "
+                "images, and are clipped; scale them as those were, or give pixel_range",
+                stacklevel=3,
+            )
+        elif low >= 0 and high > _DARK * brightest and 0.5 <= brightest <= 1 and not bool((np.floor(X) == X).all()):
+            warnings.warn(
+                f"the largest value is {brightest:g}, in the first training images {high:g}; scale all to one range",
+                stacklevel=3,
+            )
 
     def _run(self, pixels: Tensor) -> Iterator[CapsNetOutput]:
         for images in pixels.split(_BATCH):

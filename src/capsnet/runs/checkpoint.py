@@ -119,6 +119,19 @@ def _write(folder: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -
     write_bytes(folder / "checkpoint.safetensors", to_bytes(tensors, metadata))
 
 
+def check_length(run_folder: Path, done: int, total: int) -> None:
+    """Check that a resumed run is not to be shorter than it is.
+
+    Raises:
+        UserError: more than `total` steps are done.
+    """
+    if done > total:
+        raise UserError(
+            f"{run_folder} has done {done:,} steps, more than the {total:,} of epochs and steps; give at least as "
+            "many, or start a new run"
+        )
+
+
 def load_checkpoint(folder: Path, model: nn.Module, optimizer: Optimizer) -> tuple[State, Tensor]:
     """Load a checkpoint into `model` and `optimizer`.
 

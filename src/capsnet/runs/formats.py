@@ -9,9 +9,8 @@ from capsnet.renamed import current_names
 from capsnet.routing import ROUTINGS, takes_iterations
 from capsnet.runs.sections import OPTIONS
 
-_ZERO_IS_NONE = frozenset(
-    ("limit", "test_limit", "enlarge", "shrink", "crop", "erase", "epochs", "steps", "stop_at", "lr_decay_steps")
-)
+_ZERO_IS_OFF = frozenset(("enlarge", "shrink", "crop", "erase", "lr_decay_steps"))
+_ZERO_IS_NONE = _ZERO_IS_OFF | {"limit", "test_limit", "epochs", "steps", "stop_at"}
 
 
 def rename_options(model: object, options: Mapping[str, object]) -> dict[str, object]:
@@ -52,13 +51,25 @@ def upgrade_config(values: Mapping[str, object], version: int) -> dict[str, obje
 
 
 def none_for_zero(options: Mapping[str, object]) -> dict[str, object]:
-    """Options with 0 replaced by None where it means None: in files of format 1 and 2, and on the command line.
+    """Options with 0 replaced by None where files of format 1 and 2 mean None by it.
 
     Example:
         >>> none_for_zero({"limit": 0, "shift": 0})
         {'limit': None, 'shift': 0}
     """
     return {name: None if name in _ZERO_IS_NONE and _is_zero(value) else value for name, value in options.items()}
+
+
+def off_for_zero(options: Mapping[str, object]) -> dict[str, object]:
+    """Options of the command line with 0 replaced by None where it switches something off.
+
+    A number of images, epochs or steps stays 0, which the configuration refuses.
+
+    Example:
+        >>> off_for_zero({"crop": 0, "epochs": 0})
+        {'crop': None, 'epochs': 0}
+    """
+    return {name: None if name in _ZERO_IS_OFF and _is_zero(value) else value for name, value in options.items()}
 
 
 def _is_zero(value: object) -> bool:

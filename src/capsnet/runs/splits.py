@@ -1,5 +1,6 @@
 """The training, validation and test images of a run: `splits.json` in its folder."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,10 +15,12 @@ Splits = Mapping[str, object]
 _NAME, _VERSION = "splits.json", 1
 # a folder that holds this share of the recorded files is the same data set
 _SAME = 0.9
+# so many files are recorded with a digest: two sets of uncompressed images may have the same names and sizes
+_DIGESTS = 20
 
 
 def write_splits(run_folder: Path, dataset: Dataset, validation: ImageData | None) -> None:
-    """Write the record of a run's images; for files also their sizes, to recognise a folder that was moved."""
+    """Write the record of a run's images; for files also sizes and some digests, which tell a folder that was moved."""
     record = {"format_version": _VERSION, **split_record(dataset, validation)}
     splits = [split for split in (dataset.train, dataset.validation, dataset.test) if split is not None]
     files = [file for split in splits for file in split.files or ()]
@@ -25,6 +28,8 @@ def write_splits(run_folder: Path, dataset: Dataset, validation: ImageData | Non
     # images in archives and tables are no files of their own
     if sizes:
         record["sizes"] = sizes
+        some = list(sizes)[:: -(-len(sizes) // _DIGESTS)]
+        record["digests"] = {file: _digest(Path(dataset.name) / file) for file in some}
     write_json(run_folder / _NAME, record)
 
 
@@ -52,18 +57,27 @@ def describe_changes(splits: Splits, dataset: Dataset, validation: ImageData | N
 
 
 def is_same_data(splits: Splits, data_folder: Path) -> bool:
-    """Whether a folder holds at least 90 % of the files that a run recorded, by name and size."""
-    sizes = splits.get("sizes")
-    if not isinstance(sizes, dict) or not sizes:
+    """Whether a folder holds at least 90 % of the files that a run recorded, by name and size, and some by content."""
+    sizes, digests = splits.get("sizes"), splits.get("digests", {})
+    if not isinstance(sizes, dict) or not sizes or not isinstance(digests, dict):
         return False
-    same = sum(1 for file, size in sizes.items() if _size(data_folder / str(file)) == size)
-    return same >= _SAME * len(sizes)
+    same = [file for file, size in sizes.items() if _size(data_folder / str(file)) == size]
+    # records of older versions have no digests
+    equal = [file for file, digest in digests.items() if _digest(data_folder / str(file)) == digest]
+    return len(same) >= _SAME * len(sizes) and len(equal) >= _SAME * len(digests)
 
 
 def names_elsewhere(splits: Splits, split: str) -> frozenset[str]:
     """Names of the images in the record's other splits."""
     others = [splits.get(name) for name in ("train", "validation", "test") if name != split]
     return frozenset(str(name) for names in others if isinstance(names, list) for name in names)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError:
+        return ""
 
 
 def _size(path: Path) -> int:

@@ -16,7 +16,7 @@ from capsnet.disk_space import check_space
 from capsnet.inference.evaluate import Evaluation, evaluate_part
 from capsnet.inference.examples import draw_examples
 from capsnet.models import CapsuleModel
-from capsnet.runs.checkpoint import CheckpointWriter, State, load_checkpoint
+from capsnet.runs.checkpoint import CheckpointWriter, State, check_length, load_checkpoint
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run
@@ -96,7 +96,11 @@ class Job:
         self.fault: CallbackError | None = None
 
     def restore(self) -> None:
-        """Continue from the run's checkpoint, or from the start if there is none yet."""
+        """Continue from the run's checkpoint, or from the start if there is none yet.
+
+        Raises:
+            UserError: the run has done more steps than its configuration now has.
+        """
         checkpoint = self.run.folder / "last" / "checkpoint.safetensors"
         if checkpoint.exists():
             self.state, totals = load_checkpoint(checkpoint.parent, self.model, self.step.optimizer)
@@ -104,6 +108,7 @@ class Job:
             self.step.totals.copy_(totals if self.processes.is_first else torch.zeros_like(totals))
             self.step.done.fill_(self.state.step)
             self.read_images = self.state.images
+            check_length(self.run.folder, self.state.step, self.total_steps)
         if not self.processes.is_first:
             return
         if not self.ended:

@@ -19,7 +19,7 @@ from capsnet.data.mask_folder import MaskFolder
 from capsnet.data.sequences import SequenceData
 from capsnet.errors import UserError
 from capsnet.models import SegmentationModel, SequenceModel
-from capsnet.runs.checkpoint import State, has_checkpoint, load_checkpoint, save_checkpoint
+from capsnet.runs.checkpoint import State, check_length, has_checkpoint, load_checkpoint, save_checkpoint
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_bytes, write_json, write_text
 from capsnet.runs.folder import Run, check_new, create_locked, new_folder
@@ -171,9 +171,14 @@ class PlainLoop(Generic[M, D]):
         self._shown = 0.0
 
     def restore(self) -> None:
-        """Continue from the checkpoint, or from the start if there is none."""
+        """Continue from the checkpoint, or from the start if there is none.
+
+        Raises:
+            UserError: the run has done more steps than its configuration now has.
+        """
         if has_checkpoint(self.run.folder):
             self.state, self.totals = load_checkpoint(self.run.folder / "last", self.learner.model, self.optimizer)
+            check_length(self.run.folder, self.state.step, self.total)
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 

@@ -49,5 +49,13 @@ def test_the_kernel_in_c_has_rows_of_its_own():
     assert table._least_images("AVX512", "float32", 2, True) == 4
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("type_name", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("instructions", ["DEFAULT", "NEON", "AVX2", "AVX512", "AVX512+bf16"])
+def test_every_processor_and_type_has_a_row(instructions, type_name, compiled):
+    least = table._least_images(instructions, type_name, 3, compiled)
+    assert least is None or least > 0
+
+
 def test_instructions_are_those_of_torch():
     assert table.instructions().split("+")[0] == torch.backends.cpu.get_cpu_capability()

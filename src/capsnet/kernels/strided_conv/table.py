@@ -54,9 +54,11 @@ def instructions() -> str:
 def _least_images(instruction_set: str, type_name: str, threads: int, compiled: bool) -> int | None:
     every: list[Row] = json.loads(TABLE.read_text())["rows"]
     rows = [row for row in every if row["compiled"] == compiled]
-    of_type = [row for row in rows if row["type"] == type_name] or [row for row in rows if row["type"] == "float32"]
-    # an instruction set that was not measured takes the rows of the oldest that was
-    known = [row for row in of_type if row["instructions"] == instruction_set] or [
-        row for row in of_type if row["instructions"] == "AVX2"
+    # an instruction set that was not measured takes the rows of the oldest that was, a type those of float32
+    groups = [
+        [row for row in rows if (row["type"], row["instructions"]) == (type_measured, instructions_measured)]
+        for type_measured in (type_name, "float32")
+        for instructions_measured in (instruction_set, "AVX2")
     ]
+    known = next(group for group in groups if group)
     return min(known, key=lambda row: (abs(row["threads"] - threads), row["threads"]))["images"]
