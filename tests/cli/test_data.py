@@ -106,7 +106,7 @@ def test_what_matters_before_training_is_reported(capsys, photos, tmp_path):
     assert "modes   RGB 46" in out
     assert "1 files equal another one: grass/copy.png = rose/0.png" in out
     assert "notes.txt is not an image file" in out
-    assert "1 files that cannot be read were left out: rose/notes.txt." in out
+    assert "1 file that cannot be read was left out: rose/notes.txt." in out
     assert "There is no test split: " in out
     assert (tmp_path / "photos.png").is_file()
     values = json.loads(call(capsys, "data --skip-unreadable --json", folder)[1])

@@ -160,7 +160,9 @@ class _Read:
         """Sentences about files that were left out, and about files that were read in part."""
         notes = [self.storage_note] if self.storage_note else []
         if self.faults:
-            notes.append(f"{len(self.faults)} files that cannot be read were left out: {listed(list(self.faults))}.")
+            count = len(self.faults)
+            files = "1 file that cannot be read was" if count == 1 else f"{count} files that cannot be read were"
+            notes.append(f"{files} left out: {listed(list(self.faults))}.")
         return notes + [f"{note}." for note in collect_notes(self.infos)]
 
 
