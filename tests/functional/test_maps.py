@@ -26,3 +26,8 @@ def test_capsules_that_lie_on_no_grid_are_refused(grid, words):
 def test_capsules_with_a_mask_are_no_maps():
     with pytest.raises(UserError, match="capsules on a grid cannot have a mask"):
         to_maps(Capsules(torch.randn(1, 6, 3), torch.rand(1, 6), (2, 3), torch.ones(1, 6, dtype=torch.bool)))
+
+
+def test_channels_that_are_no_multiple_of_the_dimension_are_refused():
+    with pytest.raises(UserError, match="a multiple of 8 channels, got 12"):
+        to_capsules(torch.zeros(1, 12, 2, 2), 8)

@@ -70,6 +70,13 @@ def test_module_as_backbone_is_frozen_with_its_batch_statistics():
     assert model.primary_capsules.conv.weight.grad.abs().sum() > 0
 
 
+def test_frozen_backbone_passes_the_gradient_to_the_images():
+    model = capsnet.create_model("backbone-capsnet", image_shape=(3, 16, 16), backbone=tower()).eval()
+    images = torch.rand(2, 3, 16, 16, requires_grad=True)
+    (gradient,) = torch.autograd.grad(model(images).lengths.sum(), images)
+    assert gradient.abs().sum() > 0
+
+
 def test_tuned_backbone_learns():
     model = capsnet.create_model("backbone-capsnet", image_shape=(3, 16, 16), backbone=tower(), frozen=False)
     model.train()(torch.rand(2, 3, 16, 16)).lengths.sum().backward()

@@ -15,7 +15,12 @@ def to_capsules(maps: Float[Tensor, "b td h w"], dim: int) -> Capsules:
 
     Shapes:
         maps `b (t dim) h w`; poses `b (h w t) dim`.
+
+    Raises:
+        UserError: a number of channels that is not a multiple of `dim`.
     """
+    if maps.shape[1] % dim:
+        raise UserError(f"maps must have a multiple of {dim} channels, got {maps.shape[1]}")
     poses = maps.permute(0, 2, 3, 1).reshape(len(maps), -1, dim)
     return Capsules(poses, poses.norm(dim=-1), (maps.shape[2], maps.shape[3]))
 

@@ -101,7 +101,8 @@ class BackboneCapsNet(CapsuleModel):
     def features(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b channels rows columns"]:
         """The backbone's feature maps."""
         self.check_images(images)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+        # a frozen backbone needs a graph only for the gradient of its images (adversarial examples)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (not self.frozen or images.requires_grad)):
             return last_maps(self.backbone((images - self.mean) / self.std))
 
     @property
