@@ -50,7 +50,7 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
     falls = [run[0].loss / run[few - 1].loss for run in (two, three)]
     train_errors = [100 * (1 - run[-1].accuracy) for run in (two, three)]
     gaps = [test - train for test, train in zip(test_errors, train_errors, strict=True)]
-    seconds = [_median_seconds(run) for run in (two, three)]
+    seconds = [statistics.median(epoch_seconds(run)) for run in (two, three)]
     return "\n\n".join(
         (
             "1. *Different numbers of iterations give different losses in the initial epochs; after enough epochs the "
@@ -73,8 +73,9 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
     )
 
 
-def _median_seconds(epochs: Sequence[Epoch]) -> float:
-    return statistics.median(end - start for start, end in pairwise([0.0, *(epoch.seconds for epoch in epochs)]))
+def epoch_seconds(epochs: Sequence[Epoch]) -> list[float]:
+    """Seconds of each epoch, tests left out."""
+    return [end - start for start, end in pairwise([0.0, *(epoch.seconds for epoch in epochs)])]
 
 
 def _apart(one: float, other: float) -> float:

@@ -6,12 +6,12 @@ The prose is in docs/studies/pages; every number in it comes from table.json.
 import json
 import re
 import statistics
-from itertools import pairwise
 from pathlib import Path
 
-from conclusions import conclusions
+from conclusions import conclusions, epoch_seconds
 
 from capsnet.runs import Run
+from capsnet.runs.epochs import read_epochs
 from capsnet.studies import STUDIES, Table, compare_runs
 from capsnet.studies.comparisons import ComparisonEntry
 from capsnet.studies.statistics import SIGNIFICANT
@@ -94,17 +94,11 @@ def pace(table: Table, folder: Path) -> str:
     lines = []
     for row in table["rows"]:
         runs = [Run.open(folder / "runs" / f"{row['name']}-seed{seed}") for seed in row["seeds"]]
-        seconds = sorted(second for run in runs for second in epoch_seconds(run))
+        seconds = sorted(second for run in runs for second in epoch_seconds(read_epochs(run.metrics())))
         if seconds:
             low, middle, high = seconds[0], statistics.median(seconds), seconds[-1]
             lines.append(f"An epoch of {row['label']} took {low:,.0f} to {high:,.0f} s (median {middle:,.0f} s).")
     return " ".join(lines)
-
-
-def epoch_seconds(run: Run) -> list[float]:
-    """Seconds of each epoch of a run, tests left out."""
-    ends = [row["seconds"] for row in run.metrics() if row["epoch"] == int(row["epoch"])]
-    return [end - start for start, end in pairwise([0.0, *ends])]
 
 
 def pictures(folder: Path) -> str:

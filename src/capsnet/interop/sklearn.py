@@ -45,7 +45,7 @@ _OPTIONS = frozenset(
 )
 # shares of values outside the range above which partial_fit and predictions warn
 _MUCH, _OTHER_UNITS = 0.01, 0.1
-# images whose largest value is so many times smaller than in training are in other units
+# factor between the largest values in training and at prediction above which the units differ
 _DARK = 10
 
 

@@ -15,7 +15,7 @@ Splits = Mapping[str, object]
 _NAME, _VERSION = "splits.json", 1
 # a folder that holds this share of the recorded files is the same data set
 _SAME = 0.9
-# so many files are recorded with a digest: two sets of uncompressed images may have the same names and sizes
+# number of files recorded with a digest: two sets of uncompressed images may have the same names and sizes
 _DIGESTS = 20
 
 
