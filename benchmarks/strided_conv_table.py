@@ -63,8 +63,8 @@ def least(half: bool) -> int | None:
     return answer
 
 
-def _key(row: Row) -> tuple[str, str, int, bool]:
-    return row["instructions"], row["type"], row["threads"], row["compiled"]
+def _key(row: Row) -> tuple[str, str, bool]:
+    return row["instructions"], row["type"], row["compiled"]
 
 
 def main() -> None:

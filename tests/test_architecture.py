@@ -25,6 +25,7 @@ LEVELS = {
     "registry": 0,
     "renamed": 0,
     "start": 0,
+    "threads": 0,
     "torch_internals": 0,
     "capsules": 0,
     "functional": 1,

@@ -121,6 +121,12 @@ def test_pixel_range_survives_json():
     assert RunConfig.from_json(config.to_json()) == config
 
 
+def test_fixed_order_needs_operations_that_are_called_one_by_one():
+    assert not RunConfig().run.fixed_order
+    with pytest.raises(UserError, match="fixed_order needs execution eager, got compile"):
+        RunConfig.from_defaults(fixed_order=True, execution="compile")
+
+
 def test_execution_is_chosen_by_the_device_by_default_and_kept_where_a_run_has_one():
     assert RunConfig().run.execution == "auto"
     assert RunConfig.from_json('{"format_version": 1, "execution": "eager"}').run.execution == "eager"

@@ -134,6 +134,13 @@ def test_run_that_continues_with_other_kernels_is_told_so(monkeypatch):
     assert compare_kernels(describe_environment(CPU, "fp32"), CPU) == []
 
 
+def test_run_that_continues_with_other_threads_is_told_so_unless_they_make_no_difference():
+    before = {**describe_environment(CPU, "fp32"), "threads": 64}
+    (note,) = compare_kernels(before, CPU)
+    assert note.startswith(f"the run began with 64 threads and continues with {torch.get_num_threads()}: ")
+    assert compare_kernels(before, CPU, fixed_order=True) == []
+
+
 @pytest.mark.parametrize("recorded", [None, {}, {"torch": "2"}])
 def test_older_run_continues_without_a_note(recorded):
     assert compare_kernels(recorded, CPU) == []

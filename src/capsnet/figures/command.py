@@ -65,7 +65,7 @@ def other_command(config: RunConfig, task: Task) -> str:
 def changes(recipe: RunConfig, config: RunConfig) -> str:
     """The options in which a run differs from its recipe, as text; empty if there are none."""
     ours, theirs = _built(config).options(), _built(recipe).options()
-    skipped = ("device", "precision", "execution", "data_dir")
+    skipped = ("device", "precision", "execution", "fixed_order", "data_dir")
     changed = [name for name in ours if ours[name] != theirs[name] and name not in skipped]
     return ", ".join(
         f"{name.replace('_', ' ')} {_word(ours[name])} instead of {_word(theirs[name])}" for name in changed

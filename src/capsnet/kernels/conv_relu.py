@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from capsnet.kernels import native
-from capsnet.kernels.threads import in_parts
+from capsnet.threads import in_parts
 from capsnet.torch_internals import convolution_gradients, in_transform, is_in_graph, relu_gradient
 
 SOURCE = Path(__file__).with_suffix(".c")

@@ -18,7 +18,7 @@ _PLACE = "it does not change what is trained; give it once, for all runs"
 _IMAGES = "rows must be validated and tested on the same images; give it once, for all runs"
 _REFUSED: Mapping[str, str] = {
     "seed": "give `seeds`, the number of runs of each row",
-    **dict.fromkeys(("device", "execution", "data_dir"), _PLACE),
+    **dict.fromkeys(("device", "execution", "fixed_order", "data_dir"), _PLACE),
     **dict.fromkeys(
         ("data", "validation", "validation_shift", "test_limit", "skip_unreadable", "pairs_per_digit"), _IMAGES
     ),

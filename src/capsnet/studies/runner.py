@@ -25,8 +25,8 @@ from capsnet.studies.together import TogetherResult, evaluate_together, find_mem
 SWEEP_FILE = "sweep.json"
 """The file that marks a sweep's folder, into which no study is written."""
 
-# fields that may differ when a run is resumed: device, execution and location of the data
-_FREE = ("device", "execution", "data_dir")
+# fields that may differ when a run is resumed: where and how it is computed, and the location of the data
+_FREE = ("device", "execution", "fixed_order", "data_dir")
 
 
 def reproduce(

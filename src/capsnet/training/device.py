@@ -136,19 +136,29 @@ def _describe_kernels(device: torch.device) -> dict[str, object]:
     return {"kernels": mode(), **({"c_compiler": native.describe()} if device.type == "cpu" else {})}
 
 
-def compare_kernels(recorded: Mapping[str, object] | None, device: torch.device) -> list[str]:
-    """A note for each difference between the kernels that began a run and those that continue it.
+def compare_kernels(
+    recorded: Mapping[str, object] | None, device: torch.device, fixed_order: bool = False
+) -> list[str]:
+    """A note for each difference between the kernels or threads that began a run and those that continue it.
 
     Args:
         recorded: the environment of the run; older runs hold no kernels.
         device: of the run.
+        fixed_order: whether the number of threads makes no difference.
     """
-    before, present = recorded or {}, _describe_kernels(device)
-    return [
+    before, present, threads = recorded or {}, _describe_kernels(device), torch.get_num_threads()
+    notes = [
         f"the run began with {name} {before[name]} and continues with {value}: results differ by rounding"
         for name, value in present.items()
         if before.get(name, value) != value
     ]
+    began = before.get("threads", threads)
+    if device.type == "cpu" and began != threads and not fixed_order:
+        notes.append(
+            f"the run began with {began} threads and continues with {threads}: results of some networks differ by "
+            "rounding (not with fixed_order)"
+        )
+    return notes
 
 
 def find_commit() -> str | None:

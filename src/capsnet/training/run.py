@@ -5,6 +5,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +50,7 @@ from capsnet.training.distributed import (
 )
 from capsnet.training.features import share_features, with_features
 from capsnet.training.finite import Diverged as Diverged
+from capsnet.training.fixed_order import FixedOrder
 from capsnet.training.loop import Job, space_needed
 from capsnet.training.memory import is_out_of_memory
 from capsnet.training.setup import augmentation, specify
@@ -142,7 +144,8 @@ def train(
     config = config.change(data=locate_data(config.data.name), data_dir=root and str(Path(root).absolute()))
     config = as_built(config)
     folder = Path(resume or out or new_folder(config.run.recipe))
-    with join_processes(resolve_device(config.run.device)) as processes:
+    order = FixedOrder() if config.run.fixed_order else nullcontext()
+    with join_processes(resolve_device(config.run.device)) as processes, order:
         if not processes.is_first:
             return _train(Run(folder, config), Callbacks([], folder), objects, processes, resumed=resume is not None)
         listeners = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
@@ -245,7 +248,7 @@ def _train(
     listeners.folder = run.folder
     try:
         if processes.is_first:
-            kernel_notes = compare_kernels(run.environment(), device)
+            kernel_notes = compare_kernels(run.environment(), device, config.run.fixed_order)
             notes = (*dataset.notes, *compare_splits(run, dataset, validation), *kernel_notes)
             _print_notes(config, model, processes, precision, (*notes, *feature_notes))
         job = Job(run, spec, model, batches, validation, device, precision, listeners, processes)

@@ -9,13 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.functional import squash
-from capsnet.kernels.threads import in_parts
+from capsnet.threads import in_pieces
 from capsnet.torch_internals import softmax_gradient
 
 # images of one piece: enough for wide vectors, few enough to leave room in the cache for several children
 _IMAGES = 128
-# images that a thread must have: they are what its vectors run over
+# images that a share must have: they are what its vectors run over
 _FEWEST_IMAGES = 16
+# shares of a batch, which threads take; not one for each thread: their number would change the order of the sums
+_SHARES = 4
 # numbers of one array `j i c b`; the backward works on four of them in each thread, 4 MB in float32
 _NUMBERS = 2**18
 
@@ -37,7 +39,7 @@ def forward(
         for piece in pieces:
             _forward(poses[piece], bias, pairs, parents[piece], coupling[piece], totals[:, piece])
 
-    in_parts(len(poses), fill, at_least=_FEWEST_IMAGES)
+    in_pieces(len(poses), _count_shares(poses), fill)
 
 
 def _forward(
@@ -85,12 +87,16 @@ def backward(
             _backward(poses[piece], totals[:, piece], grad_parents[piece], direct, full, pairs, bias_sum, into)
         return pairs.grad_weight(), bias_sum
 
-    first, *others = in_parts(len(poses), fill, at_least=_FEWEST_IMAGES)
+    first, *others = in_pieces(len(poses), _count_shares(poses), fill)
     for weight_sum, bias_sum in others:
         first[0].add_(weight_sum)
         first[1].add_(bias_sum)
     grad_weight.copy_(first[0])
     grad_bias.copy_(first[1])
+
+
+def _count_shares(poses: Float[Tensor, "b i c"]) -> int:
+    return min(_SHARES, len(poses) // _FEWEST_IMAGES)
 
 
 def _backward(

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.kernels import native
-from capsnet.kernels.threads import in_parts
+from capsnet.threads import in_parts
 
 SOURCE = Path(__file__).with_name("dynamic_routing.c")
 

@@ -17,7 +17,7 @@ from capsnet.functional import Windows
 from capsnet.kernels.infer_mixture.em import infer_em
 from capsnet.kernels.infer_mixture.scratch import ScratchVotes
 from capsnet.kernels.infer_mixture.variational_bayes import infer_variational_bayes
-from capsnet.kernels.threads import in_parts
+from capsnet.threads import in_pieces
 from capsnet.torch_internals import is_in_graph, is_transformed
 
 __all__ = ["infer_mixture", "refuses"]
@@ -27,6 +27,8 @@ _ALGORITHMS: Mapping[str, Infer] = {"em": infer_em, "variational_bayes": infer_v
 
 # votes processed at a time: four such tensors fit into a core's cache; at least one sample
 _VOTES = 2**19
+# pieces of a batch, which threads share; not one for each thread: their number would change the order of the sums
+_PIECES = 8
 # maximum number of products summed in a vote: longer sums are faster as matrix products
 _WIDEST = 8
 
@@ -119,7 +121,7 @@ class _Mixture(torch.autograd.Function):
                 scratch.forget()
             return outputs
 
-        parts = in_parts(len(poses) // places, work, at_least=1)
+        parts = in_pieces(len(poses) // places, _PIECES, work)
         return tuple(torch.cat(values) for values in zip(*(outputs for part in parts for outputs in part), strict=True))
 
     @staticmethod
@@ -146,7 +148,7 @@ class _Mixture(torch.autograd.Function):
                 to_poses[rows] = scratch.backward(to_weight)
             return to_weight, [torch.zeros_like(x) if x.grad is None else x.grad for x in mine]
 
-        parts = in_parts(len(poses) // ctx.places, work, at_least=1)
+        parts = in_pieces(len(poses) // ctx.places, _PIECES, work)
         to_weight = sum(part[0] for part in parts[1:]) + parts[0][0]
         to_shared = [sum(values[1:]) + values[0] for values in zip(*(part[1] for part in parts), strict=True)]
         return None, None, to_poses, to_activations, to_weight, None, *to_shared

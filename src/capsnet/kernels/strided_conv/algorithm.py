@@ -15,9 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.kernels.strided_conv.bilinear import axis
-from capsnet.kernels.threads import in_parts
+from capsnet.threads import in_pieces
 
-# of windows at the points of a group; in the weight's gradient each thread sums a block of this size
+# pieces of the output channels, which threads share
+CHANNEL_PIECES = 8
+# of windows at the points of a group; each partial sum of the weight's gradient is a block of this size
 GROUP_BYTES = 21 << 20
 # of images at the points of a group, in each thread
 PART_BYTES = 12 << 20
@@ -105,7 +107,7 @@ class Algorithm:
 
         for group in groups:
             points = memory[: len(group.order)]
-            in_parts(o, functools.partial(transform, group=group, points=points), at_least=1)
+            in_pieces(o, CHANNEL_PIECES, functools.partial(transform, group=group, points=points))
             yield group, points
 
     def image_points(self, group: Group, x: Float[Tensor, "b c h w"]) -> Iterator[Float[Tensor, "fp tsb c"]]:

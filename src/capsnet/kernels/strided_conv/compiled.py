@@ -12,7 +12,7 @@ from torch import Tensor
 
 from capsnet.kernels import native
 from capsnet.kernels.strided_conv import bilinear
-from capsnet.kernels.threads import in_parts
+from capsnet.threads import in_parts
 
 SOURCE = Path(__file__).with_name("strided_conv.c")
 PANEL = 32

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.kernels.strided_conv import compiled
-from capsnet.kernels.strided_conv.algorithm import Algorithm, Group, pieces
-from capsnet.kernels.threads import in_parts
+from capsnet.kernels.strided_conv.algorithm import CHANNEL_PIECES, Algorithm, Group, pieces
+from capsnet.threads import in_pieces
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -29,8 +29,14 @@ def in_their_own_type(function: F) -> F:
     return decorated
 
 
-# images that a thread must have
+# images that a piece must have
 FEWEST_IMAGES = 8
+# pieces of a batch, which threads share; not one for each thread: their number would change the order of the sums
+PIECES = 4
+
+
+def _count_pieces(images: Tensor) -> int:
+    return min(PIECES, len(images) // FEWEST_IMAGES)
 
 
 @torch.library.custom_op("capsnet::strided_conv2d", mutates_args=())
@@ -49,7 +55,7 @@ def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[
             _correlate(algorithm, group, x[part], windows, total[:, :, part])
 
     for group, windows in algorithm.windows(weight):
-        in_parts(len(x), functools.partial(fill, group=group, windows=windows), at_least=FEWEST_IMAGES)
+        in_pieces(len(x), _count_pieces(x), functools.partial(fill, group=group, windows=windows))
     result = total.permute(2, 1, 0, 3).contiguous()
     if bias is not None:
         result += bias
@@ -101,7 +107,7 @@ def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: li
             _spread(algorithm, group, given[:, :, part], windows, result[part].flatten(0, 1))
 
     for group, windows in algorithm.windows(weight):
-        in_parts(len(gradient), functools.partial(fill, group=group, windows=windows), at_least=FEWEST_IMAGES)
+        in_pieces(len(gradient), _count_pieces(gradient), functools.partial(fill, group=group, windows=windows))
     if compiled.refuses_input_gradients(gradient, weight, stride) is None:
         return result.contiguous(memory_format=torch.channels_last)
     return result
@@ -153,15 +159,15 @@ def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list
                 strip.addmm_(algorithm.window_rows.t(), points[pair, :, part].flatten(1), beta=int(k > 0))
 
     for group in algorithm.groups(o * c):
-        partial_sums = in_parts(len(x), functools.partial(find, group=group), at_least=FEWEST_IMAGES)
-        in_parts(o, functools.partial(add, group=group, partial_sums=partial_sums), at_least=1)
+        partial_sums = in_pieces(len(x), _count_pieces(x), functools.partial(find, group=group))
+        in_pieces(o, CHANNEL_PIECES, functools.partial(add, group=group, partial_sums=partial_sums))
         del partial_sums
     result = gradient.new_empty(o, c, *window)
 
     def finish(part: slice) -> None:
         _to_taps(algorithm.window_columns, strips[:, :, part].flatten(2), result[part].flatten(0, 1))
 
-    in_parts(o, finish, at_least=1)
+    in_pieces(o, CHANNEL_PIECES, finish)
     return result
 
 

@@ -1,7 +1,7 @@
-"""From how many images on the fast convolution is taken: a table by instruction set, type, threads and compiler.
+"""From how many images on the fast convolution is taken: a table by instruction set, type and compiler.
 
 `benchmarks/strided_conv_table.py` measured it. It is part of the package: two runs on machines with the same
-instructions, both with or both without a C compiler, compute in the same way.
+instructions, both with or both without a C compiler, compute in the same way, with any number of threads.
 """
 
 import json
@@ -20,9 +20,9 @@ TABLE = Path(__file__).with_name("table.json")
 class Row(TypedDict):
     """One line of the table.
 
-    `threads` is the number that was measured; a process takes the row of the nearest one. `images` is the least batch
-    for which the fast way wins, for it and every larger batch that was measured; None: it never does. `compiled`: the
-    fast way is that in C.
+    `threads` is the number that was measured with; nothing depends on it. `images` is the least batch for which the
+    fast way wins, for it and every larger batch that was measured; None: it never does. `compiled`: the fast way is
+    that in C.
     """
 
     instructions: str
@@ -40,7 +40,7 @@ def least_images(type_name: str, *, compiled: bool) -> int | None:
         type_name: `"float32"`, `"float64"`, or `"bfloat16"` for autocast to it.
         compiled: whether C computes it.
     """
-    return _least_images(instructions(), type_name, torch.get_num_threads(), compiled)
+    return _least_images(instructions(), type_name, compiled)
 
 
 @constant
@@ -51,7 +51,7 @@ def instructions() -> str:
 
 
 @cache
-def _least_images(instruction_set: str, type_name: str, threads: int, compiled: bool) -> int | None:
+def _least_images(instruction_set: str, type_name: str, compiled: bool) -> int | None:
     every: list[Row] = json.loads(TABLE.read_text())["rows"]
     rows = [row for row in every if row["compiled"] == compiled]
     # an instruction set that was not measured takes the rows of the oldest that was, a type those of float32
@@ -60,5 +60,4 @@ def _least_images(instruction_set: str, type_name: str, threads: int, compiled: 
         for type_measured in (type_name, "float32")
         for instructions_measured in (instruction_set, "AVX2")
     ]
-    known = next(group for group in groups if group)
-    return min(known, key=lambda row: (abs(row["threads"] - threads), row["threads"]))["images"]
+    return next(group for group in groups if group)[0]["images"]
