@@ -90,3 +90,9 @@ def test_a_network_without_capsules_gives_what_it_can():
         "routing": "the model's routing returns no coupling",
         "samples": "the model has no decoder",
     }
+
+
+def test_a_number_of_images_below_zero_is_refused(make_subject):
+    model, data = make_subject()
+    with pytest.raises(UserError, match="limit must be at least 0, got -5"):
+        analyse(model, Dataset("images", data, data), "errors", limit=-5)

@@ -47,6 +47,9 @@ def test_bytes_and_floats_have_the_same_masks():
         (torch.rand(3, 8, 8), {}, r"image must be 1 x height x width, got \(3, 8, 8\)"),
         (torch.rand(1, 8, 8), {"threshold": 2.0}, "threshold"),
         ("nowhere.png", {}, "nowhere.png: no such file"),
+        (torch.ones(1, 8, 8, dtype=torch.int64), {}, r"pixels must be uint8 or floats in \[0, 1\], got torch.int64"),
+        (torch.full((1, 8, 8), 255.0), {}, r"pixels given as floats must be in \[0, 1\], got 255 to 255"),
+        (torch.full((1, 8, 8), torch.nan), {}, "pixels given as floats must be in"),
     ],
 )
 def test_other_images_are_refused(image, options, message):

@@ -73,11 +73,17 @@ def test_arguments_that_do_not_fit_are_refused():
         MultiInterest(4, 3, max_items=8)(histories()[0])
     with pytest.raises(UserError, match="num_parents must be at least 1, got 0"):
         MultiInterest(4, 0)
+    with pytest.raises(UserError, match="max_items must be at least 1, got 0"):
+        MultiInterest(4, 3, extractor="dynamic", max_items=0)
 
 
 @pytest.mark.usefixtures("unchecked")
 def test_unknown_extractor_and_mask_of_another_shape_are_refused():
     with pytest.raises(UserError, match=r"extractor must be 'behaviour-to-interest', .* got 'mean'"):
         MultiInterest(4, 3, extractor="mean")
+    with pytest.raises(UserError, match="gradient must be 'full' or 'last', got 'first'"):
+        MultiInterest(4, 3, gradient="first")
+    with pytest.raises(UserError, match=r"items must be b x items x 4, got \(9, 4\)"):
+        MultiInterest(4, 3)(histories()[0][0])
     with pytest.raises(UserError, match=r"mask must be \(3, 9\), as the items, got \(3, 8\)"):
         MultiInterest(4, 3)(histories()[0], torch.ones(3, 8, dtype=torch.bool))

@@ -36,3 +36,9 @@ def test_sequences_that_do_not_fit_are_refused():
         layer(torch.randn(1, 3, 4))
     with pytest.raises(UserError, match=r"lengths must be from 0 to 9, got \[9, 10\]"):
         layer(torch.randn(2, 3, 9), torch.tensor([9, 10]))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_sequences_of_another_shape_are_refused():
+    with pytest.raises(UserError, match="sequences must be"):
+        SequencePrimaryCapsules(3, 4, kernel_size=5)(torch.randn(3, 9))

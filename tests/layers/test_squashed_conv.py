@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from capsnet.errors import UserError
 from capsnet.functional import squash, to_capsules
 from capsnet.layers import SquashedConv
 
@@ -19,3 +21,8 @@ def test_channels_in_a_row_are_a_capsule():
 def test_capsules_are_read_as_the_maps_that_they_are():
     layer, maps = SquashedConv(6, 3, 4), torch.randn(2, 6, 7, 5)
     torch.testing.assert_close(layer(to_capsules(maps, 2)).poses, layer(maps).poses)
+
+
+def test_an_even_window_is_refused_as_it_would_shift_the_maps():
+    with pytest.raises(UserError, match="kernel_size must be odd, got 4"):
+        SquashedConv(6, 3, 4, kernel_size=4)

@@ -79,6 +79,8 @@ def test_children_of_another_number_are_refused():
         VolumeCapsules(3, 2, child_dim=4)(to_capsules(torch.randn(2, 8, 6, 7), 4))
 
 
-def test_no_iterations_are_refused():
+def test_no_iterations_and_an_even_window_are_refused():
     with pytest.raises(UserError, match="iterations must be at least 1, got 0"):
         VolumeCapsules(2, 2, iterations=0)
+    with pytest.raises(UserError, match="kernel_size must be odd, got 2"):
+        VolumeCapsules(2, 2, kernel_size=2)

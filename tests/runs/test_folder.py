@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from capsnet.errors import UserError
+from capsnet.models import create_model
 from capsnet.runs import Run, RunConfig, files
+from capsnet.runs.folder import open_for_export
 from capsnet.runs.lock import FolderLock
 
 
@@ -213,3 +216,10 @@ def test_wrong_entry_of_a_configuration_is_named(section, values, words, tmp_pat
     with pytest.raises(UserError) as caught:
         Run.open(run.folder)
     assert words in str(caught.value)
+
+
+def test_a_model_to_export_is_a_copy_in_eval_mode():
+    model = create_model("capsnet-tiny").train()
+    copy, run = open_for_export(model)
+    assert (copy is not model, copy.training, model.training, run) == (True, False, True, None)
+    torch.testing.assert_close(dict(copy.state_dict()), dict(model.state_dict()))

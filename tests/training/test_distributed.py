@@ -179,6 +179,8 @@ def test_batch_norm_is_noted_when_a_batch_is_computed_in_parts():
     assert describe_batch_norm(model, Processes(), 1) == []
     [note] = describe_batch_norm(model, Processes(0, 2), 3)
     assert "each of the 6 parts of a batch" in note
+    # of routing: a class of its own
+    assert describe_batch_norm(create_model("em-capsnet-tiny"), Processes(0, 2), 3) == [note]
     assert describe_batch_norm(create_model("capsnet-tiny"), Processes(0, 2), 3) == []
 
 

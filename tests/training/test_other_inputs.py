@@ -154,6 +154,27 @@ def test_a_loss_that_is_not_finite_ends_the_run(scans, tmp_path, monkeypatch):
         capsnet.train(data=scans, out=tmp_path / "run", **TINY)
 
 
+def test_weights_that_are_not_finite_are_never_saved(scans, tmp_path, monkeypatch):
+    def break_weights(learner, batch):
+        with torch.no_grad():
+            next(learner.model.parameters()).fill_(torch.inf)
+        zero = sum(parameter.sum() for parameter in list(learner.model.parameters())[1:]) * 0
+        return zero, zero.detach()
+
+    capsnet.train(data=scans, out=tmp_path / "run", **{**TINY, "steps": 1})
+    before = (tmp_path / "run/last/checkpoint.safetensors").read_bytes()
+    monkeypatch.setattr(MaskLearner, "measure_batch", break_weights)
+    with pytest.raises(Diverged, match="the weights are not finite at step 2"):
+        capsnet.train(resume=tmp_path / "run", steps=2)
+    assert (tmp_path / "run/last/checkpoint.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("data", ["scans", "digits"])
+def test_a_resumed_run_takes_no_other_folder(scans, tmp_path, data):
+    with pytest.raises(UserError, match="out must be left out with resume="):
+        capsnet.train(data=scans if data == "scans" else data, resume=tmp_path / "run", out=tmp_path / "other")
+
+
 def test_show_prints_the_dice_of_each_class(capsys, masks_run):
     status, out, _ = call(capsys, "show", masks_run.folder)
     assert status == 0

@@ -10,6 +10,7 @@ import torch
 
 from capsnet._version import __version__
 from capsnet.analysis.registry import ANALYSES, Analysis
+from capsnet.bounds import whole
 from capsnet.data import Dataset, ImageData
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import match_classes
@@ -17,6 +18,8 @@ from capsnet.models import CapsuleModel
 from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run
 from capsnet.runs.typed import read_typed
+
+_LIMIT = whole(0, 2**31 - 1)
 
 
 class Record(TypedDict):
@@ -80,6 +83,7 @@ def analyse(
     Example:
         >>> analyse(capsnet.load("runs/quickstart"), load_data("digits"), "routing")["results"]["t_score"]
     """
+    _LIMIT.check("limit", limit)
     analysis = ANALYSES.get(name)
     settings = {**analysis.settings, **(analysis.quick_settings if quick else {})}
     images = dataset.test if analysis.split == "test" else dataset.train

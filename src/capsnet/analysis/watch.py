@@ -15,6 +15,7 @@ from capsnet.errors import UserError
 from capsnet.inference.evaluate import predict_batches
 from capsnet.layers import DenseCapsules
 from capsnet.models import CapsuleModel
+from capsnet.models.eval_mode import eval_mode
 
 
 class Watched(NamedTuple):
@@ -84,14 +85,12 @@ def read(model: CapsuleModel, images: Float[Tensor, "b c h w"]) -> CapsNetOutput
 @contextmanager
 def frozen(model: CapsuleModel) -> Iterator[None]:
     """Eval mode without gradients of parameters; mode and flags are restored afterwards."""
-    was_training = model.training
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    model.eval()
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:
-        yield
+        with eval_mode(model):
+            yield
     finally:
-        model.train(was_training)
         for parameter in trainable:
             parameter.requires_grad_(True)

@@ -20,7 +20,8 @@ def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) ->
         sizes: of the case.
     """
     command = [sys.executable, "-m", "capsnet.bench.memory_process", bench, path, device.type, *map(str, sizes)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    # what it prints on standard error is shown
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def peak_of(work: Callable[[], object], device: torch.device) -> float:

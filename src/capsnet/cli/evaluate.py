@@ -82,6 +82,8 @@ def main(args: list[str]) -> None:
     members = [load(path) for path in options.models]
     model = (members[0] if len(members) == 1 else Ensemble(members)).to(resolve_device(options.device))
     images = _find_images(model, run, options)
+    if options.csv is not None and images.data.files is None:
+        raise UserError(f"--csv lists files, but {images.name} is not a folder of images")
     if options.pairs_per_digit:
         images = _with_pairs(images, options.pairs_per_digit)
     for note in images.notes:

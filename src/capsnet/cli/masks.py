@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -139,8 +140,8 @@ def predict_masks(
 
 
 def _make_folder(out: Path, images: Sequence[Path]) -> None:
-    stems = [file.stem for file in images]
-    twice = next((stem for stem in stems if stems.count(stem) > 1), None)
+    stems = Counter(file.stem for file in images)
+    twice = next((stem for stem, count in stems.items() if count > 1), None)
     if twice is not None:
         raise UserError(f"two images would have the mask {out / twice}.png; segment them with two commands")
     try:

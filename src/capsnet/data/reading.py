@@ -1,6 +1,5 @@
 """Read many image files in parallel, each decoded once and kept in the user's cache."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -17,6 +16,7 @@ from capsnet.data.prepared import PreparedImages, reader_version
 from capsnet.data.shards import OpenShards, ShardWork, open_shards
 from capsnet.data.sources import ImageFiles
 from capsnet.errors import UserError
+from capsnet.threads import count_processors
 
 Result = TypeVar("Result")
 _MOST_THREADS = 8
@@ -156,7 +156,7 @@ def _call_each(
         except UserError as fault:
             return fault
 
-    executor = ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), _MOST_THREADS))
+    executor = ThreadPoolExecutor(min(count_processors(), _MOST_THREADS))
     try:
         results = []
         for result in executor.map(call, names):

@@ -9,6 +9,7 @@ import torch
 
 from capsnet._version import __version__
 from capsnet.doctor.finding import Finding
+from capsnet.threads import count_processors
 from capsnet.training.device import available_memory, find_commit, find_processor, resolve_device, resolve_precision
 
 # bytes for a training step of the paper's network, with weights, moments and votes
@@ -62,7 +63,7 @@ def find_device() -> Finding:
 
 def find_threads() -> Finding:
     """Number of threads that torch uses, and of processors that this process may use."""
-    threads, processors = torch.get_num_threads(), _processors()
+    threads, processors = torch.get_num_threads(), count_processors()
     setting = os.environ.get("OMP_NUM_THREADS")
     text = f"{threads} in torch, on {processors} processor{'s' if processors > 1 else ''}"
     if setting:
@@ -75,12 +76,6 @@ def find_threads() -> Finding:
     return Finding(
         {"threads": text}, {"torch": threads, "processors": processors, "OMP_NUM_THREADS": setting}, warnings
     )
-
-
-def _processors() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def find_memory() -> Finding:

@@ -21,9 +21,6 @@ from capsnet.runs.files import write_text
 from capsnet.runs.folder import Run
 from capsnet.training.task import task_of
 
-_PAGE = Path(__file__).with_suffix(".html")
-_MANY_EPOCHS = 20
-
 
 def write_report(run: Run, *, overwrite: bool = False) -> Path:
     """Draw a run's figures and write `report.html` around them.

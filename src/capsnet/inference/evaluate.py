@@ -19,6 +19,7 @@ from capsnet.inference.predictions import Predictions, hash_names
 from capsnet.losses import reconstruction_loss
 from capsnet.losses.class_loss import class_loss, each_label
 from capsnet.models import CapsuleModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.precision import use_precision
 from capsnet.runs.folder import FileResult, Run, open_model
 
@@ -53,23 +54,21 @@ def evaluation_batch(device: torch.device, data: ImageData) -> int:
 @torch.no_grad()
 def evaluate_model(model: CapsuleModel, data: ImageData, *, name: str, split: str) -> Evaluation:
     """Evaluate a model on images in memory."""
-    was_training = model.training
-    model.eval()
     device, classes = model.device, len(data.class_names)
     margin, error = torch.zeros((), device=device), torch.zeros((), device=device)
     confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
     has_decoder = model.has_decoder
     all_lengths: list[torch.Tensor] = []
     guesses: list[torch.Tensor] = []
-    for images, labels, output in predict_batches(model, data):
-        margin += class_loss(model.loss, output, labels).sum()
-        if has_decoder:
-            error += reconstruction_loss(model.reconstruct(output.capsules), images, reduction="sum")
-        guesses.append(output.lengths.argmax(dim=1))
-        confusion += torch.bincount(labels * classes + guesses[-1], minlength=classes * classes)
-        if data.files is not None:
-            all_lengths.append(output.lengths.cpu())
-    model.train(was_training)
+    with eval_mode(model):
+        for images, labels, output in predict_batches(model, data):
+            margin += class_loss(model.loss, output, labels).sum()
+            if has_decoder:
+                error += reconstruction_loss(model.reconstruct(output.capsules), images, reduction="sum")
+            guesses.append(output.lengths.argmax(dim=1))
+            confusion += torch.bincount(labels * classes + guesses[-1], minlength=classes * classes)
+            if data.files is not None:
+                all_lengths.append(output.lengths.cpu())
     table = confusion.view(classes, classes)
     pixels = prod(model.input_shape)
     return Evaluation(
@@ -97,24 +96,22 @@ def _list_files(files: Sequence[str], labels: torch.Tensor, lengths: torch.Tenso
 @torch.no_grad()
 def evaluate_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, *, name: str, split: str) -> Evaluation:
     """Evaluate a model on the pairs that `pairing` makes of single digits, a batch at a time."""
-    was_training = model.training
-    model.eval()
     device, classes = model.device, len(data.class_names)
     margin, error, exact = (torch.zeros((), device=device, dtype=torch.float64) for _ in range(3))
     confusion = torch.zeros(classes * classes, dtype=torch.long, device=device)
     has_decoder = model.has_decoder
-    for pairs in fixed_pairs(data.images.to(device), data.labels.to(device), pairing, _BATCH):
-        output = model(pairs.images.float() / 255)
-        margin += class_loss(model.loss, output, pairs.labels).sum()
-        if has_decoder:
-            for labels, targets in each_label(pairs.labels, pairs.singles.float() / 255):
-                drawn = model.reconstruct(output.capsules, labels)
-                error += reconstruction_loss(drawn, targets, reduction="sum")
-        predicted = find_pairs(output.lengths)
-        exact += exact_pairs(predicted, pairs.labels).sum()
-        guesses = match_found(predicted, pairs.labels)
-        confusion += torch.bincount((pairs.labels * classes + guesses).flatten(), minlength=classes * classes)
-    model.train(was_training)
+    with eval_mode(model):
+        for pairs in fixed_pairs(data.images.to(device), data.labels.to(device), pairing, _BATCH):
+            output = model(pairs.images.float() / 255)
+            margin += class_loss(model.loss, output, pairs.labels).sum()
+            if has_decoder:
+                for labels, targets in each_label(pairs.labels, pairs.singles.float() / 255):
+                    drawn = model.reconstruct(output.capsules, labels)
+                    error += reconstruction_loss(drawn, targets, reduction="sum")
+            predicted = find_pairs(output.lengths)
+            exact += exact_pairs(predicted, pairs.labels).sum()
+            guesses = match_found(predicted, pairs.labels)
+            confusion += torch.bincount((pairs.labels * classes + guesses).flatten(), minlength=classes * classes)
     table, count = confusion.view(classes, classes), len(data) * pairing.pairs_per_digit
     return Evaluation(
         data=name,

@@ -9,6 +9,7 @@ from capsnet.data import ImageData
 from capsnet.data.pairs import Pairing, fixed_pairs
 from capsnet.inference.evaluate import predict_batches
 from capsnet.models import CapsuleModel
+from capsnet.models.eval_mode import eval_mode
 
 
 @torch.no_grad()
@@ -28,12 +29,8 @@ def draw_examples(
     """
     if not model.has_decoder:
         return None
-    was_training = model.training
-    model.eval()
-    try:
+    with eval_mode(model):
         rows = _decode_images(model, data, count) if pairing is None else _decode_pairs(model, data, pairing, count)
-    finally:
-        model.train(was_training)
     return _lay_out(rows)
 
 

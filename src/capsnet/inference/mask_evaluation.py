@@ -11,6 +11,7 @@ from capsnet.data.mask_folder import MaskFolder
 from capsnet.functional import dice_score, iou_score
 from capsnet.losses import dice_loss, pixel_margin_loss
 from capsnet.models import SegmentationModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.runs.results import MaskClassResult, MaskFileResult, MaskSplitResult
 
 THRESHOLD = 0.5
@@ -98,23 +99,21 @@ def evaluate_masks(model: SegmentationModel, data: MaskFolder, *, name: str, spl
         >>> tested = find_masks(model, "scans")
         >>> evaluate_masks(model, tested.data, name="scans", split=tested.split).dice
     """
-    was_training = model.training
-    model.eval()
     losses, dice, iou = [], [], []
     # of each class: pixels that are predicted and true, predicted, true, and wrong
     counts = torch.zeros(4, len(data.class_names), dtype=torch.long)
     wrong = 0
-    for rows in torch.arange(len(data)).split(_BATCH):
-        images, masks = mask_tensors(data.pick(rows), model)
-        lengths = model(images).lengths
-        predicted = lengths > THRESHOLD
-        losses.append(mask_losses(lengths, masks).cpu())
-        dice.append(pooled_dice(predicted, masks).cpu())
-        iou.append(iou_score(predicted.flatten(1, 2), masks.flatten(1, 2)).cpu())
-        kinds = (predicted & masks, predicted, masks, predicted != masks)
-        counts += torch.stack([kind.sum(dim=(0, 2, 3)) for kind in kinds]).cpu()
-        wrong += int((predicted != masks).any(dim=1).sum())
-    model.train(was_training)
+    with eval_mode(model):
+        for rows in torch.arange(len(data)).split(_BATCH):
+            images, masks = mask_tensors(data.pick(rows), model)
+            lengths = model(images).lengths
+            predicted = lengths > THRESHOLD
+            losses.append(mask_losses(lengths, masks).cpu())
+            dice.append(pooled_dice(predicted, masks).cpu())
+            iou.append(iou_score(predicted.flatten(1, 2), masks.flatten(1, 2)).cpu())
+            kinds = (predicted & masks, predicted, masks, predicted != masks)
+            counts += torch.stack([kind.sum(dim=(0, 2, 3)) for kind in kinds]).cpu()
+            wrong += int((predicted != masks).any(dim=1).sum())
     scores = torch.cat(dice)
     return MaskEvaluation(
         data=name,

@@ -34,12 +34,13 @@ def answer_recordings(
     if preparation is None:
         raise UserError("the model did not learn from recordings; give it sequences in Python: model(sequences)")
     model.eval()
+    device = next(model.parameters()).device
     for file in files:
         try:
             recording = read_recording(file)
             spectrogram = preparation.prepare(recording.samples, recording.rate, file)
             with torch.no_grad():
-                output = model(spectrogram[None])
+                output = model(spectrogram[None].to(device))
         except UserError as fault:
             yield Failure(str(file), str(fault))
             continue

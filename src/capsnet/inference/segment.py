@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from capsnet.bounds import Bound
 from capsnet.errors import UserError
 from capsnet.models import SegmentationModel
+from capsnet.models.eval_mode import eval_mode
 
 
 def segment(
@@ -26,8 +27,8 @@ def segment(
         image `c h w`; result `n h w`.
 
     Raises:
-        UserError: a file that cannot be read, a model for volumes, pixels of another number of channels, or a threshold
-            outside [0, 1].
+        UserError: a file that cannot be read, a model for volumes, pixels of another number of channels, type or
+            range, or a threshold outside [0, 1].
 
     Example:
         >>> masks = segment(load_segmenter("model.safetensors"), "photo.jpg")
@@ -60,16 +61,11 @@ def measure_pixels(model: SegmentationModel, image: str | Path | Shaped[Tensor, 
     pixels = read_image(image, model.image_shape[0]) if isinstance(image, str | Path) else image
     if pixels.ndim != 3 or pixels.shape[0] != model.image_shape[0] or 0 in pixels.shape:
         raise UserError(f"image must be {model.image_shape[0]} x height x width, got {tuple(pixels.shape)}")
-    if pixels.dtype == torch.uint8:
-        pixels = pixels.float() / 255
+    pixels = _to_floats(pixels)
     weight = next(model.parameters())
     scaled = _scale(pixels[None].to(weight.device, weight.dtype), model.image_shape[1:])
-    training = model.training
-    model.eval()
-    try:
+    with eval_mode(model):
         lengths = model(scaled).lengths
-    finally:
-        model.train(training)
     return _scale(lengths, pixels.shape[1:])[0]
 
 
@@ -100,6 +96,17 @@ def read_image(file: str | Path, channels: int) -> UInt8[Tensor, "c h w"]:
         raise UserError(f"an image file has 1 or 3 channels, the model has {channels}; give a tensor")
     pixels = np.asarray(open_image(Path(file), color=channels == 3))
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels).copy()).permute(2, 0, 1)
+
+
+def _to_floats(pixels: Shaped[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
+    if pixels.dtype == torch.uint8:
+        return pixels.float() / 255
+    if not pixels.is_floating_point():
+        raise UserError(f"pixels must be uint8 or floats in [0, 1], got {pixels.dtype}")
+    lowest, highest = (float(value) for value in pixels.aminmax())
+    if not (lowest >= 0 and highest <= 1):
+        raise UserError(f"pixels given as floats must be in [0, 1], got {lowest:g} to {highest:g}; divide by 255?")
+    return pixels
 
 
 def _scale(maps: Tensor, size: tuple[int, ...]) -> Tensor:

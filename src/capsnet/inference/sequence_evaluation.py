@@ -6,6 +6,7 @@ from capsnet.data.sequences import SequenceData
 from capsnet.inference.evaluation import Evaluation
 from capsnet.losses.class_loss import class_loss
 from capsnet.models import SequenceModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.runs.results import FileResult
 
 _BATCH = 64
@@ -25,23 +26,21 @@ def evaluate_sequences(model: SequenceModel, data: SequenceData, *, name: str, s
         >>> tested = find_sequences(model, "sounds")
         >>> evaluate_sequences(model, tested.data, name="sounds", split=tested.split).error_interval
     """
-    was_training = model.training
-    model.eval()
     device, classes = next(model.parameters()).device, len(data.class_names)
     loss, confusion = 0.0, torch.zeros(classes, classes, dtype=torch.long)
     files: list[FileResult] = []
-    for batch in data.batches(_BATCH):
-        output = model(batch.sequences.to(device), batch.lengths.to(device))
-        loss += float(class_loss(model.loss, output, batch.labels.to(device)).sum())
-        lengths = output.lengths.cpu()
-        predicted = lengths.argmax(dim=1)
-        confusion += torch.bincount(batch.labels * classes + predicted, minlength=classes**2).reshape(classes, -1)
-        rows = zip(batch.files or (), batch.labels.tolist(), predicted.tolist(), lengths.tolist(), strict=False)
-        files += [
-            {"file": file, "label": label, "prediction": prediction, "lengths": row}
-            for file, label, prediction, row in rows
-        ]
-    model.train(was_training)
+    with eval_mode(model):
+        for batch in data.batches(_BATCH):
+            output = model(batch.sequences.to(device), batch.lengths.to(device))
+            loss += float(class_loss(model.loss, output, batch.labels.to(device)).sum())
+            lengths = output.lengths.cpu()
+            predicted = lengths.argmax(dim=1)
+            confusion += torch.bincount(batch.labels * classes + predicted, minlength=classes**2).reshape(classes, -1)
+            rows = zip(batch.files or (), batch.labels.tolist(), predicted.tolist(), lengths.tolist(), strict=False)
+            files += [
+                {"file": file, "label": label, "prediction": prediction, "lengths": row}
+                for file, label, prediction, row in rows
+            ]
     return Evaluation(
         data=name,
         split=split,

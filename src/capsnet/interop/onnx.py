@@ -25,7 +25,7 @@ from capsnet.interop.graph import (
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
 from capsnet.runs.files import whole_output, write_bytes
-from capsnet.runs.folder import open_model
+from capsnet.runs.folder import open_for_export
 
 if TYPE_CHECKING:
     import onnx
@@ -58,8 +58,7 @@ def export(
         UserError: `out` exists, the model cannot be loaded or exported, or the package onnx is missing.
     """
     check_packages()
-    model, _ = open_model(source)
-    model = model.cpu().eval()
+    model, _ = open_for_export(source)
     if out.exists():
         raise UserError(f"{out} exists; give another name")
     single = out.suffix == ".onnx"

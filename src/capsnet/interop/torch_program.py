@@ -17,7 +17,7 @@ from capsnet.interop.graph import (
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
 from capsnet.runs.files import whole_output, write_bytes
-from capsnet.runs.folder import open_model
+from capsnet.runs.folder import open_for_export
 
 LIMIT = 1e-5
 """Largest difference of outputs from the model's, relative to the largest output."""
@@ -41,8 +41,7 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
     Raises:
         UserError: `out` exists, or the model cannot be loaded or exported.
     """
-    model, _ = open_model(source)
-    model = model.cpu().eval()
+    model, _ = open_for_export(source)
     if out.exists():
         raise UserError(f"{out} exists; give another name")
     if out.suffix not in (".pt2", ""):

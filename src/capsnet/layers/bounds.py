@@ -34,6 +34,7 @@ BOUNDS: Mapping[str, Bound] = {
     "grid": _SIDE,
     "image_shape": _SIDE,
     "iterations": whole(1, 1000),
+    "max_items": whole(1, 2**20),
     "waves": whole(1, 4096),
     "dropout": Bound(0, 1, below=True),
     "scale": Bound(-1e6, 1e6),

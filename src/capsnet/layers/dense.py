@@ -185,6 +185,16 @@ def check_sizes(**sizes: object) -> None:
     check_numbers(BOUNDS, **sizes)
 
 
+def check_odd(kernel_size: int) -> None:
+    """Check the side of a window that is padded by half of it at each side: an even one would shift the maps.
+
+    Raises:
+        UserError: it is even.
+    """
+    if kernel_size % 2 == 0:
+        raise UserError(f"kernel_size must be odd, got {kernel_size}: the maps are padded equally at all sides")
+
+
 def count_rows(pose_shape: tuple[int, int] | None, *, child_dim: int, parent_dim: int) -> int:
     """Number of rows of a pose; 1 for a vector.
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from capsnet.errors import UserError
+from capsnet.functional import conv2d
 from capsnet.layers.dense import check_sizes
 from capsnet.routing import Routing, make_routing
 from capsnet.routing.gaussian import maybe_checkpoint
@@ -198,9 +199,11 @@ class LocalConvCapsules(_LocalCapsules):
         size = maps.shape[2]
         inside = maps[:, :, max(0, start) : min(size, end)]
         edges = [0, 0] * (self.dims - 1) + [max(0, -start), max(0, end - size)]
-        convolve = nn.functional.conv2d if self.dims == 2 else nn.functional.conv3d
-        padding = (0, *[self.padding] * (self.dims - 1))
-        return convolve(nn.functional.pad(inside, edges), self.weight, None, self.stride, padding, 1, groups)
+        padded = nn.functional.pad(inside, edges)
+        if self.dims == 2:
+            return conv2d(padded, self.weight, None, self.stride, (0, self.padding), groups)
+        padding = (0, self.padding, self.padding)
+        return nn.functional.conv3d(padded, self.weight, None, self.stride, padding, 1, groups)
 
 
 class LocalTransposedConvCapsules(_LocalCapsules):

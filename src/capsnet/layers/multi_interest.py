@@ -7,7 +7,7 @@ Zhou, Yang, Tang, "Controllable Multi-Interest Framework for Recommendation", KD
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import sqrt
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -76,6 +76,9 @@ class MultiInterest(nn.Module):
             raise UserError(
                 f"extractor must be 'behaviour-to-interest', 'dynamic' or 'self-attention', got {extractor!r}"
             )
+        check_sizes(max_items=max_items)
+        if gradient not in get_args(Gradient):
+            raise UserError(f"gradient must be {' or '.join(map(repr, get_args(Gradient)))}, got {gradient!r}")
         self.item_dim, self.extractor, self.max_items = item_dim, extractor, max_items
         self.extract: _Extract
         if extractor == "behaviour-to-interest":
@@ -105,7 +108,11 @@ class MultiInterest(nn.Module):
             users: user numbers (ids), from which `"behaviour-to-interest"` draws its initial logits; None: the same
                 logits for all users.
         """
-        if items.shape[2] != self.item_dim or (self.max_items is not None and items.shape[1] > self.max_items):
+        if (
+            items.ndim != 3
+            or items.shape[2] != self.item_dim
+            or (self.max_items is not None and items.shape[1] > self.max_items)
+        ):
             most = "" if self.max_items is None else f"at most {self.max_items} "
             raise UserError(f"items must be b x {most}items x {self.item_dim}, got {tuple(items.shape)}")
         there = items.new_ones(items.shape[:2], dtype=torch.bool) if mask is None else mask

@@ -71,10 +71,10 @@ class SequencePrimaryCapsules(nn.Module):
             sequences: padded at the end.
             lengths: steps of each sequence; None: all are as long as the tensor.
         """
+        check_sequences(sequences, self.conv.in_channels, lengths)
         steps = sequences.shape[2]
         if steps < self.kernel_size:
             raise UserError(f"sequences must have at least the {self.kernel_size} steps of the window, got {steps}")
-        check_sequences(sequences, self.conv.in_channels, lengths)
         if lengths is not None:
             # NaN times a weight of zero is NaN in the gradient of the weight
             sequences = sequences.masked_fill(~mask_steps(lengths, steps)[:, None], 0)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.functional import squash, to_capsules, to_maps
 from capsnet.layers.conv2d import Conv2d
-from capsnet.layers.dense import check_sizes
+from capsnet.layers.dense import check_odd, check_sizes
 from capsnet.renamed import renamed
 
 
@@ -34,7 +34,7 @@ class SquashedConv(nn.Module):
         where h' is h / stride, rounded up; activations, the lengths, and grid likewise.
 
     Raises:
-        UserError: a size below 1, or capsules without a grid.
+        UserError: a size below 1, an even `kernel_size`, or capsules without a grid.
 
     Example:
         >>> SquashedConv(128, 32, 8, stride=2)(torch.rand(2, 128, 14, 14)).poses.shape
@@ -57,6 +57,7 @@ class SquashedConv(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(channels=channels, num_types=num_types, pose_dim=pose_dim, kernel_size=kernel_size, stride=stride)
+        check_odd(kernel_size)
         self.num_types, self.pose_dim = num_types, pose_dim
         self.conv = Conv2d(
             channels,

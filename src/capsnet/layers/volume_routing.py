@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import squash, to_capsules, to_maps
-from capsnet.layers.dense import check_sizes
+from capsnet.layers.dense import check_odd, check_sizes
 from capsnet.renamed import renamed
 
 
@@ -77,7 +77,8 @@ class VolumeCapsules(nn.Module):
         lengths) and grid likewise; coupling is None, because it extends over positions.
 
     Raises:
-        UserError: a size below 1, fewer than one iteration, or children without a grid or of another number.
+        UserError: a size below 1, an even `kernel_size`, fewer than one iteration, or children without a grid or of
+            another number.
 
     Differs from the paper:
         The authors' code reshapes rows, columns and channels of its input into channels, rows and columns, where a
@@ -99,6 +100,7 @@ class VolumeCapsules(nn.Module):
         super().__init__()
         check_sizes(num_child_types=num_child_types, num_parent_types=num_parent_types)
         check_sizes(child_dim=child_dim, parent_dim=parent_dim, kernel_size=kernel_size, iterations=iterations)
+        check_odd(kernel_size)
         self.num_child_types, self.child_dim, self.iterations = num_child_types, child_dim, iterations
         size = (num_parent_types, parent_dim, child_dim, kernel_size, kernel_size)
         self.weight = nn.Parameter(torch.empty(size, device=device, dtype=dtype))

@@ -16,6 +16,7 @@ from torch import nn
 
 from capsnet.cache import cache_dir
 from capsnet.errors import UserError
+from capsnet.models.eval_mode import eval_mode
 from capsnet.models.model import conv_grid
 from capsnet.models.resnet import residual_trunk
 
@@ -120,14 +121,11 @@ def _check_weights(weights: str, name: str) -> None:
 def _feature_shape(module: nn.Module, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
     weight = next(module.parameters(), torch.empty(0))
     images = torch.zeros(1, *image_shape, device=weight.device, dtype=weight.dtype)
-    was_training = module.training
     try:
-        with torch.no_grad():
-            maps = last_maps(module.eval()(images))
+        with torch.no_grad(), eval_mode(module):
+            maps = last_maps(module(images))
     except (AttributeError, IndexError, RuntimeError, TypeError) as fault:
         raise UserError(f"backbone {type(module).__name__} cannot take images b x {image_shape} ({fault})") from None
-    finally:
-        module.train(was_training)
     if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
         got = tuple(maps.shape) if isinstance(maps, torch.Tensor) else type(maps).__name__
         raise UserError(

@@ -6,6 +6,7 @@ from torch import Tensor, nn, no_grad, random, zeros
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.losses import LOSSES
+from capsnet.models.eval_mode import eval_mode
 from capsnet.models.model import CapsuleModel
 
 _CONTRACT = "its output must be a CapsNetOutput, or the Capsules or RoutingOutput of its class layer"
@@ -57,16 +58,14 @@ class CustomModel(CapsuleModel):
 
     def _check_output(self) -> None:
         """Check the output for two blank images; mode and random state are restored."""
-        name, was_training = type(self.module).__name__, self.training
+        name = type(self.module).__name__
         weight = next(self.parameters(), None)
         images = zeros(2, *self.input_shape, device=None if weight is None else weight.device)
         try:
-            with random.fork_rng(), no_grad():
-                output = self.eval()(images)
+            with random.fork_rng(), no_grad(), eval_mode(self):
+                output = self(images)
         except (AttributeError, IndexError, RuntimeError, TypeError) as fault:
             raise UserError(f"{name} cannot take images b x {self.input_shape} ({fault})") from None
-        finally:
-            self.train(was_training)
         classes = len(self.class_names)
         if output.lengths.shape != (2, classes) or output.capsules.poses.shape[:2] != (2, classes):
             got = f"lengths {tuple(output.lengths.shape)} and poses {tuple(output.capsules.poses.shape)}"

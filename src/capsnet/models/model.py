@@ -15,6 +15,7 @@ from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
 from capsnet.layers import DenseCapsules
 from capsnet.models.arguments import check_arguments
+from capsnet.models.eval_mode import eval_mode
 from capsnet.models.grid import Grid
 from capsnet.models.hub import HubMethods
 from capsnet.models.named import Creation
@@ -92,11 +93,9 @@ class CapsuleModel(HubMethods, nn.Module):
     def pose_dim(self) -> int:
         """Dimension of a class capsule."""
         if self._pose_dim is None:
-            was_training = self.training
             image = torch.zeros(1, *self.input_shape, device=self.device)
-            with torch.no_grad():
-                self._pose_dim = self.eval()(image).capsules.poses.shape[2]
-            self.train(was_training)
+            with torch.no_grad(), eval_mode(self):
+                self._pose_dim = self(image).capsules.poses.shape[2]
         return self._pose_dim
 
     @property

@@ -170,5 +170,8 @@ def load_sequence_model(file: str | Path) -> SequenceModel:
         raise UserError(f"{file} must name {model.num_classes} classes, got {names!r}")
     model.class_names = tuple(map(str, names))
     if isinstance(log_mel, dict):
-        model.preparation = LogMel(int(log_mel["rate"]), int(log_mel["num_mels"]))
+        rate, num_mels = log_mel.get("rate"), log_mel.get("num_mels")
+        if not isinstance(rate, int) or not isinstance(num_mels, int):
+            raise UserError(f"{file} must give rate and num_mels of its spectrograms as whole numbers, got {log_mel}")
+        model.preparation = LogMel(rate, num_mels)
     return model

@@ -5,6 +5,7 @@ import secrets
 import shlex
 import shutil
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -254,6 +255,16 @@ def check_new(folder: Path) -> None:
         raise UserError(f"{folder} exists; give another `out`, or go on with resume={folder}")
 
 
+def check_resumed(resume: Path | str | None, out: Path | str | None) -> None:
+    """Refuse a new folder for a run that is resumed.
+
+    Raises:
+        UserError: both are given.
+    """
+    if resume is not None and out is not None:
+        raise UserError(f"out must be left out with resume={resume}: a resumed run stays in its folder, got {out}")
+
+
 def new_folder(name: str, root: Path = Path("runs")) -> Path:
     """`runs/name`; if that exists, `runs/name-2` and so on."""
     folder, number = root / name, 1
@@ -311,6 +322,17 @@ def open_model(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, R
             "that capsnet trained, give run.load_model(module)"
         )
     return load(source), None
+
+
+def open_for_export(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, Run | None]:
+    """The model on the CPU in eval mode, a copy if it was given as an object; and its run, if known.
+
+    Raises:
+        UserError: as `open_model`.
+    """
+    model, run = open_model(source)
+    # the caller goes on with the object
+    return (deepcopy(model) if model is source else model).cpu().eval(), run
 
 
 def locate_weights(source: str) -> str:

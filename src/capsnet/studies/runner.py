@@ -13,6 +13,7 @@ from capsnet.errors import UserError
 from capsnet.runs import Run
 from capsnet.runs.built import OPEN, as_built
 from capsnet.runs.files import write_text
+from capsnet.runs.lock import is_left_over, remove_left_over
 from capsnet.runs.sections import Execution
 from capsnet.studies.cluster import connect, run_on_ray
 from capsnet.studies.markdown import to_markdown
@@ -147,12 +148,9 @@ def _check(task: Task) -> None:
     if not task.folder.exists():
         return
     if not (task.folder / "config.json").exists():
-        for part in task.folder.glob(".*.part"):
-            part.unlink()
-        try:
-            task.folder.rmdir()
-        except OSError:
-            raise UserError(f"{task.folder} is not a run folder, it has no config.json; give another `out`") from None
+        if not is_left_over(task.folder):
+            raise UserError(f"{task.folder} is not a run folder, it has no config.json; give another `out`")
+        remove_left_over(task.folder)
         return
     before, wanted = as_built(Run.open(task.folder).config).options(), task.config.options()
     if before["epochs"] in task.stages:

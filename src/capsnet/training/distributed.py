@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from capsnet.errors import UserError
+from capsnet.routing.gaussian import BatchNorm
 from capsnet.training.meeting import meet
 
 # how long a process waits for another one: process 0 tests the network on all images
@@ -184,10 +185,13 @@ def naming_lost_processes() -> Iterator[None]:
         raise ProcessLost(_LOST) from fault
 
 
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNorm)
+
+
 def describe_batch_norm(model: nn.Module, processes: Processes, accumulate: int) -> list[str]:
     """A note for the user if batch normalisation makes a step differ from one on the whole batch."""
     count = processes.count * accumulate
-    if count == 1 or not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
+    if count == 1 or not any(isinstance(module, _BATCH_NORMS) for module in model.modules()):
         return []
     return [
         f"batch normalisation uses the statistics of each of the {count} parts of a batch: training differs from that "

@@ -30,6 +30,7 @@ from capsnet.data.shards import image_hashes
 from capsnet.data.transforms import Augmentation
 from capsnet.disk_space import free_space
 from capsnet.models import CapsuleModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.precision import use_precision
 from capsnet.runs.config import RunConfig
 from capsnet.training.distributed import Processes
@@ -118,9 +119,8 @@ class _Source:
                 for owner, position in zip(owners, positions, strict=True)
             ]
         )
-        was_training = model.training
-        features = model.eval().features(model.inputs(images.to(model.device)))
-        model.train(was_training)
+        with eval_mode(model):
+            features = model.features(model.inputs(images.to(model.device)))
         return features.float().cpu()
 
 

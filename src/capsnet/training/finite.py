@@ -4,17 +4,28 @@ import math
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.runs.config import RunConfig
 from capsnet.training.batches import Batch
 
 
 class Diverged(UserError):
     """The loss, or the weights, are no longer finite numbers."""
+
+
+def has_finite_weights(model: nn.Module, optimizer: Optimizer) -> bool:
+    """Whether weights, buffers and moments are finite numbers."""
+    tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
+    for state in optimizer.state.values():
+        tensors += [value for value in state.values() if isinstance(value, Tensor)]
+    # in float64, a sum is finite if its terms are; combine all sums, as each result would wait for the device
+    sums = [tensor.detach().sum(dtype=torch.float64) for tensor in tensors if tensor.is_floating_point()]
+    return bool(torch.stack([value.to(sums[0].device) for value in sums]).isfinite().all())
 
 
 class FiniteCheck:
@@ -40,20 +51,14 @@ class FiniteCheck:
 
     def weights(self, model: CapsuleModel, optimizer: Optimizer, step: int) -> None:
         """Check weights, buffers and moments."""
-        tensors: list[Tensor] = [*model.parameters(), *model.buffers()]
-        for state in optimizer.state.values():
-            tensors += [value for value in state.values() if isinstance(value, Tensor)]
-        # in float64, a sum is finite if its terms are; combine all sums, as each result would wait for the device
-        sums = [tensor.detach().sum(dtype=torch.float64) for tensor in tensors if tensor.is_floating_point()]
-        if not torch.stack([value.to(sums[0].device) for value in sums]).isfinite().all():
+        if not has_finite_weights(model, optimizer):
             self._refuse("the weights are", step)
 
     @torch.no_grad()
     def outputs(self, model: CapsuleModel, batch: Batch, step: int) -> None:
         """Check the model's output for a batch: with very large finite weights, it may not be finite."""
-        was_training = model.training
-        output = batch.run(model.eval())
-        model.train(was_training)
+        with eval_mode(model):
+            output = batch.run(model)
         if not (output.lengths.isfinite().all() and output.capsules.poses.isfinite().all()):
             self._refuse("the network's output is", step)
 

@@ -22,14 +22,14 @@ from capsnet.models import SegmentationModel, SequenceModel
 from capsnet.runs.checkpoint import State, check_length, has_checkpoint, load_checkpoint, save_checkpoint
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_bytes, write_json, write_text
-from capsnet.runs.folder import Run, check_new, create_locked, new_folder
+from capsnet.runs.folder import Run, check_new, check_resumed, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
 from capsnet.runs.metrics import COLUMNS, MASK_COLUMNS, MetricsFile
 from capsnet.runs.options import resume_config
 from capsnet.runs.typed import read_json
 from capsnet.runs.weights import count_parameters
 from capsnet.training.device import compare_kernels, describe_environment, resolve_device, seed_everything
-from capsnet.training.finite import Diverged
+from capsnet.training.finite import Diverged, has_finite_weights
 from capsnet.training.learners import D, Learner, M, MaskLearner, SequenceLearner
 from capsnet.training.stop import StopRequest, stop_on_signal
 from capsnet.training.task import MODELS_OF, Task
@@ -72,6 +72,7 @@ def train_other(
         Diverged: the loss is not finite; the last good state is kept.
         KeyboardInterrupt: stopped by the user; the state is saved.
     """
+    check_resumed(resume, out)
     allowed = options_of(task)
     for name in options:
         if name not in allowed:
@@ -226,10 +227,7 @@ class PlainLoop(Generic[M, D]):
         torch.manual_seed(self.config.run.seed * 1_000_003 + 500_000 + state.step)
         loss, score = self.learner.measure_batch(batch)
         if not loss.isfinite():
-            raise Diverged(
-                f"the loss is not finite at step {state.step + 1}, learning rate {rate:.3g}; {self.run.folder} keeps "
-                f"the last good state; use a lower lr, got {self.config.optimizer.lr:g}"
-            )
+            raise self._diverged("loss is", state.step + 1)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -239,8 +237,20 @@ class PlainLoop(Generic[M, D]):
         state.images += count
         state.seconds += time.monotonic() - begin
 
+    def _diverged(self, subject: str, step: int) -> Diverged:
+        rate = self.config.optimizer.learning_rate(step - 1, self.steps_per_epoch)
+        return Diverged(
+            f"the {subject} not finite at step {step}, learning rate {rate:.3g}; {self.run.folder} keeps the last good "
+            f"state; use a lower lr, got {self.config.optimizer.lr:g}"
+        )
+
+    def _check_weights(self) -> None:
+        if not has_finite_weights(self.learner.model, self.optimizer):
+            raise self._diverged("weights are", self.state.step)
+
     def _end_epoch(self) -> None:
         """Write a row, keep the weights that are best on validation (without validation, the last), and save."""
+        self._check_weights()
         state, measure = self.state, self.learner.measure
         loss, score = (self.totals[:2] / self.totals[2]).tolist()
         self.totals.zero_()
@@ -271,6 +281,7 @@ class PlainLoop(Generic[M, D]):
         self._save()
 
     def _save(self) -> None:
+        self._check_weights()
         save_checkpoint(self.run.folder / "last", self.learner.model, self.optimizer, self.state, self.totals)
 
     def _show(self, row: Mapping[str, float]) -> None:

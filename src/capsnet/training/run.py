@@ -24,7 +24,7 @@ from capsnet.runs.checkpoint import has_checkpoint
 from capsnet.runs.config import RunConfig, is_object, object_name
 from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import write_json
-from capsnet.runs.folder import Run, RunResult, check_new, create_locked, new_folder
+from capsnet.runs.folder import Run, RunResult, check_new, check_resumed, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
 from capsnet.runs.options import describe_recipe, make_config, resume_config
 from capsnet.runs.transfer import carry_over
@@ -114,6 +114,7 @@ def train(
     """
     if isinstance(recipe_or_config, str) and (recipe_or_config in SEGMENTERS or recipe_or_config in SEQUENCE_MODELS):
         recipe_or_config, model = "quickstart", recipe_or_config if model is None else model
+    check_resumed(resume, out)
     task = find_task(data, model, resume) if recipe_or_config == "quickstart" else None
     if task is not None:
         # imported late: it needs Pillow
