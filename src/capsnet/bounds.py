@@ -80,3 +80,16 @@ def check_numbers(bounds: Mapping[str, Bound], **values: object) -> None:
     for name, value in values.items():
         if value is not None:
             bounds[name].check(name, value)
+
+
+def check_iterations(iterations: int) -> None:
+    """Check the number of routing iterations.
+
+    Raises:
+        UserError: it is below 1, or an array.
+    """
+    # a compiler traces through this check
+    if getattr(iterations, "shape", ()):
+        raise UserError("iterations must be a whole number, got an array; give the arguments after the votes by name")
+    if iterations < 1:
+        raise UserError(f"iterations must be at least 1, got {iterations}")

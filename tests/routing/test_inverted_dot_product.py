@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from capsnet.errors import UserError
 from capsnet.routing import InvertedDotProductRouting, inverted_dot_product_routing
 
 
@@ -61,3 +62,9 @@ def test_poses_are_layer_normalised_and_there_are_no_activations():
     torch.testing.assert_close(out.poses.mean(dim=2), torch.zeros(2, 4), atol=1e-5, rtol=0)
     torch.testing.assert_close(out.poses.norm(dim=2), torch.full((2, 4), 4.0), atol=1e-3, rtol=0)
     assert out.activations.eq(1).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_activations_in_place_of_iterations_are_refused():
+    with pytest.raises(UserError, match="iterations must be a whole number, got an array"):
+        inverted_dot_product_routing(torch.randn(2, 6, 4, 16), torch.rand(2, 6))

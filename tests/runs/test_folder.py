@@ -13,6 +13,7 @@ from capsnet.models import create_model
 from capsnet.runs import Run, RunConfig, files
 from capsnet.runs.folder import open_for_export
 from capsnet.runs.lock import FolderLock
+from capsnet.runs.weights import ModelSpec, save_weights
 
 
 def test_folders_that_are_no_runs_are_refused(tmp_path):
@@ -223,3 +224,13 @@ def test_a_model_to_export_is_a_copy_in_eval_mode():
     copy, run = open_for_export(model)
     assert (copy is not model, copy.training, model.training, run) == (True, False, True, None)
     torch.testing.assert_close(dict(copy.state_dict()), dict(model.state_dict()))
+
+
+def test_weights_of_another_network_in_a_run_are_refused(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    other = create_model("resnet-20", image_shape=(1, 28, 28), num_classes=10)
+    spec = ModelSpec("resnet-20", {}, run.load_model().class_names, "digit", "digits")
+    save_weights(run.weights_path, other, spec)
+    with pytest.raises(UserError, match=r"holds weights of resnet-20, the run.s config\.json describes capsnet-tiny"):
+        run.load_model()

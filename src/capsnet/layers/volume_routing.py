@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import squash, to_capsules, to_maps
@@ -42,8 +43,7 @@ def volume_routing(
         >>> volume_routing(torch.randn(2, 32, 32, 8, 4, 4)).shape
         torch.Size([2, 32, 8, 4, 4])
     """
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+    check_iterations(iterations)
     logits = torch.zeros_like(votes[:, :, :, 0])  # b i j h w
     # the logits are not updated after the last step: they would not be used
     for step in range(iterations):

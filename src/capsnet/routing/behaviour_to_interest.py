@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import squash
@@ -144,8 +145,7 @@ def _coupling(
 
 
 def _check(iterations: int, gradient: str, interests: Tensor | None) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+    check_iterations(iterations)
     if gradient not in ("full", "last"):
         raise UserError(f"gradient must be 'full' or 'last', got {gradient!r}")
     if interests is not None and not interests.any(dim=1).all():

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, squash
@@ -108,8 +109,7 @@ def _parents(
 
 
 def _check(iterations: int, gradient: str) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+    check_iterations(iterations)
     if gradient not in ("full", "last"):
         raise UserError(f"gradient must be 'full' or 'last', got {gradient!r}")
 

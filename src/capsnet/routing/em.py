@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, parent_softmax, widen
 from capsnet.routing.base import ROUTINGS
-from capsnet.routing.gaussian import Competition, GaussianRouting, check_iterations, finish, maybe_checkpoint
+from capsnet.routing.gaussian import Competition, GaussianRouting, finish, maybe_checkpoint
 from capsnet.routing.parents import mask_logits
 
 Form = Literal["paper", "authors"]

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
@@ -125,12 +126,6 @@ class GaussianRouting(Routing):
 
     def extra_repr(self) -> str:
         return f"iterations={self.iterations}, batch_norm={self.norms is not None}, competition={self.competition!r}"
-
-
-def check_iterations(iterations: int) -> None:
-    """Refuse fewer than one iteration."""
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
 
 
 def finish(

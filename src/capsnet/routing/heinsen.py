@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, squash, widen
@@ -129,8 +130,7 @@ def standardize(parents: Float[Tensor, "b j d"]) -> Float[Tensor, "b j d"]:
 
 
 def _check(iterations: int, normalize: Normalize) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+    check_iterations(iterations)
     if normalize not in ("squash", "layer", None):
         raise UserError(f"normalize must be 'squash', 'layer' or None, got {normalize!r}")
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import RoutingOutput
-from capsnet.errors import UserError
 from capsnet.functional import Windows
 from capsnet.routing.base import ROUTINGS, Routing
 from capsnet.routing.parents import clear_missing, even_coupling, mask_logits
@@ -68,8 +68,7 @@ def inverted_dot_product_routing(
 
 
 def _check(iterations: int) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+    check_iterations(iterations)
 
 
 @ROUTINGS.add("inverted-dot-product")

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import RoutingOutput
-from capsnet.errors import UserError
 from capsnet.functional import Windows, squash
 from capsnet.routing.base import ROUTINGS, Routing
 from capsnet.routing.parents import clear_missing, mask_logits
@@ -67,8 +67,7 @@ def _coupling(logits: Float[Tensor, "b i j"], parent_mask: Bool[Tensor, "b j"] |
 
 
 def _check(iterations: int) -> None:
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+    check_iterations(iterations)
 
 
 @ROUTINGS.add("max-min")

@@ -31,7 +31,7 @@ from capsnet.runs.results import ValidationResult as ValidationResult
 from capsnet.runs.results import refuse_masks
 from capsnet.runs.rows import Rows
 from capsnet.runs.typed import convert, read_json, read_typed
-from capsnet.runs.weights import load_weights
+from capsnet.runs.weights import load_weights, read_spec
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,17 @@ class Run:
             model: if the run trained an object: an object of the same class, to receive the weights.
 
         Raises:
-            UserError: the run has no weights yet, or it trained an object and `model` is missing.
+            UserError: the run has no weights yet, it trained an object and `model` is missing, or the weights are those
+                of another network than its configuration.
         """
         if not self.weights_path.is_file():
             raise UserError(f"{self.folder} has no weights yet; go on with capsnet train --resume {self.folder}")
+        stored = read_spec(self.weights_path).model
+        if stored != self.config.model.name:
+            raise UserError(
+                f"{self.weights_path} holds weights of {stored}, the run's config.json describes "
+                f"{self.config.model.name}: the file was exchanged; put the run's own back, or give the file itself"
+            )
         return load_weights(self.weights_path, model)
 
     def metrics(self) -> Rows:

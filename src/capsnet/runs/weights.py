@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,6 +28,8 @@ from capsnet.runs.files import write_bytes
 from capsnet.runs.formats import rename_options, upgrade_options
 from capsnet.runs.limits import SIZE, check_limits
 from capsnet.runs.typed import convert, parse_json
+
+T = TypeVar("T")
 
 FORMAT_VERSION = 4
 # limit of computed buffers, such as the indices of windows, in elements: 1 GB
@@ -181,7 +183,7 @@ def read_spec(path: Path) -> ModelSpec:
     Raises:
         UserError: as `load_weights`.
     """
-    _, metadata = read_tensors(path)
+    metadata = _read(path, lambda file: file.metadata() or {})
     if "capsnet" not in metadata:
         raise _unknown_model(path, metadata)
     return _parse_spec(metadata["capsnet"], path)
@@ -304,6 +306,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         UserError: no such file, or not a complete safetensors file.
     """
+    return _read(path, lambda file: ({name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}))  # noqa: SIM118
+
+
+def _read(path: Path, read: Callable[[safe_open], T]) -> T:
+    """What `read` finds in a safetensors file."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
@@ -313,14 +320,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with tempfile.TemporaryDirectory() as folder:
             link = Path(folder) / "weights.safetensors"
             link.symlink_to(path.absolute())
-            return _read_tensors(link, path)
-    return _read_tensors(path, path)
+            return _read_at(link, path, read)
+    return _read_at(path, path, read)
 
 
-def _read_tensors(location: Path, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_at(location: Path, path: Path, read: Callable[[safe_open], T]) -> T:
     try:
         with safe_open(location, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return read(file)
     except (SafetensorError, OSError, RuntimeError, ValueError, LookupError) as fault:
         raise UserError(f"{path} is not a complete safetensors file ({fault})") from None
 

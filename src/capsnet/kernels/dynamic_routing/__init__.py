@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from capsnet.bounds import check_iterations
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.kernels.dynamic_routing import op
@@ -49,8 +50,7 @@ def dynamic_routing(
     Raises:
         UserError: fewer than one iteration, an unknown `gradient`, or tensors that it cannot take.
     """
-    if iterations < 1:
-        raise UserError(f"iterations must be at least 1, got {iterations}")
+    check_iterations(iterations)
     if gradient not in ("full", "last"):
         raise UserError(f"gradient must be 'full' or 'last', got {gradient!r}")
     reason = _cannot(poses, weight, bias)
