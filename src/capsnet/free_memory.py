@@ -15,7 +15,7 @@ _FILES = {
 
 
 def free_memory() -> int:
-    """Bytes of host memory that this process may still take."""
+    """Bytes of host memory that this process may still take; on systems without /proc, all that the machine has."""
     free, left = _machine_free(), memory_left()
     return free if left is None else min(left, free)
 

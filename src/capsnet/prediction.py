@@ -68,8 +68,8 @@ class Doubt:
         gap: smallest difference between the longest and the second longest.
         error: largest reconstruction error of the longest capsule, as a share of the image's squared pixels; None
             for a model without decoder.
-        patch_error: largest difference of mean grey between the reconstruction and the image in any window of a
-            sixth of the image's side, in units of white; None for a model without decoder.
+        patch_error: largest difference of mean grey between the reconstruction and the image in any window of
+            5/28 of the image's side, in units of white; None for a model without decoder.
         pieces: largest number of separate pieces of ink; None if images are not prepared as digits.
         images: number of validation images that the limits were measured on.
         passed: share of them that is not unsure.

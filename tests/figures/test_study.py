@@ -16,6 +16,7 @@ def row(name, errors, paper=None):
         "label": f"row {name}",
         "paper": paper,
         "n": len(errors),
+        "seeds": list(range(len(errors))),
         "errors": errors,
         "mean": mean,
         "std": 0.1 if len(errors) > 1 else None,
@@ -63,6 +64,13 @@ def test_curves_have_a_band_over_seeds(tiny_run, tmp_path):
     assert len(loss.lines) == len(error.lines) == 2
     assert len(loss.collections) == 1
     assert list(loss.lines[0].get_ydata()) == [line["margin_loss"] for line in tiny_run.metrics()]
+
+
+def test_curves_are_those_of_the_finished_seeds_and_of_rows_with_a_training(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.folder, tmp_path / "runs" / "a-seed2")
+    rows = [{**row("a", [2.0]), "seeds": [2]}, {**row("together", [1.0]), "networks": 2, "seeds": [0, 1]}]
+    loss = draw_study(table(rows), tmp_path, "curves").axes[-2]
+    assert [list(line.get_ydata()) for line in loss.lines] == [[line["margin_loss"] for line in tiny_run.metrics()]]
 
 
 def test_title_that_names_the_data_is_whole_and_pairs_are_named(tmp_path):

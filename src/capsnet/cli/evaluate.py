@@ -29,7 +29,7 @@ from capsnet.training.device import resolve_device
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Test a trained network on a data set, or an ensemble of networks, whose capsule lengths are added.
+    """Test a trained network on a data set, or an ensemble of networks, whose capsule lengths are averaged.
 
     A folder that the network was not trained on is tested whole, with the preprocessing of capsnet predict. The test of
     an imported run is stored in its folder.

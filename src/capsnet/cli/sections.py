@@ -32,7 +32,8 @@ class DataFlags(DataConfig):
     """The images for training, validation and testing."""
 
     name: Annotated[str, tyro.conf.arg(name="data")] = "digits"
-    """Data set: a name (capsnet list data), a folder with a folder of images for each class, or a .npz or .csv file."""
+    """Data set: a name (capsnet list data), a folder with a folder of images for each class, a .npz, .csv or .tar file,
+    or hf:NAME."""
 
     def __post_init__(self) -> None:
         pass

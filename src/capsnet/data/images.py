@@ -163,7 +163,7 @@ def read_pixels(
         image_shape: channels, height and width of the result.
         preparation: `"digit"` or `"fit"`, see `fit_pixels`.
         pixel_range: values that become black and white, for a file of more than 8 bits; None: decided from this file.
-        name: the image's name in messages; None: the file's.
+        name: the image's name in messages; empty: the file's.
 
     Raises:
         UserError: a file that cannot be read as an image.

@@ -109,7 +109,7 @@ def prepare_image(
         image_shape: channels (1 or 3), height and width of the result.
         preparation: `"digit"`: as MNIST was made; `"fit"`: scaled into the frame.
         pixel_range: values that become black and white, for a file of more than 8 bits; None: decided from this file.
-        name: the image's name in messages; None: the file's.
+        name: the image's name in messages; empty: the file's.
 
     Shapes:
         result `c h w`.

@@ -176,20 +176,21 @@ def plan(subject: Subject, kinds: Sequence[str] = ()) -> Mapping[str, Mapping[st
         subject: the run.
         kinds: names of registered figures; empty: all.
     """
-    planned = {}
+    planned, left_out = {}, _LeftOut()
     for name in in_report_order():
         if kinds and name not in kinds:
             continue
         try:
             planned[name] = FIGURES.get(name).drawings(subject)
         except UserError as fault:
-            _leave_out(name, fault)
+            left_out.add(name, fault)
+    left_out.report()
     return planned
 
 
 def render(planned: Mapping[str, Mapping[str, Drawing]]) -> Iterator[tuple[str, str, bytes]]:
     """Draw the figures one by one; yields kind, name and PNG."""
-    total, number = sum(map(len, planned.values())), 0
+    total, number, left_out = sum(map(len, planned.values())), 0, _LeftOut()
     with Stages() as stages:
         for kind, drawings in planned.items():
             for name, draw in drawings.items():
@@ -198,9 +199,10 @@ def render(planned: Mapping[str, Mapping[str, Drawing]]) -> Iterator[tuple[str, 
                 try:
                     figure = draw()
                 except UserError as fault:
-                    _leave_out(name, fault)
+                    left_out.add(name, fault)
                     continue
                 yield kind, name, to_png(figure)
+    left_out.report()
 
 
 def write_figure(path: Path, picture: bytes) -> Path:
@@ -213,5 +215,16 @@ def write_figure(path: Path, picture: bytes) -> Path:
     return path
 
 
-def _leave_out(name: str, fault: UserError) -> None:
-    print(f"capsnet: figure {name} is left out: {fault}", file=sys.stderr)
+class _LeftOut:
+    """The figures that cannot be drawn, by the reason, which is printed once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = {}
+
+    def add(self, name: str, fault: UserError) -> None:
+        self._names.setdefault(str(fault), []).append(name)
+
+    def report(self) -> None:
+        for reason, names in self._names.items():
+            words = f"figure {names[0]} is" if len(names) == 1 else f"figures {', '.join(names)} are"
+            print(f"capsnet: {words} left out: {reason}", file=sys.stderr)

@@ -50,7 +50,8 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     _points(figure, labels, _WIDTH - labels - 1.0, table)
     _points_legend(figure, table)
     if kind == "curves":
-        _draw_curves(figure, points, rows, folder)
+        # networks that are tested together have no training of their own
+        _draw_curves(figure, points, [row for row in rows if "networks" not in row], folder)
     return figure
 
 
@@ -62,7 +63,7 @@ def _draw_curves(figure: Figure, points: float, rows: Sequence[RowEntry], folder
     width = (_WIDTH - 1.92 - legend) / 2
     left = axes_at(figure, 0.8, points + 0.55, width, 2.25)
     right = axes_at(figure, 1.7 + width, points + 0.55, width, 2.25)
-    models = {Run.open(folder / "runs" / f"{row['name']}-seed0").config.model.name for row in rows}
+    models = {run.config.model.name for row in rows for run in _runs(row, folder)}
     _band_panel(left, curves_by_row, 0, "Each model's own loss" if len(models) > 1 else "Training class loss")
     _band_panel(right, curves_by_row, 1, "Training error, % of images")
     handles = [_handle(index) for index in range(len(curves_by_row))]
@@ -214,9 +215,13 @@ def _points_legend(figure: Figure, table: Table) -> None:
 Curves = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+def _runs(row: RowEntry, folder: Path) -> list[Run]:
+    return [Run.open(folder / "runs" / f"{row['name']}-seed{seed}") for seed in row["seeds"]]
+
+
 def _curves(row: RowEntry, folder: Path) -> Curves:
     """Steps, and the training loss and error in percent of each seed."""
-    runs = [Run.open(folder / "runs" / f"{row['name']}-seed{seed}").metrics() for seed in range(row["n"])]
+    runs = [run.metrics() for run in _runs(row, folder)]
     length = min(len(metrics) for metrics in runs)
     steps = np.array([line["step"] for line in runs[0][:length]])
     losses = np.array([[line["margin_loss"] for line in metrics[:length]] for metrics in runs])

@@ -35,7 +35,7 @@ class Signals:
         length: of the longest capsule.
         gap: its difference to the second longest.
         error: of its reconstruction, as a share of the image's squared pixels; None without a decoder.
-        patch_error: largest error of its reconstruction in a window of a sixth of the image's side, by mean grey, in
+        patch_error: largest error of its reconstruction in a window of 5/28 of the image's side, by mean grey, in
             units of white; None without a decoder.
         pieces: number of separate pieces of ink; None if they were not counted.
     """

@@ -8,7 +8,7 @@ from capsnet.capsules import CapsNetOutput
 from capsnet.functional import check_labels
 from capsnet.losses.base import LOSSES, Labels, Loss, Reduction, reduce
 
-# steps after which the authors' margin stays constant
+# steps of the authors' code from which its margin stays constant; here the end of a run
 _AUTHORS_STEPS = 500_000
 
 
@@ -66,8 +66,8 @@ def spread_margin(step: int | Tensor) -> Tensor:
 class SpreadLoss(Loss):
     """`spread_loss` of a model's lengths, as a module.
 
-    In training the margin rises over a run as in the authors' code (`spread_margin`); otherwise it is the paper's final
-    0.9.
+    In training the margin rises over the run as over the first 500,000 steps of the authors' code (`spread_margin`);
+    otherwise it is the paper's final 0.9.
     """
 
     words = "spread loss"

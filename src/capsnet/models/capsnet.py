@@ -42,8 +42,8 @@ class CapsNet(CapsuleModel):
         routing_bias: learn a bias in the routing's sum (authors' code).
         leaky: allow a primary capsule to be routed to no class.
         gradient: through `"full"` routing, or the `"last"` iteration only.
-        routing_options: options of the routing, by its argument names. The four above are options of dynamic routing
-            and may be given either way.
+        routing_options: options of the routing, by its argument names. `iterations`, `routing_bias`, `leaky` and
+            `gradient` may be given either way.
         primary_scale: factor before the primary squash (1/32 in the authors' code).
         initialisation: `"glorot"`, or `"authors"`: truncated normal, 0.05 in the first convolution and 0.1 after it,
             every bias 0.1. The paper states none.

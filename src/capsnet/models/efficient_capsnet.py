@@ -112,7 +112,7 @@ class EfficientCapsNet(CapsuleModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """He normal initialisation of convolutions and transformations, as in the authors' code."""
+        """As the authors' code: He normal stem and transformations, Glorot's primary, norms uniform within 0.05."""
         for layer in self.stem:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -31,8 +31,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
-                f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and go on with "
-                "capsnet train --resume: earlier files are intact"
+                f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and repeat the "
+                "command (a training: capsnet train --resume); earlier files are intact"
             ) from None
         raise UserError(f"{path} cannot be written ({fault.strerror})") from None
 

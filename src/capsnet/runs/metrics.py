@@ -34,7 +34,7 @@ MASK_COLUMNS = (
 
 
 class MetricsFile:
-    """A CSV file to which rows are added; a row is on the disk when `append` returns.
+    """A CSV file to which rows are added; a row is in the file when `append` returns.
 
     Args:
         path: the file; the first row creates it.
