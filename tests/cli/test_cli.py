@@ -1,6 +1,7 @@
 """The verbs as a user types them; in this process, so that they are quick."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,13 @@ def test_train_prints_error_interval_and_what_to_do_next(capsys, tmp_path):
     assert "95 % interval" in out
     assert "reported for the recipe" not in out  # the network is not the recipe's
     assert f"capsnet report {tmp_path / 'run'}" in out
+
+
+def test_a_short_run_is_not_put_beside_the_reported_number_without_a_word(capsys, tmp_path):
+    _, out, _ = call(capsys, "train --steps 1 --batch-size 4 --limit 8 --test-limit 4 --out", tmp_path / "run")
+    after = out.partition("reported for the recipe quickstart")[2]
+    assert "differs from the recipe quickstart:" in after
+    assert re.search(r"steps +1 \(there: None\)", after)
 
 
 def test_model_options_reach_the_model(capsys, tmp_path):

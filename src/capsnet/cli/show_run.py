@@ -46,8 +46,8 @@ def _print_options(config: RunConfig) -> None:
         print(wrapped(value_words(value), f"  {name:20} ", " " * 23))
 
 
-def _print_changes(config: RunConfig) -> None:
-    """Print the options that differ from those of the run's recipe, or from the defaults where it has none."""
+def print_changes(config: RunConfig) -> None:
+    """Print the options that differ from those of a run's recipe, or from the defaults where it has none."""
     recipe = config.run.recipe
     base = RECIPES.get(recipe).config if recipe in RECIPES else RunConfig.from_defaults(model=config.model.name)
     ours, theirs = config.options(), as_built(base).options()
@@ -98,7 +98,7 @@ def show_run(run: Run, *, every_option: bool) -> None:
         print()
         _print_options(run.config)
     elif task is None and imported is None:
-        _print_changes(run.config)
+        print_changes(run.config)
         print("\nwith --options: every option; with --epochs: each epoch")
     else:
         print("\nwith --options: every option")

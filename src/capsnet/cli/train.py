@@ -7,6 +7,7 @@ from pathlib import Path
 from capsnet.cli.console import print_json, wrapped
 from capsnet.cli.parse import parse
 from capsnet.cli.sections import ConfigFlags, flags_of, given_options
+from capsnet.cli.show_run import print_changes
 from capsnet.data import DATASETS
 from capsnet.data.input_kind import find_input_kind
 from capsnet.errors import UserError
@@ -207,6 +208,7 @@ def _print_result(run: Run, has_report: bool) -> None:
     # the source's result applies only to the same data and model
     if recipe and (run.config.data.name, run.config.model.name) == (recipe.config.data.name, recipe.config.model.name):
         print(wrapped(f"reported for the recipe {run.config.run.recipe}: {recipe.reported} ({recipe.source})"))
+        print_changes(run.config)
     if has_report:
         print(f"report: {run.folder / 'report.html'}")
     else:
