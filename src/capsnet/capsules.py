@@ -9,6 +9,8 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from capsnet.errors import UserError
+
 
 class Capsules(NamedTuple):
     """A layer's capsules: each has a pose (its properties) and an activation (whether it is present).
@@ -53,3 +55,16 @@ class CapsNetOutput(NamedTuple):
     capsules: Capsules
     lengths: Float[Tensor, "b n"]
     coupling: Float[Tensor, "b i n"] | None
+
+
+def check_capsules(children: object) -> None:
+    """Check that a layer received capsules.
+
+    Raises:
+        UserError: it received a tensor.
+    """
+    if isinstance(children, Tensor):
+        raise UserError(
+            f"children must be Capsules, got a tensor {tuple(children.shape)}; of poses make them: "
+            "Capsules(poses, poses.norm(dim=-1))"
+        )

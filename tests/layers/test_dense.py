@@ -4,7 +4,7 @@ import torch
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
 from capsnet.functional import dense_votes, squash
-from capsnet.layers import DenseCapsules
+from capsnet.layers import ConvCapsules, DenseCapsules, VolumeCapsules
 from capsnet.routing import DynamicRouting, dynamic_routing
 
 
@@ -188,3 +188,11 @@ def test_routing_that_does_not_limit_parents_refuses_a_mask(monkeypatch):
     monkeypatch.setattr(DynamicRouting, "limits_parents", False)
     with pytest.raises(UserError, match="DynamicRouting cannot limit a sample's parents; give no parent_mask"):
         DenseCapsules(6, 3, child_dim=4)(children(), parent_mask=torch.ones(2, 3, dtype=torch.bool))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_tensor_in_place_of_capsules_is_refused():
+    layers = DenseCapsules(6, 2, child_dim=8), ConvCapsules(3, 2, child_dim=8, kernel_size=1), VolumeCapsules(3, 2)
+    for layer in layers:
+        with pytest.raises(UserError, match=r"children must be Capsules, got a tensor \(2, 6, 8\)"):
+            layer(torch.rand(2, 6, 8))

@@ -6,7 +6,7 @@ Capsule `(y * width + x) * num_types + t` holds channels `t * dim` to `(t + 1) *
 from jaxtyping import Float
 from torch import Tensor
 
-from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.capsules import Capsules, RoutingOutput, check_capsules
 from capsnet.errors import UserError
 
 
@@ -34,6 +34,7 @@ def to_maps(capsules: Capsules | RoutingOutput) -> Float[Tensor, "b td h w"]:
     Raises:
         UserError: capsules without a grid, or of a number that does not fit it.
     """
+    check_capsules(capsules)
     if capsules.grid is None:
         raise UserError("capsules have no grid: give Capsules(poses, activations, grid=(rows, columns))")
     if capsules.mask is not None:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.capsules import Capsules, RoutingOutput, check_capsules
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes, gather_windows, window_children
 from capsnet.layers.dense import check_sizes, count_rows, shape_from_rows
@@ -180,6 +180,7 @@ class ConvCapsules(nn.Module):
             UserError: neither the layer nor the children have a grid, their grids differ, or the children's number or
                 dimension is not the layer's.
         """
+        check_capsules(children)
         if children.mask is not None:
             raise UserError("children on a grid cannot have a mask; give all of its capsules")
         grid = self.grid if children.grid is None else children.grid

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from capsnet.bounds import check_numbers
-from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.capsules import Capsules, RoutingOutput, check_capsules
 from capsnet.errors import UserError
 from capsnet.functional import dense_votes
 from capsnet.layers.bounds import BOUNDS
@@ -141,6 +141,7 @@ class DenseCapsules(nn.Module):
 
     def gather(self, children: Capsules | RoutingOutput) -> Capsules:
         """Check `children` and convert them to the dtype of `weight`."""
+        check_capsules(children)
         number = children.poses.shape[1] if self.num_children is None else self.num_children
         expected = (number, self.child_dim)
         if children.poses.shape[1:] != expected:
