@@ -39,6 +39,8 @@ def load_arrays(path: Path, *, pixel_range: tuple[float, float] | None = None) -
         UserError: a file of another format, damaged or too large, or arrays that do not form a data set.
     """
     kind = path.suffix.lower()
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
     if not path.is_file():
         raise UserError(f"{path} is not a regular file")
     if kind == ".npz":

@@ -1,7 +1,7 @@
 """Sums in one order, whatever the number of threads, so that one seed gives the same bits with any.
 
 PyTorch splits an operation over its threads, and some operations then add numbers in an order that depends on how many
-there are: the gradient of a convolution's weight is a sum for each thread. Inside `fixed_order` such an operation works
+there are: the gradient of a convolution's weight is a sum for each thread. Inside `FixedOrder` such an operation works
 on pieces whose number follows from its shapes alone, each piece in one thread; a short one takes one thread as a whole.
 
 The operations are those whose results differed between 1, 2, 3, 4 and 8 threads while the package's networks were
