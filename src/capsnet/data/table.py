@@ -192,12 +192,12 @@ def _find_columns(package: _Package, table: _Table, name: TableName) -> tuple[st
         labels = [_COLUMN]
     if len(labels) > 1 and _COLUMN in labels:
         labels = [_COLUMN]
-    for found, kind, remedy in (
+    for columns, kind, remedy in (
         (images, "images (Image)", "cast_column gives a column this type"),
         (labels, f"labels (ClassLabel, or one named {_COLUMN!r})", f"rename_column names one {_COLUMN!r}"),
     ):
-        if len(found) != 1:
-            got = ", ".join(map(repr, found)) or f"none of {', '.join(map(repr, features))}"
+        if len(columns) != 1:
+            got = ", ".join(map(repr, columns)) or f"none of {', '.join(map(repr, features))}"
             raise UserError(f"{name}: one column of {kind} is needed, got {got}; {remedy}")
     return images[0], labels[0]
 

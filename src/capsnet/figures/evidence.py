@@ -55,13 +55,13 @@ def find_evidence(
     with frozen(model), torch.enable_grad():
         given = model.features(inputs)
         features = given.detach().requires_grad_()
-        with _last_maps(model, features if given is inputs else None) as found:
+        with _last_maps(model, features if given is inputs else None) as maps:
             lengths = model.classify(features).lengths
-        if not found:
+        if not maps:
             raise UserError("the model has no feature maps of several positions over the image")
         chosen = lengths.argmax(dim=1) if labels is None else labels
-        (gradient,) = torch.autograd.grad(lengths.gather(1, chosen[:, None]).sum(), found[-1])
-    return (gradient * found[-1]).sum(dim=1).clamp(min=0).detach(), chosen
+        (gradient,) = torch.autograd.grad(lengths.gather(1, chosen[:, None]).sum(), maps[-1])
+    return (gradient * maps[-1]).sum(dim=1).clamp(min=0).detach(), chosen
 
 
 @contextmanager
@@ -77,11 +77,11 @@ def _last_maps(model: CapsuleModel, images: Tensor | None) -> Iterator[list[Tens
         if isinstance(module, nn.Conv2d) and _has_positions(output):
             convolved.append(output)
 
-    found: list[Tensor] = []
+    maps: list[Tensor] = []
     hooks = [module.register_forward_hook(keep) for module in model.modules()]
     try:
-        yield found
-        found += capsules or convolved
+        yield maps
+        maps += capsules or convolved
     finally:
         for hook in hooks:
             hook.remove()

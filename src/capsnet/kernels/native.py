@@ -77,13 +77,13 @@ def describe() -> str:
     """The compiler of the kernels in C that are used on the CPU, or `none` and the reason."""
     if mode() != "auto":
         return f"none: CAPSNET_KERNELS is {mode()}"
-    found = find_compiler()
-    if isinstance(found, str):
-        return f"none: {found}"
+    c_compiler = find_compiler()
+    if isinstance(c_compiler, str):
+        return f"none: {c_compiler}"
     reasons = {name: reason for name, reason in refusals().items() if reason is not None}
     if reasons and len(reasons) == len(sources()):
         return f"none: {next(iter(reasons.values()))}"
-    return "; ".join([found.version, *(f"not for {name}: {reason}" for name, reason in reasons.items())])
+    return "; ".join([c_compiler.version, *(f"not for {name}: {reason}" for name, reason in reasons.items())])
 
 
 def _library(source: Path) -> ctypes.CDLL | str:
@@ -118,21 +118,21 @@ def _find(source: Path, instructions: str) -> ctypes.CDLL | str:
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64") and instructions not in _INSTRUCTIONS:
         return f"kernels in C need AVX2, and PyTorch computes with {instructions}"
-    found = find_compiler()
-    if isinstance(found, str):
-        return found
-    command = [*found.command, *_FLAGS, *_INSTRUCTIONS.get(instructions, ())]
+    c_compiler = find_compiler()
+    if isinstance(c_compiler, str):
+        return c_compiler
+    command = [*c_compiler.command, *_FLAGS, *_INSTRUCTIONS.get(instructions, ())]
     folder = cache_dir() / "native"
     problem = _own(folder)
     if problem:
         return problem
-    start = f"{source.stem}-{_key(source, [platform.system(), machine, found.version, *command])}"
+    start = f"{source.stem}-{_key(source, [platform.system(), machine, c_compiler.version, *command])}"
     for path in folder.glob(f"{start}-*.so"):
         # one that is incomplete, or was changed, would end this process when it is mapped
         if path.stem == f"{start}-{_checksum(path)}":
             return ctypes.CDLL(str(path))
         path.unlink(missing_ok=True)
-    library = _compile(source, found, command, folder / start)
+    library = _compile(source, c_compiler, command, folder / start)
     return library if isinstance(library, str) else ctypes.CDLL(str(library))
 
 
@@ -160,7 +160,7 @@ def _checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def _compile(source: Path, found: Compiler, command: list[str], start: Path) -> Path | str:
+def _compile(source: Path, c_compiler: Compiler, command: list[str], start: Path) -> Path | str:
     """Write the library; the reason if that fails."""
     # several processes may compile at the same time: each in a file of its own, moved into place when whole
     handle, name = tempfile.mkstemp(".part", start.name, start.parent)
@@ -176,7 +176,7 @@ def _compile(source: Path, found: Compiler, command: list[str], start: Path) -> 
     finally:
         part.unlink(missing_ok=True)
     seconds = time.perf_counter() - began
-    logging.getLogger("capsnet").info(f"{source.name} compiled in {seconds:.1f} s by {found.version}")
+    logging.getLogger("capsnet").info(f"{source.name} compiled in {seconds:.1f} s by {c_compiler.version}")
     # another process may remove the same files
     with contextlib.suppress(OSError):
         prune_cache(library.parent, _MOST_BYTES, keep=library)
