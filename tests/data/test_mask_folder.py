@@ -130,7 +130,7 @@ def test_classes_txt_names_the_classes(tmp_path):
     (tmp_path / "classes.txt").write_bytes("\ufeffcup\r\nlid\r\nbox\r\n".encode())
     assert read_mask_folder(tmp_path).class_names == ("cup", "lid", "box")
     (tmp_path / "classes.txt").write_text("cup\ncup\n")
-    with pytest.raises(UserError, match=r"classes\.txt must hold a different name for each class"):
+    with pytest.raises(UserError, match=r"classes\.txt: the class name 'cup' is there twice"):
         read_mask_folder(tmp_path)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from capsnet.data.formats import SUFFIXES, open_header, printable_name, refusing_damage
 from capsnet.data.images import open_image, probe_image
+from capsnet.data.labels import read_class_list
 from capsnet.errors import UserError
 
 # formats that store pixels as they are
@@ -220,7 +221,7 @@ def find_classes(
     largest = int(values.max())
     if largest == 0:
         raise UserError(f"{printable_name(root / 'masks')} marks nothing: all pixels are 0, the background")
-    given = class_names if class_names is not None else read_names(root / NAMES_FILE)
+    given = class_names if class_names is not None else read_class_list(root / NAMES_FILE)
     # of several classes, 255 does not say which
     is_white = set(values.tolist()) <= {0, _WHITE} and (given is None or len(given) == 1)
     if is_white:
@@ -243,16 +244,3 @@ def find_classes(
             f"classes 1, 2 and so on (0 is the background), or name all {largest} in {NAMES_FILE}, one in each line"
         )
     return MaskClasses(names, is_white)
-
-
-def read_names(file: Path) -> tuple[str, ...] | None:
-    """The class names in classes.txt, one in each line; None without such a file."""
-    if not file.is_file():
-        return None
-    try:
-        names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UserError(f"{printable_name(file)} cannot be read as UTF-8 text ({fault})") from None
-    if not names or len(set(names)) != len(names):
-        raise UserError(f"{printable_name(file)} must hold a different name for each class, one in each line")
-    return names

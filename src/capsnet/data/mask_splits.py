@@ -13,6 +13,7 @@ from capsnet.data.formats import printable_name
 from capsnet.data.holdout import hash_images, hash_names, hold_out_by_hash
 from capsnet.data.images import probe_image
 from capsnet.data.input_kind import mask_roots
+from capsnet.data.labels import read_class_list
 from capsnet.data.mask_folder import (
     NAMES_FILE,
     MaskFolder,
@@ -22,7 +23,6 @@ from capsnet.data.mask_folder import (
     match_files,
     open_mask,
     read_mask_folder,
-    read_names,
 )
 from capsnet.data.survey import Spread, listed, make_spread
 from capsnet.errors import UserError
@@ -204,7 +204,7 @@ def _split_names(root: Path, roots: Mapping[str, Path]) -> tuple[str, ...] | Non
         UserError: files that differ.
     """
     files = [folder / NAMES_FILE for folder in dict.fromkeys([root, *roots.values()])]
-    named = [(file, names) for file in files if (names := read_names(file)) is not None]
+    named = [(file, names) for file in files if (names := read_class_list(file)) is not None]
     for file, names in named[1:]:
         if names != named[0][1]:
             others = printable_name(named[0][0])
