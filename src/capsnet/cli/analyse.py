@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -23,7 +23,7 @@ class Analyse:
       capsnet analyse runs/quickstart --only routing robustness --limit 200 --json
     """
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
     """The run's folder."""
     only: tuple[str, ...] = ()
     """Analyses to make; none: all. adversarial capsules detection errors iterations robustness routing samples."""

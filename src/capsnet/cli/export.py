@@ -4,7 +4,7 @@ import inspect
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -49,9 +49,9 @@ class Export:
       capsnet export runs/scans scans.onnx --pixels float
     """
 
-    model: tyro.conf.Positional[Path]
+    model: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MODEL")]]
     """A run folder, a weights file, or a name from capsnet list pretrained."""
-    out: tyro.conf.Positional[Path]
+    out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
     """A new file or folder."""
     format: Literal["onnx", "torch", "keras", "web"] = "onnx"
     """Format of the export."""

@@ -25,7 +25,7 @@ class Figures:
       capsnet figures runs/photos manipulate --class cat --overwrite
     """
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
     """The run's folder."""
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Figures by name; none: all."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -21,9 +22,9 @@ class ImportKeras:
       capsnet import-keras efficient_capsnet_MNIST.h5 runs/efficient
     """
 
-    weights: tyro.conf.Positional[Path]
+    weights: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="WEIGHTS")]]
     """The Keras file."""
-    out: tyro.conf.Positional[Path]
+    out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
     """The run's new folder."""
     iterations: int | None = None
     """Routing iterations, -r in CapsNet-Keras; default: the number in the file, else 3."""

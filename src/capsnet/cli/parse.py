@@ -28,7 +28,7 @@ PathArguments = Annotated[
     PathTuple,
     PrimitiveConstructorSpec(
         nargs="*",
-        metavar="[PATH [PATH ...]]",
+        metavar="PATH [PATH ...]",
         instance_from_str=lambda words: PathTuple(map(Path, words)),
         is_instance=lambda value: isinstance(value, PathTuple),
         str_from_instance=lambda paths: [*map(str, paths)],

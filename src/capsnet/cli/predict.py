@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Annotated, Union
 
 import tyro
 
@@ -51,7 +51,7 @@ class Predict:
       capsnet predict cells.safetensors scans/*.png --out masks --figure overlays.png
     """
 
-    model: tyro.conf.Positional[Path]
+    model: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="MODEL")]]
     """A run folder, a weights file, a name from capsnet list pretrained, or an .onnx file from capsnet export."""
     images: tyro.conf.Positional[PathArguments]
     """Image files of any size, or WAV files."""
