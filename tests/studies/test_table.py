@@ -66,6 +66,13 @@ def test_markdown_holds_all_that_a_number_needs(done):
     assert "    capsnet reproduce two-rows --budget quick\n" in text
 
 
+def test_p_is_corrected_where_there_are_several_comparisons(done):
+    assert "Holm" not in to_markdown(done[1])
+    assert len(done[1]["comparisons"]) == 1
+    several = to_markdown({**done[1], "comparisons": 2 * done[1]["comparisons"]})
+    assert "p is corrected for the 2 comparisons by Holm's method; a difference is significant if p < 0.01" in several
+
+
 def test_one_seed_is_said_to_show_nothing(done):
     rows = [{**row, "n": 1, "errors": row["errors"][:1], "std": None} for row in done[1]["rows"]]
     text = to_markdown(

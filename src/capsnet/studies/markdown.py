@@ -164,11 +164,12 @@ def _testing(table: Table) -> str:
     least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
     if least is None:
         return "With one seed for each row, differences between rows cannot be told from differences between seeds."
+    count = len(table["comparisons"])
+    corrected = f"p is corrected for the {count} comparisons by Holm's method; a" if count > 1 else "A"
     return (
         "Tested by a two-way analysis of variance with seeds as blocks; the residual variance is pooled over all rows. "
-        f"p is corrected for the {len(table['comparisons'])} comparisons by Holm's method; a difference is significant "
-        f"if p < {SIGNIFICANT:g}. Every difference of at least {least:.2f} points would be significant; smaller "
-        "ones may exist."
+        f"{corrected} difference is significant if p < {SIGNIFICANT:g}. Every difference of at least {least:.2f} "
+        "points would be significant; smaller ones may exist."
     )
 
 
