@@ -25,7 +25,7 @@ from capsnet.models import CapsuleModel
 from capsnet.prediction import NO_DIGIT, REASONS
 from capsnet.runs import Run
 from capsnet.runs.files import whole_output, write_text
-from capsnet.runs.folder import open_for_export
+from capsnet.runs.folder import opened_for_export
 
 if TYPE_CHECKING:
     import onnx
@@ -110,11 +110,11 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = F
     if out.exists():
         raise UserError(f"{out} exists; give another name")
     runtime = load_web_runtime()
-    model, run = open_for_export(source)
-    name = "network" if run is None else run.folder.name
-    if isinstance(source, str | Path) and run is None:
-        name = Path(source).stem
-    contents = _describe(model, name, int8=int8)
+    with opened_for_export(source) as (model, run):
+        name = "network" if run is None else run.folder.name
+        if isinstance(source, str | Path) and run is None:
+            name = Path(source).stem
+        contents = _describe(model, name, int8=int8)
     scripts = {"glue": runtime.glue, "wasm": _pack(runtime.program)}
     page = {name: _read(name) for name in _PAGE}
     page["index.html"] = _read("page.html").replace(

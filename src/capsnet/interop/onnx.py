@@ -25,7 +25,7 @@ from capsnet.interop.graph import (
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
 from capsnet.runs.files import whole_output, write_bytes
-from capsnet.runs.folder import open_for_export
+from capsnet.runs.folder import opened_for_export
 
 if TYPE_CHECKING:
     import onnx
@@ -58,7 +58,11 @@ def export(
         UserError: `out` exists, the model cannot be loaded or exported, or the package onnx is missing.
     """
     check_packages()
-    model, _ = open_for_export(source)
+    with opened_for_export(source) as (model, _):
+        return _export(model, out, pixels=pixels, int8=int8)
+
+
+def _export(model: CapsuleModel, out: Path, *, pixels: Pixels, int8: bool) -> list[str]:
     if out.exists():
         raise UserError(f"{out} exists; give another name")
     single = out.suffix == ".onnx"

@@ -17,7 +17,7 @@ from capsnet.interop.graph import (
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
 from capsnet.runs.files import whole_output, write_bytes
-from capsnet.runs.folder import open_for_export
+from capsnet.runs.folder import opened_for_export
 
 LIMIT = 1e-5
 """Largest difference of outputs from the model's, relative to the largest output."""
@@ -41,7 +41,11 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
     Raises:
         UserError: `out` exists, or the model cannot be loaded or exported.
     """
-    model, _ = open_for_export(source)
+    with opened_for_export(source) as (model, _):
+        return _export(model, out, pixels)
+
+
+def _export(model: CapsuleModel, out: Path, pixels: Pixels) -> list[str]:
     if out.exists():
         raise UserError(f"{out} exists; give another name")
     if out.suffix not in (".pt2", ""):

@@ -4,8 +4,8 @@ import os
 import secrets
 import shlex
 import shutil
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,6 +15,7 @@ from torch import nn
 
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.registry import did_you_mean
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json, write_text
@@ -331,15 +332,20 @@ def open_model(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, R
     return load(source), None
 
 
-def open_for_export(source: CapsuleModel | Run | Path | str) -> tuple[CapsuleModel, Run | None]:
-    """The model on the CPU in eval mode, a copy if it was given as an object; and its run, if known.
+@contextmanager
+def opened_for_export(source: CapsuleModel | Run | Path | str) -> Iterator[tuple[CapsuleModel, Run | None]]:
+    """The model on the CPU in eval mode, and its run, if known; afterwards an object is again as it was.
 
     Raises:
         UserError: as `open_model`.
     """
     model, run = open_model(source)
-    # the caller goes on with the object
-    return (deepcopy(model) if model is source else model).cpu().eval(), run
+    device = model.device
+    with eval_mode(model):
+        try:
+            yield model.cpu(), run
+        finally:
+            model.to(device)
 
 
 def locate_weights(source: str) -> str:
