@@ -29,6 +29,8 @@ _ALGORITHMS: Mapping[str, Infer] = {"em": infer_em, "variational_bayes": infer_v
 _VOTES = 2**19
 # pieces of a batch, which threads share; not one for each thread: their number would change the order of the sums
 _PIECES = 8
+# samples that a piece must have
+_FEWEST = 8
 # maximum number of products summed in a vote: longer sums are faster as matrix products
 _WIDEST = 8
 
@@ -121,7 +123,7 @@ class _Mixture(torch.autograd.Function):
                 scratch.forget()
             return outputs
 
-        parts = in_pieces(len(poses) // places, _PIECES, work)
+        parts = in_pieces(len(poses) // places, _count_pieces(len(poses) // places), work)
         return tuple(torch.cat(values) for values in zip(*(outputs for part in parts for outputs in part), strict=True))
 
     @staticmethod
@@ -148,10 +150,18 @@ class _Mixture(torch.autograd.Function):
                 to_poses[rows] = scratch.backward(to_weight)
             return to_weight, [torch.zeros_like(x) if x.grad is None else x.grad for x in mine]
 
-        parts = in_pieces(len(poses) // ctx.places, _PIECES, work)
+        parts = in_pieces(len(poses) // ctx.places, _count_pieces(len(poses) // ctx.places), work)
         to_weight = sum(part[0] for part in parts[1:]) + parts[0][0]
-        to_shared = [sum(values[1:]) + values[0] for values in zip(*(part[1] for part in parts), strict=True)]
+        # terms of many samples may cancel: what remains is small beside the rounding of the sums
+        to_shared = [
+            torch.stack(values).sum(dim=0, dtype=torch.float64).to(values[0].dtype)
+            for values in zip(*(part[1] for part in parts), strict=True)
+        ]
         return None, None, to_poses, to_activations, to_weight, None, *to_shared
+
+
+def _count_pieces(samples: int) -> int:
+    return min(_PIECES, samples // _FEWEST)
 
 
 def _chunk(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"], places: int) -> int:
