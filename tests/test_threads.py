@@ -72,6 +72,8 @@ def test_pieces_do_not_follow_the_number_of_threads() -> None:
         torch.set_num_threads(threads)
         assert in_pieces(50, 4, piece) == expected
     assert in_pieces(3, 4, piece) == [(0, 1), (1, 2), (2, 3)]
+    assert in_pieces(50, 4, piece, at_least=20) == [(0, 25), (25, 50)]
+    assert in_pieces(5, 4, piece, at_least=8) == [(0, 5)]
 
 
 @pytest.mark.parametrize("c_or_torch", ["auto", "torch"])

@@ -50,18 +50,19 @@ def in_parts(count: int, work: Callable[[slice], T], *, at_least: int) -> list[T
         return list(_pool(os.getpid(), threads).map(alone, split_evenly(count, number)))
 
 
-def in_pieces(count: int, number: int, work: Callable[[slice], T]) -> list[T]:
+def in_pieces(count: int, number: int, work: Callable[[slice], T], *, at_least: int = 1) -> list[T]:
     """Do work on pieces of `count` images, whatever the number of threads: each has some of the pieces.
 
     Args:
         count: number of images.
-        number: of pieces, at most one for each image.
+        number: of pieces, at most.
         work: does one piece, in a thread in which torch uses no further ones.
+        at_least: images that a piece must have.
 
     Returns:
         What `work` returned for each piece, in their order.
     """
-    pieces = split_evenly(count, max(1, min(number, count)))
+    pieces = split_evenly(count, max(1, min(number, count // at_least)))
     parts = in_parts(len(pieces), lambda part: [work(piece) for piece in pieces[part]], at_least=1)
     return list(itertools.chain.from_iterable(parts))
 

@@ -264,7 +264,7 @@ class ExecutionConfig:
     cuda-graph (one CUDA graph, without torch.compile); auto: cuda-graph on a GPU, else eager."""
     fixed_order: bool = False
     """On a CPU, add numbers in the same order whatever the number of threads: the same seed then gives the same bits
-    with any. With two threads, networks of many convolutions take 1.4 to 2.4 times as long."""
+    with any. Networks of many convolutions then take about twice as long with two threads."""
 
     def __post_init__(self) -> None:
         check_section("run", self)

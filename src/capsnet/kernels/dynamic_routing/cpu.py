@@ -39,7 +39,7 @@ def forward(
         for piece in pieces:
             _forward(poses[piece], bias, pairs, parents[piece], coupling[piece], totals[:, piece])
 
-    in_pieces(len(poses), _count_shares(poses), fill)
+    in_pieces(len(poses), _SHARES, fill, at_least=_FEWEST_IMAGES)
 
 
 def _forward(
@@ -87,16 +87,12 @@ def backward(
             _backward(poses[piece], totals[:, piece], grad_parents[piece], direct, full, pairs, bias_sum, into)
         return pairs.grad_weight(), bias_sum
 
-    first, *others = in_pieces(len(poses), _count_shares(poses), fill)
+    first, *others = in_pieces(len(poses), _SHARES, fill, at_least=_FEWEST_IMAGES)
     for weight_sum, bias_sum in others:
         first[0].add_(weight_sum)
         first[1].add_(bias_sum)
     grad_weight.copy_(first[0])
     grad_bias.copy_(first[1])
-
-
-def _count_shares(poses: Float[Tensor, "b i c"]) -> int:
-    return min(_SHARES, len(poses) // _FEWEST_IMAGES)
 
 
 def _backward(

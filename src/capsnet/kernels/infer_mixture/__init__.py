@@ -123,7 +123,7 @@ class _Mixture(torch.autograd.Function):
                 scratch.forget()
             return outputs
 
-        parts = in_pieces(len(poses) // places, _count_pieces(len(poses) // places), work)
+        parts = in_pieces(len(poses) // places, _PIECES, work, at_least=_FEWEST)
         return tuple(torch.cat(values) for values in zip(*(outputs for part in parts for outputs in part), strict=True))
 
     @staticmethod
@@ -150,7 +150,7 @@ class _Mixture(torch.autograd.Function):
                 to_poses[rows] = scratch.backward(to_weight)
             return to_weight, [torch.zeros_like(x) if x.grad is None else x.grad for x in mine]
 
-        parts = in_pieces(len(poses) // ctx.places, _count_pieces(len(poses) // ctx.places), work)
+        parts = in_pieces(len(poses) // ctx.places, _PIECES, work, at_least=_FEWEST)
         to_weight = sum(part[0] for part in parts[1:]) + parts[0][0]
         # terms of many samples may cancel: what remains is small beside the rounding of the sums
         to_shared = [
@@ -158,10 +158,6 @@ class _Mixture(torch.autograd.Function):
             for values in zip(*(part[1] for part in parts), strict=True)
         ]
         return None, None, to_poses, to_activations, to_weight, None, *to_shared
-
-
-def _count_pieces(samples: int) -> int:
-    return min(_PIECES, samples // _FEWEST)
 
 
 def _chunk(poses: Float[Tensor, "b i rc"], weight: Float[Tensor, "i c j d"], places: int) -> int:

@@ -35,10 +35,6 @@ FEWEST_IMAGES = 8
 PIECES = 4
 
 
-def _count_pieces(images: Tensor) -> int:
-    return min(PIECES, len(images) // FEWEST_IMAGES)
-
-
 @torch.library.custom_op("capsnet::strided_conv2d", mutates_args=())
 @in_their_own_type
 def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[int]) -> Tensor:
@@ -55,7 +51,7 @@ def strided_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: list[
             _correlate(algorithm, group, x[part], windows, total[:, :, part])
 
     for group, windows in algorithm.windows(weight):
-        in_pieces(len(x), _count_pieces(x), functools.partial(fill, group=group, windows=windows))
+        in_pieces(len(x), PIECES, functools.partial(fill, group=group, windows=windows), at_least=FEWEST_IMAGES)
     result = total.permute(2, 1, 0, 3).contiguous()
     if bias is not None:
         result += bias
@@ -107,7 +103,7 @@ def input_gradient(gradient: Tensor, weight: Tensor, size: list[int], stride: li
             _spread(algorithm, group, given[:, :, part], windows, result[part].flatten(0, 1))
 
     for group, windows in algorithm.windows(weight):
-        in_pieces(len(gradient), _count_pieces(gradient), functools.partial(fill, group=group, windows=windows))
+        in_pieces(len(gradient), PIECES, functools.partial(fill, group=group, windows=windows), at_least=FEWEST_IMAGES)
     if compiled.refuses_input_gradients(gradient, weight, stride) is None:
         return result.contiguous(memory_format=torch.channels_last)
     return result
@@ -159,7 +155,7 @@ def weight_gradient(gradient: Tensor, x: Tensor, window: list[int], stride: list
                 strip.addmm_(algorithm.window_rows.t(), points[pair, :, part].flatten(1), beta=int(k > 0))
 
     for group in algorithm.groups(o * c):
-        partial_sums = in_pieces(len(x), _count_pieces(x), functools.partial(find, group=group))
+        partial_sums = in_pieces(len(x), PIECES, functools.partial(find, group=group), at_least=FEWEST_IMAGES)
         in_pieces(o, CHANNEL_PIECES, functools.partial(add, group=group, partial_sums=partial_sums))
         del partial_sums
     result = gradient.new_empty(o, c, *window)
