@@ -3,10 +3,20 @@
 from functools import partial
 
 import pytest
+import torch
 from tests.routing.contract import CHECKS, child_dim, make
+from torch.testing import assert_close
 
 from capsnet.errors import UserError
-from capsnet.routing import ROUTINGS, DynamicRouting, Routing, make_routing
+from capsnet.routing import (
+    ROUTINGS,
+    DynamicRouting,
+    Routing,
+    em_routing,
+    make_routing,
+    self_routing,
+    variational_bayes_routing,
+)
 
 routings = pytest.mark.parametrize("name", ROUTINGS.names())
 
@@ -54,3 +64,17 @@ def test_routing_given_as_an_object_must_fit_its_layer():
     assert make_routing(routing, 5, 3, child_dim=4, parent_dim=6) is routing
     with pytest.raises(UserError, match=r"\(5, 3, 8\), got \(5, 3, 6\)"):
         make_routing(routing, 5, 3, child_dim=4, parent_dim=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "options"),
+    [
+        ("em", em_routing, {}),
+        ("variational-bayes", variational_bayes_routing, {"batch_norm": False}),
+        ("self-routing", self_routing, {}),
+    ],
+)
+def test_routing_of_votes_and_activations_alone_is_that_of_a_new_module(name, function, options):
+    votes, activations = torch.randn(2, 5, 3, 4), torch.rand(2, 5)
+    module = make_routing(name, 5, 3, child_dim=4, parent_dim=4, options=options)
+    assert_close(function(votes, activations)[:3], module(votes, activations)[:3], rtol=0, atol=0)

@@ -13,7 +13,7 @@ from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, parent_softmax, widen
 from capsnet.routing.base import ROUTINGS
-from capsnet.routing.gaussian import Competition, GaussianRouting, finish, maybe_checkpoint
+from capsnet.routing.gaussian import Competition, GaussianRouting, beta_or_zeros, finish, maybe_checkpoint
 from capsnet.routing.parents import mask_logits
 
 Form = Literal["paper", "authors"]
@@ -31,8 +31,8 @@ _MOMENTUM = {"paper": 0.0, "authors": 0.1}
 def em_routing(
     votes: Float[Tensor, "b i j d"],
     activations: Float[Tensor, "b i"],
-    beta_use: Float[Tensor, " j"],
-    beta_activate: Float[Tensor, " j"],
+    beta_use: Float[Tensor, " j"] | None = None,
+    beta_activate: Float[Tensor, " j"] | None = None,
     iterations: int = _ITERATIONS,
     *,
     inverse_temperature: float = _INVERSE_TEMPERATURE,
@@ -63,8 +63,8 @@ def em_routing(
     Args:
         votes: the votes V_ij, matrices as rows of numbers.
         activations: of the children, a_i.
-        beta_use: β_u, what a parent pays for each child that it explains.
-        beta_activate: β_a, what it costs not to activate a parent.
+        beta_use: β_u, what a parent pays for each child that it explains; None: 0, where `EMRouting` starts.
+        beta_activate: β_a, what it costs not to activate a parent; None: 0, where `EMRouting` starts.
         iterations: of EM.
         inverse_temperature: λ.
         form: `"paper"`; or `"authors"`, the constants of the authors' code: 0.1 of the mean of the last iteration is
@@ -92,15 +92,14 @@ def em_routing(
         convolutional parents compete across positions within one type only; here across types, too, as in the paper.
 
     Example:
-        >>> beta = torch.zeros(5)
-        >>> em_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
+        >>> em_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256)).poses.shape
         torch.Size([2, 5, 16])
     """
     check_iterations(iterations)
     _check(form, mass)
     dtype, (samples, children, parents, dim) = votes.dtype, votes.shape
     votes, activations = widen(votes), widen(activations)
-    beta_use, beta_activate = widen(beta_use), widen(beta_activate)
+    beta_use, beta_activate = beta_or_zeros(beta_use, votes), beta_or_zeros(beta_activate, votes)
     constants = (form, _VARIANCE[form] if variance is None else variance, mass)
     logits = votes.new_zeros(samples, children, parents)
     means = votes.new_zeros(samples, parents, dim)

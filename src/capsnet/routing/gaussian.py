@@ -128,6 +128,11 @@ class GaussianRouting(Routing):
         return f"iterations={self.iterations}, batch_norm={self.norms is not None}, competition={self.competition!r}"
 
 
+def beta_or_zeros(beta: Float[Tensor, " j"] | None, votes: Float[Tensor, "b i j d"]) -> Float[Tensor, " j"]:
+    """β of each parent, in at least float32; None: zeros, where the modules start."""
+    return votes.new_zeros(votes.shape[2]) if beta is None else widen(beta)
+
+
 def finish(
     poses: Float[Tensor, "b j d"],
     logits: Float[Tensor, "b j"],

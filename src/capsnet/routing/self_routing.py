@@ -20,7 +20,7 @@ _EPS = 1e-12
 def self_routing(
     votes: Float[Tensor, "b i j d"],
     activations: Float[Tensor, "b i"],
-    logits: Float[Tensor, "b i j"],
+    logits: Float[Tensor, "b i j"] | None = None,
     *,
     parent_mask: Bool[Tensor, "b j"] | None = None,
 ) -> RoutingOutput:
@@ -35,7 +35,8 @@ def self_routing(
     Args:
         votes: each child's predicted pose for each parent.
         activations: of the children, a_i.
-        logits: routing logits of each child, computed from its pose.
+        logits: routing logits of each child, computed from its pose; None: zeros, where `SelfRouting` starts, so that
+            a child's coupling is the same for all parents.
         parent_mask: True for the parents that a sample has; the softmax is over them, the others get zeros. None: all.
 
     Shapes:
@@ -49,6 +50,7 @@ def self_routing(
         >>> self_routing(torch.randn(2, 8, 10, 16), torch.rand(2, 8), torch.randn(2, 8, 10)).activations.sum(dim=1)
         tensor([1.0000, 1.0000])
     """
+    logits = votes.new_zeros(votes.shape[:3]) if logits is None else logits
     coupling = mask_logits(widen(logits), parent_mask).softmax(dim=-1)
     mass = coupling * widen(activations)[..., None]  # b i j
     received = mass.sum(dim=1)  # b j

@@ -16,7 +16,7 @@ from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, parent_softmax, widen
 from capsnet.routing.base import ROUTINGS
-from capsnet.routing.gaussian import Competition, GaussianRouting, finish, maybe_checkpoint
+from capsnet.routing.gaussian import Competition, GaussianRouting, beta_or_zeros, finish, maybe_checkpoint
 from capsnet.routing.parents import mask_logits
 
 Start = Literal["parents", "types"]
@@ -33,8 +33,8 @@ _ALPHA, _KAPPA, _PSI = 1.0, 1.0, 1.0
 def variational_bayes_routing(
     votes: Float[Tensor, "b i j d"],
     activations: Float[Tensor, "b i"],
-    beta_use: Float[Tensor, " j"],
-    beta_activate: Float[Tensor, " j"],
+    beta_use: Float[Tensor, " j"] | None = None,
+    beta_activate: Float[Tensor, " j"] | None = None,
     iterations: int = _ITERATIONS,
     *,
     start: Start = _START,
@@ -64,8 +64,8 @@ def variational_bayes_routing(
     Args:
         votes: the votes V_ij, matrices as rows of numbers.
         activations: of the children, a_i.
-        beta_use: β_u.
-        beta_activate: β_a.
+        beta_use: β_u; None: 0, where `VariationalBayesRouting` starts.
+        beta_activate: β_a; None: 0, as β_u.
         iterations: of variational EM.
         start: the first $r_{ij}$: even over all `"parents"` that receive from child i, or the authors' 1 / J for J
             `"types"`, which does not sum to one where several windows hold a child.
@@ -86,8 +86,7 @@ def variational_bayes_routing(
         The sum of α_k is over the types of one place, as in the authors' code.
 
     Example:
-        >>> beta = torch.zeros(5)
-        >>> variational_bayes_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256), beta, beta).poses.shape
+        >>> variational_bayes_routing(torch.randn(2, 256, 5, 16), torch.rand(2, 256)).poses.shape
         torch.Size([2, 5, 16])
     """
     check_iterations(iterations)
@@ -99,7 +98,7 @@ def variational_bayes_routing(
         coupling = parent_softmax(mask_logits(logits, parent_mask), competing)  # b i j
         arguments = (votes, activations, coupling, parent_mask, step == iterations - 1)
         means, entropy, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
-    active = widen(beta_activate) - entropy - widen(beta_use)
+    active = beta_or_zeros(beta_activate, votes) - entropy - beta_or_zeros(beta_use, votes)
     return finish(means, active, coupling, norms=norms, dtype=dtype, parent_mask=parent_mask)
 
 
