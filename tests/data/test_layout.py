@@ -116,3 +116,16 @@ def test_a_linked_class_folder_is_read(make, tmp_path):
     shutil.rmtree(folder / "b")
     (folder / "b").symlink_to(tmp_path / "elsewhere")
     assert sizes(find_layout(folder)) == {"train": ["a/1.png", "b/2.png"]}
+
+
+def test_accents_stored_in_two_ways_are_one_class_in_all_splits(make):
+    layout = find_layout(make("train/caf\u00e9/1.png", "train/tea/1.png", "test/cafe\u0301/2.png"))
+    assert [file.label for file in layout.splits["test"]] == [0]
+
+
+def test_two_folders_of_one_class_name_are_refused(make):
+    folder = make("caf\u00e9/1.png", "cafe\u0301/2.png", "tea/1.png")
+    if len(list(folder.iterdir())) < 3:
+        pytest.skip("this file system stores both names as one")
+    with pytest.raises(UserError, match="two class folders are named 'caf\u00e9'"):
+        find_layout(folder)

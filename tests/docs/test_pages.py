@@ -126,6 +126,12 @@ def test_pictures_of_every_page_exist():
         assert not [picture for picture in pictures if not (page.parent / picture).is_file()], page
 
 
+def test_examples_that_pages_name_exist():
+    named = {path for page in PAGES for path in re.findall(r"(?<![\w/])examples/[\w/]+\.\w+", page.read_text())}
+    assert "examples/pictures/seven.jpg" in named
+    assert not [path for path in named if not (ROOT / path).is_file()]
+
+
 def test_files_that_the_architecture_page_names_exist():
     named = set(re.findall(r"`([\w/]+\.py|[\w/]+/)`", (DOCS / "architecture.md").read_text()))
     assert len(named) > 50

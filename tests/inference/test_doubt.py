@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from PIL import Image, ImageDraw
@@ -114,6 +116,14 @@ def test_a_drawn_seven_is_sure(name):
     ImageDraw.Draw(image).line([(70, 50), (155, 50), (105, 180)], fill=255, width=17, joint="curve")
     [answer] = predict(name, [image])
     assert (answer.class_name, answer.unsure, answer.reasons) == ("7", False, ())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_example_pictures_are_a_seven_and_an_unsure_letter(name):
+    folder = Path(__file__).parents[2] / "examples" / "pictures"
+    letter, seven = predict(name, [folder / "letter_a.jpg", folder / "seven.jpg"])
+    assert (letter.class_name, letter.reasons) == ("4", ("a poor reconstruction",))
+    assert (seven.class_name, seven.unsure) == ("7", False)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

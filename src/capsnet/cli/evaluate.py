@@ -83,7 +83,7 @@ def main(args: list[str]) -> None:
     model = (members[0] if len(members) == 1 else Ensemble(members)).to(resolve_device(options.device))
     images = _find_images(model, run, options)
     if options.csv is not None and images.data.files is None:
-        raise UserError(f"--csv lists files, but {images.name} is not a folder of images")
+        raise _no_files(images.name, "images")
     if options.pairs_per_digit:
         images = _with_pairs(images, options.pairs_per_digit)
     for note in images.notes:
@@ -154,8 +154,7 @@ def _with_pairs(images: TestImages, count: int) -> TestImages:
 def _to_csv(result: Evaluation) -> str:
     """One row per file: class names, and lengths in the order of the model's classes, separated by spaces."""
     if result.files is None or result.class_names is None:
-        kind = "a folder of images" if result.samples == "images" else "a folder of recordings"
-        raise UserError(f"--csv lists files, but {result.data} is not {kind}")
+        raise _no_files(result.data, result.samples)
     rows = []
     for row in result.files:
         label, prediction = (result.class_names[k] for k in (row["label"], row["prediction"]))
@@ -198,3 +197,8 @@ def _print_classes(result: Evaluation) -> None:
         print(f"  {name:{width}}  {errors:>5} of {count:<6,} {bar(share)}".rstrip())
     if len(present) < len(rows):
         print(f"  no {result.noun} of {', '.join(name for name, _, count in rows if not count)}")
+
+
+def _no_files(data: str, samples: str) -> UserError:
+    kind = "images" if samples == "images" else "recordings"
+    return UserError(f"--csv lists files, but {data} is not a folder of {kind}")

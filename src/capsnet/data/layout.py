@@ -175,6 +175,13 @@ def _class_folders(root: Path, known: Sequence[str] | None) -> tuple[str, ...]:
     odd = [name for name in names if not name.isprintable()]
     if odd:
         raise UserError(f"{root}: the folder name {odd[0]!r} cannot be printed; rename it")
+    stored: dict[str, str] = {}
+    for name in names:
+        if stored.setdefault(_normal(name), name) != name:
+            raise UserError(
+                f"{root}: two class folders are named {_normal(name)!r}, their accents stored in two ways; put the "
+                "images of both into one"
+            )
     if known is not None:
         return tuple(known)
     if len(names) == 1:

@@ -32,7 +32,7 @@ class Analysed(NamedTuple):
 
 def write_analyses(
     run: Run,
-    names: Sequence[str] = (),
+    only: Sequence[str] = (),
     *,
     limit: int = 0,
     seed: int = 0,
@@ -46,7 +46,7 @@ def write_analyses(
 
     Args:
         run: with weights.
-        names: which analyses; none: all.
+        only: names of analyses; none: all.
         limit: number of images (0: each analysis's default).
         seed: for the choice of images and all random numbers.
         device: where to compute: auto, cpu or cuda.
@@ -63,7 +63,7 @@ def write_analyses(
         raise UserError(
             f"analyses are of networks that classify images; of {MODELS_OF[task]}, use capsnet report {run.folder}"
         )
-    names = list(dict.fromkeys(names)) or in_order()
+    names = list(dict.fromkeys(only)) or in_order()
     for name in names:
         ANALYSES.get(name)
     if limit < 0:

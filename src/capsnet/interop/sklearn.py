@@ -365,7 +365,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
                 "images, and are clipped; scale them as those were, or give pixel_range",
                 stacklevel=3,
             )
-        elif low >= 0 and high > _DARK * brightest and 0.5 <= brightest <= 1 and not bool((np.floor(X) == X).all()):
+        elif low >= 0 and high > _DARK * brightest and 0 < brightest <= 1 and not bool((np.floor(X) == X).all()):
             warnings.warn(
                 f"the largest value is {brightest:g}, in the first training images {high:g}; scale all to one range",
                 stacklevel=3,
