@@ -58,13 +58,15 @@ def parts(out: Path, device: str) -> list[Part]:
     """All parts, the most useful first."""
     bench, studies = out / "bench.json", out / "studies"
     benches = ("step", "routing", "inference", "convolution", "growth", "image-size", "routings", "startup")
-    trial = ("--change", "limit=64", "steps=2", "test_limit=20", "validation=0", "batch_size=16")
+    trial = ("--change", "limit=64", "test_limit=20", "validation=0", "batch_size=64")
     run = ("capsnet", "train", "sabour2017-mnist", "--device", device, "--epochs")
 
     def study(name: str, budget: str, seeds: int, seconds: int) -> Part:
         folder = f"{studies / name}-{budget}"
         words = ("capsnet", "reproduce", name, "--budget", budget, "--seeds", str(seeds), "--small", "--out", folder)
-        return Part(f"{name}-{budget}", words, seconds, trial)
+        # runs in stages have the epochs of their stages
+        length = () if name in ("capsnet-keras-table", "capsnet-project-table") else ("steps=2",)
+        return Part(f"{name}-{budget}", words, seconds, trial + length)
 
     return [
         Part("kernels", ("python", "-m", "pytest", "-q", "-x", "tests/kernels"), 240, ("-k", "refus")),

@@ -111,6 +111,28 @@ def test_rows_that_are_not_measured_stay_with_their_commit(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("tiny")
+def test_whole_run_that_is_stopped_keeps_the_rows_that_it_did_not_reach(tmp_path):
+    file = tmp_path / "results.json"
+    BENCHES.add("zebra", BENCHES.get("tiny"))
+    assert main(["bench", "--out", str(file)]) == 0
+    BENCHES._values["zebra"] = replace(BENCHES.get("tiny"), jobs=lambda device, quick: 1 / 0)
+    assert main(["bench", "--out", str(file)]) == 1
+    assert [row["bench"] for row in json.loads(file.read_text())["rows"]] == ["tiny", "zebra"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_results_of_another_machine_are_not_overwritten(tmp_path, capsys):
+    file = tmp_path / "results.json"
+    assert main(["bench", "--out", str(file)]) == 0
+    first = json.loads(file.read_text())
+    file.write_text(json.dumps({**first, "machine": {**first["machine"], "threads": 77}}))
+    before = file.read_bytes()
+    assert main(["bench", "--out", str(file)]) == 2
+    assert "holds the results of another machine" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
+@pytest.mark.usefixtures("tiny")
 def test_file_that_cannot_be_added_to_is_found_before_anything_is_measured(tmp_path, capsys):
     file = tmp_path / "results.json"
     file.write_text("{}")

@@ -14,6 +14,7 @@ from capsnet.cli.train import Train
         ("stop_at needs images held out: `validation` is 0", "--stop-at needs images held out: --validation is 0"),
         ("x exists; give another `out`, or resume=x", "x exists; give another --out, or --resume x"),
         ("leave out such files with skip_unreadable=True", "leave out such files with --skip-unreadable"),
+        ("routing_options must be left out", "--routing-option must be left out"),
         ("give `data_dir` or data_dir", "give --data-dir or --data-dir"),
     ],
 )
@@ -36,4 +37,5 @@ def test_what_is_no_argument_stays(message):
 
 
 def test_an_option_that_the_verb_does_not_have_stays():
-    assert in_flags("recon_weight must be above 0", Data) == "recon_weight must be above 0"
+    for message in ("recon_weight must be above 0", "routing_options must be left out"):
+        assert in_flags(message, Data) == message

@@ -81,6 +81,12 @@ def test_a_recipe_s_own_number_stands_beside_ours(run):
     assert f"epochs 1 instead of {QUICKSTART.optimizer.epochs}" in text
 
 
+def test_a_recipe_s_number_is_said_to_be_of_other_data(run):
+    page = build_page(replace(run, config=QUICKSTART.change(data="mnist", model="capsnet")), {})
+    assert "(of other data or another model)" in page
+    assert "(of other data or another model)" not in build_page(replace(run, config=QUICKSTART.change(epochs=1)), {})
+
+
 def test_a_run_that_is_not_finished_says_so(run):
     (run.folder / "evaluation.json").unlink()
     assert "not finished" in build_page(run, {})

@@ -137,3 +137,10 @@ def test_older_names_in_a_file_are_read_without_a_warning(version):
     values = {"format_version": version, "routing": "max_min", "model_options": {"primary_types": 2, "class_dim": 4}}
     config = RunConfig.from_json(json.dumps(values))
     assert (config.model.routing, config.model.options) == ("max-min", {"num_types": 2, "parent_dim": 4})
+
+
+def test_epochs_alone_are_the_whole_length_of_a_recipe_with_steps():
+    assert RunConfig.from_options("sabour2017-multimnist").optimizer.steps > 1000
+    optimizer = RunConfig.from_options("sabour2017-multimnist", epochs=1).optimizer
+    assert (optimizer.epochs, optimizer.steps, optimizer.total_steps(70)) == (1, None, 70)
+    assert RunConfig.from_defaults(epochs=3, steps=10).optimizer.steps == 10

@@ -92,3 +92,36 @@ def test_run_is_finished_when_its_last_step_was_tested(tiny_run, tmp_path):
     step, tail = last.split(",", 1)
     (folder / "metrics.csv").write_text("\n".join([*rest, last, f"{int(step) + 1},{tail}", ""]))
     assert not task.finished
+
+
+def test_epochs_of_one_layer_end_the_steps_of_those_below():
+    study = STUDIES.get("sabour2017-multimnist")
+    assert configure(study, study.rows[0], "full", 0).optimizer.steps > 1000
+    assert configure(study, study.rows[0], "full", 0, {"epochs": 2}).optimizer.steps is None
+    assert configure(study, study.rows[0], "full", 0, {"epochs": 2, "steps": 5}).optimizer.steps == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("speedrun-mnist", {"seed": 3}, "seed cannot be changed in a study"),
+        ("speedrun-mnist", {"execution": "eager"}, "give `execution` instead"),
+        ("speedrun-mnist", {"data_dir": "x"}, "give `data_dir` instead"),
+        (
+            "capsnet-keras-table",
+            {"epochs": 2},
+            "epochs cannot be changed in this study: its runs are tested after 1 epochs",
+        ),
+        ("capsnet-project-table", {"steps": 20}, "steps cannot be changed in this study"),
+    ],
+)
+def test_changes_without_an_effect_are_refused(name, changes, message):
+    with pytest.raises(UserError, match=message):
+        plan(STUDIES.get(name), "quick", 1, Path(), changes)
+
+
+def test_folder_of_images_is_recorded_with_its_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    study = STUDIES.get("speedrun-mnist")
+    assert configure(study, study.rows[0], "quick", 0, {"data": "photos"}).data.name == str(tmp_path / "photos")

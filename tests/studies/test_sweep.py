@@ -9,7 +9,9 @@ import pytest
 from capsnet.cli import main
 from capsnet.cli.sections import given_options
 from capsnet.cli.sweep import _read_grid
+from capsnet.cli.sweep import main as sweep_command
 from capsnet.errors import UserError
+from capsnet.recipes import RECIPES
 from capsnet.runs import Run
 from capsnet.studies import sweep
 from capsnet.studies.grid import make_study
@@ -102,7 +104,7 @@ def test_larger_grid_and_more_seeds_train_what_is_missing(copied, trained):
         ("quickstart", {"lr": [1e-3], "iterations": [1, 2]}, {}, r"holds the sweep of quickstart .* lacks lr 0.003"),
         ("quickstart", {"lr": [1e-3, 3e-3]}, {}, "this one varies lr; give another `out`"),
         ("sabour2017-mnist", GRID, {"validation": 0.1}, "this one is of sabour2017-mnist"),
-        ("quickstart", GRID, {"shift": 1}, r"another shift \(2, this command has 1\)"),
+        ("quickstart", GRID | {"lr": [*GRID["lr"], 0.1]}, {"shift": 1}, r"another shift \(2, this command has 1\)"),
     ],
 )
 def test_folder_of_another_sweep_is_refused(copied, trained, recipe, grid, options, words):
@@ -187,3 +189,13 @@ def test_command_prints_the_table_and_draws_it(copied, swept, capsys):
     assert main([*line, str(copied), *flags]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == swept[1]["rows"]
     assert (copied / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_recipe_after_the_flags_keeps_its_model_options(monkeypatch):
+    given = {}
+    monkeypatch.setattr("capsnet.cli.sweep.sweep", lambda recipe, grid, **options: given.update(options) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        sweep_command(["--seeds", "1", "sabour2017-cifar10", "--option", "routing_bias=true", "--grid", "lr=0.1"])
+    ours, theirs = given["model_options"], RECIPES.get("sabour2017-cifar10").config.model.options
+    assert ours == {**theirs, "routing_bias": True}
+    assert len(theirs) > 1

@@ -6,7 +6,7 @@ from math import sqrt
 import pytest
 
 from capsnet.inference.evaluate import wilson_interval
-from capsnet.studies.markdown import comparison_cells, to_markdown
+from capsnet.studies.markdown import comparison_cells, to_markdown, untested
 from capsnet.studies.statistics import pool_scatter
 from capsnet.studies.table import _machine
 
@@ -29,7 +29,7 @@ def test_numbers_are_those_by_hand_from_the_runs(done, place):
     assert row["std"] == pytest.approx(abs(errors[0] - errors[1]) / sqrt(2), abs=1e-6)
     wrong = sum(359 - sum(line[k] for k, line in enumerate(result["test"]["confusion"])) for result in (one, two))
     assert (row["wrong"], row["images"]) == (wrong, 718)
-    assert row["interval"] == pytest.approx(wilson_interval(wrong / 718, 718), abs=1e-4)
+    assert row["interval"] == pytest.approx(wilson_interval(wrong / 718, 359), abs=1e-4)
     assert row["last_mean"] == pytest.approx(sum(100 * (1 - r["test_last"]["accuracy"]) for r in (one, two)) / 2)
     assert row["seconds"] == pytest.approx((one["seconds"] + two["seconds"]) / 2, abs=0.06)
 
@@ -74,12 +74,19 @@ def test_p_is_corrected_where_there_are_several_comparisons(done):
 
 
 def test_one_seed_is_said_to_show_nothing(done):
-    rows = [{**row, "n": 1, "errors": row["errors"][:1], "std": None} for row in done[1]["rows"]]
+    rows = [{**row, "n": 1, "seeds": [0], "errors": row["errors"][:1], "std": None} for row in done[1]["rows"]]
     text = to_markdown(
         {**done[1], "rows": rows, "comparisons": [{**done[1]["comparisons"][0], "p": None, "least": None}]}
     )
     assert "cannot be told from differences between seeds" in text
     assert "cannot be tested" in text
+
+
+def test_reason_why_nothing_is_tested_is_the_true_one(done):
+    one, two = done[1]["rows"]
+    assert untested([{**one, "seeds": [0]}, {**two, "seeds": [0]}]).startswith("With one seed for each row")
+    assert untested([one, {**two, "seeds": [1]}]).startswith("The rows share fewer than two seeds")
+    assert untested([one, two]).startswith("The differences between the rows are the same for every seed")
 
 
 def test_one_thread_is_in_the_singular():

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import signal
 import threading
 
@@ -7,8 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.conftest import TINY
+from torch import nn
+from torch.nn import functional
 
 from capsnet.bounds import Bound
+from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.cli.train import _print_result
 from capsnet.data import load_data
 from capsnet.errors import UserError
@@ -364,3 +368,50 @@ def test_relative_data_folder_is_stored_as_an_absolute_one(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     run = train(TINY.change(data_dir="mine", limit=20, epochs=None, steps=1), out=tmp_path / "run")
     assert run.config.data.data_dir == str(tmp_path / "mine")
+
+
+def test_finished_run_without_its_checkpoint_is_not_begun_anew(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run.folder, tmp_path / "run")
+    shutil.rmtree(folder / "last")
+    before = (folder / "metrics.csv").read_bytes(), (folder / "weights.safetensors").read_bytes()
+    with pytest.raises(UserError, match=r"is finished and has no checkpoint .* start_from="):
+        train(TINY.change(epochs=3), resume=folder)
+    assert ((folder / "metrics.csv").read_bytes(), (folder / "weights.safetensors").read_bytes()) == before
+
+
+@pytest.mark.parametrize(
+    ("recipe_or_config", "message"),
+    [
+        (TINY.change(lr=0.1), r"lr cannot change on resume: the run has 0.003, got 0.1"),
+        (TINY.change(seed=2, epochs=3), "seed cannot change on resume"),
+        ("sabour2017-mnist", "began with the recipe custom, got sabour2017-mnist"),
+    ],
+)
+def test_resumed_run_keeps_its_configuration(recipe_or_config, message, tiny_run):
+    before = (tiny_run.folder / "config.json").read_bytes()
+    with pytest.raises(UserError, match=message):
+        train(recipe_or_config, resume=tiny_run.folder)
+    assert (tiny_run.folder / "config.json").read_bytes() == before
+
+
+def test_dropout_of_any_kind_draws_the_same_after_a_stop(tmp_path, monkeypatch):
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(3)
+            self.layer = nn.Conv2d(1, 40, 28)
+
+        def forward(self, images):
+            poses = functional.dropout2d(self.layer(images).reshape(-1, 10, 4), 0.3, self.training)
+            return CapsNetOutput(Capsules(poses, poses.norm(dim=-1)), poses.norm(dim=-1), None)
+
+    data = load_data("digits")
+    options = {"data": data, "steps": 4, "limit": 64, "batch_size": 32, "shift": 0}
+    whole = train(model=Noisy(), out=tmp_path / "whole", **options)
+    torch.rand(7)
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            train(model=Noisy(), out=tmp_path / "stopped", **options)
+    resumed = train(model=Noisy(), data=data, resume=tmp_path / "stopped")
+    assert (whole.folder / "weights.safetensors").read_bytes() == (resumed.folder / "weights.safetensors").read_bytes()

@@ -188,3 +188,26 @@ def test_commands_for_images_name_another_command(capsys, masks_run, verb, messa
     status, _, err = call(capsys, verb, masks_run.folder)
     assert (status, len(err.splitlines())) == (2, 1)
     assert message in err
+
+
+def test_test_before_an_extension_is_not_the_result(masks_run, tmp_path):
+    folder = shutil.copytree(masks_run.folder, tmp_path / "run")
+    assert read_mask_result(folder) is not None
+    last = (folder / "metrics.csv").read_text().splitlines()[-1]
+    step, rest = last.split(",", 1)
+    with (folder / "metrics.csv").open("a") as file:
+        file.write(f"{int(float(step)) + 1},{rest}\n")
+    assert read_mask_result(folder) is None
+
+
+def test_finished_run_of_masks_without_its_checkpoint_is_not_begun_anew(masks_run, tmp_path):
+    folder = shutil.copytree(masks_run.folder, tmp_path / "run")
+    shutil.rmtree(folder / "last")
+    with pytest.raises(UserError, match="is finished and has no checkpoint"):
+        capsnet.train(resume=folder, epochs=9)
+
+
+def test_path_of_resumed_data_is_recorded_as_absolute(masks_run, scans, tmp_path, monkeypatch):
+    folder = shutil.copytree(masks_run.folder, tmp_path / "run")
+    monkeypatch.chdir(scans.parent)
+    assert capsnet.train(resume=folder, data=scans.name).config.data.name == str(scans)

@@ -61,7 +61,7 @@ def main(args: list[str]) -> int:
     before = None if options.against is None else _read(options.against, machine)
     path = None if options.out is None else _find_file(options.out, machine)
     # read the file first: if it is invalid, fail before measuring
-    earlier = [] if path is None or not (options.names or options.quick) else _find_rows(path, machine)
+    earlier = [] if path is None else _find_rows(path, machine)
     table, described, rows = _Table(), describe(device), list[Row]()
 
     def keep(row: Row, ceilings: Ceilings) -> None:
@@ -75,7 +75,7 @@ def main(args: list[str]) -> int:
     results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=keep)
     if path is not None:
         # after a complete benchmark, drop its cases that no longer exist
-        dropped = () if options.quick else options.names
+        dropped = () if options.quick else options.names or BENCHES.names()
         _write(path, results, [row for row in earlier if row["bench"] not in dropped])
     behind = [] if before is None else _compare(results, before)
     if options.json:
@@ -112,12 +112,16 @@ def _read(path: Path, machine: str) -> Results:
 
 
 def _find_rows(path: Path, machine: str) -> list[Row]:
-    """The rows of earlier results of this machine, with the commit they belong to."""
+    """The rows of earlier results of this machine, with the commit they belong to.
+
+    Raises:
+        UserError: the file holds something else, or results of another machine.
+    """
     if not path.exists():
         return []
     before = _read(path, machine)
     if label(before["machine"]) != machine:
-        return []
+        raise UserError(f"{path} holds the results of another machine, {label(before['machine'])}; give another --out")
     commit = str(before["machine"]["commit"])
     return [{**row, "commit": row.get("commit", commit)} for row in before["rows"]]
 

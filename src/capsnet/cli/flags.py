@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, get_args, get_origin, get_type_hints
 
+from capsnet.runs.flags import KEY_VALUE, flag_of
+
 _VERBS = "must|needs|cannot|is for"
 
 
@@ -59,8 +61,10 @@ def in_flags(message: str, options: type) -> str:
         >>> in_flags("lr must be above 0, got -1; leave out `seed` or skip_unreadable=True", Train)
         '--lr must be above 0, got -1; leave out --seed or --skip-unreadable'
     """
-    for name in (field.option for field in list_fields(options) if not field.markers):
-        flag = "--" + name.replace("_", "-")
+    fields = [field.option for field in list_fields(options) if not field.markers]
+    # the options that are written KEY=VALUE have a flag of another name
+    for name in [*fields, *KEY_VALUE] if "routing_option" in fields else fields:
+        flag = flag_of(name)
         message = message.replace(f"`{name}`", flag)
         message = re.sub(rf"(?<![\w.\[]){name}=True\b", flag, message)
         message = re.sub(rf"(?<![\w.\[]){name}=(?=\S)", f"{flag} ", message)

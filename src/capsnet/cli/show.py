@@ -61,6 +61,10 @@ def main(args: list[str]) -> None:
     name = command.name
     if command.json and not command.epochs:
         raise UserError("--json needs --epochs")
+    given = {"--against": command.against is not None, "--epochs": command.epochs, "--options": command.options}
+    one, other, *_ = [flag for flag, is_given in given.items() if is_given] + [None] * 2
+    if other is not None:
+        raise UserError(f"{one} and {other} exclude each other")
     if command.options and not Path(name).is_dir():
         raise UserError(f"--options needs the folder of a run, got {name}")
     if command.epochs:

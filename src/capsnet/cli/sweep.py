@@ -64,6 +64,8 @@ def main(args: list[str]) -> None:
     """Train, draw, and print the table."""
     named = args[0] if args and args[0] in RECIPES else "quickstart"
     options = parse(Sweep, args, flags_of(Sweep, RECIPES.get(named).config))
+    if options.recipe != named:
+        options = parse(Sweep, args, flags_of(Sweep, RECIPES.get(options.recipe).config))
     config = options.config().options()
     given = {name: config[name] for name in given_options(args)}
     recipe = options.recipe

@@ -1,6 +1,5 @@
 """`capsnet train`."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from capsnet.inference import Evaluation
 from capsnet.models import SEGMENTERS, SEQUENCE_MODELS
 from capsnet.recipes import RECIPES
 from capsnet.runs import Run, RunConfig
+from capsnet.runs.flags import flag_of
 from capsnet.runs.folder import locate_weights
 from capsnet.runs.options import FREE_ON_RESUME, are_own_images, own_recipe
 from capsnet.runs.results import MaskRunResult, RunResult, describe_masks, read_mask_result
@@ -68,9 +68,6 @@ def main(args: list[str]) -> None:
         before = Run.open(options.resume).config
         config = _parse_config(args, before)
         _check_resume(before, config, options)
-        extended = config.optimizer != before.optimizer
-        if is_first_process() and not extended and (options.resume / "evaluation.json").is_file():
-            print(f"capsnet: {options.resume} was trained to its end; its result:", file=sys.stderr)
     else:
         config = _start(args, RECIPES.get(recipe).config, options.model.start_from).change(recipe=recipe)
     run = train(
@@ -147,7 +144,9 @@ def _print_other(run: Run, result: RunResult | MaskRunResult, lines: list[str], 
 
 
 def _parse_config(args: list[str], start: RunConfig) -> RunConfig:
-    return parse(Train, args, flags_of(Train, start)).config()
+    config, given = parse(Train, args, flags_of(Train, start)).config(), given_options(args)
+    epochs = config.optimizer.epochs
+    return config.change(epochs=epochs) if "epochs" in given and "steps" not in given and epochs else config
 
 
 def _start(args: list[str], recipe: RunConfig, start_from: str | None) -> RunConfig:
@@ -174,8 +173,8 @@ def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
     for name, old in before.options().items():
         new = later[name]
         if old != new and name not in FREE_ON_RESUME:
-            flag = name.replace("_", "-")
-            raise UserError(f"--{flag} cannot change on --resume: the run has {old!r}, got {new!r}; start a new run")
+            shown = "the recipe" if name == "recipe" else flag_of(name)
+            raise UserError(f"{shown} cannot change on --resume: the run has {old!r}, got {new!r}; start a new run")
 
 
 def _summary(run: Run, result: RunResult | MaskRunResult) -> dict[str, object]:
@@ -205,8 +204,7 @@ def _print_result(run: Run, has_report: bool) -> None:
         print(f"--stop-at {target:g} was not reached; the best validation accuracy is {validation['accuracy']:.4f}")
     print(f"trained {result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s; the run is in {run.folder}")
     recipe = RECIPES.get(run.config.run.recipe) if run.config.run.recipe in RECIPES else None
-    # the source's result applies only to the same data and model
-    if recipe and (run.config.data.name, run.config.model.name) == (recipe.config.data.name, recipe.config.model.name):
+    if recipe and recipe.is_of(run.config):
         print(wrapped(f"reported for the recipe {run.config.run.recipe}: {recipe.reported} ({recipe.source})"))
         print_changes(run.config)
     if has_report:

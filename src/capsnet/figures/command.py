@@ -7,17 +7,19 @@ from typing import cast
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.built import as_built
-from capsnet.runs.config import RunConfig
+from capsnet.runs.config import RunConfig, is_object
+from capsnet.runs.flags import KEY_VALUE, flag_of
 from capsnet.training.other_inputs import default_config, options_of
 from capsnet.training.task import Task
 
 Options = Mapping[str, object]
-# options written as KEY=VALUE, and their flags
-_KEY_VALUE = {"model_options": "--option", "routing_options": "--routing-option"}
 
 
 def command(config: RunConfig) -> str:
-    """The command that repeats this run."""
+    """The command that repeats this run; if it was given Python objects, what to pass to `capsnet.train` instead."""
+    objects = [f"{section}=..." for section in ("model", "data") if is_object(getattr(config, section).name)]
+    if objects:
+        return f"capsnet.train({', '.join(objects)}, ...)  # Python objects, which no file holds; the options are below"
     # the command line starts from a recipe, by default quickstart
     recipe = config.run.recipe if config.run.recipe in RECIPES else "quickstart"
     words, config = ["capsnet", "train", recipe], _built(config)
@@ -27,18 +29,19 @@ def command(config: RunConfig) -> str:
     start = built.change(model=start.model.name, model_options=start.model.options)
     theirs = start.options()
     for name, value in config.options().items():
-        # a run with a number of steps has no epochs
-        omitted = name in ("recipe", *_KEY_VALUE) or (name == "epochs" and config.optimizer.steps is not None)
+        # a run has a number of steps, or of epochs
+        other_length = "epochs" if config.optimizer.steps is not None else "steps"
+        omitted = name in ("recipe", other_length, *KEY_VALUE)
         if omitted or value == theirs[name]:
             continue
-        flag = name.replace("_", "-")
+        flag = flag_of(name)
         if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
+            words.append(flag if value else f"--no-{flag.removeprefix('--')}")
         elif isinstance(value, tuple):
-            words += [f"--{flag}", *map(str, value)]
+            words += [flag, *map(str, value)]
         else:
-            words += [f"--{flag}", shlex.quote(str(value))]
-    for name, flag in _KEY_VALUE.items():
+            words += [flag, shlex.quote(str(value))]
+    for name, flag in KEY_VALUE.items():
         before, after = cast(Options, theirs[name]), cast(Options, config.options()[name])
         changed = {key: value for key, value in after.items() if before.get(key) != value}
         if changed:
@@ -53,7 +56,7 @@ def other_command(config: RunConfig, task: Task) -> str:
     for name in ("data", *options_of(task)):
         # a run with a number of steps has no epochs
         omitted = name in ("model", "model_options") or (name == "epochs" and config.optimizer.steps is not None)
-        flag = f"--{name.replace('_', '-')}"
+        flag = flag_of(name)
         if not omitted and values[name] != before[name] and flag not in words:
             words += [flag, shlex.quote(str(values[name]))]
     options = config.model.options

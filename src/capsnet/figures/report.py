@@ -135,7 +135,7 @@ def _recipe(run: Run) -> str:
     rows = {
         "summary": recipe.summary,
         "source": recipe.source,
-        "reported result": recipe.reported,
+        "reported result": recipe.reported + ("" if recipe.is_of(run.config) else " (of other data or another model)"),
         "this run (n = 1)": ours,
     }
     rows["known differences"] = recipe.differs

@@ -19,23 +19,24 @@ _WIDE, _TALL, _TILES = 3.15, 1.55, 8
 
 
 @styled
-def draw_robustness(results: RobustnessCurves, image: Tensor, *, seed: int, shift: int | float) -> Figure:
+def draw_robustness(results: RobustnessCurves, image: Tensor, *, seed: int, shift: int | float | None) -> Figure:
     """Draw an accuracy curve for each transform, above an image transformed to match the axis.
 
     Args:
         results: of the analysis.
         image: in [0, 1], `1 c h w`.
         seed: for random transforms.
-        shift: largest training shift in pixels.
+        shift: largest training shift in pixels; None: the training is unknown.
     """
     clean, curves = results["clean"], results["curves"]
     subtitle = (
         f"Accuracy on {clean['n']:,} transformed test images. Bands: 95 % intervals "
         "(Wilson); dashed: chance. Below each curve: the first image at these strengths. "
     )
-    subtitle += (
-        f"Training images were shifted by up to {shift:g} pixels." if shift else "Training images were not shifted."
-    )
+    if shift is not None:
+        subtitle += (
+            f"Training images were shifted by up to {shift:g} pixels." if shift else "Training images were not shifted."
+        )
     cell = _WIDE / _TILES
     row = _TALL + cell * image.shape[2] / image.shape[3] + 1.1
     rows = -(-len(curves) // 2)
@@ -87,7 +88,7 @@ def _draw_tiles(
 def _draw(subject: Subject) -> Figure:
     record = subject.record("robustness")
     image = view(subject.model, subject.images_of(record).select(torch.tensor([0])))
-    shift = subject.run.config.augmentation.shift
+    shift = subject.run.config.augmentation.shift if subject.run.imported() is None else None
     return draw_robustness(cast(RobustnessCurves, record["results"]), image, seed=record["seed"], shift=shift)
 
 

@@ -188,7 +188,7 @@ def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
 
 def _points_legend(figure: Figure, table: Table) -> None:
     seeds = max(row["n"] for row in table["rows"])
-    mean = "ours: mean, 95 % interval (pooled test sets)"
+    mean = "ours: mean, 95 % interval (test images)"
     if "sweep" in table:
         mean = "mean, 95 % interval (pooled validation images)"
     handles: list[Line2D | Patch] = [

@@ -40,7 +40,7 @@ _OPTIONS = frozenset(
         *("routing", "iterations", "optimizer", "momentum", "weight_decay", "schedule", "lr_decay", "lr_decay_steps"),
         *("lr_milestones", "lr_floor", "shift_interpolation", "shift_fill", "distortions", "rotation"),
         *("rotation_chance", "squeeze", "place", "erase", "erase_corners", "flip", "brightness", "contrast"),
-        *("standardize", "balance", "precision", "execution", "fixed_order"),
+        *("standardize", "balance", "precision", "execution"),
     )
 )
 # shares of values outside the range above which partial_fit and predictions warn

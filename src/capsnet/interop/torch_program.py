@@ -55,9 +55,11 @@ def _export(model: CapsuleModel, out: Path, pixels: Pixels) -> list[str]:
     # in memory first: torch would write the file's name into it
     content = io.BytesIO()
     torch.export.save(program, content, extra_files={f"{KEY}.json": describe(model, pixels).to_json()})
-    with whole_output(path) as beside:
-        write_bytes(beside, content.getvalue())
-        difference = _compare(model, beside, pixels)
+    with whole_output(out) as beside:
+        written = beside if out.suffix else beside / path.name
+        written.parent.mkdir(exist_ok=True)
+        write_bytes(written, content.getvalue())
+        difference = _compare(model, written, pixels)
     names = ", ".join(AnswerGraph(model, pixels).output_names)
     return [
         f"{path}: {path.stat().st_size / 1e6:.1f} MB, gives {names}",

@@ -27,7 +27,8 @@ add_recipe(
         source="He, Zhang, Ren, Sun, CVPR 2016",
         reported="test error 8.75 %",
         differs="pixels are in [0, 1], where the paper subtracts the mean of each pixel; the learning rate falls after "
-        "91 and 136 whole epochs, where it falls after 32,000 and 48,000 of 64,000 steps",
+        "91 and 136 whole epochs, where it falls after 32,000 and 48,000 of 64,000 steps; the 5,000 "
+        "held-out images choose the weights, in the paper the schedule only",
         settings=cited(
             "He et al. 2016",
             **dict.fromkeys(

@@ -29,6 +29,10 @@ class Recipe:
     differs: str = "nothing known"
     settings: Mapping[str, str] = field(default_factory=dict)
 
+    def is_of(self, config: RunConfig) -> bool:
+        """Whether a run has the recipe's data and model, so that the reported result applies to it."""
+        return (config.data.name, config.model.name) == (self.config.data.name, self.config.model.name)
+
 
 UNCHECKED = "a number that was not checked against the source, and is not repeated here"
 """`reported`, if the source's number is unverified."""

@@ -119,6 +119,19 @@ def _write(folder: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -
     write_bytes(folder / "checkpoint.safetensors", to_bytes(tensors, metadata))
 
 
+def check_resumable(run_folder: Path) -> None:
+    """Check that a resumed run would not begin anew over the results of a finished one.
+
+    Raises:
+        UserError: the run is finished, and its checkpoint was deleted.
+    """
+    if (run_folder / "evaluation.json").is_file() and not has_checkpoint(run_folder):
+        raise UserError(
+            f"{run_folder} is finished and has no checkpoint (last/), so it cannot go on; train a new run from its "
+            f"weights: start_from={run_folder}"
+        )
+
+
 def check_length(run_folder: Path, done: int, total: int) -> None:
     """Check that a resumed run is not to be shorter than it is.
 

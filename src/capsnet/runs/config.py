@@ -107,6 +107,8 @@ class RunConfig:
     def change(self, **options: object) -> "RunConfig":
         """The configuration with other values of some options.
 
+        `epochs` without `steps` is the whole length of the run: it ends the limit of `steps` that a recipe may have.
+
         Args:
             options: by their names; a path is kept as text, a list as a tuple.
 
@@ -118,6 +120,8 @@ class RunConfig:
             'mnist'
         """
         check_names({name: value for name, value in options.items() if name != "recipe"})
+        if options.get("epochs") is not None:
+            options.setdefault("steps", None)
         sections: dict[str, dict[str, object]] = {}
         for name, value in options.items():
             value = str(value) if isinstance(value, Path) else tuple(value) if isinstance(value, list) else value

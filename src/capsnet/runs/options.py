@@ -7,6 +7,7 @@ from capsnet.data import DATASETS, locate_data
 from capsnet.data.labelled import find_labelled, is_labelled
 from capsnet.errors import UserError
 from capsnet.models.backbones import PHOTO_BACKBONE, find_weights
+from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig, check_names
 from capsnet.runs.folder import locate_weights
 from capsnet.runs.named import CONFIGS
@@ -14,6 +15,9 @@ from capsnet.runs.transfer import configure_as
 
 FREE_ON_RESUME = frozenset(("epochs", "steps", "device", "precision", "data_dir", "data", "shards"))
 """Options that may change on resume: length, device, precision, and the path of the data."""
+
+_FREE_OF_CONFIGS = frozenset(("recipe", "execution", "fixed_order"))
+"""Options that a whole configuration may have otherwise: its name, and how it is computed."""
 
 FEW_PHOTOS = 500
 """Up to this many photos in a folder, its default is a pre-trained backbone, if its weights are on this machine."""
@@ -81,6 +85,27 @@ def are_own_images(data: object) -> bool:
     return is_labelled(data) or Path(locate_data(data)).is_absolute()
 
 
+def check_same(before: RunConfig, after: RunConfig) -> None:
+    """Check that a resumed run has the configuration it began with, but for what may change and what is left open.
+
+    Args:
+        before: of the run.
+        after: of which None and `"auto"` are left open.
+
+    Raises:
+        UserError: another value of an option that may not change.
+    """
+    earlier, later = as_built(before).options(), as_built(after).options()
+    for name, new in later.items():
+        is_free = name in FREE_ON_RESUME | _FREE_OF_CONFIGS or new in (None, "auto")
+        if new != earlier[name] and not is_free:
+            raise _cannot_change(name, earlier[name], new)
+
+
+def _cannot_change(name: str, old: object, new: object) -> UserError:
+    return UserError(f"{name} cannot change on resume: the run has {old!r}, got {new!r}; start a new run")
+
+
 def resume_config(before: RunConfig, options: Mapping[str, object]) -> RunConfig:
     """The configuration of a resumed run: only the options in `FREE_ON_RESUME` may change.
 
@@ -92,5 +117,5 @@ def resume_config(before: RunConfig, options: Mapping[str, object]) -> RunConfig
     for name in options:
         old, new = earlier[name], later[name]
         if old != new and name not in FREE_ON_RESUME:
-            raise UserError(f"{name} cannot change on resume: the run has {old!r}, got {new!r}; start a new run")
+            raise _cannot_change(name, old, new)
     return after

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from capsnet.errors import UserError
+from capsnet.runs.metrics import read_metrics
 from capsnet.runs.typed import read_json, read_typed
 
 
@@ -120,12 +121,17 @@ class MaskRunResult(TypedDict):
 def read_mask_result(run_folder: Path) -> MaskRunResult | None:
     """The results of a run that trained a segmentation model; None before its end.
 
+    If a run was extended after its test, the old test is not its result: its step is not the last of the metrics.
+
     Raises:
         UserError: the file is damaged, or the run does not segment images.
     """
-    path = run_folder / "evaluation.json"
-    result: MaskRunResult | None = read_typed(path, MaskRunResult) if path.is_file() else None
-    return result
+    path, metrics = run_folder / "evaluation.json", run_folder / "metrics.csv"
+    if not path.is_file():
+        return None
+    result: MaskRunResult = read_typed(path, MaskRunResult)
+    rows = read_metrics(metrics) if metrics.is_file() else []
+    return None if rows and rows[-1]["step"] != result["step"] else result
 
 
 def describe_masks(result: MaskRunResult) -> list[str]:

@@ -60,7 +60,7 @@ def _columns(table: Table) -> list[Column]:
             lambda row: format_errors(row["errors"]) or "no run finished",
         ),
         ("seeds", lambda row: "one test" if row["n"] and "networks" in row else str(row["n"])),
-        ("95 % interval, pooled", lambda row: format_interval(row["interval"])),
+        ("95 % interval", lambda row: format_interval(row["interval"])),
     ]
     if word == "exact pairs":
         columns.append(("ours, single digits", lambda row: _mean(row.get("digit_mean"), row.get("digit_std"))))
@@ -134,8 +134,8 @@ def _reading(table: Table) -> str:
     once = "" if staged else "; the test split was evaluated once, at the end of each run, and chose no weights"
     return (
         f"Test error of the {chosen}{once}. Std is the standard deviation over seeds (n - 1). Intervals are 95 % "
-        "Wilson intervals over the test images of all seeds; they do not include variation between seeds. Training is "
-        "the mean training time of a run, excluding evaluation."
+        "Wilson intervals of the mean error over the images of the test split, which all seeds share; they do not "
+        "include variation between seeds. Training is the mean training time of a run, excluding evaluation."
     )
 
 
@@ -160,10 +160,20 @@ def _milestones(table: Table) -> str:
     )
 
 
+def untested(rows: Sequence[RowEntry]) -> str:
+    """Why differences between rows are not tested."""
+    seeds = [set(row["seeds"]) for row in rows if row["seeds"]]
+    if all(len(part) < 2 for part in seeds):
+        return "With one seed for each row, differences between rows cannot be told from differences between seeds."
+    if len(set.intersection(*seeds)) < 2:
+        return "The rows share fewer than two seeds, so differences between them cannot be tested."
+    return "The differences between the rows are the same for every seed, so they have no variance to test them by."
+
+
 def _testing(table: Table) -> str:
     least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
     if least is None:
-        return "With one seed for each row, differences between rows cannot be told from differences between seeds."
+        return untested(table["rows"])
     count = len(table["comparisons"])
     corrected = f"p is corrected for the {count} comparisons by Holm's method; a" if count > 1 else "A"
     return (

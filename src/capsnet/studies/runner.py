@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from capsnet.data import load_data
 from capsnet.errors import UserError
 from capsnet.runs import Run
 from capsnet.runs.built import OPEN, as_built
+from capsnet.runs.data import load_dataset
 from capsnet.runs.files import write_text
 from capsnet.runs.lock import is_left_over, remove_left_over
 from capsnet.runs.sections import Execution
@@ -101,20 +101,31 @@ def train_missing(tasks: Sequence[Task], folder: Path, jobs: int, ray: str | Non
         UserError: a run folder that holds another run, missing data, another command that uses the folder, or no
             cluster.
     """
-    if jobs < 1:
-        raise UserError(f"jobs must be at least 1, got {jobs}")
-    for task in tasks:
-        _check(task)
+    check_tasks(tasks, jobs)
     missing = [task for task in tasks if not task.finished]
     if not missing:
         return []
     _find_data(missing)
     with alone(folder) as lock, connect(ray) as cluster:
+        # another command may have finished some since
+        missing = [task for task in missing if not task.finished]
         if cluster is not None:
             return run_on_ray(cluster, missing, len(tasks), jobs, folder / "logs")
         if jobs == 1:
             return _run_here(missing, len(tasks))
         return run_pool(missing, len(tasks), jobs, folder / "logs", lock)
+
+
+def check_tasks(tasks: Sequence[Task], jobs: int) -> None:
+    """Check that every run can be trained or resumed in its folder.
+
+    Raises:
+        UserError: a run folder that holds another run, or less than one job.
+    """
+    if jobs < 1:
+        raise UserError(f"jobs must be at least 1, got {jobs}")
+    for task in tasks:
+        _check(task)
 
 
 def check_any_finished(tasks: Sequence[Task], folder: Path, failures: Sequence[str]) -> None:
@@ -195,9 +206,13 @@ def _find_together(study: Study, tasks: Sequence[Task], folder: Path) -> Togethe
 
 def _find_data(tasks: Sequence[Task]) -> None:
     """Load the data before anything is trained, so that an error is raised once and not for each run."""
-    wanted = {(data.name, data.data_dir, data.image_size) for data in (task.config.data for task in tasks)}
-    for data, data_dir, size in wanted:
-        load_data(data, data_dir=Path(data_dir) if data_dir else None, image_size=size)
+    configs = {}
+    for config in (task.config for task in tasks):
+        data = config.data
+        read = (data.name, data.data_dir, data.image_size, data.skip_unreadable, data.pixel_range, data.shards)
+        configs[read] = config
+    for config in configs.values():
+        load_dataset(config)
 
 
 def _run_here(tasks: Sequence[Task], total: int) -> list[str]:

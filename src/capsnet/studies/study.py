@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from capsnet.data import locate_data
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import Registry, suggest
@@ -188,6 +189,12 @@ class Study:
 
 STUDIES: Registry[Study] = Registry("study", "capsnet.studies")
 
+_OWN_ARGUMENTS = {
+    "seed": "each row has the seeds from 0 to `seeds` - 1",
+    "execution": "give `execution` instead",
+    "data_dir": "give `data_dir` instead",
+}
+
 
 @dataclass(frozen=True)
 class Task:
@@ -222,8 +229,31 @@ def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes |
         UserError: an unknown option, a value out of range, or a routing that the model does not support.
     """
     chosen = study.budget(budget)
-    together = {**chosen.changes, **row.changes, **chosen.rows.get(row.name, {}), **(changes or {}), "seed": seed}
-    return as_built(make_config(RECIPES.get(row.recipe).config, together))
+    together: dict[str, object] = {}
+    for layer in (chosen.changes, row.changes, chosen.rows.get(row.name, {}), changes or {}):
+        # as in `RunConfig.change`: epochs alone are the whole length
+        together |= {"steps": None, **layer} if layer.get("epochs") is not None else layer
+    data = together.get("data")
+    if isinstance(data, str):
+        # runs record the absolute path of a folder
+        together["data"] = locate_data(data)
+    return as_built(make_config(RECIPES.get(row.recipe).config, {**together, "seed": seed}))
+
+
+def _check_changes(changes: Changes, stages: tuple[int, ...]) -> None:
+    """Refuse changes that would have no effect.
+
+    Raises:
+        UserError: the message says what to use.
+    """
+    for name in changes:
+        if name in _OWN_ARGUMENTS:
+            raise UserError(f"{name} cannot be changed in a study: {_OWN_ARGUMENTS[name]}")
+        if stages and name in ("epochs", "steps", "stop_at"):
+            raise UserError(
+                f"{name} cannot be changed in this study: its runs are tested after "
+                f"{', '.join(map(str, stages))} epochs; change limit, for a trial"
+            )
 
 
 def plan(
@@ -251,6 +281,7 @@ def plan(
     """
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, got {seeds}")
+    _check_changes(changes or {}, study.budget(budget).stages)
     return [
         Task(
             row,

@@ -10,6 +10,7 @@ from capsnet.data import locate_data
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.files import write_json
+from capsnet.runs.flags import flag_of
 from capsnet.runs.options import are_own_images
 from capsnet.runs.sections import Execution
 from capsnet.runs.typed import read_typed
@@ -18,6 +19,7 @@ from capsnet.studies.runner import (
     SWEEP_FILE,
     alone,
     check_any_finished,
+    check_tasks,
     refuse_failures,
     tidy,
     train_missing,
@@ -86,6 +88,7 @@ def sweep(
     execution = cast(Execution, given.get("execution", RECIPES.get(recipe).config.run.execution))
     data_dir = given.get("data_dir")
     tasks = plan(study, "sweep", seeds, folder, None, None if data_dir is None else str(data_dir), execution)
+    check_tasks(tasks, jobs)
     with alone(folder):
         write_json(folder / SWEEP_FILE, {"format_version": _FORMAT_VERSION, "recipe": recipe, "grid": values})
     failures = train_missing(tasks, folder, jobs, ray)
@@ -152,11 +155,11 @@ def _command(recipe: str, grid: Grid, seeds: int, options: Changes) -> str:
 
 
 def _flag(name: str, value: object) -> Sequence[str]:
-    flag = {"model_options": "option", "routing_options": "routing-option"}.get(name, name).replace("_", "-")
+    flag = flag_of(name)
     if isinstance(value, bool):
-        return [f"--{flag}" if value else f"--no-{flag}"]
+        return [flag if value else f"--no-{flag.removeprefix('--')}"]
     if isinstance(value, Mapping):
-        return [f"--{flag}", *(f"{key}={json.dumps(entry)}" for key, entry in value.items())]
+        return [flag, *(f"{key}={json.dumps(entry)}" for key, entry in value.items())]
     if isinstance(value, list | tuple):
-        return [f"--{flag}", *map(show_value, value)]
-    return [f"--{flag}", show_value(value)]
+        return [flag, *map(show_value, value)]
+    return [flag, show_value(value)]

@@ -15,6 +15,7 @@ from capsnet.studies.markdown import (
     format_parameters,
     mean_words,
     table_lines,
+    untested,
 )
 from capsnet.studies.statistics import SIGNIFICANT, mean_and_std
 from capsnet.studies.study import Study, Task
@@ -108,15 +109,16 @@ def _reading(table: Table) -> str:
         "training images. These images also chose the weights of each run, so validation errors are slightly "
         "optimistic, for all rows alike. The test split chose nothing: it was evaluated once, at the end of each run. "
         "The test error of the first row is therefore a fair estimate; choosing a row by its test error would not be. "
-        "Std is the standard deviation over seeds (n - 1). Intervals are 95 % Wilson intervals over the images of all "
-        "seeds; they do not include variation between seeds."
+        "Std is the standard deviation over seeds (n - 1). Intervals are 95 % Wilson intervals, of the validation "
+        "error over the held-out images of all seeds, of the mean test error over the test images, which all seeds "
+        "share; they do not include variation between seeds."
     )
 
 
 def _testing(table: Table) -> str:
     least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
     if least is None:
-        return "With one seed for each row, differences between rows cannot be told from differences between seeds."
+        return untested(table["rows"])
     count = len(table["rows"]) * (len(table["rows"]) - 1) // 2
     return (
         "Tested by a two-way analysis of variance with seeds as blocks. Since the first row was chosen by these "

@@ -36,7 +36,8 @@ class RowEntry(TypedDict):
 
     `errors` are those of the weights that validation chose, or of the last step without validation images; `last_*`
     are those of the last step. `decoder_parameters` is the part of `parameters` in the decoder. `wrong` and `images`
-    are pooled over the seeds, and `interval` is their Wilson interval. `seconds` is the mean training time.
+    are pooled over the seeds; `interval` is the Wilson interval of the mean error for the images of one seed, which all
+    seeds share. `seconds` is the mean training time.
 
     For pairs, `errors` count exact pairs and `digit_*` single digits. For runs that stop at an accuracy (`stop_at`, a
     share), `clean_*` are errors on the `held_out` images, and `reached` is the number of runs that reached it. For
@@ -191,7 +192,7 @@ def _row(study: Study, budget: str, row: Row, finished: Sequence[tuple[Task, Run
         "std": _rounded(std),
         "wrong": wrong,
         "images": images,
-        "interval": _interval(wrong, images),
+        "interval": _interval(wrong, images, len(results)),
         "last_mean": _rounded(last_mean),
         "last_std": _rounded(last_std),
         "parameters": results[0].get("parameters") if results else None,
@@ -263,7 +264,7 @@ def _together_row(study: Study, result: TogetherResult | None, seeds: int) -> Ro
         "std": None,
         "wrong": wrong,
         "images": images,
-        "interval": _interval(wrong, images),
+        "interval": _interval(wrong, images, 1),
         "last_mean": None,
         "last_std": None,
         "parameters": None if result is None else result["parameters"],
@@ -276,8 +277,9 @@ def _paper(reported: Reported | None) -> PaperEntry | None:
     return None if reported is None else {"error": reported.error, "std": reported.std, "n": reported.n}
 
 
-def _interval(wrong: int, images: int) -> list[float] | None:
-    return [round(end, 4) for end in wilson_interval(wrong / images, images)] if images else None
+def _interval(wrong: int, images: int, runs: int) -> list[float] | None:
+    """The interval of the mean error of some runs: they share the images of the test split, which count once."""
+    return [round(end, 4) for end in wilson_interval(wrong / images, images // runs)] if images else None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from capsnet.data import ImageData
 from capsnet.data.transforms import Draws
@@ -80,7 +80,6 @@ class Job:
         self.total_steps = self.config.optimizer.total_steps(self.steps_per_epoch)
         self.row_steps = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
         self.state, self.trained = State(), False
-        self.has_dropout = any(isinstance(module, nn.Dropout) for module in model.modules())
         # rows of metrics whose numbers are still on the device: step, images, sums
         self.rows: list[tuple[int, int, Tensor]] = []
         # number of images and time when the numbers were last read from the device
@@ -137,6 +136,9 @@ class Job:
             with stop_on_signal() as stop:
                 while not self.ended and not self.ending:
                     self._train_epoch(reporter, stop)
+            # of the last step, after which the processes decide nothing together
+            if self.fault is not None:
+                raise self.fault
         finally:
             reporter.close()
             self.batches.close()
@@ -230,10 +232,9 @@ class Job:
         raise KeyboardInterrupt(f"stopped at step {self.state.step}; go on with: capsnet train --resume {folder}")
 
     def _step(self, indices: Tensor, draws: Draws) -> None:
-        if self.has_dropout:
-            # dropout uses the global generator: seed it for each step, so that a resumed run draws the same numbers
-            process = self.processes.rank << 32
-            torch.manual_seed(self.config.run.seed * 1_000_003 + 500_000 + self.state.step + process)
+        # dropout, in whatever form, uses the global generator: a resumed run draws the same numbers
+        process = self.processes.rank << 32
+        torch.manual_seed(self.config.run.seed * 1_000_003 + 500_000 + self.state.step + process)
         self.step(indices, draws, self._learning_rate(self.state.step))
         self.latest = (indices, draws)
         self.state.step += 1

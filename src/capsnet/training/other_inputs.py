@@ -19,7 +19,14 @@ from capsnet.data.mask_folder import MaskFolder
 from capsnet.data.sequences import SequenceData
 from capsnet.errors import UserError
 from capsnet.models import SegmentationModel, SequenceModel
-from capsnet.runs.checkpoint import State, check_length, has_checkpoint, load_checkpoint, save_checkpoint
+from capsnet.runs.checkpoint import (
+    State,
+    check_length,
+    check_resumable,
+    has_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_bytes, write_json, write_text
 from capsnet.runs.folder import Run, check_new, check_resumed, create_locked, new_folder
@@ -82,7 +89,10 @@ def train_other(
             )
     if resume is not None:
         config = resume_config(Run.open(resume).config, options)
+        # another directory may be the current one when the run is opened again
+        config = config.change(data=str(Path(config.data.name).absolute()))
         with FolderLock(Path(resume)):
+            check_resumable(Path(resume))
             return _train(Run(Path(resume), config), resumed=True)
     config = default_config(task).change(**{**options, "data": str(Path(str(options["data"])).absolute())})
     folder = Path(out or new_folder(task))
@@ -239,9 +249,10 @@ class PlainLoop(Generic[M, D]):
 
     def _diverged(self, subject: str, step: int) -> Diverged:
         rate = self.config.optimizer.learning_rate(step - 1, self.steps_per_epoch)
+        kept = f"{self.run.folder} keeps the last good state; " if has_checkpoint(self.run.folder) else ""
         return Diverged(
-            f"the {subject} not finite at step {step}, learning rate {rate:.3g}; {self.run.folder} keeps the last good "
-            f"state; use a lower lr, got {self.config.optimizer.lr:g}"
+            f"the {subject} not finite at step {step}, learning rate {rate:.3g}; {kept}use a lower lr, got "
+            f"{self.config.optimizer.lr:g}"
         )
 
     def _check_weights(self) -> None:

@@ -20,13 +20,13 @@ from capsnet.models import SEGMENTERS, SEQUENCE_MODELS, CapsuleModel
 from capsnet.models.custom import as_capsule_model, class_of
 from capsnet.precision import use_precision
 from capsnet.runs.built import RECON_WEIGHT, as_built, as_planned
-from capsnet.runs.checkpoint import has_checkpoint
+from capsnet.runs.checkpoint import check_resumable, has_checkpoint
 from capsnet.runs.config import RunConfig, is_object, object_name
 from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run, RunResult, check_new, check_resumed, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
-from capsnet.runs.options import describe_recipe, make_config, resume_config
+from capsnet.runs.options import check_same, describe_recipe, make_config, resume_config
 from capsnet.runs.transfer import carry_over
 from capsnet.runs.weights import ModelSpec, count_decoder, count_parameters, on_meta, save_weights
 from capsnet.training.batches import Batches
@@ -135,10 +135,18 @@ def train(
     all_options = {**options, **_entries(model, data, start_from)}
     if resume is None and out is not None and was_restarted() and (Path(out) / "config.json").exists():
         resume, out = out, None
-    if resume is None or isinstance(recipe_or_config, RunConfig):
+    if resume is None:
         config = make_config(recipe_or_config, all_options)
+    elif isinstance(recipe_or_config, RunConfig):
+        config = make_config(recipe_or_config, all_options)
+        check_same(Run.open(resume).config, config)
     else:
         config = resume_config(Run.open(resume).config, all_options)
+        if recipe_or_config not in ("quickstart", config.run.recipe):
+            raise UserError(
+                f"the run in {resume} began with the recipe {config.run.recipe}, got {recipe_or_config}; leave the "
+                "recipe out, or start a new run"
+            )
     _check_objects(config, objects)
     # store relative paths as absolute ones: a run may be resumed from another directory, or drawn there
     root = config.data.data_dir
@@ -153,6 +161,7 @@ def train(
         if resume is not None:
             _refuse_imported(Run(folder, config))
             with FolderLock(folder):
+                check_resumable(folder)
                 return _train(Run(folder, config), listeners, objects, processes, resumed=True)
         check_new(folder)
         return _train(Run(folder, config), listeners, objects, processes, numbered=out is None)
@@ -259,7 +268,9 @@ def _train(
             processes.wait()
         with use_precision(precision, device):
             job.train()
-        if processes.is_first and (job.trained or run.evaluation() is None):
+        if processes.is_first and not job.trained and run.evaluation() is not None:
+            print(f"capsnet: {run.folder} was trained to its end; its result:", file=sys.stderr)
+        elif processes.is_first:
             with use_precision("fp32", device), stage(f"testing on {len(dataset.test):,} images", log=True):
                 _test(job, dataset)
         processes.wait()

@@ -52,7 +52,7 @@ class TensorBoard(Callback):
         from torch.utils.tensorboard import SummaryWriter
 
         folder = self._folder or start.folder / "tensorboard"
-        self._writer = SummaryWriter(str(folder), purge_step=start.step + 1 if start.step else None)
+        self._writer = SummaryWriter(str(folder), purge_step=start.step + 1)
         self._config = start.config
         if start.step == 0:
             self._writer.add_text("configuration", _table(start.config), 0)
