@@ -207,6 +207,10 @@ def fuzzing() -> str:
             )
     engines = sorted({tally["engine"] for tally in record["readers"].values() if tally["cases"]})
     total = f"{record['cases']:,} files in all, by {' and '.join(engines)}. {_measured(record)}."
+    others = {name: t["cases"] - t["read"] - t["refused"] for name, t in record["readers"].items() if t["cases"]}
+    met = ", ".join(f"{count:,} of {name}" for name, count in others.items() if count)
+    if met:
+        total += f" Files that met a fault before it was fixed are neither read nor refused: {met}."
     return "\n".join([*lines, "", total])
 
 

@@ -143,7 +143,7 @@ add_recipe(
     "sabour2017-affnist-cnn",
     Recipe(
         _MOVED.change(model="baseline-cnn-quarter", recon_weight=0.0),
-        summary="a CNN with about as many parameters, trained and tested as sabour2017-affnist",
+        summary="a CNN of 17.0 million parameters, trained and tested as sabour2017-affnist",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2",
         reported="test error 34 % (a CNN at 0.78 % on shifted MNIST)",
         differs="the text states only that its CNN has a similar number of parameters; here it is the baseline "

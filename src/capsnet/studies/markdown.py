@@ -41,7 +41,8 @@ def _source(table: Table) -> str:
     source, without = table["source"], "no paper: "
     if source.startswith(without):
         return f"No source reports numbers for these rows: {source.removeprefix(without)}"
-    return f"Source of the reported numbers: {source}"
+    has_numbers = any(row["paper"] for row in table["rows"])
+    return f"Source of the {'reported numbers' if has_numbers else 'experiment'}: {source}"
 
 
 def table_lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

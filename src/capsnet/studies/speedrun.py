@@ -9,7 +9,7 @@ _WORDS = (
 STUDIES.add(
     "speedrun-mnist",
     Study(
-        summary="MNIST: training time and test error of the fastest schedule",
+        summary="MNIST: training time and test error of a fast schedule of 8 epochs",
         source="no paper: a speed run of the network of Sabour, Frosst, Hinton, NeurIPS 2017",
         rows=(Row("one-cycle", "CapsNet, one cycle over 8 epochs", "speedrun-mnist"),),
         comparisons=(),
