@@ -151,7 +151,8 @@ def overview(records: dict[str, Record]) -> str:
     return (
         "![The same digits with every routing](pictures/all.png)\n\n"
         f"Accuracy in percent on {max(tested):,} test images after the same few steps, one seed each, each with the "
-        f"loss, options and learning rate on its page: {reached}. These are not results: they show only that the networks have learned."
+        f"loss, options and learning rate on its page: {reached}. These are not results: they show only that the "
+        "networks have learned."
     )
 
 

@@ -163,3 +163,15 @@ def test_bfloat16_images_are_read():
     images = torch.rand(40, 6, 6)
     dataset = Dataset.from_arrays(images.bfloat16(), digits()[1], pixel_range=(0.0, 1.0))
     assert dataset.train.images.float().mean() == pytest.approx(127, abs=12)
+
+
+def test_pixels_that_are_not_finite_are_refused_with_a_given_range_too():
+    images = np.zeros((4, 3, 3))
+    images[1, 0, 0] = np.nan
+    with pytest.raises(UserError, match="image 1 has values that are not finite"):
+        Dataset.from_arrays(images, [0, 1, 0, 1], pixel_range=(0.0, 1.0))
+
+
+def test_names_that_are_bytes_are_names():
+    images = np.arange(40, dtype=np.uint8).reshape(10, 2, 2)
+    assert Dataset.from_arrays(images, np.array([b"cat", b"d\xc3\xb6g"] * 5)).train.class_names == ("cat", "dög")

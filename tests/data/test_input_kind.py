@@ -48,3 +48,11 @@ def test_images_and_masks_are_no_classes(tmp_path, root):
         Image.new("L", (2, 2)).save(tmp_path / root / kind / "a.png")
     with pytest.raises(UserError, match="a data set for segmentation, not a folder for each class"):
         find_layout(tmp_path)
+
+
+def test_linked_class_folders_are_looked_into(tmp_path):
+    make(tmp_path / "elsewhere", "yes/a.wav", "no/b.wav")
+    (tmp_path / "sounds").mkdir()
+    for name in ("yes", "no"):
+        (tmp_path / "sounds" / name).symlink_to(tmp_path / "elsewhere" / name)
+    assert find_input_kind(tmp_path / "sounds") == "recordings"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -139,3 +141,15 @@ def test_white_is_no_class_of_several(tmp_path):
     with pytest.raises(UserError, match=r"a.png has the value 255; 255 marks unlabelled pixels"):
         read_mask_folder(tmp_path, class_names=("cup", "lid"))
     assert read_mask_folder(tmp_path, class_names=("cup",)).masks.tolist() == [[[0, 1], [1, 0]]]
+
+
+def test_range_of_deep_images_is_decided_once_for_all_and_kept(tmp_path):
+    for name, level in (("a", 900), ("b", 1100)):
+        write(tmp_path, name, [[0, 1], [1, 0]])
+        Image.fromarray(np.array([[0, level], [level, 0]], np.uint16)).save(tmp_path / "images" / f"{name}.png")
+    data = read_mask_folder(tmp_path)
+    assert data.pixel_range == (0, 4095)
+    assert [int(image.max()) for image in data.images] == [round(255 * level / 4095) for level in (900, 1100)]
+    darker = read_mask_folder(tmp_path, pixel_range=(0.0, 8190.0))
+    assert int(darker.images[0].max()) == round(255 * 900 / 8190)
+    assert replace(data, pixel_range=None).pick(torch.tensor([0])).pixel_range is None

@@ -1,9 +1,13 @@
 import os
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
 
 from capsnet.data import reading
+from capsnet.data.formats import refusing_damage
 from capsnet.data.reading import probe_files, read_files
 from capsnet.data.sources import FolderFiles
 from capsnet.errors import UserError
@@ -84,3 +88,17 @@ def test_a_bar_is_drawn_on_a_terminal(folder, capfd, monkeypatch):
     read_files(FolderFiles(folder), ["0.png"], SHAPE, "fit")
     out, err = capfd.readouterr()
     assert (out, "reading images" in err) == ("", True)
+
+
+def test_threads_decode_at_the_same_time_and_leave_the_filters_of_warnings_as_they_were():
+    filters, meeting = list(warnings.filters), threading.Barrier(2, timeout=20)
+
+    def decode(number):
+        with refusing_damage("x"):
+            # both are inside at once, or this breaks
+            meeting.wait()
+            warnings.warn("ignored", stacklevel=1)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(decode, range(2)))
+    assert list(warnings.filters) == filters

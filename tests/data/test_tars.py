@@ -219,3 +219,8 @@ def test_run_is_told_of_archives_that_it_learned_from(save, tmp_path):
     learned = [name for name in (*record["train"], *record["validation"]) if name.startswith("a-1.tar/")]
     assert images.notes[-1] == f"{len(learned)} of these images were training or validation images of the run."
     assert len(images.data) == 6
+
+
+def test_two_labels_of_an_image_are_refused(save):
+    with pytest.raises(UserError, match="a has two labels of this kind; keep one"):
+        read_tar(save([("a.png", picture(3)), ("a.cls", b"0"), ("a.cls", b"1")]))

@@ -73,3 +73,17 @@ def test_what_is_no_image_with_a_label_is_refused(items, message):
 def test_an_iterable_without_a_length_is_refused(unchecked):
     with pytest.raises(UserError, match="must be map-style"):
         Dataset.from_torch(iter([]))
+
+
+def test_labels_of_the_test_split_are_matched_by_the_names_of_classes():
+    train, test = Pictures(list(zip(PIXELS, LABELS.tolist(), strict=True))), Pictures([(PIXELS[0], 0), (PIXELS[1], 1)])
+    test.classes = ("dog", "owl")
+    with pytest.raises(UserError, match=r"test has images of the class 'owl', which dataset\.classes lacks"):
+        Dataset.from_torch(train, test=test)
+    test.items = [(PIXELS[0], 0), (PIXELS[2], 0)]
+    assert Dataset.from_torch(train, test=test).test.labels.tolist() == [1, 1]
+
+
+def test_tensors_of_bfloat16_are_read():
+    data = Dataset.from_torch(TensorDataset((PIXELS / 255).bfloat16(), LABELS))
+    assert len(data.train) + len(data.test) == len(PIXELS)

@@ -38,3 +38,9 @@ def test_interests_that_a_user_does_not_have_get_no_weight(power):
 def test_power_between_0_and_1_is_refused():
     with pytest.raises(UserError, match=r"power must be 0 or at least 1, got 0\.5"):
         label_aware_attention(torch.randn(1, 2, 3), torch.randn(1, 3), 0.5)
+
+
+def test_a_power_that_overflows_chooses_the_best():
+    interests = torch.tensor([[[1e3, 0.0], [0.0, 1.0]]])
+    chosen = label_aware_attention(interests, torch.tensor([[1e3, 0.0]]), 20.0)
+    assert chosen.equal(interests[:, 0])

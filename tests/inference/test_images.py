@@ -184,3 +184,9 @@ def test_run_without_a_record_warns_on_its_own_folder(run, tmp_path):
     (old.folder / "splits.json").unlink()
     (*_, note) = find_images(old.load_model(), run=old).notes
     assert "the test may include training images" in note
+
+
+def test_test_split_of_a_run_is_the_one_it_was_tested_on(tiny_run):
+    run = replace(tiny_run, config=tiny_run.config.change(test_limit=40))
+    assert len(find_images(tiny_run.load_model(), run=run).data) == 40
+    assert len(find_images(tiny_run.load_model(), "digits", run=run).data) == 359

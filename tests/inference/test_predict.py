@@ -201,3 +201,45 @@ def test_files_of_other_frameworks_are_refused_by_name(capsys, weights, file, na
 def test_what_is_no_image_is_refused(model, images):
     with pytest.raises(UserError, match="images must be"):
         predict(model, images)
+
+
+def test_answer_does_not_depend_on_the_mode_of_the_model_or_on_the_other_images():
+    network = ModelSpec("efficient-capsnet", {}, NAMES, "digit", "digits").build()
+    images = torch.randint(0, 256, (3, 1, 28, 28), dtype=torch.uint8)
+    expected = [answer.lengths for answer in predict(network.eval(), images)]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert [answer.lengths for answer in predict(network.train(), images[:1])] == [pytest.approx(expected[0], abs=1e-6)]
+    assert network.training
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+
+
+def strokes_on_nothing():
+    image = Image.new("RGBA", (120, 110), (0, 0, 0, 0))
+    ImageDraw.Draw(image).line([(35, 20), (75, 20), (50, 90)], fill=(0, 0, 0, 255), width=9)
+    return image
+
+
+def turned():
+    image = seven().transpose(Image.Transpose.ROTATE_90).convert("RGB")
+    image.getexif()[0x0112] = 6
+    return image
+
+
+def twelve_bits():
+    return Image.fromarray(np.asarray(seven(), np.uint16) * 16)
+
+
+@pytest.mark.parametrize(("draw", "suffix"), [(strokes_on_nothing, "png"), (turned, "jpg"), (twelve_bits, "png")])
+def test_picture_gets_the_answer_of_its_file(draw, suffix, model, tmp_path):
+    image, path = draw(), tmp_path / f"seven.{suffix}"
+    image.save(path, exif=image.getexif(), **({"quality": 100, "subsampling": 0} if suffix == "jpg" else {}))
+    [file], [opened] = predict(model, path), predict(model, Image.open(path))
+    assert opened.lengths == pytest.approx(file.lengths, abs=1e-6)
+    if suffix == "png":
+        [drawn] = predict(model, image)
+        assert drawn.lengths == pytest.approx(file.lengths, abs=1e-6)
+
+
+def test_array_with_reversed_axes_is_taken(model):
+    images = np.random.default_rng(0).integers(0, 256, (2, 1, 28, 28), dtype=np.uint8)
+    assert predict(model, images[..., ::-1]) == predict(model, images[..., ::-1].copy())

@@ -1,10 +1,12 @@
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from capsnet import UserError
 from capsnet.inference import segment
-from capsnet.models import SegmentationModel, SegmentationOutput, create_segmenter
+from capsnet.inference.segment import measure_pixels
+from capsnet.models import SegmentationModel, SegmentationOutput, create_segmenter, load_segmenter
 
 
 class Bright(SegmentationModel):
@@ -61,3 +63,14 @@ def test_a_model_for_volumes_is_refused():
     model = create_segmenter("unet-small", image_shape=(1, 8, 8, 8), num_classes=1)
     with pytest.raises(UserError, match="this model is for volumes"):
         segment(model, torch.rand(1, 8, 8))
+
+
+def test_deep_file_is_read_with_the_range_of_the_training(tmp_path):
+    model = create_segmenter("unet-small", image_shape=(1, 8, 8), num_classes=1, channels=2, levels=2).eval()
+    Image.fromarray(np.full((8, 8), 900, np.uint16)).save(tmp_path / "a.png")
+    model.pixel_range = (0.0, 4095.0)
+    model.save(tmp_path / "model.safetensors")
+    loaded = load_segmenter(tmp_path / "model.safetensors")
+    assert loaded.pixel_range == (0.0, 4095.0)
+    expected = measure_pixels(model, torch.full((1, 8, 8), round(255 * 900 / 4095), dtype=torch.uint8))
+    assert measure_pixels(loaded, tmp_path / "a.png").equal(expected)

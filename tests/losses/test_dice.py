@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from capsnet import UserError
-from capsnet.losses import DiceLoss, dice_loss
+from capsnet.losses import DiceLoss, dice_loss, pixel_margin_loss
 
 LENGTHS = torch.tensor([[[[0.8, 0.2]], [[0.5, 0.5]]]])
 MASKS = torch.tensor([[[[1, 0]], [[1, 1]]]])
@@ -35,3 +35,10 @@ def test_pooled_dice_counts_each_pixel_once():
 def test_masks_of_another_shape_are_refused():
     with pytest.raises(UserError, match="masks must be b x n x space like the lengths"):
         dice_loss(LENGTHS, MASKS[:, :1])
+
+
+def test_masks_as_files_hold_them_are_refused():
+    lengths, masks = torch.rand(1, 1, 2, 2), torch.tensor([[[[0, 255], [255, 0]]]])
+    for loss in (dice_loss, pixel_margin_loss):
+        with pytest.raises(UserError, match="masks must be 0 or 1, got 0 to 255; divide by 255"):
+            loss(lengths, masks)

@@ -24,3 +24,12 @@ def test_a_model_that_is_tested_goes_on_learning() -> None:
     with eval_mode(dropout):
         assert dropout(torch.ones(100)).sum() == 100
     assert dropout(torch.ones(1000)).sum() != 1000
+
+
+def test_parts_that_were_in_eval_mode_stay_in_it() -> None:
+    module = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))
+    module.train()
+    module[1].eval()
+    with eval_mode(module):
+        pass
+    assert [module.training, *(part.training for part in module)] == [True, True, False]

@@ -78,7 +78,7 @@ def test_moved_folder_is_taken_on_resume_and_another_one_is_refused(photos, tmp_
     assert main([*line, str(tmp_path / "other")]) == 2
     assert "does not hold the images of" in capsys.readouterr().err
     assert main([*line, "digits"]) == 2
-    assert "--data on --resume gives the new path" in capsys.readouterr().err
+    assert "--data on resume gives the new path" in capsys.readouterr().err
 
 
 def test_changed_folder_is_named_on_resume(photos, tmp_path, capsys):

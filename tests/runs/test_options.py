@@ -62,3 +62,16 @@ def test_what_a_run_computes_cannot_change_on_resume():
     assert resume_config(before, {"epochs": 2}).optimizer.epochs == 2
     with pytest.raises(UserError, match="lr cannot change on resume"):
         resume_config(before, {"lr": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("before", "options", "message"),
+    [
+        ({"data": "mnist"}, {"data": "fashion-mnist"}, "`data` on resume gives the new path of the run's own images"),
+        ({"data": "/photos"}, {"data": "digits"}, "`data` on resume gives the new path"),
+        ({}, {"start_from": "capsnet-mnist"}, "start_from cannot change on resume: the run has None"),
+    ],
+)
+def test_other_data_and_weights_are_refused_on_resume(before, options, message):
+    with pytest.raises(UserError, match=message):
+        resume_config(RunConfig.from_defaults(**before), options)

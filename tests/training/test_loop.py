@@ -402,7 +402,7 @@ def test_dropout_of_any_kind_draws_the_same_after_a_stop(tmp_path, monkeypatch):
             self.layer = nn.Conv2d(1, 40, 28)
 
         def forward(self, images):
-            poses = functional.dropout2d(self.layer(images).reshape(-1, 10, 4), 0.3, self.training)
+            poses = functional.dropout(self.layer(images).reshape(-1, 10, 4), 0.3, self.training)
             return CapsNetOutput(Capsules(poses, poses.norm(dim=-1)), poses.norm(dim=-1), None)
 
     data = load_data("digits")

@@ -139,3 +139,14 @@ def test_names_runs_and_models_are_evaluated_alike(tmp_path):
     digits = capsnet.evaluate(run, "digits").accuracy
     assert capsnet.evaluate(str(run.folder), "digits").accuracy == digits
     assert capsnet.evaluate(run.load_model(), "digits").accuracy == digits
+
+
+def test_tied_weights_are_saved_and_loaded(arrays, tmp_path):
+    class Tied(Own):
+        def __init__(self):
+            super().__init__()
+            self.same = self.classes
+
+    run = capsnet.train(model=Tied(), data=arrays, out=tmp_path / "tied", **{**SHORT, "steps": 2})
+    loaded = run.load_model(Tied())
+    assert capsnet.evaluate(loaded, arrays).accuracy == run.evaluation()["test"]["accuracy"]

@@ -114,7 +114,7 @@ def predict_masks(
     drawn: list[tuple[UInt8[Tensor, "c h w"], Bool[Tensor, "n h w"]]] = []
     for file in images:
         try:
-            pixels = read_image(file, model.image_shape[0])
+            pixels = read_image(file, model.image_shape[0], model.pixel_range)
         except UserError as fault:
             failures.append(Failure(str(file), str(fault)))
             continue

@@ -7,7 +7,6 @@ from capsnet.cli.console import print_json, wrapped
 from capsnet.cli.parse import parse
 from capsnet.cli.sections import ConfigFlags, flags_of, given_options
 from capsnet.cli.show_run import print_changes
-from capsnet.data import DATASETS
 from capsnet.data.input_kind import find_input_kind
 from capsnet.errors import UserError
 from capsnet.inference import Evaluation
@@ -163,12 +162,6 @@ def _start(args: list[str], recipe: RunConfig, start_from: str | None) -> RunCon
 def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
     if options.out is not None:
         raise UserError("--out and --resume exclude each other: a resumed run stays in its folder")
-    old_data, new_data = before.data.name, after.data.name
-    if old_data != new_data and (old_data in DATASETS or new_data in DATASETS):
-        raise UserError(
-            f"--data on --resume gives the new path of the run's own images: the run has {old_data!r}, got "
-            f"{new_data!r}; start a new run"
-        )
     later = after.options()
     for name, old in before.options().items():
         new = later[name]

@@ -34,7 +34,8 @@ def make_dataset(
     """Make a data set from arrays.
 
     Without test images, about a fifth of each class is held out as the test split, by a hash of each image's pixels: an
-    image's split does not depend on its position or on other images, and copies fall into the same split.
+    image's split does not depend on its position or on other images, and copies fall into the same split, except where
+    a class has so few different images that one of its copies must be moved to have both splits.
 
     Args:
         images: uint8 from 0 to 255, or other numbers; the order of the axes is inferred from their sizes.
@@ -114,10 +115,10 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
     for array in arrays:
         if array.dtype.kind not in "uif":
             raise UserError(f"images must be uint8 or other numbers, got {array.dtype}")
+    infos = [describe_values(array) for array in arrays if array.dtype != np.uint8]
     if pixel_range is not None:
         check_range(pixel_range)
         return pixel_range
-    infos = [describe_values(array) for array in arrays if array.dtype != np.uint8]
     if not infos:
         return None
     if len(infos) < len(arrays):
@@ -190,6 +191,11 @@ def to_pixels(images: Array, pixel_range: tuple[float, float] | None) -> UInt8[T
 def _read_labels(arrays: Sequence[Array], class_names: Sequence[str] | None) -> tuple[tuple[str, ...], list[Tensor]]:
     """Names of the classes and the labels of each part as indices into them."""
     arrays = [_one_axis(array) for array in arrays]
+    # names as HDF5 files hold them
+    arrays = [
+        np.char.decode(array.astype(np.bytes_), "utf-8", "backslashreplace") if array.dtype.kind == "S" else array
+        for array in arrays
+    ]
     twice = [name for name in class_names or () if list(class_names or ()).count(name) > 1]
     if twice:
         raise UserError(f"class_names must differ from each other, got {twice[0]!r} twice")

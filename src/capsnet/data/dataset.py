@@ -239,8 +239,8 @@ def hold_out(data: ImageData, share: int | float, *, seed: int) -> tuple[ImageDa
     """Hold out images for validation. The same seed gives the same images.
 
     Images that are files are held out by a hash of their names, images with keys by their keys, class by class: adding
-    an image moves no other one. In other data sets the seed draws from all images, or class by class if a class would
-    otherwise lose its last image.
+    an image moves no other one. In other data sets the seed draws from all images; a share is drawn class by class if a
+    class would otherwise lose its last image, a number is not.
 
     Args:
         data: all training images.

@@ -61,7 +61,30 @@ _FAULTS = (
     struct.error,
     zlib.error,
 )
-_quiet = threading.RLock()
+
+
+class _Quiet:
+    """Warnings are ignored while any thread decodes: their filters are global to the process."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._filters = threading.Lock(), 0, warnings.catch_warnings()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._filters.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
 # Pillow also raises what it logs; without a handler it would be printed as well
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -77,10 +100,11 @@ def printable_name(source: Source | str) -> str:
 @contextmanager
 def without_warnings() -> Iterator[None]:
     """Suppress Pillow's warnings: what they report is checked here or does not matter."""
-    # warning filters are global to the process
-    with _quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    _quiet.enter()
+    try:
         yield
+    finally:
+        _quiet.leave()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Open image files safely, and convert them to model inputs."""
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,28 @@ def open_image(
             return _finish(_decode(image, name, color, side), image, name, color)
     loaded = load_deep(source, name)
     return _finish(_scale_deep(loaded, pixel_range, side), loaded.upper, name, color)
+
+
+def open_picture(image: Image.Image, *, color: bool, pixel_range: PixelRange | None = None) -> Image.Image:
+    """A Pillow image as `open_image` returns that of a file.
+
+    Args:
+        image: of any size and mode.
+        color: whether the model has colour inputs.
+        pixel_range: values that become black and white, for a picture of more than 8 bits; None: decided from it.
+
+    Raises:
+        UserError: pixels that are not finite, or damaged data of an image that was opened from a file.
+    """
+    name = "the image"
+    with refusing_damage(name):
+        image.load()
+        if image.mode[:1] in "IF":
+            content = BytesIO()
+            image.save(content, "TIFF")
+            return open_image(BytesIO(content.getvalue()), color=color, name=name, pixel_range=pixel_range)
+        pixels = image.convert("RGBA") if image.has_transparency_data else image
+    return _finish(pixels, image, name, color)
 
 
 def probe_image(source: Source, name: str = "") -> ImageInfo:

@@ -1,10 +1,9 @@
 """What a person's own data are: images in class folders, images with masks, recordings, or time series."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
-from capsnet.data.layout import SPLIT_NAMES, is_visible
+from capsnet.data.layout import SPLIT_NAMES, is_visible, walk_files
 
 InputKind = Literal["images", "masks", "recordings", "series"]
 """`masks`: a folder of images/ and masks/; `recordings`: WAV files in class folders; `series`: a .ts file."""
@@ -62,12 +61,10 @@ def _holds_recordings(folder: Path) -> bool:
     # imported late: it needs Pillow
     from capsnet.data.formats import SUFFIXES
 
+    # files beside the class folders have no class
     has_wav = False
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(filter(is_visible, folders))
-        # files beside the class folders have no class
-        suffixes = {Path(name).suffix.lower() for name in names if is_visible(name)} if root != str(folder) else set()
-        if suffixes & SUFFIXES:
+    for suffix in (path.suffix.lower() for path in walk_files(folder) if path.parent != folder):
+        if suffix in SUFFIXES:
             return False
-        has_wav = has_wav or ".wav" in suffixes
+        has_wav = has_wav or suffix == ".wav"
     return has_wav

@@ -215,13 +215,13 @@ def _class_files(folder: Path, root: Path, class_names: Sequence[str]) -> tuple[
     files = tuple(
         ClassFile(path.relative_to(folder).as_posix(), labels[_normal(name)])
         for name in sorted(present, key=lambda name: labels[_normal(name)])
-        for path in _walk(root / name)
+        for path in walk_files(root / name)
     )
     loose = _loose_files(root)
     return files, [f"{root}: not read, in no class folder: {_listed(loose)}."] if loose else []
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def walk_files(root: Path) -> Iterator[Path]:
     """All visible files below a folder; links to folders are followed once."""
     visited: set[str] = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):

@@ -14,6 +14,7 @@ from torch import Tensor
 from capsnet.data.formats import SUFFIXES, open_header, printable_name, refusing_damage
 from capsnet.data.images import open_image, probe_image
 from capsnet.data.labels import read_class_list
+from capsnet.data.pixels import PixelRange, decide_range
 from capsnet.errors import UserError
 
 # formats that store pixels as they are
@@ -34,6 +35,7 @@ class MaskFolder:
         masks: 0 for the background, k for the class `class_names[k - 1]`.
         class_names: a name for each class; the background has none.
         files: the file of each image, relative to the folder.
+        pixel_range: values that became black and white, of files of more than 8 bits; None: they have 8.
 
     Shapes:
         images `m c h w`, masks `m h w`.
@@ -43,6 +45,7 @@ class MaskFolder:
     masks: UInt8[Tensor, "m h w"]
     class_names: tuple[str, ...]
     files: tuple[str, ...]
+    pixel_range: PixelRange | None = None
 
     def pick(self, rows: Int[Tensor, " r"]) -> "MaskFolder":
         """Some of the images with their masks."""
@@ -70,6 +73,7 @@ def read_mask_folder(
     size: tuple[int, int] | None = None,
     color: bool | None = None,
     class_names: Sequence[str] | None = None,
+    pixel_range: PixelRange | None = None,
 ) -> MaskFolder:
     """Read images/NAME.jpg and masks/NAME.png for each name.
 
@@ -83,6 +87,7 @@ def read_mask_folder(
         color: three channels or one; None: three if any image has colours.
         class_names: None: the lines of classes.txt in the folder; without that file "1", "2" and so on, up to the
             largest value of all masks.
+        pixel_range: values that become black and white, of files of more than 8 bits; None: decided once for all files.
 
     Raises:
         UserError: a missing folder or file, a file that cannot be read, sizes that differ, values without a class, or,
@@ -97,13 +102,14 @@ def read_mask_folder(
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise UserError(f"size must be a height and a width of at least 1, got {size!r}")
     pairs = match_files(root)
-    if color is None:
-        color = any(probe_image(image).color for image, _ in pairs)
+    infos = [probe_image(image) for image, _ in pairs]
+    color = any(info.color for info in infos) if color is None else color
+    pixel_range = pixel_range or decide_range(infos)
     images: list[Image.Image] = []
     masks: list[Image.Image] = []
     counts: list[Int[np.ndarray, " 256"]] = []
     for image_file, mask_file in pairs:
-        image, mask = open_image(image_file, color=color), open_mask(mask_file)
+        image, mask = open_image(image_file, color=color, pixel_range=pixel_range), open_mask(mask_file)
         check_size(mask_file, mask.size, image.size)
         # classes are those of whole masks: scaling may remove small objects
         counts.append(count_values(mask))
@@ -120,7 +126,7 @@ def read_mask_folder(
     pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
     pixels = pixels.permute(0, 3, 1, 2).contiguous() if color else pixels[:, None]
     files = tuple(str(image.relative_to(root)) for image, _ in pairs)
-    return MaskFolder(pixels, torch.from_numpy(values), classes.names, files)
+    return MaskFolder(pixels, torch.from_numpy(values), classes.names, files, pixel_range)
 
 
 def match_files(root: Path) -> list[tuple[Path, Path]]:

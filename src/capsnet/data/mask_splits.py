@@ -24,6 +24,7 @@ from capsnet.data.mask_folder import (
     open_mask,
     read_mask_folder,
 )
+from capsnet.data.pixels import PixelRange, decide_range
 from capsnet.data.survey import Spread, listed, make_spread
 from capsnet.errors import UserError
 
@@ -101,13 +102,14 @@ def load_masks(folder: str | Path, size: tuple[int, int], *, color: bool | None 
     """
     root = Path(folder)
     roots = _find_roots(root)
-    if color is None:
-        color = any(probe_image(image).color for path in roots.values() for image, _ in match_files(path))
+    infos = [probe_image(image) for path in roots.values() for image, _ in match_files(path)]
+    color = any(info.color for info in infos) if color is None else color
+    pixel_range = decide_range(infos)
     # the names of the folder itself are read with its masks
     names = None if roots["train"] == root else _split_names(root, roots)
-    train = read_mask_folder(roots["train"], size=size, color=color, class_names=names)
+    train = read_mask_folder(roots["train"], size=size, color=color, class_names=names, pixel_range=pixel_range)
     others = {
-        split: read_mask_folder(path, size=size, color=color, class_names=train.class_names)
+        split: read_mask_folder(path, size=size, color=color, class_names=train.class_names, pixel_range=pixel_range)
         for split, path in roots.items()
         if split != "train"
     }
@@ -122,7 +124,13 @@ def load_masks(folder: str | Path, size: tuple[int, int], *, color: bool | None 
 
 
 def read_masks_for(
-    folder: str | Path, class_names: Sequence[str], size: tuple[int, int], *, color: bool, split: str | None = None
+    folder: str | Path,
+    class_names: Sequence[str],
+    size: tuple[int, int],
+    *,
+    color: bool,
+    split: str | None = None,
+    pixel_range: PixelRange | None = None,
 ) -> MaskFolder:
     """Read all images of a folder, or of one of its split folders, for a model that did not learn from them.
 
@@ -133,6 +141,7 @@ def read_masks_for(
         size: height and width to which all are scaled.
         color: three channels or one.
         split: None: all images.
+        pixel_range: of the model; None: decided once for all files.
 
     Raises:
         UserError: as `read_mask_folder`, no such split folder, or a class that the model does not have.
@@ -143,7 +152,9 @@ def read_masks_for(
         raise UserError(f"{printable_name(root)} has no split folder {split}; leave out `split` to test all its images")
     chosen = roots if split is None else {split: roots[split]}
     names = _split_names(root, roots)
-    parts = [_read_for(path, names, class_names, size, color) for path in chosen.values()]
+    if pixel_range is None:
+        pixel_range = decide_range([probe_image(image) for path in chosen.values() for image, _ in match_files(path)])
+    parts = [_read_for(path, names, class_names, size, color, pixel_range) for path in chosen.values()]
     files = [
         str((path / file).relative_to(root))
         for path, part in zip(chosen.values(), parts, strict=True)
@@ -154,11 +165,18 @@ def read_masks_for(
         torch.cat([part.masks for part in parts]),
         tuple(class_names),
         tuple(files),
+        pixel_range,
     )
 
 
 def read_masks_of_split(
-    folder: str | Path, split: str, class_names: Sequence[str], size: tuple[int, int], *, color: bool
+    folder: str | Path,
+    split: str,
+    class_names: Sequence[str],
+    size: tuple[int, int],
+    *,
+    color: bool,
+    pixel_range: PixelRange | None = None,
 ) -> MaskFolder:
     """Read the folder that holds a split of `load_masks`, with the classes of a model that was trained on it.
 
@@ -168,6 +186,7 @@ def read_masks_of_split(
         class_names: as `read_masks_for`.
         size: height and width to which all are scaled.
         color: three channels or one.
+        pixel_range: of the model; None: decided once for all files.
 
     Raises:
         UserError: as `read_masks_for`.
@@ -177,11 +196,16 @@ def read_masks_of_split(
     if "test" not in places and "validation" in places:
         places["test"] = places.pop("validation")
     names = _split_names(Path(folder), roots)
-    return _read_for(places.get(split, roots["train"]), names, class_names, size, color)
+    return _read_for(places.get(split, roots["train"]), names, class_names, size, color, pixel_range)
 
 
 def _read_for(
-    path: Path, names: Sequence[str] | None, class_names: Sequence[str], size: tuple[int, int], color: bool
+    path: Path,
+    names: Sequence[str] | None,
+    class_names: Sequence[str],
+    size: tuple[int, int],
+    color: bool,
+    pixel_range: PixelRange | None,
 ) -> MaskFolder:
     """Read images/ and masks/, whose classes have these names, and number the classes as a model does."""
     for name in names or ():
@@ -190,7 +214,7 @@ def _read_for(
             raise UserError(
                 f"{printable_name(path / NAMES_FILE)}: the model has no class {name!r}; its classes: {classes}"
             )
-    data = read_mask_folder(path, size=size, color=color, class_names=names or class_names)
+    data = read_mask_folder(path, size=size, color=color, class_names=names or class_names, pixel_range=pixel_range)
     if names is None:
         return data
     numbers = torch.tensor([0, *(list(class_names).index(name) + 1 for name in names)], dtype=torch.uint8)

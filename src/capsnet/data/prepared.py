@@ -23,7 +23,7 @@ from torch import Tensor
 
 from capsnet._version import __version__
 from capsnet.cache import cache_dir, prune_cache
-from capsnet.data import deep, formats, images, photo, pixels
+from capsnet.data import deep, formats, images, photo, pixels, regions
 from capsnet.data.dataset import Preparation
 
 _KEY_BYTES = 16
@@ -95,7 +95,7 @@ def reader_version() -> str:
     """A hash of the code that decodes and prepares images."""
     sources = ""
     with contextlib.suppress(OSError):
-        sources = "".join(map(inspect.getsource, (deep, formats, images, photo, pixels)))
+        sources = "".join(map(inspect.getsource, (deep, formats, images, photo, pixels, regions)))
     return f"{__version__} {PIL.__version__} {hashlib.blake2b(sources.encode(), digest_size=8).hexdigest()}"
 
 

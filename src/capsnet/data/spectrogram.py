@@ -6,6 +6,7 @@ O'Shaughnessy, "Speech Communication", 1987, p. 150 (its formula, 2595 log10(1 +
 
 import io
 import struct
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from capsnet.data.files import read_bytes
 from capsnet.errors import UserError
 
 WINDOW, HOP = 0.032, 0.016
+_filters = threading.Lock()
 _LONGEST = 1 << 28
 _BOUNDS: Mapping[str, Bound] = {"rate": whole(1, 1_000_000), "num_mels": whole(1, 4096)}
 _FLOOR = 1e-10
@@ -124,7 +126,8 @@ def read_recording(path: str | Path) -> Recording:
 
     data = read_bytes(Path(path), _LONGEST)
     try:
-        with warnings.catch_warnings():
+        # warning filters are global to the process, and recordings are read in threads
+        with _filters, warnings.catch_warnings():
             # it warns of a file that ends early, and reads what is there
             warnings.simplefilter("error")
             # of cue points, loops and the like between format and samples

@@ -233,8 +233,11 @@ class _Reader:
                 return
             raise UserError(f"{name} has {member.size:,} bytes, a label has at most {most:,}")
         label = _LABELS[kind](read(member.size), name)
-        if label is not None:
-            self._labels[kind][key] = label
+        if label is None:
+            return
+        if key in self._labels[kind]:
+            raise UserError(f"{name}: {printable_name(key)} has two labels of this kind; keep one")
+        self._labels[kind][key] = label
 
     def _label_of(self, key: str, name: str) -> Label:
         for labels in self._labels.values():

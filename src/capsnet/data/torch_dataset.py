@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -38,16 +39,32 @@ def read_dataset(
         >>> read_dataset(torchvision.datasets.FashionMNIST("data"))
     """
     images, labels = _read(dataset, "dataset")
+    tests = None if test is None else _read(test, "test")
+    if tests is not None:
+        tests = tests[0], _match(tests[1], getattr(test, "classes", None), getattr(dataset, "classes", None))
     given = getattr(dataset, "classes", None) if class_names is None else class_names
     names = None if given is None else [str(name) for name in given]
     return make_dataset(
         images,
         labels,
         names,
-        test=None if test is None else _read(test, "test"),
+        test=tests,
         pixel_range=pixel_range,
         name=type(dataset).__name__,
     )
+
+
+def _match(
+    labels: NDArray[np.generic], theirs: Sequence[object] | None, ours: Sequence[object] | None
+) -> NDArray[np.generic]:
+    """Labels of the test split in the training split's order of classes."""
+    if theirs is None or ours is None or list(theirs) == list(ours) or labels.dtype.kind not in "iu":
+        return labels
+    places = {name: place for place, name in enumerate(ours)}
+    unknown = [theirs[k] for k in np.unique(labels).tolist() if 0 <= k < len(theirs) and theirs[k] not in places]
+    if unknown:
+        raise UserError(f"test has images of the class {unknown[0]!r}, which dataset.classes lacks")
+    return np.array([places[theirs[k]] if 0 <= k < len(theirs) else k for k in labels.tolist()])
 
 
 def _read(dataset: MapDataset, name: str) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
@@ -80,7 +97,8 @@ def _to_array(image: object, name: str) -> NDArray[np.generic]:
             raise UserError(f"{name}: an image must be grey or RGB, got mode {image.mode}; convert it in the transform")
         return np.asarray(image)
     if isinstance(image, Tensor):
-        return image.detach().cpu().numpy()
+        # NumPy has no bfloat16
+        return (image.float() if image.dtype is torch.bfloat16 else image).detach().cpu().numpy()
     if isinstance(image, np.ndarray):
         return image
     raise UserError(f"{name}: an image must be one of Pillow, an array or a tensor, got {type(image).__name__}")

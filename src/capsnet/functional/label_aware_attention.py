@@ -54,6 +54,8 @@ def label_aware_attention(
         best = products.masked_fill(~there, -inf).argmax(dim=1, keepdim=True)
         weights = torch.zeros_like(products).scatter(1, best, 1.0)
     else:
+        largest = torch.finfo(products.dtype).max
         scores = products.sign() * products.abs() ** power if power else torch.zeros_like(products)
-        weights = scores.masked_fill(~there, torch.finfo(scores.dtype).min).softmax(dim=1)
+        # a power may overflow
+        weights = scores.clamp(-largest, largest).masked_fill(~there, -largest).softmax(dim=1)
     return torch.einsum("bj,bjd->bd", weights.masked_fill(~there, 0), interests)

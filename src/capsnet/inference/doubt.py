@@ -88,14 +88,16 @@ def calibrate_doubt(model: CapsuleModel, data: ImageData) -> Doubt | None:
 
     Args:
         model: in eval mode.
-        data: images of neither the training nor the test split; the first 5,000 are used.
+        data: images of neither the training nor the test split; at most 5,000 are used, evenly spaced.
 
     Returns:
         The limits; None for fewer than 200 images.
     """
     if len(data) < _FEWEST:
         return None
-    subset = data.select(torch.arange(min(len(data), _MOST), device=data.labels.device))
+    count = min(len(data), _MOST)
+    # files are sorted by class: the first ones would be those of a few classes
+    subset = data.select(torch.arange(count, device=data.labels.device) * len(data) // count)
     signals = _measure(model, subset)
     low, high = 0.0, 1 - _PASS
     doubt = _limits(signals, low)

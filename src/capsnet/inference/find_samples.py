@@ -138,12 +138,17 @@ class _Masks(_Reader[MaskFolder]):
     def __init__(self, model: SegmentationModel) -> None:
         channels, height, width = model.image_shape
         self.class_names, self.size, self.color = model.class_names, (height, width), channels == 3
+        self.pixel_range = model.pixel_range
 
     def read_split(self, name: str, split: str) -> MaskFolder:
-        return read_masks_of_split(name, split, self.class_names, self.size, color=self.color)
+        return read_masks_of_split(
+            name, split, self.class_names, self.size, color=self.color, pixel_range=self.pixel_range
+        )
 
     def read_all(self, name: str, split: Split | None) -> MaskFolder:
-        return read_masks_for(name, self.class_names, self.size, color=self.color, split=split)
+        return read_masks_for(
+            name, self.class_names, self.size, color=self.color, split=split, pixel_range=self.pixel_range
+        )
 
     def names(self, data: MaskFolder) -> list[str]:
         return list(data.files)

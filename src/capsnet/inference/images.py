@@ -83,11 +83,16 @@ def find_images(
         if run is not None:
             return _own_images(model, run, name, split or "test", skip_unreadable=skip_unreadable, shards=shards)
     split = split or "test"
-    if split != "test" and run is not None and name == own:
+    if run is not None and locate_data(name) == locate_data(own):
         config = run.config.change(data_dir=str(data_dir) if data_dir else run.config.data.data_dir)
-        dataset = load_dataset(config)
-        training, validation = split_training(config.change(validation_shift=0), dataset)
-        return _select(model, replace(dataset, train=training), split, validation)
+        if data is not None:
+            # named, it is the whole test split
+            config = config.change(test_limit=None)
+        dataset, validation = load_dataset(config), None
+        if split != "test":
+            training, validation = split_training(config.change(validation_shift=0), dataset)
+            dataset = replace(dataset, train=training)
+        return _select(model, dataset, split, validation)
     if split == "validation":
         raise UserError("only a run folder records which images were held out for validation; give the run folder")
     dataset = load_data_for(model, name, data_dir=data_dir, skip_unreadable=skip_unreadable, shards=shards)

@@ -12,11 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from capsnet.data.dataset import Preparation
-from capsnet.data.images import choose_range, fit_pixels, read_pixels
+from capsnet.data.images import choose_range, fit_pixels, open_picture, read_pixels
 from capsnet.data.pixels import PixelRange
 from capsnet.errors import UserError
 from capsnet.inference.doubt import find_reasons, read_signals
 from capsnet.models import CapsuleModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.precision import use_precision
 from capsnet.prediction import NO_DIGIT as NO_DIGIT
 from capsnet.prediction import Failure as Failure
@@ -90,8 +91,11 @@ def predict(
     network, _ = open_model(model)
     if isinstance(images, np.ndarray) and images.dtype.kind not in "buif":
         raise UserError(f"images must be uint8, or files, got an array of {images.dtype}; give files as a list")
-    if isinstance(images, Tensor | np.ndarray):
-        prepared: Iterable[PreparedImage | Failure] = _split(network, torch.as_tensor(images))
+    if isinstance(images, np.ndarray):
+        # torch takes no array that is reversed, such as BGR to RGB
+        images = torch.from_numpy(np.ascontiguousarray(images))
+    if isinstance(images, Tensor):
+        prepared: Iterable[PreparedImage | Failure] = _split(network, images)
     else:
         sources = _list_sources(images)
         if pixel_range is None:
@@ -121,20 +125,28 @@ def _list_sources(images: object) -> list[Path | str | Image.Image]:
 
 
 def prepare_picture(
-    image: Image.Image, model: CapsuleModel, preparation: Preparation | None = None, file: str | None = None
+    image: Image.Image,
+    model: CapsuleModel,
+    preparation: Preparation | None = None,
+    file: str | None = None,
+    pixel_range: PixelRange | None = None,
 ) -> PreparedImage:
-    """Convert a picture to the format of a model's data set.
+    """Convert a picture to the format of a model's data set, as an image file of it would be.
 
     Args:
-        image: of any size.
+        image: of any size and mode.
         model: as `capsnet.load` returns it.
         preparation: as MNIST was made (`"digit"`) or scaled to fit (`"fit"`); None: the model's own.
         file: where it came from.
+        pixel_range: values that become black and white, for a picture of more than 8 bits; None: the model's own, or
+            decided from this picture.
 
     Raises:
-        UserError: a model of neither 1 nor 3 channels.
+        UserError: a model of neither 1 nor 3 channels, or a picture that cannot be read.
     """
-    pixels, pieces = fit_pixels(image, _picture_shape(model), preparation or model.preparation)
+    shape = _picture_shape(model)
+    picture = open_picture(image, color=shape[0] == 3, pixel_range=pixel_range or model.inputs.pixel_range)
+    pixels, pieces = fit_pixels(picture, shape, preparation or model.preparation)
     return PreparedImage(torch.from_numpy(pixels), pieces, file)
 
 
@@ -167,7 +179,7 @@ def answer_prepared(
     while batch := list(islice(source, _BATCH)):
         prepared = [image for image in batch if isinstance(image, PreparedImage)]
         # not around the whole: the caller's own work comes between two batches
-        with use_precision("fp32", model.device):
+        with use_precision("fp32", model.device), eval_mode(model):
             answers = iter(_answer_batch(model, prepared, poses=poses)) if prepared else iter(())
         for image in batch:
             yield image if isinstance(image, Failure) else next(answers)
@@ -211,7 +223,7 @@ def _prepare(
     pixel_range: PixelRange | None,
 ) -> PreparedImage | Failure:
     if isinstance(source, Image.Image):
-        return prepare_picture(source, model, preparation)
+        return prepare_picture(source, model, preparation, pixel_range=pixel_range)
     shape = _picture_shape(model)
     try:
         pixels, pieces = read_pixels(Path(source), shape, preparation or model.preparation, pixel_range=pixel_range)

@@ -58,7 +58,9 @@ def measure_pixels(model: SegmentationModel, image: str | Path | Shaped[Tensor, 
     """
     if model.dims != 2:
         raise UserError(f"segment is for images; this model is for volumes {model.image_shape}: use model.segment")
-    pixels = read_image(image, model.image_shape[0]) if isinstance(image, str | Path) else image
+    pixels = image
+    if isinstance(pixels, str | Path):
+        pixels = read_image(pixels, model.image_shape[0], model.pixel_range)
     if pixels.ndim != 3 or pixels.shape[0] != model.image_shape[0] or 0 in pixels.shape:
         raise UserError(f"image must be {model.image_shape[0]} x height x width, got {tuple(pixels.shape)}")
     pixels = _to_floats(pixels)
@@ -83,8 +85,15 @@ def number_pixels(lengths: Float[Tensor, "n h w"], threshold: float = 0.5) -> UI
     return torch.where(longest > threshold, label + 1, 0).to(torch.uint8)
 
 
-def read_image(file: str | Path, channels: int) -> UInt8[Tensor, "c h w"]:
+def read_image(
+    file: str | Path, channels: int, pixel_range: tuple[float, float] | None = None
+) -> UInt8[Tensor, "c h w"]:
     """The pixels of an image file, upright, in grey or in colours.
+
+    Args:
+        file: an image.
+        channels: 1 or 3.
+        pixel_range: values that become black and white, of a file of more than 8 bits; None: decided from it.
 
     Raises:
         UserError: a file that cannot be read, or channels other than 1 and 3.
@@ -94,7 +103,7 @@ def read_image(file: str | Path, channels: int) -> UInt8[Tensor, "c h w"]:
 
     if channels not in (1, 3):
         raise UserError(f"an image file has 1 or 3 channels, the model has {channels}; give a tensor")
-    pixels = np.asarray(open_image(Path(file), color=channels == 3))
+    pixels = np.asarray(open_image(Path(file), color=channels == 3, pixel_range=pixel_range))
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], channels).copy()).permute(2, 0, 1)
 
 

@@ -1,5 +1,6 @@
 """Dice loss of masks. Milletari, Navab, Ahmadi, "V-Net", 3DV 2016, Eq. 3, in the form of SegCaps' code."""
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
@@ -32,7 +33,7 @@ def dice_loss(
         lengths and masks `b n *space`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: shapes that differ, or an unknown reduction.
+        UserError: shapes that differ, masks of other values than 0 and 1, or an unknown reduction.
 
     Differs from the paper:
         The authors of SegCaps convert lengths to logits before the sums, which makes the quotient negative or
@@ -55,11 +56,14 @@ def check_masks(lengths: Tensor, masks: Tensor) -> None:
     """Check that masks fit the lengths.
 
     Raises:
-        UserError: another shape.
+        UserError: another shape, or (where masks are on the CPU) values other than 0 and 1.
     """
     if lengths.ndim < 3 or masks.shape != lengths.shape:
         sizes = f"{tuple(lengths.shape)}, got {tuple(masks.shape)}"
         raise UserError(f"masks must be b x n x space like the lengths, {sizes}")
+    # on a GPU the check would wait for it
+    if not masks.is_cuda and masks.dtype != torch.bool and not bool(((masks == 0) | (masks == 1)).all()):
+        raise UserError(f"masks must be 0 or 1, got {float(masks.min()):g} to {float(masks.max()):g}; divide by 255?")
 
 
 class DiceLoss(nn.Module):

@@ -8,15 +8,16 @@ from torch import nn
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Set a module to eval mode, and back to what it was when the block ends, also by an error.
+    """Set a module to eval mode, and each of its parts back to what it was when the block ends, also by an error.
 
     Example:
         >>> with eval_mode(model):
         ...     lengths = model(images).lengths
     """
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, was_training in modes:
+            module.training = was_training

@@ -1,5 +1,6 @@
 """The base class of models that find a mask for each class, and these models by name."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ class SegmentationModel(NamedModel, ABC):
     Attributes:
         class_names: a name for each class; "1", "2" and so on, the numbers in masks, until they are set.
         decoder: reconstructs images from class capsules, or None.
+        pixel_range: values of image files of more than 8 bits that become black and white; None: of each file its own.
         created_by: the call of `create_segmenter`; None if the model was created directly.
 
     Raises:
@@ -54,6 +56,7 @@ class SegmentationModel(NamedModel, ABC):
         self.image_shape, self.num_classes = tuple(image_shape), num_classes
         self.class_names = tuple(str(k + 1) for k in range(num_classes))
         self.decoder = None
+        self.pixel_range: tuple[float, float] | None = None
 
     if TYPE_CHECKING:
         # nn.Module.__call__ is untyped
@@ -90,7 +93,13 @@ class SegmentationModel(NamedModel, ABC):
         Raises:
             UserError: the model was not made by `create_segmenter`.
         """
-        save_named(self, file, SEGMENTER_KEY, "create_segmenter", {"class_names": self.class_names})
+        save_named(
+            self,
+            file,
+            SEGMENTER_KEY,
+            "create_segmenter",
+            {"class_names": self.class_names, "pixel_range": self.pixel_range},
+        )
 
 
 SegmenterPreset = NamedPreset[SegmentationModel]
@@ -127,4 +136,15 @@ def load_segmenter(file: str | Path) -> SegmentationModel:
     if not isinstance(names, list) or len(names) != model.num_classes:
         raise UserError(f"{file} must name {model.num_classes} classes, got {names!r}")
     model.class_names = tuple(map(str, names))
+    model.pixel_range = _read_range(about.get("pixel_range"), file)
     return model
+
+
+def _read_range(values: object, file: str | Path) -> tuple[float, float] | None:
+    if values is None:
+        return None
+    if isinstance(values, list) and len(values) == 2 and all(isinstance(value, int | float) for value in values):
+        low, high = map(float, values)
+        if -math.inf < low < high < math.inf:
+            return low, high
+    raise UserError(f"{file}: pixel_range must be two numbers in ascending order, got {values!r}")

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from capsnet.errors import UserError
 
-_SIDE = 2048
+# as in runs/bounds.py
+_SIDE = 4096
 LIMITS: Mapping[str, int] = {
     "image_shape": _SIDE,
     "image_size": _SIDE,
@@ -20,6 +21,7 @@ LIMITS: Mapping[str, int] = {
     "num_classes": 65_536,
     "iterations": 1_000,
     "depth": 1_000,
+    "inverse_temperature": 1_000_000,
     "batch_size": 1_000_000,
     "pairs_per_digit": 1_000_000,
 }

@@ -95,11 +95,26 @@ def check_same(before: RunConfig, after: RunConfig) -> None:
     Raises:
         UserError: another value of an option that may not change.
     """
+    _check_data(before, after)
     earlier, later = as_built(before).options(), as_built(after).options()
     for name, new in later.items():
         is_free = name in FREE_ON_RESUME | _FREE_OF_CONFIGS or new in (None, "auto")
         if new != earlier[name] and not is_free:
             raise _cannot_change(name, earlier[name], new)
+
+
+def _check_data(before: RunConfig, after: RunConfig) -> None:
+    """Data may be given on resume only as the new path of the run's own images.
+
+    Raises:
+        UserError: another named data set, or one in place of a folder.
+    """
+    old, new = before.data.name, after.data.name
+    if old != new and (old in DATASETS or new in DATASETS):
+        raise UserError(
+            f"`data` on resume gives the new path of the run's own images: the run has {old!r}, got {new!r}; start a "
+            "new run"
+        )
 
 
 def _cannot_change(name: str, old: object, new: object) -> UserError:
@@ -113,7 +128,11 @@ def resume_config(before: RunConfig, options: Mapping[str, object]) -> RunConfig
         UserError: an option that may not change, or an unknown one.
     """
     after = make_config(before, {name: value for name, value in options.items() if name != "start_from"})
+    _check_data(before, after)
     earlier, later = before.options(), after.options()
+    start = options.get("start_from")
+    if start is not None and locate_weights(str(start)) != before.model.start_from:
+        raise _cannot_change("start_from", before.model.start_from, str(start))
     for name in options:
         old, new = earlier[name], later[name]
         if old != new and name not in FREE_ON_RESUME:

@@ -139,7 +139,14 @@ def on_meta() -> TorchFunctionMode:
 
 def save_weights(path: Path, model: CapsuleModel, spec: ModelSpec) -> None:
     """Write a model's weights with its specification."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        tensors[name] = tensor.detach().cpu().contiguous()
+        # the format refuses tensors that share memory, such as tied weights
+        if tensor.numel() and tensors[name].untyped_storage().data_ptr() in places:
+            tensors[name] = tensors[name].clone()
+        places.add(tensors[name].untyped_storage().data_ptr())
     metadata = {"capsnet": json.dumps({"format_version": FORMAT_VERSION, **asdict(spec)})}
     write_bytes(path, save(tensors, metadata))
 

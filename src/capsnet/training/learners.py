@@ -143,7 +143,7 @@ class MaskLearner(Learner[SegmentationModel, MaskFolder]):
             options["decoder"] = False
         shape, names = self.train.image_shape, self.train.class_names
         self.model = create_segmenter(config.model.name, image_shape=shape, num_classes=len(names), **options)
-        self.model.class_names = names
+        self.model.class_names, self.model.pixel_range = names, self.train.pixel_range
 
     def names(self, data: MaskFolder) -> list[str]:
         """The file of each image."""
