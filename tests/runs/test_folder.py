@@ -198,9 +198,9 @@ def test_wrong_entry_of_an_evaluation_is_named(tiny_run, tmp_path, path, value, 
 @pytest.mark.parametrize(
     ("section", "values", "words"),
     [
-        ("augmentation", {"enlarge": 20_000}, "'augmentation.enlarge' is 20000, the limit is 2,048"),
+        ("augmentation", {"enlarge": 20_000}, "'augmentation.enlarge' is 20000, the limit is 4,096"),
         ("model", {"iterations": 10**7}, "'model.iterations' is 10000000, the limit is 1,000"),
-        ("data", {"image_size": 50_000}, "'data.image_size' is 50000, the limit is 2,048"),
+        ("data", {"image_size": 50_000}, "'data.image_size' is 50000, the limit is 4,096"),
         ("model", {"options": {"depth": 10**9}}, "'model.options.depth' is 1000000000, the limit is 1,000"),
         ("optimizer", {"epochs": "x"}, "'optimizer.epochs' must be an integer or null, got 'x'"),
         ("optimizer", {"lr": None}, "'optimizer.lr' must be a number, got None"),
