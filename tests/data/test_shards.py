@@ -111,3 +111,17 @@ def test_a_full_disk_is_refused_before_preparing(photos, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
     with pytest.raises(UserError, match="CAPSNET_CACHE_DIR to another disk"):
         load(photos)
+
+
+def test_an_image_that_could_not_be_read_once_is_tried_again(photos, monkeypatch):
+    prepare = reading.prepare_image
+
+    def fail(path, *args, **options):
+        if path.name == "3.jpg":
+            raise UserError(f"{path} needs more memory than there is")
+        return prepare(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "prepare_image", fail)
+        assert len(pixels(load(photos, skip_unreadable=True))) == 42
+    assert pixels(load(photos)).equal(pixels(load(photos, "never")))

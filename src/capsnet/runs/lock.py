@@ -75,9 +75,11 @@ def is_left_over(folder: Path) -> bool:
 
 def remove_left_over(folder: Path) -> None:
     """Remove a folder for which `is_left_over` is true."""
-    for path in folder.iterdir():
+    for path in filter(_is_temporary, folder.iterdir()):
         path.unlink(missing_ok=True)
-    folder.rmdir()
+    # not empty if another process has begun a run here meanwhile
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _is_temporary(path: Path) -> bool:
