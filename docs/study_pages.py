@@ -14,7 +14,7 @@ from capsnet.runs import Run
 from capsnet.runs.epochs import read_epochs
 from capsnet.studies import STUDIES, Table, compare_runs
 from capsnet.studies.comparisons import ComparisonEntry
-from capsnet.studies.statistics import SIGNIFICANT
+from capsnet.studies.statistics import SIGNIFICANT, format_p
 
 STUDY_FOLDER = Path(__file__).parent / "studies"
 PICTURES = {
@@ -156,10 +156,13 @@ def verdicts(table: Table, folder: Path) -> list[str]:
             test = image_by_image(folder, entry, pair) or "One seed, or equal results: this cannot be tested."
             untested.append(f"- {pair[0]} and {pair[1]} differ by {points:.2f} points. {test}")
             continue
-        kind, by = "No significant difference from", ""
+        kind, by = (
+            "No significant difference from",
+            f" ({entry['difference']:+z.2f} points, p = {format_p(entry['p'])})",
+        )
         if entry["differs"]:
             kind = "Lower test error than" if entry["difference"] < 0 else "Higher test error than"
-            by = f" by {points:.2f} points (p = {entry['p']:.2g})"
+            by = f" by {points:.2f} points (p = {format_p(entry['p'])})"
         tested.setdefault(f"- {kind} **{pair[1]}**", []).append(f"**{pair[0]}**{by}")
     return [*(f"{kind}: {'; '.join(rows)}." for kind, rows in tested.items()), *untested]
 

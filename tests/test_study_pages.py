@@ -41,7 +41,7 @@ def table(name, errors, p):
 @pytest.mark.parametrize("name", STUDIES.names())
 @pytest.mark.parametrize(
     ("p", "said"),
-    [(0.001, "by 0.40 points (p = 0.001)"), (0.2, "No significant difference from **"), (None, "cannot be tested")],
+    [(0.001, "by 0.40 points (p = 0.001)"), (0.2, "** (-0.40 points, p = 0.2)"), (None, "cannot be tested")],
 )
 def test_page_of_every_study_is_filled(name, p, said, tmp_path):
     folder = tmp_path / name

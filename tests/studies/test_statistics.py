@@ -5,7 +5,7 @@ from scipy.special import stdtr
 from scipy.stats import binomtest
 
 from capsnet.inference.evaluate import wilson_interval
-from capsnet.studies.statistics import correct_by_holm, mcnemar, mean_and_std, pool_scatter
+from capsnet.studies.statistics import correct_by_holm, format_p, mcnemar, mean_and_std, pool_scatter
 
 # the two-way table of two rows and three seeds is a paired t test: differences -3, -2, -4
 PAIRED = {"a": {0: 1.0, 1: 2.0, 2: 3.0}, "b": {0: 4.0, 1: 4.0, 2: 7.0}}
@@ -94,3 +94,7 @@ def test_mcnemar_is_the_binomial_test(only_first, only_second):
 def test_mcnemar_refuses_a_negative_number():
     with pytest.raises(ValueError, match="got -1 and 3"):
         mcnemar(-1, 3)
+
+
+def test_p_value_is_never_rounded_to_the_limit_of_significance():
+    assert [format_p(p) for p in (0.0714, 0.01012, 0.00999, 3e-5)] == ["0.071", "0.0101", "0.00999", "3e-05"]

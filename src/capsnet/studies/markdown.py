@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from capsnet.studies.comparisons import ComparisonEntry
-from capsnet.studies.statistics import SIGNIFICANT, mean_and_std
+from capsnet.studies.statistics import SIGNIFICANT, format_p, mean_and_std
 from capsnet.studies.table import RowEntry, Table
 
 Column = tuple[str, Callable[[RowEntry], str]]
@@ -126,7 +126,7 @@ def comparison_cells(entry: ComparisonEntry, labels: Mapping[str, str]) -> list[
     verdict = "no significant difference"
     if entry["differs"]:
         verdict = "lower error" if entry["difference"] < 0 else "higher error"
-    return [pair, difference, f"{entry['p']:.2g}", verdict]
+    return [pair, difference, format_p(entry["p"]), verdict]
 
 
 def _reading(table: Table) -> str:

@@ -105,3 +105,14 @@ def mcnemar(only_first: int, only_second: int) -> float:
     if min(only_first, only_second) < 0:
         raise ValueError(f"numbers of images must be 0 or above, got {only_first} and {only_second}")
     return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
+
+
+def format_p(p: float) -> str:
+    """A p value with two digits, or three where two would round it to the limit of significance.
+
+    Example:
+        >>> format_p(0.0714), format_p(0.01012)
+        ('0.071', '0.0101')
+    """
+    text = f"{p:.2g}"
+    return f"{p:.3g}" if float(text) == SIGNIFICANT else text
