@@ -7,7 +7,7 @@ import pytest
 import tyro
 
 from capsnet.cli.flags import list_fields
-from capsnet.cli.parse import _KERAS_OPTIONS, parse
+from capsnet.cli.parse import _KERAS_OPTIONS, key_and_value, parse
 from capsnet.cli.sections import flags_of
 from capsnet.cli.train import Train
 from capsnet.errors import UserError
@@ -158,3 +158,9 @@ def test_help_groups_flags_by_section(capsys):
     with pytest.raises(SystemExit):
         parse(Train, ["--help"], Train())
     assert re.findall(r"^\W*(\w+) options\W*$", capsys.readouterr().out, re.MULTILINE) == list(SECTIONS)
+
+
+def test_value_of_an_option_may_be_a_list():
+    assert key_and_value("--option", "stages=[[4,1],[6,2]]") == ("stages", ((4, 1), (6, 2)))
+    with pytest.raises(UserError, match="must be a number, true, false, a word or a list"):
+        key_and_value("--option", 'stages={"a": 1}')

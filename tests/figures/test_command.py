@@ -23,6 +23,10 @@ QUICKSTART = RECIPES.get("quickstart").config
         ),
         (QUICKSTART.change(routing_options={"bias": True}), "capsnet train quickstart --routing-option bias=true"),
         (QUICKSTART.change(model_options={"leaky": True}), "capsnet train quickstart --option leaky=true"),
+        (
+            QUICKSTART.change(model="resnet-20", model_options={"stages": ((4, 1, 1),)}),
+            "capsnet train quickstart --model resnet-20 --option 'stages=[[4, 1, 1]]'",
+        ),
     ],
 )
 def test_the_command_names_what_differs_from_the_recipe(config, expected):

@@ -144,3 +144,9 @@ def test_epochs_alone_are_the_whole_length_of_a_recipe_with_steps():
     optimizer = RunConfig.from_options("sabour2017-multimnist", epochs=1).optimizer
     assert (optimizer.epochs, optimizer.steps, optimizer.total_steps(70)) == (1, None, 70)
     assert RunConfig.from_defaults(epochs=3, steps=10).optimizer.steps == 10
+
+
+def test_lists_in_the_options_of_a_model_survive_json():
+    config = RunConfig.from_defaults(model="resnet-20", model_options={"stages": [[4, 1, 1], (6, 1, 2)]})
+    assert config.model.options == {"stages": ((4, 1, 1), (6, 1, 2))}
+    assert RunConfig.from_json(config.to_json()) == config

@@ -16,6 +16,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from capsnet.cli.flags import list_fields
 from capsnet.cli.help_lines import fitted_help
 from capsnet.errors import UserError
+from capsnet.runs.flags import as_tuples
 
 T = TypeVar("T")
 
@@ -145,8 +146,8 @@ def _needed_switches(args: Sequence[str], start: Mapping[str, bool]) -> list[str
     return kept
 
 
-def key_and_value(flag: str, word: str) -> tuple[str, bool | int | float | str]:
-    """Parse KEY=VALUE, where the value is a number, true, false or a word.
+def key_and_value(flag: str, word: str) -> tuple[str, object]:
+    """Parse KEY=VALUE, where the value is a number, true, false, a word, or a list such as [32,16].
 
     Raises:
         UserError: the word has another form; the message names `flag`.
@@ -158,9 +159,9 @@ def key_and_value(flag: str, word: str) -> tuple[str, bool | int | float | str]:
         value = json.loads(text)
     except json.JSONDecodeError:
         value = text
-    if not isinstance(value, bool | int | float | str):
-        raise UserError(f"{flag} {key} must be a number, true, false or a word, got {text!r}")
-    return key, value
+    if not isinstance(value, bool | int | float | str | list):
+        raise UserError(f"{flag} {key} must be a number, true, false, a word or a list, got {text!r}")
+    return key, as_tuples(value)
 
 
 def _one_line(box: str) -> str:

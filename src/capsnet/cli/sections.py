@@ -5,7 +5,7 @@ Here, 0 may mean None: checks apply to the resulting configuration, not to the g
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar, get_type_hints
+from typing import Annotated, TypeVar, cast, get_type_hints
 
 import tyro
 
@@ -22,9 +22,10 @@ from capsnet.runs.sections import (
     Optimizer,
     OptimizerConfig,
     Option,
+    Scalar,
 )
 
-_Suppressed = Annotated[Mapping[str, Option], tyro.conf.Suppress]
+_Suppressed = Annotated[Mapping[str, Scalar], tyro.conf.Suppress]
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class ConfigFlags:
 
 
 def _merge(options: Mapping[str, Option], flag: str, words: tuple[str, ...]) -> dict[str, Option]:
-    return {**options, **dict(key_and_value(flag, word) for word in words)}
+    return {**options, **cast(Mapping[str, Option], dict(key_and_value(flag, word) for word in words))}
 
 
 T = TypeVar("T", bound=ConfigFlags)

@@ -1,5 +1,6 @@
 """The command that repeats a run, and its differences from the recipe."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from typing import cast
@@ -88,4 +89,4 @@ def _word(value: object) -> str:
 
 
 def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value) if isinstance(value, bool | tuple) else str(value)

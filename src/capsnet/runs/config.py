@@ -14,6 +14,7 @@ from typing import cast
 
 from capsnet.errors import UserError
 from capsnet.registry import did_you_mean
+from capsnet.runs.flags import as_tuples
 from capsnet.runs.formats import rename_config, upgrade_config
 from capsnet.runs.limits import check_limits
 from capsnet.runs.sections import (
@@ -124,7 +125,7 @@ class RunConfig:
             options.setdefault("steps", None)
         sections: dict[str, dict[str, object]] = {}
         for name, value in options.items():
-            value = str(value) if isinstance(value, Path) else tuple(value) if isinstance(value, list) else value
+            value = str(value) if isinstance(value, Path) else as_tuples(value)
             option = OPTIONS[name]
             sections.setdefault(option.section, {})[option.field] = value
         # each section checks its fields

@@ -1,4 +1,4 @@
-"""The flags of a run's options on the command line."""
+"""The flags of a run's options on the command line, and values that are lists."""
 
 KEY_VALUE = {"model_options": "--option", "routing_options": "--routing-option"}
 """Flags of the options that are written KEY=VALUE."""
@@ -12,3 +12,15 @@ def flag_of(option: str) -> str:
         ('--batch-size', '--option')
     """
     return KEY_VALUE.get(option) or "--" + option.replace("_", "-")
+
+
+def as_tuples(value: object) -> object:
+    """A value whose lists, which JSON has, are tuples.
+
+    Example:
+        >>> as_tuples([[16, 1], [32, 2]])
+        ((16, 1), (32, 2))
+    """
+    if isinstance(value, dict):
+        return {key: as_tuples(item) for key, item in value.items()}
+    return tuple(map(as_tuples, value)) if isinstance(value, list | tuple) else value

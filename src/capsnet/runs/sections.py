@@ -20,7 +20,8 @@ Schedule = Literal["exponential", "one-cycle", "step"]
 ShiftInterpolation = Literal["none", "nearest", "bilinear"]
 ShiftFill = Literal["zeros", "edge"]
 Distortions = Literal["uniform", "normal"]
-Option = bool | int | float | str
+Scalar = bool | int | float | str
+Option = Scalar | tuple[Scalar | tuple[Scalar, ...], ...]
 
 # share of the steps in the linear warm-up of one-cycle
 _WARM_UP = 0.2

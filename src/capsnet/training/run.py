@@ -135,18 +135,7 @@ def train(
     all_options = {**options, **_entries(model, data, start_from)}
     if resume is None and out is not None and was_restarted() and (Path(out) / "config.json").exists():
         resume, out = out, None
-    if resume is None:
-        config = make_config(recipe_or_config, all_options)
-    elif isinstance(recipe_or_config, RunConfig):
-        config = make_config(recipe_or_config, all_options)
-        check_same(Run.open(resume).config, config)
-    else:
-        config = resume_config(Run.open(resume).config, all_options)
-        if recipe_or_config not in ("quickstart", config.run.recipe):
-            raise UserError(
-                f"the run in {resume} began with the recipe {config.run.recipe}, got {recipe_or_config}; leave the "
-                "recipe out, or start a new run"
-            )
+    config = _configure(recipe_or_config, all_options, resume)
     _check_objects(config, objects)
     # store relative paths as absolute ones: a run may be resumed from another directory, or drawn there
     root = config.data.data_dir
@@ -165,6 +154,27 @@ def train(
                 return _train(Run(folder, config), listeners, objects, processes, resumed=True)
         check_new(folder)
         return _train(Run(folder, config), listeners, objects, processes, numbered=out is None)
+
+
+def _configure(recipe_or_config: str | RunConfig, options: dict[str, object], resume: Path | str | None) -> RunConfig:
+    """The configuration of a new or a resumed run.
+
+    Raises:
+        UserError: an unknown recipe or option, or a resumed run with other settings.
+    """
+    if resume is None:
+        return make_config(recipe_or_config, options)
+    before = Run.open(resume).config
+    if isinstance(recipe_or_config, RunConfig):
+        config = make_config(recipe_or_config, options)
+        check_same(before, config)
+        return config
+    if recipe_or_config not in ("quickstart", before.run.recipe):
+        raise UserError(
+            f"the run in {resume} began with the recipe {before.run.recipe}, got {recipe_or_config}; leave the recipe "
+            "out, or start a new run"
+        )
+    return resume_config(before, options)
 
 
 def _refuse_imported(run: Run) -> None:
@@ -268,11 +278,8 @@ def _train(
             processes.wait()
         with use_precision(precision, device):
             job.train()
-        if processes.is_first and not job.trained and run.evaluation() is not None:
-            print(f"capsnet: {run.folder} was trained to its end; its result:", file=sys.stderr)
-        elif processes.is_first:
-            with use_precision("fp32", device), stage(f"testing on {len(dataset.test):,} images", log=True):
-                _test(job, dataset)
+        if processes.is_first:
+            _test(job, dataset)
         processes.wait()
     except BaseException as fault:
         _end_after_failure(listeners, fault)
@@ -336,7 +343,15 @@ def _end_after_failure(callbacks: Callbacks, fault: BaseException) -> None:
 
 
 def _test(job: Job, dataset: Dataset) -> None:
-    """Evaluate on the test split, once: the best weights on validation, and the last ones."""
+    """Evaluate on the test split, once, in float32: the best weights on validation, and the last ones."""
+    if not job.trained and job.run.evaluation() is not None:
+        print(f"capsnet: {job.run.folder} was trained to its end; its result:", file=sys.stderr)
+        return
+    with use_precision("fp32", job.device), stage(f"testing on {len(dataset.test):,} images", log=True):
+        _write_test(job, dataset)
+
+
+def _write_test(job: Job, dataset: Dataset) -> None:
     test = dataset.test if job.batches.data.features is None else with_features(job.model, [dataset.test])[0]
     last = job.evaluate(job.model, test, "test")
     best, best_model = last, job.model
