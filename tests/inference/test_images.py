@@ -14,7 +14,9 @@ from capsnet.cli import main
 from capsnet.data import load_data
 from capsnet.data.reading import prepare_image
 from capsnet.errors import UserError
+from capsnet.inference import images as module
 from capsnet.inference.images import find_images
+from capsnet.runs.data import load_dataset
 from capsnet.training import train
 
 GREY = TINY.change(model="capsnet-tiny", image_size=20, epochs=None, steps=4, limit=None, shift=0)
@@ -190,3 +192,13 @@ def test_test_split_of_a_run_is_the_one_it_was_tested_on(tiny_run):
     run = replace(tiny_run, config=tiny_run.config.change(test_limit=40))
     assert len(find_images(tiny_run.load_model(), run=run).data) == 40
     assert len(find_images(tiny_run.load_model(), "digits", run=run).data) == 359
+
+
+def test_data_of_a_run_are_read_as_in_training_but_not_from_a_folder_that_is_gone(tiny_run, tmp_path, monkeypatch):
+    model, read = tiny_run.load_model(), []
+    monkeypatch.setattr(module, "load_dataset", lambda config: read.append(config.data) or load_dataset(config))
+    for folder in (tmp_path / "gone", tmp_path):
+        run = replace(tiny_run, config=tiny_run.config.change(data_dir=str(folder), shards="never"))
+        find_images(model, run=run, skip_unreadable=True)
+    assert [data.data_dir for data in read] == [None, str(tmp_path)]
+    assert all((data.skip_unreadable, data.shards) == (True, "never") for data in read)

@@ -99,11 +99,12 @@ def open_shards(work: ShardWork, advance: Callable[[int], None] = lambda count: 
     errors: dict[int, UserError] = {}
     for path, positions, shard in zip(paths, members, stored, strict=True):
         if shard is not None:
-            advance(len(positions))
             faulty = [position for position in positions if work.names[position] in shard[1].faults]
             # a fault may have been of the moment: little memory, or a disk that was not there
             if faulty and any(isinstance(result, Tensor) for result in work.prepare(faulty)):
                 shard = None
+            else:
+                advance(len(positions) - len(faulty))
         array, record = shard or _prepare(path, positions, work)
         faults = record.faults
         good = [position for position in positions if work.names[position] not in faults]

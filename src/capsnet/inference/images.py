@@ -84,10 +84,17 @@ def find_images(
             return _own_images(model, run, name, split or "test", skip_unreadable=skip_unreadable, shards=shards)
     split = split or "test"
     if run is not None and locate_data(name) == locate_data(own):
-        config = run.config.change(data_dir=str(data_dir) if data_dir else run.config.data.data_dir)
-        if data is not None:
+        settings = run.config.data
+        # a run may have been moved to a machine without its folder of data sets
+        recorded = settings.data_dir if settings.data_dir and Path(settings.data_dir).is_dir() else None
+        config = run.config.change(
+            data_dir=str(data_dir) if data_dir else recorded,
+            skip_unreadable=skip_unreadable or settings.skip_unreadable,
+            pixel_range=model.inputs.pixel_range or settings.pixel_range,
+            shards=shards or settings.shards,
             # named, it is the whole test split
-            config = config.change(test_limit=None)
+            test_limit=settings.test_limit if data is None else None,
+        )
         dataset, validation = load_dataset(config), None
         if split != "test":
             training, validation = split_training(config.change(validation_shift=0), dataset)

@@ -1,10 +1,10 @@
 """Dice loss of masks. Milletari, Navab, Ahmadi, "V-Net", 3DV 2016, Eq. 3, in the form of SegCaps' code."""
 
-import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from capsnet.errors import UserError
+from capsnet.functional.labels import can_read
 from capsnet.losses.base import Reduction, reduce
 
 
@@ -61,8 +61,7 @@ def check_masks(lengths: Tensor, masks: Tensor) -> None:
     if lengths.ndim < 3 or masks.shape != lengths.shape:
         sizes = f"{tuple(lengths.shape)}, got {tuple(masks.shape)}"
         raise UserError(f"masks must be b x n x space like the lengths, {sizes}")
-    # on a GPU the check would wait for it
-    if not masks.is_cuda and masks.dtype != torch.bool and not bool(((masks == 0) | (masks == 1)).all()):
+    if can_read(masks) and not ((masks == 0) | (masks == 1)).all():
         raise UserError(f"masks must be 0 or 1, got {float(masks.min()):g} to {float(masks.max()):g}; divide by 255?")
 
 
