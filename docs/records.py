@@ -115,17 +115,18 @@ def ours() -> str:
 
 
 def _studies() -> list[Row]:
-    """The rows of all studies; rows with the same runs are one row that names all their studies."""
-    first: dict[tuple[str, float], tuple[Table, RowEntry]] = {}
-    links: dict[tuple[str, float], list[str]] = {}
+    """The rows of all studies; rows of one configuration and equal errors are one row that names all their studies."""
+    first: dict[tuple[str, ...], tuple[Table, RowEntry]] = {}
+    links: dict[tuple[str, ...], list[str]] = {}
     for path in sorted((DOCS / "studies").glob("*/table.json")):
         table: Table = json.loads(path.read_text())
         for entry in table["rows"]:
             if entry["mean"] is None or entry["parameters"] is None or "networks" in entry:
                 continue
             config = (path.parent / "runs" / f"{entry['name']}-seed{entry['seeds'][0]}" / "config.json").read_text()
-            first.setdefault((config, entry["mean"]), (table, entry))
-            links.setdefault((config, entry["mean"]), []).append(f"[{table['study']}](studies/{table['study']}.md)")
+            key = (config, *map(str, entry["errors"]))
+            first.setdefault(key, (table, entry))
+            links.setdefault(key, []).append(f"[{table['study']}](studies/{table['study']}.md)")
     return [_study_row(*pair, ", ".join(links[key])) for key, pair in first.items()]
 
 

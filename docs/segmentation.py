@@ -53,7 +53,7 @@ def _verdict(models: dict[str, dict[str, dict[str, float]]], trivial: dict[str, 
     order = sorted(ahead, key=lambda title: -titles[title])
     behind = [title for title in titles if title not in ahead]
     missing = f" {_join(behind)} does not." if behind else ""
-    told = trivial["all ink as both digits, which are known"]["dice_all"]
+    told = trivial["both labels given, all ink marked as both digits"]["dice_all"]
     close = [title for title in order if titles[title] > told]
     rest = (
         f"{_join(close)} also scores higher than an answer that is given both labels and marks all ink as both."

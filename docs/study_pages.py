@@ -59,6 +59,7 @@ def fill(table: Table, prose: str, folder: Path) -> str:
         pictures=pictures(folder),
         missing=missing(table),
         precisions=precisions(table, folder),
+        shared=shared_runs(table, folder),
         conclusions=conclusions(folder) if table["study"] == "capsnet-project-table" else "",
         first_epoch=first_epoch(table),
         cnn="The CNN of this table has a quarter of the channels of the paper's. " if quarter else "",
@@ -81,6 +82,28 @@ def precisions(table: Table, folder: Path) -> str:
     if set.intersection(*seeds.values()):
         return text
     return f"{text} All rows of a seed share its precision, and the test compares rows within seeds."
+
+
+def shared_runs(table: Table, folder: Path) -> str:
+    """Which runs are also runs of other studies: those with the same configuration and the same training time."""
+    others: dict[tuple[str, float], list[str]] = {}
+    for path in sorted(STUDY_FOLDER.glob("*/runs/*/evaluation.json")):
+        if path.parents[2].name != table["study"]:
+            others.setdefault(_fingerprint(path.parent), []).append(path.parents[2].name)
+    parts: dict[tuple[str, str], list[int]] = {}
+    for row in table["rows"]:
+        for seed in row["seeds"]:
+            for other in others.get(_fingerprint(folder / "runs" / f"{row['name']}-seed{seed}"), []):
+                parts.setdefault((row["label"], other), []).append(seed)
+    words = [
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))} of {label} in [{other}]({other}.md)"
+        for (label, other), seeds in parts.items()
+    ]
+    return f"Some runs are also rows of other studies, trained once: {'; '.join(words)}." if words else ""
+
+
+def _fingerprint(run: Path) -> tuple[str, float]:
+    return (run / "config.json").read_text(), json.loads((run / "evaluation.json").read_text())["seconds"]
 
 
 def missing(table: Table) -> str:

@@ -29,6 +29,8 @@ def table(name, errors, p):
             "row": pair.row,
             "other": pair.other,
             "difference": -0.4,
+            "seeds": [0, 1],
+            "pooled": True,
             "p": p,
             "least": 0.5,
             "differs": p is not None and p < 0.01,

@@ -2,10 +2,11 @@ from math import sqrt
 
 import pytest
 from scipy.special import stdtr
-from scipy.stats import binomtest
+from scipy.stats import bartlett, binomtest, ttest_rel
 
 from capsnet.inference.evaluate import wilson_interval
-from capsnet.studies.statistics import correct_by_holm, format_p, mcnemar, mean_and_std, pool_scatter
+from capsnet.studies.comparisons import compare_rows
+from capsnet.studies.statistics import correct_by_holm, equal_variance_p, format_p, mcnemar, mean_and_std, pool_scatter
 
 # the two-way table of two rows and three seeds is a paired t test: differences -3, -2, -4
 PAIRED = {"a": {0: 1.0, 1: 2.0, 2: 3.0}, "b": {0: 4.0, 1: 4.0, 2: 7.0}}
@@ -33,6 +34,63 @@ def test_residuals_are_pooled_over_all_rows():
 
 def test_only_seeds_that_all_rows_share_are_used():
     assert pool_scatter({"a": {0: 1.0, 1: 2.0, 2: 9.0}, "b": {0: 2.0, 1: 2.5}}).seeds == (0, 1)
+
+
+def rows_of(*errors):
+    return {name: dict(enumerate(row)) for name, row in zip("abcdef", errors, strict=False)}
+
+
+# the third row varies a hundred times as much as the others
+UNEQUAL = rows_of(
+    (3.0, 3.1, 3.2, 3.0, 3.1), (3.31, 3.39, 3.50, 3.31, 3.40), (9.0, 5.0, 8.0, 4.0, 7.0), (3.1, 3.21, 3.3, 3.1, 3.2)
+)
+
+
+def test_equality_of_variances_is_bartletts_test():
+    samples = [1.0, 2.0, 4.0], [0.1, 0.5, 0.2, 0.4], [7.0, 9.0, 5.0, 7.5, 6.0]
+    assert equal_variance_p(samples) == pytest.approx(bartlett(*samples).pvalue)
+    # too few values for a variance of their own
+    assert equal_variance_p([*samples, [1.0, 900.0]]) == equal_variance_p(samples)
+
+
+def test_equality_of_variances_needs_two_samples_that_vary():
+    assert equal_variance_p([[1.0, 2.0, 4.0]]) is None
+    assert equal_variance_p([[1.0, 2.0], [3.0, 9.0]]) is None
+    assert equal_variance_p([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]) is None
+    assert equal_variance_p([[1.0, 1.0, 1.0], [2.0, 3.0, 2.0]]) == 0.0
+
+
+def test_each_pair_is_tested_alone_when_the_variances_of_the_pairs_differ():
+    pairs = [("b", "a"), ("c", "a"), ("d", "a")]
+    entries = compare_rows(UNEQUAL, pairs)
+    alone = [ttest_rel([*UNEQUAL[row].values()], [*UNEQUAL[other].values()]).pvalue for row, other in pairs]
+    assert [entry["p"] for entry in entries] == pytest.approx(correct_by_holm(alone), rel=1e-3)
+    assert [entry["pooled"] for entry in entries] == [False] * 3
+    # the row that varies no longer hides the small difference, nor is it significant itself
+    assert [entry["differs"] for entry in entries] == [True, False, True]
+    assert entries[0]["least"] < 0.2 < 5 < entries[1]["least"]
+
+
+@pytest.mark.parametrize("rows", [UNEQUAL, {name: UNEQUAL[name] for name in "abd"}])
+def test_a_missing_seed_of_one_row_leaves_the_other_pairs_their_seeds(rows):
+    fewer = {**rows, "d": {seed: rows["d"][seed] for seed in (0, 1, 3)}}
+    entries = compare_rows(fewer, [("b", "a"), ("d", "a")])
+    assert [entry["seeds"] for entry in entries] == [[0, 1, 2, 3, 4], [0, 1, 3]]
+    assert entries[0]["difference"] == pytest.approx(0.302)
+    assert entries[1]["difference"] == pytest.approx(0.1 + 0.01 / 3, abs=1e-5)
+    # the error of a mean of three seeds is larger
+    if entries[0]["pooled"]:
+        assert entries[1]["least"] / entries[0]["least"] == pytest.approx(sqrt(5 / 3), rel=1e-3)
+
+
+def test_residual_variance_is_pooled_when_the_differences_vary_alike():
+    rows = rows_of((1.0, 2.0, 4.0), (1.5, 2.0, 3.9), (2.0, 3.1, 4.9))
+    scatter = pool_scatter(rows)
+    entries = compare_rows(rows, [("b", "a"), ("c", "a")])
+    assert all(entry["pooled"] for entry in entries)
+    p_values = correct_by_holm([scatter.p_value(entry["difference"]) for entry in entries])
+    assert [entry["p"] for entry in entries] == pytest.approx(p_values, rel=1e-3)
+    assert not any(entry["pooled"] for entry in compare_rows(UNEQUAL, [("b", "a"), ("c", "a")]))
 
 
 @pytest.mark.parametrize(

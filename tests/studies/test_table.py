@@ -86,7 +86,7 @@ def test_reason_why_nothing_is_tested_is_the_true_one(done):
     one, two = done[1]["rows"]
     assert untested([{**one, "seeds": [0]}, {**two, "seeds": [0]}]).startswith("With one seed for each row")
     assert untested([one, {**two, "seeds": [1]}]).startswith("The rows share fewer than two seeds")
-    assert untested([one, two]).startswith("The differences between the rows are the same for every seed")
+    assert untested([one, two]).startswith("Every seed gives the same differences")
 
 
 def test_one_thread_is_in_the_singular():
@@ -108,6 +108,48 @@ def test_table_without_reported_numbers_has_no_column_for_them(done):
 
 
 def test_a_difference_that_rounds_to_zero_has_no_minus_sign():
-    entry = {"row": "a", "other": "b", "difference": -0.001, "p": 0.9, "least": 0.5, "differs": False}
+    entry = {
+        "row": "a",
+        "other": "b",
+        "difference": -0.001,
+        "seeds": [0, 1],
+        "pooled": True,
+        "p": 0.9,
+        "least": 0.5,
+        "differs": False,
+    }
     cells = comparison_cells(entry, {"a": "A", "b": "B"})
     assert cells == ["A against B", "+0.00 points", "0.9", "no significant difference"]
+
+
+def test_missing_runs_are_counted_in_the_table(done):
+    one, two = done[1]["rows"]
+    text = to_markdown({**done[1], "rows": [{**one, "planned": 5}, two]})
+    assert "| 2 of 5 |" in text
+    assert "| 2 |" in text
+
+
+def test_training_times_that_differ_are_a_range(done):
+    one, two = done[1]["rows"]
+    rows = [
+        {**one, "run_seconds": [44.0, 130.2], "seconds": 87.1},
+        {**two, "run_seconds": [40.0, 50.0], "seconds": 45.0},
+    ]
+    text = to_markdown({**done[1], "rows": rows})
+    assert "| 44 to 130 s |" in text
+    assert "| 45 s |" in text
+
+
+def test_test_of_unequal_variances_is_described(done):
+    [entry] = done[1]["comparisons"]
+    pairs = [{**entry, "pooled": False, "least": least} for least in (0.52, 2.61)]
+    text = to_markdown({**done[1], "comparisons": pairs})
+    assert "each pair is tested alone, by a paired t test" in text
+    assert "is 0.52 to 2.61 points, depending on the pair" in text
+
+
+def test_differences_are_over_the_seeds_of_both_rows(done):
+    one, two = done[1]["rows"]
+    assert "seeds that both rows have" not in to_markdown(done[1])
+    text = to_markdown({**done[1], "rows": [{**one, "seeds": [0, 1, 2]}, two]})
+    assert "A difference is over the seeds that both rows have. A difference is significant" in text

@@ -28,7 +28,7 @@ def _row(iterations: int, recipe: str, train: Sequence[float], test: Sequence[fl
 STUDIES.add(
     "capsnet-project-table",
     Study(
-        summary="MNIST: CapsNet_Project's 2 against 3 routing iterations, 50 epochs",
+        summary="MNIST: CapsNet_Project's 2 against 3 routing iterations",
         source="github.com/HB5101/CapsNet_Project, its CSV logs (2020)",
         rows=(_row(2, "capsnet-project-mnist-r2", *_TWO), _row(3, "capsnet-project-mnist", *_THREE)),
         comparisons=(Comparison("r2", "r3"),),

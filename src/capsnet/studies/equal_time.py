@@ -1,4 +1,4 @@
-"""Capsule networks beside a plain residual network that was trained for the same time, on clothes and on photographs.
+"""Capsule networks beside a plain residual network, planned for the same training time, on clothes and photographs.
 
 How the schedules were chosen: images per second of one core (AMD EPYC, AVX-512) in steps of the row's batch, times the
 budget, in whole epochs of the training images.
@@ -8,7 +8,10 @@ from capsnet.studies.study import STUDIES, Budget, Changes, Comparison, Row, Stu
 
 _ALL = {"validation": 0, "flip": True, "schedule": "one-cycle", "precision": "fp32"}
 _RESNET = {"lr_milestones": ()}
-_FULL = "the same augmentation, optimisers and learning rates over twelve times the epochs: two hours of two cores"
+_FULL = (
+    "the same augmentation, optimisers and learning rates over twelve times the epochs, planned as three hours of one "
+    "core each"
+)
 
 
 def _add(data: str, images: int, title: str, shift: int, rows: tuple[Row, ...], epochs: dict[str, int]) -> None:
@@ -22,14 +25,14 @@ def _add(data: str, images: int, title: str, shift: int, rows: tuple[Row, ...], 
     STUDIES.add(
         f"{data}-equal-time",
         Study(
-            summary=f"{title}: capsule networks and a ResNet-20, each trained for the same time",
-            source="no paper: a control of equal training time",
+            summary=f"{title}: capsule networks and a ResNet-20, planned for equal training time",
+            source="no paper: a control of equal planned training time",
             rows=rows,
             comparisons=tuple(Comparison(row.name, control) for row in rows[:-1]),
             budgets={
                 "quick": budget(
-                    f"{images:,} training images, a quarter of an hour of one core each: {counts}; one-cycle "
-                    f"learning rate; shifts of {shift} pixels, mirrored at random; the last step is tested",
+                    f"{images:,} training images, planned as a quarter of an hour of one core each: {counts}; "
+                    f"one-cycle learning rate; shifts of {shift} pixels, mirrored at random; the last step is tested",
                     1,
                 ),
                 "full": budget(f"{images:,} training images; {_FULL}; the last step is tested", 12),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from capsnet.studies.comparisons import ComparisonEntry
-from capsnet.studies.statistics import SIGNIFICANT, format_p, mean_and_std
+from capsnet.studies.statistics import SIGNIFICANT, UNEQUAL, format_p, mean_and_std
 from capsnet.studies.table import RowEntry, Table
 
 Column = tuple[str, Callable[[RowEntry], str]]
@@ -55,28 +55,35 @@ def _columns(table: Table) -> list[Column]:
     rows, word = table["rows"], "exact pairs" if any("digit_mean" in row for row in table["rows"]) else "test error"
     columns: list[Column] = [
         ("row", lambda row: row["label"]),
-        *([(f"reported, {word}", _reported)] if any(row["paper"] for row in rows) else []),
+        *([(f"{_reported_head(rows)}, {word}", _reported)] if any(row["paper"] for row in rows) else []),
         (
             f"ours{'' if word == 'test error' else ', exact pairs'}, {mean_words(table)}",
             lambda row: format_errors(row["errors"]) or "no run finished",
         ),
-        ("seeds", lambda row: "one test" if row["n"] and "networks" in row else str(row["n"])),
+        ("seeds", format_seeds),
         ("95 % interval", lambda row: format_interval(row["interval"])),
     ]
     if word == "exact pairs":
-        columns.append(("ours, single digits", lambda row: _mean(row.get("digit_mean"), row.get("digit_std"))))
+        columns.append(("ours, single digits", lambda row: format_errors(row.get("digit_errors", []))))
     if any("clean_mean" in row for row in rows):
-        columns.append(("clean error, held out", lambda row: _mean(row.get("clean_mean"), row.get("clean_std"))))
+        columns.append(("clean error, held out", lambda row: format_errors(row.get("clean_errors", []))))
     if table["validated"]:
-        columns.append(("last step", lambda row: _mean(row["last_mean"], row["last_std"])))
+        columns.append(("last step", lambda row: format_errors(row.get("last_errors", []))))
     columns.append(("parameters", format_parameters))
-    columns.append(("training", lambda row: "" if row["seconds"] is None else f"{row['seconds']:,.0f} s"))
+    columns.append(("training", format_seconds))
     return columns
 
 
 def mean_words(table: Table) -> str:
     """The heading of a column of means, with the single values of two seeds or the standard deviation of more."""
-    return "mean (seeds)" if max((row["n"] for row in table["rows"]), default=0) == 2 else "mean ± std"
+    most = max((row["n"] for row in table["rows"]), default=0)
+    return "one seed" if most == 1 else "mean (seeds)" if most == 2 else "mean ± std"
+
+
+def _reported_head(rows: Sequence[RowEntry]) -> str:
+    """The heading of the source's numbers, with its epochs if the runs have fewer."""
+    after = max((row.get("reported_after", 0) for row in rows), default=0)
+    return f"reported after {after} epochs" if after else "reported"
 
 
 def _reported(row: RowEntry) -> str:
@@ -89,10 +96,25 @@ def format_errors(errors: Sequence[float]) -> str:
     if not errors:
         return ""
     # rounded as in table.json
-    mean, std = (None if value is None else round(value, 6) for value in mean_and_std(errors))
+    mean, std = mean_and_std([round(error, 6) for error in errors])
     if len(errors) == 2:
         return f"{mean:.2f} % ({', '.join(f'{error:.2f}' for error in errors)})"
-    return _mean(mean, std)
+    return _percent(mean, std)
+
+
+def format_seeds(row: RowEntry) -> str:
+    """Number of finished runs of a row, and of the planned ones if some are missing."""
+    if row["n"] and "networks" in row:
+        return "one test"
+    return f"{row['n']} of {row['planned']}" if row.get("planned", row["n"]) > row["n"] else str(row["n"])
+
+
+def format_seconds(row: RowEntry) -> str:
+    """Mean training time of a row's runs, or the range if the longest took over 1.5 times as long as the shortest."""
+    seconds = row.get("run_seconds", [])
+    if seconds and max(seconds) > 1.5 * min(seconds):
+        return f"{min(seconds):,.0f} to {max(seconds):,.0f} s"
+    return "" if row["seconds"] is None else f"{row['seconds']:,.0f} s"
 
 
 def format_parameters(row: RowEntry) -> str:
@@ -106,10 +128,6 @@ def format_parameters(row: RowEntry) -> str:
 def format_interval(interval: Sequence[float] | None) -> str:
     """An interval of errors in percent."""
     return "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f} %"
-
-
-def _mean(mean: float | None, std: float | None) -> str:
-    return "" if mean is None else _percent(mean, std)
 
 
 def _percent(mean: float, std: float | None, digits: int = 2) -> str:
@@ -136,7 +154,8 @@ def _reading(table: Table) -> str:
     return (
         f"Test error of the {chosen}{once}. Std is the standard deviation over seeds (n - 1). Intervals are 95 % "
         "Wilson intervals of the mean error over the images of the test split, which all seeds share; they do not "
-        "include variation between seeds. Training is the mean training time of a run, excluding evaluation."
+        "include variation between seeds. Training is the mean training time of a run, excluding evaluation, or "
+        "the range if runs of a row differ by more than a half."
     )
 
 
@@ -168,20 +187,38 @@ def untested(rows: Sequence[RowEntry]) -> str:
         return "With one seed for each row, differences between rows cannot be told from differences between seeds."
     if len(set.intersection(*seeds)) < 2:
         return "The rows share fewer than two seeds, so differences between them cannot be tested."
-    return "The differences between the rows are the same for every seed, so they have no variance to test them by."
+    return "Every seed gives the same differences between the rows, so there is no variance for a test."
 
 
 def _testing(table: Table) -> str:
-    least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
-    if least is None:
-        return untested(table["rows"])
     count = len(table["comparisons"])
-    corrected = f"p is corrected for the {count} comparisons by Holm's method; a" if count > 1 else "A"
-    return (
-        "Tested by a two-way analysis of variance with seeds as blocks; the residual variance is pooled over all rows. "
-        f"{corrected} difference is significant if p < {SIGNIFICANT:g}. Every difference of at least {least:.2f} "
-        "points would be significant; smaller ones may exist."
-    )
+    correction = f"p is corrected for the {count} comparisons by Holm's method; a" if count > 1 else "A"
+    return testing_words(table["comparisons"], correction, table["rows"])
+
+
+def testing_words(comparisons: Sequence[ComparisonEntry], correction: str, rows: Sequence[RowEntry]) -> str:
+    """How the comparisons were tested, or why they were not; `correction` begins the sentence on significance."""
+    tested = [entry for entry in comparisons if entry["least"] is not None]
+    if not tested:
+        return untested(rows)
+    least = sorted(entry["least"] or 0.0 for entry in tested)
+    if tested[0]["pooled"]:
+        method = "Tested by a two-way analysis of variance with seeds as blocks and the residual variance of all rows"
+        if max(len(entry["seeds"]) for entry in tested) < 3 and sum(bool(row["seeds"]) for row in rows) > 2:
+            method += ", although two seeds cannot show whether it is the same in all of them"
+        smallest = f"Every difference of at least {least[0]:.2f} points would be significant; smaller ones may exist."
+    else:
+        method = (
+            f"The differences of some pairs vary more than those of others (Bartlett's test, p < {UNEQUAL:g}), so each "
+            "pair is tested alone, by a paired t test"
+        )
+        smallest = (
+            f"The least difference that would be significant is {least[0]:.2f} to {least[-1]:.2f} points, depending on "
+            "the pair; smaller ones may exist."
+        )
+    if any({*row["seeds"]} != {*rows[0]["seeds"]} for row in rows if row["seeds"]):
+        method += ". A difference is over the seeds that both rows have"
+    return f"{method}. {correction} difference is significant if p < {SIGNIFICANT:g}. {smallest}"
 
 
 def _clean(table: Table) -> str:

@@ -10,8 +10,8 @@ _ROWS = (
     Row("inverted-attention", "inverted dot-product attention", "tsai2020-mnist-quick"),
 )
 _WORDS = (
-    "55,000 training images, the other 5,000 for validation; each network by its own quick recipe: 3 to 15 epochs of "
-    "Adam with a one-cycle learning rate; the weights best on validation are tested"
+    "each network by its own quick recipe: 3 to 15 epochs of Adam with a one-cycle learning rate on 55,000 training "
+    "images; the other 5,000 are for validation; the weights best on validation are tested"
 )
 
 STUDIES.add(

@@ -268,8 +268,13 @@ def _command(study: Study, name: str, budget: str, seeds: int, changes: Mapping[
     if seeds != study.budget(budget).seeds:
         words += ["--seeds", str(seeds)]
     if changes:
-        words += ["--change", *(f"{key}={value}" for key, value in changes.items())]
+        words += ["--change", *(f"{key}={_argument(value)}" for key, value in changes.items())]
     return shlex.join(words)
+
+
+def _argument(value: object) -> str:
+    """A value as `--change` reads it: texts as they are, others as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _write_if_other(path: Path, text: str) -> None:

@@ -1,21 +1,26 @@
 """Significance tests: whether rows of a study differ, with seeds as blocks, since all rows share the seeds.
 
 Fisher, "The Design of Experiments", 1935 (randomised blocks). Holm, "A simple sequentially rejective multiple test
-procedure", Scandinavian Journal of Statistics 1979. McNemar, "Note on the sampling error of the difference between
-correlated proportions or percentages", Psychometrika 1947, in its exact form.
+procedure", Scandinavian Journal of Statistics 1979. Bartlett, "Properties of sufficiency and statistical tests",
+Proceedings of the Royal Society A 1937. McNemar, "Note on the sampling error of the difference between correlated
+proportions or percentages", Psychometrika 1947, in its exact form.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import log, sqrt
 
 import numpy as np
-from scipy.special import bdtr, stdtr, stdtrit
+from scipy.special import bdtr, chdtrc, stdtr, stdtrit
 
 SIGNIFICANT = 0.01
+UNEQUAL = 0.05
+"""The residual variance is not pooled over the rows if Bartlett's test has a smaller p."""
 
 Errors = Mapping[str, Mapping[int, float]]
 """Test error in percent of each row, by seed."""
+
+_ROUNDING = 1e-18
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float | None]:
@@ -33,12 +38,16 @@ class Scatter:
     Args:
         standard_error: standard error of a difference of two means.
         freedom: degrees of freedom of its estimate.
-        seeds: number of seeds that all rows share.
+        seeds: the seeds of both means.
     """
 
     standard_error: float
     freedom: int
     seeds: tuple[int, ...]
+
+    def of_seeds(self, seeds: Sequence[int]) -> "Scatter":
+        """The variation of two means over other seeds, with the same residual variance."""
+        return Scatter(self.standard_error * sqrt(len(self.seeds) / len(seeds)), self.freedom, tuple(seeds))
 
     def p_value(self, difference: float) -> float:
         """The two-sided p value of a difference, before any correction."""
@@ -68,12 +77,35 @@ def pool_scatter(errors: Errors) -> Scatter | None:
         return None
     table = np.array([[row[seed] for seed in shared] for row in errors.values()])
     residuals = table - table.mean(1, keepdims=True) - table.mean(0, keepdims=True) + table.mean()
-    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    freedom = (len(errors) - 1) * (len(shared) - 1)
     variance = float((residuals**2).sum()) / freedom
     # rounding errors of residuals that are zero
-    if variance < 1e-18:
+    if variance < _ROUNDING:
         return None
     return Scatter(sqrt(2 * variance / len(shared)), freedom, tuple(shared))
+
+
+def equal_variance_p(samples: Sequence[Sequence[float]]) -> float | None:
+    """Test by Bartlett's test whether samples come from distributions of the same variance.
+
+    `pool_scatter` assumes it of the differences between rows: rows that learn alike differ less from each other.
+
+    Args:
+        samples: for each pair of rows, their differences by seed; samples of fewer than three are left out.
+
+    Returns:
+        The p value; 0 if some samples only have no variance. None with fewer than two samples.
+    """
+    sizes = np.array([len(sample) - 1 for sample in samples if len(sample) > 2])
+    variances = np.array([np.var(sample, ddof=1) for sample in samples if len(sample) > 2])
+    if len(sizes) < 2:
+        return None
+    if (variances < _ROUNDING).any():
+        return 0.0 if (variances >= _ROUNDING).any() else None
+    pooled = float((sizes * variances).sum() / sizes.sum())
+    statistic = sizes.sum() * log(pooled) - float((sizes * np.log(variances)).sum())
+    correction = 1 + ((1 / sizes).sum() - 1 / sizes.sum()) / (3 * (len(sizes) - 1))
+    return float(chdtrc(len(sizes) - 1, statistic / correction))
 
 
 def correct_by_holm(p_values: Sequence[float]) -> list[float]:

@@ -5,6 +5,7 @@ from itertools import combinations
 
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.runs.folder import Run, ValidationResult
+from capsnet.runs.splits import read_splits
 from capsnet.studies.comparisons import ComparisonEntry, compare_rows
 from capsnet.studies.grid import Grid
 from capsnet.studies.markdown import (
@@ -13,11 +14,13 @@ from capsnet.studies.markdown import (
     format_errors,
     format_interval,
     format_parameters,
+    format_seconds,
+    format_seeds,
     mean_words,
     table_lines,
-    untested,
+    testing_words,
 )
-from capsnet.studies.statistics import SIGNIFICANT, mean_and_std
+from capsnet.studies.statistics import mean_and_std
 from capsnet.studies.study import Study, Task
 from capsnet.studies.table import RowEntry, Table, make_table
 
@@ -33,9 +36,11 @@ def make_sweep_table(study: Study, recipe: str, grid: Grid, tasks: Sequence[Task
         command: the command that makes the table.
     """
     table = make_table(f"sweep of {recipe}", "sweep", tasks, command, study=study)
-    results = {task.name: _validation(task) for task in tasks if task.finished}
+    finished = [task for task in tasks if task.finished]
+    results = {task.name: _validation(task) for task in finished}
+    shared = _same_validation(finished)
     rows = [
-        _add_validation(row, [results[task.name] for task in tasks if task.row.name == row["name"] and task.finished])
+        _add_validation(row, [results[task.name] for task in finished if task.row.name == row["name"]], shared=shared)
         for row in table["rows"]
     ]
     rows.sort(key=lambda row: (row["n"] == 0, row.get("validation_mean", 0.0)))
@@ -85,11 +90,11 @@ def _columns(table: Table) -> list[Column]:
         ("row", lambda row: row["label"]),
         (f"validation error, {spread}", lambda row: format_errors(row.get("validation_errors", []))),
         ("95 % interval, validation", lambda row: format_interval(row.get("validation_interval"))),
-        ("seeds", lambda row: str(row["n"])),
+        ("seeds", format_seeds),
         (f"test error, {spread}", lambda row: format_errors(row["errors"])),
         ("95 % interval, test", lambda row: format_interval(row["interval"])),
         ("parameters", format_parameters),
-        ("training", lambda row: "" if row["seconds"] is None else f"{row['seconds']:,.0f} s"),
+        ("training", format_seconds),
     ]
 
 
@@ -99,7 +104,7 @@ def _choice(table: Table, labels: dict[str, str]) -> str:
         return "Runs are missing, so no row is chosen: repeat the command to train them."
     if len(chosen) == 1:
         return f"Lowest validation error: **{chosen[0]}**."
-    return f"Lowest validation error, equal to the last image: **{'** and **'.join(chosen)}**."
+    return f"**{'** and **'.join(chosen)}** tie for the lowest validation error."
 
 
 def _reading(table: Table) -> str:
@@ -110,21 +115,18 @@ def _reading(table: Table) -> str:
         "optimistic, for all rows alike. The test split chose nothing: it was evaluated once, at the end of each run. "
         "The test error of the first row is therefore a fair estimate; choosing a row by its test error would not be. "
         "Std is the standard deviation over seeds (n - 1). Intervals are 95 % Wilson intervals, of the validation "
-        "error over the held-out images of all seeds, of the mean test error over the test images, which all seeds "
-        "share; they do not include variation between seeds."
+        "error over the validation images of all seeds (counted once if the seeds share them), of the mean test error "
+        "over the test images, which all seeds share; they do not include variation between seeds."
     )
 
 
 def _testing(table: Table) -> str:
-    least = next((entry["least"] for entry in table["comparisons"] if entry["least"] is not None), None)
-    if least is None:
-        return untested(table["rows"])
     count = len(table["rows"]) * (len(table["rows"]) - 1) // 2
-    return (
-        "Tested by a two-way analysis of variance with seeds as blocks. Since the first row was chosen by these "
-        f"errors, p is corrected for all {count} pairs of rows by Holm's method; a difference is significant if p < "
-        f"{SIGNIFICANT:g}. Every difference of at least {least:.2f} points would be significant."
+    correction = (
+        f"Since the first row was chosen by these errors, p is corrected for all {count} pairs of rows by Holm's "
+        "method; a"
     )
+    return testing_words(table["comparisons"], correction, table["rows"])
 
 
 def _compare(rows: Sequence[RowEntry], chosen: str) -> list[ComparisonEntry]:
@@ -141,17 +143,25 @@ def _validation(task: Task) -> ValidationResult:
     return result["validation"]
 
 
-def _add_validation(row: RowEntry, results: Sequence[ValidationResult]) -> RowEntry:
+def _same_validation(tasks: Sequence[Task]) -> bool:
+    """Whether all runs were validated on the same images, which is known where images have names."""
+    names = [(read_splits(task.folder) or {}).get("validation") for task in tasks]
+    return bool(names and names[0]) and all(other == names[0] for other in names)
+
+
+def _add_validation(row: RowEntry, results: Sequence[ValidationResult], *, shared: bool) -> RowEntry:
     if not results:
         return row
     errors = [round(100 * (1 - result["accuracy"]), 6) for result in results]
     mean, std = mean_and_std(errors)
     images = sum(result["n"] for result in results)
     wrong = sum(round(result["n"] * (1 - result["accuracy"])) for result in results)
+    # a data set's own validation images are those of every seed, and count once
+    distinct = images // len(results) if shared else images
     return {
         **row,
         "validation_errors": errors,
         "validation_mean": round(mean, 6),
         "validation_std": None if std is None else round(std, 6),
-        "validation_interval": [round(end, 4) for end in wilson_interval(wrong / images, images)],
+        "validation_interval": [round(end, 4) for end in wilson_interval(wrong / images, distinct)],
     }

@@ -37,7 +37,8 @@ class RowEntry(TypedDict):
     `errors` are those of the weights that validation chose, or of the last step without validation images; `last_*`
     are those of the last step. `decoder_parameters` is the part of `parameters` in the decoder. `wrong` and `images`
     are pooled over the seeds; `interval` is the Wilson interval of the mean error for the images of one seed, which all
-    seeds share. `seconds` is the mean training time.
+    seeds share. `seconds` is the mean training time, `run_seconds` that of each finished run, `planned` the number of
+    runs in the budget.
 
     For pairs, `errors` count exact pairs and `digit_*` single digits. For runs that stop at an accuracy (`stop_at`, a
     share), `clean_*` are errors on the `held_out` images, and `reached` is the number of runs that reached it. For
@@ -56,11 +57,14 @@ class RowEntry(TypedDict):
     wrong: int
     images: int
     interval: list[float] | None
+    last_errors: NotRequired[list[float]]
     last_mean: float | None
     last_std: float | None
     parameters: int | None
     decoder_parameters: NotRequired[int]
     seconds: float | None
+    planned: NotRequired[int]
+    run_seconds: NotRequired[list[float]]
     digit_errors: NotRequired[list[float]]
     digit_mean: NotRequired[float]
     digit_std: NotRequired[float | None]
@@ -76,6 +80,7 @@ class RowEntry(TypedDict):
     validation_std: NotRequired[float | None]
     validation_interval: NotRequired[list[float]]
     milestones: NotRequired[list[MilestoneEntry]]
+    reported_after: NotRequired[int]
 
 
 class SweepEntry(TypedDict):
@@ -134,7 +139,12 @@ def make_table(
     study = study or STUDIES.get(name)
     runs = [(task, Run.open(task.folder)) for task in tasks if task.finished]
     results = [(task, result) for task, run in runs if (result := run.evaluation()) is not None]
-    rows = [_row(study, budget, row, [pair for pair in results if pair[0].row == row]) for row in study.rows]
+    rows = [
+        _row(
+            study, budget, row, [pair for pair in results if pair[0].row == row], sum(task.row == row for task in tasks)
+        )
+        for row in study.rows
+    ]
     if study.together is not None:
         rows.append(_together_row(study, together, study.budget(budget).seeds))
     on, words = _data(study, tasks, changes)
@@ -174,7 +184,7 @@ def _data(study: Study, tasks: Sequence[Task], changes: Changes | None) -> tuple
     return f", on {used}", pair.words if used == pair.other else ""
 
 
-def _row(study: Study, budget: str, row: Row, finished: Sequence[tuple[Task, RunResult]]) -> RowEntry:
+def _row(study: Study, budget: str, row: Row, finished: Sequence[tuple[Task, RunResult]], planned: int) -> RowEntry:
     results = [result for _, result in finished]
     errors, last = ([result[key]["error_percent"] for result in results] for key in ("test", "test_last"))
     images = sum(result["test"]["n"] for result in results)
@@ -193,11 +203,13 @@ def _row(study: Study, budget: str, row: Row, finished: Sequence[tuple[Task, Run
         "wrong": wrong,
         "images": images,
         "interval": _interval(wrong, images, len(results)),
+        "last_errors": last,
         "last_mean": _rounded(last_mean),
         "last_std": _rounded(last_std),
         "parameters": results[0].get("parameters") if results else None,
         "seconds": round(sum(result["seconds"] for result in results) / len(results), 1) if results else None,
     }
+    entry["planned"], entry["run_seconds"] = planned, [round(result["seconds"], 1) for result in results]
     if finished and (decoder := count_drawing(Run.open(finished[0][0].folder).config, results[0])) is not None:
         entry["decoder_parameters"] = decoder
     _add_digits(entry, results)
@@ -245,6 +257,8 @@ def _add_milestones(entry: RowEntry, row: Row, finished: Sequence[tuple[Task, Ru
             }
         )
     entry["milestones"] = entries
+    if entries and row.milestones and entries[-1]["epochs"] < max(row.milestones):
+        entry["reported_after"] = max(row.milestones)
 
 
 def _together_row(study: Study, result: TogetherResult | None, seeds: int) -> RowEntry:
