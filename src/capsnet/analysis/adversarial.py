@@ -44,7 +44,7 @@ class AdversarialResults(TypedDict):
         chance: one over the number of classes.
         epsilons: largest changes of a pixel in [0, 1].
         curves: of each attack.
-        worst: accuracy under the strongest attack on each image, at each epsilon.
+        worst: accuracy under the strongest of these attacks on each image, at each epsilon.
         steps: numbers of steps of one attack at `steps_epsilon`.
         step_accuracy: after each number of steps.
         steps_epsilon: epsilon of `steps` and of the search without gradients.
@@ -268,7 +268,7 @@ def say_adversarial(results: AdversarialResults) -> str:
     index = results["epsilons"].index(results["steps_epsilon"])
     worst, failed = results["worst"][index], [check["name"] for check in results["checks"] if not check["passed"]]
     passed = len(results["checks"]) - len(failed)
-    names = {curve["attack"].upper(): None for curve in results["curves"] if curve["loss"]}
+    names = {curve["attack"].upper() if curve["loss"] else "random signs": None for curve in results["curves"]}
     text = (
         f"Of {worst['n']:,} images {100 * results['clean']['share']:.0f} % are classified correctly without an attack; "
         f"{100 * worst['share']:.0f} % withstand {', '.join(names)} with no pixel changed by more than "

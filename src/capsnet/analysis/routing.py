@@ -152,7 +152,7 @@ def say_routing(results: RoutingStatistics) -> str:
         text += f"Weighted by the capsules' lengths, the T-score is {results['weighted_t_score']:.2g}. "
     return text + (
         f"The longest class gets {100 * results['winner_coupling']:.1f} % of a capsule's coupling; an even share is "
-        f"{100 / results['classes']:.1f} %; the coupling's standard deviation over images is "
+        f"{100 / (results['classes'] + results['leaky']):.1f} %; the coupling's standard deviation over images is "
         f"{results['coupling_std']:.4f}."
     )
 

@@ -16,6 +16,7 @@ from capsnet.data.input_kind import InputKind, find_input_kind
 from capsnet.data.shards import Shards
 from capsnet.data.survey import Survey, listed
 from capsnet.errors import UserError
+from capsnet.recipes import RECIPES
 from capsnet.runs.files import write_bytes
 
 _SHADES = " ░▒▓█"
@@ -44,8 +45,8 @@ class Data:
     or .csv file, a folder of images/ and masks/, of WAV files in class folders, or a .ts file."""
     data_dir: Path | None = None
     """Folder of named data sets."""
-    image_size: int = 32
-    """Side in pixels to which your own images are scaled."""
+    image_size: int | None = None
+    """Side in pixels to which your own images are scaled (default: that of the recipe own-images, 64)."""
     skip_unreadable: bool = False
     """Skip files of an image folder that are not readable images, and list them."""
     pixel_range: tuple[float, float] | None = None
@@ -70,7 +71,7 @@ def main(args: list[str]) -> None:
     dataset = load_data(
         options.name,
         data_dir=options.data_dir,
-        image_size=options.image_size,
+        image_size=options.image_size or RECIPES.get("own-images").config.data.image_size,
         skip_unreadable=options.skip_unreadable,
         pixel_range=options.pixel_range,
         shards=options.shards,
@@ -91,7 +92,7 @@ def main(args: list[str]) -> None:
 def _print_other(options: Data, kind: InputKind) -> None:
     """Count masks or sequences."""
     name = printable_name(options.name)
-    for option in ("skip_unreadable", "pixel_range", "shards", "data_dir"):
+    for option in ("image_size", "skip_unreadable", "pixel_range", "shards", "data_dir"):
         if getattr(options, option):
             raise UserError(f"{option} must be left out: it is for images in class folders, {name} holds {kind}")
     if kind == "masks":

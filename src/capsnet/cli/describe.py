@@ -6,13 +6,15 @@ import textwrap
 from collections.abc import Callable, Iterator
 
 from capsnet.models import MODELS
-from capsnet.models.factory import model_routing
+from capsnet.models.factory import Preset, model_routing
 from capsnet.routing import ROUTINGS
 from capsnet.routing.base import Routing
 
 _LINE = 80
 # arguments that the layer passes to a routing
 _SIZES = ("self", "num_children", "num_parents", "child_dim", "parent_dim", "device", "dtype")
+# arguments of a model that the data or the caller gives
+_GIVEN = ("image_shape", "num_classes", "device", "dtype")
 
 
 def describe_routing(name: str) -> list[str]:
@@ -36,6 +38,16 @@ def describe_routing(name: str) -> list[str]:
         head = f"  {parameter.name} = {parameter.default}"
         lines += [head, *_wrap(meanings.get(parameter.name, ""), "      ")]
     return [*lines, "", f"capsnet train --routing {name}"]
+
+
+def describe_options(preset: Preset) -> list[str]:
+    """A line for each option of a model, with its value in the preset."""
+    options = {
+        name: preset.options.get(name, parameter.default)
+        for name, parameter in inspect.signature(preset.build).parameters.items()
+        if name not in _GIVEN
+    }
+    return ["options", *(f"  {name} = {value}" for name, value in options.items())]
 
 
 def _source(routing: Callable[..., Routing]) -> str:

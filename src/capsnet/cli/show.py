@@ -8,7 +8,7 @@ import tyro
 from torch import nn
 
 from capsnet.cli.console import value_words, wrapped
-from capsnet.cli.describe import describe_routing
+from capsnet.cli.describe import describe_options, describe_routing
 from capsnet.cli.parse import parse
 from capsnet.cli.show_run import show_epochs, show_run
 from capsnet.data import DATASETS
@@ -108,7 +108,8 @@ def _show_model(name: str) -> None:
         print(f"{child:20} {count_parameters(module):>12,} parameters")
     routing, iterations = model_routing(name)
     print(f"{'routing':20} {routing or 'none'}{f', {iterations} iterations' if iterations else ''}")
-    print(f"{'total':20} {count_parameters(model):>12,} parameters")
+    print(f"{'total':20} {count_parameters(model):>12,} parameters\n")
+    print(*describe_options(MODELS.get(name)), sep="\n")
 
 
 def _show_named(name: str, summary: str, create: Callable[[str], nn.Module]) -> None:

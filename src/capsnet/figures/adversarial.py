@@ -51,7 +51,7 @@ def draw_adversarial(results: AdversarialResults, model: CapsuleModel, data: Ima
     subtitle = (
         f"Accuracy on {clean['n']:,} images when each pixel (0 to 1) changes by at most ε to increase the margin loss "
         "(dashed, open markers) or the cross-entropy of the lengths (solid). Band: 95 % interval (Wilson) for images "
-        "that withstand all attacks."
+        "that withstand all attacks drawn here."
     )
     figure = new_figure(8.0, 5.05, "Accuracy under adversarial attack", subtitle)
     _draw_curves(axes_at(figure, 0.75, 2.0, 3.35, 2.2), results)
@@ -82,7 +82,7 @@ def _draw_curves(axes: Axes, results: AdversarialResults) -> None:
             linewidth=1.5,
             label=name,
         )
-    axes.plot(epsilons, [100 * share["share"] for share in worst], color=ORANGE, linewidth=2, label="all attacks")
+    axes.plot(epsilons, [100 * share["share"] for share in worst], color=ORANGE, linewidth=2, label="all of these")
     axes.axhline(100 * results["chance"], color=GREY, linewidth=0.9, linestyle=(0, (1, 2)), zorder=0)
     axes.set_ylim(0, 104)
     axes.set_xlim(0, epsilons[-1] * 1.02)

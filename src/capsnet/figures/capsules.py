@@ -99,8 +99,8 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "capsules",
     _draw,
-    caption="Capsules that are short on every image carry no information. The capsule of the true class should be long "
-    "and all others short; overlap between the two means confused classes.",
+    caption="Capsules that are short on every image may carry little information. The capsule of the true class should "
+    "be long and all others short; overlap between the two means confused classes.",
     place=56,
     charts=True,
 )

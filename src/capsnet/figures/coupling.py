@@ -78,8 +78,8 @@ def describe_effect(shares: Float[Tensor, "b y x"]) -> str:
     mean, most = float(away.mean()), float(away.max())
     size = next(word for limit, word in _EFFECTS if mean < limit)
     return (
-        f"Effect size: {size}. The coupling to the longest capsule differs from uniform by {mean:.1f} % on average and "
-        f"{most:.0f} % at most."
+        f"Effect size: {size}. A position's coupling to the longest capsule differs from uniform by {mean:.1f} % on "
+        f"average and {most:.0f} % at most; single capsules may differ more."
     )
 
 

@@ -37,8 +37,8 @@ def draw_detection(
     suspects = results["suspects"]
     subtitle = (
         "Distance between an image and the reconstruction from its longest capsule. Dashed: threshold that 5 % of the "
-        f"clean images exceed. FGSM changes each pixel by at most {epsilon:g}; only images that it turned from correct "
-        "to incorrect are included."
+        f"clean images exceed. Attacks change each pixel by at most {epsilon:g}; only images that they turned from "
+        "correct to incorrect are included."
     )
     rows = 1 + len(suspects)
     body = rows * _ROW
@@ -156,7 +156,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "detection",
     _draw,
-    caption="A reconstruction far from its image signals an untrustworthy prediction. Grey: detection by the length of "
-    "the longest capsule, without a decoder.",
+    caption="A reconstruction far from its image suggests that the prediction is unreliable. Grey: detection by the "
+    "length of the longest capsule, without a decoder.",
     place=64,
 )

@@ -40,7 +40,7 @@ def draw_errors(results: ErrorResults, model: CapsuleModel, data: ImageData) -> 
     if decoded:
         subtitle += (
             "Small pictures: reconstructions from the capsule of the true class (left) and the other class (right). A "
-            "good reconstruction from the shorter capsule means that its pose was correct although it lost. "
+            "good reconstruction from the shorter capsule suggests that its pose was correct although it lost. "
         )
     subtitle += "Bars: lengths of the two capsules (blue: true class)."
     cell = 0.72 * min(1.0, data.image_shape[1] / data.image_shape[2])

@@ -17,19 +17,24 @@ def count_learned(run: Run) -> int | None:
 def describe_beginner(run: Run) -> str:
     """A warning that a network is barely trained, with its numbers; empty for others.
 
-    That is so if its test accuracy is less than halfway from the share of the most frequent class to 1.
+    That is so if its test accuracy is less than halfway from the share of the most frequent class to 1. For pairs,
+    from the share of the two most frequent classes, and the accuracy is that of single digits.
     """
     result = run.evaluation()
     if result is None:
         return ""
     test = result["test"]
-    rows = [sum(row) for row in test["confusion"]]
-    constant = max(rows) / max(sum(rows), 1)
-    if test["accuracy"] >= constant + 0.5 * (1 - constant):
+    rows = sorted(sum(row) for row in test["confusion"])
+    accuracy, frequent, counted = test["accuracy"], 1, ""
+    if "digit_error_percent" in test:
+        accuracy, frequent, counted = 1 - test["digit_error_percent"] / 100, 2, " of single digits"
+    constant = sum(rows[-frequent:]) / max(sum(rows), 1)
+    if accuracy >= constant + 0.5 * (1 - constant):
         return ""
     steps = f"after {result['step']:,} steps " if run.imported() is None else ""
+    classes = "two most frequent classes" if frequent == 2 else "most frequent class"
     return (
-        f"This network is barely trained: {steps}its test accuracy is {100 * test['accuracy']:.2f} %; "
-        f"always predicting the most frequent class would give {100 * constant:.2f} %. "
+        f"This network is barely trained: {steps}its test accuracy{counted} is {100 * accuracy:.2f} %; "
+        f"always predicting the {classes} would give {100 * constant:.2f} %. "
         "What the figures show of capsules and routing may change with more training."
     )

@@ -33,6 +33,8 @@ class Fidelity:
             if self.ratio < 0.5
             else "rough"
             if self.ratio < 0.9
+            else "hardly better than the mean image"
+            if self.ratio < 1
             else "no better than the mean image"
         )
         return (

@@ -29,7 +29,7 @@ def draw_iterations(results: IterationStatistics, n: int) -> Figure:
     steps = results["steps"]
     _draw_shares(panels[0], steps, [step["accuracy"] for step in steps], "Accuracy, %")
     flips = [step["flipped_from_first"] for step in steps]
-    _draw_shares(panels[1], steps, flips, "Predictions changed from one iteration, %")
+    _draw_shares(panels[1], steps, flips, "Predictions that differ from one iteration, %")
     changed = [step for step in steps if step["coupling_change"] is not None]
     panels[2].plot(
         [step["iterations"] for step in changed],

@@ -166,8 +166,9 @@ def _caption(subject: Subject) -> str:
         "the network learns them for reconstruction. For digits they often encode width, slant or stroke thickness."
     )
     fidelity = subject.fidelity
-    if fidelity is not None and fidelity.ratio > 0.9:
-        text += " This decoder is no better than the mean image, so its rows carry little information."
+    if fidelity is not None and fidelity.ratio >= 0.9:
+        better = "hardly" if fidelity.ratio < 1 else "no"
+        text += f" This decoder is {better} better than the mean image, so its rows carry little information."
     return text
 
 

@@ -152,7 +152,8 @@ FIGURES.add(
     "pairs",
     FigureKind(
         _drawings,
-        "Each of the two longest capsules encodes one of the overlapping digits and reconstructs it without the other.",
+        "Each of the two longest capsules should encode one of the overlapping digits and reconstruct it without the "
+        "other.",
         25,
     ),
 )

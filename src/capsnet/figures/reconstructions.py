@@ -139,8 +139,9 @@ def _drawings(subject: Subject) -> Mapping[str, Drawing]:
 
 def _caption(subject: Subject) -> str:
     fidelity = subject.fidelity
-    if fidelity is None or fidelity.ratio > 0.9:
-        quality = "Reconstructions from the pose alone, so far no better than the mean image."
+    if fidelity is None or fidelity.ratio >= 0.9:
+        better = "hardly" if fidelity is not None and fidelity.ratio < 1 else "no"
+        quality = f"Reconstructions from the pose alone, so far {better} better than the mean image."
     elif fidelity.ratio > 0.5:
         quality = f"Rough reconstructions: their error is {100 * fidelity.ratio:.0f} % of the mean image's."
     else:

@@ -95,6 +95,6 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "robustness",
     _draw,
-    caption="A falling curve: the network does not generalise to transforms that it was not trained on.",
+    caption="A falling curve: the network is less accurate on images that are changed more.",
     place=60,
 )

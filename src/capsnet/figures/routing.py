@@ -84,7 +84,7 @@ def _draw_deviations(axes: Axes, results: RoutingStatistics) -> None:
     axes.axvline(results["coupling_std"], ymax=0.76, color=ORANGE, linewidth=1.6)
     axes.set_xlim(left=0)
     axes.locator_params(axis="x", nbins=4)
-    even = 1 / results["classes"]
+    even = 1 / (results["classes"] + results["leaky"])
     note = f"mean {results['coupling_std']:.2g}:\n{100 * results['coupling_std'] / even:.1f} % of an even share"
     axes.set_ylim(top=axes.get_ylim()[1] * 1.3)
     axes.text(0.98, 0.98, note, transform=axes.transAxes, ha="right", va="top", size=8.5, color=ORANGE, weight="bold")

@@ -79,7 +79,7 @@ def _draw(subject: Subject) -> Figure:
 add_figure(
     "samples",
     _draw,
-    caption="Synthetic images decoded from sampled poses. Blurred or broken ones come from poses unlike those in "
-    "training.",
+    caption="Synthetic images decoded from sampled poses. Blurred or broken ones may come from poses unlike those "
+    "in training.",
     place=32,
 )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, bare, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
 from capsnet.layers import DenseCapsules, PrimaryCapsules
+from capsnet.layers.conv_relu import ConvReLU
 from capsnet.models import CapsuleModel
 from capsnet.runs.weights import count_parameters
 
@@ -94,13 +95,15 @@ def _note(shapes: dict[str, tuple[int, ...]], name: str) -> Any:
 
 def _blocks(model: CapsuleModel, shapes: dict[str, tuple[int, ...]]) -> list[Block]:
     return [
-        Block(name, _describe(part), shapes[name], count_parameters(part))
+        Block(name, _describe(part, in_decoder=name.startswith("decoder")), shapes[name], count_parameters(part))
         for name, part in _parts(model)
         if name in shapes
     ]
 
 
-def _describe(part: nn.Module) -> str:
+def _describe(part: nn.Module, *, in_decoder: bool) -> str:
+    """What a part computes; its activation only where that is certain: in a decoder, or as a part of the layer."""
+    activation = "\nReLU" if in_decoder or isinstance(part, ConvReLU) else ""
     if isinstance(part, PrimaryCapsules):
         return f"{_convolution(part.conv)}\n{part.num_types} types of capsule, squash"
     if isinstance(part, DenseCapsules):
@@ -110,9 +113,9 @@ def _describe(part: nn.Module) -> str:
             f", {rounds} iterations" if rounds else ""
         )
     if isinstance(part, nn.Conv2d):
-        return f"{_convolution(part)}\nReLU"
+        return f"{_convolution(part)}{activation}"
     if isinstance(part, nn.Linear):
-        return "fully connected\nReLU"
+        return f"fully connected{activation}"
     return type(part).__name__
 
 

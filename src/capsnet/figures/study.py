@@ -130,7 +130,7 @@ def _points(figure: Figure, left: float, width: float, table: Table) -> None:
         other = axes = axes_at(figure, left, 0.85, width, height)
         _lay_out(axes, rows, papers + ours)
     if any(row["mean"] is not None for row in rows):
-        scatter = " ± std" if any(row["std"] is not None for row in rows) else ""
+        scatter = " ± std" if any(row["std"] is not None and row["n"] > 2 for row in rows) else ""
         where = axes.get_yaxis_transform()
         axes.text(1.0, -0.62, f"  mean{scatter}", transform=where, va="bottom", size=8.5, color=GREY)
     for place, row in enumerate(rows):
@@ -181,7 +181,7 @@ def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
     # a little lower, so that a seed near the mean stays visible
     axes.plot(row["errors"], [place + 0.24] * len(row["errors"]), "|", color=BLUE, markersize=6, markeredgewidth=1.2)
     axes.plot(mean, place, "o", color=BLUE, markersize=6, gid="ours")
-    scatter = "" if row["std"] is None else f" ± {row['std']:.2f}"
+    scatter = f" ± {row['std']:.2f}" if row["std"] is not None and row["n"] > 2 else ""
     where = axes.get_yaxis_transform()
     axes.text(1.0, place, f"  {mean:.2f}{scatter}", transform=where, va="center", ha="left", size=8.5, color=BLUE)
 
@@ -230,7 +230,7 @@ def _curves(row: RowEntry, folder: Path) -> Curves:
 
 
 def _band_panel(axes: Axes, curves_by_row: Sequence[tuple[RowEntry, Curves]], which: int, title: str) -> None:
-    lowest, highest = float("inf"), 0.0
+    lowest, highest, zero = float("inf"), 0.0, False
     lengths = {int(steps[-1]) for _, (steps, *_) in curves_by_row}
     for index, (_, (steps, *values)) in enumerate(curves_by_row):
         # steps of batches of several sizes cannot be compared, shares of the whole training can
@@ -254,10 +254,18 @@ def _band_panel(axes: Axes, curves_by_row: Sequence[tuple[RowEntry, Curves]], wh
         )
         lowest = min(lowest, float(mean[mean > 0].min(initial=np.inf)))
         highest = max(highest, float(mean.max()))
+        zero = zero or bool((mean <= 0).any())
     axes.set_title(title, pad=8)
-    axes.set_yscale("log")
-    axes.set_ylim(lowest / 1.4, highest * 1.3)
+    if zero and lowest < highest:
+        # linear between 0 and the lowest value, which a logarithmic axis has not
+        axes.set_yscale("symlog", linthresh=lowest, linscale=0.4)
+        axes.set_ylim(0, highest * 1.3)
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(lowest / 1.4, highest * 1.3)
     log_axis(axes.yaxis, lowest / 1.4, highest * 1.3)
+    if axes.get_yscale() == "symlog":
+        axes.set_yticks([0, *axes.get_yticks()])
     axes.set_xlim(left=0)
     axes.set_xlabel("step" if len(lengths) == 1 else "share of the training, %")
     axes.grid(axis="y")

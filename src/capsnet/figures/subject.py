@@ -187,8 +187,13 @@ class Subject:
 
     @cached_property
     def fidelity(self) -> Fidelity | None:
-        """Reconstruction quality on the test images; None without a decoder."""
-        return measure_fidelity(self.model, self.sample) if self.model.has_decoder else None
+        """Reconstruction quality on the test images; None without a decoder, or if images are pairs.
+
+        A capsule reconstructs one digit of a pair, so its error against the whole image is no measure.
+        """
+        if not self.model.has_decoder or self.model.pairing is not None:
+            return None
+        return measure_fidelity(self.model, self.sample)
 
     @cached_property
     def test(self) -> Evaluation:
