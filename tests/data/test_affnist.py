@@ -165,3 +165,9 @@ def test_more_images_than_the_official_set_holds_are_refused_unread(tmp_path):
     (tmp_path / "affnist" / "test.mat").write_bytes(data)
     with pytest.raises(UserError, match="image must take at most 512,000,000 bytes, got 1600x400000 of uint8"):
         load_data("affnist", data_dir=tmp_path)
+
+
+def test_fewer_test_images_than_the_official_ones_are_named(tmp_path):
+    (note,) = load_data("affnist", data_dir=write_affnist(tmp_path)).notes
+    assert note.startswith("affNIST has 320,000 test images, ")
+    assert note.endswith(" 10.")

@@ -175,3 +175,26 @@ def test_pixels_that_are_not_finite_are_refused_with_a_given_range_too():
 def test_names_that_are_bytes_are_names():
     images = np.arange(40, dtype=np.uint8).reshape(10, 2, 2)
     assert Dataset.from_arrays(images, np.array([b"cat", b"d\xc3\xb6g"] * 5)).train.class_names == ("cat", "dög")
+
+
+def test_almost_black_images_of_bytes_are_named():
+    images, labels = digits()
+    dataset = Dataset.from_arrays((images > 99).astype(np.uint8), labels)
+    assert "Pixel values are 0 to 1 of 255, almost black: give pixel_range=(0, 1) if 1 is white." in dataset.notes
+    given = Dataset.from_arrays((images > 99).astype(np.uint8), labels, pixel_range=(0.0, 1.0))
+    assert given.train.images.unique().tolist() == [0, 255]
+
+
+def test_a_given_range_must_fit_the_bytes_of_another_part():
+    images, labels = digits()
+    test = (images / 255).astype(np.float32), labels
+    with pytest.raises(UserError, match="one type, got uint8 and another; convert one of them"):
+        Dataset.from_arrays(images, labels, test=test)
+    for pixel_range, part in (((0.0, 1.0), "training images"), ((0.0, 255.0), "test images")):
+        with pytest.raises(UserError, match=f"{part}: its values are .*; scale its values to that range first"):
+            Dataset.from_arrays(images, labels, test=test, pixel_range=pixel_range)
+
+
+def test_one_class_is_refused_by_name_too():
+    with pytest.raises(UserError, match="at least two classes are needed, got 1"):
+        Dataset.from_arrays(digits()[0], ["cat"] * 40)

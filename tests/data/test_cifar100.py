@@ -36,3 +36,8 @@ def test_damaged_file_is_named_with_the_check_that_failed(tmp_path, damage, word
     with pytest.raises(UserError, match=words) as fault:
         load_data("cifar100", data_dir=tmp_path)
     assert str(path) in str(fault.value)
+
+
+def test_fewer_images_than_the_official_ones_are_named(tmp_path):
+    dataset = load_data("cifar100", data_dir=write_cifar100(tmp_path))
+    assert dataset.notes == ("CIFAR-100 has 50,000 training and 10,000 test images, these files 6 and 6.",)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from capsnet.data import ImageData, hold_out, load_data
+from capsnet.data import Dataset, ImageData, hold_out, load_data
 from capsnet.data.dataset import split_by_class
 from capsnet.errors import UserError
 
@@ -104,3 +104,17 @@ def test_labels_of_another_kind_are_refused(labels, message):
 def test_pixel_range_of_a_data_set_by_name_is_refused():
     with pytest.raises(UserError, match="pixel_range must be left out, got 0 and 100: digits has 8 bits"):
         load_data("digits", pixel_range=(0.0, 100.0))
+
+
+def test_parts_with_their_classes_in_another_order_are_refused():
+    other = replace(data(), class_names=data().class_names[::-1])
+    with pytest.raises(UserError, match=r"set: test must have the classes of train in the same order, .* renumber"):
+        Dataset("set", data(), other)
+    with pytest.raises(UserError, match="set: validation must have the classes of train"):
+        Dataset("set", data(), data(), validation=other)
+
+
+def test_parts_with_images_of_another_shape_are_refused():
+    smaller = replace(data(), images=torch.zeros(20, 1, 5, 5, dtype=torch.uint8))
+    with pytest.raises(UserError, match=r"set: test must have images of the shape of train, .*, got \(1, 5, 5\)"):
+        Dataset("set", data(), smaller)

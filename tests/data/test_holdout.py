@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from capsnet.data.holdout import hash_images, hash_names, hold_out_by_hash
+from capsnet.data.holdout import check_limit, hash_images, hash_names, hold_out_by_hash
 from capsnet.errors import UserError
 
 
@@ -76,3 +76,9 @@ def test_equal_images_are_held_out_together():
     _, held = hold_out_by_hash(hash_images(images), torch.zeros(200, dtype=torch.long), 0.3, salt="test")
     assert 0 < len(held) < 200
     assert {k % 100 for k in held.tolist() if k < 100} == {k % 100 for k in held.tolist() if k >= 100}
+
+
+def test_fewer_images_than_classes_are_refused_by_the_name_of_the_option():
+    with pytest.raises(UserError, match="limit must be at least 5, one of each class, got 3"):
+        check_limit("limit", 3, torch.arange(100) % 5)
+    check_limit("limit", 5, torch.arange(100) % 5)

@@ -56,3 +56,17 @@ def test_linked_class_folders_are_looked_into(tmp_path):
     for name in ("yes", "no"):
         (tmp_path / "sounds" / name).symlink_to(tmp_path / "elsewhere" / name)
     assert find_input_kind(tmp_path / "sounds") == "recordings"
+
+
+def test_two_folders_of_masks_for_one_split_are_refused(tmp_path):
+    make(
+        tmp_path, *(f"{split}/{kind}/a.png" for split in ("train", "val", "validation") for kind in ("images", "masks"))
+    )
+    with pytest.raises(UserError, match="'val' and 'validation' are both the validation split; keep one"):
+        find_input_kind(tmp_path)
+
+
+def test_a_split_beside_images_and_masks_is_refused(tmp_path):
+    make(tmp_path, *(f"{place}{kind}/a.png" for place in ("", "test/") for kind in ("images", "masks")))
+    with pytest.raises(UserError, match=r"holds images/ and masks/ beside 'test', a split of its own; move"):
+        find_input_kind(tmp_path)

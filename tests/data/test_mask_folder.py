@@ -1,3 +1,5 @@
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -153,3 +155,31 @@ def test_range_of_deep_images_is_decided_once_for_all_and_kept(tmp_path):
     darker = read_mask_folder(tmp_path, pixel_range=(0.0, 8190.0))
     assert int(darker.images[0].max()) == round(255 * 900 / 8190)
     assert replace(data, pixel_range=None).pick(torch.tensor([0])).pixel_range is None
+
+
+def grey_png(bits, rows):
+    """A grey PNG of fewer than 8 bits, which Pillow does not write."""
+    width = len(rows[0])
+    lines = []
+    for row in rows:
+        padded = [*row, *[0] * (-len(row) % (8 // bits))]
+        numbers = [padded[start : start + 8 // bits] for start in range(0, len(padded), 8 // bits)]
+        lines.append(bytes([0, *(sum(n << (8 - bits * (k + 1)) for k, n in enumerate(some)) for some in numbers)]))
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), bits, 0, 0, 0, 0))]
+    parts += [(b"IDAT", zlib.compress(b"".join(lines))), (b"IEND", b"")]
+    chunks = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_masks_of_few_bits_hold_their_numbers(tmp_path, bits):
+    write(tmp_path, "a", [[0, 1, 2], [3, 1, 0]])
+    (tmp_path / "masks" / "a.png").write_bytes(grey_png(bits, [[0, 1, 2], [3, 1, 0]]))
+    assert read_mask_folder(tmp_path).masks.tolist() == [[[0, 1, 2], [3, 1, 0]]]
+
+
+def test_masks_of_a_portable_map_hold_their_numbers(tmp_path):
+    write(tmp_path, "a", [[0, 1], [2, 5]])
+    (tmp_path / "masks" / "a.png").unlink()
+    (tmp_path / "masks" / "a.pgm").write_bytes(b"P5 2 2 5\n" + bytes([0, 1, 2, 5]))
+    assert read_mask_folder(tmp_path).masks.tolist() == [[[0, 1], [2, 5]]]

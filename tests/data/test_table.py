@@ -99,3 +99,10 @@ def test_local_table_has_the_same_name_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert locate_data("hf:table:train") == f"hf:{tmp_path / 'table'}:train"
     assert locate_data("hf:owner/name") == "hf:owner/name"
+
+
+def test_two_splits_of_one_kind_are_refused(rows, tmp_path):
+    tables = {"train": rows, "val": rows, "validation": rows}
+    sys.modules["datasets"].DatasetDict(tables).save_to_disk(tmp_path / "table")
+    with pytest.raises(UserError, match="its splits 'val' and 'validation' are both the validation split; keep one"):
+        load_data(f"hf:{tmp_path / 'table'}", image_size=4)

@@ -211,7 +211,7 @@ def test_run_is_told_of_archives_that_it_learned_from(save, tmp_path):
     members = [pair for key in range(12) for pair in sample(f"{key:02}", key % 2, 20 * key)]
     for number in range(2):
         save(members[12 * number : 12 * number + 12], f"a-{number}.tar")
-    options = {"model": "capsnet-tiny", "image_size": 17, "epochs": 1, "steps": 1, "batch_size": 4, "device": "cpu"}
+    options = {"model": "capsnet-tiny", "image_size": 17, "steps": 1, "batch_size": 4, "device": "cpu"}
     run = train("own-images", data=str(tmp_path / "a-{0..1}.tar"), out=tmp_path / "run", **options)
     record = read_splits(run.folder)
     assert "sizes" not in record
@@ -224,3 +224,8 @@ def test_run_is_told_of_archives_that_it_learned_from(save, tmp_path):
 def test_two_labels_of_an_image_are_refused(save):
     with pytest.raises(UserError, match="a has two labels of this kind; keep one"):
         read_tar(save([("a.png", picture(3)), ("a.cls", b"0"), ("a.cls", b"1")]))
+
+
+def test_a_text_with_zeros_before_its_digits_is_a_name(save):
+    path = save([("a.png", picture(10)), ("a.txt", b"007\n"), ("b.png", picture(20)), ("b.txt", b"7")])
+    assert read_tar(path).labels == {"a.png": "007", "b.png": 7}

@@ -6,10 +6,10 @@ import torch
 from tests.conftest import TINY
 
 from capsnet.cli import main
-from capsnet.data import load_data
+from capsnet.data import Dataset, load_data
 from capsnet.errors import UserError
 from capsnet.runs import Run
-from capsnet.runs.data import load_dataset, split_training
+from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.splits import read_splits
 from capsnet.runs.weights import read_tensors
 from capsnet.training import train
@@ -104,3 +104,31 @@ def test_damaged_record_is_refused(tmp_path, text):
     (tmp_path / "splits.json").write_text(text)
     with pytest.raises(UserError, match=r"splits.json is"):
         read_splits(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["limit", "test_limit"])
+def test_fewer_photos_than_classes_are_refused(photos, name):
+    config = PHOTOS.change(data=str(photos), **{name: 2})
+    with pytest.raises(UserError, match=f"^{name} must be at least 3, one of each class, got 2"):
+        split_training(config, load_dataset(config))
+
+
+def test_another_set_of_arrays_is_refused_on_resume(tmp_path):
+    images = torch.randint(256, (60, 20, 20), generator=torch.Generator().manual_seed(0)).byte()
+    mine, other = (Dataset.from_arrays(pixels, [0, 1] * 30) for pixels in (images, 255 - images))
+    config = PHOTOS.change(data="custom: arrays", steps=1)
+    run = Run(tmp_path, config)
+    assert compare_splits(run, mine, None) == ()
+    assert compare_splits(run, mine, None) == ()
+    with pytest.raises(UserError, match="arrays does not hold the images of"):
+        compare_splits(run, other, None)
+    # a file that was moved holds the same images under another name
+    moved = Run(tmp_path, PHOTOS.change(data="/b.npz"))
+    assert compare_splits(moved, replace(mine, name="/b.npz"), None) == ()
+    with pytest.raises(UserError, match=r"/b.npz does not hold the images of .*, which were in arrays"):
+        compare_splits(moved, replace(other, name="/b.npz"), None)
+
+
+def test_pairs_per_digit_without_pairs_is_named():
+    (note,) = load_dataset(TINY.change(pairs_per_digit=3)).notes
+    assert note == "pairs_per_digit 3 has no effect: digits is no set of pairs."

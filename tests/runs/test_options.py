@@ -1,9 +1,11 @@
 import pytest
 
+from capsnet.data.inputs import Inputs
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs import RunConfig
 from capsnet.runs.options import describe_recipe, resume_config
+from capsnet.runs.weights import ModelSpec, save_weights
 
 
 def test_options_change_a_recipe():
@@ -57,6 +59,14 @@ def test_start_from_brings_its_network():
     assert RunConfig.from_options(start_from="efficient-capsnet-mnist", model="capsnet").model.name == "capsnet"
 
 
+def test_start_from_brings_the_lists_among_its_options(tmp_path):
+    options = {"stem_channels": 4, "num_types": 2, "decoder_hidden": (6, 5)}
+    spec = ModelSpec("capsnet", options, tuple("0123456789"), "digit", "digits")
+    save_weights(tmp_path / "own.safetensors", spec.build(), spec)
+    config = RunConfig.from_options(start_from=tmp_path / "own.safetensors")
+    assert config.model.options == options
+
+
 def test_what_a_run_computes_cannot_change_on_resume():
     before = RunConfig.from_defaults(epochs=1)
     assert resume_config(before, {"epochs": 2}).optimizer.epochs == 2
@@ -75,3 +85,14 @@ def test_what_a_run_computes_cannot_change_on_resume():
 def test_other_data_and_weights_are_refused_on_resume(before, options, message):
     with pytest.raises(UserError, match=message):
         resume_config(RunConfig.from_defaults(**before), options)
+
+
+def test_start_from_brings_how_images_are_prepared(tmp_path):
+    inputs = Inputs((1, 48, 48), shrink=40, crop=32, standardize=True)
+    spec = ModelSpec("capsnet-tiny", {"image_shape": (1, 32, 32)}, tuple("0123456789"), "fit", "own", inputs=inputs)
+    save_weights(tmp_path / "own.safetensors", spec.build(), spec)
+    config = RunConfig.from_options(start_from=tmp_path / "own.safetensors")
+    prepared = config.augmentation
+    assert (config.data.image_size, prepared.shrink, prepared.crop, prepared.standardize) == (48, 40, 32, True)
+    same = RunConfig.from_options(start_from=tmp_path / "own.safetensors", model="capsnet-tiny", crop=24)
+    assert same == config.change(crop=24)

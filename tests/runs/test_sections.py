@@ -49,6 +49,13 @@ def test_one_option_changes_one_field():
     )
 
 
+def test_one_cycle_ends_at_zero_and_stays_there():
+    optimizer = OptimizerConfig(schedule="one-cycle", epochs=1, lr=0.1)
+    assert optimizer.learning_rate(1, 10) == 0.1
+    assert optimizer.learning_rate(9, 10) == pytest.approx(0.1 / 9)
+    assert [optimizer.learning_rate(step, 10) for step in (10, 11, 50)] == [0, 0, 0]
+
+
 def test_an_unknown_option_is_refused_with_the_nearest_name():
     with pytest.raises(UserError, match="no option 'limt'; did you mean 'limit'"):
         RunConfig().change(limt=3)
@@ -102,3 +109,19 @@ def test_options_that_are_no_mapping_are_refused(name):
 def test_options_of_a_routing_are_given_in_one_way():
     with pytest.raises(UserError, match="routing_options must be given separately"):
         RunConfig.from_defaults(model_options={"routing_options": {"bias": True}})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pixel_range": 5}, "pixel_range must be two numbers, got 5"),
+        ({"pixel_range": (0, 1, 2)}, r"pixel_range must be two numbers, got \(0, 1, 2\)"),
+        ({"pixel_range": ("0", "1")}, "pixel_range must be two numbers, got"),
+        ({"schedule": "step", "lr_milestones": 100}, "lr_milestones must be a list of whole numbers, got 100"),
+        ({"erase": 3, "erase_corners": (1,)}, r"erase_corners must be two whole numbers, got \(1,\)"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_lists_of_another_form_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        RunConfig.from_defaults(**options)

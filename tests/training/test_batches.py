@@ -38,7 +38,15 @@ def test_images_are_moved_and_brought_to_one():
     maker = Batches(ImageData(image, torch.tensor([0]), ("a",)), Inputs((1, 3, 3)), [Shift(2)])
     batch = maker.make(torch.tensor([0]), {"stored.0": torch.tensor([[1, 2]])})
     assert batch.inputs[0, 0, 1, 2] == batch.inputs.sum() == 1
-    assert batch.targets is batch.inputs
+    assert batch.targets.equal(batch.inputs)
+
+
+def test_targets_stay_where_the_decoder_can_draw(data):
+    maker = Batches(data, Inputs((1, 8, 8)), Augmentation(cropped=(Brightness(63),)))
+    batch = maker.make(torch.arange(2), {"cropped.0": torch.tensor([63.0, -63.0])})
+    assert batch.inputs.max() > 1
+    assert batch.inputs.min() < 0
+    assert batch.targets.equal(batch.inputs.clamp(0, 1))
 
 
 def test_reconstructions_of_standardised_images_are_compared_with_pixels(data):

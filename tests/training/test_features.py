@@ -7,8 +7,12 @@ import torch
 from torch import nn
 
 import capsnet
+from capsnet.data.pairs import Pairing
+from capsnet.data.transforms import Augmentation
 from capsnet.inference.evaluate import evaluate_model
-from capsnet.training.features import with_features
+from capsnet.runs import RunConfig
+from capsnet.training.distributed import Processes
+from capsnet.training.features import share_features, with_features
 
 PLAIN = {"shift": 0, "recon_weight": 0.0, "limit": 64, "test_limit": 40, "batch_size": 16, "precision": "fp32"}
 
@@ -127,3 +131,10 @@ def test_tuned_backbone_has_no_features(data, tmp_path, capsys, cache):
     capsnet.train(model=make(frozen=False), data=data, out=tmp_path / "run", steps=1, **PLAIN)
     assert "augmentation" not in capsys.readouterr().err
     assert not cache.exists()
+
+
+def test_pairs_have_no_features_and_no_note(data):
+    model = make()
+    model.pairing = Pairing()
+    parts, notes = share_features(model, [data.train], Augmentation(), RunConfig.from_defaults(), Processes())
+    assert (parts[0].features, notes) == (None, ())

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from tests.cli.test_cli import call
 from tests.conftest import TINY_MASKS
 from tests.data.sounds import write_tone
@@ -18,11 +19,12 @@ from capsnet import Callback, UserError
 from capsnet.data.mask_splits import load_masks
 from capsnet.data.recordings import load_recordings
 from capsnet.functional import dice_score
-from capsnet.models import load_segmenter, load_sequence_model
+from capsnet.models import SegmentationModel, load_segmenter, load_sequence_model
 from capsnet.runs.metrics import read_metrics
 from capsnet.runs.results import read_mask_result
 from capsnet.training.finite import Diverged
 from capsnet.training.learners import MaskLearner
+from capsnet.training.other_inputs import PlainLoop
 
 TINY = TINY_MASKS
 
@@ -211,3 +213,47 @@ def test_path_of_resumed_data_is_recorded_as_absolute(masks_run, scans, tmp_path
     folder = shutil.copytree(masks_run.folder, tmp_path / "run")
     monkeypatch.chdir(scans.parent)
     assert capsnet.train(resume=folder, data=scans.name).config.data.name == str(scans)
+
+
+def test_several_processes_are_refused(scans, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(
+        UserError, match="segmentation models are trained by one process, got 2; run the command without"
+    ):
+        capsnet.train(data=scans, out=tmp_path / "run", **TINY)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_records_its_default_length_and_its_precision(scans, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(PlainLoop, "train", lambda loop: loop._save_weights())
+    run = capsnet.train(data=scans, out=tmp_path / "run", **TINY)
+    config = capsnet.Run.open(run.folder).config
+    assert config.optimizer.epochs == config.optimizer.total_epochs(-(-len(MaskLearner(config).train) // 4)) >= 20
+    assert config.run.precision == "fp32"
+    _, out, _ = call(capsys, "show", run.folder)
+    assert f"{config.optimizer.epochs} epochs in batches of 4" in out
+
+
+def test_no_memory_and_a_full_disk_are_one_line(scans, tmp_path, monkeypatch):
+    def fail(error):
+        def raise_it(*given):
+            raise error
+
+        return raise_it
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskLearner, "measure_batch", fail(MemoryError()))
+        with pytest.raises(UserError, match="out of memory with 4 samples at a time; use a batch_size of 2"):
+            capsnet.train(data=scans, out=tmp_path / "a", steps=1, **TINY)
+    monkeypatch.setattr(SegmentationModel, "save", fail(SafetensorError("No space left on device")))
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot be written \(No space left on device\)"):
+        capsnet.train(data=scans, out=tmp_path / "b", steps=1, **TINY)
+    monkeypatch.setattr("capsnet.disk_space.free_space", lambda folder: 0)
+    with pytest.raises(UserError, match="no space left on the disk"):
+        capsnet.train(data=scans, out=tmp_path / "c", steps=1, **TINY)
+    assert not (tmp_path / "c").exists()
+
+
+def test_fewer_recordings_than_classes_are_refused(sounds, tmp_path):
+    with pytest.raises(UserError, match="limit must be at least 2, one of each class, got 1"):
+        capsnet.train("sequence-capsnet", data=sounds, out=tmp_path / "run", limit=1)

@@ -66,7 +66,9 @@ def _describe(config: RunConfig, imported: Imported | None) -> dict[str, str]:
     network = f"{model.name}{routing}{iterations}"
     if imported is not None:
         return {"data": config.data.name, "model": network, "weights": f"{imported.file}, of {imported.source}"}
-    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
+    # runs of masks and sequences of older versions do not record a default length
+    epochs = "epochs by default" if training.epochs is None else f"{training.epochs} epochs"
+    length = epochs if training.steps is None else f"{training.steps:,} steps"
     return {
         "recipe": config.run.recipe or "none",
         "data": config.data.name,

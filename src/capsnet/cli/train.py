@@ -15,6 +15,7 @@ from capsnet.recipes import RECIPES
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.flags import flag_of
 from capsnet.runs.folder import locate_weights
+from capsnet.runs.given import apply_given, note_length
 from capsnet.runs.options import FREE_ON_RESUME, are_own_images, own_recipe
 from capsnet.runs.results import MaskRunResult, RunResult, describe_masks, read_mask_result
 from capsnet.runs.transfer import configure_as
@@ -67,8 +68,10 @@ def main(args: list[str]) -> None:
         before = Run.open(options.resume).config
         config = _parse_config(args, before)
         _check_resume(before, config, options)
+        note_length({name: config.options()[name] for name in given_options(args)})
     else:
         config = _start(args, RECIPES.get(recipe).config, options.model.start_from).change(recipe=recipe)
+        config = apply_given(config, given_options(args))
     run = train(
         config,
         out=options.out,

@@ -43,7 +43,8 @@ def load_affnist(data_dir: Path | None = None) -> Dataset:
     """Load MNIST's training images in the middle of 40x40 pixels, and affNIST's transformed test images.
 
     The folder `affnist/` (or `transformed/` in it) holds one of `test.mat`, `test.mat.zip`, `test_batches.zip`, or the
-    folder `test_batches/` with `1.mat` to `32.mat`; the first that exists is read. MNIST is read from its own folder.
+    folder `test_batches/` with `1.mat`, `2.mat` and so on (officially 32); the first that exists is read, and a note
+    tells if images are missing. MNIST is read from its own folder.
 
     Raises:
         UserError: files that are missing or fail a check.
@@ -55,7 +56,11 @@ def load_affnist(data_dir: Path | None = None) -> Dataset:
             "that folder by hand (it is not downloaded: no checksum of it is published), or use affnist-like, made "
             "from MNIST"
         )
-    return Dataset("affnist", padded_mnist(data_dir).train, _read(source), "digit", transformed_test=True)
+    train, test = padded_mnist(data_dir).train, _read(source)
+    notes: tuple[str, ...] = ()
+    if len(test) != _MOST_IMAGES:
+        notes = (f"affNIST has {_MOST_IMAGES:,} test images, {source} {len(test):,}.",)
+    return Dataset("affnist", train, test, "digit", transformed_test=True, notes=notes)
 
 
 def padded_mnist(data_dir: Path | None = None) -> Dataset:

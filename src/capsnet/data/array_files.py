@@ -33,7 +33,7 @@ def load_arrays(path: Path, *, pixel_range: tuple[float, float] | None = None) -
 
     Args:
         path: the file.
-        pixel_range: values that become 0 and 255, for images that are not uint8; None: chosen by `decide_range`.
+        pixel_range: values that become 0 and 255; None: 0 and 255 of uint8 images, else chosen by `decide_range`.
 
     Raises:
         UserError: a file of another format, damaged or too large, or arrays that do not form a data set.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from capsnet.data.dataset import Dataset, ImageData
 from capsnet.data.holdout import hash_images, hold_out_by_hash
-from capsnet.data.pixels import LEAST_OF_255, ImageInfo, PixelRange, check_range, decide_range
+from capsnet.data.pixels import LEAST_OF_255, ImageInfo, PixelRange, check_range, check_units, decide_range
 from capsnet.data.survey import describe_classes
 from capsnet.errors import UserError
 
@@ -20,6 +21,7 @@ Pair = tuple[ArrayLike, ArrayLike]
 
 _TEST_SHARE = 0.2
 _CHANNELS = (1, 3)
+_PARTS = ("training images", "test images")
 
 
 def make_dataset(
@@ -42,15 +44,15 @@ def make_dataset(
         labels: integers from 0, or class names.
         class_names: names of the labels 0, 1 and so on; None: the numbers, or the names in `labels`.
         test: images and labels of the test split.
-        pixel_range: values that become 0 and 255, for images that are not uint8; None: chosen by `decide_range`.
+        pixel_range: values that become 0 and 255; None: 0 and 255 of uint8 images, else chosen by `decide_range`.
         name: name of the data set.
 
     Shapes:
         images `m h w`, `m h w c` or `m c h w` with 1 or 3 channels; labels `m` or `m 1`.
 
     Raises:
-        UserError: arrays of other shapes or types, values that are not finite, labels that do not start at 0, or a
-            class with too few images to hold one out.
+        UserError: arrays of other shapes or types, values that are not finite or do not fit `pixel_range`, labels that
+            do not start at 0, or a class with too few images to hold one out.
 
     Example:
         >>> make_dataset(x_train, y_train, test=(x_test, y_test))
@@ -68,6 +70,10 @@ def make_dataset(
     if pixel_range not in (None, (0, 255)):
         assert pixel_range is not None
         notes.append(f"Pixel values of {pixel_range[0]:g} are read as black, of {pixel_range[1]:g} as white.")
+    elif pixel_range is None and (high := max(int(part.max()) for part in pixels)) < LEAST_OF_255:
+        notes.append(
+            f"Pixel values are 0 to {high} of 255, almost black: give pixel_range=(0, {high}) if {high} is white."
+        )
     parts = [ImageData(part, label, names, keys=hash_images(part)) for part, label in zip(pixels, numbers, strict=True)]
     if test is None:
         parts = list(_hold_out_test(parts[0], name))
@@ -115,14 +121,16 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
     for array in arrays:
         if array.dtype.kind not in "uif":
             raise UserError(f"images must be uint8 or other numbers, got {array.dtype}")
-    infos = [describe_values(array) for array in arrays if array.dtype != np.uint8]
     if pixel_range is not None:
         check_range(pixel_range)
+        for array, what in zip(arrays, _PARTS, strict=False):
+            check_units(replace(describe_values(array), name=what), pixel_range)
         return pixel_range
+    infos = [describe_values(array) for array in arrays if array.dtype != np.uint8]
     if not infos:
         return None
     if len(infos) < len(arrays):
-        raise UserError("training and test images must be of one type, got uint8 and another; give pixel_range")
+        raise UserError("training and test images must be of one type, got uint8 and another; convert one of them")
     low, high = min(info.low for info in infos), max(info.high for info in infos)
     if low >= 0 and high <= 1:
         return 0.0, 1.0
@@ -132,7 +140,7 @@ def _find_range(arrays: Sequence[Array], pixel_range: tuple[float, float] | None
     else:
         chosen = decide_range(infos)
     if chosen is not None:
-        for array, what in zip(arrays, ("training images", "test images"), strict=False):
+        for array, what in zip(arrays, _PARTS, strict=False):
             _check_one_unit(array, what, chosen)
     return chosen
 
@@ -158,7 +166,7 @@ def _check_one_unit(array: Array, what: str, pixel_range: tuple[float, float]) -
 
 
 def describe_values(array: Array) -> ImageInfo:
-    """An `ImageInfo` with the smallest and the largest value of images that are not uint8.
+    """An `ImageInfo` with the smallest and the largest value of images.
 
     Raises:
         UserError: a value that is not finite.
@@ -201,6 +209,7 @@ def _read_labels(arrays: Sequence[Array], class_names: Sequence[str] | None) -> 
         raise UserError(f"class_names must differ from each other, got {twice[0]!r} twice")
     if any(array.dtype.kind in "US" for array in arrays):
         names = tuple(class_names or sorted({str(label) for label in arrays[0].tolist()}))
+        _check_count(names)
         places = {name: place for place, name in enumerate(names)}
         for label in (label for array in arrays for label in map(str, array.tolist())):
             if label not in places:
@@ -218,9 +227,13 @@ def _read_labels(arrays: Sequence[Array], class_names: Sequence[str] | None) -> 
     if class_names is None and count > max(2 * len(np.unique(arrays[0])), 10):
         raise UserError(f"labels must be 0, 1 and so on, got {len(np.unique(arrays[0]))} values up to {high}")
     names = tuple(class_names) if class_names is not None else tuple(map(str, range(count)))
+    _check_count(names)
+    return names, [torch.from_numpy(array.astype(np.int64)) for array in arrays]
+
+
+def _check_count(names: Sequence[str]) -> None:
     if len(names) < 2:
         raise UserError(f"at least two classes are needed, got {len(names)}")
-    return names, [torch.from_numpy(array.astype(np.int64)) for array in arrays]
 
 
 def _one_axis(labels: Array) -> Array:

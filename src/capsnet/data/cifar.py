@@ -22,6 +22,8 @@ _MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
 _MOST_RECORDS = 60_000
+# training and test images of the official files
+_OFFICIAL = (50_000, 10_000)
 # largest accepted archive, unpacked; the official archives hold 185 MB
 _MOST_BYTES = 200_000_000
 _TAR_FAULTS = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, OverflowError, RecursionError)
@@ -61,7 +63,11 @@ class Cifar:
         """
         *train, test = self._read_all(data_dir)
         images, labels = (torch.cat([getattr(part, name) for part in train]) for name in ("images", "labels"))
-        return Dataset(self.name, ImageData(images, labels, self.class_names), test)
+        notes: tuple[str, ...] = ()
+        if (len(images), len(test)) != _OFFICIAL:
+            official = f"{_OFFICIAL[0]:,} training and {_OFFICIAL[1]:,} test images"
+            notes = (f"{self.title} has {official}, these files {len(images):,} and {len(test):,}.",)
+        return Dataset(self.name, ImageData(images, labels, self.class_names), test, notes=notes)
 
     def find(self, data_dir: Path | None = None) -> Path | None:
         """The folder that holds the files or the archive, or None."""

@@ -141,6 +141,9 @@ class Dataset:
         notes: remarks for the user on how the data set was read, one sentence each: files left out, splits made.
         pixel_range: values that became 0 and 255, for images of more than 8 bits; None: they have 8 bits.
         survey: sizes, modes and copies of the image files; None: the images are not files.
+
+    Raises:
+        UserError: parts whose classes, or the order of these, or whose shapes of images differ.
     """
 
     name: str
@@ -153,6 +156,22 @@ class Dataset:
     notes: tuple[str, ...] = ()
     pixel_range: tuple[float, float] | None = None
     survey: Survey | None = None
+
+    def __post_init__(self) -> None:
+        for part, data in (("test", self.test), ("validation", self.validation)):
+            if data is None:
+                continue
+            if data.class_names != self.train.class_names:
+                ours, theirs = (", ".join(map(repr, names)) for names in (self.train.class_names, data.class_names))
+                raise UserError(
+                    f"{self.name}: {part} must have the classes of train in the same order, {ours}, got {theirs}; "
+                    "renumber its labels"
+                )
+            if data.image_shape != self.train.image_shape:
+                raise UserError(
+                    f"{self.name}: {part} must have images of the shape of train, {self.train.image_shape}, got "
+                    f"{data.image_shape}; scale them to one size"
+                )
 
     @classmethod
     def from_arrays(

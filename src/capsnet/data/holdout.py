@@ -76,6 +76,22 @@ def hold_out_by_hash(
     return kept.sort().values, held.sort().values
 
 
+def check_limit(name: str, limit: int, labels: Int[Tensor, " m"]) -> None:
+    """Check that so many images, taken by their hashes, can hold one of each class.
+
+    Args:
+        name: of the option, for the message.
+        limit: number of images that are kept.
+        labels: of all images.
+
+    Raises:
+        UserError: fewer images than classes.
+    """
+    classes = len(set(labels.tolist()))
+    if limit < classes:
+        raise UserError(f"{name} must be at least {classes}, one of each class, got {limit}")
+
+
 def _by_class(labels: Tensor) -> list[Tensor]:
     return [(labels == label).nonzero()[:, 0] for label in sorted(set(labels.tolist()))]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from capsnet.data.layout import SPLIT_NAMES, is_visible, walk_files
+from capsnet.errors import UserError
 
 InputKind = Literal["images", "masks", "recordings", "series"]
 """`masks`: a folder of images/ and masks/; `recordings`: WAV files in class folders; `series`: a .ts file."""
@@ -14,6 +15,9 @@ def find_input_kind(name: str | Path) -> InputKind:
 
     Args:
         name: of a data set, a folder or a file.
+
+    Raises:
+        UserError: as `mask_roots`.
     """
     path = Path(name)
     try:
@@ -32,11 +36,26 @@ def find_input_kind(name: str | Path) -> InputKind:
 
 
 def mask_roots(folder: Path) -> dict[str, Path]:
-    """The folders that hold images/ and masks/: the folder itself, as `train`, or its split folders."""
+    """The folders that hold images/ and masks/: the folder itself, as `train`, or its split folders.
+
+    Raises:
+        UserError: two folders of one split, or split folders beside images/ and masks/.
+    """
+    found = [path for path in _folders(folder) if path.name.lower() in SPLIT_NAMES and _has_masks(path)]
     if _has_masks(folder):
+        if found:
+            raise UserError(
+                f"{folder} holds images/ and masks/ beside {found[0].name!r}, a split of its own; move images/ and "
+                "masks/ into train/"
+            )
         return {"train": folder}
-    names = [path for path in _folders(folder) if path.name.lower() in SPLIT_NAMES and _has_masks(path)]
-    return {SPLIT_NAMES[path.name.lower()]: path for path in names}
+    roots: dict[str, Path] = {}
+    for path in found:
+        split = SPLIT_NAMES[path.name.lower()]
+        if split in roots:
+            raise UserError(f"{folder}: {roots[split].name!r} and {path.name!r} are both the {split} split; keep one")
+        roots[split] = path
+    return roots
 
 
 def find_series(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from PIL import Image
+from PIL import Image, ImageFile
 from torch import Tensor
 
 from capsnet.data.formats import SUFFIXES, open_header, printable_name, refusing_damage
@@ -173,12 +173,28 @@ def open_mask(file: Path) -> Image.Image:
     """
     name = printable_name(file)
     with open_header(file, name) as image, refusing_damage(name):
+        largest = _largest_grey(image)
         image.load()
         mode = image.mode
         if mode in ("1", "L", "P"):
             # the numbers of a palette, not its colours
-            return Image.fromarray(np.asarray(image).astype(np.uint8))
+            values = np.asarray(image).astype(np.uint8)
+            if largest != _WHITE:
+                values = np.rint(values * (largest / _WHITE)).astype(np.uint8)
+            return Image.fromarray(values)
     raise UserError(f"{name} has mode {mode}; a mask is an 8-bit grey or palette image with a class number per pixel")
+
+
+def _largest_grey(image: Image.Image) -> int:
+    """The largest number that a grey image can hold; if it is below 255, Pillow stretches all numbers to 0 to 255."""
+    if not isinstance(image, ImageFile.ImageFile) or not image.tile:
+        return _WHITE
+    args = image.tile[0][3]
+    raw, *others = args if isinstance(args, tuple) else (args,)
+    # 2 or 4 bits of PNG and TIFF; PGM names its largest number
+    if image.format == "PPM" and len(others) == 1 and isinstance(others[0], int):
+        return min(others[0], _WHITE) or _WHITE
+    return {"L;2": 3, "L;4": 15}.get(str(raw), _WHITE)
 
 
 def check_size(mask_file: Path, mask: tuple[int, int], image: tuple[int, int]) -> None:

@@ -174,8 +174,13 @@ def _choose_splits(
     parts: dict[Split, tuple[str, _Table]] = {}
     for split in ("train", "validation", "test"):
         for other, table in tables.items():
-            if SPLIT_NAMES.get(other.lower()) == split:
-                parts.setdefault(split, (other, table))
+            if SPLIT_NAMES.get(other.lower()) != split:
+                continue
+            if split in parts:
+                raise UserError(
+                    f"{name}: its splits {parts[split][0]!r} and {other!r} are both the {split} split; keep one"
+                )
+            parts[split] = (other, table)
     if "test" not in parts and "validation" in parts:
         parts["test"] = parts.pop("validation")
     if "train" not in parts and not may_lack_training:

@@ -270,7 +270,9 @@ def _read_json(data: bytes, name: str) -> Label | None:
 
 def _read_text(data: bytes, name: str) -> Label | None:
     text = data.decode("utf-8", "replace").strip()
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text or None
+    # digits with zeros before them, such as 007, are a name
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10 and text == str(int(text))
+    return int(text) if is_number else text or None
 
 
 # the first kind of label that a sample has counts

@@ -30,7 +30,7 @@ def read_dataset(
         dataset: items are `(image, label)`: a Pillow image, an array or a tensor, and an integer or a class name.
         class_names: names of the labels 0, 1 and so on; None: `dataset.classes` if it exists, else the numbers.
         test: the test split; None: about a fifth of each class is held out.
-        pixel_range: values that become 0 and 255, for images that are not uint8; None: chosen by `decide_range`.
+        pixel_range: values that become 0 and 255; None: 0 and 255 of uint8 images, else chosen by `decide_range`.
 
     Raises:
         UserError: items of another form, images of several shapes or types, or what `make_dataset` refuses.

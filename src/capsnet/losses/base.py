@@ -21,11 +21,13 @@ class Loss(nn.Module, ABC):
         words: display name.
         pairs: whether the loss supports images with two classes each, labels `b 2`.
         targets: target lengths of the true class and of the others; None: the loss has none.
+        changes: whether the loss depends on `progress`.
     """
 
     words: ClassVar[str]
     pairs: ClassVar[bool] = False
     targets: tuple[float, float] | None = None
+    changes: ClassVar[bool] = False
 
     @abstractmethod
     def forward(

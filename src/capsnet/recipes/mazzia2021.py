@@ -101,8 +101,9 @@ add_recipe(
         source=_SOURCE,
         reported=UNCHECKED,
         differs=f"{_LAST}; each patch is standardised by itself, where the authors' code standardises each split by "
-        "its mean and variance and then changes brightness by up to 2, which per-patch standardisation cancels; the "
-        "decoder draws the patch before it is standardised",
+        "its mean and variance and then changes brightness by up to 2, which per-patch standardisation cancels, as it "
+        "does the contrast but for its effect on the decoder's target; the decoder draws the patch before it is "
+        "standardised",
         settings={
             **_SETTINGS,
             **in_code(

@@ -85,16 +85,16 @@ class RunConfig:
             options: such as `epochs=1`, `batch_size=16`, `lr=1e-3`.
 
         Raises:
-            UserError: an unknown recipe or option, or a value out of range.
+            UserError: an unknown recipe or option, a value out of range, or an option without an effect.
 
         Example:
             >>> RunConfig.from_options("sabour2017-mnist", epochs=1).optimizer.batch_size
             128
         """
         # imported late: recipes depend on this module
-        from capsnet.runs.options import make_config
+        from capsnet.runs.options import make_given_config
 
-        return make_config(recipe, options)
+        return make_given_config(recipe, options)
 
     @classmethod
     def from_defaults(cls, **options: object) -> "RunConfig":

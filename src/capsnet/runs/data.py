@@ -6,11 +6,12 @@ from pathlib import Path
 import torch
 
 from capsnet.data import Dataset, ImageData, hold_out, load_data
+from capsnet.data.holdout import check_limit
 from capsnet.data.transforms.shift import draw_shifts, shift_images
 from capsnet.errors import UserError
 from capsnet.runs.config import RunConfig, is_object
 from capsnet.runs.folder import Run
-from capsnet.runs.splits import describe_changes, is_same_data, read_splits, write_splits
+from capsnet.runs.splits import describe_changes, has_same_names, is_same_data, read_splits, write_splits
 
 
 def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
@@ -36,9 +37,12 @@ def load_dataset(config: RunConfig, dataset: Dataset | None = None) -> Dataset:
         pixel_range=settings.pixel_range,
         shards=settings.shards,
     )
-    if settings.test_limit is not None and settings.test_limit < len(dataset.test):
-        dataset = replace(dataset, test=hold_out(dataset.test, len(dataset.test) - settings.test_limit, seed=0)[0])
+    if settings.test_limit is not None:
+        dataset = replace(dataset, test=_limit(dataset.test, "test_limit", settings.test_limit, seed=0))
     if dataset.pairing is None:
+        if settings.pairs_per_digit != 1:
+            note = f"pairs_per_digit {settings.pairs_per_digit:,} has no effect: {dataset.name} is no set of pairs."
+            dataset = replace(dataset, notes=(*dataset.notes, note))
         return dataset
     return replace(dataset, pairing=replace(dataset.pairing, pairs_per_digit=settings.pairs_per_digit))
 
@@ -50,7 +54,7 @@ def split_training(config: RunConfig, dataset: Dataset) -> tuple[ImageData, Imag
     `validation_shift` they are shifted once, as determined by the seed: a resumed run uses the same images.
 
     Raises:
-        UserError: nothing is left to train on.
+        UserError: nothing is left to train on, or fewer images than classes.
     """
     training, validation = dataset.train, dataset.validation
     settings, seed = config.data, config.run.seed
@@ -58,8 +62,8 @@ def split_training(config: RunConfig, dataset: Dataset) -> tuple[ImageData, Imag
         validation = None
     elif validation is None:
         training, validation = hold_out(dataset.train, settings.validation, seed=seed)
-    if settings.limit is not None and settings.limit < len(training):
-        training, _ = hold_out(training, len(training) - settings.limit, seed=seed + 1)
+    if settings.limit is not None:
+        training = _limit(training, "limit", settings.limit, seed=seed + 1)
     if validation is not None and settings.validation_shift:
         generator = torch.Generator().manual_seed(seed)
         shifts = draw_shifts(len(validation), settings.validation_shift, generator)
@@ -67,11 +71,20 @@ def split_training(config: RunConfig, dataset: Dataset) -> tuple[ImageData, Imag
     return training, validation
 
 
+def _limit(data: ImageData, name: str, limit: int, *, seed: int) -> ImageData:
+    """So many of the images, or all of them where there are fewer."""
+    if limit >= len(data):
+        return data
+    if data.files is not None or data.keys is not None:
+        check_limit(name, limit, data.labels)
+    return hold_out(data, len(data) - limit, seed=seed)[0]
+
+
 def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
     """Describe how a run's data changed since it started; a new run records its data.
 
     Raises:
-        UserError: a record that cannot be read or written, or a folder with other files than the run's.
+        UserError: a record that cannot be read or written, or data given anew that are not the run's.
     """
     record = read_splits(run.folder)
     if record is None:
@@ -83,7 +96,12 @@ def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> 
             "include training images; start a new run for a valid test.",
         )
     moved = record.get("data") != dataset.name
-    if moved and "sizes" in record and not is_same_data(record, Path(dataset.name)):
+    if "sizes" in record:
+        is_other = moved and not is_same_data(record, Path(dataset.name))
+    else:
+        # an object has no path: it may be another one of the same name
+        is_other = (moved or is_object(run.config.data.name)) and not has_same_names(record, dataset)
+    if is_other:
         raise UserError(
             f"{dataset.name} does not hold the images of {run.folder}, which were in {record.get('data')}; "
             "give the new path of that folder, or start a new run"

@@ -10,6 +10,7 @@ from capsnet.models.backbones import PHOTO_BACKBONE, find_weights
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig, check_names
 from capsnet.runs.folder import locate_weights
+from capsnet.runs.given import apply_given, note_length
 from capsnet.runs.named import CONFIGS
 from capsnet.runs.transfer import configure_as
 
@@ -26,10 +27,10 @@ _SCRATCH = frozenset(("model", "model_options", "start_from", "recon_weight"))
 
 
 def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunConfig:
-    """Apply options to a recipe or a configuration.
+    """Apply options to a recipe or a configuration; those without an effect are accepted.
 
-    For your own images, `"quickstart"` means what `own_recipe` returns, as on the command line. With `start_from` but
-    without `model`, the model of the weights is used.
+    For your own images, `"quickstart"` means what `own_recipe` returns, as on the command line. With `start_from`,
+    the model of the weights is used, with their options, unless `model` is another one.
 
     Args:
         recipe: name of a recipe, or a configuration.
@@ -46,8 +47,19 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
     source = values.get("start_from")
     if isinstance(source, str):
         values["start_from"] = locate_weights(source)
-        config = config if "model" in values else configure_as(config, source)
+        with_weights = configure_as(config, source)
+        # another model than that of the weights keeps its own options
+        config = with_weights if values.get("model", with_weights.model.name) == with_weights.model.name else config
     return config.change(**values)
+
+
+def make_given_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunConfig:
+    """`make_config` of options that a person gave.
+
+    Raises:
+        UserError: as there, or an option without an effect.
+    """
+    return apply_given(make_config(recipe, options), options)
 
 
 def own_recipe(data: object, options: Collection[str]) -> str:
@@ -127,6 +139,7 @@ def resume_config(before: RunConfig, options: Mapping[str, object]) -> RunConfig
     Raises:
         UserError: an option that may not change, or an unknown one.
     """
+    note_length(options)
     after = make_config(before, {name: value for name, value in options.items() if name != "start_from"})
     _check_data(before, after)
     earlier, later = before.options(), after.options()

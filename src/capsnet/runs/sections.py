@@ -128,8 +128,6 @@ class AugmentationConfig:
                 "for fractions"
             )
         if self.erase_corners is not None:
-            if not isinstance(self.erase_corners, tuple) or len(self.erase_corners) != 2:
-                raise UserError(f"erase_corners must be two whole numbers, got {self.erase_corners!r}")
             if not self.erase:
                 raise UserError("erase_corners needs `erase`, the side of the square")
             first, last = self.erase_corners
@@ -194,7 +192,8 @@ class OptimizerConfig:
     """Learning-rate schedule: exponential decay; one-cycle (linear warm-up for 20 % of the steps, then linear to zero);
     or step decay after the epochs in lr-milestones."""
     lr_decay: float = 0.96
-    """Learning-rate factor per lr-decay-steps steps, applied continuously; with the step schedule, per milestone."""
+    """Learning-rate factor per lr-decay-steps steps, applied continuously (the schedule is then exponential, unless
+    another is given); with the step schedule, per milestone."""
     lr_decay_steps: int | None = 2000
     """Steps per decay; None: decay after each epoch."""
     lr_milestones: tuple[int, ...] = ()
@@ -233,7 +232,8 @@ class OptimizerConfig:
         if self.schedule == "one-cycle":
             total = self.total_steps(steps_per_epoch)
             peak = max(1, round(_WARM_UP * total))
-            return self.lr * min((step + 1) / peak, (total - step) / (total - peak + 1))
+            # at its end the rate is zero, and never below
+            return self.lr * max(0.0, min((step + 1) / peak, (total - step) / (total - peak + 1)))
         epoch = step // steps_per_epoch
         if self.schedule == "step":
             decays: float = sum(epoch >= milestone for milestone in self.lr_milestones)

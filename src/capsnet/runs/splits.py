@@ -13,6 +13,7 @@ from capsnet.runs.typed import read_json
 Splits = Mapping[str, object]
 
 _NAME, _VERSION = "splits.json", 1
+_PARTS = ("train", "validation", "test")
 # a folder that holds this share of the recorded files is the same data set
 _SAME = 0.9
 # number of files recorded with a digest: two sets of uncompressed images may have the same names and sizes
@@ -67,10 +68,24 @@ def is_same_data(splits: Splits, data_folder: Path) -> bool:
     return len(same) >= _SAME * len(sizes) and len(equal) >= _SAME * len(digests)
 
 
+def has_same_names(splits: Splits, dataset: Dataset) -> bool:
+    """Whether a data set has at least 90 % of the images that a run recorded, by name or by a hash of their pixels.
+
+    True where the record, or the data set, names no images.
+    """
+    record = split_record(dataset, None)
+    before, now = (frozenset().union(*(_names(names, part) for part in _PARTS)) for names in (splits, record))
+    return not before or not now or len(before & now) >= _SAME * len(before)
+
+
 def names_elsewhere(splits: Splits, split: str) -> frozenset[str]:
     """Names of the images in the record's other splits."""
-    others = [splits.get(name) for name in ("train", "validation", "test") if name != split]
-    return frozenset(str(name) for names in others if isinstance(names, list) for name in names)
+    return frozenset().union(*(_names(splits, other) for other in _PARTS if other != split))
+
+
+def _names(splits: Splits, part: str) -> frozenset[str]:
+    names = splits.get(part)
+    return frozenset(map(str, names)) if isinstance(names, list) else frozenset()
 
 
 def _digest(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Initial weights of a run: copy every tensor that fits, for example to train on other classes."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from capsnet.runs.weights import fit_numbers, read_spec, read_tensors
 
 
 def configure_as(config: RunConfig, source: Path | str) -> RunConfig:
-    """The configuration with the model of its initial weights, and with their image size and scale.
+    """The configuration with the model of its initial weights, and with the preprocessing of their images.
 
     A weights file does not hold the network of a user's own class: then the configuration is unchanged.
 
@@ -24,16 +24,11 @@ def configure_as(config: RunConfig, source: Path | str) -> RunConfig:
     if is_object(spec.model):
         return config
     derived = ("image_shape", "num_classes", "decoder", "routing", "iterations", "routing_options")
-    options = {
-        name: value
-        for name, value in spec.options.items()
-        if name not in derived and isinstance(value, bool | int | float | str)
-    }
     routing, iterations = spec.options.get("routing"), spec.options.get("iterations")
     routing_options = spec.options.get("routing_options")
     config = config.change(
         model=spec.model,
-        model_options=options,
+        model_options=plain_options(spec.options, without=derived),
         routing=routing if isinstance(routing, str) else None,
         iterations=iterations if isinstance(iterations, int) else None,
         routing_options=routing_options if isinstance(routing_options, Mapping) else {},
@@ -42,7 +37,27 @@ def configure_as(config: RunConfig, source: Path | str) -> RunConfig:
         return config
     _, height, width = spec.inputs.image_shape
     size = height if height == width else config.data.image_size
-    return config.change(image_size=size, standardize=spec.inputs.standardize)
+    return config.change(
+        image_size=size,
+        standardize=spec.inputs.standardize,
+        enlarge=spec.inputs.enlarge or None,
+        shrink=spec.inputs.shrink or None,
+        crop=spec.inputs.crop or None,
+    )
+
+
+def plain_options(options: Mapping[str, object], *, without: Container[str]) -> dict[str, object]:
+    """The options of a model that a configuration can hold: numbers, words, and lists of them.
+
+    Args:
+        options: of a weights file.
+        without: names to leave out: those with a field of their own in the configuration, or that follow from the data.
+    """
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in without and isinstance(value, bool | int | float | str | list | tuple)
+    }
 
 
 @torch.no_grad()

@@ -138,7 +138,8 @@ class Batches:
             return Batch(self.inputs(pairs.images), both, pairs.singles.float() / 255)
         pixels = self.augmentation.vary(images, draws, self.inputs)
         inputs = self.inputs.normalize(pixels)
-        targets = (pixels / 255).clamp(0, 1) if self.inputs.standardize else inputs
+        # brightness and contrast leave [0, 1], the decoder cannot
+        targets = (pixels / 255).clamp(0, 1)
         features = None if self.data.features is None else self.data.features.read(indices)
         return Batch(inputs, labels, targets, features)
 

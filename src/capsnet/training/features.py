@@ -47,7 +47,7 @@ _FORMAT = 1
 def share_features(
     model: CapsuleModel, parts: Sequence[ImageData], augmentation: Augmentation, config: RunConfig, processes: Processes
 ) -> tuple[list[ImageData], tuple[str, ...]]:
-    """Parts of a data set with features, if the model's first part is frozen and images are not augmented.
+    """Parts of a data set with features, if the model's first part is frozen and images are as stored.
 
     Args:
         model: on its device.
@@ -59,7 +59,8 @@ def share_features(
     Returns:
         The parts, and what a person should know.
     """
-    if model.fixed_part is None:
+    # the images of a pair are paired anew in each epoch
+    if model.fixed_part is None or model.pairing is not None:
         return list(parts), ()
     if augmentation != Augmentation() or config.augmentation.crop is not None:
         note = (

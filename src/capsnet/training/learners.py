@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from capsnet.data.holdout import check_limit
 from capsnet.data.input_kind import find_input_kind
 from capsnet.data.mask_folder import MaskFolder
 from capsnet.data.mask_splits import hash_pixels, hold_out_validation, load_masks
@@ -92,7 +93,11 @@ class Learner(ABC, Generic[M, D]):
         elif self.validation is None:
             self.train, self.validation = self.hold_out(self.train, settings.validation, seed)
         if settings.limit is not None and settings.limit < len(self.train):
+            self.check_limit(settings.limit)
             self.train, _ = self.hold_out(self.train, len(self.train) - settings.limit, seed + 1)
+
+    def check_limit(self, limit: int) -> None:
+        """Refuse a number of training samples that cannot hold one of each class, where they have one class each."""
 
     @abstractmethod
     def hold_out(self, data: D, share: int | float, seed: int) -> tuple[D, D | None]:
@@ -207,6 +212,10 @@ class SequenceLearner(Learner[SequenceModel, SequenceData]):
     def keys(self, data: SequenceData) -> list[str]:
         """A hash of each recording's file, or of the values of a series."""
         return key_sequences(data, self.name)
+
+    def check_limit(self, limit: int) -> None:
+        """Refuse fewer sequences than classes."""
+        check_limit("limit", limit, self.train.labels)
 
     def hold_out(self, data: SequenceData, share: int | float, seed: int) -> tuple[SequenceData, SequenceData | None]:
         """Divide the sequences of each class by a hash of their names."""

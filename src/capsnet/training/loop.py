@@ -27,6 +27,7 @@ from capsnet.training.callback import CallbackError, Callbacks, Start, Validatio
 from capsnet.training.distributed import Processes
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.finite import FiniteCheck
+from capsnet.training.length import print_length
 from capsnet.training.progress import Reporter
 from capsnet.training.step import Step
 from capsnet.training.stop import StopRequest, stop_on_signal
@@ -115,6 +116,7 @@ class Job:
             existing = sum(file.stat().st_size for file in (self.run.weights_path, checkpoint) if file.exists())
             needed = max(space_needed(self.model, self.config) - existing, 0)
             check_space(self.run.folder, needed, "give another `out`")
+        print_length(self.run, self.state.step, self.steps_per_epoch, self.model.loss)
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -88,6 +89,26 @@ def is_out_of_memory(fault: BaseException) -> bool:
     if isinstance(fault, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(fault, RuntimeError) and "can't allocate memory" in str(fault)
+
+
+def describe_out_of_memory(folder: Path, images: int, accumulate: int | None) -> str:
+    """The message for a training step that ran out of memory.
+
+    Args:
+        folder: of the run.
+        images: number of images, or other samples, at a time.
+        accumulate: parts of a batch until now; None: batches cannot be divided.
+    """
+    half = max(images // 2, 1)
+    remedy = f"use a batch_size of {half}"
+    if accumulate is not None:
+        remedy = (
+            f"use accumulate={2 * accumulate}, which computes a batch in parts of {half}, or a batch_size of {half}"
+        )
+    if images == 1:
+        remedy = "use smaller images (image_size)" if accumulate is not None else "use smaller samples"
+    noun = "images" if accumulate is not None else "samples"
+    return f"{folder}: out of memory with {images} {noun} at a time; {remedy} (saved files are intact)"
 
 
 def available_memory(device: torch.device) -> int:

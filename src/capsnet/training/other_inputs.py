@@ -4,6 +4,8 @@ The loop for images (`training/loop.py`) is another one: its data are augmented 
 and several processes share its batches. Here a batch is read, a step is made, and an epoch ends with validation.
 """
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -13,12 +15,15 @@ from pathlib import Path
 from typing import Generic
 
 import torch
+from safetensors import SafetensorError
 from torch.optim import Adam
 
 from capsnet.data.mask_folder import MaskFolder
 from capsnet.data.sequences import SequenceData
+from capsnet.disk_space import check_space
 from capsnet.errors import UserError
 from capsnet.models import SegmentationModel, SequenceModel
+from capsnet.runs.built import as_planned
 from capsnet.runs.checkpoint import (
     State,
     check_length,
@@ -30,6 +35,7 @@ from capsnet.runs.checkpoint import (
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_bytes, write_json, write_text
 from capsnet.runs.folder import Run, check_new, check_resumed, create_locked, new_folder
+from capsnet.runs.given import note_length
 from capsnet.runs.lock import FolderLock
 from capsnet.runs.metrics import COLUMNS, MASK_COLUMNS, MetricsFile
 from capsnet.runs.options import resume_config
@@ -38,6 +44,8 @@ from capsnet.runs.weights import count_parameters
 from capsnet.training.device import compare_kernels, describe_environment, resolve_device, seed_everything
 from capsnet.training.finite import Diverged, has_finite_weights
 from capsnet.training.learners import D, Learner, M, MaskLearner, SequenceLearner
+from capsnet.training.length import print_length
+from capsnet.training.memory import describe_out_of_memory, is_out_of_memory
 from capsnet.training.stop import StopRequest, stop_on_signal
 from capsnet.training.task import MODELS_OF, Task
 
@@ -75,11 +83,14 @@ def train_other(
         resume: continue the run in this folder.
 
     Raises:
-        UserError: an option that has no effect here, or data or a model that cannot be used.
+        UserError: an option that has no effect here, data or a model that cannot be used, or several processes.
         Diverged: the loss is not finite; the last good state is kept.
         KeyboardInterrupt: stopped by the user; the state is saved.
     """
     check_resumed(resume, out)
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count > 1:
+        raise UserError(f"{MODELS_OF[task]} are trained by one process, got {count}; run the command without torchrun")
     allowed = options_of(task)
     for name in options:
         if name not in allowed:
@@ -87,6 +98,7 @@ def train_other(
                 f"{name} must be left out: it is for networks that classify images; {MODELS_OF[task]} are trained with "
                 f"{', '.join(allowed)}"
             )
+    note_length(options)
     if resume is not None:
         config = resume_config(Run.open(resume).config, options)
         # another directory may be the current one when the run is opened again
@@ -117,7 +129,9 @@ def _train_learner(run: Run, learner: Learner[M, D], *, resumed: bool, numbered:
         print(f"capsnet: {note}", file=sys.stderr)
     lock = None
     if not resumed:
-        run, lock = create_locked(run.folder, run.config, describe_environment(device, "fp32"), numbered=numbered)
+        check_space(run.folder, _space_needed(learner.model), "give another `out`")
+        config = as_planned(run.config, len(learner.train), "fp32")
+        run, lock = create_locked(run.folder, config, describe_environment(device, "fp32"), numbered=numbered)
     try:
         _record_splits(run, learner)
         loop = PlainLoop(run, learner)
@@ -125,10 +139,19 @@ def _train_learner(run: Run, learner: Learner[M, D], *, resumed: bool, numbered:
             loop.restore()
         loop.train()
         loop.test()
+    except BaseException as fault:
+        if is_out_of_memory(fault):
+            raise UserError(describe_out_of_memory(run.folder, run.config.optimizer.batch_size, None)) from None
+        raise
     finally:
         if lock is not None:
             lock.release()
     return run
+
+
+def _space_needed(model: SegmentationModel | SequenceModel) -> int:
+    """Bytes of the best weights, and of the weights and two moments in each of two checkpoints."""
+    return 4 * count_parameters(model) * (1 + 2 * 3)
 
 
 def _record_splits(run: Run, learner: Learner[M, D]) -> None:
@@ -190,6 +213,7 @@ class PlainLoop(Generic[M, D]):
         if has_checkpoint(self.run.folder):
             self.state, self.totals = load_checkpoint(self.run.folder / "last", self.learner.model, self.optimizer)
             check_length(self.run.folder, self.state.step, self.total)
+        print_length(self.run, self.state.step, self.steps_per_epoch)
         self.metrics.drop_after(self.state.step)
         write_text(self.run.folder / "config.json", self.config.to_json())
 
@@ -283,13 +307,26 @@ class PlainLoop(Generic[M, D]):
             row |= {"validation_loss": best_loss, f"validation_{measure}": best_score}
         if state.improves(best_score, best_loss):
             state.best_step, state.best_accuracy, state.best_loss = state.step, best_score, best_loss
-            beside = self.run.folder / ".new-weights.part"
-            self.learner.model.save(beside)
-            write_bytes(self.run.weights_path, beside.read_bytes())
-            beside.unlink()
+            self._save_weights()
         self.metrics.append(row)
         self._show(row)
         self._save()
+
+    def _save_weights(self) -> None:
+        beside = self.run.folder / ".new-weights.part"
+        try:
+            self.learner.model.save(beside)
+            write_bytes(self.run.weights_path, beside.read_bytes())
+        # what a full disk raises in this format
+        except (OSError, SafetensorError) as fault:
+            reason = " ".join(str(fault).split())
+            raise UserError(
+                f"{self.run.weights_path} cannot be written ({reason}); earlier files are intact, so go on with: "
+                f"capsnet train --resume {self.run.folder}"
+            ) from None
+        finally:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
 
     def _save(self) -> None:
         self._check_weights()

@@ -26,7 +26,7 @@ from capsnet.runs.data import compare_splits, load_dataset, split_training
 from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run, RunResult, check_new, check_resumed, create_locked, new_folder
 from capsnet.runs.lock import FolderLock
-from capsnet.runs.options import check_same, describe_recipe, make_config, resume_config
+from capsnet.runs.options import check_same, describe_recipe, make_config, make_given_config, resume_config
 from capsnet.runs.transfer import carry_over
 from capsnet.runs.weights import ModelSpec, count_decoder, count_parameters, on_meta, save_weights
 from capsnet.training.batches import Batches
@@ -52,7 +52,7 @@ from capsnet.training.features import share_features, with_features
 from capsnet.training.finite import Diverged as Diverged
 from capsnet.training.fixed_order import FixedOrder
 from capsnet.training.loop import Job, space_needed
-from capsnet.training.memory import is_out_of_memory
+from capsnet.training.memory import describe_out_of_memory, is_out_of_memory
 from capsnet.training.setup import augmentation, specify
 from capsnet.training.stages import stage
 from capsnet.training.task import find_task
@@ -160,10 +160,10 @@ def _configure(recipe_or_config: str | RunConfig, options: dict[str, object], re
     """The configuration of a new or a resumed run.
 
     Raises:
-        UserError: an unknown recipe or option, or a resumed run with other settings.
+        UserError: an unknown recipe or option, an option without an effect, or a resumed run with other settings.
     """
     if resume is None:
-        return make_config(recipe_or_config, options)
+        return make_given_config(recipe_or_config, options)
     before = Run.open(resume).config
     if isinstance(recipe_or_config, RunConfig):
         config = make_config(recipe_or_config, options)
@@ -284,7 +284,7 @@ def _train(
     except BaseException as fault:
         _end_after_failure(listeners, fault)
         if is_out_of_memory(fault):
-            raise UserError(_out_of_memory(run, images)) from None
+            raise UserError(describe_out_of_memory(run.folder, images, config.optimizer.accumulate)) from None
         raise
     finally:
         if lock is not None:
@@ -323,15 +323,6 @@ def _open_folder(
     run, lock = create_locked(run.folder, config, environment, numbered=numbered)
     processes.share_text(str(run.folder))
     return run, lock
-
-
-def _out_of_memory(run: Run, images: int) -> str:
-    """The message for a training step that ran out of memory."""
-    half, parts = max(images // 2, 1), 2 * run.config.optimizer.accumulate
-    remedy = f"use accumulate={parts}, which computes a batch in parts of {half}, or a batch_size of {half}"
-    if images == 1:
-        remedy = "use smaller images (image_size)"
-    return f"{run.folder}: out of memory with {images} images at a time; {remedy} (saved files are intact)"
 
 
 def _end_after_failure(callbacks: Callbacks, fault: BaseException) -> None:

@@ -144,7 +144,9 @@ class Step:
             else contextlib.nullcontext()
         ):
             with torch.autocast(indices.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                losses: Losses = losses_module(batch, self.done / self._total)
+                # training in memory may go on beyond the length of its configuration
+                progress = (self.done / self._total).clamp(max=1)
+                losses: Losses = losses_module(batch, progress)
             if part.is_first:
                 # not before the forward pass, which would reuse the memory of the gradients
                 self.optimizer.zero_grad(set_to_none=True)

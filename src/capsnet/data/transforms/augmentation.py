@@ -26,8 +26,8 @@ class Augmentation:
 
     Args:
         stored: transforms of the data set's images, uint8.
-        cropped: transforms of the model's input, the random crop or the whole image, floats from 0 to 255.
-        scaled: transforms of whole images after scaling, before the random crop, floats from 0 to 255.
+        cropped: transforms of the model's input, the random crop or the whole image, floats; 255 is white.
+        scaled: transforms of whole images after scaling, before the random crop, floats; 255 is white.
 
     Raises:
         UserError: an item of a list without `draw` or `apply`.
@@ -67,7 +67,9 @@ class Augmentation:
         return draws
 
     def vary(self, images: UInt8[Tensor, "b c h w"], draws: Draws, inputs: Inputs) -> Float[Tensor, "b c y x"]:
-        """Augment, scale and crop images by the drawn numbers; the result has values from 0 to 255.
+        """Augment, scale and crop images by the drawn numbers; 0 is black and 255 white.
+
+        Changes of brightness and contrast are not clipped, so values may be below 0 or above 255.
 
         Shapes:
             images `b` + `inputs.image_shape`, draws `b ...` each, result `b` + `inputs.shape`.
