@@ -29,7 +29,8 @@ class Prediction:
         unsure: whether the prediction is unreliable; None for a model without measured limits (`Doubt`).
         reasons: why it is unsure.
         file: where the image came from; None for an image in memory.
-        labels: classes of the two longest capsules; None unless the model was trained on pairs.
+        labels: classes of the two longest capsules; None unless the model was trained on pairs, and if the image holds
+            no digit.
         poses: of all class capsules; None unless requested.
     """
 
@@ -112,15 +113,16 @@ class Doubt:
         """
         exceeded = {
             "pieces": _above(pieces, self.pieces),
-            "length": length < self.length,
-            "gap": gap < self.gap,
+            # of NaN every comparison is false
+            "length": not length >= self.length,
+            "gap": not gap >= self.gap,
             "error": _above(error, self.error) or _above(patch_error, self.patch_error),
         }
         return tuple(reason for signal, reason in REASONS.items() if exceeded[signal])
 
 
 def _above(value: float | int | None, limit: float | int | None) -> bool:
-    return value is not None and limit is not None and value > limit
+    return value is not None and limit is not None and not value <= limit
 
 
 def make_prediction(
@@ -156,6 +158,6 @@ def make_prediction(
         unsure=None if reasons is None else bool(reasons),
         reasons=reasons or (),
         file=file,
-        labels=tuple(order[:2]) if pairs else None,
+        labels=tuple(order[:2]) if pairs and label is not None else None,
         poses=None if poses is None else tuple(tuple(pose) for pose in poses),
     )

@@ -116,6 +116,126 @@ def test_another_network_answers_the_same_drawing(tab):
     tab.select_option("#model", "tiny")
 
 
+@pytest.fixture
+def fresh(browser, page):
+    """The page anew, for a test that changes its code."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    tab.faults = []
+    tab.on("pageerror", lambda fault: tab.faults.append(str(fault)))
+    tab.goto(page.address)
+    tab.wait_for_selector("body[data-answers]")
+    settle(tab)
+    yield tab
+    assert not tab.faults
+    tab.close()
+
+
+def test_title_says_what_the_network_is_for(fresh):
+    assert fresh.inner_text("h1") == "Draw a digit"
+    fresh.evaluate("show({ ...seen, preparation: 'fit' }, 'tiny')")
+    assert fresh.inner_text("h1") == "Draw an image"
+    assert "whether its class is there" in fresh.inner_text("header p")
+
+
+def test_example_is_there_again_at_the_press_of_a_key(fresh):
+    expected = fresh.inner_text("#answer")
+    fresh.click("#clear")
+    assert fresh.inner_text("#answer") == "–"
+    assert fresh.locator("#sliders input:enabled").count() == 0
+    fresh.press("#example", "Enter")
+    settle(fresh)
+    assert fresh.inner_text("#answer") == expected
+    assert fresh.locator("#sliders input:disabled").count() == 0
+
+
+def test_answer_is_spoken_once_for_each_drawing(fresh):
+    fresh.evaluate(
+        "new MutationObserver(() => document.body.dataset.spoken = 1 + Number("
+        "document.body.dataset.spoken || 0)).observe(byId('spoken'), { childList: true })"
+    )
+    fresh.click("#clear")
+    box = fresh.locator("#canvas").bounding_box()
+    fresh.mouse.move(box["x"] + 90, box["y"] + 60)
+    fresh.mouse.down()
+    for step in range(1, 6):
+        fresh.mouse.move(box["x"] + 90 + 20 * step, box["y"] + 60 + 30 * step)
+        settle(fresh)
+        assert fresh.text_content("#spoken") == ""
+    fresh.mouse.up()
+    fresh.wait_for_selector("#spoken:not(:empty)", state="attached")
+    assert fresh.text_content("#spoken") == f"{fresh.inner_text('#answer')}: {fresh.inner_text('#verdict')}"
+
+
+def test_slider_asks_the_network_whose_pose_it_moves(fresh):
+    # chosen, but not yet answered
+    fresh.evaluate("byId('model').value = 'efficient'")
+    with fresh.expect_request("**/redraw") as asked:
+        fresh.locator("#sliders input").nth(0).fill("0.25")
+    assert asked.value.post_data_json["model"] == "tiny"
+
+
+HOLD = """() => {
+    const look = engine.look;
+    engine.look = async (asked) => {
+        const answer = await look.call(engine, asked);
+        if (asked.file && !window.release) await new Promise((done) => {
+            window.release = done;
+            document.body.dataset.held = "yes";
+        });
+        return answer;
+    };
+}"""
+
+
+@pytest.fixture
+def held(fresh, tmp_path):
+    """The page while its first answer to an upload is held back."""
+    Image.new("L", (30, 30), 255).save(tmp_path / "paper.png")
+    fresh.evaluate(HOLD)
+    fresh.set_input_files("#file", tmp_path / "paper.png")
+    fresh.wait_for_selector("body[data-held]")
+    return fresh
+
+
+def test_drawing_stays_when_an_upload_is_answered_late(held):
+    draw(held)
+    held.evaluate("async () => { release(); await new Promise((done) => setTimeout(done, 200)); }")
+    assert held.evaluate("[strokes.length, upload]") == [1, None]
+
+
+def test_upload_is_answered_by_the_network_chosen_meanwhile(held):
+    held.select_option("#model", "efficient")
+    settle(held)
+    before = held.evaluate(ANSWERS)
+    held.evaluate("release()")
+    held.wait_for_selector(f"body[data-answers='{before + 1}']")
+    assert held.evaluate("[seen.model, upload.name]") == ["efficient", "paper.png"]
+
+
+def test_bars_of_many_classes_keep_the_focus(fresh):
+    code = """() => {
+        const names = [...Array(20).keys()].map(String), lengths = names.map((_, k) => k / 20);
+        const poses = names.map(() => seen.poses[0]);
+        show({ ...seen, names, lengths, poses, found: [19], places: null, drawn: null }, "tiny");
+    }"""
+    fresh.evaluate(code)
+    fresh.focus(".bar[data-label='17']")
+    fresh.keyboard.press("Enter")
+    assert fresh.inner_text("#chosen-name") == "17"
+    assert fresh.evaluate("document.activeElement.dataset.label") == "17"
+
+
+def test_transparent_upload_has_the_ground_of_its_file(fresh):
+    code = """(ink) => {
+        const canvas = Object.assign(document.createElement("canvas"), { width: 40, height: 40 });
+        const context = canvas.getContext("2d");
+        context.fillStyle = ink;
+        context.fillRect(10, 10, 8, 20);
+        return ground(canvas);
+    }"""
+    assert [fresh.evaluate(code, ink) for ink in ("black", "white")] == ["#fff", "#000"]
+
+
 def test_a_phone_shows_it_without_scrolling_sideways_and_draws_by_touch(browser, page):
     context = browser.new_context(
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark"

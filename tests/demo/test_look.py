@@ -10,7 +10,7 @@ from capsnet import create_model, list_models
 from capsnet.demo.look import MAX_BYTES, look, read_image, redraw
 from capsnet.errors import UserError
 from capsnet.inference.predict import prepare_picture
-from capsnet.prediction import Doubt
+from capsnet.prediction import NO_DIGIT, Doubt
 from capsnet.runs.weights import ModelSpec
 
 DIGITS = tuple("0123456789")
@@ -54,6 +54,14 @@ def test_the_page_is_given_why_an_answer_is_unsure(seven):
     model.doubt = Doubt(length=2.0, gap=0.0, error=None, patch_error=None, pieces=1, images=200, passed=0.96)
     answer = look(model, seven)
     assert (answer["unsure"], answer["reasons"]) == (True, ["no capsule is long"])
+
+
+def test_image_without_a_digit_is_unsure_without_limits_too():
+    answer = look(build("capsnet-tiny"), Image.new("L", (224, 224)))
+    assert (answer["unsure"], answer["reasons"]) == (True, [NO_DIGIT])
+    # not prepared as a digit, it may be anything
+    answer = look(build("capsnet-tiny", "fit"), Image.new("L", (224, 224)))
+    assert (answer["unsure"], answer["preparation"]) == (False, "fit")
 
 
 def test_what_was_seen_is_the_digit_in_its_frame(tiny, seven):

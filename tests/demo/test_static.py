@@ -1,5 +1,6 @@
 """The static page: its preparation of drawings, and the whole of it in a real browser."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -85,6 +86,31 @@ def test_a_drawing_is_fitted_byte_for_byte_as_by_python(prepare, name, height, w
     assert np.array_equal(pixels, np.asarray(fit_image(DRAWINGS[name], height, width)))
 
 
+@pytest.fixture(scope="module")
+def engine(browser):
+    """The functions of the engine, for a network without limits."""
+    tab = browser.new_page()
+    model = "const MODEL = { limits: null, words: { gap: 'close' }, no_digit: 'no digit' };"
+    scripts = [files("capsnet.demo").joinpath(name).read_text() for name in ("prepare.js", "engine_local.js")]
+    tab.add_script_tag(content=model + "".join(scripts))
+    return tab
+
+
+def test_image_without_a_digit_is_unsure_without_limits_too(engine):
+    assert engine.evaluate("findReasons({ pieces: 0, gap: 0 })") == ["no digit"]
+    assert engine.evaluate("findReasons({ pieces: 1, gap: 0 })") == []
+
+
+def test_a_large_colour_picture_is_passed_on(engine):
+    code = """() => {
+        const side = 224, data = Float32Array.from({ length: 3 * side * side }, (_, k) => (k % 256) / 255);
+        return toPicture({ data, dims: [1, 3, side, side] });
+    }"""
+    picture = engine.evaluate(code)
+    expected = (np.arange(3 * 224 * 224) % 256).astype(np.uint8).reshape(3, 224, 224).transpose(1, 2, 0)
+    assert base64.b64decode(picture["pixels"]) == expected.tobytes()
+
+
 def test_a_missing_runtime_is_named_with_its_place(monkeypatch, tmp_path):
     monkeypatch.setenv("CAPSNET_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("CAPSNET_DATA_DIR", raising=False)
@@ -165,7 +191,7 @@ def test_the_browser_answers_as_python_does(tab, name):
     expected, given = look(load("efficient-capsnet-mnist"), DRAWINGS[name]), answers(tab, DRAWINGS[name])
     # weights are float16
     assert given["lengths"] == pytest.approx(expected["lengths"], abs=2e-3)
-    for key in ("names", "found", "unsure", "reasons", "note", "about", "seen", "places"):
+    for key in ("names", "found", "unsure", "reasons", "note", "about", "seen", "places", "word", "preparation"):
         assert given[key] == expected[key], key
 
 
@@ -190,6 +216,7 @@ def test_a_digit_is_drawn_and_a_slider_moves_it(tab):
     tab.mouse.up()
     settle(tab)
     assert tab.inner_text("#answer") == "7"
+    assert tab.inner_text("#verdict").startswith("length 0.")
     before = tab.evaluate("document.getElementById('drawn').toDataURL()")
     slider = tab.locator("#sliders input").nth(2)
     slider.fill("0.25")

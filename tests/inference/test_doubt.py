@@ -40,6 +40,13 @@ def test_each_signal_beyond_its_limit_is_a_reason(signal, reason):
     assert find_reasons(signals(**signal), DOUBT) == [(reason,)]
 
 
+def test_lengths_that_are_no_numbers_are_unsure():
+    nan = float("nan")
+    assert find_reasons(signals(length=nan, gap=nan, error=nan), DOUBT) == [
+        ("no capsule is long", "a second capsule is nearly as long", "a poor reconstruction")
+    ]
+
+
 @pytest.fixture(scope="module")
 def model():
     return ModelSpec("capsnet-tiny", {}, NAMES, "digit", "digits").build().eval()

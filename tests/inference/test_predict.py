@@ -11,8 +11,11 @@ from PIL import Image, ImageDraw
 import capsnet
 from capsnet.cli import main
 from capsnet.data.digits import load_digits
+from capsnet.data.inputs import Inputs
 from capsnet.errors import UserError
+from capsnet.figures.prediction import draw_prediction
 from capsnet.inference.predict import Failure, answer_files, predict
+from capsnet.prediction import make_prediction
 from capsnet.runs.weights import ModelSpec, save_weights
 
 NAMES = tuple("0123456789")
@@ -110,6 +113,21 @@ def test_files_that_are_given_together_share_one_range(tmp_path):
     assert given.lengths == pytest.approx(expected[0].lengths, abs=0.01)
 
 
+def test_deep_files_have_the_range_of_the_model(tmp_path):
+    inputs = Inputs((1, 28, 28), pixel_range=(0.0, 2000.0))
+    model = ModelSpec("capsnet-tiny", {}, NAMES, "fit", "digits", inputs).build().eval()
+    Image.fromarray(np.full((28, 28), 1000, np.uint16)).save(tmp_path / "deep.png")
+    [answer] = answer_files(model, [tmp_path / "deep.png"])
+    assert answer.seen.unique().tolist() == [128]
+    [given] = answer_files(model, [tmp_path / "deep.png"], pixel_range=(0.0, 1000.0))
+    assert given.seen.unique().tolist() == [255]
+
+
+def test_image_without_a_digit_has_no_pair_of_labels():
+    assert make_prediction(NAMES[:2], [0.3, 0.1], pairs=True, pieces=0).labels is None
+    assert make_prediction(NAMES[:2], [0.3, 0.1], pairs=True, pieces=1).labels == (0, 1)
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="Linux counts a process's memory")
 def test_memory_does_not_grow_with_the_number_of_files(file):
     program = f"""
@@ -167,6 +185,20 @@ def test_the_figure_says_how_many_are_left_out(capsys, weights, file):
     assert main(["predict", str(weights), *[str(file)] * 31, "--figure", str(target)]) == 0
     assert "(the first 30 of 31 images)" in capsys.readouterr().out
     assert target.exists()
+
+
+def test_figure_marks_an_image_without_a_digit(monkeypatch, weights, file):
+    marked = []
+
+    def watch(*arguments, unsure, **options):
+        marked.extend(unsure)
+        return draw_prediction(*arguments, unsure=unsure, **options)
+
+    monkeypatch.setattr("capsnet.figures.prediction.draw_prediction", watch)
+    even = file.with_name("even.png")
+    Image.new("L", (40, 40), 200).save(even)
+    assert main(["predict", str(weights), str(file), str(even), "--figure", str(file.with_name("seen.png"))]) == 0
+    assert marked == [False, True]
 
 
 def test_several_digits_are_unsure_in_words_and_json(capsys, tmp_path):

@@ -13,6 +13,7 @@ from tests.interop.fake_hub import serving
 
 import capsnet
 from capsnet.errors import UserError
+from capsnet.interop.graph import describe
 from capsnet.models import CapsNet, CapsuleModel, EfficientCapsNet
 from capsnet.runs import hub
 
@@ -77,6 +78,20 @@ def test_card_states_the_numbers_of_the_run(saved, tiny_run):
         "accuracy",
         round(test["accuracy"], 6),
     )
+
+
+def test_folders_of_this_machine_are_not_published(photos, tmp_path):
+    run = capsnet.train(
+        model="capsnet-tiny", data=photos, image_size=20, steps=1, batch_size=4, out=tmp_path / "run", device="cpu"
+    )
+    model = run.load_model()
+    assert model.data == str(photos)
+    folder = model.save_pretrained(tmp_path / "saved", run=run.folder)
+    for path in folder.iterdir():
+        assert str(photos.parent).encode() not in path.read_bytes(), path.name
+    assert f"trained on {photos.name}:" in (folder / "README.md").read_text()
+    about = describe(model, "uint8")
+    assert (about.data, about.model) == (photos.name, "capsnet-tiny")
 
 
 def test_card_without_a_run_states_no_error(tmp_path):

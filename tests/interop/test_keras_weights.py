@@ -8,14 +8,17 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tests.interop import keras_files
 
 from capsnet import UserError
 from capsnet.cli import main
 from capsnet.data.dataset import Dataset, ImageData
+from capsnet.data.inputs import Inputs
 from capsnet.data.smallnorb import CLASS_NAMES
 from capsnet.inference.predictions import read_predictions
 from capsnet.interop import keras_weights
+from capsnet.interop.keras_sizes import describe_changes
 from capsnet.interop.keras_weights import export, import_weights
 from capsnet.models import create_model
 from capsnet.runs import Run, load
@@ -207,6 +210,9 @@ def test_imported_run_says_where_it_is_from_and_is_not_resumed(tmp_path, arrays)
     assert imported.source == "CapsNet-Keras"
     assert imported.file == str(path)
     assert imported.command.endswith(f"--data {arrays} --iterations 2")
+    assert imported.notes == ("the file does not name its classes: taken in the order 0, 1, 2",)
+    # with the sizes of its decoder, so that a run of this configuration has the same network
+    assert run.config.model.options["decoder_hidden"] == (7,)
     assert "imported from CapsNet-Keras, not tested here" in run._repr_html_()
     with pytest.raises(UserError, match="was imported, not trained here"):
         train(resume=run.folder)
@@ -245,6 +251,74 @@ def test_scale_of_the_primary_capsules_is_part_of_their_weights(tmp_path):
         torch.testing.assert_close(again(images).lengths, model(images).lengths)
 
 
+def write_own(tmp_path, model="capsnet", inputs=None, **options):
+    """A weights file of a small network of this package."""
+    small = {"stem_channels": 8, "num_types": 2, "decoder_hidden": (8,)} if model.startswith("capsnet") else {}
+    spec = ModelSpec(model, {**small, **options}, tuple("0123456789"), "digit", "mnist", inputs)
+    save_weights(tmp_path / "own.safetensors", spec.build(), spec)
+    return tmp_path / "own.safetensors"
+
+
+def test_exported_command_has_the_iterations_of_the_network(tmp_path):
+    path = write_own(tmp_path, routing_options={"iterations": 1})
+    assert "capsulenet.py -t -r 1 -w" in export(path, tmp_path / "out.h5")[1]
+    path = write_own(tmp_path, "capsnet-authors", iterations=None)
+    assert "n_routing=3" in export(path, tmp_path / "authors.h5")[1]
+
+
+def test_sizes_that_a_script_does_not_have_are_named(tmp_path):
+    *_, line = export(write_own(tmp_path), tmp_path / "out.h5")
+    assert line == (
+        "before that, change these sizes in its script: channels of the first convolution: 8, there 256; "
+        "types of primary capsules: 2, there 32; hidden layers of the decoder: 8, there 512x1024"
+    )
+    assert describe_changes(ModelSpec("capsnet", {"decoder_hidden": [512, 1024]}, ("a",), "fit", "")) == []
+    spec = ModelSpec("efficient-capsnet", {"num_classes": 3}, ("a",), "fit", "")
+    assert describe_changes(spec) == ["before that, change these sizes in its script: classes: 3, there 10"]
+
+
+@pytest.mark.parametrize("model", ["capsnet", "efficient-capsnet"])
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (Inputs((1, 28, 28), standardize=True), "takes patches, scaled or standardised images"),
+        (Inputs((1, 28, 28), pixel_range=(0.0, 4095.0)), "whose values 0 and 4095 become black and white"),
+    ],
+)
+def test_inputs_that_a_script_does_not_make_are_refused(tmp_path, model, inputs, message):
+    with pytest.raises(UserError, match=message):
+        export(write_own(tmp_path, model, inputs), tmp_path / "out.h5")
+
+
+def test_range_of_deep_images_comes_with_their_folder(tmp_path):
+    images = np.random.default_rng(0).integers(0, 4096, (6, 20, 20), dtype="u2")
+    for number, image in enumerate(images):
+        folder = tmp_path / "scans" / "cab"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number}.png")
+    path = write(tmp_path, keras_files.newest_layers(keras_files.draw()))
+    run = import_weights(path, tmp_path / "run", data=str(tmp_path / "scans"))
+    assert run.load_model().inputs.pixel_range == run.config.data.pixel_range == (0.0, 4095.0)
+    assert "the file does not name its classes: taken in the order a, b, c" in run.imported().notes
+
+
+def test_image_size_is_refused_where_it_would_have_no_effect(tmp_path, arrays):
+    path = write(tmp_path, keras_files.efficient_layers("mnist"))
+    with pytest.raises(UserError, match="image_size must be left out, got 28"):
+        import_weights(path, tmp_path / "run", image_size=28)
+    weights, bias = keras_files.draw(), np.zeros((3, 6), "f4")
+    path = write(tmp_path, keras_files.original_layers(weights, bias))
+    with pytest.raises(UserError, match="image_size must be 20, what its decoder draws, got 24"):
+        import_weights(path, tmp_path / "run", data=str(arrays), image_size=24)
+
+
+def test_recorded_command_repeats_the_import(tmp_path, arrays):
+    weights = keras_files.draw()
+    path = write(tmp_path, keras_files.newest_layers(weights)[:-1])
+    run = import_weights(path, tmp_path / "run", data=str(arrays), data_dir=tmp_path, image_size=20)
+    assert run.imported().command.endswith(f"--data {arrays} --iterations 3 --image-size 20 --data-dir {tmp_path}")
+
+
 @pytest.mark.parametrize("name", ["out.weights.h5", "out.keras"])
 def test_export_is_named_h5(tmp_path, name):
     with pytest.raises(UserError, match=r"must end in \.h5"):
@@ -279,6 +353,8 @@ def test_commands_import_test_and_export(tmp_path, arrays, capsys):
     assert "recipe" not in shown
     assert "epochs" not in shown
     assert main(["export", run, out, "--format", "keras"]) == 0
-    assert capsys.readouterr().out == f"{out}\nload it with CapsNet-Keras: python capsulenet.py -t -r 3 -w {out}\n"
+    written, load_line, sizes = capsys.readouterr().out.splitlines()
+    assert (written, load_line) == (out, f"load it with CapsNet-Keras: python capsulenet.py -t -r 3 -w {out}")
+    assert sizes.startswith("before that, change these sizes in its script: images (channels, height, width): 1x20x20")
     assert main(["import-keras", out, run]) == 2
     assert capsys.readouterr().err == f"capsnet: {run} exists; give another folder\n"

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import capsnet
+from capsnet.data.inputs import Inputs
 from capsnet.errors import UserError
 from capsnet.lightning import CapsuleModule
 
@@ -80,9 +81,56 @@ def test_a_model_that_is_built_is_trained_itself(loaders, tmp_path):
     assert any(not torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
+@pytest.fixture
+def standardized():
+    """A network of 20x20 pixels cut out of standardised images of 28x28."""
+    model = capsnet.create_model("capsnet-tiny", image_shape=(1, 20, 20)).eval()
+    model.inputs = Inputs((1, 28, 28), crop=20, standardize=True)
+    return model
+
+
+def test_images_are_prepared_as_the_model_says(standardized, loaders, tmp_path):
+    images, labels = next(iter(loaders[1]))
+    module = CapsuleModule(standardized)
+    with torch.no_grad():
+        expected = standardized(standardized.inputs(images))
+        torch.testing.assert_close(module(images).lengths, expected.lengths)
+        drawn = standardized.reconstruct(expected.capsules, labels)
+    [metrics] = trainer(tmp_path).validate(module, loaders[1], verbose=False)
+    assert metrics["val_class_loss"] == pytest.approx(
+        float(capsnet.losses.margin_loss(expected.lengths, labels)), rel=1e-4
+    )
+    # the targets are the pixels in [0, 1]
+    seen = images[:, :, 4:24, 4:24].float() / 255
+    error = capsnet.losses.reconstruction_loss(drawn, seen)
+    assert metrics["val_reconstruction_loss"] == pytest.approx(float(error), rel=1e-4)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_floats_give_the_answer_of_bytes(standardized, loaders):
+    images, _ = next(iter(loaders[1]))
+    module = CapsuleModule(standardized)
+    with torch.no_grad():
+        torch.testing.assert_close(module(images.float() / 255).lengths, module(images).lengths)
+
+
+def test_class_names_and_preparation_are_kept_with_the_model(loaders, tmp_path):
+    names = tuple("abcdefghij")
+    module = CapsuleModule("capsnet-tiny", class_names=names, preparation="digit")
+    assert (module.model.class_names, module.model.preparation) == (names, "digit")
+    fit = trainer(tmp_path, max_steps=1, enable_checkpointing=True)
+    fit.fit(module, loaders[0])
+    again = CapsuleModule.load_from_checkpoint(fit.checkpoint_callback.best_model_path).model
+    assert (again.class_names, again.preparation) == (names, "digit")
+    # without arguments, a model keeps its own
+    own = CapsuleModule(again).model
+    assert (own.class_names, own.preparation) == (names, "digit")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"class_names": ["a", "b"]}, "class_names must be 10, one for each class of the model, got 2"),
         ({"model_options": {"num_classes": 3}}, "model_options are for a model given by name"),
         ({"recon_weight": 0.1}, "recon_weight must be 0 for a model without a decoder"),
     ],

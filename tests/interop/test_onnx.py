@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ pytest.importorskip("onnxscript")
 
 from tests.interop.exports import standardized  # noqa: E402
 
+from capsnet.interop import onnx as onnx_module  # noqa: E402
 from capsnet.interop.onnx import OPSET  # noqa: E402
 
 
@@ -172,6 +174,26 @@ def test_another_answer_is_refused():
         check_outputs([torch.zeros(2)], [torch.full((2,), 0.1)], 1e-4)
     with pytest.raises(UserError, match="differs"):
         check_outputs([torch.zeros(2)], [torch.full((2,), torch.nan)], 1e-4)
+
+
+def test_decoder_is_compared_with_that_of_the_model(monkeypatch):
+    model = load("efficient-capsnet-mnist")
+
+    class Session:
+        def __init__(self, path, providers):
+            self.graph = DecoderGraph(model) if path.name == "decoder.onnx" else AnswerGraph(model, "uint8")
+            # as if one weight of the decoder were lost
+            self.fault = 0.1 if path.name == "decoder.onnx" else 0.0
+
+        def run(self, names, inputs):
+            with torch.inference_mode():
+                outputs = self.graph(**{name: torch.from_numpy(array) for name, array in inputs.items()})
+            return [output.numpy() + self.fault for output in outputs]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    assert onnx_module._compare_all(model, [Path("model.onnx")], "uint8", 1e-4) == 0
+    with pytest.raises(UserError, match=r"differs from the model by 1\.0e-01"):
+        onnx_module._compare_all(model, [Path("model.onnx"), Path("decoder.onnx")], "uint8", 1e-4)
 
 
 @pytest.mark.parametrize(

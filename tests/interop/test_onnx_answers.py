@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
@@ -95,6 +97,30 @@ def test_a_figure_needs_the_network(exports, photos, tmp_path, capsys):
     line = ["predict", str(exports / "small.onnx"), photos[0], "--figure", str(tmp_path / "a.png")]
     assert main(line) == 2
     assert "--figure needs the run or the weights" in capsys.readouterr().err
+
+
+class Blank:
+    """A session that keeps its input and gives the same lengths for each image."""
+
+    def get_outputs(self):
+        return [SimpleNamespace(name=name) for name in ("lengths", "poses")]
+
+    def run(self, names, inputs):
+        self.image = inputs["image"]
+        return [np.zeros((len(self.image), 1)), np.zeros((len(self.image), 1, 4))]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_deep_files_have_the_range_of_the_model(tmp_path):
+    from capsnet.interop.exported import Exported
+    from capsnet.interop.onnx_answers import OnnxModel
+
+    about = Exported(1, "0", "capsnet", ("a",), (1, 8, 8), "uint8", "fit", (0.0, 2000.0), False, None, "")
+    Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(tmp_path / "deep.png")
+    model = OnnxModel(Blank(), about)
+    for given, value in ((None, 128), ((0.0, 1000.0), 255)):
+        list(model.answer_files([tmp_path / "deep.png"], pixel_range=given))
+        assert np.unique(model.session.image).tolist() == [value]
 
 
 def test_onnxruntime_is_named_where_it_is_missing(monkeypatch, tmp_path):

@@ -247,6 +247,34 @@ def test_other_units_below_255_are_warned_of_at_prediction(scale, message, digit
         classifier.predict(digits[0] * scale)
 
 
+def test_refused_fit_leaves_no_network(digits):
+    classifier = CapsNetClassifier(epochs=1, calibrate=True, random_state=0).fit(*digits)
+    with pytest.raises(UserError, match="at least two classes"):
+        classifier.fit(digits[0][:3], ["two"] * 3)
+    with pytest.raises(NotFittedError):
+        classifier.predict(digits[0])
+    classifier.set_params(calibrate=False).fit(*digits)
+    assert not hasattr(classifier, "temperature_")
+    # refused after its network was made
+    classifier.set_params(early_stopping=True, n_iter_no_change=0)
+    with pytest.raises(UserError, match="n_iter_no_change"):
+        classifier.fit(*digits)
+    with pytest.raises(NotFittedError):
+        classifier.transform(digits[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"class_weight": "balanced"}, "class_weight cannot be 'balanced'; give the weight of each class"),
+        ({"options": {"schedule": "one-cycle"}}, "schedule cannot be one-cycle; use exponential"),
+    ],
+)
+def test_partial_fit_refuses_what_needs_all_images(options, message, digits):
+    with pytest.raises(UserError, match=message):
+        CapsNetClassifier(**options).partial_fit(*digits, classes=np.unique(digits[1]))
+
+
 def test_partial_fit_needs_all_classes_first(digits):
     with pytest.raises(UserError, match="classes must be given"):
         CapsNetClassifier().partial_fit(*digits)

@@ -259,7 +259,8 @@ def _draw(path: Path, answers: "list[Answer]", count: int, model: "CapsuleModel"
         torch.stack(drawings) if drawings else None,
         model.class_names,
         [prediction.file or "" for prediction in predictions],
-        unsure=[bool(prediction.unsure) for prediction in predictions],
+        # an image without a digit has no class
+        unsure=[bool(prediction.unsure) or prediction.label is None for prediction in predictions],
         total=count,
         word=length_word(model),
     )

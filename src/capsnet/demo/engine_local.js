@@ -37,7 +37,8 @@ const engine = {
       names: MODEL.names, found, lengths, poses, seen: toPicture(given.seen), drawn: drawn ? drawn.picture : null,
       places: MODEL.places && { ...MODEL.places, steps: MODEL.places.iterations.map((iteration, step) =>
         ({ iteration, shares: nest(given.shares, step) })) },
-      note: MODEL.note, about: MODEL.about, unsure: reasons.length > 0, reasons,
+      note: MODEL.note, about: MODEL.about, unsure: reasons.length > 0, reasons, word: MODEL.word,
+      preparation: MODEL.preparation,
       milliseconds: performance.now() - began,
     };
   },
@@ -79,10 +80,11 @@ function prepare(drawing) {
 
 function findReasons(signals) {
   const { limits, words } = MODEL;
-  if (!limits) return [];
   if (signals.pieces === 0) return [MODEL.no_digit];
-  const beyond = (name) => typeof limits[name] === "number" && signals[name] > limits[name];
-  const holds = { pieces: beyond("pieces"), length: signals.length < limits.length, gap: signals.gap < limits.gap,
+  if (!limits) return [];
+  // of NaN every comparison is false
+  const beyond = (name) => typeof limits[name] === "number" && signals[name] != null && !(signals[name] <= limits[name]);
+  const holds = { pieces: beyond("pieces"), length: !(signals.length >= limits.length), gap: !(signals.gap >= limits.gap),
     error: beyond("error") || beyond("patch_error") };
   return Object.keys(words).filter((name) => holds[name]).map((name) => words[name]);
 }
@@ -104,5 +106,8 @@ function toPicture({ data, dims: [, all, height, width] }) {
   const channels = all === 3 ? 3 : 1, size = height * width;
   const bytes = Array.from({ length: size * channels }, (_, k) =>
     roundEven(Math.min(Math.max(data[(k % channels) * size + Math.floor(k / channels)], 0), 1) * 255));
-  return { height, width, channels, pixels: btoa(String.fromCharCode(...bytes)) };
+  let text = "";
+  // a function takes only so many arguments
+  for (let k = 0; k < bytes.length; k += 8192) text += String.fromCharCode(...bytes.slice(k, k + 8192));
+  return { height, width, channels, pixels: btoa(text) };
 }

@@ -7,7 +7,6 @@ reconstructions (section 4.1), changed dimensions of a pose (section 5.1).
 import base64
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 from typing import TypedDict
 
 import torch
@@ -18,13 +17,16 @@ from torch import Tensor, nn
 from capsnet.analysis.iterations import make_votes, route
 from capsnet.analysis.watch import find_class_layer
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
+from capsnet.data.dataset import Preparation
 from capsnet.data.images import open_image
 from capsnet.errors import UserError
 from capsnet.figures.coupling import coupling_shares, find_grid
 from capsnet.inference.predict import Answer, answer_prepared, prepare_picture
 from capsnet.inference.words import length_word
+from capsnet.interop.public_name import public_name
 from capsnet.models import CapsuleModel
 from capsnet.models.grid import Grid
+from capsnet.prediction import NO_DIGIT
 from capsnet.runs.weights import count_parameters
 
 MAX_BYTES = 10_000_000
@@ -81,6 +83,7 @@ class Look(TypedDict):
         unsure: whether the prediction is unreliable.
         reasons: why it is unsure.
         word: name of a class's score: length, share or activation.
+        preparation: how the image was prepared: as a digit, or scaled to fit.
     """
 
     names: list[str]
@@ -95,6 +98,7 @@ class Look(TypedDict):
     unsure: bool
     reasons: list[str]
     word: str
+    preparation: Preparation
 
 
 def read_image(data: bytes, name: str = "the image", *, pixel_range: tuple[float, float] | None = None) -> Image.Image:
@@ -134,6 +138,8 @@ def look(model: CapsuleModel, image: Image.Image) -> Look:
     [answer] = answer_prepared(model, [prepared])
     assert isinstance(answer, Answer)
     prediction, pixels = answer.prediction, prepared.pixels[None]
+    # a network without measured limits gives no reasons
+    reasons = list(prediction.reasons) or ([NO_DIGIT] if prediction.label is None else [])
     children, output = watch_children(model, inputs(pixels))
     predicted = output.lengths[0].topk(1 if model.pairing is None else 2).indices.tolist()
     maps, note = _find_maps(model, children, output)
@@ -151,9 +157,10 @@ def look(model: CapsuleModel, image: Image.Image) -> Look:
         "places": maps,
         "note": note,
         "about": _about(model),
-        "unsure": bool(prediction.unsure),
-        "reasons": list(prediction.reasons),
+        "unsure": bool(reasons),
+        "reasons": reasons,
         "word": length_word(model),
+        "preparation": model.preparation,
     }
 
 
@@ -271,4 +278,4 @@ def _picture(image: Float[Tensor, "c h w"]) -> Picture:
 
 def _about(model: CapsuleModel) -> str:
     text = f"{type(model).__name__}, {count_parameters(model):,} parameters"
-    return f"{text}, trained on {Path(model.data).name}" if model.data else text
+    return f"{text}, trained on {public_name(model.data)}" if model.data else text

@@ -15,6 +15,8 @@ const sent = Object.assign(document.createElement("canvas"), { width: SENT, heig
 const sentBrush = sent.getContext("2d", { willReadFrequently: true });
 let strokes = [], picture = null, upload = null; // what is on the paper, and the file that it came from
 let setup = null, seen = null, chosen = null, offsets = []; // chosen: null follows the longest capsule
+let turn = 0; // grows with each new drawing or upload
+let pressed = false; // the pointer is drawing
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const text = (id, value) => { byId(id).textContent = value; };
@@ -44,11 +46,27 @@ function paint() {
   if (picture) {
     const scale = side / Math.max(picture.width, picture.height);
     const [width, height] = [picture.width * scale, picture.height * scale];
-    brush.drawImage(picture, (side - width) / 2, (side - height) / 2, width, height);
+    const box = [(side - width) / 2, (side - height) / 2, width, height];
+    brush.fillStyle = ground(picture);
+    brush.fillRect(...box);
+    brush.drawImage(picture, ...box);
   }
   brush.strokeStyle = color("stroke");
   strokes.forEach((points) => trace(brush, points, side));
   byId("hint").hidden = strokes.length > 0 || upload !== null;
+}
+
+// The colour behind transparent pixels, as capsnet chooses it for files: white strokes would vanish on white.
+function ground(picture) {
+  const small = Object.assign(document.createElement("canvas"), { width: 64, height: 64 }).getContext("2d");
+  small.drawImage(picture, 0, 0, 64, 64);
+  const { data } = small.getImageData(0, 0, 64, 64);
+  let visible = 0, dark = 0;
+  for (let k = 0; k < data.length; k += 4) {
+    visible += data[k + 3];
+    if (0.299 * data[k] + 0.587 * data[k + 1] + 0.114 * data[k + 2] < 128) dark += data[k + 3];
+  }
+  return dark < 0.01 * visible ? "#000" : "#fff";
 }
 
 function place(event) {
@@ -59,18 +77,27 @@ function place(event) {
 paper.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || !event.isPrimary) return;
   paper.setPointerCapture(event.pointerId);
+  turn++;
+  pressed = true;
   if (upload || document.body.dataset.example) forget();
   strokes.push([place(event)]);
   paint();
   ask();
 });
 paper.addEventListener("pointermove", (event) => {
-  if (!paper.hasPointerCapture(event.pointerId)) return;
+  if (!paper.hasPointerCapture(event.pointerId) || !strokes.length) return;
   const events = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
   strokes[strokes.length - 1].push(...(events.length ? events : [event]).map(place));
   paint();
   ask();
 });
+
+for (const kind of ["pointerup", "pointercancel"]) {
+  paper.addEventListener(kind, () => {
+    if (pressed && !waiting && seen) speak();
+    pressed = false;
+  });
+}
 
 function forget() {
   strokes = [];
@@ -79,7 +106,15 @@ function forget() {
   byId("error").hidden = true;
 }
 
-byId("clear").addEventListener("click", () => { forget(); paint(); idle(); });
+byId("clear").addEventListener("click", () => { turn++; forget(); paint(); idle(); });
+byId("example").addEventListener("click", () => { turn++; forget(); showExample(); });
+
+function showExample() {
+  strokes = [EXAMPLE];
+  document.body.dataset.example = "yes";
+  paint();
+  ask();
+}
 
 // ---- asking: one request at a time; what came meanwhile is asked once, at its end
 
@@ -117,20 +152,20 @@ function drawing() {
 }
 
 const ask = latest(async () => {
-  const given = upload, drawn = strokes;
-  if (!given && !drawn.length) return;
+  const given = upload, drawn = strokes, model = byId("model").value;
+  if (!setup || (!given && !drawn.length)) return;
   const began = performance.now();
-  const answer = await engine.look({ model: byId("model").value, file: given, canvas: given ? null : drawing() });
-  if (given !== upload || drawn !== strokes) return; // cleared meanwhile
+  const answer = await engine.look({ model, file: given, canvas: given ? null : drawing() });
+  if (given !== upload || drawn !== strokes || model !== byId("model").value) return; // cleared or changed meanwhile
   byId("error").hidden = true;
   answer.roundtrip = performance.now() - began;
-  show(answer);
+  show(answer, model);
 });
 
 const askRedraw = latest(async () => {
   const [answer, label] = [seen, chosenLabel()];
   const pose = answer.poses[label].map((value, k) => value + offsets[k]);
-  const drawn = await engine.redraw({ model: byId("model").value, label, pose });
+  const drawn = await engine.redraw({ model: answer.model, label, pose });
   if (answer === seen && label === chosenLabel()) pixels(byId("drawn"), drawn);
 });
 
@@ -138,7 +173,9 @@ const askRedraw = latest(async () => {
 
 const chosenLabel = () => (chosen === null ? seen.found[0] : chosen);
 
-function show(answer) {
+// What the network named `model` says.
+function show(answer, model) {
+  answer.model = model;
   const fresh = !seen || answer.names.join() !== seen.names.join();
   if (fresh && chosen !== null && chosen >= answer.names.length) chosen = null;
   seen = answer;
@@ -153,6 +190,11 @@ function show(answer) {
   const rest = answer.lengths.map((value, label) => [value, label]).filter(([, label]) => !answer.found.includes(label));
   const second = rest.sort((one, other) => other[0] - one[0])[0];
   text("verdict-more", second ? `next: ${answer.names[second[1]]}, ${second[0].toFixed(2)}` : "");
+  const kind = answer.preparation === "digit" ? "digit" : "class";
+  text("kind", kind);
+  text("title", kind === "digit" ? "Draw a digit" : "Draw an image");
+  document.title = `${byId("title").textContent} · capsnet`;
+  if (!pressed) speak();
   text("about", answer.about);
   text("time", `Answered in ${Math.round(answer.milliseconds)} ms.`);
   document.body.dataset.answers = Number(document.body.dataset.answers || 0) + 1;
@@ -164,9 +206,14 @@ function show(answer) {
   else if (answer.drawn) askRedraw();
 }
 
+// Screen readers say an answer once, not at each point of a stroke.
+function speak() { text("spoken", `${byId("answer").textContent}: ${byId("verdict").textContent}`); }
+
 function idle() {
   document.body.classList.add("idle");
+  text("spoken", "");
   if (!seen) return;
+  mark();
   text("answer", "–");
   text("verdict", "");
   text("verdict-more", "");
@@ -187,7 +234,9 @@ function showBars(fresh) {
   const labels = seen.names.map((_, label) => label);
   const many = labels.length > 16;
   if (many) labels.sort((one, other) => seen.lengths[other] - seen.lengths[one]).splice(16);
-  if (fresh || many) {
+  const shown = [...list.querySelectorAll(".bar")].map((bar) => bar.dataset.label);
+  // bars that stay keep the keyboard's focus
+  if (fresh || shown.join() !== labels.join()) {
     const widest = Math.max(...labels.map((label) => seen.names[label].length));
     list.style.setProperty("--names", `${Math.min(Math.max(widest, 1), 14) * 0.62 + 0.8}em`);
     list.replaceChildren(...labels.map((label) => {
@@ -251,12 +300,14 @@ function showSliders(pose) {
 }
 
 function mark() {
+  const resting = document.body.classList.contains("idle");
   [...byId("sliders").children].forEach((row, k) => {
     row.querySelector("input").value = offsets[k];
+    row.querySelector("input").disabled = resting;
     row.querySelector("output").textContent = signed(offsets[k]);
     row.classList.toggle("moved", offsets[k] !== 0);
   });
-  byId("reset").disabled = offsets.every((value) => value === 0);
+  byId("reset").disabled = resting || offsets.every((value) => value === 0);
 }
 
 byId("reset").addEventListener("click", () => { offsets = offsets.map(() => 0); mark(); askRedraw(); });
@@ -288,7 +339,7 @@ function showPlaces(label) {
   const fixed = places.steps.length > 1 ? "Routing sends each part of the image to the class with which it agrees." : note;
   text("places-note", `${fixed} Orange: more than an even share goes to ${seen.names[label]}; blue: less.`);
   const maps = places.steps.map((step) => step.shares[label]);
-  const spread = Math.max(...maps.flat(2).map((share) => Math.abs(share - 1)), 0.02);
+  const spread = maps.flat(2).reduce((most, share) => Math.max(most, Math.abs(share - 1)), 0.02);
   text("legend-low", `${Math.max(0, 1 - spread).toFixed(2)}×`);
   text("legend-high", `${(1 + spread).toFixed(2)}×`);
   if (box.children.length !== maps.length) {
@@ -359,20 +410,25 @@ function outline(canvas, image) {
 // ---- upload, networks, start
 
 async function take(file) {
+  if (!setup) return;
   byId("error").hidden = true;
   if (file.size > setup.max_bytes) {
     complain(`${file.name} is larger than ${setup.max_bytes / 1e6} MB; shrink it first.`);
     return;
   }
+  const mine = ++turn, model = byId("model").value;
   try {
-    const answer = await engine.look({ model: byId("model").value, file });
+    const answer = await engine.look({ model, file });
+    const bitmap = await createImageBitmap(file).catch(() => null); // the server can read more kinds than a browser
+    if (mine !== turn) return; // drawn, cleared or uploaded meanwhile
     forget();
     upload = file;
-    picture = await createImageBitmap(file).catch(() => null); // the server can read more kinds than a browser
+    picture = bitmap;
     paint();
-    show(answer);
+    if (model === byId("model").value) show(answer, model);
+    else ask();
   } catch (fault) {
-    complain(fault.message);
+    if (mine === turn) complain(fault.message);
   }
 }
 
@@ -406,8 +462,6 @@ new ResizeObserver(paint).observe(paper);
   document.querySelector("[for=file]").hidden = !uploads;
   byId("model").replaceChildren(...setup.models.map((name) => new Option(name, name)));
   document.querySelector(".network").hidden = setup.models.length < 2;
-  strokes = [EXAMPLE];
-  document.body.dataset.example = "yes";
-  paint();
-  ask();
+  if (strokes.length) ask(); // drawn meanwhile
+  else showExample();
 })();

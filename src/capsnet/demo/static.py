@@ -169,6 +169,7 @@ def _describe(model: CapsuleModel, name: str, *, int8: bool) -> dict[str, object
         "pairs": model.pairing is not None,
         "about": example["about"],
         "note": example["note"],
+        "word": example["word"],
         "places": places and {**places, "steps": [], "iterations": [step["iteration"] for step in places["steps"]]},
         "limits": doubt and {key: getattr(doubt, key) for key in ("length", "gap", "error", "patch_error", "pieces")},
         "words": REASONS,

@@ -160,6 +160,14 @@ def answer_files(
 ) -> Iterator[Answer | Failure]:
     """Predict image files one after another; memory does not grow with their number.
 
+    Args:
+        model: as `capsnet.load` returns it.
+        files: image files.
+        preparation: `"digit"` or `"fit"`; None: the model's own.
+        pixel_range: values that become black and white, for files of more than 8 bits; None: the model's own, or
+            decided from each file.
+        poses: include the poses of the class capsules.
+
     Yields:
         For each file, in order, its answer, or the reason why it cannot be read.
 
@@ -224,7 +232,7 @@ def _prepare(
 ) -> PreparedImage | Failure:
     if isinstance(source, Image.Image):
         return prepare_picture(source, model, preparation, pixel_range=pixel_range)
-    shape = _picture_shape(model)
+    shape, pixel_range = _picture_shape(model), pixel_range or model.inputs.pixel_range
     try:
         pixels, pieces = read_pixels(Path(source), shape, preparation or model.preparation, pixel_range=pixel_range)
     except UserError as fault:

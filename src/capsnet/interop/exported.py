@@ -26,7 +26,7 @@ class Exported:
     Args:
         format_version: version of this description.
         capsnet_version: version of the package that exported the model.
-        model: the model's name in this package.
+        model: the model's name in this package; of a model that was not created by a name, its class.
         class_names: a name for each class.
         image_shape: channels, height and width of the input `image`.
         pixels: `"uint8"` from 0 to 255, or `"float"` in [0, 1]; all further preprocessing is part of the graph.
@@ -34,7 +34,7 @@ class Exported:
         pixel_range: values of image files of more than 8 bits that become 0 and 255; None: decided from the files.
         pairs: whether an image shows two digits, as in MultiMNIST.
         doubt: limits for the output `signals`, beyond which a prediction is unsure; None: there is no such output.
-        data: the data set that the model was trained on.
+        data: the data set that the model was trained on; of a folder or file, its name without the path.
         word: name of a class's score: `"length"`, `"share"` or `"activation"`.
 
     Raises:

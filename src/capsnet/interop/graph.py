@@ -14,6 +14,7 @@ from capsnet.errors import UserError
 from capsnet.inference.doubt import read_signals
 from capsnet.inference.words import length_word
 from capsnet.interop.exported import FORMAT_VERSION, Exported, Pixels
+from capsnet.interop.public_name import public_name
 from capsnet.models import CapsuleModel
 
 _BATCH = Dim("batch", max=1 << 16)
@@ -90,7 +91,7 @@ def describe(model: CapsuleModel, pixels: Pixels) -> Exported:
     return Exported(
         format_version=FORMAT_VERSION,
         capsnet_version=__version__,
-        model=type(model).__name__,
+        model=model.created_by.name if model.created_by else type(model).__name__,
         class_names=tuple(model.class_names),
         image_shape=model.inputs.image_shape,
         pixels=pixels,
@@ -98,7 +99,7 @@ def describe(model: CapsuleModel, pixels: Pixels) -> Exported:
         pixel_range=model.inputs.pixel_range,
         pairs=model.pairing is not None,
         doubt=model.doubt,
-        data=model.data,
+        data=public_name(model.data),
         word=length_word(model),
     )
 
@@ -108,6 +109,13 @@ def example_images(model: CapsuleModel, count: int, pixels: Pixels) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (count, *model.inputs.image_shape), generator=generator, dtype=torch.uint8)
     return noise / 255 if pixels == "float" else noise
+
+
+def example_poses(model: CapsuleModel, count: int) -> dict[str, Tensor]:
+    """Random poses and the labels to decode, the same in each call, as the inputs of the exported decoder."""
+    classes = len(model.class_names)
+    poses = torch.randn(count, classes, model.pose_dim, generator=torch.Generator().manual_seed(0))
+    return {"poses": poses, "labels": torch.arange(count) % classes}
 
 
 def trace_answers(model: CapsuleModel, pixels: Pixels) -> ExportedProgram:
@@ -132,8 +140,7 @@ def trace_decoder(model: CapsuleModel) -> ExportedProgram:
     Raises:
         UserError: as `trace_answers`.
     """
-    poses = torch.zeros(2, len(model.class_names), model.pose_dim)
-    inputs = {"poses": poses, "labels": torch.zeros(2, dtype=torch.long)}
+    inputs = example_poses(model, 2)
     return trace_shapes(DecoderGraph(model), inputs, {name: {0: _BATCH} for name in inputs})
 
 

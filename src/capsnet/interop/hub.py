@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from capsnet.errors import UserError
+from capsnet.interop.public_name import public_name
 from capsnet.models import CapsuleModel
 from capsnet.models.custom import class_of
 from capsnet.models.hub import HubMethods
@@ -20,7 +21,7 @@ from capsnet.runs.weights import ModelSpec, load_weights, read_tensors
 
 
 def specify_model(model: CapsuleModel) -> ModelSpec:
-    """A model's description in its weights file.
+    """A model's description in its weights file, without the folders of this machine.
 
     A model not made by `create_model` is an instance of a user's class, which no file contains: to load it, pass an
     object of that class.
@@ -39,10 +40,10 @@ def specify_model(model: CapsuleModel) -> ModelSpec:
             ) from None
     return ModelSpec(
         model=object_name(class_of(model)) if made is None else made.name,
-        options=options,
+        options={name: public_name(value) if isinstance(value, str) else value for name, value in options.items()},
         class_names=model.class_names,
         preparation=model.preparation,
-        data=model.data,
+        data=public_name(model.data),
         inputs=model.inputs,
         pairing=model.pairing,
         doubt=model.doubt,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from capsnet._version import __version__
 from capsnet.inference.evaluation import wilson_interval
+from capsnet.interop.public_name import public_name
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
 from capsnet.runs.config import is_object
@@ -95,7 +96,7 @@ def _describe_run(run: Run, result: RunResult | None) -> dict[str, str]:
         origin = {
             "weights": f"imported from {imported.source}: `{Path(imported.file).name}`, SHA-256 {imported.sha256}"
         }
-    rows = {**origin, "data": config.data.name}
+    rows = {**origin, "data": public_name(config.data.name)}
     if result is not None:
         test = result["test"]
         low, high = wilson_interval(1 - test["accuracy"], test["n"])

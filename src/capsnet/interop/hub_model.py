@@ -7,6 +7,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData, ModelHubMixin
 
 from capsnet._version import __version__
 from capsnet.interop.hub_card import write_card
+from capsnet.interop.public_name import public_name
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
 from capsnet.runs.folder import RunResult
@@ -51,7 +52,7 @@ def _list_results(result: RunResult | None) -> list[EvalResult] | None:
     if result is None:
         return None
     test = result["test"]
-    name = test["data"]
+    name = public_name(test["data"])
     return [
         EvalResult(
             task_type="image-classification",

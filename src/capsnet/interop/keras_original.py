@@ -33,8 +33,13 @@ def is_original(parts: Parts) -> bool:
     return shapes == [[4, 2], [3, 2]]
 
 
-def read_original(parts: Parts, path: Path) -> Network:
+def read_original(parts: Parts, path: Path, image_size: int | None = None) -> Network:
     """The network that these layers are.
+
+    Args:
+        parts: all layers of the file.
+        path: the file, for messages.
+        image_size: side of the images, which must be what the decoder draws; None: taken from it.
 
     Raises:
         UserError: sizes that do not fit together.
@@ -42,7 +47,7 @@ def read_original(parts: Parts, path: Path) -> Network:
     primary, matrices = parts.others
     kernel_size, _, channels, width = parts.convolutions[0].shapes[0]
     (types, child_dim), (classes, parent_dim) = primary.shapes[1], matrices.shapes[1]
-    side = image_side(parts, path, channels)
+    side = image_side(parts, path, channels, image_size)
     grid = (side - 2 * kernel_size + 1) // 2 + 1
     fits = (
         primary.shapes[0] == (kernel_size, kernel_size, width, types * child_dim)

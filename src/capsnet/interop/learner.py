@@ -107,9 +107,11 @@ class Learner:
         )
         self._weights = None if class_weights is None else class_weights.to(self.device)[self._batches.data.labels]
         self._step = Step(model, self._batches, config, self._precision)
+        self.steps_per_epoch = -(-len(data) // config.optimizer.batch_size)
+        # losses that change over training go on where the earlier learners ended
+        self._step.done.fill_(len(progress.losses) * self.steps_per_epoch)
         if progress.optimizer_state is not None:
             self._step.optimizer.load_state_dict(dict(progress.optimizer_state))
-        self.steps_per_epoch = -(-len(data) // config.optimizer.batch_size)
 
     def train(self, held: ImageData | None, patience: int) -> None:
         """Train for the epochs of the configuration.

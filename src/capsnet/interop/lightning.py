@@ -3,6 +3,8 @@
 Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sections 3 to 5.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int, UInt8
 from lightning import LightningModule
@@ -12,6 +14,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import ExponentialLR
 
 from capsnet.capsules import CapsNetOutput
+from capsnet.data.dataset import Preparation
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel, create_model
 from capsnet.runs.built import RECON_WEIGHT
@@ -25,7 +28,8 @@ ImageBatch = tuple[Images, Int[Tensor, " b"]] | list[Tensor]
 class CapsuleModule(LightningModule):
     """Trains a capsule network with Lightning: Adam, learning-rate decay, class and reconstruction loss.
 
-    A batch is images and labels from a `DataLoader`: uint8 from 0 to 255, or floats in [0, 1]. For another optimiser,
+    A batch is images and labels from a `DataLoader`: uint8 from 0 to 255, or floats in [0, 1]. Images are as in the
+    data set: the module scales, crops and standardises them as the model's `inputs` say. For another optimiser,
     override `configure_optimizers`.
 
     Args:
@@ -34,12 +38,16 @@ class CapsuleModule(LightningModule):
         lr_decay: factor on the learning rate after each epoch.
         recon_weight: weight of the reconstruction loss; None: 0.0005 for a model with a decoder, else 0.
         model_options: arguments of a model that is given by name, such as `{"num_classes": 5}`.
+        class_names: a name for each class; None: the model's own, which are "0", "1", ... of a new model.
+        preparation: how the saved model prepares image files: as MNIST was made (`"digit"`) or scaled to fit (`"fit"`);
+            None: the model's own, which is `"fit"` of a new model.
 
     Raises:
-        UserError: `model_options` together with a model object, or a reconstruction loss without a decoder.
+        UserError: `model_options` together with a model object, a reconstruction loss without a decoder, or another
+            number of class names than the model has classes.
 
     Example:
-        >>> module = CapsuleModule("capsnet-tiny", lr=3e-3)
+        >>> module = CapsuleModule("capsnet-tiny", lr=3e-3, preparation="digit")
         >>> lightning.Trainer(max_epochs=5).fit(module, loader, validation_loader)
         >>> module.model.save_pretrained("my-digits")
     """
@@ -52,6 +60,8 @@ class CapsuleModule(LightningModule):
         lr_decay: float = 0.96,
         recon_weight: float | None = None,
         model_options: dict[str, object] | None = None,
+        class_names: Sequence[str] | None = None,
+        preparation: Preparation | None = None,
     ) -> None:
         super().__init__()
         if isinstance(model, str):
@@ -67,10 +77,16 @@ class CapsuleModule(LightningModule):
         self.recon_weight = own if recon_weight is None else recon_weight
         if self.recon_weight and not model.has_decoder:
             raise UserError(f"recon_weight must be 0 for a model without a decoder, got {self.recon_weight:g}")
+        if class_names is not None:
+            count = len(model.class_names)
+            if len(class_names) != count:
+                raise UserError(f"class_names must be {count}, one for each class of the model, got {len(class_names)}")
+            model.class_names = tuple(class_names)
+        model.preparation = preparation or model.preparation
 
     def forward(self, images: Images) -> CapsNetOutput:
         """Compute the class capsules of images."""
-        output: CapsNetOutput = self.model(_in_units(images))
+        output: CapsNetOutput = self.model(self.model.inputs.normalize(self._view(images)))
         return output
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> Float[Tensor, ""]:
@@ -97,10 +113,11 @@ class CapsuleModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": ExponentialLR(optimizer, self.lr_decay)}
 
     def _log(self, batch: ImageBatch, stage: str) -> Losses:
-        images, labels = _in_units(batch[0]), batch[1]
-        progress = torch.tensor(self._progress(), device=images.device) if stage == "train" else None
-        weight = self.recon_weight
-        losses = find_losses(self.model, Batch(images, labels, images), weight, progress)
+        pixels, labels = self._view(batch[0]), batch[1]
+        progress = torch.tensor(self._progress(), device=pixels.device) if stage == "train" else None
+        # the decoder draws pixels in [0, 1], whatever the network's own units are
+        prepared = Batch(self.model.inputs.normalize(pixels), labels, pixels / 255)
+        losses = find_losses(self.model, prepared, self.recon_weight, progress)
         values = {
             f"{stage}_loss": losses.total,
             f"{stage}_class_loss": losses.margin,
@@ -115,6 +132,6 @@ class CapsuleModule(LightningModule):
         total = self.trainer.estimated_stepping_batches
         return min(self.global_step / total, 1.0)
 
-
-def _in_units(images: Images) -> Float[Tensor, "b c h w"]:
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    def _view(self, images: Images) -> Float[Tensor, "b c y x"]:
+        """Scale and crop images as the model's `inputs` say; the result has values from 0 to 255."""
+        return self.model.inputs.view(images if images.dtype == torch.uint8 else images * 255)

@@ -4,20 +4,23 @@ import contextlib
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from capsnet.errors import UserError
 from capsnet.interop.exported import KEY, Pixels
 from capsnet.interop.graph import (
     AnswerGraph,
+    DecoderGraph,
     check_outputs,
     describe,
     example_images,
+    example_poses,
     first_line,
     trace_answers,
     trace_decoder,
@@ -43,7 +46,7 @@ def export(
 
     The input is `image` (`b c h w`, any number of images); the outputs are `lengths`, `poses`, with a decoder
     `reconstruction`, and for a model with measured limits `signals`. The metadata describes the model (`Exported`). The
-    written file is run by onnxruntime and compared with the model.
+    written files are run by onnxruntime and compared with the model.
 
     Args:
         source: a model, a run, or what `capsnet.load` accepts.
@@ -77,7 +80,7 @@ def _export(model: CapsuleModel, out: Path, *, pixels: Pixels, int8: bool) -> li
         written = {beside if single else beside / name: graph for name, graph in graphs.items()}
         for path, graph in written.items():
             write_graph(path, graph, int8=int8)
-        difference = _compare(model, next(iter(written)), pixels, LIMIT_INT8 if int8 else LIMIT)
+        difference = _compare_all(model, list(written), pixels, LIMIT_INT8 if int8 else LIMIT)
     paths = [out] if single else [out / name for name in graphs]
     lines = [f"{path}: {path.stat().st_size / 1e6:.1f} MB, opset {OPSET}" for path in paths]
     return [*lines, f"largest difference between ONNX and PyTorch outputs: {difference:.1e}"]
@@ -159,16 +162,29 @@ def set_metadata(graph: "onnx.ModelProto", description: str, key: str = KEY) -> 
     graph.producer_name = "capsnet"
 
 
-def _compare(model: CapsuleModel, path: Path, pixels: Pixels, limit: float) -> float:
+def _compare_all(model: CapsuleModel, paths: Sequence[Path], pixels: Pixels, limit: float) -> float:
+    """The largest difference of the file of a model, and of that of its decoder if there is one."""
+    answers, *decoders = paths
+    difference = _compare(
+        AnswerGraph(model, pixels), answers, lambda count: {"image": example_images(model, count, pixels)}, limit
+    )
+    for path in decoders:
+        decoded = _compare(DecoderGraph(model), path, lambda count: example_poses(model, count), limit)
+        difference = max(difference, decoded)
+    return difference
+
+
+def _compare(graph: nn.Module, path: Path, examples: Callable[[int], Mapping[str, Tensor]], limit: float) -> float:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     difference = 0.0
     for count in (1, 3):
-        images = example_images(model, count, pixels)
+        inputs = examples(count)
         with torch.inference_mode():
-            expected = AnswerGraph(model, pixels)(images)
-        given = [torch.from_numpy(array) for array in session.run(None, {"image": images.numpy()})]
+            expected = graph(**inputs)
+        arrays = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+        given = [torch.from_numpy(array) for array in arrays]
         difference = max(difference, check_outputs(expected, given, limit))
     return difference
 

@@ -93,6 +93,7 @@ class OnnxModel:
             UserError: a model with neither 1 nor 3 channels.
         """
         about = self.about
+        pixel_range = pixel_range or about.pixel_range
         if about.image_shape[0] not in (1, 3):
             raise UserError(
                 f"this network takes {about.image_shape[0]} channels, a drawing or photo has 1 or 3; choose another"

@@ -6,13 +6,14 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017.
 import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_random_state, compute_class_weight
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -22,10 +23,11 @@ from capsnet.capsules import CapsNetOutput
 from capsnet.data import ImageData, hold_out
 from capsnet.data.arrays import channels_first
 from capsnet.errors import UserError
+from capsnet.interop.class_weights import ClassWeight, find_weights
 from capsnet.interop.learner import Learner, Progress, make_model
 from capsnet.interop.rows import Layout
 from capsnet.interop.temperature import find_probabilities, fit_temperature
-from capsnet.registry import did_you_mean
+from capsnet.interop.training_options import Schedule, choose_options
 from capsnet.runs.config import RunConfig, object_name
 from capsnet.runs.options import make_config
 
@@ -34,15 +36,6 @@ Array = NDArray[Any]
 # smallest side without zero padding for the default model: two 9x9 convolutions without padding
 _WHOLE_SIDE = 17
 _BATCH = 128
-# options of a run that apply to training on arrays
-_OPTIONS = frozenset(
-    (
-        *("routing", "iterations", "optimizer", "momentum", "weight_decay", "schedule", "lr_decay", "lr_decay_steps"),
-        *("lr_milestones", "lr_floor", "shift_interpolation", "shift_fill", "distortions", "rotation"),
-        *("rotation_chance", "squeeze", "place", "erase", "erase_corners", "flip", "brightness", "contrast"),
-        *("standardize", "balance", "precision", "execution"),
-    )
-)
 # shares of values outside the range above which partial_fit and predictions warn
 _MUCH, _OTHER_UNITS = 0.01, 0.1
 # factor between the largest values in training and at prediction above which the units differ
@@ -75,7 +68,8 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             from 26 to 255; 0 and 1 for values within this range; else the smallest and the largest training value.
         epochs: passes over the training images; the maximum with `early_stopping`.
         batch_size: images in a step.
-        lr: learning rate: constant with `early_stopping` and in `partial_fit`, else the peak of the one-cycle schedule.
+        lr: learning rate: constant with `early_stopping` and in `partial_fit`, else the peak of the one-cycle schedule;
+            `options` with a schedule or a decay replace both.
         recon_weight: weight of the reconstruction loss; 0: no decoder; None: 0.0005 for a model with a decoder.
         shift: shift each training image by up to this many pixels.
         options: more options of a run by their names, such as `{"rotation": 10.0, "optimizer": "sgd"}`: routing,
@@ -118,7 +112,7 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         recon_weight: float | None = None,
         shift: int = 0,
         options: Mapping[str, object] | None = None,
-        class_weight: Mapping[object, float] | str | None = None,
+        class_weight: ClassWeight = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
@@ -147,17 +141,18 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         Raises:
             UserError: options out of range, images or labels of another form, or a loss that is not finite.
         """
-        data, held = self._start(X, y, None), None
-        if self.early_stopping or self.calibrate:
-            if not 0 < self.validation_fraction < 1:
-                raise UserError(f"validation_fraction must be above 0 and below 1, got {self.validation_fraction}")
-            data, held = hold_out(data, self.validation_fraction, seed=self._progress.seed)
-        if self.early_stopping and self.n_iter_no_change < 1:
-            raise UserError(f"n_iter_no_change must be at least 1, got {self.n_iter_no_change}")
-        learner = self._learner(data, "exponential" if self.early_stopping else "one-cycle")
-        learner.train(held if self.early_stopping else None, self.n_iter_no_change)
-        if self.calibrate and held is not None:
-            self.temperature_ = fit_temperature(self._lengths(held.images), held.labels.numpy())
+        with self._new_network():
+            data, held = self._start(X, y, None), None
+            if self.early_stopping or self.calibrate:
+                if not 0 < self.validation_fraction < 1:
+                    raise UserError(f"validation_fraction must be above 0 and below 1, got {self.validation_fraction}")
+                data, held = hold_out(data, self.validation_fraction, seed=self._progress.seed)
+            if self.early_stopping and self.n_iter_no_change < 1:
+                raise UserError(f"n_iter_no_change must be at least 1, got {self.n_iter_no_change}")
+            learner = self._learner(data, "constant" if self.early_stopping else "one-cycle")
+            learner.train(held if self.early_stopping else None, self.n_iter_no_change)
+            if self.calibrate and held is not None:
+                self.temperature_ = fit_temperature(self._lengths(held.images), held.labels.numpy())
         return self
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> "CapsNetClassifier":
@@ -169,23 +164,32 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             classes: all possible labels; required in the first call.
 
         Raises:
-            UserError: as `fit`; or `calibrate` is set, which needs held-out images.
+            UserError: as `fit`; or what needs all images or the length of the training: `calibrate`, a balanced
+                `class_weight`, the one-cycle schedule.
         """
         if self.calibrate:
             raise UserError(
                 "partial_fit holds no images out, so calibrate must be False; use fit, or wrap the classifier"
             )
+        if self.class_weight == "balanced":
+            raise UserError(
+                "partial_fit sees only a part of the images, so class_weight cannot be 'balanced'; give the weight of "
+                "each class, from sklearn.utils.compute_class_weight"
+            )
+        if (self.options or {}).get("schedule") == "one-cycle":
+            raise UserError("partial_fit has no last step, so schedule cannot be one-cycle; use exponential, or fit")
         if not hasattr(self, "model_"):
             if classes is None:
                 raise UserError("classes must be given in the first call of partial_fit: all possible labels")
-            data = self._start(X, y, classes)
-        else:
-            X, y = self._check_both(X, y, reset=False)
-            if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
-                raise UserError(f"classes must be those of the first call, {self.classes_}, got {np.asarray(classes)}")
-            data = self._to_data(X, y)
-            self._warn_of_units(X, _MUCH)
-        self._learner(data, "exponential").train_epoch()
+            with self._new_network():
+                self._learner(self._start(X, y, classes), "constant").train_epoch()
+            return self
+        X, y = self._check_both(X, y, reset=False)
+        if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
+            raise UserError(f"classes must be those of the first call, {self.classes_}, got {np.asarray(classes)}")
+        data = self._to_data(X, y)
+        self._warn_of_units(X, _MUCH)
+        self._learner(data, "constant").train_epoch()
         return self
 
     def decision_function(self, X: ArrayLike) -> Array:
@@ -271,12 +275,29 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
     def __getstate__(self) -> dict[str, object]:
         """A network on a GPU is pickled on the CPU, so that machines without a GPU can load it."""
         state: dict[str, object] = dict(super().__getstate__())
         if "model_" in state and self.model_.device.type != "cpu":
             state |= {"model_": copy.deepcopy(self.model_).cpu(), "_progress": self._progress.on_cpu()}
         return state
+
+    @contextmanager
+    def _new_network(self) -> Iterator[None]:
+        """Forget what was fitted before; forget the new network too if its training is refused: it would answer."""
+        self._forget()
+        try:
+            yield
+        except ValueError:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        for name in ("model_", "classes_", "temperature_", "_layout", "_progress"):
+            self.__dict__.pop(name, None)
 
     def _start(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None) -> ImageData:
         """Check the data and create a network for it."""
@@ -293,18 +314,11 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
         self.model_ = make_model(self._config("one-cycle"), data, pixel_range)
         return data
 
-    def _learner(self, data: ImageData, schedule: str) -> Learner:
-        weights = None
-        if self.class_weight is not None:
-            y = self.classes_[data.labels.numpy()]
-            weights = torch.from_numpy(compute_class_weight(self.class_weight, classes=self.classes_, y=y))
-            if not bool(weights.isfinite().all()) or bool((weights < 0).any()) or not bool(weights[data.labels].any()):
-                raise UserError(
-                    f"class_weight must be numbers of at least 0, and not 0 for all classes, got {self.class_weight}"
-                )
+    def _learner(self, data: ImageData, schedule: Schedule) -> Learner:
+        weights = find_weights(self.class_weight, self.classes_, data.labels)
         return Learner(self.model_, data, self._config(schedule), self._progress, class_weights=weights)
 
-    def _config(self, schedule: str) -> RunConfig:
+    def _config(self, schedule: Schedule) -> RunConfig:
         given = {
             "data": object_name("arrays"),
             "model": self.model or "capsnet-tiny",
@@ -312,19 +326,12 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "lr": self.lr,
-            "schedule": schedule,
             "recon_weight": self.recon_weight,
             "shift": self.shift,
             "device": self.device,
             "seed": self._progress.seed,
         }
-        for name in self.options or {}:
-            if name not in _OPTIONS:
-                raise UserError(
-                    f"options has no {name!r};{did_you_mean(name, _OPTIONS)} Known: {', '.join(sorted(_OPTIONS))}"
-                )
-        constant = {"lr_decay": 1.0} if schedule == "exponential" else {}
-        return make_config(RunConfig(), {**given, **constant, **(self.options or {})})
+        return make_config(RunConfig(), {**given, **choose_options(self.options or {}, schedule)})
 
     def _model_options(self) -> dict[str, object]:
         small = min(channels_first(np.empty((1, *self._layout.image_shape))).shape[2:]) < _WHOLE_SIDE
