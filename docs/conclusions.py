@@ -62,8 +62,8 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
             f"low and falls slowly.* From epoch 1 to {few} the loss of r = 2 falls by a factor of {falls[0]:.1f}, that "
             f"of r = 3 by {falls[1]:.1f}. {_verdict(two[0].loss > three[0].loss and falls[0] > falls[1], few > 1)} (a "
             "higher first loss, and a larger factor).",
-            "3. *More iterations increase the network's capacity, and it tends to overfit.* In the last epoch r = 2 and "
-            f"r = 3 have {train_errors[0]:.2f} and {train_errors[1]:.2f} % error on training images and "
+            "3. *More iterations increase the network's capacity, and it tends to overfit.* In the last epoch r = 2 "
+            f"and r = 3 have {train_errors[0]:.2f} and {train_errors[1]:.2f} % error on training images and "
             f"{test_errors[0]:.2f} and {test_errors[1]:.2f} % on test images: gaps of {gaps[0]:.2f} and {gaps[1]:.2f} "
             f"points. {_verdict(train_errors[1] < train_errors[0] and gaps[1] > gaps[0], complete)} (a lower training "
             "error beside a wider gap).",

@@ -1,6 +1,8 @@
+from typing import Literal
+
 import pytest
 
-from capsnet.bounds import Bound, check_numbers, whole
+from capsnet.bounds import Bound, check_choice, check_iterations, check_numbers, whole
 from capsnet.errors import UserError
 
 
@@ -27,3 +29,28 @@ def test_number_out_of_bounds_is_refused(bound, value, words):
 def test_number_within_bounds_is_taken():
     check_numbers({"a": whole(0, 5), "b": Bound(0, 1)}, a=5, b=1.0)
     check_numbers({"a": whole(0, 5)}, a=None)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "words"),
+    [
+        ("false", bool, "be True or False, got 'false'"),
+        (1, bool, "be True or False, got 1"),
+        ("odd", Literal["even", "all"] | None, "be 'even' or 'all', got 'odd'"),
+    ],
+)
+def test_another_word_or_truth_value_is_refused(value, annotation, words):
+    with pytest.raises(UserError, match=f"^kind must {words}"):
+        check_choice("kind", value, annotation)
+
+
+def test_one_of_several_words_is_taken():
+    check_choice("kind", "all", Literal["even", "all"] | None)
+    check_choice("kind", None, Literal["even", "all"] | None)
+    check_choice("kind", "any", str)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_iterations_are_a_whole_number():
+    with pytest.raises(UserError, match=r"iterations must be a whole number, got 2\.5"):
+        check_iterations(2.5)

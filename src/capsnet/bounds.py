@@ -1,13 +1,14 @@
-"""Bounds of numeric arguments. The rooms hold tables of bounds; every number is checked here.
+"""Bounds of numeric arguments, and choices. The rooms hold tables of bounds; every number is checked here.
 
 NaN, infinity, truth values and integers beyond 64 bits are always refused.
 """
 
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Integral, Real
-from typing import cast
+from typing import Literal, Union, cast, get_args, get_origin
 
 from capsnet.errors import UserError
 
@@ -82,14 +83,39 @@ def check_numbers(bounds: Mapping[str, Bound], **values: object) -> None:
             bounds[name].check(name, value)
 
 
+def check_choice(name: str, value: object, annotation: object) -> None:
+    """Check an argument that must be one of several words, or a truth value; one of another kind is not checked.
+
+    Args:
+        name: of the argument.
+        value: given.
+        annotation: of the argument: `bool`, a `Literal`, or one of these or None.
+
+    Raises:
+        UserError: another value.
+    """
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if any(kind not in (bool, type(None)) and get_origin(kind) is not Literal for kind in kinds):
+        return
+    if bool in kinds:
+        choices += [True, False]
+    # 1 == True, but is not a bool
+    fits = any(type(value) is type(choice) and value == choice for choice in choices)
+    if not fits and not (value is None and type(None) in kinds):
+        raise UserError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
+
+
 def check_iterations(iterations: int) -> None:
     """Check the number of routing iterations.
 
     Raises:
-        UserError: it is below 1, or an array.
+        UserError: it is below 1, not a whole number, or an array.
     """
     # a compiler traces through this check
     if getattr(iterations, "shape", ()):
         raise UserError("iterations must be a whole number, got an array; give the arguments after the votes by name")
+    if isinstance(iterations, float):
+        raise UserError(f"iterations must be a whole number, got {iterations}")
     if iterations < 1:
         raise UserError(f"iterations must be at least 1, got {iterations}")

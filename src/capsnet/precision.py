@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -33,11 +34,41 @@ def use_precision(precision: str, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    matmul, cudnn = _read_matmul(), _read_cudnn()
+    newer = [(switch, switch.fp32_precision) for switch in _switches(matmul is None, cudnn is None)]
     torch.set_float32_matmul_precision({"fp32": "highest", "tf32": "high", "bf16": "medium"}[precision])
     torch.backends.cudnn.allow_tf32 = precision != "fp32"
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        if matmul is not None:
+            torch.set_float32_matmul_precision(matmul)
+        if cudnn is not None:
+            torch.backends.cudnn.allow_tf32 = cudnn
+        for switch, value in newer:
+            switch.fp32_precision = value
+
+
+# the older switches cannot be read where the user has set the newer ones, `torch.backends.cuda.matmul.fp32_precision`
+# and `torch.backends.cudnn.conv.fp32_precision`
+
+
+def _read_matmul() -> str | None:
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None
+
+
+def _read_cudnn() -> bool | None:
+    try:
+        return bool(torch.backends.cudnn.allow_tf32)
+    except RuntimeError:
+        return None
+
+
+def _switches(matmul: bool, cudnn: bool) -> list[Any]:
+    """The newer switches of products and of convolutions."""
+    backends: Any = torch.backends
+    products = [backends.cuda.matmul, backends.mkldnn.matmul] if matmul else []
+    return products + ([backends.cudnn.conv, backends.cudnn.rnn] if cudnn else [])

@@ -27,7 +27,8 @@ def in_parts(count: int, work: Callable[[slice], T], *, at_least: int) -> list[T
 
     Args:
         count: number of images.
-        work: does one part, in a thread in which torch uses no further ones.
+        work: does one part. Of several parts, each is in a thread in which torch uses no further ones; a single part
+            is in this thread, and may use all of torch's.
         at_least: images that a part must have.
 
     Returns:
@@ -56,7 +57,7 @@ def in_pieces(count: int, number: int, work: Callable[[slice], T], *, at_least: 
     Args:
         count: number of images.
         number: of pieces, at most.
-        work: does one piece, in a thread in which torch uses no further ones.
+        work: does one piece; torch's threads in it are as in `in_parts`.
         at_least: images that a piece must have.
 
     Returns:

@@ -5,12 +5,13 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from capsnet import kernels
-from capsnet.bench import BENCHES, instructions, memory_process, routing, routings, run, runner
+from capsnet.bench import BENCHES, instructions, memory, memory_process, routing, routings, run, runner
 from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
 from capsnet.bench.measure import interleave, spread
 from capsnet.bench.memory import added_megabytes
@@ -294,3 +295,18 @@ def test_memory_of_a_routing_is_measured_after_a_first_small_step():
     step = routings.peak_step("em, recomputed", CPU, 2, *TINY.values())
     assert step.layer.routing.recompute
     step.train()
+
+
+def test_a_peak_that_cannot_be_reset_is_told(monkeypatch, caplog):
+    monkeypatch.setattr(memory, "_reset_peak", lambda: False)
+    memory.peak_of(lambda: None, CPU)
+    assert "the memory measured may be too little" in caplog.text
+
+
+def test_memory_is_measured_on_the_device_that_is_asked_for(monkeypatch):
+    commands = []
+    monkeypatch.setattr(
+        memory.subprocess, "run", lambda command, **_: commands.append(command) or SimpleNamespace(stdout="1.5")
+    )
+    assert added_megabytes("step", "plain", torch.device("cuda:1"), 2, 28) == 1.5
+    assert "cuda:1" in commands[0]

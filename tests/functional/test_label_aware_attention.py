@@ -44,3 +44,12 @@ def test_a_power_that_overflows_chooses_the_best():
     interests = torch.tensor([[[1e3, 0.0], [0.0, 1.0]]])
     chosen = label_aware_attention(interests, torch.tensor([[1e3, 0.0]]), 20.0)
     assert chosen.equal(interests[:, 0])
+
+
+@pytest.mark.parametrize("power", [2.0, 20.0])
+def test_power_that_overflows_has_a_finite_gradient(power):
+    interests = torch.tensor([[[1e30, 1.0], [3.0, 0.0]]], requires_grad=True)
+    out = label_aware_attention(interests, torch.tensor([[1.0, 0.0]]), power)
+    torch.testing.assert_close(out, interests[:, 0])
+    out.sum().backward()
+    assert interests.grad.isfinite().all()

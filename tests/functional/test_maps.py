@@ -31,3 +31,9 @@ def test_capsules_with_a_mask_are_no_maps():
 def test_channels_that_are_no_multiple_of_the_dimension_are_refused():
     with pytest.raises(UserError, match="a multiple of 8 channels, got 12"):
         to_capsules(torch.zeros(1, 12, 2, 2), 8)
+
+
+def test_an_empty_batch_has_capsules_and_maps():
+    capsules = to_capsules(torch.zeros(0, 6, 4, 5), 3)
+    assert capsules.poses.shape == (0, 40, 3)
+    assert to_maps(capsules).shape == (0, 6, 4, 5)

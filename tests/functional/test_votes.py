@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from capsnet.errors import UserError
 from capsnet.functional import dense_votes
@@ -29,3 +30,11 @@ def test_votes_lie_so_that_sums_over_children_copy_nothing():
     vectors, matrices = dense_votes(torch.randn(2, 3, 4), weight), dense_votes(torch.randn(2, 3, 12), weight)
     assert vectors.transpose(0, 1).is_contiguous()  # i b j d
     assert matrices.permute(0, 2, 3, 1).is_contiguous()  # b j (r d) i
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own forward mode
+def test_votes_of_matrices_have_a_forward_derivative():
+    poses, weight = torch.randn(2, 3, 12), torch.randn(3, 4, 5, 6)
+    with forward_ad.dual_level():
+        votes = dense_votes(forward_ad.make_dual(poses, 2 * poses), weight)
+        torch.testing.assert_close(forward_ad.unpack_dual(votes).tangent, 2 * dense_votes(poses, weight))

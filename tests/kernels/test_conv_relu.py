@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 import torch
 from tests.c_compiler import needs_compiler
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from capsnet import kernels
@@ -310,3 +311,19 @@ def test_images_with_other_channels_than_the_weight_are_refused(mode):
     layer = ConvReLU(1, 32, 3)
     with kernels.use(mode), pytest.raises(RuntimeError, match="channels"):
         layer(torch.rand(2, 2, 8, 8))
+
+
+def test_autocast_leaves_float64_as_it_is():
+    layer, x = ConvReLU(1, 4, 3, dtype=torch.float64), torch.rand(3, 1, 8, 8, dtype=torch.float64)
+    expected = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), expected)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own forward mode
+def test_forward_mode_is_left_to_torch():
+    layer, x = ConvReLU(1, 4, 3), torch.rand(3, 1, 8, 8)
+    with forward_ad.dual_level():
+        out = layer(forward_ad.make_dual(x, x))
+        tangent = forward_ad.unpack_dual(out).tangent
+    torch.testing.assert_close(tangent, F.conv2d(x, layer.weight) * (layer(x) > 0))

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from capsnet import kernels
+from capsnet.errors import UserError
 from capsnet.kernels.dynamic_routing_maps import dynamic_routing_maps, refuses
 from capsnet.routing import DynamicRouting
 from capsnet.routing import dynamic as plain
@@ -67,3 +68,10 @@ def test_a_routing_takes_the_kernel_where_it_can(monkeypatch):
 )
 def test_other_calls_are_refused(votes, options, reason):
     assert reason in refuses(votes, 3, **options)
+
+
+def test_a_second_derivative_names_the_remedy():
+    votes = draw(1, 2, 3, 4, 5)
+    (gradient,) = torch.autograd.grad(dynamic_routing_maps(votes).sum(), votes, create_graph=True)
+    with pytest.raises(UserError, match="fused dynamic routing of maps has no second derivative"):
+        gradient.square().sum().backward()

@@ -148,3 +148,30 @@ def test_children_with_a_mask_on_a_grid_are_refused():
     capsules = grid_of(4, 4, 2, 16)
     with pytest.raises(UserError, match="children on a grid cannot have a mask"):
         ConvCapsules(2, 3)(capsules._replace(mask=torch.ones(2, 32, dtype=torch.bool)))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_list_is_a_grid_and_a_window():
+    layer = ConvCapsules(2, 3, grid=[4, 5], kernel_size=[2, 3], child_dim=4, parent_dim=4, routing="dynamic")
+    assert layer.out_grid == (3, 3)
+    capsules = grid_of(4, 5, 2, 4)
+    assert torch.equal(layer(capsules._replace(grid=(4, 5))).poses, layer(capsules).poses)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ["grid", "kernel_size"])
+def test_three_sides_are_refused(name):
+    with pytest.raises(UserError, match=rf"{name} must be rows and columns, got \(3, 3, 3\)"):
+        ConvCapsules(2, 3, **{"grid": (4, 4), name: (3, 3, 3)})
+
+
+def test_coordinates_follow_the_layer_to_its_device():
+    layer = ConvCapsules(2, 3, grid=(4, 4), coordinates=torch.zeros(4, 4, 2), device="meta")
+    assert layer.offsets.device.type == "meta"
+    assert layer(Capsules(*(x.to("meta") for x in grid_of(4, 4, 2, 16)[:2]))).poses.shape == (2, 12, 16)
+
+
+@pytest.mark.parametrize("kernel_size", [3, None])
+def test_an_empty_batch_has_no_parents(kernel_size):
+    layer = ConvCapsules(2, 3, grid=(4, 4), kernel_size=kernel_size, pose_shape=(4, 4))
+    assert layer(grid_of(4, 4, 2, 16, batch=0)).poses.shape[::2] == (0, 16)

@@ -124,3 +124,26 @@ def test_poses_of_another_shape_are_refused():
 def test_four_dimensions_are_refused():
     with pytest.raises(UserError, match="dims must be 2 or 3, got 4"):
         LocalConvCapsules(2, 3, dims=4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        (LocalConvCapsules, {"kernel_size": 1, "stride": 1, "padding": 2}),
+        (LocalConvCapsules, {"kernel_size": 2, "stride": 2, "padding": 3}),
+        (LocalTransposedConvCapsules, {"kernel_size": 2, "stride": 3, "padding": 0}),
+        (LocalTransposedConvCapsules, {"kernel_size": 1, "stride": 4, "padding": 0}),
+    ],
+)
+def test_rows_without_children_are_the_same_row_by_row(kind, sizes):
+    whole = kind(2, 3, **{**CONV, **sizes}, max_votes=None)
+    by_row = kind(2, 3, **{**CONV, **sizes}, max_votes=1)
+    by_row.load_state_dict(whole.state_dict())
+    torch.testing.assert_close(by_row(poses(4, 3)).poses, whole(poses(4, 3)).poses)
+
+
+def test_transforms_of_torch_func_differentiate_rows_that_are_recomputed():
+    layer, children = LocalConvCapsules(2, 3, **CONV, max_votes=1), poses(4, 4).requires_grad_()
+    (expected,) = torch.autograd.grad(layer(children).poses.sum(), children)
+    found = torch.func.grad(lambda x: layer(x).poses.sum())(children.detach())
+    torch.testing.assert_close(found, expected)

@@ -71,7 +71,7 @@ def test_arguments_that_do_not_fit_are_refused():
         MultiInterest(4, 3, extractor="dynamic")
     with pytest.raises(UserError, match=r"items must be b x at most 8 items x 4, got \(3, 9, 4\)"):
         MultiInterest(4, 3, max_items=8)(histories()[0])
-    with pytest.raises(UserError, match="num_parents must be at least 1, got 0"):
+    with pytest.raises(UserError, match="num_interests must be at least 1, got 0"):
         MultiInterest(4, 0)
     with pytest.raises(UserError, match="max_items must be at least 1, got 0"):
         MultiInterest(4, 3, extractor="dynamic", max_items=0)
@@ -87,3 +87,16 @@ def test_unknown_extractor_and_mask_of_another_shape_are_refused():
         MultiInterest(4, 3)(histories()[0][0])
     with pytest.raises(UserError, match=r"mask must be \(3, 9\), as the items, got \(3, 8\)"):
         MultiInterest(4, 3)(histories()[0], torch.ones(3, 8, dtype=torch.bool))
+
+
+def test_an_argument_without_effect_is_refused():
+    with pytest.raises(UserError, match=r"std must be left out, got 0\.5: extractor 'dynamic' does not use it"):
+        MultiInterest(4, 3, extractor="dynamic", max_items=9, std=0.5)
+    with pytest.raises(UserError, match="iterations must be left out, got 2: extractor 'self-attention'"):
+        MultiInterest(4, 3, extractor="self-attention", max_items=9, iterations=2)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_mask_of_numbers_is_refused():
+    with pytest.raises(UserError, match=r"mask must be torch\.bool, got torch\.float32"):
+        MultiInterest(4, 3)(histories()[0], torch.ones(3, 9))

@@ -3,7 +3,7 @@ import torch
 
 from capsnet.errors import UserError
 from capsnet.functional import squash
-from capsnet.layers import PrimaryCapsules
+from capsnet.layers import PosePrimaryCapsules, PrimaryCapsules, SquashedConv
 
 
 def test_a_capsule_is_neighbouring_channels_of_one_place():
@@ -39,3 +39,15 @@ def test_zero_features_give_finite_gradients():
 def test_sizes_below_one_are_refused():
     with pytest.raises(UserError, match="num_types must be at least 1, got 0"):
         PrimaryCapsules(1, 0)
+
+
+@pytest.mark.parametrize("place", [(0, "cpu"), (2, "meta")])
+def test_empty_batches_and_tensors_without_memory_have_capsules(place):
+    batch, device = place
+    features = torch.zeros(batch, 3, 6, 6, device=device)
+    for layer in (
+        PrimaryCapsules(3, 4, kernel_size=3, device=device),
+        PosePrimaryCapsules(3, 4, pose_dim=8, kernel_size=3, stride=2, norm="type", device=device).eval(),
+        SquashedConv(3, 4, 8, stride=3, device=device),
+    ):
+        assert layer(features).poses.shape == (batch, 2 * 2 * 4, 8)

@@ -42,3 +42,9 @@ def test_sequences_that_do_not_fit_are_refused():
 def test_sequences_of_another_shape_are_refused():
     with pytest.raises(UserError, match="sequences must be"):
         SequencePrimaryCapsules(3, 4, kernel_size=5)(torch.randn(3, 9))
+
+
+def test_strided_windows_of_one_step_are_those_of_every_other_step():
+    layer, sequences = SequencePrimaryCapsules(3, 4, kernel_size=1, stride=2), torch.randn(2, 3, 9)
+    poses = squash(layer.conv(sequences).permute(0, 2, 1).reshape(2, -1, 8))
+    torch.testing.assert_close(layer(sequences).poses, poses)

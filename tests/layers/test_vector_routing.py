@@ -139,3 +139,9 @@ def test_sizes_that_do_not_fit_are_refused():
         make()(sample(7))
     with pytest.raises(UserError, match="num_outputs must be at least 1, got 0"):
         VectorRouting(6, 0, 5, 3)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_tensor_in_place_of_capsules_is_refused():
+    with pytest.raises(UserError, match="children must be Capsules, got a tensor"):
+        make()(sample().poses)

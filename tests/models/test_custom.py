@@ -84,3 +84,9 @@ def test_a_model_for_other_classes_or_images_is_refused():
         as_capsule_model(model, (1, 28, 28), 3)
     with pytest.raises(UserError, match="is for images"):
         as_capsule_model(model, (1, 32, 32), 4)
+
+
+def test_a_module_in_float64_is_wrapped():
+    model = as_capsule_model(Own().double(), SHAPE, 3)
+    assert model(torch.rand(2, *SHAPE).double()).lengths.dtype == torch.float64
+    assert model.pose_dim == 6

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from capsnet import UserError
 from capsnet.data.inputs import Inputs
 from capsnet.models import CapsuleModel, create_model, list_models
 from capsnet.runs.weights import on_meta
@@ -43,3 +44,13 @@ def test_class_layer_is_the_last_in_which_all_vote_for_all():
     model = create_model("attention-capsnet-small")
     assert model.class_layer is model.capsule_layers[-1]
     assert create_model("em-capsnet-tiny").class_layer is None
+
+
+def test_a_model_without_memory_gives_the_shapes_of_its_output():
+    model = create_model("capsnet-tiny", device="meta")
+    assert model(torch.empty(2, 1, 28, 28, device="meta")).capsules.poses.shape == (2, 10, 16)
+
+
+def test_images_on_another_device_are_refused():
+    with pytest.raises(UserError, match=r"images must be on cpu like the model's weights, got meta; move them with"):
+        create_model("capsnet-tiny")(torch.empty(2, 1, 28, 28, device="meta"))

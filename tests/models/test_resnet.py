@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from capsnet import create_model
+from capsnet import UserError, create_model
 from capsnet.runs.weights import count_parameters
 
 
@@ -30,3 +30,11 @@ def test_convolutions_start_as_in_the_paper():
     weight = create_model("resnet-20").trunk[3].second[0].weight
     # 9 x 16 inputs; the variance of 2,304 draws has a standard error of 3 %
     assert weight.var().item() == pytest.approx(2 / (9 * 16), rel=0.1)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ["resnet-20", "attention-capsnet-small", "self-routing-capsnet-small"])
+@pytest.mark.parametrize("stages", [(), ((16, 1),)])
+def test_a_trunk_without_whole_stages_is_refused(name, stages):
+    with pytest.raises(UserError, match=r"stages must be one or more of \(channels, blocks, first stride\), got"):
+        create_model(name, stages=stages)

@@ -117,3 +117,24 @@ def test_a_file_keeps_the_class_names_and_older_ones_have_numbers(tmp_path):
 def test_create_model_names_the_function_for_other_kinds(name, function):
     with pytest.raises(UserError, match=rf"create it with capsnet\.models\.{function}\('{name}'\)"):
         create_model(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("segcaps-small", {"pose_dim": 0}, "pose_dim must be at least 1, got 0"),
+        ("segcaps-small", {"same_size_iterations": 0}, "same_size_iterations must be at least 1, got 0"),
+        ("unet-small", {"levels": 0}, "levels must be at least 1, got 0"),
+    ],
+)
+def test_a_number_out_of_bounds_is_named_as_it_was_given(name, options, words):
+    with pytest.raises(UserError, match=f"^{words}"):
+        create_segmenter(name, **options)
+
+
+def test_images_of_another_type_or_device_than_the_weights_are_refused():
+    model = create_segmenter("unet-small", **SMALL, channels=2, levels=2)
+    with pytest.raises(UserError, match=r"images must be torch\.float32 like the model's weights, got torch\.float64"):
+        model(torch.rand(1, 1, 8, 16).double())
+    with pytest.raises(UserError, match="images must be on cpu like the model's weights, got meta"):
+        model(torch.rand(1, 1, 8, 16, device="meta"))

@@ -165,3 +165,8 @@ def test_the_control_of_spoken_digits_has_as_many_parameters_within_a_hundredth(
 
     assert count("sequence-capsnet") == 64_448
     assert count("sequence-cnn") == pytest.approx(64_448, rel=0.01)
+
+
+def test_a_number_out_of_bounds_is_named_as_it_was_given():
+    with pytest.raises(UserError, match=r"^in_channels must be at least 1, got 0"):
+        small(in_channels=0)

@@ -150,3 +150,9 @@ def test_what_is_out_of_bounds_is_refused():
         behaviour_to_interest_routing(votes, logits, gradient="some")
     with pytest.raises(UserError, match="interests must be at least one for each user"):
         behaviour_to_interest_routing(votes, logits, interests=torch.zeros(3, 4, dtype=torch.bool))
+
+
+def test_interests_on_another_device_are_not_read():
+    votes, logits = (x.to("meta") for x in sample())
+    interests = torch.zeros(3, 4, dtype=torch.bool, device="meta")
+    assert behaviour_to_interest_routing(votes, logits, interests=interests).poses.shape == (3, 4, 5)

@@ -7,6 +7,7 @@ import torch
 from tests.routing.contract import CHECKS, child_dim, make
 from torch.testing import assert_close
 
+from capsnet.capsules import Capsules
 from capsnet.errors import UserError
 from capsnet.routing import (
     ROUTINGS,
@@ -78,3 +79,46 @@ def test_routing_of_votes_and_activations_alone_is_that_of_a_new_module(name, fu
     votes, activations = torch.randn(2, 5, 3, 4), torch.rand(2, 5)
     module = make_routing(name, 5, 3, child_dim=4, parent_dim=4, options=options)
     assert_close(function(votes, activations)[:3], module(votes, activations)[:3], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["em", "variational-bayes", "self-routing", "heinsen"])
+def test_routing_sums_in_float32_under_autocast(name):
+    votes, activations, poses = torch.randn(2, 5, 3, 4), torch.rand(2, 5), torch.randn(2, 5, 4)
+    routing = make_routing(name, 5, 3, child_dim=4, parent_dim=4)
+    expected = routing(votes, activations, poses=poses)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert_close(routing(votes, activations, poses=poses)[:3], expected[:3], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("em", {"batch_norm": "false"}, "batch_norm must be True or False, got 'false'"),
+        ("dynamic", {"leaky": 1}, "leaky must be True or False, got 1"),
+        ("em", {"competition": "all"}, "competition must be 'layer' or 'window', got 'all'"),
+    ],
+)
+def test_another_word_or_truth_value_is_refused(name, options, words):
+    with pytest.raises(UserError, match=words):
+        make_routing(name, 5, 3, child_dim=4, parent_dim=4, options=options)
+
+
+def test_an_object_for_children_of_another_dimension_is_refused():
+    routing = make_routing("self-routing", 5, 3, child_dim=4, parent_dim=4)
+    with pytest.raises(UserError, match="routing must have child_dim 6, got 4"):
+        make_routing(routing, 5, 3, child_dim=6, parent_dim=4)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", ["dynamic", "em", "variational-bayes", "heinsen", "inverted-dot-product", "max-min"])
+def test_iterations_of_a_module_are_a_whole_number(name):
+    extra = {"child_dim": 4} if name == "heinsen" else {}
+    with pytest.raises(UserError, match=r"iterations must be a whole number, got 2\.5"):
+        ROUTINGS.get(name)(5, 3, parent_dim=4, iterations=2.5, **extra)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_mask_of_numbers_is_refused():
+    children = Capsules(torch.randn(2, 5, 4), torch.rand(2, 5), mask=torch.ones(2, 5))
+    with pytest.raises(UserError, match=r"mask must be torch\.bool, got torch\.float32; use mask\.bool\(\)"):
+        DynamicRouting(5, 3, parent_dim=4).route_children(children, torch.randn(5, 4, 3, 4))

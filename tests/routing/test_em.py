@@ -188,3 +188,27 @@ def test_recomputing_gives_the_same_gradient_and_stores_the_votes_about_once(nam
         stored.append(sum(kept.values()) / (4 * votes.numel()))
     torch.testing.assert_close(*gradients)
     assert stored[1] < 2 < stored[0]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_where_betas_start_may_be_a_whole_number():
+    routing = ROUTINGS.get("em")(4, 3, parent_dim=2, beta_use=2, beta_activate=1)
+    assert routing.beta_use.tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize("options", [{"variance": -1.0}, {"variance": math.nan}, {"inverse_temperature": -0.1}])
+def test_numbers_out_of_bounds_are_refused(options):
+    (name,) = options
+    with pytest.raises(UserError, match=f"{name} must be"):
+        em_routing(torch.randn(1, 4, 3, 2), torch.rand(1, 4), **options)
+    with pytest.raises(UserError, match=f"{name} must be"):
+        EMRouting(4, 3, parent_dim=2, **options)
+
+
+def test_transforms_of_torch_func_differentiate_what_is_recomputed():
+    votes, activations = torch.randn(2, 4, 3, 2), torch.rand(2, 4)
+    found = [
+        torch.func.grad(lambda v, r=recompute: em_routing(v, activations, recompute=r).poses.sum())(votes)
+        for recompute in (False, True)
+    ]
+    assert torch.equal(*found)

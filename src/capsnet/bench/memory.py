@@ -1,6 +1,6 @@
 """Additional memory of a piece of work at its peak: on a CPU in a separate process, which has no earlier peak."""
 
-import contextlib
+import logging
 import resource
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def added_megabytes(bench: str, path: str, device: torch.device, *sizes: int) ->
         device: where it runs.
         sizes: of the case.
     """
-    command = [sys.executable, "-m", "capsnet.bench.memory_process", bench, path, device.type, *map(str, sizes)]
+    command = [sys.executable, "-m", "capsnet.bench.memory_process", bench, path, str(device), *map(str, sizes)]
     # what it prints on standard error is shown
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
@@ -33,7 +33,10 @@ def peak_of(work: Callable[[], object], device: torch.device) -> float:
         torch.cuda.synchronize(device)
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     held = _resident("VmRSS")
-    _reset_peak()
+    if not _reset_peak():
+        logging.getLogger("capsnet").warning(
+            "the earlier peak of this process's memory cannot be reset here: the memory measured may be too little"
+        )
     work()
     return _resident("VmHWM") - held
 
@@ -47,7 +50,11 @@ def _resident(field: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _reset_peak() -> None:
-    """Reset the peak, as creating the inputs may have needed more memory than they hold. Linux only."""
-    with contextlib.suppress(OSError):
+def _reset_peak() -> bool:
+    """Reset the peak, as creating the inputs may have needed more memory than they hold. False: only Linux can do it,
+    and not in every container."""
+    try:
         Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True

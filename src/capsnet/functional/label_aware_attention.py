@@ -55,7 +55,8 @@ def label_aware_attention(
         weights = torch.zeros_like(products).scatter(1, best, 1.0)
     else:
         largest = torch.finfo(products.dtype).max
-        scores = products.sign() * products.abs() ** power if power else torch.zeros_like(products)
-        # a power may overflow
+        # a power may overflow, and then its gradient would be NaN
+        sizes = products.abs().clamp(max=largest ** (1 / max(power, 1)))
+        scores = products.sign() * sizes**power if power else torch.zeros_like(products)
         weights = scores.clamp(-largest, largest).masked_fill(~there, -largest).softmax(dim=1)
     return torch.einsum("bj,bjd->bd", weights.masked_fill(~there, 0), interests)

@@ -21,7 +21,8 @@ def to_capsules(maps: Float[Tensor, "b td h w"], dim: int) -> Capsules:
     """
     if maps.shape[1] % dim:
         raise UserError(f"maps must have a multiple of {dim} channels, got {maps.shape[1]}")
-    poses = maps.permute(0, 2, 3, 1).reshape(len(maps), -1, dim)
+    # not -1: a batch may be empty
+    poses = maps.permute(0, 2, 3, 1).unflatten(3, (maps.shape[1] // dim, dim)).flatten(1, 3)
     return Capsules(poses, poses.norm(dim=-1), (maps.shape[2], maps.shape[3]))
 
 
@@ -42,4 +43,5 @@ def to_maps(capsules: Capsules | RoutingOutput) -> Float[Tensor, "b td h w"]:
     rows, columns = capsules.grid
     if capsules.poses.shape[1] % (rows * columns):
         raise UserError(f"capsules must be a multiple of {rows}x{columns} positions, got {capsules.poses.shape[1]}")
-    return capsules.poses.reshape(len(capsules.poses), rows, columns, -1).permute(0, 3, 1, 2)
+    samples, number, dim = capsules.poses.shape
+    return capsules.poses.reshape(samples, rows, columns, number // (rows * columns) * dim).permute(0, 3, 1, 2)

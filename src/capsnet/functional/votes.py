@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.errors import UserError
-from capsnet.torch_internals import in_transform
+from capsnet.torch_internals import has_tangent, in_transform
 
 
 def dense_votes(
@@ -45,11 +45,16 @@ def dense_votes(
         return torch.einsum("bic,icjd->bijd", poses, weight)
     if poses.shape[2] % width:
         raise UserError(f"poses must be whole rows of {width} numbers, got {poses.shape[2]}")
-    rows = poses.reshape(*poses.shape[:2], -1, width)
-    if poses.device.type == "cpu" and not in_transform():
+    rows = poses.reshape(*poses.shape[:2], poses.shape[2] // width, width)
+    if poses.device.type == "cpu" and not _needs_rules(rows, weight):
         products: Tensor = _MatrixVotes.apply(rows, weight)
         return products.flatten(2, 3).permute(0, 3, 1, 2)
     return torch.einsum("birc,icjd->bijrd", rows, weight).flatten(3)
+
+
+def _needs_rules(*tensors: Tensor) -> bool:
+    """Whether a derivative is asked for that an autograd function without further rules does not have."""
+    return in_transform() or (not torch.compiler.is_compiling() and any(map(has_tangent, tensors)))
 
 
 class _MatrixVotes(torch.autograd.Function):
@@ -99,7 +104,7 @@ def matrix_votes_backward(
     per_child = gradient.permute(4, 0, 2, 1, 3)
     if room is not None:
         per_child = room.view(per_child.shape).copy_(per_child)
-    per_child = per_child.reshape(children, samples * height, -1)  # i (b r) (j d)
+    per_child = per_child.reshape(children, samples * height, weight.shape[2] * weight.shape[3])  # i (b r) (j d)
     to_rows = torch.bmm(per_child, weight.flatten(2).mT)  # i (b r) c
     to_weight = torch.bmm(rows.permute(1, 3, 0, 2).reshape(children, width, -1), per_child)  # i c (j d)
     return to_rows.view(children, samples, height, width).permute(1, 0, 2, 3), to_weight.view(weight.shape)

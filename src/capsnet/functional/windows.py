@@ -97,13 +97,14 @@ def gather_windows(
         values `b (h w type) c`; result `(b p) (row column type) c`.
     """
     samples, capsules, width = values.shape
-    places = values.reshape(samples, *grid, capsules // (grid[0] * grid[1]) * width)
+    types = capsules // (grid[0] * grid[1])
+    places = values.reshape(samples, *grid, types * width)
     if padding:
         places = nn.functional.pad(places, (0, 0, *[padding] * 4))
     if tuple(places.shape[1:3]) == kernel_size:
-        return places.reshape(samples, -1, width)
+        return places.reshape(samples, kernel_size[0] * kernel_size[1] * types, width)
     windows = _slices(places, kernel_size, stride) if is_in_graph() else _Gather.apply(places, kernel_size, stride)
-    return windows.reshape(samples * windows.shape[1] * windows.shape[2], -1, width)
+    return windows.reshape(samples * windows.shape[1] * windows.shape[2], windows.shape[3] * types, width)
 
 
 def _slices(places: Float[Tensor, "b h w c"], sides: tuple[int, int], stride: int) -> Float[Tensor, "b y x k c"]:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from capsnet.kernels import native
 from capsnet.threads import in_parts
-from capsnet.torch_internals import convolution_gradients, in_transform, is_in_graph, relu_gradient
+from capsnet.torch_internals import convolution_gradients, has_tangent, in_transform, is_in_graph, relu_gradient
 
 SOURCE = Path(__file__).with_suffix(".c")
 
@@ -49,8 +49,8 @@ def conv_relu(
 ) -> Float[Tensor, "b o h2 w2"]:
     """Compute `torch.nn.functional.conv2d(x, weight, bias).relu()`, on the CPU in less memory.
 
-    Differentiable any number of times. Under autocast to a lower precision all is in that. With a C compiler the
-    result of `FEWEST_IMAGES` images or more lies in channels-last order.
+    Differentiable any number of times. Under autocast to a lower precision all but float64 is in that. With a C
+    compiler the result of `FEWEST_IMAGES` images or more lies in channels-last order.
 
     Args:
         x: images or feature maps.
@@ -59,7 +59,8 @@ def conv_relu(
     """
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
-        x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
+        # as everywhere in autocast, float64 remains
+        x, weight, bias = (t if t.dtype == torch.float64 else t.to(dtype) for t in (x, weight, bias))
     result: Tensor = _ConvReLU.apply(x, weight, bias)
     return result
 
@@ -70,6 +71,8 @@ def refuses(x: Tensor, weight: Tensor, bias: Tensor) -> str | None:
         return f"it runs on the CPU, and the images are on {x.device}"
     if is_in_graph():
         return "compilers and exported programs fuse the standard operators by themselves"
+    if any(map(has_tangent, (x, weight, bias))):
+        return "it has no forward-mode derivative"
     if x.ndim != 4 or len(x) == 0 or x.shape[1] != weight.shape[1]:
         return f"it needs images as b c h w with {weight.shape[1]} channels, and their shape is {tuple(x.shape)}"
     return None
@@ -151,7 +154,9 @@ def _parameter_gradients(
             sums.append((products.sum(0, dtype=wide), masked.sum((0, 2), dtype=wide)))
         return sums
 
-    parts = in_parts(-(-len(x) // PIECE_IMAGES), sum_pieces, at_least=1)
+    # the backward pass may run inside autocast, which would halve the products
+    with torch.autocast("cpu", enabled=False):
+        parts = in_parts(-(-len(x) // PIECE_IMAGES), sum_pieces, at_least=1)
     for_weight, for_bias = zip(*(sums for part in parts for sums in part), strict=True)
     total = functools.reduce(torch.add, for_weight)
     return total.view_as(weight).to(weight.dtype), functools.reduce(torch.add, for_bias).to(weight.dtype)

@@ -3,7 +3,7 @@
 Hinton, Sabour, Frosst, "Matrix capsules with EM routing", ICLR 2018, sections 4 and 4.1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import prod, sqrt
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from capsnet.capsules import Capsules, RoutingOutput, check_capsules
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes, gather_windows, window_children
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.dense import check_sizes, count_rows, shape_from_rows
 from capsnet.renamed import renamed
 from capsnet.routing import Routing, make_routing
@@ -96,6 +97,9 @@ class ConvCapsules(nn.Module):
         super().__init__()
         check_sizes(num_child_types=num_child_types, num_parent_types=num_parent_types, grid=grid)
         check_sizes(kernel_size=kernel_size, stride=stride, padding=padding, coordinate_entries=coordinate_entries)
+        grid = None if grid is None else _pair("grid", grid)
+        if kernel_size is not None and not isinstance(kernel_size, int):
+            kernel_size = _pair("kernel_size", kernel_size)
         rows = count_rows(pose_shape, child_dim=child_dim, parent_dim=parent_dim)
         self.num_child_types, self.num_parent_types, self.grid = num_child_types, num_parent_types, grid
         self.child_dim, self.parent_dim, self.pose_shape, self.shared = child_dim, parent_dim, pose_shape, shared
@@ -144,6 +148,7 @@ class ConvCapsules(nn.Module):
             raise UserError(f"coordinates must be {self.grid} x 2, got {tuple(coordinates.shape)}")
         if any(not 0 <= entry < self.parent_dim for entry in entries):
             raise UserError(f"coordinate_entries must be below parent_dim, {self.parent_dim}, got {entries}")
+        coordinates = coordinates.to(self.members.device)
         everywhere = coordinates.new_zeros(*self.grid, self.parent_dim)
         everywhere[..., list(entries)] = coordinates
         everywhere = nn.functional.pad(everywhere, (0, 0, *[self.padding] * 4))
@@ -159,16 +164,16 @@ class ConvCapsules(nn.Module):
 
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Compute the parents of `children`."""
-        with torch.autocast(self.weight.device.type, enabled=False):
+        with without_autocast(self.weight.device):
             grid = self.find_grid(children)
             windows, places = self.windows(grid), self._find_places(grid)
             output = self.routing.route_children(
                 self.gather(children), self.matrices(), offsets=self.offsets, windows=windows
             )
-            samples = len(children.poses)
+            samples, parents = len(children.poses), places[0] * places[1] * self.num_parent_types
             return RoutingOutput(
-                output.poses.reshape(samples, -1, self.parent_dim),
-                output.activations.reshape(samples, -1),
+                output.poses.reshape(samples, parents, self.parent_dim),
+                output.activations.reshape(samples, parents),
                 output.coupling if windows is None else None,
                 places,
             )
@@ -183,7 +188,7 @@ class ConvCapsules(nn.Module):
         check_capsules(children)
         if children.mask is not None:
             raise UserError("children on a grid cannot have a mask; give all of its capsules")
-        grid = self.grid if children.grid is None else children.grid
+        grid = self.grid if children.grid is None else _pair("grid of the children", children.grid)
         if grid is None:
             raise UserError("children have no grid: give Capsules(poses, activations, grid=(rows, columns))")
         if self.grid is not None and grid != self.grid:
@@ -233,6 +238,13 @@ class ConvCapsules(nn.Module):
             f"{self.parent_dim}D, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"weight {tuple(self.weight.shape)}"
         )
+
+
+def _pair(name: str, value: Sequence[int]) -> Grid:
+    """Rows and columns, from a list too."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise UserError(f"{name} must be rows and columns, got {value}")
+    return value[0], value[1]
 
 
 def _window(kernel_size: Side | None, grid: Grid | None, padding: int) -> Grid:

@@ -15,6 +15,7 @@ from capsnet.bounds import check_numbers
 from capsnet.capsules import Capsules, RoutingOutput, check_capsules
 from capsnet.errors import UserError
 from capsnet.functional import dense_votes
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.bounds import BOUNDS
 from capsnet.renamed import renamed
 from capsnet.routing import Routing, make_routing
@@ -132,7 +133,7 @@ class DenseCapsules(nn.Module):
             UserError: children of another number or dimension, a mask of another shape or type, or a routing that does
                 not support it.
         """
-        with torch.autocast(self.weight.device.type, enabled=False):
+        with without_autocast(self.weight.device):
             inside = self.gather(children)
             weight = self.matrices(inside.poses.shape[1])
             if parent_mask is not None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from capsnet.errors import UserError
 from capsnet.functional import conv2d
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.dense import check_sizes
 from capsnet.routing import Routing, make_routing
 from capsnet.routing.gaussian import maybe_checkpoint
@@ -113,7 +114,7 @@ class _LocalCapsules(nn.Module, ABC):
             raise UserError(f"poses must be b, {expected[0]}, {expected[1]}, {axes}; got {tuple(poses.shape)}")
         if min(self.out_size(size) for size in poses.shape[3:]) < 1:
             raise UserError(f"kernel_size {self.kernel_size} does not fit into the grid {tuple(poses.shape[3:])}")
-        with torch.autocast(self.weight.device.type, enabled=False):
+        with without_autocast(self.weight.device):
             poses = poses.to(self.weight.dtype)
             rows = self.out_size(poses.shape[3])
             step = self._rows_at_once(poses)
@@ -197,8 +198,10 @@ class LocalConvCapsules(_LocalCapsules):
         start = first * self.stride - self.padding
         end = (last - 1) * self.stride - self.padding + self.kernel_size
         size = maps.shape[2]
-        inside = maps[:, :, max(0, start) : min(size, end)]
-        edges = [0, 0] * (self.dims - 1) + [max(0, -start), max(0, end - size)]
+        # a window may lie in the padding as a whole
+        inside = maps[:, :, min(max(0, start), size) : min(max(0, end), size)]
+        above = min(max(0, -start), end - start)
+        edges = [0, 0] * (self.dims - 1) + [above, end - start - above - inside.shape[2]]
         padded = nn.functional.pad(inside, edges)
         if self.dims == 2:
             return conv2d(padded, self.weight, None, self.stride, (0, self.padding), groups)
@@ -230,12 +233,16 @@ class LocalTransposedConvCapsules(_LocalCapsules):
 
     def _convolve(self, maps: Tensor, first: int, last: int, groups: int) -> Tensor:
         start = max(0, -((self.kernel_size - 1 - self.padding - first) // self.stride))
+        # with a window smaller than the stride no child may reach the first row: begin with the one above it
+        start = min(start, (first + self.padding) // self.stride)
         end = min(maps.shape[2], (last - 1 + self.padding) // self.stride + 1)
         convolve = nn.functional.conv_transpose2d if self.dims == 2 else nn.functional.conv_transpose3d
         padding = (0, *[self.padding] * (self.dims - 1))
         out = convolve(maps[:, :, start:end], self.weight, None, self.stride, padding, 0, groups)
         above = first - (start * self.stride - self.padding)
-        return out[:, :, above : above + last - first]
+        out = out[:, :, above : above + last - first]
+        below = last - first - out.shape[2]
+        return nn.functional.pad(out, [0, 0] * (self.dims - 1) + [0, below]) if below else out
 
 
 # standard deviation of a standard normal cut at two

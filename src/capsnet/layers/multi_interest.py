@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.dense import DenseCapsules, check_sizes
+from capsnet.routing.base import check_mask
 from capsnet.routing.behaviour_to_interest import behaviour_to_interest_routing, count_interests, draw_logits
 from capsnet.routing.dynamic import Gradient
 
@@ -33,8 +35,9 @@ class MultiInterest(nn.Module):
             position and interest) or `"self-attention"` (ComiRec-SA: attention of each interest over the items).
         max_items: most items of a history; required by `"dynamic"` and `"self-attention"`, which have parameters for
             each position.
-        iterations: routing iterations.
+        iterations: routing iterations; not of `"self-attention"`, which does not route.
         gradient: of routing, `"full"` or `"last"`: the coupling is a constant, as in the authors' code of ComiRec.
+            `"self-attention"` has always the full one.
         adaptive: limit a user's interests by the number of items (`count_interests`); MIND only. False: all.
         std: standard deviation of the initial logits; MIND only.
         seed: seed of the initial logits; MIND only.
@@ -44,7 +47,8 @@ class MultiInterest(nn.Module):
         of each user. A user without items has none, and poses of zero.
 
     Raises:
-        UserError: a size below 1, an unknown extractor, or items of another number or dimension.
+        UserError: a size below 1, an unknown extractor, an argument that it does not use, or items of another number or
+            dimension.
 
     Example:
         >>> layer = MultiInterest(16, 4)
@@ -71,7 +75,8 @@ class MultiInterest(nn.Module):
     ) -> None:
         super().__init__()
         interest_dim = item_dim if interest_dim is None else interest_dim
-        check_sizes(child_dim=item_dim, num_parents=num_interests, parent_dim=interest_dim, iterations=iterations)
+        check_sizes(item_dim=item_dim, num_interests=num_interests, interest_dim=interest_dim, iterations=iterations)
+        check_sizes(std=std, seed=seed)
         if extractor not in ("behaviour-to-interest", "dynamic", "self-attention"):
             raise UserError(
                 f"extractor must be 'behaviour-to-interest', 'dynamic' or 'self-attention', got {extractor!r}"
@@ -79,6 +84,7 @@ class MultiInterest(nn.Module):
         check_sizes(max_items=max_items)
         if gradient not in get_args(Gradient):
             raise UserError(f"gradient must be {' or '.join(map(repr, get_args(Gradient)))}, got {gradient!r}")
+        _check_effect(extractor, {"iterations": iterations, "adaptive": adaptive, "std": std, "seed": seed})
         self.item_dim, self.extractor, self.max_items = item_dim, extractor, max_items
         self.extract: _Extract
         if extractor == "behaviour-to-interest":
@@ -116,13 +122,27 @@ class MultiInterest(nn.Module):
             most = "" if self.max_items is None else f"at most {self.max_items} "
             raise UserError(f"items must be b x {most}items x {self.item_dim}, got {tuple(items.shape)}")
         there = items.new_ones(items.shape[:2], dtype=torch.bool) if mask is None else mask
-        if there.shape != items.shape[:2]:
-            raise UserError(f"mask must be {tuple(items.shape[:2])}, as the items, got {tuple(there.shape)}")
+        check_mask(there, items.shape[:2], "items")
         output: RoutingOutput = self.extract(items.masked_fill(~there[..., None], 0), there, users)
         return output
 
     def extra_repr(self) -> str:
         return f"extractor={self.extractor!r}, max_items={self.max_items}"
+
+
+# defaults of arguments that not every extractor uses, and the extractors that do
+_DEFAULTS: Mapping[str, object] = {"iterations": 3, "adaptive": True, "std": 1.0, "seed": 0}
+_USED: Mapping[Extractor, tuple[str, ...]] = {
+    "behaviour-to-interest": tuple(_DEFAULTS),
+    "dynamic": ("iterations",),
+    "self-attention": (),
+}
+
+
+def _check_effect(extractor: Extractor, given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if name not in _USED[extractor] and value != _DEFAULTS[name]:
+            raise UserError(f"{name} must be left out, got {value!r}: extractor {extractor!r} does not use it")
 
 
 class _Extract(nn.Module, ABC):
@@ -163,7 +183,7 @@ class _BehaviourToInterest(_Extract):
         if self.adaptive:
             number = count_interests(mask.sum(dim=1), self.num_interests)
             interests = torch.arange(self.num_interests, device=items.device) < number[:, None]
-        with torch.autocast(items.device.type, enabled=False):
+        with without_autocast(items.device):
             votes = items.to(self.weight.dtype) @ self.weight
             logits = draw_logits(users, items.shape[1], self.num_interests, std=self.std, seed=self.seed)
             return behaviour_to_interest_routing(
@@ -200,7 +220,7 @@ class _Dynamic(_Extract):
         layer = self.capsules
         poses = items.to(layer.weight.dtype)
         children = Capsules(poses, poses.new_ones(poses.shape[:2]), mask=mask)
-        with torch.autocast(items.device.type, enabled=False):
+        with without_autocast(items.device):
             # only the matrices of the positions in use
             out = layer.routing.route_children(children, layer.weight[: items.shape[1]])
         return out._replace(mask=mask.any(dim=1, keepdim=True).expand_as(out.activations))

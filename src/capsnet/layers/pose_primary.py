@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.conv2d import Conv2d
 from capsnet.layers.dense import check_sizes
 
@@ -87,7 +88,7 @@ class PosePrimaryCapsules(nn.Module):
         maps = self.poses(features)
         grid = (maps.shape[2], maps.shape[3])
         scores = None if self.activations is None else self.activations(features)
-        with torch.autocast(maps.device.type, enabled=False):
+        with without_autocast(maps.device):
             poses = self._poses(maps.to(dtype))
             if scores is None:
                 return Capsules(poses, poses.new_ones(poses.shape[:2]), grid)
@@ -100,8 +101,8 @@ class PosePrimaryCapsules(nn.Module):
         if self.norm == "channel":
             maps = self.pose_norm(maps)
         elif self.norm == "type":
-            maps = self.pose_norm(maps.reshape(len(maps), self.num_types, -1)).reshape(maps.shape)
-        poses = maps.permute(0, 2, 3, 1).reshape(len(maps), -1, self.pose_dim)
+            maps = self.pose_norm(maps.unflatten(1, (self.num_types, self.pose_dim)).flatten(2)).reshape(maps.shape)
+        poses: Tensor = maps.permute(0, 2, 3, 1).unflatten(3, (self.num_types, self.pose_dim)).flatten(1, 3)
         return self.pose_norm(poses) if self.norm == "layer" else poses
 
     def extra_repr(self) -> str:

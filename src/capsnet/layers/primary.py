@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import Capsules
 from capsnet.functional import conv2d, squash
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.conv2d import Conv2d
 from capsnet.layers.dense import check_sizes
 from capsnet.routing.base import find_fused
@@ -33,7 +34,7 @@ class PrimaryCapsules(nn.Module):
         features `b channels h w`; poses `b i c` with `i = h' w' num_types`; activations `b i`, the lengths.
 
     Raises:
-        UserError: a size below 1, or feature maps smaller than the window.
+        UserError: a size below 1.
     """
 
     def __init__(
@@ -71,9 +72,9 @@ class PrimaryCapsules(nn.Module):
         stride = (self.conv.stride[0], self.conv.stride[1])
         arguments = (features, weight, self.conv.bias, stride)
         maps = (find_fused("strided_conv", *arguments) or conv2d)(*arguments)
-        with torch.autocast(maps.device.type, enabled=False):
+        with without_autocast(maps.device):
             maps = maps.to(self.conv.weight.dtype).permute(0, 2, 3, 1)  # b h w channels
-            poses = squash(maps.reshape(len(maps), -1, self.pose_dim))
+            poses = squash(maps.unflatten(3, (self.num_types, self.pose_dim)).flatten(1, 3))
             return Capsules(poses, poses.norm(dim=-1), (maps.shape[1], maps.shape[2]))
 
     def extra_repr(self) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from capsnet.capsules import Capsules
 from capsnet.errors import UserError
 from capsnet.functional import check_sequences, mask_steps, squash
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.dense import check_sizes
 
 
@@ -78,8 +79,8 @@ class SequencePrimaryCapsules(nn.Module):
         if lengths is not None:
             # NaN times a weight of zero is NaN in the gradient of the weight
             sequences = sequences.masked_fill(~mask_steps(lengths, steps)[:, None], 0)
-        features = self.conv(sequences)
-        with torch.autocast(features.device.type, enabled=False):
+        features = self._convolve(sequences)
+        with without_autocast(features.device):
             features = features.to(self.conv.weight.dtype).permute(0, 2, 1)  # b t' channels
             windows = features.shape[1]
             # a reshape to windows * num_types is a division that torch.export cannot prove for any number of steps
@@ -89,6 +90,13 @@ class SequencePrimaryCapsules(nn.Module):
                 last = torch.arange(windows, device=lengths.device) * self.stride + self.kernel_size
                 mask = (last <= lengths[:, None]).repeat_interleave(self.num_types, dim=1)
             return Capsules(poses, poses.norm(dim=-1), mask=mask)
+
+    def _convolve(self, sequences: Float[Tensor, "b c t"]) -> Float[Tensor, "b channels t2"]:
+        # PyTorch makes a strided 1x1 convolution of images of it, which may write out of bounds: see `Conv2d`
+        if self.kernel_size == 1 and self.stride > 1:
+            return nn.functional.conv1d(sequences[:, :, :: self.stride], self.conv.weight, self.conv.bias)
+        features: Tensor = self.conv(sequences)
+        return features
 
     def extra_repr(self) -> str:
         return f"num_types={self.num_types}, pose_dim={self.pose_dim}"

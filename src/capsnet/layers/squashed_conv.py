@@ -79,7 +79,7 @@ class SquashedConv(nn.Module):
     def forward(self, children: Float[Tensor, "b c h w"] | Capsules | RoutingOutput) -> Capsules:
         """Compute the capsules at every position, from feature maps or from other capsules."""
         maps: Tensor = self.conv(children if isinstance(children, Tensor) else to_maps(children))
-        each = maps.reshape(len(maps), -1, self.pose_dim, *maps.shape[2:])
+        each = maps.unflatten(1, (self.num_types, self.pose_dim))
         return to_capsules(squash(each, dim=2).flatten(1, 2), self.pose_dim)
 
     def extra_repr(self) -> str:

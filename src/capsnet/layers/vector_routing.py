@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from capsnet.capsules import Capsules, RoutingOutput
+from capsnet.capsules import Capsules, RoutingOutput, check_capsules
 from capsnet.errors import UserError
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.dense import check_sizes
 from capsnet.routing.base import clear_padding, drop_padding
 from capsnet.routing.heinsen import HeinsenRouting, maximize_net_benefit, standardize
@@ -98,6 +99,7 @@ class VectorRouting(nn.Module):
             inputs: input vectors.
             parent_mask: True for the outputs that a sample has; None: all. See `DenseCapsules.forward`.
         """
+        check_capsules(inputs)
         expected = (inputs.poses.shape[1] if self.num_inputs is None else self.num_inputs, self.input_dim)
         if inputs.poses.shape[1:] != expected:
             raise UserError(f"inputs must be b x {expected}, got {tuple(inputs.poses.shape)}")
@@ -105,7 +107,7 @@ class VectorRouting(nn.Module):
             check_parent_mask(parent_mask, len(inputs.poses), self.num_outputs)
         mask = inputs.mask
         poses = drop_padding(Capsules(inputs.poses, inputs.activations, mask=mask)).poses
-        with torch.autocast(poses.device.type, enabled=False):
+        with without_autocast(poses.device):
             output = self._route(poses.to(self.vote_weight.dtype), mask, parent_mask)
         output = clear_missing(output, parent_mask)
         return output if mask is None else clear_padding(output, mask)

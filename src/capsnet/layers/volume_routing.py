@@ -14,6 +14,7 @@ from capsnet.bounds import check_iterations
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import squash, to_capsules, to_maps
+from capsnet.functional.precision import without_autocast
 from capsnet.layers.dense import check_odd, check_sizes
 from capsnet.renamed import renamed
 
@@ -128,7 +129,7 @@ class VolumeCapsules(nn.Module):
     def forward(self, children: Capsules | RoutingOutput) -> RoutingOutput:
         """Compute the parents at every position."""
         votes = self.votes(children)
-        with torch.autocast(votes.device.type, enabled=False):
+        with without_autocast(votes.device):
             parents = volume_routing(votes.to(self.bias.dtype), self.iterations, bias=self.bias)
             poses, activations, grid, _ = to_capsules(parents.flatten(1, 2), parents.shape[2])
             return RoutingOutput(poses, activations, None, grid)

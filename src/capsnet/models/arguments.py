@@ -1,9 +1,12 @@
 """Arguments shared by models: bounds of numbers, and resolution of routing options."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
 
 from capsnet.bounds import Bound, check_numbers, whole
 from capsnet.errors import UserError
+from capsnet.functional.precision import in_autocast
 from capsnet.routing import Routing, check_options, list_options
 
 _WIDTH = whole(1, 65_536)
@@ -24,11 +27,15 @@ BOUNDS: Mapping[str, Bound] = {
     "strides": whole(1, 4096),
     "decoder_hidden": whole(1, 2**24),
     "iterations": whole(1, 1000),
+    "same_size_iterations": whole(1, 1000),
     "sizes": _WIDTH,
     "stages": _WIDTH,
     "pose_shape": whole(2, 256),
+    "pose_dim": _WIDTH,
     "pose_dims": _WIDTH,
     "depth": whole(1, 100),
+    "levels": whole(1, 13),
+    "in_channels": _WIDTH,
     "channels": _WIDTH,
     "hidden": whole(1, 2**24),
     "dropout": Bound(0, 1, below=True),
@@ -59,6 +66,41 @@ def check_arguments(**values: object) -> None:
         several = value if isinstance(value, list | tuple) else (value,)
         for number in several:
             check_numbers(BOUNDS, **{name: number})
+
+
+def check_stages(stages: Sequence[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:
+    """Check the stages of a trunk: channels, blocks and first stride of each.
+
+    Raises:
+        UserError: none, one that is not three numbers, or a number out of bounds.
+    """
+    stages = tuple(stages)
+    if not stages or any(not isinstance(stage, list | tuple) or len(stage) != 3 for stage in stages):
+        raise UserError(f"stages must be one or more of (channels, blocks, first stride), got {stages}")
+    check_arguments(stages=stages)
+    return stages
+
+
+def check_images_fit(images: Tensor, model: nn.Module) -> None:
+    """Check that images have the dtype of a model's weights, which autocast changes, and lie on their device.
+
+    Raises:
+        UserError: another dtype or device.
+    """
+    weight = next(model.parameters(), None)
+    if weight is None:
+        return
+    if images.dtype != weight.dtype and not in_autocast(images.device):
+        raise UserError(
+            f"images must be {weight.dtype} like the model's weights, got {images.dtype}; convert them with "
+            f"images.to({weight.dtype})"
+        )
+    # weights without memory, on meta, may be loaded in the call
+    if images.device != weight.device and not weight.is_meta:
+        raise UserError(
+            f"images must be on {weight.device} like the model's weights, got {images.device}; move them with "
+            f"images.to({str(weight.device)!r})"
+        )
 
 
 def check_pose_shape(pose_shape: int | tuple[int, int]) -> tuple[int, int]:

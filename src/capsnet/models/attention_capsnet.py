@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
+from capsnet.functional.precision import without_autocast
 from capsnet.layers import ConvCapsules, Decoder, DenseCapsules, PosePrimaryCapsules
-from capsnet.models.arguments import check_arguments, check_pose_shape
+from capsnet.models.arguments import check_arguments, check_pose_shape, check_stages
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 from capsnet.models.resnet import residual_trunk
@@ -74,13 +75,13 @@ class AttentionCapsNet(CapsuleModel):
         shape = check_pose_shape(pose_shape)
         dim = shape[0] * shape[1]
         super().__init__(image_shape, num_classes, pose_dim=dim)
-        check_arguments(stages=tuple(stages), num_types=tuple(num_types), hidden=tuple(hidden), iterations=iterations)
+        stages = check_stages(stages)
+        check_arguments(num_types=tuple(num_types), hidden=tuple(hidden), iterations=iterations)
         if schedule not in ("concurrent", "sequential"):
             raise UserError(f"schedule must be 'concurrent' or 'sequential', got {schedule!r}")
         if len(num_types) != 3:
             raise UserError(f"num_types must be three numbers, got {tuple(num_types)}")
         self.iterations, self.schedule = iterations, schedule
-        stages = tuple(stages)
         # a padded 3x3 convolution gives the same size as an unpadded 1x1 one of the same stride
         trunk = [(1, step) for _, _, step in stages]
         rows, columns = conv_grid(self.input_shape[1:], [*trunk, *_WINDOWS])
@@ -149,7 +150,7 @@ class AttentionCapsNet(CapsuleModel):
         """Compute the class capsules of images."""
         self.check_images(images)
         primary = self.primary_capsules(self.trunk(images))
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             outputs: list[RoutingOutput] = []
             below: Capsules | RoutingOutput = primary
             for layer in self.capsule_layers:

@@ -112,7 +112,10 @@ class CapsNet(CapsuleModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise all parameters."""
+        """Draw the first convolution anew, and with `initialisation="authors"` all parameters.
+
+        The other parts draw theirs when they are created, and by their own `reset_parameters`.
+        """
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
         assert self.stem.bias is not None
         nn.init.zeros_(self.stem.bias)

@@ -60,7 +60,8 @@ class CustomModel(CapsuleModel):
         """Check the output for two blank images; mode and random state are restored."""
         name = type(self.module).__name__
         weight = next(self.parameters(), None)
-        images = zeros(2, *self.input_shape, device=None if weight is None else weight.device)
+        device, dtype = (None, None) if weight is None else (weight.device, weight.dtype)
+        images = zeros(2, *self.input_shape, device=device, dtype=dtype)
         try:
             with random.fork_rng(), no_grad(), eval_mode(self):
                 output = self(images)

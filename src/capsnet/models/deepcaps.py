@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
+from capsnet.functional.precision import without_autocast
 from capsnet.layers import DenseCapsules, SharedDecoder, SquashedConv, VolumeCapsules
 from capsnet.models.arguments import check_arguments
 from capsnet.models.factory import MODELS, Preset
@@ -171,7 +172,7 @@ class DeepCaps(CapsuleModel):
         for cell in self.cells:
             outputs.append(cell(below))
             below = outputs[-1]
-        with torch.autocast(images.device.type, enabled=False):
+        with without_autocast(images.device):
             dtype = self.stem.weight.dtype
             poses = torch.cat([capsules.poses.to(dtype) for capsules in (outputs[3], outputs[2])], dim=1)
             classes = self.class_capsules(Capsules(poses, poses.norm(dim=-1)))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.errors import UserError
 from capsnet.functional import exponential_squash
+from capsnet.functional.precision import without_autocast
 from capsnet.layers import Conv2d, Decoder, DenseCapsules, UpsamplingDecoder
 from capsnet.models.arguments import check_activates, check_arguments, resolve_routing
 from capsnet.models.factory import MODELS, Preset
@@ -132,9 +133,9 @@ class EfficientCapsNet(CapsuleModel):
         """Compute the class capsules of images."""
         self.check_images(images)
         maps = self.primary(self.stem(images))
-        with torch.autocast(maps.device.type, enabled=False):
+        with without_autocast(maps.device):
             maps = maps.to(self.primary.weight.dtype).permute(0, 2, 3, 1)
-            poses = exponential_squash(maps.reshape(len(maps), -1, self.child_dim))
+            poses = exponential_squash(maps.unflatten(3, (-1, self.child_dim)).flatten(1, 3))
             classes = self.class_capsules(Capsules(poses, poses.norm(dim=-1), (maps.shape[1], maps.shape[2])))
         return CapsNetOutput(Capsules(classes.poses, classes.activations), classes.activations, classes.coupling)
 

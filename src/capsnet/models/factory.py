@@ -1,13 +1,13 @@
 """Models by name."""
 
 import inspect
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Union, cast, get_args, get_origin
+from typing import cast
 
 from torch import nn
 
+from capsnet.bounds import check_choice
 from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
 from capsnet.models.model import CapsuleModel
@@ -67,7 +67,7 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
             raise UserError(f"model {name!r} has no option {option!r}{suggest(option, known)}")
     parameters = inspect.signature(preset.build).parameters
     for option, value in overrides.items():
-        _check_choice(option, value, parameters[option].annotation)
+        check_choice(option, value, parameters[option].annotation)
     build: Callable[..., CapsuleModel] = preset.build
     model = build(**_together(preset, overrides))
     # no file can hold a user's module: such a model counts as created directly
@@ -94,20 +94,6 @@ def _own_routing(preset: Preset) -> str | None:
     if parameter is None:
         return preset.build.fixed_routing
     return ROUTINGS.resolve(str(preset.options.get("routing", parameter.default)))
-
-
-def _check_choice(name: str, value: object, annotation: object) -> None:
-    """Check an argument that must be one of several words, or a bool."""
-    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-    if any(kind not in (bool, type(None)) and get_origin(kind) is not Literal for kind in kinds):
-        return
-    if bool in kinds:
-        choices += [True, False]
-    # 1 == True, but is not a bool
-    fits = any(type(value) is type(choice) and value == choice for choice in choices)
-    if not fits and not (value is None and type(None) in kinds):
-        raise UserError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
 
 
 def model_options(name: str) -> tuple[str, ...]:

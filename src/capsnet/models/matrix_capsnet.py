@@ -119,7 +119,10 @@ class MatrixCapsNet(CapsuleModel):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise the convolution and the transformations."""
+        """Draw the first convolution anew, and the transformations unless `initialisation="scaled"`, the layers' own.
+
+        The other parts draw theirs when they are created, and by their own `reset_parameters`.
+        """
         nn.init.kaiming_normal_(self.stem.weight, nonlinearity="relu")
         if self.stem.bias is not None:
             nn.init.zeros_(self.stem.bias)

@@ -14,7 +14,7 @@ from capsnet.data.pairs import Pairing
 from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
 from capsnet.layers import DenseCapsules
-from capsnet.models.arguments import check_arguments
+from capsnet.models.arguments import check_arguments, check_images_fit
 from capsnet.models.eval_mode import eval_mode
 from capsnet.models.grid import Grid
 from capsnet.models.hub import HubMethods
@@ -93,7 +93,8 @@ class CapsuleModel(HubMethods, nn.Module):
     def pose_dim(self) -> int:
         """Dimension of a class capsule."""
         if self._pose_dim is None:
-            image = torch.zeros(1, *self.input_shape, device=self.device)
+            weight = next(self.parameters())
+            image = torch.zeros(1, *self.input_shape, device=weight.device, dtype=weight.dtype)
             with torch.no_grad(), eval_mode(self):
                 self._pose_dim = self(image).capsules.poses.shape[2]
         return self._pose_dim
@@ -128,7 +129,7 @@ class CapsuleModel(HubMethods, nn.Module):
         return self(features)
 
     def check_images(self, images: Float[Tensor, "b c h w"]) -> None:
-        """Check the shape and dtype of images.
+        """Check the shape, dtype and device of images.
 
         Raises:
             UserError: they do not fit the model.
@@ -139,13 +140,7 @@ class CapsuleModel(HubMethods, nn.Module):
                 f"images must be floats in [0, 1], got {images.dtype}; for stored pixels from 0 to 255 use "
                 "images / 255, or model.inputs(images) for a trained model"
             )
-        weight = next(self.parameters(), None)
-        mixed = torch.is_autocast_enabled(images.device.type)
-        if weight is not None and images.dtype != weight.dtype and not mixed:
-            raise UserError(
-                f"images must be {weight.dtype} like the model's weights, got {images.dtype}; convert them with "
-                f"images.to({weight.dtype})"
-            )
+        check_images_fit(images, self)
         if images.ndim != 4:
             raise UserError(
                 f"images must have four axes, b x {self.input_shape}, got {tuple(images.shape)}; for a single image "

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules
 from capsnet.layers import Conv2d
-from capsnet.models.arguments import check_arguments
+from capsnet.models.arguments import check_stages
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 
@@ -127,10 +127,10 @@ class ResNet(CapsuleModel):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes, pose_dim=1)
-        check_arguments(stages=tuple(stages))
+        stages = check_stages(stages)
         # padded windows: only an image without pixels is too small
         conv_grid(self.input_shape[1:], [(1, stride) for _, _, stride in stages])
-        self.trunk = residual_trunk(self.input_shape[0], tuple(stages), shortcut="pad", device=device, dtype=dtype)
+        self.trunk = residual_trunk(self.input_shape[0], stages, shortcut="pad", device=device, dtype=dtype)
         self.classes = nn.Linear(stages[-1][0], num_classes, device=device, dtype=dtype)
         self.reset_parameters()
 

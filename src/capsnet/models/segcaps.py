@@ -64,7 +64,7 @@ class SegCaps(SegmentationModel):
     ) -> None:
         super().__init__(image_shape, num_classes)
         check_arguments(num_types=num_types, kernel_size=kernel_size, iterations=iterations)
-        check_arguments(pose_dims=pose_dim, **_given(iterations=same_size_iterations))
+        check_arguments(pose_dim=pose_dim, **_given(same_size_iterations=same_size_iterations))
         if num_types % 4:
             raise UserError(f"num_types must be a multiple of 4, got {num_types}")
         if kernel_size % 2 == 0:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from capsnet.errors import UserError
 from capsnet.functional.labels import check_tensor
-from capsnet.models.arguments import check_arguments
+from capsnet.models.arguments import check_arguments, check_images_fit
 from capsnet.models.named import SEGMENTER_KEY, NamedModel, NamedPreset, create_named, load_named, save_named
 from capsnet.registry import Registry
 
@@ -72,7 +72,7 @@ class SegmentationModel(NamedModel, ABC):
         return len(self.image_shape) - 1
 
     def check_images(self, images: Float[Tensor, "b c *space"]) -> None:
-        """Check the shape and dtype of images.
+        """Check the shape, dtype and device of images.
 
         Raises:
             UserError: they do not fit the model.
@@ -80,6 +80,7 @@ class SegmentationModel(NamedModel, ABC):
         check_tensor(images, "images")
         if not images.is_floating_point():
             raise UserError(f"images must be floats in [0, 1], got {images.dtype}; use images / 255")
+        check_images_fit(images, self)
         if images.shape[1:] != self.image_shape or not len(images):
             raise UserError(f"images must be b x {self.image_shape}, got {tuple(images.shape)}")
 

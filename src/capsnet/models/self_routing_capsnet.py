@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput, Capsules, RoutingOutput
 from capsnet.errors import UserError
+from capsnet.functional.precision import without_autocast
 from capsnet.layers import ConvCapsules, Decoder, PosePrimaryCapsules
-from capsnet.models.arguments import check_arguments
+from capsnet.models.arguments import check_arguments, check_stages
 from capsnet.models.factory import MODELS, Preset
 from capsnet.models.model import CapsuleModel, conv_grid
 from capsnet.models.resnet import residual_trunk
@@ -61,11 +62,11 @@ class SelfRoutingCapsNet(CapsuleModel):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes, pose_dim=parent_dim)
-        check_arguments(stages=tuple(stages), num_types=num_types, depth=depth)
+        stages = check_stages(stages)
+        check_arguments(num_types=num_types, depth=depth)
         check_arguments(child_dim=child_dim, parent_dim=parent_dim)
         if decoder and parent_dim < 1:
             raise UserError(f"a decoder needs poses of the class capsules: set parent_dim, got {parent_dim}")
-        stages = tuple(stages)
         steps = [2, *[1] * (depth - 2)][: depth - 1]
         # a padded 3x3 window gives the same size as an unpadded 1x1 one of the same stride
         windows = [(1, step) for step in (*(step for _, _, step in stages), *steps)]
@@ -117,7 +118,7 @@ class SelfRoutingCapsNet(CapsuleModel):
             classes: RoutingOutput = self.class_capsules(children)
             return classes
         poses, activations = children.poses, children.activations
-        with torch.autocast(poses.device.type, enabled=False):
+        with without_autocast(poses.device):
             none = poses.new_zeros(*poses.shape[:2], self.class_capsules.num_parents, 0)
             parents: RoutingOutput = self.class_capsules(none, activations, poses=poses)
             return parents

@@ -76,7 +76,7 @@ class SequenceModel(NamedModel, ABC):
 
     def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
-        check_arguments(channels=in_channels, num_classes=num_classes)
+        check_arguments(in_channels=in_channels, num_classes=num_classes)
         self.in_channels, self.num_classes = in_channels, num_classes
         self.class_names = tuple(str(k) for k in range(num_classes))
         self.decoder = None

@@ -45,7 +45,7 @@ class UNet(SegmentationModel):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(image_shape, num_classes)
-        check_arguments(channels=channels, stages=levels)
+        check_arguments(channels=channels, levels=levels)
         if any(side % 2 ** (levels - 1) for side in image_shape[1:]):
             multiple, sides = 2 ** (levels - 1), tuple(image_shape[1:])
             raise UserError(f"sides of images must be multiples of {multiple}, got {sides}; pad the images")

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from capsnet.bounds import Bound, check_numbers, whole
+from capsnet.bounds import Bound, check_choice, check_numbers, whole
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes
@@ -32,6 +32,7 @@ class Routing(nn.Module, ABC):
         masks: whether a child with a vote, an activation and a pose of zero has no influence on the parents; False:
             children with padding are refused.
         limits_parents: whether `forward` takes `parent_mask`, the parents that each sample has; False: it is refused.
+        child_dim: dimension `c` of a child's pose, of which the routing learns; None: any.
         iterations: number of iterations; None: the algorithm has none.
         activation_word: what the parents' activations are: the `"length"` of a pose, a `"share"` of all parents, which
             sum to one, or a logistic `"activation"`.
@@ -41,6 +42,7 @@ class Routing(nn.Module, ABC):
     activates: bool = True
     masks: ClassVar[bool] = True
     limits_parents: ClassVar[bool] = False
+    child_dim: int | None = None
     iterations: int | None = None
     activation_word: ClassVar[str] = "length"
 
@@ -169,14 +171,30 @@ def drop_padding(children: Capsules) -> Capsules:
     """Set poses and activations of padding to zero, and remove the mask.
 
     Raises:
-        UserError: a mask of another shape.
+        UserError: a mask of another shape or type.
     """
     poses, activations, grid, mask = children
     if mask is None:
         return children
-    if mask.shape != activations.shape:
-        raise UserError(f"mask must be {tuple(activations.shape)}, as the activations, got {tuple(mask.shape)}")
+    check_mask(mask, activations.shape, "activations")
     return Capsules(poses.masked_fill(~mask[..., None], 0), activations.masked_fill(~mask, 0), grid)
+
+
+def check_mask(mask: Tensor, shape: torch.Size, like: str) -> None:
+    """Check a mask of padding.
+
+    Args:
+        mask: False for padding.
+        shape: the expected one.
+        like: what has this shape, for the message.
+
+    Raises:
+        UserError: another shape or type.
+    """
+    if mask.shape != shape:
+        raise UserError(f"mask must be {tuple(shape)}, as the {like}, got {tuple(mask.shape)}")
+    if mask.dtype != torch.bool:
+        raise UserError(f"mask must be torch.bool, got {mask.dtype}; use mask.bool()")
 
 
 def clear_padding(parents: RoutingOutput, mask: Bool[Tensor, "b i"]) -> RoutingOutput:
@@ -237,6 +255,8 @@ def make_routing(
         got = (routing.num_children, routing.num_parents, routing.parent_dim)
         if got != expected:
             raise UserError(f"routing must have (num_children, num_parents, parent_dim) {expected}, got {got}")
+        if routing.child_dim is not None and routing.child_dim != child_dim:
+            raise UserError(f"routing must have child_dim {child_dim}, got {routing.child_dim}")
         return routing
     build = ROUTINGS.get(routing)
     check_options(routing, options or {})
@@ -250,14 +270,17 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
     """Check the options of the routing with this name.
 
     Raises:
-        UserError: an unknown option, or a number out of bounds.
+        UserError: an unknown option, a number out of bounds, or an unknown word or truth value.
     """
     known = list_options(name)
+    parameters = inspect.signature(ROUTINGS.get(name)).parameters
     for option, value in options.items():
         if known is not None and option not in known:
             raise UserError(f"routing {name!r} has no option {option!r}{suggest(option, known)}")
         if option in BOUNDS:
             check_numbers(BOUNDS, **{option: value})
+        if option in parameters:
+            check_choice(option, value, parameters[option].annotation)
 
 
 def list_options(name: str) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ from capsnet.bounds import check_iterations
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import squash
+from capsnet.functional.labels import can_read
 from capsnet.routing.dynamic import Gradient
 
 
@@ -45,7 +46,8 @@ def behaviour_to_interest_routing(
         coupling `b i j`, mask `b j`: the user's interests, none of a user without behaviours.
 
     Raises:
-        UserError: fewer than one iteration, an unknown `gradient`, or a user without interests.
+        UserError: fewer than one iteration, an unknown `gradient`, or, on the CPU, a user without interests; on another
+            device, where to read them takes time, such a user has a coupling of zero.
 
     Example:
         >>> logits = draw_logits(torch.tensor([7, 8]), 50, 4)
@@ -148,5 +150,5 @@ def _check(iterations: int, gradient: str, interests: Tensor | None) -> None:
     check_iterations(iterations)
     if gradient not in ("full", "last"):
         raise UserError(f"gradient must be 'full' or 'last', got {gradient!r}")
-    if interests is not None and not interests.any(dim=1).all():
+    if interests is not None and can_read(interests) and not interests.any(dim=1).all():
         raise UserError("interests must be at least one for each user, got none; see count_interests")

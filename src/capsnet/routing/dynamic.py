@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from capsnet.bounds import check_iterations
+from capsnet.bounds import check_iterations, check_numbers
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, squash
-from capsnet.routing.base import ROUTINGS, Routing, find_fused
+from capsnet.routing.base import BOUNDS, ROUTINGS, Routing, find_fused
 from capsnet.routing.parents import clear_missing, mask_logits
 
 Gradient = Literal["full", "last"]
@@ -150,6 +150,7 @@ class DynamicRouting(Routing):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        check_numbers(BOUNDS, iterations=iterations)
         _check(iterations, gradient)
         self.iterations, self.leaky, self.gradient = iterations, leaky, gradient
         self.bias: nn.Parameter | None = None

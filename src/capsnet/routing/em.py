@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from capsnet.bounds import check_iterations
+from capsnet.bounds import check_iterations, check_numbers
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, parent_softmax, widen
-from capsnet.routing.base import ROUTINGS
+from capsnet.functional.precision import leave_autocast
+from capsnet.routing.base import BOUNDS, ROUTINGS
 from capsnet.routing.gaussian import Competition, GaussianRouting, beta_or_zeros, finish, maybe_checkpoint
 from capsnet.routing.parents import mask_logits
 
@@ -85,7 +86,8 @@ def em_routing(
         coupling r `b i j`.
 
     Raises:
-        UserError: fewer than one iteration, an unknown `form`, or a `mass` that is not above 0.
+        UserError: fewer than one iteration, an unknown `form`, a `mass` or `variance` that is not above 0, or an
+            `inverse_temperature` below 0.
 
     Differs from the paper:
         1e-4 is added to the variance and `mass` to R_j: identical votes have zero variance. In the authors' code
@@ -96,19 +98,20 @@ def em_routing(
         torch.Size([2, 5, 16])
     """
     check_iterations(iterations)
-    _check(form, mass)
+    _check(form, mass, variance, inverse_temperature)
     dtype, (samples, children, parents, dim) = votes.dtype, votes.shape
     votes, activations = widen(votes), widen(activations)
     beta_use, beta_activate = beta_or_zeros(beta_use, votes), beta_or_zeros(beta_activate, votes)
     constants = (form, _VARIANCE[form] if variance is None else variance, mass)
     logits = votes.new_zeros(samples, children, parents)
     means = votes.new_zeros(samples, parents, dim)
-    for t in range(1, iterations + 1):
-        coupling = parent_softmax(mask_logits(logits, parent_mask), windows)  # b i j
-        temperature = inverse_temperature * (1 - 0.95**t)
-        last = t == iterations
-        arguments = (votes, activations, coupling, means, beta_use, beta_activate, temperature, *constants, last)
-        means, active, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
+    with leave_autocast(votes.device):
+        for t in range(1, iterations + 1):
+            coupling = parent_softmax(mask_logits(logits, parent_mask), windows)  # b i j
+            temperature = inverse_temperature * (1 - 0.95**t)
+            last = t == iterations
+            arguments = (votes, activations, coupling, means, beta_use, beta_activate, temperature, *constants, last)
+            means, active, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
     return finish(means, active, coupling, norms=norms, dtype=dtype, parent_mask=parent_mask)
 
 
@@ -148,11 +151,15 @@ def _iterate(
     return means, active, nn.functional.logsigmoid(active)[:, None] + density
 
 
-def _check(form: str, mass: float) -> None:
+def _check(form: str, mass: float, variance: float | None, inverse_temperature: float) -> None:
     if form not in ("paper", "authors"):
         raise UserError(f"form must be 'paper' or 'authors', got {form!r}")
     if not 0 < mass < inf:
         raise UserError(f"mass must be above 0 and finite, got {mass}")
+    if variance is not None and not 0 < variance < inf:
+        raise UserError(f"variance must be above 0 and finite, got {variance}")
+    if not 0 <= inverse_temperature < inf:
+        raise UserError(f"inverse_temperature must be at least 0 and finite, got {inverse_temperature}")
 
 
 class _Options(TypedDict):
@@ -188,7 +195,7 @@ class EMRouting(GaussianRouting):
         beta_activate: where β_a starts; the paper does not state it (authors' code: 0.5, in the class layer 1).
 
     Raises:
-        UserError: fewer than one iteration, or an unknown option.
+        UserError: fewer than one iteration, an unknown option, or a number out of bounds.
     """
 
     algorithm = staticmethod(em_routing)
@@ -226,7 +233,8 @@ class EMRouting(GaussianRouting):
             device=device,
             dtype=dtype,
         )
-        _check(form, mass)
+        check_numbers(BOUNDS, inverse_temperature=inverse_temperature, variance=variance)
+        _check(form, mass, variance, inverse_temperature)
         self.inverse_temperature, self.form, self.variance, self.mass = inverse_temperature, form, variance, mass
 
     def options(self) -> _Options:

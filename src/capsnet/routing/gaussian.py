@@ -9,12 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from capsnet.bounds import check_iterations
+from capsnet.bounds import check_numbers
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
-from capsnet.routing.base import Routing, find_fused
+from capsnet.routing.base import BOUNDS, Routing, find_fused
 from capsnet.routing.parents import clear_missing
+from capsnet.torch_internals import in_transform
 
 R = TypeVar("R")
 Competition = Literal["layer", "window"]
@@ -39,7 +40,7 @@ class GaussianRouting(Routing):
         beta_activate: initial β_a.
 
     Raises:
-        UserError: fewer than one iteration, or an unknown option.
+        UserError: fewer than one iteration, an unknown option, or a number out of bounds.
     """
 
     algorithm: ClassVar[Callable[..., RoutingOutput]]
@@ -66,12 +67,12 @@ class GaussianRouting(Routing):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
-        check_iterations(iterations)
+        check_numbers(BOUNDS, iterations=iterations, beta_use=beta_use, beta_activate=beta_activate)
         if competition not in ("layer", "window"):
             raise UserError(f"competition must be 'layer' or 'window', got {competition!r}")
         self.iterations, self.competition, self.recompute = iterations, competition, recompute
-        self.beta_use = nn.Parameter(torch.full((num_parents,), beta_use, device=device, dtype=dtype))
-        self.beta_activate = nn.Parameter(torch.full((num_parents,), beta_activate, device=device, dtype=dtype))
+        self.beta_use = nn.Parameter(torch.full((num_parents,), float(beta_use), device=device, dtype=dtype))
+        self.beta_activate = nn.Parameter(torch.full((num_parents,), float(beta_activate), device=device, dtype=dtype))
         self.norms = nn.ModuleList(BatchNorm(num_parents, device, dtype) for _ in range(2)) if batch_norm else None
 
     @abstractmethod
@@ -150,8 +151,9 @@ def finish(
 
 
 def maybe_checkpoint(function: Callable[..., R], *arguments: object, recompute: bool) -> R:
-    """Run `function`, with activation checkpointing if `recompute`."""
-    if not recompute:
+    """Run `function`, with activation checkpointing if `recompute`; in a transform of torch.func always without."""
+    # the transforms of torch.func do not support it
+    if not recompute or in_transform():
         return function(*arguments)
     result: R = checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
     return result

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from capsnet.bounds import check_iterations
+from capsnet.bounds import check_iterations, check_numbers
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, squash, widen
-from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.functional.precision import leave_autocast
+from capsnet.routing.base import BOUNDS, ROUTINGS, Routing
 from capsnet.routing.parents import clear_missing, even_coupling, mask_logits
 
 Normalize = Literal["squash", "layer"] | None
@@ -71,15 +72,16 @@ def heinsen_routing(
     """
     _check(iterations, normalize)
     wide = widen(votes)
-    parents, coupling = maximize_net_benefit(
-        lambda phi: torch.einsum("bij,bijd->bjd", phi, wide),
-        credit,
-        use,
-        ignore,
-        similarity,
-        iterations,
-        parent_mask=parent_mask,
-    )
+    with leave_autocast(votes.device):
+        parents, coupling = maximize_net_benefit(
+            lambda phi: torch.einsum("bij,bijd->bjd", phi, wide),
+            credit,
+            use,
+            ignore,
+            similarity,
+            iterations,
+            parent_mask=parent_mask,
+        )
     activations = torch.ones_like(parents[..., 0])
     if normalize == "squash":
         parents = squash(parents)
@@ -163,6 +165,7 @@ class HeinsenRouting(Routing):
     """
 
     limits_parents = True
+    child_dim: int
     iterations: int
 
     def __init__(
@@ -178,6 +181,7 @@ class HeinsenRouting(Routing):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
+        check_numbers(BOUNDS, iterations=iterations)
         _check(iterations, normalize)
         self.child_dim, self.iterations, self.normalize = child_dim, iterations, normalize
         self.activates = normalize == "squash"
@@ -256,19 +260,21 @@ class HeinsenRouting(Routing):
 
     def prices(self, poses: Float[Tensor, "b i c"]) -> tuple[Float[Tensor, "*b i j"], Float[Tensor, "*b i j"]]:
         """Benefit of data used, and cost of data ignored; with any number of children, for each sample."""
-        use, ignore = (
-            nn.functional.linear(widen(poses), widen(price.weight), widen(price.bias))
-            if isinstance(price, nn.Linear)
-            else widen(price)
-            for price in (self.use, self.ignore)
-        )
+        with leave_autocast(poses.device):
+            use, ignore = (
+                nn.functional.linear(widen(poses), widen(price.weight), widen(price.bias))
+                if isinstance(price, nn.Linear)
+                else widen(price)
+                for price in (self.use, self.ignore)
+            )
         return use, ignore
 
     def similarity(self, poses: Float[Tensor, "b i c"], parents: Float[Tensor, "b j d"]) -> Float[Tensor, "b i j"]:
         """S: the log sigmoid of the scaled products of children and what each parent predicts of them."""
-        mapped = standardize(parents) @ widen(self.predict_weight)  # b j c
-        predicted = mapped * widen(self.predict_scale) + widen(self.predict_bias)
-        products = torch.einsum("bic,bjc->bij", widen(poses), predicted)
+        with leave_autocast(poses.device):
+            mapped = standardize(parents) @ widen(self.predict_weight)  # b j c
+            predicted = mapped * widen(self.predict_scale) + widen(self.predict_bias)
+            products = torch.einsum("bic,bjc->bij", widen(poses), predicted)
         return nn.functional.logsigmoid(products * widen(self.similarity_scale) + widen(self.similarity_bias))
 
     def extra_repr(self) -> str:

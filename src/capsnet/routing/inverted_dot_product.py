@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from capsnet.bounds import check_iterations
+from capsnet.bounds import check_iterations, check_numbers
 from capsnet.capsules import RoutingOutput
 from capsnet.functional import Windows
-from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.base import BOUNDS, ROUTINGS, Routing
 from capsnet.routing.parents import clear_missing, even_coupling, mask_logits
 
 
@@ -55,7 +55,7 @@ def inverted_dot_product_routing(
         >>> inverted_dot_product_routing(torch.randn(2, 800, 10, 16)).poses.shape
         torch.Size([2, 10, 16])
     """
-    _check(iterations)
+    check_iterations(iterations)
     dim = votes.shape[3]
     poses, coupling = parents, even_coupling(votes, parent_mask)
     for _ in range(iterations):
@@ -65,10 +65,6 @@ def inverted_dot_product_routing(
         poses = nn.functional.layer_norm(torch.einsum("bij,bijd->bjd", coupling, votes), (dim,), gain, bias)
     assert poses is not None
     return clear_missing(RoutingOutput(poses, torch.ones_like(poses[..., 0]), coupling), parent_mask)
-
-
-def _check(iterations: int) -> None:
-    check_iterations(iterations)
 
 
 @ROUTINGS.add("inverted-dot-product")
@@ -103,7 +99,7 @@ class InvertedDotProductRouting(Routing):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
-        _check(iterations)
+        check_numbers(BOUNDS, iterations=iterations)
         self.iterations = iterations
         self.norm = nn.LayerNorm(parent_dim, device=device, dtype=dtype)
 

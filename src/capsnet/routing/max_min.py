@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from capsnet.bounds import check_iterations
+from capsnet.bounds import check_iterations, check_numbers
 from capsnet.capsules import RoutingOutput
 from capsnet.functional import Windows, squash
-from capsnet.routing.base import ROUTINGS, Routing
+from capsnet.routing.base import BOUNDS, ROUTINGS, Routing
 from capsnet.routing.parents import clear_missing, mask_logits
 
 
@@ -45,7 +45,7 @@ def max_min_routing(
         >>> max_min_routing(torch.randn(2, 1152, 10, 16)).poses.shape
         torch.Size([2, 10, 16])
     """
-    _check(iterations)
+    check_iterations(iterations)
     logits = votes.new_zeros(votes.shape[:3])  # b i j
     for step in range(iterations):
         coupling = _coupling(logits, parent_mask)
@@ -64,10 +64,6 @@ def _coupling(logits: Float[Tensor, "b i j"], parent_mask: Bool[Tensor, "b j"] |
     # not a small number: the ONNX optimiser takes 1e-12 for 0
     equal = (highest == lowest).to(logits.dtype)
     return (logits - lowest + equal) / (highest - lowest + equal)
-
-
-def _check(iterations: int) -> None:
-    check_iterations(iterations)
 
 
 @ROUTINGS.add("max-min")
@@ -101,7 +97,7 @@ class MaxMinRouting(Routing):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
-        _check(iterations)
+        check_numbers(BOUNDS, iterations=iterations)
         self.iterations = iterations
 
     def initial_gain(self) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
+from capsnet.functional.precision import leave_autocast
 from capsnet.routing.base import ROUTINGS, Routing
 from capsnet.routing.parents import clear_missing, mask_logits
 
@@ -54,7 +55,8 @@ def self_routing(
     coupling = mask_logits(widen(logits), parent_mask).softmax(dim=-1)
     mass = coupling * widen(activations)[..., None]  # b i j
     received = mass.sum(dim=1)  # b j
-    poses = torch.einsum("bij,bijd->bjd", mass, widen(votes)) / received.clamp(min=_EPS)[..., None]
+    with leave_autocast(votes.device):
+        poses = torch.einsum("bij,bijd->bjd", mass, widen(votes)) / received.clamp(min=_EPS)[..., None]
     share = received / widen(activations).sum(dim=1, keepdim=True).clamp(min=_EPS)
     output = RoutingOutput(poses.to(votes.dtype), share.to(votes.dtype), coupling.to(votes.dtype))
     return clear_missing(output, parent_mask)
@@ -78,6 +80,7 @@ class SelfRouting(Routing):
 
     limits_parents = True
     activation_word = "share"
+    child_dim: int
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class SelfRouting(Routing):
         super().__init__(num_children, num_parents, parent_dim=parent_dim)
         if num_children is None:
             raise UserError("num_children must be a number, got None: self-routing learns a matrix of each child")
+        self.child_dim = child_dim
         self.weight = nn.Parameter(torch.empty(num_children, child_dim, num_parents, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(num_children, num_parents, device=device, dtype=dtype))
         self.reset_parameters()
@@ -123,5 +127,6 @@ class SelfRouting(Routing):
             activations = votes.new_ones(votes.shape[:2])
         logits = self.bias.expand(len(votes), -1, -1)
         if poses is not None:
-            logits = logits + torch.einsum("bic,icj->bij", poses, self.weight)
+            with leave_autocast(votes.device):
+                logits = logits + torch.einsum("bic,icj->bij", poses, self.weight)
         return self_routing(votes, activations, logits, parent_mask=parent_mask)

@@ -15,6 +15,7 @@ from capsnet.bounds import check_iterations
 from capsnet.capsules import RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, parent_softmax, widen
+from capsnet.functional.precision import leave_autocast
 from capsnet.routing.base import ROUTINGS
 from capsnet.routing.gaussian import Competition, GaussianRouting, beta_or_zeros, finish, maybe_checkpoint
 from capsnet.routing.parents import mask_logits
@@ -93,11 +94,12 @@ def variational_bayes_routing(
     _check(start)
     dtype, votes, activations = votes.dtype, widen(votes), widen(activations)
     logits = votes.new_zeros(votes.shape[:3])
-    for step in range(iterations):
-        competing = None if step == 0 and start == "types" else windows
-        coupling = parent_softmax(mask_logits(logits, parent_mask), competing)  # b i j
-        arguments = (votes, activations, coupling, parent_mask, step == iterations - 1)
-        means, entropy, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
+    with leave_autocast(votes.device):
+        for step in range(iterations):
+            competing = None if step == 0 and start == "types" else windows
+            coupling = parent_softmax(mask_logits(logits, parent_mask), competing)  # b i j
+            arguments = (votes, activations, coupling, parent_mask, step == iterations - 1)
+            means, entropy, logits = maybe_checkpoint(_iterate, *arguments, recompute=recompute)
     active = beta_or_zeros(beta_activate, votes) - entropy - beta_or_zeros(beta_use, votes)
     return finish(means, active, coupling, norms=norms, dtype=dtype, parent_mask=parent_mask)
 

@@ -51,6 +51,23 @@ def test_float32_runs_in_c_from_three_images_on() -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("images", [3, 40])
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_c_computes_in_float32_whatever_the_default_dtype(
+    default: torch.dtype, images: int, threads: Callable[[int], None]
+) -> None:
+    threads(2)
+    tensors, before, found = draw(images, 70, 4, 3, 8), torch.get_default_dtype(), []
+    try:
+        for dtype in (before, default):
+            torch.set_default_dtype(dtype)
+            found.append(run(tensors))
+    finally:
+        torch.set_default_dtype(before)
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@needs_compiler
 def test_float64_does_not_run_in_c() -> None:
     assert op._implementation(torch.zeros(1, 3, 2).double()) is cpu
 

@@ -111,3 +111,14 @@ def test_samples_are_independent(device):
     together = dynamic_routing(poses, weight, bias=bias).poses
     alone = torch.cat([dynamic_routing(p[None], weight, bias=bias).poses for p in poses])
     torch.testing.assert_close(together, alone)
+
+
+def test_autocast_of_the_caller_changes_nothing(device):
+    tensors = [torch.randn(16, 3, 2, device=device), torch.randn(3, 2, 4, 5, device=device)]
+    found = []
+    for enabled in (False, True):
+        leaves = [tensor.clone().requires_grad_() for tensor in tensors]
+        with torch.autocast(device, torch.bfloat16, enabled=enabled):
+            out = dynamic_routing(*leaves)
+            found.append([out.poses, *torch.autograd.grad(out.poses.sum(), leaves)])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))

@@ -6,8 +6,12 @@ import pytest
 import torch
 from torch.autograd import forward_ad
 
+from capsnet.capsules import Capsules
 from capsnet.errors import UserError
+from capsnet.functional import dense_votes
 from capsnet.kernels.dynamic_routing import dynamic_routing, op, refuses
+from capsnet.routing import DynamicRouting
+from capsnet.routing import dynamic_routing as plain
 
 POSES, WEIGHT = torch.zeros(16, 3, 2), torch.zeros(3, 2, 2, 4)
 
@@ -24,11 +28,34 @@ def test_an_ordinary_call_is_taken():
         (POSES.to("meta"), WEIGHT, "several devices: cpu, meta"),
         (POSES.to("meta"), WEIGHT.to("meta"), "no implementation for meta"),
         (POSES[:3].double(), WEIGHT.double(), "faster for fewer than 12 samples on a CPU"),
+        (POSES, WEIGHT[:1], "poses (16, 3, 2), weight (1, 2, 2, 4)"),
+        (POSES[:, :2], WEIGHT, "poses (16, 2, 2), weight (3, 2, 2, 4)"),
+        (POSES[..., :1], WEIGHT, "poses (16, 3, 1), weight (3, 2, 2, 4)"),
         (POSES.to(torch.float8_e5m2), WEIGHT.to(torch.float8_e5m2), "does not support torch.float8_e5m2"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_a_refusal_names_the_reason(poses, weight, reason):
     assert reason in refuses(poses, weight)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_bias_that_would_be_broadcast_is_left_to_the_plain_function():
+    assert "bias (4,)" in refuses(POSES, WEIGHT, bias=WEIGHT[0, 0, 0])
+    routing = DynamicRouting(3, 2, parent_dim=4, bias=True)
+    routing.bias = torch.nn.Parameter(torch.rand(4))
+    children = Capsules(torch.randn(16, 3, 2), torch.ones(16, 3))
+    weight = torch.randn(3, 2, 2, 4)
+    expected = plain(dense_votes(children.poses, weight), bias=routing.bias.expand(2, -1))
+    torch.testing.assert_close(routing.route_children(children, weight).poses, expected.poses)
+
+
+def test_more_programs_than_a_gpu_can_number_are_a_reason(monkeypatch):
+    monkeypatch.setattr(op, "has_triton", lambda: True)
+    shapes = {(70_000, 8, 10, 16): False, (300_000, 8, 100, 16): True, (3, 64, 70_000, 64): True}
+    for shape, refused in shapes.items():
+        reason = op.cuda_refusal(POSES, torch.empty(shape, device="meta"))
+        assert ("more programs than a GPU can number" in (reason or "")) is refused
 
 
 def test_a_missing_triton_is_a_reason_on_a_gpu(monkeypatch):

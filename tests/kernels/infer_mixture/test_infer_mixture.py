@@ -4,9 +4,11 @@ import gc
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from capsnet import kernels
 from capsnet.capsules import Capsules
+from capsnet.errors import UserError
 from capsnet.kernels import infer_mixture
 from capsnet.layers import ConvCapsules, DenseCapsules
 
@@ -128,3 +130,44 @@ def test_it_says_what_it_cannot_take(width, dtype, words):
     betas = (layer.routing.beta_use, layer.routing.beta_activate)
     assert words in infer_mixture.refuses("em", children, layer.matrices(), betas, layer.routing.options())
     assert layer(children).poses.isfinite().all()
+
+
+@pytest.mark.parametrize("routing", ["em", "variational-bayes"])
+def test_autocast_of_the_caller_changes_nothing(routing):
+    layer, children = make(routing, LAYERS["vectors"], torch.float32)
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            out = layer.routing.route_children(layer.gather(children), layer.matrices())
+            found.append([out.poses, *torch.autograd.grad(out.poses.sum(), (children.poses, layer.weight))])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("routing", ["em", "variational-bayes"])
+def test_a_second_derivative_names_the_remedy(routing):
+    layer, children = make(routing, LAYERS["vectors"], torch.float64)
+    (gradient,) = torch.autograd.grad(layer(children).poses.sum(), layer.weight, create_graph=True)
+    with pytest.raises(UserError, match=r"no second derivative: .*with capsnet\.kernels\.use\('plain'\)"):
+        gradient.square().sum().backward()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own forward mode
+def test_forward_mode_is_left_to_the_plain_function():
+    layer, children = make("em", LAYERS["windows that share children"], torch.float64)
+    poses = children.poses.detach()
+    tangent, small = torch.randn_like(poses), 1e-6
+    with torch.no_grad(), forward_ad.dual_level():
+        out = layer(children._replace(poses=forward_ad.make_dual(poses, tangent))).poses
+        found = forward_ad.unpack_dual(out).tangent
+    with torch.no_grad():
+        ends = [layer(children._replace(poses=poses + step * tangent)).poses for step in (small, -small)]
+    torch.testing.assert_close(found, (ends[0] - ends[1]) / (2 * small), rtol=1e-4, atol=1e-6)
+
+
+def test_an_empty_batch_is_a_reason_of_its_own():
+    layer = DenseCapsules(6, 3, child_dim=4, parent_dim=4, routing="em")
+    betas = (layer.routing.beta_use, layer.routing.beta_activate)
+    children = Capsules(torch.zeros(0, 6, 4), torch.zeros(0, 6))
+    reason = infer_mixture.refuses("em", children, layer.matrices(), betas, layer.routing.options())
+    assert reason == "a tensor is empty"
+    assert layer(children).poses.shape == (0, 3, 4)

@@ -72,6 +72,22 @@ def test_bfloat16_images_give_what_their_float32_values_give(batch: int) -> None
     assert torch.equal(of_halved, op.weight_gradient(gradient, halved.float(), [5, 5], [2, 2]))
 
 
+@pytest.mark.parametrize("batch", [3, 30])
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_c_computes_in_float32_whatever_the_default_dtype(default: torch.dtype, batch: int) -> None:
+    x, weight = (tensor.requires_grad_() for tensor in random_inputs(batch, 32, 32, 12, 12, (5, 5))[:2])
+    gradient, before, found = torch.randn(batch, 32, 4, 4), torch.get_default_dtype(), []
+    try:
+        for dtype in (before, default):
+            compiled._plan.cache_clear()
+            torch.set_default_dtype(dtype)
+            value = way(x, weight, None, (2, 2))
+            found.append([value, *torch.autograd.grad(value, (x, weight), gradient)])
+    finally:
+        torch.set_default_dtype(before)
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
 def test_gradients_of_gradients_are_those_of_conv2d() -> None:
     x, weight = (tensor.requires_grad_() for tensor in random_inputs(2, 32, 32, 9, 9, (5, 5))[:2])
     seconds = []

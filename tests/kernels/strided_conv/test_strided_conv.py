@@ -10,6 +10,7 @@ from tests.kernels.strided_conv.comparison import (
     value_and_gradients,
 )
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from capsnet import kernels
@@ -179,3 +180,10 @@ def test_a_layer_takes_torchs_own_where_the_kernel_refuses() -> None:
     assert torch.equal(layer(few).poses, plain_of_few)
     assert not torch.equal(layer(many).poses, plain_of_many)
     torch.testing.assert_close(layer(many).poses, plain_of_many)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own forward mode
+def test_forward_mode_is_left_to_torch() -> None:
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(X, torch.ones_like(X))
+        assert strided_conv.refuses(dual, WEIGHT, None, 2) == "it has no forward-mode derivative"

@@ -89,7 +89,8 @@ def _cannot(
     poses: Float[Tensor, "b i c"], weight: Float[Tensor, "i c j d"], bias: Float[Tensor, "j d"] | None
 ) -> str | None:
     tensors = [poses, weight] if bias is None else [poses, weight, bias]
-    return _refuses_values(tensors) or _refuses_context(tensors) or _refuses_device(poses, weight)
+    reason = _refuses_values(tensors) or _refuses_shapes(poses, weight, bias)
+    return reason or _refuses_context(tensors) or _refuses_device(poses, weight)
 
 
 def _refuses_values(tensors: list[Tensor]) -> str | None:
@@ -104,6 +105,17 @@ def _refuses_values(tensors: list[Tensor]) -> str | None:
     if any(0 in tensor.shape for tensor in tensors):
         return "a tensor is empty"
     return None
+
+
+def _refuses_shapes(poses: Tensor, weight: Tensor, bias: Tensor | None) -> str | None:
+    """The kernels read memory by these shapes: what plain code would broadcast, or refuse, they would read beyond."""
+    fit = poses.ndim == 3 and weight.ndim == 4 and poses.shape[1:] == weight.shape[:2]
+    if fit and (bias is None or bias.shape == weight.shape[2:]):
+        return None
+    shapes = f"poses {tuple(poses.shape)}, weight {tuple(weight.shape)}"
+    if bias is not None:
+        shapes += f", bias {tuple(bias.shape)}"
+    return f"it needs poses b i c, weight i c j d and bias j d, and the shapes are {shapes}"
 
 
 def _refuses_context(tensors: list[Tensor]) -> str | None:

@@ -122,7 +122,7 @@ class _Work:
         if self.blocks % threads == 0 or self.blocks > 4 * threads:
             in_parts(self.blocks, lambda part: self._run("iterate", part), at_least=1)
             return
-        self.give(sums=torch.empty(self.blocks * self.chunks * self.block_size))
+        self.give(sums=_new_room(self.blocks * self.chunks * self.block_size))
         if self.backward:
             self.library.begin(ctypes.byref(self.call))
         for step in steps:
@@ -139,14 +139,19 @@ class _Work:
         in_parts(self.chunks, lambda part: self._run(name, part, *arguments), at_least=at_least)
 
     def _run(self, name: str, part: slice, *arguments: ctypes.c_int64) -> None:
-        room = torch.empty(self.room_size)
+        room = _new_room(self.room_size)
         edges = ctypes.c_int64(part.start), ctypes.c_int64(part.stop)
         self.library[name](ctypes.byref(self.call), *arguments, *edges, native.pointer(room))
 
 
 def _room_for(array: Tensor) -> Tensor:
     """The array itself if C can write it, otherwise memory of its size."""
-    return array if array.dtype == torch.float32 and array.is_contiguous() else torch.empty(array.shape)
+    return array if array.dtype == torch.float32 and array.is_contiguous() else _new_room(*array.shape)
+
+
+def _new_room(*shape: int) -> Tensor:
+    # the defaults of torch, which a caller may have set, are not what C writes
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
 
 
 def _put(result: Tensor, array: Tensor) -> None:

@@ -21,6 +21,8 @@ from capsnet.torch_internals import constant, intercepts_operations
 
 # logarithm to base 2 of the numbers in the largest matrix that fits
 _LARGEST_MATRIX = 12
+# CUDA's limit for all axes of a grid of programs but the first
+_LARGEST_GRID = 65_535
 
 
 @functools.cache
@@ -45,6 +47,12 @@ def cuda_refusal(poses: Tensor, weight: Tensor) -> str | None:
     width, rows = ((size - 1).bit_length() for size in (weight.shape[3], weight.shape[1]))
     if max(width, 4) + max(rows, 4) > _LARGEST_MATRIX:
         return f"matrices of {weight.shape[1]} x {weight.shape[3]} numbers do not fit one program on a GPU"
+    # parents and children of one program; children have an axis of the grid only beside several blocks of parents
+    held = max(1, 2**_LARGEST_MATRIX >> (max(width, 4) + max(rows, 4) + (weight.dtype == torch.float64)))
+    group = max(1, 16 >> rows)
+    children, parents = weight.shape[0], weight.shape[2]
+    if parents > held * _LARGEST_GRID or (parents > held and children > group * _LARGEST_GRID):
+        return f"{children} children and {parents} parents need more programs than a GPU can number"
     return None
 
 
@@ -63,7 +71,9 @@ def compute(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The results of `forward` without the operator, whose first call loads the compiler, which takes seconds."""
     outputs = _new_outputs(poses, weight, iterations)
-    _implementation(poses).forward(poses, weight, bias, leaky, *outputs)
+    # autocast would halve the products in the middle of the algorithm
+    with torch.autocast(poses.device.type, enabled=False):
+        _implementation(poses).forward(poses, weight, bias, leaky, *outputs)
     return outputs
 
 
@@ -89,7 +99,7 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Find the gradients of `poses`, `weight` and `bias`."""
     grads = _new_grads(poses, weight)
-    with torch.cuda.device_of(poses):
+    with torch.cuda.device_of(poses), torch.autocast(poses.device.type, enabled=False):
         _implementation(poses).backward(poses, weight, totals, grad_parents, grad_coupling, leaky, full, grads)
     return grads
 

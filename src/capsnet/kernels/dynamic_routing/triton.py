@@ -96,7 +96,7 @@ def forward(
                 LEAKY=leaky, KEEP=step == last, BLOCKS=cut.blocks, PRECISION=precision, **cut.pairs,
             )  # fmt: skip
         kernels.finish_forward[cut.samples, cut.blocks](
-            partial, total if bias is None else bias, total, reached, parents,
+            partial, total if bias is None else bias.contiguous(), total, reached, parents,
             len(partial), total.numel(), ways if step == 0 else 1,
             FIRST=step == 0, LAST=step == last, BIAS=bias is not None, PARTS=_PARTS, **cut.vectors,
         )  # fmt: skip

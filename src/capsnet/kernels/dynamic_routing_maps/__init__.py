@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from capsnet.functional import squash
+from capsnet.kernels.once_differentiable import once_differentiable
 from capsnet.torch_internals import exports_onnx, has_tangent, is_tracing, is_transformed
 
 __all__ = ["dynamic_routing_maps", "refuses"]
@@ -88,7 +88,7 @@ class _Route(torch.autograd.Function):
         return poses[-1]
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable("fused dynamic routing of maps")
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         votes, *saved = ctx.saved_tensors
         last = ctx.iterations - 1

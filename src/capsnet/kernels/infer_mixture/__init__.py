@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from capsnet.capsules import Capsules
 from capsnet.functional import Windows
 from capsnet.kernels.infer_mixture.em import infer_em
 from capsnet.kernels.infer_mixture.scratch import ScratchVotes
 from capsnet.kernels.infer_mixture.variational_bayes import infer_variational_bayes
+from capsnet.kernels.once_differentiable import once_differentiable
 from capsnet.threads import in_pieces
-from capsnet.torch_internals import is_in_graph, is_transformed
+from capsnet.torch_internals import has_tangent, is_in_graph, is_transformed
 
 __all__ = ["infer_mixture", "refuses"]
 
@@ -66,7 +66,9 @@ def infer_mixture(
     """
     infer = partial(_ALGORITHMS[algorithm], windows=windows, **options)
     arguments = (infer, places, children.poses, children.activations, weight, offsets, *betas)
-    results: tuple[Tensor, Tensor, Tensor] = _Mixture.apply(*arguments)
+    # autocast would halve the sums; the backward pass leaves it by itself
+    with torch.autocast("cpu", enabled=False):
+        results: tuple[Tensor, Tensor, Tensor] = _Mixture.apply(*arguments)
     return results
 
 
@@ -92,9 +94,13 @@ def refuses(
         return "it cannot be part of a compiled or traced graph"
     if any(map(is_transformed, tensors)):
         return "it has no rule for the transforms of torch.func"
+    if any(map(has_tangent, tensors)):
+        return "it has no forward-mode derivative"
     if {tensor.dtype for tensor in tensors} not in ({torch.float32}, {torch.float64}):
         return "its tensors are not all of float32, or all of float64"
-    if weight.shape[1] > _WIDEST or any(0 in tensor.shape for tensor in tensors):
+    if any(0 in tensor.shape for tensor in tensors):
+        return "a tensor is empty"
+    if weight.shape[1] > _WIDEST:
         return f"it is for matrices of 1 to {_WIDEST} rows"
     return None
 
@@ -127,7 +133,7 @@ class _Mixture(torch.autograd.Function):
         return tuple(torch.cat(values) for values in zip(*(outputs for part in parts for outputs in part), strict=True))
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable("fused EM and variational Bayes routing")
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         poses, activations, weight, offsets, *shared = ctx.saved_tensors
         to_poses, to_activations = torch.empty_like(poses), torch.empty_like(activations)
@@ -150,7 +156,8 @@ class _Mixture(torch.autograd.Function):
                 to_poses[rows] = scratch.backward(to_weight)
             return to_weight, [torch.zeros_like(x) if x.grad is None else x.grad for x in mine]
 
-        parts = in_pieces(len(poses) // ctx.places, _PIECES, work, at_least=_FEWEST)
+        with torch.autocast("cpu", enabled=False):
+            parts = in_pieces(len(poses) // ctx.places, _PIECES, work, at_least=_FEWEST)
         to_weight = sum(part[0] for part in parts[1:]) + parts[0][0]
         # terms of many samples may cancel: what remains is small beside the rounding of the sums
         to_shared = [

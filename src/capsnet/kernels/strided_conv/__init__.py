@@ -18,7 +18,7 @@ from capsnet.kernels.strided_conv import compiled
 from capsnet.kernels.strided_conv.bilinear import MAX_POINTS, axis, tile_size
 from capsnet.kernels.strided_conv.op import strided_conv2d
 from capsnet.kernels.strided_conv.table import instructions, least_images
-from capsnet.torch_internals import constant, is_tracing
+from capsnet.torch_internals import constant, has_tangent, is_tracing
 
 MIN_SAVING = 1.5
 """Minimum factor of saved multiplications that pays off."""
@@ -66,6 +66,10 @@ def refuses(x: Tensor, weight: Tensor, bias: Tensor | None = None, stride: int |
         return "autocast requires a dtype that it does not support"
     if torch.compiler.is_exporting() or is_tracing():
         return "an exported program keeps the standard operator"
+    tensors = (x, weight) if bias is None else (x, weight, bias)
+    # a compiler takes the derivative of what it traces by itself
+    if not torch.compiler.is_compiling() and any(map(has_tangent, tensors)):
+        return "it has no forward-mode derivative"
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1]:
         return f"it needs b c h w and o c k k with one c, and the shapes are {tuple(x.shape)} and {tuple(weight.shape)}"
     if min(*steps, *weight.shape) < 1 or x.shape[2] < weight.shape[2] or x.shape[3] < weight.shape[3]:

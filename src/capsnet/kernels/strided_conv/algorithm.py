@@ -48,7 +48,7 @@ class Algorithm:
 
     def __init__(self, size: list[int], window: list[int], stride: list[int], like: Tensor) -> None:
         def tensor(rows: object) -> Tensor:
-            return torch.as_tensor(rows, dtype=like.dtype)
+            return torch.as_tensor(rows, dtype=like.dtype, device=like.device)
 
         self.rows, self.columns = (axis(*of) for of in zip(size, window, stride, strict=True))
         self.tiles = self.columns.tiles

@@ -126,11 +126,11 @@ class Plan:
         """Room for images, and for the gradient of their products, at some horizontal points."""
         rows = (images * self.tiles) | 1
         products = (points[1] - points[0]) * self.vertical_points * self.outputs * rows
-        return torch.empty(self.pairs(points) * self.rows * self.channels * rows), torch.empty(products)
+        return _new_room(self.pairs(points) * self.rows * self.channels * rows), _new_room(products)
 
     def room(self, name: str, points: tuple[int, int], images: int) -> Tensor:
         """Room to work in for one thread, as large as a function of the library says."""
-        return torch.empty(self.call(name, points, images), dtype=torch.float32)
+        return _new_room(self.call(name, points, images))
 
     def turn(self, weight: Tensor) -> None:
         """Turn a weight that lies as `o c/32 k 32` into `o c k`."""
@@ -141,14 +141,20 @@ class Plan:
         in_parts(self.channels // PANEL * self.outputs, turn, at_least=PANEL)
 
 
+def _new_room(size: int) -> Tensor:
+    # the defaults of torch, which a caller may have set, are not what C writes
+    return torch.empty(size, dtype=torch.float32, device="cpu")
+
+
 def _build_axis(size: int, taps: int, stride: int) -> tuple[_Axis, list[Tensor]]:
     """An axis as C reads it, and the tensors that hold its matrices, which must be kept as long as it."""
     axis = bilinear.axis(size, taps, stride)
     phases = list(enumerate(axis.points))
     image = np.concatenate([axis.image[phase, :count] for phase, count in phases])
     window = np.concatenate([axis.window[phase, :count] for phase, count in phases])
-    counts = torch.tensor(axis.points, dtype=torch.int64)
-    matrices = [torch.tensor(matrix, dtype=torch.float32).contiguous() for matrix in (image, window, axis.result)]
+    arrays = image, window, axis.result
+    counts = torch.tensor(axis.points, dtype=torch.int64, device="cpu")
+    matrices = [torch.tensor(array, dtype=torch.float32, device="cpu").contiguous() for array in arrays]
     sizes = size, taps, axis.outputs, axis.tiles, len(phases), axis.points[0], len(image)
     return _Axis(*sizes, *(tensor.data_ptr() for tensor in (counts, *matrices))), [counts, *matrices]
 
@@ -184,7 +190,7 @@ def input_gradient(
 ) -> Float[Tensor, "b c h w"]:
     """The gradient in the image, in channels-last order."""
     plan = _plan(tuple(size), tuple(weight.shape[2:]), tuple(stride), *weight.shape[:2])
-    given, weight = _channels_last(gradient), weight.contiguous()
+    given, weight = _channels_last(gradient.to(weight.dtype)), weight.contiguous()
     result = weight.new_empty(len(gradient), *size, plan.channels)
 
     def work(points: tuple[int, int], windows: Tensor, part: slice, room: Tensor) -> None:
