@@ -56,8 +56,8 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
             "1. *Different numbers of iterations give different losses in the initial epochs; after enough epochs the "
             "losses are in the same range.* The mean training loss of r = 2 and r = 3 in the first epoch is "
             f"{two[0].loss:.4f} and {three[0].loss:.4f}, in epoch {len(two)} {two[-1].loss:.5f} and "
-            f"{three[-1].loss:.5f}. {_verdict(first > SAME >= last, complete or first <= SAME)} (range: {SAME:.0%} of the "
-            f"lower loss; here {first:.0%} and {last:.0%} apart).",
+            f"{three[-1].loss:.5f}. {_verdict(first > SAME >= last, complete or first <= SAME)} (range: {SAME:.0%} of "
+            f"the lower loss; here {first:.0%} and {last:.0%} apart).",
             "2. *With 2 iterations the loss is high at first and falls steeply within a few epochs; with 3 it starts "
             f"low and falls slowly.* From epoch 1 to {few} the loss of r = 2 falls by a factor of {falls[0]:.1f}, that "
             f"of r = 3 by {falls[1]:.1f}. {_verdict(two[0].loss > three[0].loss and falls[0] > falls[1], few > 1)} (a "
