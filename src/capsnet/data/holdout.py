@@ -77,7 +77,7 @@ def hold_out_by_hash(
 
 
 def check_limit(name: str, limit: int, labels: Int[Tensor, " m"]) -> None:
-    """Check that so many images, taken by their hashes, can hold one of each class.
+    """Check that this number of images, taken by their hashes, can hold one of each class.
 
     Args:
         name: of the option, for the message.

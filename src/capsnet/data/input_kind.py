@@ -41,16 +41,16 @@ def mask_roots(folder: Path) -> dict[str, Path]:
     Raises:
         UserError: two folders of one split, or split folders beside images/ and masks/.
     """
-    found = [path for path in _folders(folder) if path.name.lower() in SPLIT_NAMES and _has_masks(path)]
+    splits = [path for path in _folders(folder) if path.name.lower() in SPLIT_NAMES and _has_masks(path)]
     if _has_masks(folder):
-        if found:
+        if splits:
             raise UserError(
-                f"{folder} holds images/ and masks/ beside {found[0].name!r}, a split of its own; move images/ and "
+                f"{folder} holds images/ and masks/ beside {splits[0].name!r}, a split of its own; move images/ and "
                 "masks/ into train/"
             )
         return {"train": folder}
     roots: dict[str, Path] = {}
-    for path in found:
+    for path in splits:
         split = SPLIT_NAMES[path.name.lower()]
         if split in roots:
             raise UserError(f"{folder}: {roots[split].name!r} and {path.name!r} are both the {split} split; keep one")

@@ -107,7 +107,7 @@ function toPicture({ data, dims: [, all, height, width] }) {
   const bytes = Array.from({ length: size * channels }, (_, k) =>
     roundEven(Math.min(Math.max(data[(k % channels) * size + Math.floor(k / channels)], 0), 1) * 255));
   let text = "";
-  // a function takes only so many arguments
+  // the number of arguments of a function is limited
   for (let k = 0; k < bytes.length; k += 8192) text += String.fromCharCode(...bytes.slice(k, k + 8192));
   return { height, width, channels, pixels: btoa(text) };
 }
