@@ -153,3 +153,9 @@ def test_differences_are_over_the_seeds_of_both_rows(done):
     assert "seeds that both rows have" not in to_markdown(done[1])
     text = to_markdown({**done[1], "rows": [{**one, "seeds": [0, 1, 2]}, two]})
     assert "A difference is over the seeds that both rows have. A difference is significant" in text
+
+
+def test_least_difference_holds_for_the_pair_with_the_fewest_seeds(done):
+    [entry] = done[1]["comparisons"]
+    text = to_markdown({**done[1], "comparisons": [{**entry, "least": least} for least in (0.52, 0.67)]})
+    assert "Every difference of at least 0.67 points would be significant" in text

@@ -68,10 +68,11 @@ def main(args: list[str]) -> None:
     if kind != "images":
         _print_other(options, kind)
         return
+    own = RECIPES.get("own-images").config.data
     dataset = load_data(
         options.name,
         data_dir=options.data_dir,
-        image_size=options.image_size or RECIPES.get("own-images").config.data.image_size,
+        image_size=own.image_size if options.image_size is None else options.image_size,
         skip_unreadable=options.skip_unreadable,
         pixel_range=options.pixel_range,
         shards=options.shards,
