@@ -35,6 +35,13 @@ def test_the_same_seed_gives_the_same_numbers(make_subject):
     assert measure_adversarial(model, data, **FEW) == measure_adversarial(model, data, **FEW)
 
 
+def test_strengths_and_steps_are_sorted(make_subject):
+    model, data = make_subject()
+    settings = {"attacks": ("fgsm",), "steps_epsilon": 0.1, "queries": 0}
+    found = measure_adversarial(model, data, epsilons=(0.3, 0.1), step_counts=(4, 1), **settings)
+    assert found == measure_adversarial(model, data, epsilons=(0.1, 0.3), step_counts=(1, 4), **settings)
+
+
 def test_a_model_without_gradients_fails_the_checks(make_subject):
     _, data = make_subject()
 
@@ -62,5 +69,7 @@ def test_impossible_settings_are_refused(make_subject):
         measure_adversarial(model, data, epsilons=(0.2,))
     with pytest.raises(UserError, match="unknown attack 'cw'"):
         measure_adversarial(model, data, attacks=("fgsm", "cw"))
+    with pytest.raises(UserError, match="at least one step, got 0"):
+        measure_adversarial(model, data, steps=0)
     with pytest.raises(UserError, match="single class"):
         measure_adversarial(*make_subject(classes=1))

@@ -3,6 +3,8 @@ import torch
 from torch import nn
 
 from capsnet.analysis.capsules import measure_capsules, say_capsules
+from capsnet.data import ImageData
+from capsnet.models import create_model
 
 
 def test_children_below_the_threshold_are_dead(make_subject):
@@ -30,6 +32,15 @@ def test_class_capsules_that_never_wake_are_named(make_subject):
     with torch.no_grad():
         model.class_capsules.weight[:, :, 2] = 0
     assert measure_capsules(model, data)["dead_classes"] == ["class 2"]
+
+
+def test_children_without_activations_are_not_counted():
+    model = create_model("attention-capsnet-small", image_shape=(1, 32, 32), num_classes=3).eval()
+    model.class_names = ("a", "b", "c")
+    data = ImageData(torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8), torch.arange(3), model.class_names)
+    found = measure_capsules(model, data)
+    assert (found["children"], found["dead"], found["means"]) == (0, 0, [])
+    assert "below the classes" not in say_capsules(found)
 
 
 def test_one_class_has_no_others(make_subject):

@@ -10,8 +10,21 @@ LABELS = torch.tensor([0, 1, 0, 2])
 def test_mistakes_come_surest_first_and_close_calls_closest_first():
     found = find_errors(LENGTHS, LABELS)
     assert [item["index"] for item in found["mistakes"]] == [1, 2]
-    assert found["mistakes"][0] == {"index": 1, "label": 1, "predicted": 0, "length": 0.3, "longest": 0.8}
-    assert [(item["index"], item["predicted"]) for item in found["doubtful"]] == [(3, 1), (0, 2)]
+    assert found["mistakes"][0] == {
+        "index": 1,
+        "label": 1,
+        "predicted": 0,
+        "other": 0,
+        "length": 0.3,
+        "other_length": 0.8,
+    }
+    assert [(item["index"], item["predicted"], item["other"]) for item in found["doubtful"]] == [(3, 2, 1), (0, 0, 2)]
+    assert [item["other_length"] for item in found["doubtful"]] == [0.3, 0.2]
+
+
+def test_true_class_that_ties_with_the_predicted_one_is_second():
+    found = find_errors(torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([1]))
+    assert (found["wrong"]["count"], found["second"]["count"]) == (1, 1)
 
 
 def test_numbers_by_hand():

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from capsnet.analysis.iterations import measure_iterations, route, route_at_random, say_iterations
+from capsnet.data import ImageData
 from capsnet.errors import UserError
 from capsnet.models import create_model
 from capsnet.routing import DynamicRouting, dynamic_routing
@@ -61,4 +62,20 @@ def test_a_model_without_capsule_layer_is_refused(make_subject):
     _, data = make_subject()
     model = create_model("em-capsnet-tiny", image_shape=(1, 20, 20), num_classes=10)
     with pytest.raises(UserError, match="no layer in which every capsule votes"):
+        measure_iterations(model, data)
+
+
+def test_model_whose_classes_are_no_activations_is_refused():
+    model = create_model("attention-capsnet-small", image_shape=(1, 32, 32), num_classes=3).eval()
+    model.class_names = ("a", "b", "c")
+    images = torch.randint(0, 256, (6, 1, 32, 32), dtype=torch.uint8)
+    with pytest.raises(UserError, match="does not score its classes"):
+        measure_iterations(model, ImageData(images, torch.arange(6) % 3, model.class_names), beyond=0, more=())
+
+
+def test_model_that_scores_otherwise_than_by_its_last_layer_is_refused(make_subject, monkeypatch):
+    model, data = make_subject()
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda x: forward(x)._replace(lengths=forward(x).lengths.flip(1)))
+    with pytest.raises(UserError, match="does not score its classes"):
         measure_iterations(model, data)

@@ -16,3 +16,8 @@ def test_shifts_grow_with_the_image_and_missing_curves_are_left_out(make_subject
     model, data = make_subject(shape=(3, 56, 60))
     (curve,) = measure_robustness(model, data, shift=(0.0, 3.0))["curves"]
     assert curve["values"] == [0, 6]
+
+
+def test_shifts_of_images_that_are_little_larger_are_scaled_too(make_subject):
+    (curve,) = measure_robustness(*make_subject(shape=(1, 40, 40)), shift=(0.0, 1.0, 3.0))["curves"]
+    assert curve["values"] == [0, 1, 4]

@@ -3,7 +3,14 @@ from math import log
 import pytest
 import torch
 
-from capsnet.analysis.routing import coupling_entropy, is_leaky, measure_routing, say_routing, t_score
+from capsnet.analysis.routing import (
+    coupling_entropy,
+    is_leaky,
+    measure_routing,
+    same_leakiness,
+    say_routing,
+    t_score,
+)
 from capsnet.errors import UserError
 
 
@@ -57,6 +64,16 @@ def test_statistics_are_those_of_the_whole_coupling(make_subject):
     assert found["t_scores"] == pytest.approx(t_score(coupling).mean(dim=0).tolist(), rel=1e-4, abs=1e-8)
     assert len(found["activations"]) == found["children"] == coupling.shape[1]
     assert f"{found['t_score']:.2g}" in say_routing(found)
+
+
+def test_each_batch_is_checked_for_leaks():
+    whole, leaky = torch.full((2, 3, 4), 0.25), torch.full((2, 3, 4), 0.2)
+    assert not same_leakiness(whole, None)
+    assert same_leakiness(leaky, True)
+    with pytest.raises(UserError, match="for some images only"):
+        same_leakiness(leaky, False)
+    with pytest.raises(UserError, match="does not sum to one"):
+        same_leakiness(torch.tensor([[[-0.02, 0.5, 0.52]]]), False)
 
 
 def test_one_class_is_refused(make_subject):

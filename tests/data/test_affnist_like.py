@@ -49,6 +49,8 @@ def test_variants_differ_and_keep_their_labels(tmp_path):
     assert len(test) == 60
     assert test.labels.view(3, 20).unique(dim=0).shape == (1, 20)
     assert len(test.images[::20].unique(dim=0)) == 3
+    assert test.originals == 20
+    assert load_affnist_like(tmp_path).test.originals is None
 
 
 @pytest.mark.real_data

@@ -1,13 +1,28 @@
 import importlib
+from dataclasses import replace
 
 import pytest
 import torch
 
 import capsnet
+from capsnet.analysis import analyse
 from capsnet.data import Dataset, ImageData, load_data
+from capsnet.data.mask_folder import MaskFolder
+from capsnet.data.pairs import Pairing
+from capsnet.data.sequences import SequenceData
 from capsnet.errors import UserError
-from capsnet.inference.evaluate import Evaluation, evaluate_model, evaluation_batch
+from capsnet.inference.evaluate import (
+    Evaluation,
+    evaluate_model,
+    evaluate_pairs,
+    evaluation_batch,
+    wilson_interval,
+)
+from capsnet.inference.mask_evaluation import evaluate_masks
+from capsnet.inference.segment import measure_pixels
+from capsnet.inference.sequence_evaluation import evaluate_sequences
 from capsnet.losses import margin_loss
+from capsnet.models import create_segmenter, create_sequence_model
 from capsnet.precision import use_precision
 
 
@@ -45,6 +60,15 @@ def test_json_has_the_names_of_the_contract(model):
 def test_interval_of_the_error_is_wilsons():
     result = Evaluation("x", "test", 10_000, 1 - 25 / 10_000, 0.0, None, [[0]])
     assert result.error_interval == pytest.approx((0.1694, 0.3687), abs=2e-4)
+
+
+def test_variants_of_one_image_do_not_narrow_the_interval(model):
+    digits = load_data("digits").test.select(torch.arange(6))
+    result = evaluate_model(model, replace(digits, originals=2), name="variants", split="test")
+    assert result.error_interval == wilson_interval(1 - result.accuracy, 2)
+    assert Evaluation.from_dict(result.to_record()).error_interval == result.error_interval
+    pairs = [evaluate_pairs(model, digits, Pairing(0, 0, each), name="pairs", split="test") for each in (1, 3)]
+    assert [(part.n, part.originals) for part in pairs] == [(6, None), (18, 6)]
 
 
 def test_classes_are_matched_by_name_not_by_number(model):
@@ -110,22 +134,47 @@ def test_weights_are_evaluated_by_their_name_or_folder(tiny_run):
     assert capsnet.evaluate(str(tiny_run.weights_path), "digits").accuracy == result.accuracy
 
 
-@pytest.mark.parametrize("module", ["evaluate", "predict"])
-def test_gpu_does_not_round_what_is_evaluated_or_predicted(module, monkeypatch):
-    # the setting is one of PyTorch's, which a machine without a GPU has too
-    place = importlib.import_module(f"capsnet.inference.{module}")
-    gpu = torch.device("cuda")
-    monkeypatch.setattr(place, "use_precision", lambda precision, _: use_precision(precision, gpu))
-    allowed = []
-    model = capsnet.create_model("capsnet-tiny")
-    model.register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
-    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+@pytest.fixture
+def rounding(monkeypatch):
+    """Whether a GPU's settings let each forward pass round its factors; a machine without a GPU has them too."""
+    allowed, gpu = [], torch.device("cuda")
+
+    def watch(module, model):
+        monkeypatch.setattr(importlib.import_module(module), "use_precision", lambda name, _: use_precision(name, gpu))
+        model.register_forward_hook(lambda *_: allowed.append(torch.backends.cudnn.allow_tf32))
+        return model
+
     monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
-    if module == "predict":
-        capsnet.predict(model, images)
-    else:
-        names = [str(number) for number in range(10)]
-        data = Dataset.from_arrays(images, torch.tensor([0, 1]), names, test=(images, torch.tensor([0, 1])))
-        capsnet.evaluate(model, data)
-    assert allowed == [False]
+    yield watch
+    assert allowed == [False] * len(allowed) != []
     assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(
+    "module", ["capsnet.inference.evaluate", "capsnet.inference.predict", "capsnet.analysis.record"]
+)
+def test_gpu_does_not_round_what_is_evaluated_predicted_or_analysed(module, rounding):
+    model = rounding(module, capsnet.create_model("capsnet-tiny"))
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    if module.endswith("predict"):
+        capsnet.predict(model, images)
+        return
+    names = [str(number) for number in range(10)]
+    data = Dataset.from_arrays(images, torch.tensor([0, 1]), names, test=(images, torch.tensor([0, 1])))
+    if module.endswith("evaluate"):
+        capsnet.evaluate(model, data)
+    else:
+        model.class_names = tuple(names)
+        analyse(model, data, "errors")
+
+
+def test_gpu_does_not_round_masks_and_sequences(rounding):
+    segmenter = create_segmenter("unet-small", image_shape=(1, 16, 16), num_classes=1)
+    measure_pixels(rounding("capsnet.inference.segment", segmenter), torch.zeros(1, 16, 16))
+    empty = torch.zeros(1, 1, 16, 16, dtype=torch.uint8)
+    masks = MaskFolder(empty, empty[0], ("a",), ("x.png",))
+    evaluate_masks(rounding("capsnet.inference.mask_evaluation", segmenter), masks, name="masks", split="test")
+    network = create_sequence_model("sequence-capsnet", in_channels=2, num_classes=3)
+    series = SequenceData(torch.zeros(2, 2, 20), torch.tensor([20, 20]), torch.tensor([0, 1]), ("a", "b", "c"))
+    network = rounding("capsnet.inference.sequence_evaluation", network)
+    evaluate_sequences(network, series, name="series", split="test")

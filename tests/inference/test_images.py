@@ -131,6 +131,24 @@ def test_split_of_a_folder_without_splits_is_refused(run, other):
         capsnet.evaluate(run, other, "train")
 
 
+def test_model_without_recorded_data_takes_no_folder_for_its_own(run, own, monkeypatch):
+    model = run.load_model()
+    model.data = ""
+    monkeypatch.chdir(own)
+    assert find_images(model, ".").split == "all"
+
+
+def test_named_folder_is_tested_whole(own, tmp_path):
+    limited = train(GREY.change(data=str(own), test_limit=2, steps=1), out=tmp_path / "run")
+    assert capsnet.evaluate(limited).n == 2
+    assert capsnet.evaluate(limited, own).n == len(load_dataset(GREY.change(data=str(own))).test)
+
+
+def test_validation_of_another_data_set_is_refused_for_a_run(tiny_run):
+    with pytest.raises(UserError, match="held no images of mnist out for validation; its own data is digits"):
+        find_images(tiny_run.load_model(), "mnist", "validation", run=tiny_run)
+
+
 def test_validation_of_a_named_data_set_is_the_runs_own(tiny_run):
     images = find_images(tiny_run.load_model(), split="validation", run=tiny_run)
     result = capsnet.evaluate(tiny_run, split="validation")

@@ -11,6 +11,8 @@ def test_word_of_a_network_follows_its_routing(routing, word):
     assert length_word(create_model("capsnet-tiny", routing=routing)) == word
 
 
-@pytest.mark.parametrize(("model", "word"), [("attention-capsnet-small", "share"), ("em-capsnet-tiny", "activation")])
+@pytest.mark.parametrize(
+    ("model", "word"), [("attention-capsnet-small", "share"), ("em-capsnet-tiny", "activation"), ("resnet-20", "share")]
+)
 def test_word_of_a_network_follows_its_loss(model, word):
     assert length_word(create_model(model)) == word

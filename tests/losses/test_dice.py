@@ -21,6 +21,11 @@ def test_an_absent_class_that_is_not_found_has_no_loss():
     assert float(dice_loss(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))) == 0
 
 
+def test_smooth_of_0_is_refused():
+    with pytest.raises(UserError, match="smooth must be greater than 0"):
+        DiceLoss(0.0)(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))
+
+
 def test_pooled_dice_counts_each_pixel_once():
     # classes of unlike size, one of them absent
     lengths, masks = (

@@ -44,7 +44,7 @@ class AdversarialResults(TypedDict):
         chance: one over the number of classes.
         epsilons: largest changes of a pixel in [0, 1].
         curves: of each attack.
-        worst: accuracy under the strongest of these attacks on each image, at each epsilon.
+        worst: accuracy under the strongest attack of `curves` on each image, at each epsilon.
         steps: numbers of steps of one attack at `steps_epsilon`.
         step_accuracy: after each number of steps.
         steps_epsilon: epsilon of `steps` and of the search without gradients.
@@ -90,16 +90,17 @@ def measure_adversarial(
     Args:
         model: its parameters and mode are restored.
         data: images.
-        epsilons: largest changes of a pixel, rising.
+        epsilons: largest changes of a pixel.
         attacks: some of `ATTACKS`.
-        steps: of BIM and PGD.
-        step_counts: numbers of steps after which one BIM at `steps_epsilon` is evaluated, rising.
+        steps: of BIM and PGD, at least one.
+        step_counts: numbers of steps after which one BIM at `steps_epsilon` is evaluated.
         steps_epsilon: one of `epsilons`.
         queries: of the search without gradients; 0 skips it.
         seed: of random starts, signs and squares.
 
     Raises:
-        UserError: an unknown attack, `steps_epsilon` is none of `epsilons`, or a model with a single class.
+        UserError: an unknown attack, fewer than one step, `steps_epsilon` is none of `epsilons`, or a model with a
+            single class.
     """
     unknown = sorted(set(attacks) - set(ATTACKS))
     if unknown:
@@ -108,7 +109,11 @@ def measure_adversarial(
         raise UserError(f"steps_epsilon must be one of {tuple(epsilons)}, got {steps_epsilon}")
     if len(data.class_names) < 2:
         raise UserError("with a single class no image can be misclassified")
-    plan = _Plan(tuple(epsilons), tuple(attacks), steps, tuple(step_counts), steps_epsilon, queries)
+    least = min(steps, *step_counts)
+    if least < 1:
+        raise UserError(f"an attack needs at least one step, got {least}")
+    rising, counts = tuple(sorted(epsilons)), tuple(sorted(set(step_counts)))
+    plan = _Plan(rising, tuple(attacks), steps, counts, steps_epsilon, queries)
     generator = torch.Generator().manual_seed(seed)
     device = model.device
     batches = []

@@ -24,7 +24,7 @@ class CapsuleStatistics(TypedDict):
 
     Args:
         threshold: a capsule that is never longer is dead.
-        children: capsules below the classes; 0 where the model does not expose them.
+        children: capsules below the classes; 0 where the model does not expose them or they have no activations.
         dead: number of dead children.
         largest: largest activation of each child over the images.
         means: mean activation of each child over the images.
@@ -33,8 +33,10 @@ class CapsuleStatistics(TypedDict):
         absent: lengths of all other class capsules.
         present_mean: mean of the former.
         absent_mean: mean of the latter; None for a single class.
-        short: images whose true class is shorter than the margin loss requires (0.9).
-        long: images in which another class is longer than the margin loss allows (0.1).
+        targets: lengths that the margin loss trains present and absent classes to, 0.9 and 0.1 in the paper; None with
+            another loss.
+        short: images whose true class is shorter than that.
+        long: images in which another class is longer than that.
     """
 
     threshold: float
@@ -69,7 +71,8 @@ def measure_capsules(model: CapsuleModel, data: ImageData, *, threshold: float =
     all_lengths, largest, total = [], None, None
     for batch in watch(model, data):
         all_lengths.append(batch.output.lengths.cpu())
-        if batch.children is not None:
+        # without activations of the children all are 1
+        if batch.children is not None and not bool((batch.children.activations == 1).all()):
             activations = batch.children.activations
             most, summed = activations.amax(dim=0), activations.double().sum(dim=0)
             largest = most if largest is None else torch.maximum(largest, most)

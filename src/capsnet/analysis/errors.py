@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -20,16 +21,18 @@ class Mistake(TypedDict):
         index: among the evaluated images.
         label: true class.
         predicted: class of the longest capsule.
+        other: the predicted class if that is wrong, otherwise the class of the second longest capsule.
         length: of the true class's capsule.
-        longest: of the predicted class's capsule.
+        other_length: of the other class's capsule.
         file: of the image, where images are files.
     """
 
     index: int
     label: int
     predicted: int
+    other: int
     length: float
-    longest: float
+    other_length: float
     file: NotRequired[str]
 
 
@@ -38,7 +41,7 @@ class ErrorResults(TypedDict):
 
     Args:
         wrong: share of misclassified images.
-        second: of the misclassified images, those whose true class is second; None without such an image.
+        second: of the misclassified images, those whose true class is among the two longest; None without one.
         surer_when_right: AUROC of the longest capsule's length as a confidence score; None where all images are
             correct or all incorrect.
         right_longest: mean length of the longest capsule over correct images; None without one.
@@ -80,18 +83,13 @@ def find_errors(
     right_indices = correct.nonzero()[:, 0]
     closest = right_indices[(true - others.amax(dim=1))[right_indices].argsort(stable=True)]
 
-    def describe(indices: Tensor, answers: Tensor) -> list[Mistake]:
+    def describe(indices: Tensor, other: Tensor) -> list[Mistake]:
         chosen = indices[:most]
-        columns = (
-            chosen.tolist(),
-            labels[chosen].tolist(),
-            answers[chosen].tolist(),
-            rounded(true[chosen]),
-            rounded(lengths[chosen, answers[chosen]]),
-        )
+        classes = torch.stack([labels, predicted, other], dim=1)[chosen].tolist()
+        own, others = rounded(true[chosen]), rounded(lengths[chosen, other[chosen]])
         rows: list[Mistake] = [
-            {"index": index, "label": label, "predicted": guess, "length": length, "longest": best}
-            for index, label, guess, length, best in zip(*columns, strict=True)
+            {"index": index, "label": label, "predicted": guess, "other": second, "length": own, "other_length": length}
+            for index, (label, guess, second), own, length in zip(chosen.tolist(), classes, own, others, strict=True)
         ]
         if files is not None:
             for row in rows:
@@ -102,12 +100,11 @@ def find_errors(
     both = 0 < wrong < count
     return {
         "wrong": wilson(wrong, count),
-        "second": wilson(int((rank[wrong_indices] == 1).sum()), wrong) if wrong else None,
+        "second": wilson(int((rank[wrong_indices] <= 1).sum()), wrong) if wrong else None,
         "surer_when_right": auroc(longest[correct], longest[~correct]) if both else None,
         "right_longest": float(longest[correct].mean()) if wrong < count else None,
         "wrong_longest": float(longest[~correct].mean()) if wrong else None,
         "mistakes": describe(surest, predicted),
-        # the runner-up class of a correct image
         "doubtful": describe(closest, others.argmax(dim=1)) if lengths.shape[1] > 1 else [],
     }
 

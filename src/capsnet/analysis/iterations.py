@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from capsnet.analysis.registry import ANALYSES, Analysis
-from capsnet.analysis.routing import is_leaky, t_score
+from capsnet.analysis.routing import same_leakiness, t_score
 from capsnet.analysis.statistics import Share, wilson
 from capsnet.analysis.watch import find_class_layer, watch
 from capsnet.capsules import Capsules, RoutingOutput
@@ -36,7 +36,8 @@ class IterationStep(TypedDict):
         flipped_from_first: images whose class is not that of one iteration (uniform coupling, for dynamic routing).
         flipped_from_own: images whose class is not that of the number of iterations in training.
         t_score: mean over children and images.
-        coupling_change: share of a child's coupling that the last iteration moved; None for the first.
+        coupling_change: share of a child's coupling that the last iteration moved; None where the count before was not
+            run.
         margin_loss: mean over images.
     """
 
@@ -112,12 +113,15 @@ def measure_iterations(
         seed: of the random coupling.
 
     Raises:
-        UserError: the model has no such layer or routing, or its routing returns no coupling.
+        UserError: the model has no such layer or routing, its routing returns no coupling, or its classes are not the
+            activations of that layer.
     """
     layer = find_class_layer(model)
     own = layer.routing.iterations
     if own is None:
         raise UserError(f"{type(layer.routing).__name__} has no iterations")
+    if not layer.routing.activates:
+        raise UserError("the model does not score its classes by activations of its last routing")
     counts = sorted({*range(1, own + beyond + 1), *more})
     totals = {count: _Total() for count in counts}
     random, dynamic = _Total(), isinstance(layer.routing, DynamicRouting)
@@ -126,6 +130,7 @@ def measure_iterations(
         assert batch.children is not None
         votes = make_votes(layer, batch.children)
         outputs = {count: route(layer.routing, votes, batch.children.activations, count) for count in counts}
+        _check_own(outputs[own].activations, batch.output.lengths)
         for count in counts:
             before = outputs.get(count - 1)
             totals[count].add(outputs[count], batch.labels, before)
@@ -145,12 +150,19 @@ def measure_iterations(
     }
 
 
+def _check_own(activations: Tensor, lengths: Tensor) -> None:
+    """Refuse a model whose scores are other numbers than the activations of its last layer."""
+    if activations.shape != lengths.shape or not torch.allclose(activations, lengths, rtol=1e-3, atol=1e-3):
+        raise UserError("the model does not score its classes by the activations of its last capsule layer")
+
+
 class _Total:
     """Sums over batches of one number of iterations."""
 
     def __init__(self) -> None:
         self.correct, self.score, self.change, self.loss, self.changes = 0, 0.0, 0.0, 0.0, False
         self.classes: list[int] = []
+        self.leaky: bool | None = None
 
     def add_lengths(self, lengths: Tensor, labels: Tensor) -> None:
         predicted = lengths.argmax(dim=1)
@@ -162,8 +174,8 @@ class _Total:
         self.add_lengths(output.activations, labels)
         if output.coupling is None:
             raise UserError("the model's routing returns no coupling")
-        leaky = is_leaky(output.coupling)
-        self.score += float(t_score(output.coupling, leaky=leaky).mean(dim=1).sum())
+        self.leaky = same_leakiness(output.coupling, self.leaky)
+        self.score += float(t_score(output.coupling, leaky=self.leaky).mean(dim=1).sum())
         if before is not None and before.coupling is not None:
             moved = (output.coupling - before.coupling).abs().sum(dim=-1) / 2
             self.change += float(moved.mean(dim=1).sum())

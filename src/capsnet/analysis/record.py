@@ -15,6 +15,7 @@ from capsnet.data import Dataset, ImageData
 from capsnet.errors import UserError
 from capsnet.inference.evaluate import match_classes
 from capsnet.models import CapsuleModel
+from capsnet.precision import use_precision
 from capsnet.runs.files import write_json
 from capsnet.runs.folder import Run
 from capsnet.runs.typed import read_typed
@@ -92,7 +93,8 @@ def analyse(
     data = choose(match_classes(images, model, dataset.name), limit or _images(analysis, quick), seed=seed)
     drawn = {"seed": seed} if analysis.draws else {}
     started = time.monotonic()
-    results = analysis.measure(model, data, **settings, **drawn)
+    with use_precision("fp32", model.device):
+        results = analysis.measure(model, data, **settings, **drawn)
     return {
         "analysis": name,
         "data": dataset.name,

@@ -93,14 +93,15 @@ def measure_robustness(
         model: in eval mode.
         data: images.
         rotation: degrees.
-        shift: pixels of an image of side 28, scaled with the image's side.
+        shift: pixels of an image of side 28, scaled with the side of a larger image and rounded.
         scale: factors.
         noise: standard deviations.
         seed: of directions and noise.
     """
     images, n = view(model, data), len(data)
-    step = max(1, round(min(images.shape[2:]) / 28))
-    strengths = {"rotation": rotation, "shift": [step * pixels for pixels in shift], "scale": scale, "noise": noise}
+    step = max(1.0, min(images.shape[2:]) / 28)
+    pixels = [float(round(step * value)) for value in shift]
+    strengths = {"rotation": rotation, "shift": pixels, "scale": scale, "noise": noise}
 
     def count(changed: Tensor) -> Share:
         return wilson(int((find_lengths(model, changed).argmax(dim=1) == data.labels).sum()), n)

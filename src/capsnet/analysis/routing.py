@@ -92,6 +92,18 @@ def is_leaky(coupling: Float[Tensor, "b i j"]) -> bool:
     return bool((sums < 1 - 1e-3).any())
 
 
+def same_leakiness(coupling: Float[Tensor, "b i j"], before: bool | None) -> bool:
+    """`is_leaky` of a batch, which must be that of the batches before; None: there were none.
+
+    Raises:
+        UserError: it differs, or `is_leaky` refuses the coupling.
+    """
+    leaky = is_leaky(coupling)
+    if before is not None and leaky is not before:
+        raise UserError("a child's coupling sums to one over the classes for some images only, so it has no T-score")
+    return leaky
+
+
 @torch.no_grad()
 def measure_routing(model: CapsuleModel, data: ImageData) -> RoutingStatistics:
     """Measure entropy, T-score and deviation over images of a model's last coupling.
@@ -105,8 +117,7 @@ def measure_routing(model: CapsuleModel, data: ImageData) -> RoutingStatistics:
         coupling = batch.output.coupling
         if coupling is None:
             raise UserError("the model's routing returns no coupling")
-        if leaky is None:
-            leaky = is_leaky(coupling)
+        leaky = same_leakiness(coupling, leaky)
         scores.append(t_score(coupling, leaky=leaky).double().sum(dim=0))
         if batch.children is not None:
             lengths.append(batch.children.activations.double().sum(dim=0))
@@ -124,7 +135,8 @@ def measure_routing(model: CapsuleModel, data: ImageData) -> RoutingStatistics:
     even = log(classes + bool(leaky))
     mean = float(per_child.mean())
     weighted = None
-    if activations is not None and float(activations.sum()) > 0:
+    # without activations of the children all are 1
+    if activations is not None and float(activations.sum()) > 0 and not bool((activations == 1).all()):
         weighted = float((per_child * activations).sum() / activations.sum())
     return {
         "children": children,

@@ -168,6 +168,10 @@ def _print(result: Evaluation, loss: str) -> None:
     split = f"all of its {result.noun}" if result.split == "all" else f"{result.split} split"
     print(f"{printable_name(result.data)}, {split}, {counted(result.n, result.noun)}")
     print(f"error        {result.error_percent:.2f} %  (95 % interval {low:.2f} to {high:.2f} %)")
+    if result.originals is not None and result.originals < result.n:
+        print(
+            f"             the interval is that of {result.originals:,} images, from which the {result.noun} were made"
+        )
     if pairs:
         digit_error = result.digit_error_percent
         print(f"             a pair is correct if both digits are; error of single digits: {digit_error:.2f} %")

@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,6 +22,8 @@ from capsnet.data.mnist import MNIST
 from capsnet.errors import UserError
 
 SIDE, PADDING = 40, 6
+# each in 32 variants
+_ORIGINALS = 10_000
 _ADDRESS = "https://www.cs.toronto.edu/~tijmen/affNIST/32x/transformed/"
 _WHOLE = ("test.mat", "test.mat.zip", "test_batches.zip")
 _BATCHES = "test_batches"
@@ -56,7 +59,7 @@ def load_affnist(data_dir: Path | None = None) -> Dataset:
             "that folder by hand (it is not downloaded: no checksum of it is published), or use affnist-like, made "
             "from MNIST"
         )
-    train, test = padded_mnist(data_dir).train, _read(source)
+    train, test = padded_mnist(data_dir).train, replace(_read(source), originals=_ORIGINALS)
     notes: tuple[str, ...] = ()
     if len(test) != _MOST_IMAGES:
         notes = (f"affNIST has {_MOST_IMAGES:,} test images, {source} {len(test):,}.",)

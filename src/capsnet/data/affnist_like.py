@@ -44,7 +44,8 @@ def load_affnist_like(data_dir: Path | None = None, *, variants: int = 1, seed: 
     images = torch.cat(
         [transform_digits(chunk, generator) for _ in range(variants) for chunk in torch.split(test.images, _CHUNK)]
     )
-    moved = ImageData(images, test.labels.repeat(variants), test.class_names)
+    originals = len(test) if variants > 1 else None
+    moved = ImageData(images, test.labels.repeat(variants), test.class_names, originals=originals)
     return Dataset("affnist-like", padded_mnist(data_dir).train, moved, "digit", transformed_test=True)
 
 

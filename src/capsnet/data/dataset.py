@@ -34,6 +34,8 @@ class ImageData:
         keys: a hash of each image's content, by which images without files are held out; None: by a seeded draw.
         notes: remarks for the user on how these images were read, one sentence each.
         features: features of each image from a model's frozen backbone, computed once; None: not computed.
+        originals: number of images that these were made from, if several were made of each (affNIST: 10,000); None:
+            one of each.
 
     Shapes:
         images `m c h w`, labels `m`, info `m k`, keys `m`.
@@ -51,6 +53,7 @@ class ImageData:
     keys: Int[Tensor, " _"] | None = None
     notes: tuple[str, ...] = ()
     features: Features | None = None
+    originals: int | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8:

@@ -1,6 +1,6 @@
 """The most confident errors and the narrowest correct predictions, with the two capsules and their reconstructions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import cast
 
@@ -18,6 +18,11 @@ from capsnet.figures.tiles import show, to_tiles
 from capsnet.models import CapsuleModel
 
 _COLUMNS, _ERRORS, _NARROW = 6, 12, 6
+# of the incorrect images, and of the correct ones
+_TITLES = {
+    True: "Errors, most confident first: true → predicted",
+    False: "Correct by the smallest margin: true class, runner-up",
+}
 _STEP, _TALL, _LABEL = 1.23, 0.5, 0.1
 
 
@@ -31,11 +36,11 @@ def draw_errors(results: ErrorResults, model: CapsuleModel, data: ImageData) -> 
         data: the analysed images, in order.
     """
     errors, decoded = results["wrong"], model.has_decoder
-    blocks: list[tuple[str, Sequence[Mistake]]] = [
-        ("Errors, most confident first: true → predicted", results["mistakes"][:_ERRORS]),
-        ("Correct by the smallest margin: true class, runner-up", results["doubtful"][:_NARROW]),
+    blocks: list[tuple[bool, Sequence[Mistake]]] = [
+        (True, results["mistakes"][:_ERRORS]),
+        (False, results["doubtful"][:_NARROW]),
     ]
-    blocks = [(title, items) for title, items in blocks if items]
+    blocks = [(incorrect, items) for incorrect, items in blocks if items]
     subtitle = f"{errors['count']:,} of {errors['n']:,} test images are misclassified. "
     if decoded:
         subtitle += (
@@ -51,14 +56,15 @@ def draw_errors(results: ErrorResults, model: CapsuleModel, data: ImageData) -> 
     height = sum(rows) * row + 0.35 * len(blocks) + 0.1
     figure = new_figure(8.0, height, "Errors and narrow decisions", subtitle)
     top, total = height - 0.05, figure.get_size_inches()[1]
-    for (title, items), count in zip(blocks, rows, strict=True):
-        figure.text(0.3 / 8.0, top / total, title, weight="bold", va="top")
+    for (incorrect, items), count in zip(blocks, rows, strict=True):
+        figure.text(0.3 / 8.0, top / total, _TITLES[incorrect], weight="bold", va="top")
         top -= 0.35
         pictures = _decode_both(model, data, items) if decoded else None
         for position, item in enumerate(items):
             left = 0.35 + _STEP * (position % _COLUMNS)
             bottom = top - row * (position // _COLUMNS) - cell - 0.05
-            _draw_one(figure, item, data, (left, bottom, cell), None if pictures is None else pictures[position])
+            drawn = None if pictures is None else pictures[position]
+            _draw_one(figure, item, data, (left, bottom, cell), drawn, incorrect)
         top -= count * row
     return figure
 
@@ -74,21 +80,25 @@ def _decode_both(model: CapsuleModel, data: ImageData, items: Sequence[Mistake])
     indices = torch.tensor([item["index"] for item in items])
     capsules = read(model, view(model, data.select(indices)).to(device)).capsules
     drawn = []
-    for classes in (data.labels[indices], torch.tensor([item["predicted"] for item in items])):
+    for classes in (data.labels[indices], torch.tensor([_other(item)[0] for item in items])):
         drawn.append(model.reconstruct(capsules, classes.to(device)).cpu())
     return torch.stack(drawn, dim=1)
 
 
 def _draw_one(
-    figure: Figure, item: Mistake, data: ImageData, place: tuple[float, float, float], drawn: Tensor | None
+    figure: Figure,
+    item: Mistake,
+    data: ImageData,
+    place: tuple[float, float, float],
+    drawn: Tensor | None,
+    incorrect: bool,
 ) -> None:
     left, bottom, cell = place
     image = data.images[item["index"]][None]
     wide = cell * image.shape[3] / image.shape[2]
     axes = axes_at(figure, left + (_STEP - 0.15 - wide) / 2, bottom, wide, cell)
     show(axes, to_tiles(image)[0], frame=True)
-    true, other = (class_label(data.class_names, item[key], 8) for key in ("label", "predicted"))
-    incorrect = item["longest"] >= item["length"]
+    true, other = (class_label(data.class_names, label, 8) for label in (item["label"], _other(item)[0]))
     axes.set_title(
         f"{true} → {other}" if incorrect else f"{true}, {other}?",
         size=8.5,
@@ -111,9 +121,19 @@ def _draw_one(
     _draw_lengths(axes_at(figure, left, bottom - 0.32, _STEP - 0.15, 0.26), item)
 
 
+def _other(item: Mistake) -> tuple[int, float]:
+    """The class beside the true one, and its length."""
+    if "other" in item:
+        return item["other"], item["other_length"]
+    # in records of older versions
+    old = cast(Mapping[str, float], item)
+    return int(old["predicted"]), old["longest"]
+
+
 def _draw_lengths(axes: Axes, item: Mistake) -> None:
-    axes.barh([1, 0], [item["length"], item["longest"]], height=0.7, color=[BLUE, GREY])
-    for place, value in ((1, item["length"]), (0, item["longest"])):
+    other = _other(item)[1]
+    axes.barh([1, 0], [item["length"], other], height=0.7, color=[BLUE, GREY])
+    for place, value in ((1, item["length"]), (0, other)):
         axes.text(value + 0.03, place, f"{value:.2f}", size=7, va="center", color=GREY)
     axes.set_xlim(0, 1.3)
     axes.set_ylim(-0.5, 1.5)

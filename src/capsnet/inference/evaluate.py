@@ -82,6 +82,7 @@ def evaluate_model(model: CapsuleModel, data: ImageData, *, name: str, split: st
         class_names=data.class_names,
         files=None if data.files is None else _list_files(data.files, data.labels, torch.cat(all_lengths)),
         predictions=Predictions(data.labels.cpu(), torch.cat(guesses).cpu(), hash_names(data.files)),
+        originals=data.originals,
     )
 
 
@@ -123,6 +124,7 @@ def evaluate_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, *, na
         confusion=table.tolist(),
         class_names=data.class_names,
         digit_error_percent=round(100 * (1 - int(table.diagonal().sum()) / (2 * count)), 6),
+        originals=len(data) if pairing.pairs_per_digit > 1 else None,
     )
 
 

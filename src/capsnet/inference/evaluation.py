@@ -28,6 +28,8 @@ class Evaluation:
         files: the prediction for each image file; None if images are not files.
         predictions: true and predicted class of every image; None for pairs, and in a result read from a file.
         samples: what n counts if it is no pairs: images, recordings or series.
+        originals: number of images that the n were made from, if several were made of each (affNIST, or several pairs
+            of each digit in MultiMNIST); None: one of each.
 
     For pairs, n counts pairs, and accuracy is the share of pairs with both digits predicted (exact pairs). The
     reconstruction error is that of each digit, decoded from its own capsule. Confusion counts single digits, two for
@@ -46,6 +48,7 @@ class Evaluation:
     files: tuple[FileResult, ...] | None = None
     predictions: Predictions | None = field(default=None, compare=False, repr=False)
     samples: str = field(default="images", compare=False)
+    originals: int | None = None
 
     @property
     def error_percent(self) -> float:
@@ -71,8 +74,12 @@ class Evaluation:
 
     @property
     def error_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the error in percent."""
-        return wilson_interval(1 - self.accuracy, self.n)
+        """Wilson's 95 % interval of the error in percent.
+
+        Variants of one image are no independent images: the interval is that of as many images as there are originals,
+        which is wider than the true one rather than narrower.
+        """
+        return wilson_interval(1 - self.accuracy, min(self.n, self.originals or self.n))
 
     @property
     def mistakes(self) -> tuple[FileResult, ...] | None:
@@ -95,6 +102,7 @@ class Evaluation:
             class_names=None if names is None else tuple(names),
             files=None if files is None else tuple(files),
             samples=values.get("samples", "images"),
+            originals=values.get("originals"),
         )
 
     def to_dict(self) -> SplitResult:
@@ -114,6 +122,8 @@ class Evaluation:
             values["digit_error_percent"] = self.digit_error_percent
         if self.samples != "images":
             values["samples"] = self.samples
+        if self.originals is not None:
+            values["originals"] = self.originals
         if self.class_names is not None and (self.files is not None or self.samples == "series"):
             values["class_names"] = list(self.class_names)
         if self.class_names is not None and self.files is not None:

@@ -81,7 +81,8 @@ def find_images(
             images = _foreign_images(model, name, split, skip_unreadable=skip_unreadable, shards=shards)
             return replace(images, notes=(*images.notes, *_describe_learned(images.data, name, own, run)))
         if run is not None:
-            return _own_images(model, run, name, split or "test", skip_unreadable=skip_unreadable, shards=shards)
+            whole = data is not None
+            return _own_images(model, run, name, split or "test", whole, skip_unreadable=skip_unreadable, shards=shards)
     split = split or "test"
     if run is not None and locate_data(name) == locate_data(own):
         settings = run.config.data
@@ -101,6 +102,8 @@ def find_images(
             dataset = replace(dataset, train=training)
         return _select(model, dataset, split, validation)
     if split == "validation":
+        if run is not None:
+            raise UserError(f"{run.folder} held no images of {name} out for validation; its own data is {own}")
         raise UserError("only a run folder records which images were held out for validation; give the run folder")
     dataset = load_data_for(model, name, data_dir=data_dir, skip_unreadable=skip_unreadable, shards=shards)
     return _select(model, dataset, split, None)
@@ -108,6 +111,8 @@ def find_images(
 
 def _is_own(name: str, own: str, run: Run | None) -> bool:
     """Whether a folder holds the model's training data; it may have been moved."""
+    if not own:
+        return False
     if locate_data(name) == locate_data(own) or Path(name).resolve() == Path(own).resolve():
         return True
     splits = None if run is None else read_splits(run.folder)
@@ -163,14 +168,18 @@ def _folder_of(name: str) -> Path:
 
 
 def _own_images(
-    model: CapsuleModel, run: Run, name: str, split: str, *, skip_unreadable: bool, shards: Shards | None
+    model: CapsuleModel, run: Run, name: str, split: str, whole: bool, *, skip_unreadable: bool, shards: Shards | None
 ) -> TestImages:
-    """A split of the folder that a run was trained on, without images that were in another split in training."""
+    """A split of the folder that a run was trained on, without images that were in another split in training.
+
+    A run that tested a part of the test images only tests all of them if `whole`.
+    """
     config = run.config.change(
         data=name,
         skip_unreadable=skip_unreadable or run.config.data.skip_unreadable,
         pixel_range=model.inputs.pixel_range or run.config.data.pixel_range,
         shards=shards or run.config.data.shards,
+        test_limit=None if whole else run.config.data.test_limit,
     )
     dataset = load_dataset(config)
     training, validation = split_training(config.change(validation_shift=0), dataset)

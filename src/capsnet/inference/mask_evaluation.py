@@ -12,6 +12,7 @@ from capsnet.functional import dice_score, iou_score
 from capsnet.losses import dice_loss, pixel_margin_loss
 from capsnet.models import SegmentationModel
 from capsnet.models.eval_mode import eval_mode
+from capsnet.precision import use_precision
 from capsnet.runs.results import MaskClassResult, MaskFileResult, MaskSplitResult
 
 THRESHOLD = 0.5
@@ -103,7 +104,8 @@ def evaluate_masks(model: SegmentationModel, data: MaskFolder, *, name: str, spl
     # of each class: pixels that are predicted and true, predicted, true, and wrong
     counts = torch.zeros(4, len(data.class_names), dtype=torch.long)
     wrong = 0
-    with eval_mode(model):
+    device = next(model.parameters()).device
+    with use_precision("fp32", device), eval_mode(model):
         for rows in torch.arange(len(data)).split(_BATCH):
             images, masks = mask_tensors(data.pick(rows), model)
             lengths = model(images).lengths

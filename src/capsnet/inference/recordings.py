@@ -10,6 +10,7 @@ from torch import Tensor
 from capsnet.data.spectrogram import LogMel, Recording, read_recording
 from capsnet.errors import UserError
 from capsnet.models import SequenceModel
+from capsnet.precision import use_precision
 from capsnet.prediction import Failure, Prediction
 
 
@@ -39,7 +40,7 @@ def answer_recordings(
         try:
             recording = read_recording(file)
             spectrogram = preparation.prepare(recording.samples, recording.rate, file)
-            with torch.no_grad():
+            with use_precision("fp32", device), torch.no_grad():
                 output = model(spectrogram[None].to(device))
         except UserError as fault:
             yield Failure(str(file), str(fault))

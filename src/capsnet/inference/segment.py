@@ -11,6 +11,7 @@ from capsnet.bounds import Bound
 from capsnet.errors import UserError
 from capsnet.models import SegmentationModel
 from capsnet.models.eval_mode import eval_mode
+from capsnet.precision import use_precision
 
 
 def segment(
@@ -66,7 +67,7 @@ def measure_pixels(model: SegmentationModel, image: str | Path | Shaped[Tensor, 
     pixels = _to_floats(pixels)
     weight = next(model.parameters())
     scaled = _scale(pixels[None].to(weight.device, weight.dtype), model.image_shape[1:])
-    with eval_mode(model):
+    with use_precision("fp32", weight.device), eval_mode(model):
         lengths = model(scaled).lengths
     return _scale(lengths, pixels.shape[1:])[0]
 

@@ -7,6 +7,7 @@ from capsnet.inference.evaluation import Evaluation
 from capsnet.losses.class_loss import class_loss
 from capsnet.models import SequenceModel
 from capsnet.models.eval_mode import eval_mode
+from capsnet.precision import use_precision
 from capsnet.runs.results import FileResult
 
 _BATCH = 64
@@ -29,7 +30,7 @@ def evaluate_sequences(model: SequenceModel, data: SequenceData, *, name: str, s
     device, classes = next(model.parameters()).device, len(data.class_names)
     loss, confusion = 0.0, torch.zeros(classes, classes, dtype=torch.long)
     files: list[FileResult] = []
-    with eval_mode(model):
+    with use_precision("fp32", device), eval_mode(model):
         for batch in data.batches(_BATCH):
             output = model(batch.sequences.to(device), batch.lengths.to(device))
             loss += float(class_loss(model.loss, output, batch.labels.to(device)).sum())

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from capsnet._version import __version__
-from capsnet.inference.evaluation import wilson_interval
+from capsnet.inference.evaluation import Evaluation
 from capsnet.interop.public_name import public_name
 from capsnet.models import CapsuleModel
 from capsnet.runs import Run
@@ -99,7 +99,7 @@ def _describe_run(run: Run, result: RunResult | None) -> dict[str, str]:
     rows = {**origin, "data": public_name(config.data.name)}
     if result is not None:
         test = result["test"]
-        low, high = wilson_interval(1 - test["accuracy"], test["n"])
+        low, high = Evaluation.from_dict(test).error_interval
         noun = "pairs" if "digit_error_percent" in test else "images"
         interval = f"(95 % interval {low:.2f} to {high:.2f} %)"
         rows["test error"] = f"{test['error_percent']:.2f} % of {test['n']:,} {noun} {interval}, one seed"

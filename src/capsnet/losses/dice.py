@@ -33,7 +33,8 @@ def dice_loss(
         lengths and masks `b n *space`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: shapes that differ, masks of other values than 0 and 1, or an unknown reduction.
+        UserError: shapes that differ, masks of other values than 0 and 1, `smooth` of 0 or less, or an unknown
+            reduction.
 
     Differs from the paper:
         The authors of SegCaps convert lengths to logits before the sums, which makes the quotient negative or
@@ -43,6 +44,8 @@ def dice_loss(
         >>> dice_loss(torch.tensor([[[[1.0, 0.5]]]]), torch.tensor([[[[1, 0]]]]))  # 1 - 2 / (1.5 + 1)
         tensor(0.2000)
     """
+    if not smooth > 0:
+        raise UserError(f"smooth must be greater than 0, got {smooth:g}: a class without pixels would be 0 / 0")
     check_masks(lengths, masks)
     present = masks.to(lengths.dtype)
     axes = tuple(range(1 if pooled else 2, lengths.ndim))

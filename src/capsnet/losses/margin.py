@@ -26,7 +26,8 @@ def margin_loss(
 
     Args:
         lengths: lengths of the class capsules.
-        targets: class indices, or one row per sample with 1 for each class present (several are possible).
+        targets: class indices, or one row per sample with 1 for each class present (several are possible). For a single
+            class, `b 1` are such rows.
         positive: the margin m+.
         negative: the margin m-.
         downweight: λ, the weight of absent classes.

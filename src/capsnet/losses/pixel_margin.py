@@ -33,7 +33,7 @@ def pixel_margin_loss(
         lengths and masks `b n *space`; result: a scalar, or `b` for `"none"`.
 
     Raises:
-        UserError: shapes that differ, or an unknown reduction.
+        UserError: shapes that differ, masks of other values than 0 and 1, or an unknown reduction.
 
     Differs from the paper:
         The authors' code takes half of it.

@@ -31,6 +31,7 @@ class SplitResult(TypedDict):
     balanced_accuracy: NotRequired[float]
     digit_error_percent: NotRequired[float]
     samples: NotRequired[str]
+    originals: NotRequired[int]
     class_names: NotRequired[list[str]]
     files: NotRequired[list[FileResult]]
     mistakes: NotRequired[list[FileResult]]
