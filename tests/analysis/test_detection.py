@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from capsnet.analysis.attacks import fgsm
 from capsnet.analysis.detection import invert, measure_detection, say_detection, shuffle
+from capsnet.analysis.watch import frozen
 from capsnet.errors import UserError
 
 
@@ -30,12 +34,20 @@ def test_errors_of_images_that_the_decoder_draws_exactly_are_zero(make_subject):
 
 def test_only_images_turned_from_right_to_wrong_count_as_attacked(make_subject):
     model, data = make_subject()
-    right = int((model(data.images.float() / 255).lengths.argmax(dim=1) == data.labels).sum())
-    found = measure_detection(model, data, epsilon=0.3, steps=2)
+    pixels = data.images.float() / 255
+    with torch.no_grad():
+        predicted = model(pixels).lengths.argmax(dim=1)
+    # correct but for the first two
+    labels = torch.cat([(predicted[:2] + 1) % 4, predicted[2:]])
+    with frozen(model):
+        attacked = model(fgsm(model, pixels, labels, 0.3, "cross-entropy")).lengths.argmax(dim=1)
+    turned = int((attacked != labels)[2:].sum())
+    assert turned > 0
+    found = measure_detection(model, replace(data, labels=labels), epsilon=0.3, steps=2)
     counts = {kind["name"]: kind["n"] for kind in found["suspects"]}
-    assert counts["inverted"] == len(data)
-    assert counts.get("FGSM", 0) <= right
-    assert set(counts) | set(found["missing"]) == {"inverted", "shuffled pixels", "FGSM", "PGD"}
+    assert counts["inverted"] == counts["random signs"] == len(data)
+    assert counts["FGSM"] == turned
+    assert set(counts) | set(found["missing"]) == {"inverted", "shuffled pixels", "FGSM", "PGD", "random signs"}
 
 
 def test_inverting_twice_changes_nothing():

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from capsnet.analysis.attacks import fgsm, pgd
+from capsnet.analysis.attacks import fgsm, pgd, random_signs
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Histogram, Share, auroc, histogram, wilson
 from capsnet.analysis.watch import frozen, read, view
@@ -95,12 +95,15 @@ def _measure_images(model: CapsuleModel, images: Tensor) -> _Signals:
 def measure_detection(
     model: CapsuleModel, data: ImageData, *, epsilon: float = 0.1, steps: int = 10, seed: int = 0
 ) -> DetectionResults:
-    """Compare reconstruction errors of clean, attacked and out-of-distribution images.
+    """Compare reconstruction errors of clean, attacked and out-of-distribution images, and of noise.
+
+    The error is taken from the changed image, to which an attack of `epsilon` alone adds up to its square for each
+    pixel. Pixels changed by random signs of the same size show how much of a detection is due to that.
 
     Args:
         model: with a decoder.
         data: clean images.
-        epsilon: of FGSM and PGD, by the cross-entropy.
+        epsilon: of FGSM and PGD, by the cross-entropy, and of the random signs.
         steps: of PGD; 0 skips it.
         seed: of random starts and shuffled pixels.
 
@@ -115,6 +118,8 @@ def measure_detection(
         correct = clean["predicted"] == data.labels
         suspects = {"inverted": invert(images), "shuffled pixels": shuffle(images, generator)}
         suspects |= _attack(model, images, data.labels, epsilon, steps, generator)
+        # the control: changed as much, but not towards another class
+        suspects["random signs"] = random_signs(images, epsilon, generator)
         signals = {name: _measure_images(model, changed) for name, changed in suspects.items()}
     for name, values in signals.items():
         if name in ("FGSM", "PGD"):
@@ -184,8 +189,9 @@ ANALYSES.add(
         measure_detection,
         say_detection,
         "The attacks do not target the detector; one that also keeps the reconstruction error low would be noticed "
-        "less. The threshold comes from the same clean images that it is compared with. Inverted and shuffled images "
-        "are easy to detect; images of a similar data set are harder.",
+        "less. Random signs change the pixels as much as the attacks do: an attack that is detected no better than "
+        "they are is noticed as noise. The threshold comes from the same clean images that it is compared with. "
+        "Inverted and shuffled images are easy to detect; images of a similar data set are harder.",
         images=300,
         quick_images=40,
         settings={"epsilon": 0.1, "steps": 10},

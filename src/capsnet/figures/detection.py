@@ -38,7 +38,7 @@ def draw_detection(
     subtitle = (
         "Distance between an image and the reconstruction from its longest capsule. Dashed: threshold that 5 % of the "
         f"clean images exceed. Attacks change each pixel by at most {epsilon:g}; only images that they turned from "
-        "correct to incorrect are included."
+        "correct to incorrect are included. Random signs: each pixel changed as much, at random; all images."
     )
     rows = 1 + len(suspects)
     body = rows * _ROW
