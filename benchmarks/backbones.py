@@ -1,7 +1,7 @@
 """Capsules on a frozen backbone, and networks from scratch, on a folder of photographs, at equal processor time.
 
     git clone https://github.com/ardamavi/Sign-Language-Digits-Dataset signs
-    python benchmarks/backbones.py signs/Dataset                         # all networks, 3 seeds: docs/backbones.json
+    python benchmarks/backbones.py signs/Dataset --seconds 122           # all networks, 3 seeds: docs/backbones.json
     python benchmarks/backbones.py signs/Dataset --limit 200 --seconds 58
     python benchmarks/backbones.py cifar10 --seconds 41                  # 50 photos of each class
     python benchmarks/backbones.py signs/Dataset --only capsules --seeds 1
@@ -13,7 +13,8 @@ file with timm's names, or the file of the package efficientnet_lite0_pytorch_mo
 All networks see the same training, validation and test photos. A head on the frozen backbone trains as long as its
 recipe says, once the features are computed. The number of steps of a network from scratch follows from its time for a
 step, which is measured for all of them in turn, so that its steps take `--seconds` of processor time on one thread.
-Each run is tested once, with the weights that were best on validation. `--limit 200` trains on 200 photos.
+Each run is tested once, with the weights that were best on validation. `--limit 200` trains on 200 photos. The record
+may be extended, but only on the same machine and with the same seconds and torch.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -37,7 +39,7 @@ from capsnet.losses.class_loss import class_loss
 from capsnet.models.backbone_capsnet import BackboneCapsNet
 from capsnet.models.custom import as_capsule_model
 from capsnet.runs import RunConfig
-from capsnet.training.device import resolve_precision
+from capsnet.training.device import find_processor, resolve_precision
 
 ROOT = Path(__file__).parents[1]
 BACKBONE = "tf_efficientnet_lite0.in1k"
@@ -190,6 +192,32 @@ def describe(run: capsnet.Run, seed: int, seconds: float, once: float) -> dict[s
     }
 
 
+def open_part(record: dict[str, Any], name: str, seconds: float | None) -> dict[str, Any]:
+    """The rows of these photos, which belong to one budget, machine and torch; new rows must fit to them.
+
+    Args:
+        record: of all photos; a new part is added to it.
+        name: of the photos.
+        seconds: for the steps of a network from scratch; None: as in the rows that are there, or 120.
+
+    Raises:
+        SystemExit: the rows that are there were measured otherwise, or it is unknown on which machine.
+    """
+    part: dict[str, Any] = record.get(name, {})
+    now = {
+        "seconds": seconds or part.get("seconds", 120.0),
+        "torch": torch.__version__,
+        "machine": f"{find_processor()}, {os.cpu_count()} cores",
+    }
+    other = [f"{key} {part.get(key, 'unknown')}, now {value}" for key, value in now.items() if part.get(key) != value]
+    if part and other:
+        raise SystemExit(
+            f"the rows of {name!r} that are there were measured with another budget, torch or machine "
+            f"({'; '.join(other)}): give --out another file"
+        )
+    return record.setdefault(name, {"networks": {}, **now})
+
+
 def main() -> None:
     """Measure, and write each row when it is ready."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -198,19 +226,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=(*FROZEN, *SCRATCH), default=(*FROZEN, *SCRATCH))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--seconds", type=float, help="default: those of the rows that are there, or 120")
     parser.add_argument("--limit", type=int, help="training photos; default: all")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "backbones.json")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    record = json.loads(options.out.read_text()) if options.out.exists() else {}
+    part = open_part(record, "-".join(map(str, filter(None, (options.folder.name, options.limit)))), options.seconds)
     photos = export_cifar() if str(options.folder) == "cifar10" else options.folder
     known = networks(photos, with_timm_names(options.weights) if options.weights else None)
     classes = len(capsnet.Dataset.from_folder(photos).train.class_names)
-    record = json.loads(options.out.read_text()) if options.out.exists() else {}
-    part = record.setdefault("-".join(map(str, filter(None, (options.folder.name, options.limit)))), {"networks": {}})
     if "step_seconds" not in part:
         part["step_seconds"] = time_steps(known, classes)
-    part |= {"seconds": options.seconds, "torch": torch.__version__}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CAPSNET_CACHE_DIR"] = folder
         once = 0.0
@@ -219,7 +246,7 @@ def main() -> None:
             capsnet.Dataset.from_folder(photos, image_size=known[name][0].data.image_size)
             if name in FROZEN and not once:
                 once = time_features(known[name], classes, Path(folder), limit=options.limit)
-            length = {} if name in FROZEN else {"steps": round(options.seconds / part["step_seconds"][name])}
+            length = {} if name in FROZEN else {"steps": round(part["seconds"] / part["step_seconds"][name])}
             for seed in range(options.first_seed, options.first_seed + options.seeds):
                 out = Path(folder) / f"{name}-{seed}"
                 run, seconds = train(known[name], classes, out, seed=seed, limit=options.limit, **length)

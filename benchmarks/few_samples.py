@@ -9,14 +9,15 @@ layer.
 
 import json
 import os
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from capsnet.bench.machine import describe
+from capsnet.bench.measure import Work, interleave
 from capsnet.bench.routing import PAPER, infer, make, train
 
 RECORD = Path(__file__).parent / "results" / "few-samples.json"
@@ -25,24 +26,15 @@ ROUNDS = 15
 PASSES = {"forward": infer, "forward and backward": train}
 
 
-def medians(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
-    """Median milliseconds of the processor of several works that take turns; the first round does not count."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds + 1):
-        for name, work in works.items():
-            begin = time.process_time()
-            work()
-            times[name].append(1e3 * (time.process_time() - begin))
-    return {name: {"median": round(statistics.median(found[1:]), 1)} for name, found in times.items()}
-
-
 def measure(case: dict[str, int], rounds: int) -> list[dict[str, object]]:
     """A row forward, and one forward and backward."""
-    tensors = make(case, torch.device("cpu"))
+    device = torch.device("cpu")
+    tensors = make(case, device)
     rows: list[dict[str, object]] = []
     for name, work in PASSES.items():
-        works = {path: lambda path=path, work=work: work(path, case, tensors) for path in ("plain", "fused")}
-        rows.append({"bench": "few-samples", "case": {**case, "pass": name}, "times": medians(works, rounds)})
+        works: dict[str, Work] = {path: partial(work, path, case, tensors) for path in ("plain", "fused")}
+        times = interleave(works, rounds=rounds, device=device, clock=time.process_time)
+        rows.append({"bench": "few-samples", "case": {**case, "pass": name}, "times": times})
     return rows
 
 

@@ -146,7 +146,7 @@ def _clear(part: Part, out: Path) -> None:
 
 
 def _call(words: list[str], out: Path, name: str, seconds: float) -> str:
-    """Run a command with its output in a log; SIGINT at its limit, so that runs save their state."""
+    """Run a command with its output in a log; SIGTERM at its limit, so that runs save their state."""
     paths = [str(ROOT / "src"), *map(str, (out / "wheels").glob("*.whl"))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
     if (out / "data").is_dir():

@@ -16,8 +16,9 @@ from capsnet.bench.step import make_data
 from capsnet.data.inputs import Inputs
 from capsnet.data.transforms import Shift
 from capsnet.models import create_model
+from capsnet.precision import use_precision
 from capsnet.training.batches import Batches
-from capsnet.training.device import place_model, resolve_precision, use_precision
+from capsnet.training.device import place_model, resolve_precision
 from capsnet.training.step import Step
 
 STEPS = 5

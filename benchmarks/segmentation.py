@@ -2,35 +2,38 @@
 
     python benchmarks/segmentation.py train segcaps --steps 2000 --seed 0  # run it again to go on after a stop
     python benchmarks/segmentation.py train unet --steps 2000 --seed 0
-    python benchmarks/segmentation.py test     # docs/segmentation.json and pictures, from all runs that are complete
+    python benchmarks/segmentation.py test     # docs/segmentation.json and pictures, from the runs that are complete
     python benchmarks/segmentation.py memory   # measure memory anew, keep the other numbers
 
 Both models see the same pairs in the same order, and have the same loss, optimizer and schedule. Loss, sizes and
 learning rates were chosen on pairs of training digits that no model learns from; each model is tested once, after its
-last step.
+last step. Runs that are tested together have the same number of steps.
 """
 
 import argparse
 import json
+import math
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import capsnet
+from capsnet.bench.memory import peak_of
 from capsnet.data import ImageData, load_data
 from capsnet.data.multimnist_masks import MaskedImages, mask_pairs
 from capsnet.data.pairs import Pairing, draw_pairs, fixed_pairs
 from capsnet.figures.segmentation import draw_learning, draw_segmentation
 from capsnet.figures.style import to_png
 from capsnet.functional import dice_score, iou_score
-from capsnet.losses import dice_loss, pixel_margin_loss
+from capsnet.inference.mask_evaluation import mask_losses
 from capsnet.models import SegmentationModel, create_segmenter
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +44,7 @@ PICTURES = ROOT / "docs" / "pictures"
 PAIRING = Pairing(padding=1, shift=2)  # of digits of half the size
 THRESHOLD, SIDE = 96, 16
 HELD_OUT, HELD_OUT_PAIRS, TEST_PAIRS = 5000, 500, 2000
-BATCH, WARM_UP, DECAY, POSITIVE_WEIGHT = 16, 100, 0.3, 3.0
+BATCH, WARM_UP, DECAY = 16, 100, 0.3
 EVERY = 100
 MEMORY_SIDES = (128, 256, 512)
 
@@ -99,33 +102,37 @@ def learning_rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP, (steps - step) / (DECAY * steps))
 
 
-def loss_of(lengths: Tensor, masks: Tensor) -> Tensor:
-    """The margin loss of each pixel, and the Dice loss over all masks of an image."""
-    return pixel_margin_loss(lengths, masks, positive_weight=POSITIVE_WEIGHT) + dice_loss(lengths, masks, pooled=True)
-
-
 def train(name: str, seed: int, steps: int, lr: float | None = None, folder: Path = RUNS) -> Path:
-    """Train, or go on where the last checkpoint was written; return the checkpoint's file."""
+    """Train, or go on where the last checkpoint was written; return the checkpoint's file.
+
+    Raises:
+        SystemExit: a checkpoint of a run with another number of steps.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     network = NETWORKS[name]
     model, highest = network.create(), lr or network.lr
     optimizer = torch.optim.Adam(model.parameters(), lr=highest)
-    state = {"step": 0, "seconds": 0.0, "curve": []}
+    state = {"step": 0, "planned": steps, "seconds": 0.0, "curve": []}
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / (f"{name}-{seed}.pt" if lr is None else f"{name}-{seed}-lr{lr:g}.pt")
     if file.is_file():
         saved = torch.load(file, weights_only=True)
+        if (planned := planned_steps(saved, highest) or steps) != steps:
+            raise SystemExit(
+                f"{file} is a run of {planned} steps, got {steps}; its learning rates depend on their number: "
+                f"give --steps {planned}, or move the file away"
+            )
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
+        state = saved["state"] | {"planned": steps}
     held_out = fix_pairs("held-out", HELD_OUT_PAIRS)
     batches = draw_batches(seed, state["step"])
     started = time.process_time()
     while state["step"] < steps:
         masked = next(batches)
         optimizer.param_groups[0]["lr"] = highest * learning_rate(state["step"], steps)
-        loss = loss_of(model(masked.images.float() / 255).lengths, masked.masks)
+        loss = mask_losses(model(masked.images.float() / 255).lengths, masked.masks).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -140,6 +147,54 @@ def train(name: str, seed: int, steps: int, lr: float | None = None, folder: Pat
             _write(file, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state})
             started = time.process_time()
     return file
+
+
+def planned_steps(checkpoint: dict[str, Any], highest: float) -> int | None:
+    """The number of steps that a run was to have; None if its checkpoint does not tell, as it is old and incomplete.
+
+    Old checkpoints do not hold the number. They hold the last learning rate: in the last step of a run, and in no step
+    before, it is that of a run which ends there.
+    """
+    state = checkpoint["state"]
+    if "planned" in state:
+        return int(state["planned"])
+    (group,) = checkpoint["optimizer"]["param_groups"]
+    step: int = state["step"]
+    return step if math.isclose(group["lr"], highest * learning_rate(step - 1, step)) else None
+
+
+def complete_runs(folder: Path, steps: int | None) -> dict[str, dict[int, dict[str, Any]]]:
+    """The checkpoints of each network's complete runs, by seed.
+
+    Args:
+        folder: of the checkpoints.
+        steps: only runs of this length; None: of any, which must be the same.
+
+    Raises:
+        SystemExit: a network without a complete run, or runs of different lengths.
+    """
+    runs: dict[str, dict[int, dict[str, Any]]] = {}
+    for name, network in NETWORKS.items():
+        found = {}
+        for file in folder.glob(f"{name}-*.pt"):
+            seed = file.stem.removeprefix(f"{name}-")
+            # runs with another learning rate are not tested
+            if not seed.isdecimal():
+                continue
+            checkpoint = torch.load(file, weights_only=True)
+            step, planned = checkpoint["state"]["step"], planned_steps(checkpoint, network.lr)
+            if step != planned:
+                print(f"{file} is left out: it stopped after {step} of {planned or 'an unknown number of'} steps")
+            elif steps is None or step == steps:
+                found[int(seed)] = checkpoint
+        if not found:
+            length = "" if steps is None else f" of {steps} steps"
+            raise SystemExit(f"{folder} has no complete run{length} of {name}; train one, or go on with one")
+        runs[name] = dict(sorted(found.items()))
+    lengths = sorted({run["state"]["step"] for found in runs.values() for run in found.values()})
+    if len(lengths) > 1:
+        raise SystemExit(f"the complete runs in {folder} have {lengths} steps; choose one number with --steps")
+    return runs
 
 
 def _write(file: Path, checkpoint: dict[str, object]) -> None:
@@ -184,28 +239,25 @@ def trivial_answers(pairs: MaskedImages) -> dict[str, dict[str, float]]:
     answers = {
         "nothing marked": torch.zeros_like(pairs.masks),
         "all ink as each of the ten digits": ink,
-        "all ink as both digits, which are known": ink & present,
+        "both labels given, all ink marked as both digits": ink & present,
     }
     return {name: score(masks, pairs) for name, masks in answers.items()}
 
 
 def test(steps: int | None) -> None:
     """Test the networks of all complete runs; write docs/segmentation.json and pictures."""
-    results = json.loads(RESULTS.read_text())
+    results, runs = json.loads(RESULTS.read_text()), complete_runs(RUNS, steps)
     pairs, rows, curves = fix_pairs("test", TEST_PAIRS), [], {}
     masks: dict[str, Tensor] = {}
     for name, network in NETWORKS.items():
-        for file in sorted(RUNS.glob(f"{name}-[0-9].pt")):
-            saved = torch.load(file, weights_only=True)
-            if steps is not None and saved["state"]["step"] != steps:
-                continue
-            model, seed = network.create(), int(file.stem.rpartition("-")[2])
-            model.load_state_dict(saved["model"])
+        for seed, checkpoint in runs[name].items():
+            model, state = network.create(), checkpoint["state"]
+            model.load_state_dict(checkpoint["model"])
             found = segment(model, pairs.images)
-            state = saved["state"]
             run = {"model": name, "seed": seed, "steps": state["step"], "processor_seconds": state["seconds"]}
             rows.append(run | score(found, pairs) | {"curve": state["curve"]})
-            if seed == 0:
+            # pictures are of the lowest seed
+            if network.title not in masks:
                 masks[network.title] = found
                 curves[network.title] = state["curve"]
     keys = ("dice_all", "dice", "iou", "shared_pixels_found", "images_with_absent_class", "processor_seconds")
@@ -226,7 +278,7 @@ def test(steps: int | None) -> None:
         "runs": rows,
         "trivial": trivial_answers(pairs),
         "settings": {"batch": BATCH, "side": SIDE, "test_pairs": TEST_PAIRS, "held_out_pairs": HELD_OUT_PAIRS}
-        | {"positive_weight": POSITIVE_WEIGHT, "threshold": THRESHOLD, "warm_up": WARM_UP, "decay": DECAY},
+        | {"loss": "mask_losses", "threshold": THRESHOLD, "warm_up": WARM_UP, "decay": DECAY},
         "machine": {"torch": torch.__version__, "capsnet": capsnet.__version__, "date": time.strftime("%Y-%m-%d")},
     }
     results.pop("all_ink_as_every_digit", None)
@@ -245,13 +297,14 @@ def _write_results(results: dict[str, object]) -> None:
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _peak(side: int, max_votes: int | None, sender: multiprocessing.connection.Connection) -> None:
+def peak_bytes(side: int, max_votes: int | None) -> int:
+    """What a forward and backward pass of one image adds to this process at its peak."""
     torch.set_num_threads(1)
+    # libraries allocate memory on first use
+    create_segmenter("segcaps", image_shape=(1, 16, 16))(torch.rand(1, 1, 16, 16)).lengths.sum().backward()
     model = create_segmenter("segcaps", image_shape=(1, side, side), max_votes=max_votes)
     image = torch.rand(1, 1, side, side)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    model(image).lengths.sum().backward()
-    sender.send(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+    return round(2**20 * peak_of(lambda: model(image).lengths.sum().backward(), image.device))
 
 
 def memory() -> None:
@@ -260,11 +313,10 @@ def memory() -> None:
     context = multiprocessing.get_context("spawn")
     for side in MEMORY_SIDES:
         for path, max_votes in (("all votes", None), ("row by row", 2**22)):
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(target=_peak, args=(side, max_votes, sender))
-            process.start()
-            rows.append({"side": side, "path": path, "bytes": receiver.recv()})
-            process.join()
+            # each in a new process, which holds no memory that another pass has freed
+            with ProcessPoolExecutor(1, mp_context=context) as process:
+                added = process.submit(peak_bytes, side, max_votes).result()
+            rows.append({"side": side, "path": path, "bytes": added})
     votes = {str(side): votes_bytes(side) for side in MEMORY_SIDES}
     _write_results(json.loads(RESULTS.read_text()) | {"memory": rows, "votes_bytes": votes})
 

@@ -7,14 +7,12 @@ quiet machine: the two ways are timed in turn, forward and backward, at the size
 """
 
 import json
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from capsnet.bench.measure import Work, interleave
 from capsnet.kernels import native
 from capsnet.kernels.strided_conv import compiled
 from capsnet.kernels.strided_conv.op import strided_conv2d
@@ -27,7 +25,7 @@ MARGIN = 1.1
 
 
 def times(batch: int, half: bool) -> tuple[float, float]:
-    """Median seconds of torch's convolution and of the fast one, forward and backward, in turn."""
+    """Median milliseconds of torch's convolution and of the fast one, forward and backward, in turn."""
     x = torch.randn(batch, 256, 20, 20).relu()
     weight = (0.01 * torch.randn(256, 256, 9, 9)).requires_grad_()
     x = (x.bfloat16() if half else x).requires_grad_()
@@ -35,20 +33,15 @@ def times(batch: int, half: bool) -> tuple[float, float]:
     order = torch.channels_last if native.refuses(compiled.SOURCE) is None else torch.contiguous_format
     ordered = x.detach().contiguous(memory_format=order).requires_grad_()
 
-    def plain() -> tuple[Tensor, Tensor]:
-        return x, F.conv2d(x, weight.to(x.dtype), stride=2)
+    def backward(images: Tensor, output: Tensor) -> None:
+        torch.autograd.grad(output, (images, weight), torch.ones_like(output))
 
-    def fast() -> tuple[Tensor, Tensor]:
-        return ordered, strided_conv2d(ordered, weight, None, [2, 2])
-
-    ways: tuple[tuple[Callable[[], tuple[Tensor, Tensor]], list[float]], ...] = ((plain, []), (fast, []))
-    for _ in range(ROUNDS + 1):
-        for way, seconds in ways:
-            begin = time.perf_counter()
-            images, output = way()
-            torch.autograd.grad(output, (images, weight), torch.ones_like(output))
-            seconds.append(time.perf_counter() - begin)
-    return statistics.median(ways[0][1][1:]), statistics.median(ways[1][1][1:])
+    works: dict[str, Work] = {
+        "plain": lambda: backward(x, F.conv2d(x, weight.to(x.dtype), stride=2)),
+        "fast": lambda: backward(ordered, strided_conv2d(ordered, weight, None, [2, 2])),
+    }
+    found = interleave(works, rounds=ROUNDS, device=torch.device("cpu"))
+    return found["plain"]["median"], found["fast"]["median"]
 
 
 def least(half: bool) -> int | None:
@@ -56,7 +49,7 @@ def least(half: bool) -> int | None:
     answer = None
     for batch in reversed(BATCHES):
         plain, fast = times(batch, half)
-        print(f"{batch:4} images: torch {1e3 * plain:6.0f} ms, fast {1e3 * fast:6.0f} ms, {plain / fast:.2f} times")
+        print(f"{batch:4} images: torch {plain:6.0f} ms, fast {fast:6.0f} ms, {plain / fast:.2f} times")
         if fast * MARGIN > plain:
             break
         answer = batch

@@ -1,10 +1,11 @@
 """CapsNet-Keras' capsulenet.py on Keras 3 and any of its backends: the same flags, files and pictures.
 
     python examples/capsulenet_keras.py --epochs 50
-    python examples/capsulenet_keras.py -t -w result/trained_model.h5
+    python examples/capsulenet_keras.py -t -w result/trained_model.weights.h5
 
 It needs `pip install 'capsnet[keras]'`. Keras 3 requires the name `.weights.h5` for weights that it saves; files of
-CapsNet-Keras itself, `.h5`, are loaded too. A twelfth of the training images is held out, and chooses the best epoch.
+CapsNet-Keras itself, `.h5`, are loaded too. A twelfth of the training images is held out: `weights-NN.weights.h5` are
+those of an epoch that was the best on them until then, `trained_model.weights.h5` those of the last epoch.
 """
 
 import argparse

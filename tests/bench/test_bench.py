@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from capsnet import kernels
-from capsnet.bench import BENCHES, instructions, memory, memory_process, routing, routings, run, runner
+from capsnet.bench import BENCHES, inference, instructions, memory, memory_process, routing, routings, run, runner
 from capsnet.bench.bench import Bench, Job, fell_behind, limit, measure
 from capsnet.bench.measure import interleave, spread
 from capsnet.bench.memory import added_megabytes
@@ -35,8 +35,16 @@ def test_paths_take_turns_and_the_first_round_does_not_count():
     assert calls == ["plain", "fused"] * 3
 
 
+def test_time_of_the_processor_is_measured_with_its_clock():
+    ticks = iter(range(100))
+    found = interleave({"work": lambda: None}, rounds=3, device=CPU, clock=lambda: float(next(ticks)))
+    assert found["work"]["median"] == 1000
+
+
 def test_spread_is_median_and_quartiles():
-    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == {"median": 3.0, "low": 1.5, "high": 4.5}
+    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == {"median": 3.0, "low": 2.0, "high": 4.0}
+    # never outside of what was measured
+    assert spread([1.0, 2.0]) == {"median": 1.5, "low": 1.25, "high": 1.75}
     assert spread([7.0]) == {"median": 7.0, "low": 7.0, "high": 7.0}
 
 
@@ -56,6 +64,11 @@ def test_operations_are_those_of_the_paper():
     # algorithms.md: 203.2 million products forward; backward twice as many, less the first convolution's input gradient
     forward = 2 * (8_294_400 + 191_102_976 + 1_474_560 + 921_600 + 1_411_344 - 1_872)
     assert count_operations() == pytest.approx(3 * forward - 2 * 8_294_400, rel=0.01)
+
+
+def test_operations_of_inference_are_those_of_a_forward_pass():
+    forward = 2 * (8_294_400 + 191_102_976 + 1_474_560 + 921_600 + 1_411_344 - 1_872)
+    assert inference.count_operations() == pytest.approx(forward, rel=1e-3)
 
 
 def test_path_that_gained_less_by_a_fifth_is_found():

@@ -1,6 +1,7 @@
 """The example that replaces CapsNet-Keras' script: its flags, its files, and weights in both directions."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,11 @@ def test_training_writes_log_and_weights(folder):
     assert (folder / "result" / "weights-01.weights.h5").is_file()
     with Image.open(folder / "result" / "log.png") as picture:
         assert picture.size == (400, 600)
+
+
+def test_command_that_tests_names_weights_that_training_wrote(folder):
+    (file,) = re.findall(r"python examples/capsulenet_keras.py -t -w (\S+)", EXAMPLE.read_text())
+    assert (folder / file).is_file()
 
 
 def test_testing_draws_both_pictures(folder):

@@ -7,10 +7,16 @@ import torch
 
 from capsnet import kernels
 from capsnet.bench.bench import BENCHES, Bench, Job
-from capsnet.bench.step import count_operations, make_data
+from capsnet.bench.step import count_of, make_data
 from capsnet.models import create_model
 from capsnet.precision import use_precision
 from capsnet.training.device import place_model, resolve_precision
+
+
+def count_operations() -> float:
+    """Floating-point operations of the direct algorithm to classify and reconstruct one image."""
+    model, images = create_model("capsnet"), make_data(1, 28, torch.device("cpu")).images.float() / 255
+    return count_of(lambda: model.reconstruct(model(images).capsules))
 
 
 def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
@@ -19,6 +25,7 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
     modes: dict[str, tuple[kernels.Mode, str]] = {"plain": ("plain", "fp32"), "fused": ("auto", "fp32")}
     if resolve_precision("auto", device) == "bf16":
         modes["fused bf16"] = ("auto", "bf16")
+    operations = count_operations()
     for batch in (1, 128) if quick or device.type == "cpu" else (1, 128, 1024):
         inputs = make_data(batch, 28, device).images.float() / 255
 
@@ -31,8 +38,7 @@ def jobs(device: torch.device, quick: bool) -> Iterator[Job]:
         yield Job(
             {"batch": batch, "image": 28},
             {name: partial(work, *settings) for name, settings in modes.items()},
-            # the forward pass is a third of a step
-            count_operations() / 3 * batch,
+            operations * batch,
         )
 
 

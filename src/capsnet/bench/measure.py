@@ -8,6 +8,7 @@ from typing import TypedDict
 import torch
 
 Work = Callable[[], object]
+Clock = Callable[[], float]
 
 # seconds after which a comparison may end early
 PATIENCE = 60.0
@@ -21,13 +22,16 @@ class Spread(TypedDict):
     high: float
 
 
-def interleave(works: Mapping[str, Work], *, rounds: int, device: torch.device) -> dict[str, Spread]:
+def interleave(
+    works: Mapping[str, Work], *, rounds: int, device: torch.device, clock: Clock = time.perf_counter
+) -> dict[str, Spread]:
     """Time several pieces of work in turn, so that other load on the machine affects all of them alike.
 
     Args:
         works: functions to time, by name.
         rounds: timings of each, after one warm-up round; fewer, but at least three, once a minute has passed.
         device: to synchronise.
+        clock: gives seconds; with `time.process_time` those of the processor, so that other programs count less.
     """
     timings: dict[str, list[float]] = {name: [] for name in works}
     start = time.perf_counter()
@@ -35,20 +39,20 @@ def interleave(works: Mapping[str, Work], *, rounds: int, device: torch.device) 
         if count > 3 and time.perf_counter() - start > PATIENCE:
             break
         for name, work in works.items():
-            duration = milliseconds(work, device)
+            duration = milliseconds(work, device, clock)
             # the first round includes memory allocation, compilation and kernel selection
             if count:
                 timings[name].append(duration)
     return {name: spread(times) for name, times in timings.items()}
 
 
-def milliseconds(work: Work, device: torch.device) -> float:
+def milliseconds(work: Work, device: torch.device, clock: Clock = time.perf_counter) -> float:
     """Time of one piece of work, with synchronisation."""
     wait(device)
-    start = time.perf_counter()
+    start = clock()
     work()
     wait(device)
-    return 1e3 * (time.perf_counter() - start)
+    return 1e3 * (clock() - start)
 
 
 def wait(device: torch.device) -> None:
@@ -58,6 +62,6 @@ def wait(device: torch.device) -> None:
 
 
 def spread(times: list[float]) -> Spread:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
+    """Median and quartiles, which lie within the times."""
+    low, middle, high = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
     return {"median": round(middle, 3), "low": round(low, 3), "high": round(high, 3)}

@@ -11,7 +11,7 @@ from capsnet.bench.bench import BENCHES, Bench, Job
 from capsnet.bench.memory import added_megabytes
 from capsnet.capsules import Capsules
 from capsnet.layers import ConvCapsules, DenseCapsules
-from capsnet.routing import ROUTINGS, Routing
+from capsnet.routing import ROUTINGS, Routing, list_options
 
 Sizes = Mapping[str, int]
 
@@ -45,7 +45,7 @@ def find_paths() -> dict[str, Path]:
         paths[name] = Path(name)
         if type(routing).route_children is not Routing.route_children:
             paths[f"{name}, fused"] = Path(name, "auto")
-        if hasattr(routing, "recompute"):
+        if "recompute" in (list_options(name) or ()):
             paths[f"{name}, recomputed"] = Path(name, recompute=True)
     return paths
 

@@ -88,11 +88,16 @@ def count_operations(side: int = 28) -> float:
     """Floating-point operations of the direct algorithm for one image, forward and backward; without the optimiser."""
     model, data = create_model("capsnet", image_shape=(1, side, side)), make_data(1, side, torch.device("cpu"))
     images = data.images.float() / 255
+    return count_of(lambda: find_losses(model, Batch(images, data.labels, images), 0.0005).total.backward())
+
+
+def count_of(work: Work) -> float:
+    """Floating-point operations of a piece of work without fused kernels."""
     # imported late: it imports Triton, which takes half a second
     from torch.utils.flop_counter import FlopCounterMode
 
     with kernels.use("plain"), FlopCounterMode(display=False) as counter:
-        find_losses(model, Batch(images, data.labels, images), 0.0005).total.backward()
+        work()
     return float(counter.get_total_flops())
 
 
