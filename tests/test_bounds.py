@@ -1,5 +1,6 @@
 from typing import Literal
 
+import numpy as np
 import pytest
 
 from capsnet.bounds import Bound, check_choice, check_iterations, check_numbers, whole
@@ -54,3 +55,7 @@ def test_one_of_several_words_is_taken():
 def test_iterations_are_a_whole_number():
     with pytest.raises(UserError, match=r"iterations must be a whole number, got 2\.5"):
         check_iterations(2.5)
+    for value in ("3", None, True):
+        with pytest.raises(UserError, match="iterations must be a whole number, got"):
+            check_iterations(value)
+    check_iterations(np.int64(3))

@@ -106,3 +106,17 @@ def test_without_huge_pages_memory_is_left_as_it_is(
     if pages is not None:
         (tmp_path / "enabled").write_text(pages)
     assert not start.return_memory()
+
+
+def test_room_whose_extra_is_missing_is_an_attribute_that_is_missing() -> None:
+    program = """
+import importlib.util
+importlib.util.find_spec = lambda name, find=importlib.util.find_spec: None if name == "lightning" else find(name)
+import capsnet
+print(hasattr(capsnet, "lightning"))
+try:
+    capsnet.lightning
+except AttributeError as fault:
+    print(fault)
+"""
+    assert run(program) == "False\ncapsnet.lightning needs an extra: pip install 'capsnet[lightning]'\n"

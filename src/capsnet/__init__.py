@@ -110,7 +110,13 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         """Import a room, or the module of a name, on first use."""
         if name in _ROOMS:
-            return import_module(f"capsnet.{name}")
+            from capsnet.errors import UserError
+
+            try:
+                return import_module(f"capsnet.{name}")
+            except UserError as fault:
+                # a room whose extra is not installed; `hasattr` expects this error
+                raise AttributeError(str(fault)) from fault
         if name not in _MODULES:
             raise AttributeError(f"module 'capsnet' has no attribute {name!r}")
         if name in ("RunConfig", "train"):

@@ -115,7 +115,7 @@ def check_iterations(iterations: int) -> None:
     # a compiler traces through this check
     if getattr(iterations, "shape", ()):
         raise UserError("iterations must be a whole number, got an array; give the arguments after the votes by name")
-    if isinstance(iterations, float):
-        raise UserError(f"iterations must be a whole number, got {iterations}")
+    if type(iterations) is not int and (isinstance(iterations, bool) or not isinstance(iterations, Integral)):
+        raise UserError(f"iterations must be a whole number, got {iterations!r}")
     if iterations < 1:
         raise UserError(f"iterations must be at least 1, got {iterations}")

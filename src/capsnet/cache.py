@@ -18,7 +18,7 @@ def cache_dir() -> Path:
 
 
 def prune_cache(folder: Path, most_bytes: int, *, keep: Path | None = None) -> None:
-    """Remove what a kill left behind a day ago, and the files used longest ago, until the rest fits.
+    """Remove what a kill left behind a day ago, and of the other files those that do not fit beside newer ones.
 
     Args:
         folder: of the cache.
@@ -31,6 +31,7 @@ def prune_cache(folder: Path, most_bytes: int, *, keep: Path | None = None) -> N
         # safetensors writes under names of its own, `.tmp...`, too
         unfinished = path.suffix == ".part" or path.name.startswith(".tmp")
         left_behind = unfinished and time.time() - status.st_mtime > _STALE_SECONDS
-        total += status.st_size
-        if path != keep and (left_behind or total > most_bytes):
+        if path != keep and (left_behind or total + status.st_size > most_bytes):
             path.unlink(missing_ok=True)
+        else:
+            total += status.st_size

@@ -5,6 +5,7 @@ Linux kernel documentation, "Control Group v2" and "Memory Resource Controller" 
 
 import contextlib
 import os
+import resource
 from pathlib import Path
 
 # files of version 2 and 1: limit, usage, and the entry of memory.stat for reclaimable file pages
@@ -68,9 +69,6 @@ def _group_left(folder: Path, limit: str, used: str, reclaimable: str) -> int | 
 
 
 def _address_space_left() -> int | None:
-    # missing on Windows
-    import resource
-
     most = resource.getrlimit(resource.RLIMIT_AS)[0]
     if most == resource.RLIM_INFINITY:
         return None

@@ -69,8 +69,11 @@ def in_pieces(count: int, number: int, work: Callable[[slice], T], *, at_least: 
 
 
 def count_processors() -> int:
-    """How many processors this process may use; where the system does not tell, how many there are."""
-    # Linux only: a container or a batch job may allow fewer than there are
+    """How many processors this process may run on; where the system does not tell, how many there are.
+
+    A quota of processor time, as containers may have (`cpu.max`), is not counted.
+    """
+    # Linux only: a batch job may allow fewer than there are
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

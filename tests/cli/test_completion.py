@@ -51,6 +51,10 @@ BASH = {
     ("train", "--precision", ""): ["auto", "fp32", "tf32", "bf16"],
     ("train", "--data", "fash"): ["fashion-mnist"],
     ("train", "--data", "my"): ["my photos"],
+    ("train", "--data", "a"): ["affnist", "affnist-like", "a seven.png"],
+    ("train", "--start-from", "runs/q"): ["runs/quick", "runs/quick"],
+    ("show", "a", "--against", "runs/q"): ["runs/quick", "runs/quick"],
+    ("demo", "runs/q"): ["runs/quick", "runs/quick"],
     ("train", "--seed", ""): [],
     ("train", "--tensorboard", "speed"): ["speedrun-mnist"],
     ("train", "sabour2017-mnist-a"): ["sabour2017-mnist-authors"],
@@ -75,6 +79,20 @@ def test_bash_offers(words, scripts, place):
         assert {"dynamic", "em"} <= set(offered)
     else:
         assert sorted(offered) == sorted(expected)
+
+
+CHOICES = [
+    (verb.name, flag.name, flag.value)
+    for verb in read_verbs()
+    for flag in verb.flags
+    if flag.value is not None and flag.value.names and not flag.value.paths
+]
+
+
+def test_bash_offers_the_values_of_each_option_of_each_verb(scripts, place):
+    assert len({verb for verb, _, _ in CHOICES}) > 5
+    for verb, flag, value in CHOICES:
+        assert set(value.names) <= set(in_bash(scripts / "bash", verb, flag, "")), (verb, flag)
 
 
 def test_bash_registers_the_function_and_says_nothing(scripts):
@@ -121,7 +139,7 @@ def test_zsh_offers_with_descriptions(scripts, place):
     assert "--resume:Go on with the run in this folder" in offers("train", "--re")
     assert "dynamic" in offers("train", "--routing", "")
     assert "dynamic" in offers("train", "--routing=dy")
-    assert {"mnist", "files -/"} <= set(offers("train", "--data", ""))
+    assert {"mnist", "files"} <= set(offers("train", "--data", ""))
     assert {"runs/quick", "files"} <= set(offers("report", ""))
     assert "robustness" in offers("analyse", "--only", "routing", "")
 

@@ -1,5 +1,6 @@
 import pytest
 
+from capsnet.cli import main
 from capsnet.cli.catalogue import KINDS, list_entries
 from capsnet.cli.list import layout
 
@@ -18,3 +19,8 @@ def test_names_that_begin_alike_stand_together():
     lines = layout(entries)
     assert lines[9] == ""
     assert lines.count("") == 1
+
+
+def test_pretrained_weights_have_details_too(capsys):
+    main(["list", "pretrained"])
+    assert "capsnet show NAME gives details" in capsys.readouterr().out

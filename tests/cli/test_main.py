@@ -31,7 +31,7 @@ def test_ctrl_c_in_the_first_seconds_prints_one_line(delay):
     assert said == "capsnet: interrupted\n"
 
 
-@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EEXIST])
 def test_disk_that_refuses_is_said_in_one_line(number, monkeypatch, capsys):
     def refuse(words, is_command):
         raise OSError(number, os.strerror(number), "figures/a.png")
@@ -67,3 +67,22 @@ def test_file_whose_name_is_not_utf8_is_named_as_it_is(tmp_path):
     assert done.stdout.startswith(image + b": ")
     assert subprocess.run([*command, "--json"], capture_output=True).returncode == 0
     assert subprocess.run([*command, "--figure", tmp_path / "a.png"], capture_output=True).returncode == 0
+
+
+def test_a_program_that_calls_a_verb_keeps_its_handling_of_ctrl_c():
+    program = (
+        "import gc, signal; handler = lambda *_: None; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import sys; from capsnet.cli import main\n"
+        "sys.modules.pop('torch', None); set_handler, calls = signal.signal, []\n"
+        "signal.signal = lambda *args: calls.append(args) or set_handler(*args)\n"
+        "disable = gc.disable; gc.disable = lambda: calls.append('gc') or disable()\n"
+        "main(['predict', 'nosuch', 'a.png']); print(calls)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_help_needs_no_parser():
+    program = "import sys; from capsnet.cli import main; main(['--help']); print({'tyro', 'torch'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.endswith("set()\n")

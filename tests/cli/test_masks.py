@@ -49,10 +49,21 @@ def test_data_reports_the_pixels_of_each_class_and_draws_masks(capsys, scans, tm
     assert values["train"] + values["test"] == 5
 
 
-def test_an_option_for_images_is_refused(capsys, scans):
-    status, _, err = call(capsys, "data", scans, "--skip-unreadable")
+@pytest.mark.parametrize("line", ["--skip-unreadable", "--image-size 0"])
+def test_an_option_for_images_is_refused(line, capsys, scans):
+    status, _, err = call(capsys, f"data {line}", scans)
     assert status == 2
-    assert "--skip-unreadable must be left out: it is for images in class folders" in err
+    assert f"{line.split()[0]} must be left out: it is for images in class folders" in err
+
+
+def test_an_answer_that_is_not_finite_is_refused(capsys, scans, model_file):
+    model = load_segmenter(model_file)
+    for weight in model.parameters():
+        weight.data.fill_(float("nan"))
+    model.save(model_file)
+    status, out, err = call(capsys, "predict --json", model_file, scans / "images" / "1.png")
+    assert (status, out) == (2, "")
+    assert "the network's answer is not finite" in err
 
 
 def test_predicted_masks_are_written_with_class_numbers(capsys, scans, model_file, tmp_path):

@@ -6,8 +6,15 @@ from typing import Literal
 import pytest
 import tyro
 
+from capsnet.cli.bench import Bench
+from capsnet.cli.doctor import Doctor
+from capsnet.cli.evaluate import Evaluate
+from capsnet.cli.figures import Figures
 from capsnet.cli.flags import list_fields
-from capsnet.cli.parse import _KERAS_OPTIONS, key_and_value, parse
+from capsnet.cli.import_keras import ImportKeras
+from capsnet.cli.keras_options import KERAS_OPTIONS
+from capsnet.cli.parse import key_and_value, parse
+from capsnet.cli.predict import Predict
 from capsnet.cli.sections import flags_of
 from capsnet.cli.train import Train
 from capsnet.errors import UserError
@@ -126,7 +133,7 @@ def test_an_option_of_capsnet_keras_is_answered_with_what_replaces_it(words, mes
 
 def test_every_replacement_of_a_capsnet_keras_option_is_an_option_of_its_command():
     words = {f"--{field.option.replace('_', '-')}" for field in list_fields(Train)}
-    named = {text.split()[0] for text in _KERAS_OPTIONS.values() if text.startswith("--")}
+    named = {text.split()[0] for text in KERAS_OPTIONS.values() if text.startswith("--")}
     assert len(named) == 5
     assert named <= words
 
@@ -164,3 +171,47 @@ def test_value_of_an_option_may_be_a_list():
     assert key_and_value("--option", "stages=[[4,1],[6,2]]") == ("stages", ((4, 1), (6, 2)))
     with pytest.raises(UserError, match="must be a number, true, false, a word or a list"):
         key_and_value("--option", 'stages={"a": 1}')
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("--option a=1 --option b=2", ("a=1", "b=2")),
+        ("--option a=1 --lr 0.1 --option=b=2 c=3", ("a=1", "b=2", "c=3")),
+        ("--option=a=1 b=2", ("a=1", "b=2")),
+    ],
+)
+def test_a_repeated_list_adds_to_the_earlier_one(words, options):
+    assert parse(Train, words.split(), Train()).model.option == options
+
+
+def test_words_after_a_repeated_list_stay_where_they_are():
+    read = parse(Figures, ["RUN", "--class", "a", "--class=b", "--overwrite", "--", "curves"])
+    assert (read.classes, read.names, read.overwrite) == (("a", "b"), ("curves",), True)
+
+
+@pytest.mark.parametrize("text", ["true", "True", "TRUE"])
+def test_a_truth_value_is_read_in_any_case(text):
+    assert key_and_value("--option", f"leaky={text}") == ("leaky", True)
+    assert key_and_value("--option", "leaky=False") == ("leaky", False)
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "message"),
+    [
+        (Predict, "", "MODEL is missing: a run folder, a weights file, a name from capsnet list pretrained, or an"),
+        (ImportKeras, "", "WEIGHTS and OUT are missing (capsnet import-keras --help)"),
+        (Predict, "m a.png --json b.png", "unexpected argument 'b.png'; give the arguments without a flag side by"),
+        (Predict, "m --pixel-range 0 4095 a.tif", "--pixel-range must be 2 numbers, got 0 4095 a.tif; give other"),
+        (Predict, "m a.tif --pixel-range 0", "--pixel-range must be 2 numbers, got 0 (capsnet predict --help)"),
+        (Doctor, "-r 3", "unknown option -r"),
+        (Predict, "m a.png --save_dir x", "--save_dir is an option of CapsNet-Keras; use --out"),
+        (Evaluate, "m --save_dir x", "unknown option --save_dir"),
+        (Evaluate, "-w x.h5", "-w is an option of CapsNet-Keras; use capsnet evaluate RUN"),
+        (Bench, "--gpus 2", "unknown option --gpus"),
+    ],
+)
+def test_a_message_fits_the_verb(verb, words, message):
+    with pytest.raises(UserError) as fault:
+        parse(verb, words.split())
+    assert str(fault.value).startswith(message)

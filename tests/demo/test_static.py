@@ -139,10 +139,13 @@ assert main(["export", "capsnet-mnist", folder + "/places", "--format", "web", "
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(shared_folder):
     """The pages of both bundled networks, made without the run-time checks, which torch.export cannot trace."""
     pytest.importorskip("onnxscript")
-    folder = tmp_path_factory.mktemp("static")
+    return shared_folder("static", export_pages)
+
+
+def export_pages(folder):
     environment = {**os.environ, "CAPSNET_CACHE_DIR": str(folder / "cache")}
     copy_libraries(folder / "cache")
     words = [sys.executable, "-c", EXPORT, folder]
@@ -150,7 +153,6 @@ def folder(tmp_path_factory):
     if "npm pack" in done.stderr:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture(scope="module")

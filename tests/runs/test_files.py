@@ -1,5 +1,6 @@
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,27 @@ def test_output_that_another_made_meanwhile_stays(tmp_path):
     with pytest.raises(UserError, match="exists; give another name"):
         write(tmp_path / "a.onnx")
     assert (tmp_path / "a.onnx").read_bytes() == b"first"
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "a"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: write_bytes(path, bytes([k]) * 50_000), range(200)))
+    content = path.read_bytes()
+    assert len(content) == 50_000
+    assert len(set(content)) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_is_cleared(tmp_path):
+    path = tmp_path / "a"
+    (tmp_path / ".a.part").write_bytes(b"half of a longer file")
+    write_bytes(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_has_the_permissions_of_other_new_files(tmp_path):
+    (tmp_path / "b").touch()
+    write_bytes(tmp_path / "a", b"new")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode

@@ -78,9 +78,21 @@ def test_a_missing_seed_of_one_row_leaves_the_other_pairs_their_seeds(rows):
     assert [entry["seeds"] for entry in entries] == [[0, 1, 2, 3, 4], [0, 1, 3]]
     assert entries[0]["difference"] == pytest.approx(0.302)
     assert entries[1]["difference"] == pytest.approx(0.1 + 0.01 / 3, abs=1e-5)
+    assert [entry["pooled"] for entry in entries] == [True] * 2
     # the error of a mean of three seeds is larger
-    if entries[0]["pooled"]:
-        assert entries[1]["least"] / entries[0]["least"] == pytest.approx(sqrt(5 / 3), rel=1e-3)
+    assert entries[1]["least"] / entries[0]["least"] == pytest.approx(sqrt(5 / 3), rel=1e-3)
+
+
+def test_a_pair_with_a_missing_seed_that_is_tested_alone_has_the_scatter_of_its_own_seeds():
+    fewer = {**UNEQUAL, "c": {seed: UNEQUAL["c"][seed] for seed in (0, 1, 3)}}
+    entries = compare_rows(fewer, [("b", "a"), ("c", "a")])
+    assert [entry["seeds"] for entry in entries] == [[0, 1, 2, 3, 4], [0, 1, 3]]
+    assert [entry["pooled"] for entry in entries] == [False] * 2
+    alone = [
+        ttest_rel(*([fewer[row][seed] for seed in entry["seeds"]] for row in (entry["row"], entry["other"]))).pvalue
+        for entry in entries
+    ]
+    assert [entry["p"] for entry in entries] == pytest.approx(correct_by_holm(alone), rel=1e-3)
 
 
 def test_residual_variance_is_pooled_when_the_differences_vary_alike():

@@ -120,6 +120,13 @@ def test_changes_without_an_effect_are_refused(name, changes, message):
         plan(STUDIES.get(name), "quick", 1, Path(), changes)
 
 
+def test_change_that_has_an_effect_in_no_row_is_refused():
+    study = STUDIES.get("paper-or-code")
+    with pytest.raises(UserError, match=r"momentum must be left out, got 0\.5: it has no effect with adam"):
+        plan(study, "quick", 1, Path(), {"momentum": 0.5})
+    plan(study, "quick", 1, Path(), {"momentum": 0.5, "optimizer": "sgd"})
+
+
 def test_folder_of_images_is_recorded_with_its_absolute_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos" / "cat").mkdir(parents=True)

@@ -191,9 +191,63 @@ def test_command_prints_the_table_and_draws_it(copied, swept, capsys):
     assert (copied / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("grid", "options", "words"),
+    [
+        ({"momentum": [0.5, 0.9]}, {}, r"momentum must be left out, got 0.5: it has no effect with adam"),
+        ({"lr": [0.1, 0.2]}, {"momentum": 0.5}, "momentum must be left out"),
+        ({"shift": [0, 1], "shift_fill": ["zeros", "edge"]}, {}, r"with shift 0 \(row shift = 0, "),
+    ],
+)
+def test_option_without_an_effect_is_refused(grid, options, words, tmp_path):
+    with pytest.raises(UserError, match=words):
+        sweep("quickstart", grid, seeds=1, out=tmp_path / "sweep", **options)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_file_in_place_of_the_folder_is_named(tmp_path, trained):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"notes.txt is a file, not a folder; give another `out`"):
+        sweep("quickstart", GRID, seeds=1, out=tmp_path / "notes.txt")
+
+
+def test_option_with_an_effect_in_some_rows_is_accepted(tmp_path, trained):
+    with pytest.raises(UserError, match="no run was finished"):
+        sweep("quickstart", {"optimizer": ["adam", "sgd"]}, seeds=1, out=tmp_path / "sweep", momentum=0.5)
+    assert len(trained) == 2
+
+
+def test_a_decay_in_the_grid_has_the_schedule_that_it_has_in_a_run(tmp_path, monkeypatch):
+    configs = []
+    monkeypatch.setattr("capsnet.studies.runner.run_task", lambda folder, config, *_: configs.append(config))
+    with pytest.raises(UserError, match="no run was finished"):
+        sweep("quickstart", {"lr_decay": [0.9, 0.99]}, seeds=1, out=tmp_path / "sweep")
+    assert {config.optimizer.schedule for config in configs} == {"exponential"}
+
+
+@pytest.mark.parametrize(
+    ("line", "recipe"),
+    [
+        ("quickstart --data PHOTOS", "quickstart"),
+        ("--data PHOTOS", "own-images"),
+        ("--data PHOTOS --out quickstart", "own-images"),
+        ("--lr-milestones 2 --schedule step", "quickstart"),
+        ("--lr-milestones 2 --schedule step sabour2017-mnist", "sabour2017-mnist"),
+    ],
+)
+def test_recipe_is_the_one_that_was_named(line, recipe, photos, monkeypatch):
+    named = []
+    monkeypatch.setattr("capsnet.cli.sweep.sweep_recipe", lambda recipe, *_, **__: named.append(recipe) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        sweep_command([*line.replace("PHOTOS", str(photos)).split(), "--grid", "lr=0.1"])
+    assert named == [recipe]
+
+
 def test_recipe_after_the_flags_keeps_its_model_options(monkeypatch):
     given = {}
-    monkeypatch.setattr("capsnet.cli.sweep.sweep", lambda recipe, grid, **options: given.update(options) or 1 / 0)
+    monkeypatch.setattr(
+        "capsnet.cli.sweep.sweep_recipe", lambda recipe, grid, options, **_: given.update(options) or 1 / 0
+    )
     with pytest.raises(ZeroDivisionError):
         sweep_command(["--seeds", "1", "sabour2017-cifar10", "--option", "routing_bias=true", "--grid", "lr=0.1"])
     ours, theirs = given["model_options"], RECIPES.get("sabour2017-cifar10").config.model.options

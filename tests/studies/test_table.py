@@ -4,10 +4,11 @@ import json
 from math import sqrt
 
 import pytest
+from scipy.stats import t as student
+from scipy.stats import ttest_rel
 
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.studies.markdown import comparison_cells, to_markdown, untested
-from capsnet.studies.statistics import pool_scatter
 from capsnet.studies.table import _machine
 
 PAPER = {"error": 0.25, "std": None, "n": None}
@@ -40,10 +41,12 @@ def test_comparison_blocks_by_seed(done):
     r1, plain = table["rows"]
     assert r1["seeds"] == plain["seeds"] == [0, 1]
     assert entry["difference"] == pytest.approx(plain["mean"] - r1["mean"])
-    scatter = pool_scatter({row["name"]: dict(zip(row["seeds"], row["errors"], strict=True)) for row in (r1, plain)})
-    assert entry["p"] == pytest.approx(scatter.p_value(entry["difference"]), rel=1e-3)
+    # the two-way table of two rows is a paired t test
+    assert entry["p"] == pytest.approx(ttest_rel(plain["errors"], r1["errors"]).pvalue, rel=1e-3)
     assert entry["differs"] == (entry["p"] < 0.01)
-    assert entry["least"] == pytest.approx(scatter.least_difference(1), abs=1e-4)
+    one, two = (other - own for own, other in zip(r1["errors"], plain["errors"], strict=True))
+    # the standard error of the mean of two differences is half of what they differ by
+    assert entry["least"] == pytest.approx(student.ppf(1 - 0.01 / 2, df=1) * abs(one - two) / 2, abs=1e-4)
 
 
 def test_row_without_reconstruction_has_fewer_parameters(done):

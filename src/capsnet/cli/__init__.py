@@ -1,6 +1,5 @@
 """The command line: `capsnet VERB ...`, one file per verb, imported on demand."""
 
-import contextlib
 import errno
 import importlib
 import io
@@ -10,13 +9,14 @@ import traceback
 from collections.abc import Sequence
 
 from capsnet._version import __version__
-from capsnet.cli.flags import in_flags
+from capsnet.cli.importing import as_command, importing
+from capsnet.cli.streams import drop_output, is_reader_gone, open_streams
 from capsnet.errors import UserError
 from capsnet.registry import suggest
-from capsnet.start import keeping_modules, quitting_on_interrupt, return_memory
+from capsnet.start import return_memory
 
 # errors of the machine, not bugs: a read-only or full disk, missing permissions, an impossible file name, a closed
-# terminal
+# terminal, a file where a folder is to be
 _REFUSED = frozenset(
     (
         errno.EROFS,
@@ -30,6 +30,7 @@ _REFUSED = frozenset(
         errno.ELOOP,
         errno.EISDIR,
         errno.ENOTDIR,
+        errno.EEXIST,
         errno.EBUSY,
         errno.ESTALE,
         errno.EMFILE,
@@ -68,9 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0: done; 1: internal error; 2: usage error; 130: interrupted.
     """
+    with open_streams():
+        return _run([*(sys.argv[1:] if argv is None else argv)], is_command=argv is None)
+
+
+def _run(arguments: Sequence[str], *, is_command: bool) -> int:
     _print_any_name()
     try:
-        status = _call([*(sys.argv[1:] if argv is None else argv)], is_command=argv is None)
+        status = _call(arguments, is_command=is_command)
         # errors of the disk or the pipe appear only now
         sys.stdout.flush()
         return status
@@ -79,8 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _end(str(stop) or "interrupted", 130)
     except BrokenPipeError:
-        # the reader, `head` for instance, has closed the pipe
-        sys.stderr.close()
+        # another pipe than standard output, whose reader, `head` for instance, may have enough
+        if not is_reader_gone():
+            return _end_with_traceback()
+        drop_output(sys.stdout)
         return 0
     except OSError as fault:
         if fault.errno in _REFUSED:
@@ -104,18 +112,24 @@ def _call(arguments: Sequence[str], *, is_command: bool) -> int:
         return 0
     if verb not in VERBS:
         raise UserError(f"unknown command {verb!r}{suggest(verb, [*VERBS, '--help', '--version'])}")
-    with contextlib.ExitStack() as stack:
-        if is_command:
-            return_memory()
-            stack.enter_context(quitting_on_interrupt())
-            stack.enter_context(keeping_modules())
+    if is_command:
+        return_memory()
+    with as_command(is_command=is_command):
+        return _call_verb(verb, args)
+
+
+def _call_verb(verb: str, args: Sequence[str]) -> int:
+    with importing():
         module = importlib.import_module(f"capsnet.cli.{verb.replace('-', '_')}")
     try:
         return module.main(args) or 0
     except UserError as fault:
+        # imported late: `capsnet --help` needs no parser
+        from capsnet.cli.flags import in_flags
+
         # the module of a verb names the dataclass of its options after the verb
         options: type = getattr(module, verb.title().replace("-", ""))
-        raise UserError(in_flags(str(fault), options)) from None
+        raise UserError(in_flags(str(fault), options, args)) from None
 
 
 def _print_any_name() -> None:
@@ -132,26 +146,14 @@ def _end(line: str, status: int) -> int:
         line = f"process {rank}: {line}"
     if rank != "0" and status == 130:
         return status
-    # the terminal may be closed
-    with contextlib.suppress(OSError):
-        print(f"capsnet: {line}", file=sys.stderr, flush=True)
-    _drop_output()
+    print(f"capsnet: {line}", file=sys.stderr, flush=True)
+    drop_output(sys.stdout)
     return status
 
 
 def _end_with_traceback() -> int:
-    with contextlib.suppress(OSError):
-        traceback.print_exc()
+    traceback.print_exc()
     return _end("this is a bug in capsnet; please report the lines above", 1)
-
-
-def _drop_output() -> None:
-    """Discard output that cannot be written: otherwise Python retries at exit, and reports an error."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _help() -> str:

@@ -12,6 +12,7 @@ from capsnet.bench.bench import fell_behind
 from capsnet.bench.machine import Ceilings, describe, label
 from capsnet.cli.console import print_json
 from capsnet.cli.parse import parse
+from capsnet.cli.streams import needing_reader
 from capsnet.errors import UserError
 from capsnet.runs.files import write_text
 from capsnet.runs.typed import read_typed
@@ -41,8 +42,8 @@ class Bench:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device; auto: the GPU if there is one."""
     out: Path | None = None
-    """Write the results to a JSON file, or to a folder, where the file is named after the machine. Rows of this machine
-    that are not measured again are kept."""
+    """Write the results to a .json file, or to a folder, where the file is named after the machine. Rows of this
+    machine that are not measured again are kept."""
     against: Path | None = None
     """Earlier results, a file or a folder; exit status 1 if the speed-up of a path fell by more than 20 %."""
     json: bool = False
@@ -72,7 +73,9 @@ def main(args: list[str]) -> int:
         if not options.json:
             table.row(row, ceilings)
 
-    results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=keep)
+    kept = options.out is not None or options.against is not None
+    with needing_reader("not everything was measured" if kept else None):
+        results = run(options.names, device, quick=options.quick, rounds=options.rounds, show=keep)
     if path is not None:
         # after a complete benchmark, drop its cases that no longer exist
         dropped = () if options.quick else options.names or BENCHES.names()
@@ -81,7 +84,8 @@ def main(args: list[str]) -> int:
     if options.json:
         print_json({**results, "fell_behind": behind})
     else:
-        print(*(behind or (["no path fell behind"] if before else [])), sep="\n")
+        for line in behind or (["no path fell behind"] if before else []):
+            print(line)
         if path is not None:
             print(f"results: {path}")
     return 1 if behind else 0
@@ -97,8 +101,9 @@ def _write(path: Path, results: Results, earlier: list[Row]) -> None:
 
 
 def _find_file(path: Path, machine: str) -> Path:
-    """The file itself, or in a folder, which need not exist, the machine's file."""
-    return path / f"{machine}.json" if path.is_dir() or not path.suffix else path
+    """The file itself, which ends in .json, or in a folder, which need not exist, the machine's file."""
+    is_file = path.is_file() or (path.suffix == ".json" and not path.is_dir())
+    return path if is_file else path / f"{machine}.json"
 
 
 def _read(path: Path, machine: str) -> Results:

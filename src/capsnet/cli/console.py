@@ -5,10 +5,20 @@ import sys
 import textwrap
 from collections.abc import Mapping
 
+from capsnet.errors import UserError
+
 
 def print_json(value: Mapping[str, object]) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(value), flush=True)
+    """Print one JSON object on standard output.
+
+    Raises:
+        UserError: it holds NaN or infinity, which JSON has no form for.
+    """
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise UserError("the result holds a number that is not finite (NaN or infinity); leave out --json") from None
+    print(text, flush=True)
 
 
 def counted(count: int, noun: str) -> str:

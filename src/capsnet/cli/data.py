@@ -8,6 +8,7 @@ import torch
 import tyro
 
 from capsnet.cli.console import bar, print_json, wrapped
+from capsnet.cli.outputs import check_output
 from capsnet.cli.parse import parse
 from capsnet.data import DATASETS, Dataset, load_data
 from capsnet.data.examples import example_images
@@ -62,8 +63,7 @@ class Data:
 def main(args: list[str]) -> None:
     """Load, count, print, draw."""
     options = parse(Data, args)
-    if options.figure is not None and options.figure.exists():
-        raise UserError(f"{options.figure} exists; give another --figure")
+    check_output(options.figure, "--figure", suffix=".png")
     kind = "images" if options.name in DATASETS else find_input_kind(options.name)
     if kind != "images":
         _print_other(options, kind)
@@ -93,8 +93,15 @@ def main(args: list[str]) -> None:
 def _print_other(options: Data, kind: InputKind) -> None:
     """Count masks or sequences."""
     name = printable_name(options.name)
-    for option in ("image_size", "skip_unreadable", "pixel_range", "shards", "data_dir"):
-        if getattr(options, option):
+    given = {
+        "image_size": options.image_size is not None,
+        "skip_unreadable": options.skip_unreadable,
+        "pixel_range": options.pixel_range is not None,
+        "shards": options.shards is not None,
+        "data_dir": options.data_dir is not None,
+    }
+    for option, is_given in given.items():
+        if is_given:
             raise UserError(f"{option} must be left out: it is for images in class folders, {name} holds {kind}")
     if kind == "masks":
         from capsnet.cli.masks import print_data

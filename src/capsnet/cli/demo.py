@@ -25,7 +25,7 @@ class Demo:
     """
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Run folders, weights files or names of trained networks; none: the bundled models, or else the runs in runs/."""
+    """Run folders, weights files or names of trained networks; none: the bundled models."""
     port: int = 0
     """Port of the page; 0: the first free port from 7860."""
     browser: bool = True

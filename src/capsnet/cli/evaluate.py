@@ -9,6 +9,7 @@ import tyro
 
 from capsnet.cli.console import bar, counted, print_json
 from capsnet.cli.evaluate_other import evaluate_mask_model, evaluate_sequence_model, to_csv
+from capsnet.cli.outputs import check_output
 from capsnet.cli.parse import PathArguments, parse
 from capsnet.data.formats import printable_name
 from capsnet.data.shards import Shards
@@ -74,8 +75,7 @@ def main(args: list[str]) -> None:
     options = parse(Evaluate, args)
     if not options.models:
         raise UserError("no network given: capsnet evaluate takes a run folder or a weights file, or several")
-    if options.csv is not None and options.csv.exists():
-        raise UserError(f"{options.csv} exists; give another --csv")
+    check_output(options.csv, "--csv")
     run = Run.open(options.models[0]) if len(options.models) == 1 and is_run_folder(options.models[0]) else None
     if len(options.models) == 1 and _is_other(options, run):
         return

@@ -31,7 +31,7 @@ class Figures:
     """Figures by name; none: all."""
     digit: int | None = None
     """With manipulate: draw only the capsule of this digit."""
-    class_names: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class")] = ()
     """With manipulate: draw only the capsules of these classes."""
     overwrite: bool = False
     """Redraw figures that already exist."""
@@ -43,7 +43,7 @@ def main(args: list[str]) -> None:
     run = Run.open(options.run)
     from capsnet.figures.draw import draw_missing
 
-    classes = options.class_names if options.digit is None else (*options.class_names, str(options.digit))
+    classes = options.classes if options.digit is None else (*options.classes, str(options.digit))
     drawn = draw_missing(run, options.names, classes=classes, overwrite=options.overwrite)
     for path in drawn.written:
         print(path)

@@ -1,5 +1,6 @@
 """`capsnet import-keras`."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -67,4 +68,4 @@ def main(args: list[str]) -> None:
         print(wrapped(note, "  ", "  "))
     print(f"run: {run.folder}\n\nnext:")
     for verb, rest in (("evaluate", ""), ("figures", ""), ("predict", " IMAGE")):
-        print(f"  capsnet {verb} {run.folder}{rest}")
+        print(f"  capsnet {verb} {shlex.quote(str(run.folder))}{rest}")

@@ -35,8 +35,7 @@ def main(args: list[str]) -> None:
         if kind == "all":
             print(f"{chr(10) if number else ''}{name}:")
         print(*layout(list_entries(name), width), sep="\n")
-    if kind != "pretrained":
-        print("\ncapsnet show NAME gives details")
+    print("\ncapsnet show NAME gives details")
 
 
 def layout(entries: Mapping[str, str], width: int = _LINE) -> list[str]:

@@ -119,6 +119,10 @@ def predict_masks(
             failures.append(Failure(str(file), str(fault)))
             continue
         lengths = measure_pixels(model, pixels)
+        if not bool(lengths.isfinite().all()):
+            raise UserError(
+                f"{file}: the network's answer is not finite (NaN or infinity); train it again or choose another"
+            )
         masks = lengths > _THRESHOLD
         path = None if out is None else out / f"{file.stem}.png"
         if path is not None:

@@ -1,7 +1,7 @@
 """`capsnet predict`."""
 
-import contextlib
 import importlib
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Union
 import tyro
 
 from capsnet.cli.console import bar, print_json
+from capsnet.cli.importing import importing
+from capsnet.cli.outputs import check_output
 from capsnet.cli.parse import PathArguments, parse
+from capsnet.cli.streams import needing_reader
 from capsnet.data.images import choose_range, collect_notes
 from capsnet.data.pixels import PixelRange
 from capsnet.errors import UserError
 from capsnet.prediction import NO_DIGIT, Failure, Prediction
-from capsnet.start import keeping_modules, quitting_on_interrupt
 
 # ONNX files are run without PyTorch
 if TYPE_CHECKING:
@@ -75,8 +77,7 @@ def main(args: list[str]) -> int:
     options = parse(Predict, args)
     if not options.images:
         raise UserError("no image files given: capsnet predict RUN IMAGE...")
-    if options.figure is not None and options.figure.exists():
-        raise UserError(f"{options.figure} exists; give another --figure")
+    check_output(options.figure, "--figure", suffix=".png")
     if options.poses and not options.json:
         raise UserError("--poses needs --json")
     failures: list[Failure] = []
@@ -85,19 +86,22 @@ def main(args: list[str]) -> int:
     if kind == "segmenter":
         return _predict_masks(options)
     if options.out is not None:
-        raise UserError(f"--out is for masks, but {options.model} does not segment images")
+        raise UserError(f"--out is for masks, and needs a run or weights file of a segmenter, got {options.model}")
     answer = _answer_by_onnx if options.model.suffix == ".onnx" else _answer_by_torch
     if kind == "sequence model":
         answer = _answer_recordings
     elif any(file.suffix.lower() == ".wav" for file in options.images):
-        raise UserError(f"WAV files need the weights file of a model of sequences (model.save), got {options.model}")
-    for (names, word), prediction in answer(options):
-        if isinstance(prediction, Failure):
-            failures.append(prediction)
-        elif options.json:
-            predictions.append(_to_dict(prediction, names))
-        else:
-            _print(prediction, names, word)
+        raise UserError(f"WAV files need a run or weights file of a model of sequences, got {options.model}")
+    with needing_reader(None if options.figure is None else "the figure is not drawn"):
+        for (names, word), prediction in answer(options):
+            if isinstance(prediction, Failure):
+                failures.append(prediction)
+                continue
+            _check_finite(prediction)
+            if options.json:
+                predictions.append(_to_dict(prediction, names))
+            else:
+                _print(prediction, names, word)
     if options.json:
         failed = [{"file": failure.file, "error": failure.error} for failure in failures]
         print_json({"predictions": predictions, **({"failed": failed} if failed else {})})
@@ -179,9 +183,11 @@ def _predict_masks(options: Predict) -> int:
             raise UserError(f"{flag} is for networks that classify images; {options.model} segments them")
     from capsnet.cli.masks import predict_masks
 
-    failures = predict_masks(
-        _weights_file(options.model), options.images, out=options.out, figure=options.figure, as_json=options.json
-    )
+    written = [flag for flag, path in (("masks", options.out), ("the figure", options.figure)) if path is not None]
+    with needing_reader(f"not all of {' and '.join(written)} is written" if written else None):
+        failures = predict_masks(
+            _weights_file(options.model), options.images, out=options.out, figure=options.figure, as_json=options.json
+        )
     return _report(failures, len(options.images))
 
 
@@ -213,9 +219,7 @@ def _import_torch() -> None:
     """Import the modules that need PyTorch with a verb's settings for imports, unless PyTorch is already imported."""
     if sys.modules.get("torch") is not None:
         return
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(quitting_on_interrupt())
-        stack.enter_context(keeping_modules())
+    with importing():
         importlib.import_module("capsnet.inference.predict")
 
 
@@ -265,6 +269,13 @@ def _draw(path: Path, answers: "list[Answer]", count: int, model: "CapsuleModel"
         word=length_word(model),
     )
     write_bytes(path, to_png(figure))
+
+
+def _check_finite(prediction: Prediction) -> None:
+    if not all(map(math.isfinite, prediction.lengths)):
+        raise UserError(
+            f"{prediction.file}: the network's answer is not finite (NaN or infinity); train it again or choose another"
+        )
 
 
 def _to_dict(prediction: Prediction, names: Sequence[str]) -> dict[str, object]:

@@ -32,7 +32,8 @@ class Reproduce:
     seeds: int | None = None
     """Runs per row; default: set by the budget."""
     budget: Literal["quick", "full"] = "quick"
-    """quick: a reduced schedule for two CPU cores; full: the paper's schedule."""
+    """quick: a reduced schedule for two CPU cores; full: the source's schedule, or without a source a longer one, or
+    the same one with more seeds."""
     out: Path | None = None
     """The study's folder; default: studies/STUDY-BUDGET."""
     jobs: int = 1

@@ -95,8 +95,9 @@ class ConfigFlags:
         UserError: an option has an invalid value.
     """
 
-    recipe: tyro.conf.Positional[str] = "quickstart"
-    """The recipe to start from (capsnet list recipes); for your own images, own-images is the default."""
+    recipe: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="[RECIPE]")]] = None
+    """The recipe to start from (capsnet list recipes); default: quickstart. For your own images it is own-images, or
+    own-photos for up to 500 photos if its backbone's weights are on this machine."""
     data: DataFlags = field(default_factory=DataFlags)
     augmentation: AugmentationFlags = field(default_factory=AugmentationFlags)
     model: ModelFlags = field(default_factory=ModelFlags)
@@ -113,7 +114,7 @@ class ConfigFlags:
             UserError: an option has an invalid value.
         """
         values = {name: getattr(getattr(self, option.section), option.field) for name, option in OPTIONS.items()}
-        values["recipe"] = self.recipe
+        values["recipe"] = self.recipe or self.run.recipe
         values["model_options"] = _merge(self.model.options, "--option", self.model.option)
         values["routing_options"] = _merge(self.model.routing_options, "--routing-option", self.model.routing_option)
         return RunConfig.from_defaults(**off_for_zero(values))
@@ -135,7 +136,6 @@ def flags_of(verb: type[T], config: RunConfig) -> T:
     """
     execution: type[ExecutionFlags] = get_type_hints(verb)["run"]
     return verb(
-        recipe=config.run.recipe,
         data=DataFlags(**vars(config.data)),
         augmentation=AugmentationFlags(**vars(config.augmentation)),
         model=ModelFlags(**vars(config.model)),

@@ -24,7 +24,7 @@ def _case(verb: Verb, assign: Callable[[Slot], str], flags: str) -> str:
     rest = f"-*) {flags} ;;\n*) {assign(verb.arguments)} ;;"
     inner = _indent("\n".join(values), 12)
     return f"""        {verb.name})
-            [[ {shlex.quote(f" {many} ")} == *" $last "* ]] && option=$last
+            [[ $last && {shlex.quote(f" {many} ")} == *" $last "* ]] && option=$last
             case $option in
 {inner}
             *) case $cur in

@@ -1,5 +1,6 @@
 """`capsnet show`."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from capsnet.runs.built import as_built
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.studies import STUDIES, compare_runs
+from capsnet.studies.sweep import flag_words
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def main(args: list[str]) -> None:
         raise UserError(f"{one} and {other} exclude each other")
     if command.options and not Path(name).is_dir():
         raise UserError(f"--options needs the folder of a run, got {name}")
-    if command.epochs:
+    if command.options:
+        show_run(Run.open(Path(name)), every_option=True)
+    elif command.epochs:
         show_epochs(Run.open(name), as_json=command.json)
     elif command.against is not None:
         test = compare_runs(Run.open(name), Run.open(command.against))
@@ -91,7 +95,7 @@ def main(args: list[str]) -> None:
     elif name in ROUTINGS:
         print(*describe_routing(name), sep="\n")
     elif Path(name).is_dir():
-        show_run(Run.open(Path(name)), every_option=command.options)
+        show_run(Run.open(Path(name)), every_option=False)
     elif name in list_pretrained():
         _print_card(model_card(name).rstrip())
     else:
@@ -184,8 +188,8 @@ def _show_study(name: str) -> None:
     width = max(len(row.label) for row in study.rows)
     for row in study.rows:
         print(f"  {row.label:{width}}  {f'reported: {row.reported}' if row.reported else ''}".rstrip())
-        changes = [_flag(key, value) for key, value in row.changes.items()]
-        print(wrapped(" ".join([row.recipe, *changes]), "      ", "        "))
+        changes = [word for key, value in row.changes.items() for word in flag_words(key, value)]
+        print(wrapped(shlex.join([row.recipe, *changes]), "      ", "        "))
     if study.together is not None:
         reported = f"reported: {study.together.reported}" if study.together.reported else ""
         print(f"  {study.together.label:{width}}  {reported}".rstrip())
@@ -195,15 +199,3 @@ def _show_study(name: str) -> None:
         seeds = f"{content.seeds} seed{'' if content.seeds == 1 else 's'}"
         print("\n" + wrapped(f"{budget}: {seeds} per row; {content.summary}"))
         print(f"capsnet reproduce {name} --budget {budget}")
-
-
-def _flag(key: str, value: object) -> str:
-    """An option as it is typed."""
-    flag = key.replace("_", "-")
-    if isinstance(value, dict):
-        return " ".join(f"--option {name}={value_words(item)}" for name, item in value.items())
-    if isinstance(value, bool):
-        return f"--{flag}" if value else f"--no-{flag}"
-    if isinstance(value, tuple):
-        return " ".join([f"--{flag}", *map(value_words, value)])
-    return f"--{flag} {value_words(value)}"

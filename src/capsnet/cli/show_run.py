@@ -1,6 +1,7 @@
 """`capsnet show RUN`: what was trained and how well, its options, its epochs."""
 
 import dataclasses
+import shlex
 
 from capsnet.cli.console import print_json, value_words, wrapped
 from capsnet.errors import UserError
@@ -22,11 +23,12 @@ def show_epochs(run: Run, *, as_json: bool) -> None:
     Raises:
         UserError: the run has no metrics yet.
     """
+    folder = shlex.quote(str(run.folder))
     if task_of(run) is not None:
-        raise UserError(f"--epochs is for networks that classify images; use capsnet figures {run.folder} curves")
+        raise UserError(f"--epochs is for networks that classify images; use capsnet figures {folder} curves")
     epochs, result = read_epochs(run.metrics()), run.evaluation()
     if not epochs:
-        raise UserError(f"{run.folder} has no metrics yet; go on with capsnet train --resume {run.folder}")
+        raise UserError(f"{run.folder} has no metrics yet; go on with capsnet train --resume {folder}")
     best_step = result["best_step"] if result else None
     if as_json:
         rows = [dataclasses.asdict(epoch) for epoch in epochs]

@@ -11,15 +11,16 @@ import tyro
 from capsnet.cli.console import print_json, print_markdown
 from capsnet.cli.parse import parse
 from capsnet.cli.reproduce import draw_table
+from capsnet.cli.scan import scan
 from capsnet.cli.sections import ConfigFlags, ExecutionFlags, flags_of, given_options
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.registry import suggest
 from capsnet.runs.formats import off_for_zero
-from capsnet.runs.options import are_own_images
+from capsnet.runs.options import are_own_images, own_recipe
 from capsnet.runs.sections import OPTIONS, SECTIONS
-from capsnet.studies import sweep
 from capsnet.studies.grid import VARIED
+from capsnet.studies.sweep import sweep_recipe
 from capsnet.studies.sweep_table import sweep_to_markdown
 
 
@@ -62,25 +63,25 @@ class Sweep(ConfigFlags):
 
 def main(args: list[str]) -> None:
     """Train, draw, and print the table."""
-    named = args[0] if args and args[0] in RECIPES else "quickstart"
-    options = parse(Sweep, args, flags_of(Sweep, RECIPES.get(named).config))
-    if options.recipe != named:
-        options = parse(Sweep, args, flags_of(Sweep, RECIPES.get(options.recipe).config))
+    found = scan(args, Sweep)
+    named = next((args[position] for position in found.positions), None)
+    data = found.last("data")
+    recipe = named or "quickstart"
+    if named is None and are_own_images(data) and not {"--help", "-h"} & {*args}:
+        varied = (word.partition("=")[0].replace("-", "_") for word in found.values.get("grid", ()))
+        recipe = own_recipe(data, [*given_options(args), *varied])
+    options = parse(Sweep, args, flags_of(Sweep, RECIPES.get(recipe).config))
     config = options.config().options()
-    given = {name: config[name] for name in given_options(args)}
-    recipe = options.recipe
-    if recipe == "quickstart" and "quickstart" not in args and are_own_images(given.get("data")):
-        recipe = "own-images"
     folder = options.out or Path("sweeps") / recipe
-    table = sweep(
+    table = sweep_recipe(
         recipe,
         _read_grid(options.grid),
+        {name: config[name] for name in given_options(args)},
         seeds=options.seeds,
         out=folder,
         jobs=options.jobs,
         ray=options.ray,
         small=options.small,
-        **given,
     )
     draw_table(table, folder, "points")
     if options.json:

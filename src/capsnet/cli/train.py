@@ -1,10 +1,12 @@
 """`capsnet train`."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from capsnet.cli.console import print_json, wrapped
 from capsnet.cli.parse import parse
+from capsnet.cli.scan import scan
 from capsnet.cli.sections import ConfigFlags, flags_of, given_options
 from capsnet.cli.show_run import print_changes
 from capsnet.data.input_kind import find_input_kind
@@ -55,23 +57,27 @@ class Train(ConfigFlags):
 def main(args: list[str]) -> None:
     """Train, then print the results."""
     args = _name_model(args)
-    first_recipe = args[0] if args and args[0] in RECIPES else "quickstart"
-    options = parse(Train, args, flags_of(Train, RECIPES.get(first_recipe).config))
-    task = find_task(options.data.name, _given_model(args, options), options.resume)
+    given = scan(args, Train)
+    named = next((args[position] for position in given.positions), None)
+    base = RECIPES.get(named or "quickstart").config
+    if {"--help", "-h"} & {*args}:
+        parse(Train, args, flags_of(Train, base))
+    data, resume = given.last("data") or base.data.name, given.last("resume")
+    task = find_task(data, given.last("model"), None if resume is None else Path(resume))
     if task is not None:
-        _train_other(task, args, options)
+        _train_other(task, args)
         return
-    recipe = options.recipe
-    if "quickstart" not in args and recipe == "quickstart" and are_own_images(options.data.name):
-        recipe = own_recipe(options.data.name, given_options(args))
-    if options.resume is not None:
-        before = Run.open(options.resume).config
-        config = _parse_config(args, before)
+    if resume is not None:
+        before = Run.open(Path(resume)).config
+        options, config = _parse_config(args, before)
         _check_resume(before, config, options)
         note_length({name: config.options()[name] for name in given_options(args)})
     else:
-        config = _start(args, RECIPES.get(recipe).config, options.model.start_from).change(recipe=recipe)
-        config = apply_given(config, given_options(args))
+        recipe = named or "quickstart"
+        if named is None and are_own_images(data):
+            recipe = own_recipe(data, given_options(args))
+        options, config = _start(args, RECIPES.get(recipe).config, given.last("start_from"))
+        config = apply_given(config.change(recipe=recipe), given_options(args))
     run = train(
         config,
         out=options.out,
@@ -93,18 +99,26 @@ def main(args: list[str]) -> None:
 
 
 def _name_model(args: list[str]) -> list[str]:
-    """`MODEL ...` as `--model MODEL ...`, for the name of a segmenter or of a sequence model."""
-    is_other = bool(args) and (args[0] in SEGMENTERS or args[0] in SEQUENCE_MODELS)
-    return ["--model", *args] if is_other else args
+    """`MODEL ...` as `--model MODEL ...`, for the name of a segmenter or of a sequence model.
+
+    Raises:
+        UserError: there is a `--model`, too.
+    """
+    given = scan(args, Train)
+    for position in given.positions[:1]:
+        word = args[position]
+        if word in SEGMENTERS or word in SEQUENCE_MODELS:
+            if "model" in given.values:
+                other = given.last("model")
+                raise UserError(f"two models are given: {word} and --model {other}; leave one of them out")
+            return [*args[:position], "--model", *args[position:]]
+    return args
 
 
-def _given_model(args: list[str], options: Train) -> str | None:
-    return options.model.name if "model" in given_options(args) else None
-
-
-def _train_other(task: Task, args: list[str], options: Train) -> None:
+def _train_other(task: Task, args: list[str]) -> None:
     """Train on masks or sequences, and print the results."""
-    if options.recipe != "quickstart":
+    options = parse(Train, args, flags_of(Train, RECIPES.get("quickstart").config))
+    if options.recipe is not None:
         raise UserError(f"the recipe {options.recipe} is for images with one class; leave it out")
     if options.tensorboard:
         raise UserError("tensorboard must be left out: it is for networks that classify images")
@@ -138,28 +152,31 @@ def _print_other(run: Run, result: RunResult | MaskRunResult, lines: list[str], 
         return
     print("\n" + "\n".join(lines))
     print(f"trained {result['seconds']:.0f} s; the run is in {run.folder}")
-    predict = f"   capsnet predict {run.folder} {following}" if following else ""
+    folder = shlex.quote(str(run.folder))
+    predict = f"   capsnet predict {folder} {following}" if following else ""
     if options.report:
         print(f"report: {run.folder / 'report.html'}")
     else:
-        print(f"next: capsnet report {run.folder}{predict}")
+        print(f"next: capsnet report {folder}{predict}")
 
 
-def _parse_config(args: list[str], start: RunConfig) -> RunConfig:
-    config, given = parse(Train, args, flags_of(Train, start)).config(), given_options(args)
+def _parse_config(args: list[str], start: RunConfig) -> tuple[Train, RunConfig]:
+    options, given = parse(Train, args, flags_of(Train, start)), given_options(args)
+    config = options.config()
     epochs = config.optimizer.epochs
-    return config.change(epochs=epochs) if "epochs" in given and "steps" not in given and epochs else config
+    is_length = "epochs" in given and "steps" not in given and epochs
+    return options, config.change(epochs=epochs) if is_length else config
 
 
-def _start(args: list[str], recipe: RunConfig, start_from: str | None) -> RunConfig:
+def _start(args: list[str], recipe: RunConfig, start_from: str | None) -> tuple[Train, RunConfig]:
     """The configuration of a new run; without --model, the model of its initial weights is used."""
     if start_from is None:
         return _parse_config(args, recipe)
     with_weights = configure_as(recipe, start_from)
-    config = _parse_config(args, with_weights)
+    options, config = _parse_config(args, with_weights)
     if config.model.name != with_weights.model.name:
-        config = _parse_config(args, recipe)
-    return config.change(start_from=locate_weights(start_from))
+        options, config = _parse_config(args, recipe)
+    return options, config.change(start_from=locate_weights(start_from))
 
 
 def _check_resume(before: RunConfig, after: RunConfig, options: Train) -> None:
@@ -206,4 +223,5 @@ def _print_result(run: Run, has_report: bool) -> None:
     if has_report:
         print(f"report: {run.folder / 'report.html'}")
     else:
-        print("next:", f"  capsnet report {run.folder}", f"  capsnet predict {run.folder} IMAGE", sep="\n")
+        folder = shlex.quote(str(run.folder))
+        print("next:", f"  capsnet report {folder}", f"  capsnet predict {folder} IMAGE", sep="\n")

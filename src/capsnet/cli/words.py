@@ -88,13 +88,14 @@ def _list_grid_options() -> tuple[str, ...]:
 _RUN = Slot(paths="runs")
 _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "train.recipe": lambda: Slot(_listed("recipes", "segmenters", "sequence-models")()),
-    "train.data": lambda: Slot(_listed("data")(), "folders"),
+    "train.data": lambda: Slot(_listed("data")(), "files"),
     "train.model": lambda: Slot(_listed("models", "segmenters", "sequence-models")()),
     "train.routing": lambda: Slot(_listed("routings")()),
     "train.resume": lambda: _RUN,
-    "evaluate.models": lambda: _RUN,
-    "evaluate.data": lambda: Slot(_listed("data")(), "folders"),
-    "predict.model": lambda: _RUN,
+    "train.start_from": lambda: Slot(_listed("pretrained")(), "runs"),
+    "evaluate.models": lambda: Slot(_listed("pretrained")(), "runs"),
+    "evaluate.data": lambda: Slot(_listed("data")(), "files"),
+    "predict.model": lambda: Slot(_listed("pretrained")(), "runs"),
     "analyse.run": lambda: _RUN,
     "analyse.only": lambda: Slot(tuple(ANALYSES)),
     "figures.run": lambda: _RUN,
@@ -102,20 +103,21 @@ _SLOTS: Mapping[str, Callable[[], Slot]] = {
     "report.run": lambda: _RUN,
     "sweep.recipe": lambda: Slot(_listed("recipes")()),
     "sweep.grid": lambda: Slot(_list_grid_options()),
-    "sweep.data": lambda: Slot(_listed("data")(), "folders"),
+    "sweep.data": lambda: Slot(_listed("data")(), "files"),
     "sweep.model": lambda: Slot(_listed("models")()),
     "sweep.routing": lambda: Slot(_listed("routings")()),
+    "sweep.start_from": lambda: Slot(_listed("pretrained")(), "runs"),
     "reproduce.study": lambda: Slot(_listed("studies")()),
     "list.kind": lambda: Slot((*KINDS, "all")),
     "show.name": lambda: Slot(_listed(*KINDS)(), "runs"),
-    "export.model": lambda: _RUN,
-    "import-keras.data": lambda: Slot(_listed("data")(), "folders"),
+    "show.against": lambda: _RUN,
+    "export.model": lambda: Slot(_listed("pretrained")(), "runs"),
+    "import-keras.data": lambda: Slot(_listed("data")(), "files"),
     "bench.names": lambda: Slot(tuple(BENCHES)),
-    "data.name": lambda: Slot(_listed("data")(), "folders"),
+    "demo.models": lambda: Slot(_listed("pretrained")(), "runs"),
+    "data.name": lambda: Slot(_listed("data")(), "files"),
 }
 """Slots with names, by verb and field; other slots follow from types."""
-_FLAG_NAMES: Mapping[str, str] = {"figures.class_names": "class"}
-"""Flags whose name is a Python keyword."""
 
 
 def read_verbs() -> list[Verb]:
@@ -135,7 +137,7 @@ def _read(name: str, summary: str) -> Verb:
             arguments |= value or Slot()
         else:
             lines = _field_docs(hints[field.owner] if field.owner else options)
-            flag = _FLAG_NAMES.get(f"{name}.{field.option}", field.option).replace("_", "-")
+            flag = field.option.replace("_", "-")
             # a switch that is on by default has only the form --no-...
             flag = f"no-{flag}" if field.default is True else flag
             flags.append(Flag(f"--{flag}", lines.get(field.name, ""), value, many))

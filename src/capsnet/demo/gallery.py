@@ -48,23 +48,9 @@ class Gallery:
         return self._models[name]
 
 
-def find_sources(root: Path = Path("runs")) -> list[str]:
-    """The bundled networks, or, if there are none, the runs in a folder."""
-    return list_pretrained() or find_runs(root)
-
-
-def find_runs(root: Path) -> list[str]:
-    """Runs in a folder that have weights, the newest first.
-
-    Raises:
-        UserError: the folder cannot be read.
-    """
-    try:
-        weights = [path / "weights.safetensors" for path in root.iterdir()] if root.is_dir() else []
-        times = {path.parent: path.stat().st_mtime for path in weights if path.is_file()}
-    except OSError as fault:
-        raise UserError(f"{root} cannot be read ({fault.strerror}); name a run folder (capsnet demo RUN)") from None
-    return [str(path) for path in sorted(times, key=lambda path: times[path], reverse=True)]
+def find_sources() -> list[str]:
+    """The networks on the page if none is named: those that come with the package."""
+    return list_pretrained()
 
 
 def _short_names(sources: Sequence[str]) -> list[str]:

@@ -90,7 +90,9 @@ def serving(gallery: Gallery, *, port: int = 0) -> Iterator[str]:
         except OSError as fault:
             if fault.strerror:
                 raise UserError(f"the page's server cannot start ({fault.strerror}: {fault.filename})") from None
-            raise UserError("no port from 7860 to 7959 is free; choose another `port`") from None
+            # taken since it was checked, or all of them
+            taken = f"port {port} cannot be used" if port else "no port from 7860 to 7959 is free"
+            raise UserError(f"{taken}; choose another `port`") from None
         try:
             yield address
         finally:
@@ -123,18 +125,23 @@ def _temporary_folder() -> Iterator[str]:
 @contextmanager
 def _quiet(folder: str) -> Iterator[None]:
     """Disable Gradio's telemetry, version check and sharing, and set its folder; then restore the environment."""
-    settings = {
+    # it requests its own address once, which no proxy can answer; where both names are set, the lower case counts
+    direct = [os.environ.get("NO_PROXY"), os.environ.get("no_proxy"), HOST]
+    settings = dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, dict.fromkeys(direct))))
+    settings |= {
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_SHARE": "False",
         "GRADIO_TEMP_DIR": folder,
         "GRADIO_EXAMPLES_CACHE": folder,
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
-        # it requests its own address once, which no proxy can answer
-        "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), HOST))),
     }
-    before = {name: os.environ.get(name) for name in (*settings, "GRADIO_SERVER_MODE_ENABLED")}
+    # the port is an argument
+    ports = ("GRADIO_SERVER_PORT", "GRADIO_NUM_PORTS")
+    before = {name: os.environ.get(name) for name in (*settings, *ports, "GRADIO_SERVER_MODE_ENABLED")}
     os.environ.update(settings)
+    for name in ports:
+        os.environ.pop(name, None)
     try:
         yield
     finally:

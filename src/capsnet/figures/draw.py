@@ -143,7 +143,7 @@ def select(
             raise UserError(f"no figure {unknown[0]!r}: the run's classes are {known}")
         chosen[kind] = {name: drawings[name] for name in dict.fromkeys(wanted)} if wanted else dict(drawings)
     if classes and planned and not any(name.startswith("manipulate") for name in names):
-        raise UserError(f"classes selects files of manipulate, which is missing from {', '.join(names)}; add it")
+        raise UserError(f"classes needs the figure manipulate, whose files it selects; add it to {', '.join(names)}")
     return chosen
 
 

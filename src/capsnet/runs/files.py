@@ -8,6 +8,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from capsnet.errors import UserError
 
@@ -18,23 +19,52 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         UserError: the disk is full or the folder is not writable; the old file is unchanged.
     """
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        _write(path, data)
     except OSError as fault:
-        # this also fails on a read-only file system
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"no space left on the disk for {path} ({len(data) / 1e6:.0f} MB); free some and repeat the "
                 "command (a training: capsnet train --resume); earlier files are intact"
             ) from None
         raise UserError(f"{path} cannot be written ({fault.strerror})") from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary, file = _open_beside(path)
+    # the file stays open, and thereby locked, until it has its name or is removed
+    with file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            # this also fails on a read-only file system
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def _open_beside(path: Path) -> tuple[Path, BinaryIO]:
+    """An empty file beside a path, which no other process or thread writes.
+
+    Its name is fixed, so that the next writer clears what a killed one left behind; while one writes, the next one has
+    a name of its own.
+    """
+    import fcntl
+
+    temporary = path.with_name(f".{path.name}.part")
+    file = temporary.open("ab")
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # since it was opened, another writer may have renamed it
+        if os.path.samestat(temporary.stat(), os.fstat(file.fileno())):
+            file.truncate(0)
+            return temporary, file
+    file.close()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    return temporary, temporary.open("xb")
 
 
 def write_text(path: Path, text: str) -> None:

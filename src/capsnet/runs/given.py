@@ -38,15 +38,40 @@ def apply_given(config: RunConfig, given: Collection[str]) -> RunConfig:
     Raises:
         UserError: an option without an effect, with the reason.
     """
-    if config.optimizer.schedule == "one-cycle" and "schedule" not in given and not _OF_DECAY.isdisjoint(given):
-        config = config.change(schedule="exponential")
+    config = choose_schedule(config, given)
     values = config.options()
     note_length({name: values[name] for name in given})
-    for name, reason in (_without_optimizer(config) | _without_images(config)).items():
-        # a value that is switched off asks for nothing
-        if name in given and values[name] not in (None, False, "none"):
-            raise UserError(f"{name} must be left out, got {values[name]!r}: it has no effect {reason}")
+    for reason in find_idle(config, given).values():
+        raise UserError(reason)
     return config
+
+
+def choose_schedule(config: RunConfig, given: Collection[str]) -> RunConfig:
+    """The configuration with the exponential schedule, if options of a decay were given and no schedule.
+
+    Args:
+        config: of the run, with these options.
+        given: their names.
+    """
+    if config.optimizer.schedule == "one-cycle" and "schedule" not in given and not _OF_DECAY.isdisjoint(given):
+        return config.change(schedule="exponential")
+    return config
+
+
+def find_idle(config: RunConfig, given: Collection[str]) -> dict[str, str]:
+    """The options that were given and have no effect in a run, each with a message.
+
+    Args:
+        config: of the run, with these options.
+        given: their names.
+    """
+    values = config.options()
+    return {
+        name: f"{name} must be left out, got {values[name]!r}: it has no effect {reason}"
+        for name, reason in (_without_optimizer(config) | _without_images(config)).items()
+        # a value that is switched off asks for nothing
+        if name in given and values[name] not in (None, False, "none")
+    }
 
 
 def _without_optimizer(config: RunConfig) -> dict[str, str]:

@@ -13,6 +13,7 @@ from capsnet.runs import Run
 from capsnet.runs.built import OPEN, as_built
 from capsnet.runs.data import load_dataset
 from capsnet.runs.files import write_text
+from capsnet.runs.given import note_length
 from capsnet.runs.lock import is_left_over, remove_left_over
 from capsnet.runs.sections import Execution
 from capsnet.studies.cluster import connect, run_on_ray
@@ -73,6 +74,7 @@ def reproduce(
     folder = out or Path("studies") / f"{name}-{budget}"
     if (folder / SWEEP_FILE).exists():
         raise UserError(f"{folder} holds a sweep (it has {SWEEP_FILE}); give another `out`")
+    note_length(changes or {})
     all_changes = {**_stand_in(study, folder, changes, data_dir), **(changes or {})}
     tasks = plan(study, budget, count, folder, all_changes, None if data_dir is None else str(data_dir), execution)
     failures = train_missing(tasks, folder, jobs, ray)
@@ -243,7 +245,10 @@ def alone(folder: Path) -> Iterator[int]:
     """
     import fcntl
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UserError(f"{folder} is a file, not a folder; give another `out`") from None
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
 """The data of a study: rows of a table, each a recipe with changes, trained with several seeds within a budget."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from capsnet.registry import Registry, suggest
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
 from capsnet.runs.folder import Run
+from capsnet.runs.given import choose_schedule, find_idle
 from capsnet.runs.options import make_config
 from capsnet.runs.sections import Execution
 from capsnet.studies.milestones import read_milestones
@@ -148,6 +149,7 @@ class Study:
         figure: `"points"`, or `"curves"` for learning curves above the points.
         stand_in: a substitute for data whose files may be missing.
         together: an extra row of networks tested together.
+        given: names of the options that a person gave, all of which must have an effect.
 
     Raises:
         UserError: two rows with the same name, or a comparison with an unknown row.
@@ -161,6 +163,7 @@ class Study:
     figure: Literal["points", "curves"] = "points"
     stand_in: StandIn | None = None
     together: Together | None = None
+    given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         names = [row.name for row in self.rows]
@@ -237,7 +240,8 @@ def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes |
     if isinstance(data, str):
         # runs record the absolute path of a folder
         together["data"] = locate_data(data)
-    return as_built(make_config(RECIPES.get(row.recipe).config, {**together, "seed": seed}))
+    config = make_config(RECIPES.get(row.recipe).config, {**together, "seed": seed})
+    return as_built(choose_schedule(config, study.given | (changes or {}).keys()))
 
 
 def _check_changes(changes: Changes, stages: tuple[int, ...]) -> None:
@@ -254,6 +258,26 @@ def _check_changes(changes: Changes, stages: tuple[int, ...]) -> None:
                 f"{name} cannot be changed in this study: its runs are tested after "
                 f"{', '.join(map(str, stages))} epochs; change limit, for a trial"
             )
+
+
+def _refuse_idle(tasks: Sequence[Task], given: Collection[str], of_rows: Collection[str]) -> None:
+    """Refuse options that a person gave and that have no effect.
+
+    Args:
+        tasks: a run of each row.
+        given: names of options that must have an effect in some row.
+        of_rows: names of options that, where a row changes them, must have an effect in it.
+
+    Raises:
+        UserError: the message says why it has none.
+    """
+    found = [find_idle(task.config, given) for task in tasks]
+    for task, idle in zip(tasks, found, strict=True):
+        for name, reason in idle.items():
+            if name in of_rows and name in task.row.changes:
+                raise UserError(f"{reason} (row {task.row.label})" if len(tasks) > 1 else reason)
+            if all(name in other for other in found):
+                raise UserError(reason)
 
 
 def plan(
@@ -277,12 +301,12 @@ def plan(
         execution: how a training step is executed.
 
     Raises:
-        UserError: no seeds, an unknown budget or option.
+        UserError: no seeds, an unknown budget or option, or an option without an effect.
     """
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, got {seeds}")
     _check_changes(changes or {}, study.budget(budget).stages)
-    return [
+    tasks = [
         Task(
             row,
             seed,
@@ -293,3 +317,5 @@ def plan(
         for seed in range(seeds)
         for row in study.rows
     ]
+    _refuse_idle(tasks[: len(study.rows)], study.given | (changes or {}).keys(), study.given)
+    return tasks

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -11,7 +12,8 @@ from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.files import write_json
 from capsnet.runs.flags import flag_of
-from capsnet.runs.options import are_own_images
+from capsnet.runs.given import note_length
+from capsnet.runs.options import are_own_images, own_recipe
 from capsnet.runs.sections import Execution
 from capsnet.runs.typed import read_typed
 from capsnet.studies.grid import Grid, check_grid, make_study, show_value
@@ -56,7 +58,7 @@ def sweep(
     The same call resumes a sweep that was stopped. With a larger grid or more seeds, it trains what the folder lacks.
 
     Args:
-        recipe: name of the recipe.
+        recipe: name of the recipe; for your own images, `"quickstart"` means what it means to `capsnet.train`.
         grid: values of each option to vary: options of `capsnet.train` by name.
         seeds: runs of each combination, with seeds 0 to `seeds - 1`.
         out: the sweep's folder; None: `sweeps/RECIPE`.
@@ -77,18 +79,49 @@ def sweep(
         >>> table["sweep"]["chosen"]
         ['lr=0.003-iterations=3']
     """
+    data = _resolve(options).get("data")
+    if recipe == "quickstart" and are_own_images(data):
+        recipe = own_recipe(data, {*(grid or {}), *options})
+    return sweep_recipe(recipe, grid or {}, options, seeds=seeds, out=out, jobs=jobs, ray=ray, small=small)
+
+
+def sweep_recipe(
+    recipe: str,
+    grid: Grid,
+    options: Changes,
+    *,
+    seeds: int,
+    out: Path | str | None = None,
+    jobs: int = 1,
+    ray: str | None = None,
+    small: bool = False,
+) -> Table:
+    """`sweep` of this very recipe, whatever the data: the command line knows whether a person named it.
+
+    Args:
+        recipe: name of the recipe.
+        grid: values of each option to vary.
+        options: options of all runs.
+        seeds: runs of each combination.
+        out: see `sweep`, as of the others.
+        jobs: number of concurrent runs.
+        ray: address of a Ray cluster.
+        small: delete the weights of finished runs.
+
+    Raises:
+        UserError: as `sweep`.
+    """
     if seeds < 1:
         raise UserError(f"seeds must be at least 1, got {seeds}")
-    given, values = _resolve(options), check_grid(grid or {}, options)
-    if recipe == "quickstart" and are_own_images(given.get("data")):
-        recipe = "own-images"
-    study = make_study(recipe, values, given, seeds)
+    given, values = _resolve(options), check_grid(grid, options)
+    study = replace(make_study(recipe, values, given, seeds), given=frozenset({*values, *given}))
     folder = Path(out) if out is not None else Path("sweeps") / recipe
     _check_folder(folder, recipe, values)
     execution = cast(Execution, given.get("execution", RECIPES.get(recipe).config.run.execution))
     data_dir = given.get("data_dir")
     tasks = plan(study, "sweep", seeds, folder, None, None if data_dir is None else str(data_dir), execution)
     check_tasks(tasks, jobs)
+    note_length(given)
     with alone(folder):
         write_json(folder / SWEEP_FILE, {"format_version": _FORMAT_VERSION, "recipe": recipe, "grid": values})
     failures = train_missing(tasks, folder, jobs, ray)
@@ -150,16 +183,31 @@ def _command(recipe: str, grid: Grid, seeds: int, options: Changes) -> str:
     words += [f"{name.replace('_', '-')}={','.join(map(show_value, values))}" for name, values in grid.items()]
     words += ["--seeds", str(seeds)]
     for name, value in options.items():
-        words += _flag(name, value)
+        words += flag_words(name, value)
     return shlex.join(words)
 
 
-def _flag(name: str, value: object) -> Sequence[str]:
+def flag_words(name: str, value: object) -> Sequence[str]:
+    """An option of a run as it is typed.
+
+    Args:
+        name: of the option.
+        value: of the option; a mapping for the options of a model or routing.
+
+    Example:
+        >>> flag_words("model_options", {"leaky": True})
+        ['--option', 'leaky=true']
+    """
     flag = flag_of(name)
     if isinstance(value, bool):
         return [flag if value else f"--no-{flag.removeprefix('--')}"]
     if isinstance(value, Mapping):
-        return [flag, *(f"{key}={json.dumps(entry)}" for key, entry in value.items())]
+        return [flag, *(f"{key}={_typed(entry)}" for key, entry in value.items())]
     if isinstance(value, list | tuple):
         return [flag, *map(show_value, value)]
     return [flag, show_value(value)]
+
+
+def _typed(value: object) -> str:
+    """A value as `--option` reads it: texts as they are, others as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
