@@ -1,8 +1,9 @@
 """What several test files share."""
 
 import os
+import shutil
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from tests.data.sounds import write_tone
 from tests.data.test_mask_folder import write as write_mask
@@ -64,6 +66,28 @@ def _no_download() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(download, "_download", refuse)
         yield
+
+
+@pytest.fixture(scope="session")
+def shared_folder(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Gives the folder of a name, which a function fills once; workers that run side by side share it."""
+    base = tmp_path_factory.getbasetemp()
+    root = base if worker_id == "master" else base.parent
+
+    def give(name: str, write: Callable[[Path], None]) -> Path:
+        folder, whole = root / name, root / f"{name}.whole"
+        with FileLock(root / f"{name}.lock"):
+            if not whole.is_file():
+                # what a failure left
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                write(folder)
+                whole.touch()
+        return folder
+
+    return give
 
 
 @pytest.fixture
@@ -148,13 +172,13 @@ def data_dir(_real_data: str | None) -> Path:
     return Path(_real_data)
 
 
-# half a minute and more: as the last one, such a test would keep one worker busy while the other waits
-LONG = {f"test_{name}.py" for name in ("compile", "distributed", "onnx", "sklearn", "threads", "triton")}
+# the longest first: as the last one, such a test would keep one worker busy while the other waits
+LONG = [f"test_{name}.py" for name in ("distributed", "onnx", "triton", "compile", "threads", "sklearn")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long tests begin first. A test of real data that is not marked would be left out of `make test-real-data`."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     for item in items:
         if "data_dir" in getattr(item, "fixturenames", ()) and item.get_closest_marker("real_data") is None:
             raise pytest.UsageError(f"{item.nodeid} uses data_dir: mark it real_data")

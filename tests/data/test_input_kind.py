@@ -11,7 +11,7 @@ def make(root, *names):
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".wav":
+        if path.suffix.lower() == ".wav":
             write_tone(path, 500, samples=10)
         else:
             path.touch()
@@ -24,6 +24,7 @@ def make(root, *names):
         (["images/a.png", "masks/a.png"], "masks"),
         (["train/images/a.png", "train/masks/a.png", "test/images/b.png"], "masks"),
         (["yes/a.wav", "no/b.WAV"], "recordings"),
+        (["yes/a.WAV"], "recordings"),
         (["train/yes/a.wav"], "recordings"),
         (["cats/a.png", "dogs/b.png"], "images"),
         # sounds of photos: images come first, and the WAV file is named as unreadable
@@ -33,7 +34,7 @@ def make(root, *names):
     ],
 )
 def test_names_of_folders_and_files_tell_the_kind(tmp_path, names, kind):
-    assert find_input_kind(make(tmp_path, *[name.replace(".WAV", ".wav") for name in names])) == kind
+    assert find_input_kind(make(tmp_path, *names)) == kind
 
 
 @pytest.mark.parametrize(("name", "kind"), [("x.ts", "series"), ("mnist", "images"), ("x" * 5000, "images")])

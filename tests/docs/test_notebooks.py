@@ -42,6 +42,11 @@ def test_notebook_has_small_outputs_and_no_faults(source):
     assert source.with_suffix(".ipynb").stat().st_size < 600_000
 
 
+@pytest.mark.parametrize("written", SHORT)
+def test_what_a_test_shortens_is_written_in_a_notebook(written):
+    assert any(written in source.read_text() for source in SOURCES)
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=name)
 def test_notebook_runs(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

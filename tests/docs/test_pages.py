@@ -18,6 +18,15 @@ from capsnet.studies import STUDIES
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *(path for path in sorted(DOCS.rglob("*.md")) if "pages" not in path.parts)]
+# numbers of a page, and smaller ones that say as much of whether its code works
+SHORT = {
+    "docs/interop.md": {
+        "images[:500], labels[:500]": "images[:100], labels[:100]",
+        "epochs=5": "epochs=1",
+        "steps=20": "steps=2",
+        "range(5)": "range(2)",
+    }
+}
 # what only prints
 CHEAP = ("list", "--version")
 
@@ -48,8 +57,11 @@ def test_python_blocks_of_a_page_run_one_after_the_other(page, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ROUTINGS, "_values", dict(ROUTINGS._values))
     names: dict[str, object] = {"__name__": "page"}
-    for block in blocks(page, "python"):
-        exec(block, names)
+    text = "\n".join(blocks(page, "python"))
+    for written, short in SHORT.get(name(page), {}).items():
+        assert written in text
+        text = text.replace(written, short)
+    exec(text, names)
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name)

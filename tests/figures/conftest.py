@@ -1,19 +1,41 @@
 """A tiny run with its model and test images in memory."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
-from capsnet.analysis import analyse
+from capsnet.analysis import ANALYSES, analyse
 from capsnet.data import Dataset, ImageData
+from capsnet.figures.draw import prepare_analyses
 from capsnet.figures.subject import Subject, sample_images
 from capsnet.models import create_model
+from capsnet.runs import Run
 
 
 @pytest.fixture(scope="session")
 def tiny_subject(tiny_run):
     return Subject(tiny_run)
+
+
+@pytest.fixture(scope="session")
+def analysed(tiny_run, shared_folder):
+    """A copy of the tiny run, without the checkpoint, in which every analysis was made."""
+
+    def write(folder):
+        unwanted = shutil.ignore_patterns("last", "figures", "analysis", "report.html")
+        shutil.copytree(tiny_run.folder, folder / "run", ignore=unwanted)
+        prepare_analyses(Subject(Run.open(folder / "run")), ANALYSES.names())
+
+    return Run.open(shared_folder("analysed", write) / "run")
+
+
+@pytest.fixture
+def analysed_run(analysed, tmp_path):
+    """A copy of it, to draw into."""
+    shutil.copytree(analysed.folder, tmp_path / "analysed")
+    return Run.open(tmp_path / "analysed")
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@ import re
 import shutil
 
 import pytest
+from matplotlib.figure import Figure
 
 from capsnet.analysis import ANALYSES
 from capsnet.errors import UserError
 from capsnet.figures import FIGURES, draw_figures
-from capsnet.figures.draw import draw_missing, render
+from capsnet.figures.draw import draw_missing, plan, render
 from capsnet.figures.style import MAX_BYTES
 from capsnet.runs import Run
 
@@ -30,9 +31,33 @@ def test_all_figures_are_registered():
     assert FIGURES.names() == KINDS
 
 
-def test_every_figure_is_drawn_and_nothing_is_overwritten(run, capsys):
+@pytest.fixture
+def few_dimensions_drawn(monkeypatch):
+    """The figures of the dimensions are built for each class, and made into pixels for the first."""
+
+    def stub(build):
+        def figure():
+            build()
+            return Figure(figsize=(1, 1))
+
+        return figure
+
+    def planned(subject, kinds=()):
+        kinds = plan(subject, kinds)
+        first, *others = kinds["manipulate"]
+        stubs = {name: stub(kinds["manipulate"][name]) for name in others}
+        return {**kinds, "manipulate": {first: kinds["manipulate"][first], **stubs}}
+
+    monkeypatch.setattr("capsnet.figures.draw.plan", planned)
+
+
+def test_every_figure_is_drawn_and_nothing_is_overwritten(analysed_run, few_dimensions_drawn, capsys):
+    run = analysed_run
+    # an analysis that is missing is made
+    (run.folder / "analysis" / "errors.json").unlink()
     written = draw_figures(run)
     assert {path.stem for path in written} == DRAWN
+    assert (run.folder / "analysis" / "errors.json").is_file()
     assert sorted(run.figures_folder.iterdir()) == sorted(written)
     assert max(path.stat().st_size for path in written) < MAX_BYTES
     assert capsys.readouterr().err == ""
@@ -116,7 +141,7 @@ def test_figures_are_chosen_by_name_and_class(run, undrawn, names, classes, file
     [
         (["curvs"], [], "unknown figure 'curvs'; did you mean 'curves'. Known: curves, reconstructions"),
         (["manipulate"], ["x"], "no figure 'manipulate-x': the run's classes are 0, 1, 2"),
-        (["curves"], ["5"], "classes selects files of manipulate, which is missing from curves; add it"),
+        (["curves"], ["5"], "classes needs the figure manipulate, whose files it selects; add it to curves"),
     ],
 )
 def test_an_unknown_figure_or_class_is_refused(run, names, classes, message):

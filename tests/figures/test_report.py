@@ -55,7 +55,8 @@ def test_the_command_line_refuses_to_overwrite_a_report(run, capsys):
     assert (run.folder / "report.html").read_text() == "mine"
 
 
-def test_each_analysis_is_a_section_with_number_figure_and_caution(run, undrawn, monkeypatch):
+def test_each_analysis_is_a_section_with_number_figure_and_caution(analysed_run, undrawn, monkeypatch):
+    run = analysed_run
     monkeypatch.setattr("capsnet.figures.report.plan", lambda subject: {name: plan(subject)[name] for name in ANALYSES})
     text = write_report(run).read_text()
     for name in ANALYSES.names():

@@ -2,6 +2,7 @@
 
 import functools
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from capsnet.cli import main
 from capsnet.data.inputs import Inputs
 from capsnet.errors import UserError
-from capsnet.interop import onnx
+from capsnet.interop import onnx, torch_program
 from capsnet.interop.onnx import export
 from capsnet.interop.other_graphs import SequenceGraph
 from capsnet.models import create_model, create_segmenter, create_sequence_model
@@ -19,14 +20,15 @@ from capsnet.runs import load
 def standardized():
     """A network of 20x20 pixels cut out of images of 32x32 that are scaled to 24x24 and standardised."""
     torch.manual_seed(0)
-    model = create_model("capsnet-tiny", image_shape=(1, 20, 20)).eval()
+    small = {"stem_channels": 4, "num_types": 1, "decoder_hidden": (8,), "iterations": 1}
+    model = create_model("capsnet-tiny", image_shape=(1, 20, 20), **small).eval()
     model.inputs = Inputs((1, 32, 32), shrink=24, crop=20, standardize=True)
     return model
 
 
 def unknown_operator():
     """A network with an operator that ONNX lacks."""
-    model = create_model("capsnet-tiny", decoder=False).eval()
+    model = create_model("baseline-cnn-quarter", channels=(4, 2), kernel_sizes=(5, 5), hidden=(8,)).eval()
     forward = model.forward
     model.forward = lambda images: forward(images * torch.special.i0e(images))
     return model
@@ -49,15 +51,18 @@ def translate_once(translate):
 def write(folder):
     """Write all files."""
     name = "efficient-capsnet-mnist"
-    assert main(["export", name, str(folder / "digits.pt2"), "--format", "torch"]) == 0
     # one model is traced and translated once
     onnx.trace_answers, onnx.to_onnx = functools.cache(onnx.trace_answers), translate_once(onnx.to_onnx)
+    torch_program.trace_answers = onnx.trace_answers
     model = load(name)
+    torch_program.opened_for_export = lambda source: nullcontext((model, None))
+    assert main(["export", name, str(folder / "digits.pt2"), "--format", "torch"]) == 0
     export(model, folder / "digits")
     export(model, folder / "small.onnx", int8=True)
     export(standardized(), folder / "standardized.onnx", pixels="float")
     # its first coupling is 0/0
-    export(create_model("capsnet-tiny", routing="max-min", decoder=False).eval(), folder / "max-min.onnx")
+    small = {"iterations": 2, "decoder": False, "stem_channels": 4, "num_types": 1}
+    export(create_model("capsnet-tiny", routing="max-min", **small).eval(), folder / "max-min.onnx")
     try:
         export(unknown_operator(), folder / "none.onnx")
     except UserError as fault:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +53,17 @@ def given():
 
 
 @pytest.fixture(scope="module", params=["torch", "jax"])
-def facts(request, tmp_path_factory):
+def facts(request, shared_folder):
     """What the script found, with one backend."""
+    folder = shared_folder(f"keras-{request.param}", partial(find_facts, request.param))
+    return {**json.loads((folder / "facts.json").read_text()), "folder": folder, "asked": request.param}
+
+
+def find_facts(backend, folder):
+    """Run the script with one backend."""
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp(request.param)
     np.savez(folder / "given.npz", **given())
-    environment = {**os.environ, "KERAS_BACKEND": request.param, "KERAS_HOME": str(folder), "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "KERAS_BACKEND": backend, "KERAS_HOME": str(folder), "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder / "given.npz"), str(folder)],
         capture_output=True,
@@ -66,7 +72,7 @@ def facts(request, tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return {**json.loads(done.stdout.splitlines()[-1]), "folder": folder, "asked": request.param}
+    (folder / "facts.json").write_text(done.stdout.splitlines()[-1])
 
 
 def test_layers_equal_those_of_torch(facts):

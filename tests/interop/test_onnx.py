@@ -116,16 +116,26 @@ def test_int8_weights_take_a_quarter_and_change_little(exports):
     assert 0 < np.abs(one - other).max() < 0.05
 
 
-# of each class of models, except those in the folder of exports, the smallest preset, with as little as it can be of
+# of each class of models, except that in the folder of exports, the smallest preset, with as little as it can be of:
+# operators take the time, whatever the sizes of their tensors
 SMALL = {
     "attention-capsnet-small": {"stages": ((8, 1, 2),), "num_types": (4, 4, 4)},
-    "backbone-capsnet": {},
+    # and a backbone of one convolution
+    "backbone-capsnet": {"num_types": 2},
     "baseline-cnn-quarter": {"channels": (4, 2), "kernel_sizes": (5, 5), "hidden": (8,)},
-    "deepcaps-small": {"iterations": 2},
+    # the class layer alone of the model of variational Bayes, whose windows are those of em-capsnet-tiny
+    "capsnet-tiny": {
+        "routing": "variational-bayes",
+        "iterations": 1,
+        "decoder": False,
+        "stem_channels": 4,
+        "num_types": 1,
+    },
+    "deepcaps-small": {"iterations": 2, "decoder": False, "stem_channels": 4, "num_types": 2},
     "em-capsnet-tiny": {"iterations": 1},
+    # a second stage: its shortcut adds channels of zeros
     "resnet-20": {"stages": ((4, 1, 1), (6, 1, 2))},
-    "self-routing-capsnet": {"stages": ((16, 1, 1), (32, 1, 2))},
-    "vb-capsnet-tiny": {"iterations": 1},
+    "self-routing-capsnet": {"stages": ((4, 1, 1),), "num_types": 2, "child_dim": 4},
 }
 
 
@@ -139,6 +149,8 @@ from capsnet.interop.graph import AnswerGraph, example_images
 from capsnet.interop.onnx import export
 from capsnet.models import create_model
 for name, options in {SMALL!r}.items():
+    if name == "backbone-capsnet":
+        options["backbone"] = torch.nn.Conv2d(3, 8, 3, 4)
     model, path = create_model(name, **options).eval(), Path(sys.argv[1], name + ".onnx")
     export(model, path)
     images = example_images(model, 5, "uint8")
@@ -152,7 +164,7 @@ for name, options in {SMALL!r}.items():
 
 
 def test_every_class_of_models_is_exported_with_equal_answers(tmp_path):
-    tested = [*SMALL, "capsnet-tiny", "efficient-capsnet"]
+    tested = [*SMALL, "efficient-capsnet"]
     assert {MODELS.get(name).build for name in tested} == {MODELS.get(name).build for name in MODELS}
     # in a process without the run-time checks of the tests, which torch.export cannot trace
     done = subprocess.run([sys.executable, "-c", COMPARE, tmp_path], capture_output=True, text=True)

@@ -16,7 +16,7 @@ def test_pose_and_activation_are_those_of_one_place():
     torch.testing.assert_close(capsules.activations[:, index], expected)
 
 
-@pytest.mark.parametrize(("norm", "gains"), [("none", 0), ("type", 4), ("channel", 24), ("layer", 6)])
+@pytest.mark.parametrize(("norm", "gains"), [("type", 4), ("channel", 24), ("layer", 6)])
 def test_poses_are_normalised_as_asked(norm, gains):
     layer = PosePrimaryCapsules(3, 4, pose_dim=6, norm=norm)
     assert sum(p.numel() for p in layer.pose_norm.parameters()) == 2 * gains
@@ -25,9 +25,15 @@ def test_poses_are_normalised_as_asked(norm, gains):
         "type": poses.mean(dim=(0, 1, 3)),
         "channel": poses.mean(dim=(0, 1)),
         "layer": poses.mean(dim=3),
-        "none": torch.zeros(1),
     }
     torch.testing.assert_close(means[norm], torch.zeros_like(means[norm]), atol=1e-5, rtol=0)
+
+
+def test_poses_without_a_norm_are_those_of_the_convolution():
+    layer, features = PosePrimaryCapsules(3, 4, pose_dim=6, norm="none"), 3 * torch.randn(8, 3, 5, 5)
+    assert not list(layer.pose_norm.parameters())
+    expected = layer.poses(features).flatten(2).transpose(1, 2)  # b hw (type dim)
+    torch.testing.assert_close(layer(features).poses.reshape(8, 25, 24), expected)
 
 
 def test_an_algorithm_without_activations_gets_ones():

@@ -42,4 +42,4 @@ def find_digits(data_dir: Path | None = None) -> Path | None:
     return folder if (folder / "digits.csv.gz").is_file() else None
 
 
-DATASETS.add("digits", Source(load_digits, "1,797 handwritten digits, embedded: needs no download", find_digits))
+DATASETS.add("digits", Source(load_digits, "scikit-learn's 1,797 handwritten digits, 8x8; no download", find_digits))

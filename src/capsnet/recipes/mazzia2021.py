@@ -103,7 +103,7 @@ add_recipe(
         differs=f"{_LAST}; each patch is standardised by itself, where the authors' code standardises each split by "
         "its mean and variance and then changes brightness by up to 2, which per-patch standardisation cancels, as it "
         "does the contrast but for its effect on the decoder's target; the decoder draws the patch before it is "
-        "standardised",
+        "standardised; images are shrunk by the mean of areas, there bilinearly",
         settings={
             **_SETTINGS,
             **in_code(

@@ -14,7 +14,7 @@ add_recipe(
             schedule="one-cycle",
             shift=2,
         ),
-        summary="the paper's network on scikit-learn's 8x8 digits, a minute or two on a laptop, no download",
+        summary="the paper's network on scikit-learn's 8x8 digits in a few minutes on a laptop; no download",
         source="this package",
         reported="test accuracy of at least 99 % on 359 held-out digits",
         differs="the schedule is this package's, chosen by validation loss on 144 digits and by run time; test errors "

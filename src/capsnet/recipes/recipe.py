@@ -30,7 +30,7 @@ class Recipe:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def is_of(self, config: RunConfig) -> bool:
-        """Whether a run has the recipe's data and model, so that the reported result applies to it."""
+        """Whether a run has the recipe's data and model: the reported result may stand beside it."""
         return (config.data.name, config.model.name) == (self.config.data.name, self.config.model.name)
 
 

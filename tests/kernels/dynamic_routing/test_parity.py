@@ -17,9 +17,16 @@ NAMES = ["poses", "activations", "coupling", "gradient of poses", "gradient of w
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 # the interpreter takes a second for each
 DRAWS = 2 if INTERPRETED else 4
+SIZED = list(itertools.product(SIZES, ["full", "last"]))
+ITERATIONS = list(itertools.product([1, 2, 5], ["full", "last"]))
 # of bias, leaky, gradient: all, or those in which each two of them meet in all ways
 OPTIONS = [(True, True, "full"), (True, False, "last"), (False, True, "last"), (False, False, "full")]
-if not INTERPRETED:
+if INTERPRETED:
+    # the last step's gradient where several blocks are of children, of samples or of parents; `OPTIONS` has usual sizes
+    SIZED = [(size, "full") for size in SIZES] + [(SIZES[place], "last") for place in (1, 3, 4)]
+    # no earlier step, and more of them than usual
+    ITERATIONS = [(1, "full"), (5, "full"), (5, "last")]
+else:
     OPTIONS = list(itertools.product([True, False], [True, False], ["full", "last"]))
 
 
@@ -70,15 +77,13 @@ def assert_as_good(size, dtype, device, draws=DRAWS, **options) -> None:
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("gradient", ["full", "last"])
+@pytest.mark.parametrize(("size", "gradient"), SIZED, ids=str)
 def test_fused_is_plain_at_odd_sizes(size, gradient, device):
     assert_as_good(size, torch.float32, device, gradient=gradient)
 
 
 @pytest.mark.usefixtures("poison")
-@pytest.mark.parametrize("iterations", [1, 2, 5])
-@pytest.mark.parametrize("gradient", ["full", "last"])
+@pytest.mark.parametrize(("iterations", "gradient"), ITERATIONS)
 def test_fused_is_plain_for_any_number_of_iterations(iterations, gradient, device):
     # rounding grows with iterations: two draws say little of it
     assert_as_good((7, 9, 3, 5, 7), torch.float32, device, draws=4, iterations=iterations, gradient=gradient)
