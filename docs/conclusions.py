@@ -54,19 +54,20 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
     return "\n\n".join(
         (
             "1. *Different numbers of iterations give different losses in the initial epochs; after enough epochs the "
-            "losses are in the same range.* The mean training loss of r = 2 and r = 3 in the first epoch is "
-            f"{two[0].loss:.4f} and {three[0].loss:.4f}, in epoch {len(two)} {two[-1].loss:.5f} and "
-            f"{three[-1].loss:.5f}. {_verdict(first > SAME >= last, complete or first <= SAME)} (range: {SAME:.0%} of "
-            f"the lower loss; here {first:.0%} and {last:.0%} apart).",
+            "losses are in the same range.* In the first epoch the mean training losses of r = 2 and r = 3 are "
+            f"{two[0].loss:.4f} and {three[0].loss:.4f}; they differ by {100 * first:.0f} % of the lower one. In epoch "
+            f"{len(two)} they are {two[-1].loss:.5f} and {three[-1].loss:.5f}, and differ by {100 * last:.0f} %. "
+            f"{_verdict(first > SAME >= last, complete or first <= SAME)}. The rule: the losses differ by more than "
+            f"{100 * SAME:.0f} % in the first epoch, and by at most {100 * SAME:.0f} % in the last.",
             "2. *With 2 iterations the loss is high at first and falls steeply within a few epochs; with 3 it starts "
             f"low and falls slowly.* From epoch 1 to {few} the loss of r = 2 falls by a factor of {falls[0]:.1f}, that "
-            f"of r = 3 by {falls[1]:.1f}. {_verdict(two[0].loss > three[0].loss and falls[0] > falls[1], few > 1)} (a "
-            "higher first loss, and a larger factor).",
+            f"of r = 3 by {falls[1]:.1f}. {_verdict(two[0].loss > three[0].loss and falls[0] > falls[1], few > 1)}. "
+            "The rule: r = 2 has the higher loss in the first epoch, and falls by the larger factor.",
             "3. *More iterations increase the network's capacity, and it tends to overfit.* In the last epoch r = 2 "
             f"and r = 3 have {train_errors[0]:.2f} and {train_errors[1]:.2f} % error on training images and "
             f"{test_errors[0]:.2f} and {test_errors[1]:.2f} % on test images: gaps of {gaps[0]:.2f} and {gaps[1]:.2f} "
-            f"points. {_verdict(train_errors[1] < train_errors[0] and gaps[1] > gaps[0], complete)} (a lower training "
-            "error beside a wider gap).",
+            f"points. {_verdict(train_errors[1] < train_errors[0] and gaps[1] > gaps[0], complete)}. The rule: "
+            "r = 3 has the lower training error and the wider gap.",
             "4. *An epoch takes 285 s with 2 iterations and 448 s with 3, 1.57 times as long.* Here the "
             f"medians are {seconds[0]:,.0f} and {seconds[1]:,.0f} s, {seconds[1] / seconds[0]:.2f} times as long.",
         )

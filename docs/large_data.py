@@ -15,7 +15,7 @@ def figures() -> str:
     record: dict[str, Any] = json.loads(RECORD.read_text())
     limited, turns = record["limited"], record["turns"]
     lines = [
-        "| training on | limit of memory | highest anonymous memory | images/s, without preparation | ended |",
+        "| training on | limit of memory | highest anonymous memory | images/s, without preparation | completed |",
         "|---|---|---|---|---|",
         f"| {record['photos']:,} photos, {record['gigabytes']:g} GB of pixels, from shards | "
         f"{limited['limit_gigabytes']:g} GB | {limited['peak_anonymous_gigabytes']:.2f} GB | "
@@ -53,7 +53,7 @@ def _describe_loading(loading: dict[str, float] | None) -> list[str]:
 
 
 def _ending(part: dict[str, Any]) -> str:
-    return "well" if part["exit_status"] == 0 else f"with status {part['exit_status']}"
+    return "yes" if part["exit_status"] == 0 else f"no, exit status {part['exit_status']}"
 
 
 def fill(text: str) -> str:

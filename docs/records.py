@@ -29,6 +29,7 @@ OURS = [
     "| model | test error | seeds | parameters without decoder | decoder | trained by | from |",
     "|:--|--:|--:|--:|--:|:--|:--|",
 ]
+RUNS = "recipes.md#results-kept-in-this-repository"
 TITLES = {
     "affnist": "affNIST, trained on shifted MNIST",
     "affnist-like": "affNIST-like transformations of MNIST, trained on shifted MNIST",
@@ -166,7 +167,8 @@ def _runs() -> list[Row]:
             (
                 _title(run.config.data.name),
                 f"| {name} | {test.error_percent:.2f} % | 1 | {_split(result['parameters'], drawing)} "
-                f"| {result['step']:,} steps of {run.config.optimizer.batch_size} | [{run.folder.name}](recipes.md) |",
+                f"| {result['step']:,} steps of {run.config.optimizer.batch_size} "
+                f"| `{run.folder.name}`, by the recipe [{run.config.run.recipe}]({RUNS}) |",
                 test.error_percent,
             )
         )

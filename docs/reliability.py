@@ -169,7 +169,10 @@ def _measured(record: dict[str, Any]) -> str:
 def kills() -> str:
     """Processes killed, by command."""
     record = _read("kills")
-    lines = ["| command | kills: file operation, byte, instant | ended and compared | lost |", "|---|---|---|---|"]
+    lines = [
+        "| command | kills: (a) file operation, (b) byte, (c) time | ended and compared | lost |",
+        "|---|---|---|---|",
+    ]
     for name, tally in record["commands"].items():
         counts = ", ".join(str(tally["kills"].get(kind, 0)) for kind in ("operation", "byte", "time"))
         lost = f"{len(tally['lost'])}" if tally["lost"] else "nothing"
@@ -225,8 +228,8 @@ def soaking() -> str:
     """Memory over time."""
     record = _read("soak")
     lines = [
-        "| work | time | memory: second quarter, last quarter, highest | slope | lost |",
-        "|---|---|---|---|---|",
+        "| work | time | memory: second quarter, last quarter, highest | slope | lost | commit |",
+        "|---|---|---|---|---|---|",
     ]
     parts = [(name, part) for name, calls in record.items() for part in calls]
     for name, part in parts:
@@ -238,9 +241,10 @@ def soaking() -> str:
         memory = ", ".join(f"{part[key]:.0f} MB" for key in ("second_quarter_mb", "last_quarter_mb", "highest_mb"))
         lost = part.get("lost") or "nothing"
         lines.append(
-            f"| {work} | {part['seconds'] / 60:.0f} min | {memory} | {part['slope_mb_per_hour']:.0f} MB/h | {lost} |"
+            f"| {work} | {part['seconds'] / 60:.0f} min | {memory} | {part['slope_mb_per_hour']:.0f} MB/h | {lost} "
+            f"| {part['commit']} |"
         )
-    return "\n".join([*lines, "", *dict.fromkeys(_measured(part) + "." for _, part in parts)])
+    return "\n".join([*lines, "", *dict.fromkeys(f"{part['machine']}, {part['date']}." for _, part in parts)])
 
 
 if __name__ == "__main__":

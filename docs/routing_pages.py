@@ -21,8 +21,8 @@ MARKS = {
 }
 TITLES = {
     "dense": "A class layer: {types:,} children, {parents} parents of {parent dim} numbers, batch {batch}",
-    "conv": "A layer of windows: {side}x{side} places of {types} types, {kernel}x{kernel} windows of step {stride}, "
-    "{parents} parent types of {parent dim} numbers, batch {batch}",
+    "conv": "A convolutional capsule layer: {side}x{side} positions with {types} types each, {kernel}x{kernel} "
+    "windows, stride {stride}, {parents} parent types of {parent dim} numbers, batch {batch}",
 }
 HEAD = (
     "| routing | forward, ms | forward and backward, ms | times `uniform` | memory at the peak, MB | in votes |\n"
@@ -96,7 +96,7 @@ def tables(results: list[Results]) -> str:
 
 
 def cost(name: str, results: list[Results]) -> str:
-    """What one routing takes in the class layer of the largest batch, and in the layer of windows.
+    """What one routing takes in the class layer of the largest batch, and in the convolutional one.
 
     Of several results it shows the first in which the routing was measured.
     """
@@ -106,7 +106,7 @@ def cost(name: str, results: list[Results]) -> str:
         rows = {str(pair[1]["case"]["layer"]): pair[1] for pair in pairs(one)}
         for layer, row in rows.items():
             forms = [path for path in row["times"] if path.partition(", ")[0] == name]
-            place = "class layer" if layer == "dense" else "layer of windows"
+            place = "class layer" if layer == "dense" else "convolutional capsule layer"
             if forms:
                 words.append(
                     f"- {place}, batch {row['case']['batch']}: {'; '.join(_cost(row, path) for path in forms)}"
@@ -134,7 +134,7 @@ def picture(record: Record) -> str:
         *most, last = right
         shown = f"It classifies the {', the '.join(most)}{' and the ' if most else ''}{last} shown here correctly."
     return (
-        f"![Which places feed a class with {name} routing](pictures/{name}.png)\n\n"
+        f"![Which positions feed a class with {name} routing](pictures/{name}.png)\n\n"
         "A small network (two 5x5 convolutions, 8 capsules at each of 10x10 positions, this routing) after "
         f"{training['steps']} steps of {training['batch']} MNIST images with the {training['loss']} loss{options} and "
         f"Adam at {training['rate']:g}; one seed, "

@@ -20,6 +20,7 @@ BORROWED = {
     "kernels/dynamic-routing.md": "src/capsnet/kernels/dynamic_routing/README.md",
     "kernels/strided-convolution.md": "src/capsnet/kernels/strided_conv/README.md",
     "kernels/mixtures.md": "src/capsnet/kernels/infer_mixture/README.md",
+    "kernels/maps.md": "src/capsnet/kernels/dynamic_routing_maps/README.md",
 }
 _PAGES = {source: page for page, source in BORROWED.items()} | {
     "CITATION.cff": "project/cite.md",

@@ -1,5 +1,7 @@
 """Generated parts of pages: the mark `<!-- site: NAME -->` is replaced by the text of that name.
 
+A sentence for readers of the repository may follow the mark, up to `<!-- end of site -->`: it is replaced, too.
+
 No number of a page is typed: it comes from the registries of the package, from run folders, from what was measured.
 """
 
@@ -33,7 +35,7 @@ from capsnet.studies import STUDIES
 
 ROOT = Path(__file__).parents[2]
 _COLUMNS = 78  # of a help text: as wide as the page at 1366 pixels
-MARK = re.compile(r"<!-- site: ([\w-]+) -->")
+MARK = re.compile(r"<!-- site: ([\w-]+) -->(?:\n(?:(?!<!--|\n).*\n)+<!-- end of site -->)?")
 
 
 def fill(text: str) -> str:
@@ -68,10 +70,10 @@ def recipes() -> str:
 
 
 RECIPE_PARTS = {
-    "First steps": "A network in a minute or two, and two for your own images.",
+    "First steps": "A network in a few minutes, and two for your own images.",
     "MNIST on a CPU": "Schedules of minutes to two hours without a GPU; their lengths are this package's choice.",
-    "CapsNet-Keras and CapsNet_Project": "The schedules of both repositories; [Coming over](migration.md) has each of "
-    "their commands.",
+    "CapsNet-Keras and CapsNet_Project": "The schedules of both repositories; [Coming from other "
+    "packages](migration.md) has each of their commands.",
     "MNIST and Fashion-MNIST": "The papers' own schedules.",
     "Overlapping and transformed digits": "MultiMNIST: two digits in one image. affNIST: tested on digits that are "
     "rotated, sheared, scaled and moved.",
