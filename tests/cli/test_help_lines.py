@@ -19,3 +19,10 @@ def test_help_of_a_verb_fits_80_columns(verb, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main([verb, "--help"])
     assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
+def test_lines_of_an_options_docstring_are_joined(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "a .npz, .csv or .tar file, or hf:NAME. (default: digits)" in capsys.readouterr().out

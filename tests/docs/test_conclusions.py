@@ -28,7 +28,8 @@ FLAT = epochs([0.1, 0.08, 0.06, 0.05, 0.04, *[0.0100] * 45], 0.999, 150.0)
 def test_runs_that_agree_with_each_conclusion(describe):
     one, two, three, four = describe(STEEP, FLAT, (0.5, 0.6)).split("\n\n")
     assert "0.2000 and 0.1000" in one
-    assert "(range: 10% of the lower loss; here 100% and 2% apart)" in one
+    assert "they differ by 100 % of the lower one" in one
+    assert "and differ by 2 %" in one
     assert "factor of 10.0, that of r = 3 by 2.5" in two
     assert "gaps of 0.30 and 0.50 points" in three
     assert all("**Our runs agree**" in line for line in (one, two, three))

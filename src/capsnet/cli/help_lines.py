@@ -1,4 +1,7 @@
-"""Fit the help of a command to the width of the terminal: tyro breaks the lines of options, not those above them."""
+"""Fit the help of a command to the width of the terminal: tyro breaks the lines of options, not those above them.
+
+tyro also keeps the line breaks within the docstring of an option, whose further lines are indented.
+"""
 
 import contextlib
 import io
@@ -7,6 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -27,12 +31,33 @@ class _Help(io.TextIOWrapper):
 
 
 @contextlib.contextmanager
+def joined_docstrings() -> Iterator[None]:
+    """Let tyro find the docstring of each option in one line."""
+    import docstring_parser
+
+    module: Any = docstring_parser
+    parse = module.parse_from_object
+
+    def parse_joined(component: object) -> Any:
+        docstring = parse(component)
+        for parameter in docstring.params:
+            parameter.description = " ".join((parameter.description or "").split()) or None
+        return docstring
+
+    module.parse_from_object = parse_joined
+    try:
+        yield
+    finally:
+        module.parse_from_object = parse
+
+
+@contextlib.contextmanager
 def fitted_help() -> Iterator[None]:
     """On leaving, print what was written to standard output meanwhile, in lines that fit the terminal."""
     # a stream of text in memory has no encoding
     text = _Help(sys.stdout.encoding or "utf-8", on_terminal=sys.stdout.isatty())
     try:
-        with contextlib.redirect_stdout(text):
+        with contextlib.redirect_stdout(text), joined_docstrings():
             yield
     finally:
         print(fit_lines(text.getvalue(), shutil.get_terminal_size().columns), end="")

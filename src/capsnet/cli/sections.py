@@ -95,9 +95,11 @@ class ConfigFlags:
         UserError: an option has an invalid value.
     """
 
-    recipe: tyro.conf.Positional[Annotated[str | None, tyro.conf.arg(metavar="[RECIPE]")]] = None
-    """The recipe to start from (capsnet list recipes); default: quickstart. For your own images it is own-images, or
-    own-photos for up to 500 photos if its backbone's weights are on this machine."""
+    recipe: tyro.conf.Positional[
+        Annotated[str | None, tyro.conf.arg(metavar="[RECIPE]", help_behavior_hint="(default: quickstart)")]
+    ] = None
+    """The recipe to start from (capsnet list recipes). For your own images the default is own-images, or own-photos for
+    up to 500 photos if its backbone's weights are on this machine."""
     data: DataFlags = field(default_factory=DataFlags)
     augmentation: AugmentationFlags = field(default_factory=AugmentationFlags)
     model: ModelFlags = field(default_factory=ModelFlags)
