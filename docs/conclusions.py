@@ -56,7 +56,7 @@ def describe(two: Sequence[Epoch], three: Sequence[Epoch], test_errors: tuple[fl
             "1. *Different numbers of iterations give different losses in the initial epochs; after enough epochs the "
             "losses are in the same range.* In the first epoch the mean training losses of r = 2 and r = 3 are "
             f"{two[0].loss:.4f} and {three[0].loss:.4f}; they differ by {100 * first:.0f} % of the lower one. In epoch "
-            f"{len(two)} they are {two[-1].loss:.5f} and {three[-1].loss:.5f}, and differ by {100 * last:.0f} %. "
+            f"{len(two)} they are {two[-1].loss:.2g} and {three[-1].loss:.2g}, and differ by {100 * last:.0f} %. "
             f"{_verdict(first > SAME >= last, complete or first <= SAME)}. The rule: the losses differ by more than "
             f"{100 * SAME:.0f} % in the first epoch, and by at most {100 * SAME:.0f} % in the last.",
             "2. *With 2 iterations the loss is high at first and falls steeply within a few epochs; with 3 it starts "

@@ -15,6 +15,7 @@ from capsnet.models import create_model
 from capsnet.runs import Run
 from capsnet.runs.weights import count_decoder, count_parameters, on_meta
 from capsnet.studies import Table
+from capsnet.studies.markdown import format_errors
 from capsnet.studies.parameters import count_drawing
 from capsnet.studies.table import RowEntry
 
@@ -135,10 +136,7 @@ def _study_row(table: Table, entry: RowEntry, links: str) -> Row:
     assert entry["mean"] is not None
     assert entry["parameters"] is not None
     run = Run.open(DOCS / "studies" / table["study"] / "runs" / f"{entry['name']}-seed{entry['seeds'][0]}")
-    spread = ", ".join(f"{error:.2f}" for error in entry["errors"])
-    if entry["std"] is not None and entry["n"] > 2:
-        spread = f"± {entry['std']:.2f}"
-    error = f"{entry['mean']:.2f} %" + (f" ({spread})" if entry["n"] > 1 else "")
+    error = format_errors(entry["errors"])
     label = entry["label"]
     if run.config.model.name == "capsnet" and "CapsNet" not in label:
         label = f"CapsNet, {label}"

@@ -151,11 +151,19 @@ def _reading(table: Table) -> str:
     chosen = "weights best on validation images, beside that of the last step" if table["validated"] else "last step"
     staged = any("milestones" in row for row in table["rows"])
     once = "" if staged else "; the test split was evaluated once, at the end of each run, and chose no weights"
+    seeds = max(len(row["errors"]) for row in table["rows"])
+    spread = "Std is the standard deviation over seeds (n - 1). " if seeds > 2 else ""
+    shared = ", which all seeds share" if seeds > 1 else ""
+    time = "Training is the training time of a run, excluding evaluation."
+    if seeds > 1:
+        time = (
+            "Training is the mean training time of a run, excluding evaluation, or the range if runs of a row differ "
+            "by more than a half."
+        )
     return (
-        f"Test error of the {chosen}{once}. Std is the standard deviation over seeds (n - 1). Intervals are 95 % "
-        "Wilson intervals of the mean error over the images of the test split, which all seeds share; they do not "
-        "include variation between seeds. Training is the mean training time of a run, excluding evaluation, or "
-        "the range if runs of a row differ by more than a half."
+        f"Test error of the {chosen}{once}. {spread}Intervals are 95 % Wilson intervals of the "
+        f"{'mean ' if seeds > 1 else ''}error over the images of the test split{shared}; they do not include variation "
+        f"between seeds. {time}"
     )
 
 
