@@ -4,6 +4,7 @@ import importlib
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.test_architecture import LEVELS
@@ -99,6 +100,11 @@ def read(module, words, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "parse", stop)
+        if module.__name__ == "capsnet.cli.train":
+            # the folders and runs of a page do not exist
+            run = SimpleNamespace(config=RECIPES.get("quickstart").config)
+            patch.setattr(module, "find_task", lambda *_: None)
+            patch.setattr(module, "Run", SimpleNamespace(open=lambda _: run))
         with pytest.raises(Parsed) as caught:
             module.main(words)
     return caught.value.args[0]
@@ -107,7 +113,7 @@ def read(module, words, monkeypatch):
 def check(line, options):
     """Names are those of the registries."""
     if isinstance(options, Train):
-        assert options.recipe in RECIPES, line
+        assert options.recipe is None or options.recipe in RECIPES, line
         assert options.model.routing is None or options.model.routing in ROUTINGS, line
         own = options.data.name.endswith(("/", ".tar", ".ts")) or options.data.name.startswith("hf:")
         assert own or options.data.name in DATASETS, line
@@ -119,8 +125,10 @@ def test_a_wrong_command_is_found(monkeypatch):
     module = importlib.import_module("capsnet.cli.train")
     with pytest.raises(cli.UserError, match="epoch"):
         read(module, ["--epoch-number", "3"], monkeypatch)
+    with pytest.raises(cli.UserError, match="unknown recipe 'no-such-recipe'"):
+        read(module, ["no-such-recipe"], monkeypatch)
     with pytest.raises(AssertionError):
-        check("", read(module, ["no-such-recipe"], monkeypatch))
+        check("", read(module, ["--data", "no-such-data"], monkeypatch))
 
 
 def test_every_page_is_in_the_navigation_of_the_site():

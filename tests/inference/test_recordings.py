@@ -56,4 +56,4 @@ def test_command_predicts_wav_files_and_draws_their_couplings(model, tmp_path, c
     assert main([*words, "--as-is"]) == 2
     assert "--as-is and --pixel-range are for images" in capsys.readouterr().err
     assert main(["predict", "efficient-capsnet-mnist", str(tmp_path / "a.wav")]) == 2
-    assert "WAV files need the weights file of a model of sequences" in capsys.readouterr().err
+    assert "WAV files need a run or weights file of a model of sequences" in capsys.readouterr().err
