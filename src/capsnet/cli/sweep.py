@@ -63,12 +63,12 @@ class Sweep(ConfigFlags):
 
 def main(args: list[str]) -> None:
     """Train, draw, and print the table."""
-    found = scan(args, Sweep)
-    named = next((args[position] for position in found.positions), None)
-    data = found.last("data")
+    given = scan(args, Sweep)
+    named = next((args[position] for position in given.positions), None)
+    data = given.last("data")
     recipe = named or "quickstart"
     if named is None and are_own_images(data) and not {"--help", "-h"} & {*args}:
-        varied = (word.partition("=")[0].replace("-", "_") for word in found.values.get("grid", ()))
+        varied = (word.partition("=")[0].replace("-", "_") for word in given.values.get("grid", ()))
         recipe = own_recipe(data, [*given_options(args), *varied])
     options = parse(Sweep, args, flags_of(Sweep, RECIPES.get(recipe).config))
     config = options.config().options()

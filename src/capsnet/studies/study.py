@@ -271,12 +271,12 @@ def _refuse_idle(tasks: Sequence[Task], given: Collection[str], of_rows: Collect
     Raises:
         UserError: the message says why it has none.
     """
-    found = [find_idle(task.config, given) for task in tasks]
-    for task, idle in zip(tasks, found, strict=True):
+    idle_options = [find_idle(task.config, given) for task in tasks]
+    for task, idle in zip(tasks, idle_options, strict=True):
         for name, reason in idle.items():
             if name in of_rows and name in task.row.changes:
                 raise UserError(f"{reason} (row {task.row.label})" if len(tasks) > 1 else reason)
-            if all(name in other for other in found):
+            if all(name in other for other in idle_options):
                 raise UserError(reason)
 
 
