@@ -10,7 +10,7 @@ import torch
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import Histogram, Share, histogram, rounded, wilson
-from capsnet.analysis.watch import watch
+from capsnet.analysis.watch import has_activations, watch
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 from capsnet.losses import LOSSES
@@ -71,8 +71,7 @@ def measure_capsules(model: CapsuleModel, data: ImageData, *, threshold: float =
     all_lengths, largest, total = [], None, None
     for batch in watch(model, data):
         all_lengths.append(batch.output.lengths.cpu())
-        # without activations of the children all are 1
-        if batch.children is not None and not bool((batch.children.activations == 1).all()):
+        if batch.children is not None and has_activations(batch.children.activations):
             activations = batch.children.activations
             most, summed = activations.amax(dim=0), activations.double().sum(dim=0)
             largest = most if largest is None else torch.maximum(largest, most)

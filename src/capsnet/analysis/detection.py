@@ -105,7 +105,7 @@ def measure_detection(
         data: clean images.
         epsilon: of FGSM and PGD, by the cross-entropy, and of the random signs.
         steps: of PGD; 0 skips it.
-        seed: of random starts and shuffled pixels.
+        seed: of random starts, shuffled pixels and random signs.
 
     Raises:
         UserError: the model has no decoder.

@@ -152,6 +152,7 @@ def measure_iterations(
 
 def _check_own(activations: Tensor, lengths: Tensor) -> None:
     """Refuse a model whose scores are other numbers than the activations of its last layer."""
+    # fused and plain routing round differently
     if activations.shape != lengths.shape or not torch.allclose(activations, lengths, rtol=1e-3, atol=1e-3):
         raise UserError("the model does not score its classes by the activations of its last capsule layer")
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from capsnet.analysis.registry import ANALYSES, Analysis
 from capsnet.analysis.statistics import rounded
-from capsnet.analysis.watch import watch
+from capsnet.analysis.watch import has_activations, watch
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
@@ -135,8 +135,7 @@ def measure_routing(model: CapsuleModel, data: ImageData) -> RoutingStatistics:
     even = log(classes + bool(leaky))
     mean = float(per_child.mean())
     weighted = None
-    # without activations of the children all are 1
-    if activations is not None and float(activations.sum()) > 0 and not bool((activations == 1).all()):
+    if activations is not None and float(activations.sum()) > 0 and has_activations(activations):
         weighted = float((per_child * activations).sum() / activations.sum())
     return {
         "children": children,

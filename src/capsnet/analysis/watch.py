@@ -64,6 +64,11 @@ def watch(model: CapsuleModel, data: ImageData, *, batch_size: int = 32) -> Iter
             hook.remove()
 
 
+def has_activations(activations: Tensor) -> bool:
+    """Whether capsules have activations of their own: those of a routing that computes none are all 1."""
+    return not bool((activations == 1).all())
+
+
 @torch.no_grad()
 def find_lengths(
     model: CapsuleModel, images: Float[Tensor, "b c h w"], *, batch_size: int = 64

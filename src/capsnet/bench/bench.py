@@ -18,8 +18,8 @@ class Row(TypedDict):
 
     `times` are milliseconds of each path; `ratio` is the speed-up of each path over the first one. `limit` is the
     shortest possible time of the direct algorithm in float32 on this machine, from its speed of matrix products and
-    copies. `of_limit` is `limit` divided by the measured time. The limit is that of float32 for every path: more than 1
-    means fewer operations than the direct algorithm has, or only faster products, in bf16 or tf32. `megabytes` is the
+    copies. `of_limit` is `limit` divided by the measured time: more than 1 means fewer operations than the direct
+    algorithm has, or only faster products, in bf16 or tf32. `megabytes` is the
     additional memory at the peak, `votes` the size of the votes alone. `commit` is set if it differs from that of the
     results.
     """

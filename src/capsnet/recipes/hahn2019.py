@@ -108,9 +108,8 @@ for _column in ("azimuth", "elevation"):
             reported=UNCHECKED,
             differs="ResNet-20, where the authors' code has six convolutions (models/convnet.py:21-40); the two views "
             "are two channels, where that code treats each as an image; up to 32 is added to the pixels, where it "
-            "multiplies them by up to 1 ± 32/255; images are shrunk by the "
-            "mean of areas, there bilinearly; the last weights are kept, where it keeps those that are best on the "
-            "new viewpoints",
+            "multiplies them by up to 1 ± 32/255; images are shrunk by the mean of areas, there bilinearly; the last "
+            "weights are kept, where it keeps those that are best on the new viewpoints",
             settings={
                 **_SETTINGS,
                 **in_code(
