@@ -22,6 +22,7 @@ LEVELS = {
     "free_memory": 0,
     "precision": 0,
     "prediction": 0,
+    "processors": 0,
     "registry": 0,
     "renamed": 0,
     "start": 0,

@@ -68,17 +68,6 @@ def in_pieces(count: int, number: int, work: Callable[[slice], T], *, at_least: 
     return list(itertools.chain.from_iterable(parts))
 
 
-def count_processors() -> int:
-    """How many processors this process may run on; where the system does not tell, how many there are.
-
-    A quota of processor time, as containers may have (`cpu.max`), is not counted.
-    """
-    # Linux only: a batch job may allow fewer than there are
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def split_evenly(count: int, number: int) -> list[slice]:
     """The slices that split `count` images into a number of pieces, whose sizes differ by one at most."""
     edges = [count * k // number for k in range(number + 1)]
