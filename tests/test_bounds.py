@@ -1,9 +1,11 @@
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 
-from capsnet.bounds import Bound, check_choice, check_iterations, check_numbers, whole
+from capsnet.bounds import Bound, check_choice, check_iterations, check_kind, check_numbers, whole
 from capsnet.errors import UserError
 
 
@@ -59,3 +61,38 @@ def test_iterations_are_a_whole_number():
         with pytest.raises(UserError, match="iterations must be a whole number, got"):
             check_iterations(value)
     check_iterations(np.int64(3))
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "words"),
+    [
+        (512, Sequence[int], "be a list, got 512"),
+        ([64], int, r"be a whole number, got \[64\]"),
+        ("abc", float, "be a number, got 'abc'"),
+        (5, str, "be a text, got 5"),
+        ("ab", Sequence[int] | None, "be a list or None, got 'ab'"),
+        (5, Mapping[str, object] | None, "be a mapping or None, got 5"),
+        ("odd", Literal["even"] | int, "be 'even' or a whole number, got 'odd'"),
+    ],
+)
+def test_value_of_another_kind_is_refused(value, annotation, words):
+    with pytest.raises(UserError, match=f"^padding must {words}$"):
+        check_kind("padding", value, annotation)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        ([1, 2], Sequence[int]),
+        ((1, 2), tuple[int, int] | int),
+        (np.int64(3), int),
+        (3, float),
+        (np.float32(0.5), float | None),
+        (None, float | None),
+        ("even", Literal["even"] | int),
+        (torch.float64, torch.dtype | None),
+        ({"a": 1}, Mapping[str, object]),
+    ],
+)
+def test_value_of_the_kind_is_taken(value, annotation):
+    check_kind("padding", value, annotation)

@@ -3,12 +3,13 @@
 NaN, infinity, truth values and integers beyond 64 bits are always refused.
 """
 
+import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Integral, Real
-from typing import Literal, Union, cast, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 from capsnet.errors import UserError
 
@@ -104,6 +105,44 @@ def check_choice(name: str, value: object, annotation: object) -> None:
     fits = any(type(value) is type(choice) and value == choice for choice in choices)
     if not fits and not (value is None and type(None) in kinds):
         raise UserError(f"{name} must be {' or '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_kind(name: str, value: object, annotation: object) -> None:
+    """Check that an argument is of the kind that its annotation names: a number, text, list, mapping, word or object.
+
+    Args:
+        name: of the argument.
+        value: given.
+        annotation: of the argument; one of another form is not checked.
+
+    Raises:
+        UserError: a value of another kind, or another word than those of a `Literal`.
+    """
+    if annotation in (inspect.Parameter.empty, Any, object):
+        return
+    check_choice(name, value, annotation)
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    words = []
+    for kind in kinds:
+        origin = get_origin(kind) or kind
+        if origin is Literal:
+            fits, word = value in get_args(kind), " or ".join(map(repr, get_args(kind)))
+        elif origin in (int, float):
+            # which numbers fit is told by their bounds
+            fits, word = isinstance(value, Real), "a whole number" if origin is int else "a number"
+        elif origin in (list, tuple, Sequence):
+            fits, word = isinstance(value, Sequence) and not isinstance(value, str | bytes), "a list"
+        elif isinstance(origin, type) and origin is not Any:
+            fits, word = isinstance(value, origin), _KINDS.get(origin, origin.__name__)
+        else:
+            return
+        if fits:
+            return
+        words.append(word)
+    raise UserError(f"{name} must be {' or '.join(words)}, got {value!r}")
+
+
+_KINDS: Mapping[type, str] = {bool: "True or False", str: "a text", Mapping: "a mapping", type(None): "None"}
 
 
 def check_iterations(iterations: int) -> None:

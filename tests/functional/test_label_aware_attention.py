@@ -53,3 +53,12 @@ def test_power_that_overflows_has_a_finite_gradient(power):
     torch.testing.assert_close(out, interests[:, 0])
     out.sum().backward()
     assert interests.grad.isfinite().all()
+
+
+def test_gradient_at_a_product_of_zero_is_that_of_a_softmax():
+    interests = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]], requires_grad=True)
+    items = torch.tensor([[1.0, 1.0]])
+    weights = torch.einsum("bjd,bd->bj", interests, items).softmax(dim=1)
+    expected = torch.autograd.grad(torch.einsum("bj,bjd->bd", weights, interests).sum(), interests)[0]
+    found = torch.autograd.grad(label_aware_attention(interests, items, 1.0).sum(), interests)[0]
+    torch.testing.assert_close(found, expected)

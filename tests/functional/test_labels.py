@@ -18,7 +18,9 @@ POSES = torch.linspace(-1, 1, 4 * 3 * 5).reshape(4, 3, 5)
 
 
 def class_losses(name, labels):
-    return class_loss(name, CapsNetOutput(Capsules(POSES, LENGTHS), LENGTHS, None), labels)
+    # logits are poses of one dimension
+    poses = POSES[..., :1] if name == "cross-entropy" else POSES
+    return class_loss(name, CapsNetOutput(Capsules(poses, LENGTHS), LENGTHS, None), labels)
 
 
 TAKERS = {

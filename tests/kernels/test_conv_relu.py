@@ -194,6 +194,7 @@ def test_few_images_keep_the_order_that_pytorchs_convolution_needs():
         assert order == (channels_last and native.refuses(module.SOURCE) is None)
 
 
+@needs_compiler
 def test_c_returns_feature_maps_in_channels_last_order(in_c):
     found = conv_relu(*draw(2, 1, 8, 8, 32, 3, torch.float32))
     assert found.is_contiguous(memory_format=torch.channels_last)

@@ -152,21 +152,25 @@ def test_processors_without_avx2_are_a_reason(source, monkeypatch):
     assert native.refuses(source) == "kernels in C need AVX2, and PyTorch computes with DEFAULT"
 
 
+def fork(check):
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if check() else 1
+        finally:
+            # also after an exception: the tests go on in the parent only
+            os._exit(status)
+    return child
+
+
 @needs_compiler
 def test_processes_may_compile_at_the_same_time_and_fork(source, cache):
-    children = []
-    for _ in range(4):
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if twice(native.load(source)) == [2, 4, 6] else 1)
-        children.append(child)
+    children = [fork(lambda: twice(native.load(source)) == [2, 4, 6]) for _ in range(4)]
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
     assert [path.suffix for path in cache.iterdir()] == [".so"]
     library = native.load(source)
-    child = os.fork()
-    if child == 0:
-        os._exit(0 if twice(library) == [2, 4, 6] else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    assert os.waitpid(fork(lambda: twice(library) == [2, 4, 6]), 0)[1] == 0
 
 
 @needs_compiler
@@ -218,12 +222,12 @@ def test_windows_is_a_reason(source, monkeypatch):
     assert found == "kernels in C are not supported on Windows"
 
 
-def test_placeholder_of_macos_is_not_started(monkeypatch, program):
-    path = program("exit 1", version="touch started")
+def test_placeholder_of_macos_is_not_started(monkeypatch, program, tmp_path):
+    program("exit 1", version=f"touch '{tmp_path}/started'")
     monkeypatch.setattr(compiler.sys, "platform", "darwin")
     monkeypatch.setattr(compiler.os.path, "dirname", lambda program: "/usr/bin")
     assert find_compiler() == "there is no C compiler; run xcode-select --install"
-    assert not path.with_name("started").exists()
+    assert not (tmp_path / "started").exists()
 
 
 def test_failure_of_the_compiler_is_one_line(source, cache, program):
@@ -312,8 +316,9 @@ def test_library_that_cannot_be_loaded_is_a_reason(source, program):
     assert "the library cannot be written or loaded" in native.refuses(source)
 
 
+@needs_compiler
 def test_source_that_is_not_a_file_is_a_reason(tmp_path, cache):
-    assert native.refuses(tmp_path / "absent.c") is not None
+    assert "absent.c" in native.refuses(tmp_path / "absent.c")
 
 
 def test_load_raises_the_reason(source, monkeypatch):

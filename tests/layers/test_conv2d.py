@@ -104,3 +104,8 @@ def test_layer_has_the_parameters_and_results_of_torchs():
         assert ours.state_dict()[name].equal(value)
     images = torch.randn(2, 8, 9, 9)
     torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_an_image_without_a_batch_axis_is_read(unchecked):
+    layer, image = Conv2d(4, 6, 1, stride=2), torch.rand(4, 7, 7)
+    torch.testing.assert_close(layer(image), layer(image[None])[0])

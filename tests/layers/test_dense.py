@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -196,3 +198,22 @@ def test_a_tensor_in_place_of_capsules_is_refused():
     for layer in layers:
         with pytest.raises(UserError, match=r"children must be Capsules, got a tensor \(2, 6, 8\)"):
             layer(torch.rand(2, 6, 8))
+
+
+@pytest.mark.parametrize("routing", ["variational-bayes", "em"])
+def test_a_sample_that_is_all_padding_does_not_enter_the_statistics_of_the_batch(routing):
+    options = {"batch_norm": True} if routing == "em" else {}
+    layer = DenseCapsules(
+        None, 3, child_dim=8, parent_dim=4, shared=True, routing=routing, routing_options=options
+    ).train()
+    alone = copy.deepcopy(layer)
+    poses, activations = torch.randn(4, 5, 8), torch.rand(4, 5)
+    mask = torch.ones(4, 5, dtype=torch.bool)
+    mask[3] = False
+    output = layer(Capsules(poses, activations, None, mask))
+    expected = alone(Capsules(poses[:3], activations[:3], None, mask[:3]))
+    torch.testing.assert_close(output.poses[:3], expected.poses)
+    torch.testing.assert_close(output.activations[:3], expected.activations)
+    assert not output.poses[3].any()
+    for one, other in zip(layer.buffers(), alone.buffers(), strict=True):
+        torch.testing.assert_close(one, other)

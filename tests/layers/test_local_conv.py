@@ -147,3 +147,9 @@ def test_transforms_of_torch_func_differentiate_rows_that_are_recomputed():
     (expected,) = torch.autograd.grad(layer(children).poses.sum(), children)
     found = torch.func.grad(lambda x: layer(x).poses.sum())(children.detach())
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("routing", ["self-routing", "heinsen"])
+def test_a_routing_that_reads_poses_is_refused(routing):
+    with pytest.raises(UserError, match="reads the children's poses"):
+        LocalConvCapsules(2, 3, child_dim=4, parent_dim=4, kernel_size=3, routing=routing)

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn.utils import prune
 
 from capsnet.errors import UserError
 from capsnet.functional import squash
@@ -51,3 +52,16 @@ def test_empty_batches_and_tensors_without_memory_have_capsules(place):
         SquashedConv(3, 4, 8, stride=3, device=device),
     ):
         assert layer(features).poses.shape == (batch, 2 * 2 * 4, 8)
+
+
+def test_hooks_of_the_convolution_run_and_loaded_weights_of_a_pruned_one_count():
+    layer, features = PrimaryCapsules(4, 2, kernel_size=3, scale=1 / 32), torch.rand(2, 4, 8, 8)
+    calls = []
+    layer.conv.register_forward_hook(lambda *_: calls.append(1))
+    prune.l1_unstructured(layer.conv, "weight", 0.5)
+    before = layer(features).poses
+    state = layer.state_dict()
+    layer.load_state_dict({**state, "conv.weight_orig": 3 * state["conv.weight_orig"]})
+    assert len(calls) == 1
+    assert not torch.equal(layer(features).poses, before)
+    assert layer.scale == 1 / 32

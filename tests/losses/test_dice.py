@@ -47,3 +47,12 @@ def test_masks_as_files_hold_them_are_refused():
     for loss in (dice_loss, pixel_margin_loss):
         with pytest.raises(UserError, match="masks must be 0 or 1, got 0 to 255; divide by 255"):
             loss(lengths, masks)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("loss", [dice_loss, pixel_margin_loss])
+def test_many_pixels_in_half_precision_are_summed_in_float32(loss, dtype):
+    lengths = torch.full((1, 1, 512, 512), 0.5)
+    masks = torch.zeros(1, 1, 512, 512)
+    masks[..., :100] = 1
+    torch.testing.assert_close(loss(lengths.to(dtype), masks), loss(lengths, masks))

@@ -100,7 +100,7 @@ def fingerprint(name, **options):
     numbers = [0.0 if value.is_meta else value.double().sum().item() for value in parameters.values()]
     trained = [parameter.requires_grad for parameter in model.parameters()]
     output, gradients = None, None
-    if "device" not in options:
+    if not next(model.parameters()).is_meta:
         image = torch.rand(2, *model.input_shape, dtype=options.get("dtype"))
         lengths = model(image).lengths
         # not their sum: a softmax adds up to one

@@ -159,3 +159,11 @@ def test_backbone_without_maps_is_refused():
 def test_model_with_a_module_is_a_model_of_the_users():
     assert capsnet.create_model("backbone-capsnet", image_shape=(3, 16, 16), backbone=tower()).created_by is None
     assert capsnet.create_model("backbone-capsnet").created_by.name == "backbone-capsnet"
+
+
+def test_a_backbone_that_is_unfrozen_by_hand_learns():
+    model = capsnet.create_model("backbone-capsnet", image_shape=(3, 16, 16), num_classes=3, backbone=tower())
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+    model.requires_grad_(True)
+    model(torch.rand(2, 3, 16, 16)).lengths.sum().backward()
+    assert all(parameter.grad is not None for parameter in model.backbone.parameters())

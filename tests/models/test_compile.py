@@ -20,13 +20,17 @@ import re
 import torch
 from capsnet import list_models
 from capsnet.models import MODELS
+from capsnet.models.factory import model_options, model_routing
 from tests.models.test_models import make
 compiled_by = {}
 for name in list_models():
     torch.compiler.reset()
     torch.manual_seed(0)
     # dropout draws other numbers in another order
-    model, images = make(name, image_shape=(1, 36, 36), num_classes=3).eval(), torch.rand(2, 1, 36, 36)
+    # two iterations: each one after the first is as the second
+    several = "iterations" in model_options(name) and (model_routing(name)[1] or 0) > 2
+    options = {"image_shape": (1, 36, 36), "num_classes": 3, **({"iterations": 2} if several else {})}
+    model, images = make(name, **options).eval(), torch.rand(2, 1, 36, 36)
     # models of a class whose layers are of the same classes, with parameters of the same names
     layers = frozenset(type(layer) for layer in model.modules())
     parameters = frozenset(re.sub(r"[0-9]+", "", name) for name, _ in model.named_parameters())

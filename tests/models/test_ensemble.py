@@ -41,3 +41,8 @@ def test_networks_for_other_images_or_classes_are_refused():
         Ensemble(networks(1) + networks(1, num_classes=4))
     with pytest.raises(UserError, match="at least one network"):
         Ensemble([])
+
+
+def test_the_loss_is_that_of_the_networks_if_they_share_one():
+    first, second = (create_model("em-capsnet-tiny") for _ in range(2))
+    assert Ensemble([first, second]).loss == first.loss == "spread"

@@ -6,6 +6,7 @@ from tests.models.test_models import make
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from capsnet import list_models
+from capsnet.losses import activation_nll_loss, margin_loss, spread_loss
 from capsnet.torch_internals import in_transform
 
 
@@ -44,3 +45,16 @@ def test_transforms_are_noticed():
     vmap(function)(torch.ones(2, 2))
     grad(function)(torch.ones(2))
     assert noticed == [False, True, True]
+
+
+@pytest.mark.parametrize("loss", [margin_loss, spread_loss, activation_nll_loss])
+def test_gradients_of_a_loss_for_each_sample_equal_a_loop(loss):
+    activations, labels = torch.rand(4, 3), torch.tensor([0, 2, 1, 1])
+    extra = (0.5,) if loss is spread_loss else ()
+
+    def one(values, label):
+        return loss(values[None], label[None], *extra)
+
+    found = vmap(grad(one))(activations, labels)
+    expected = torch.stack([grad(one)(*pair) for pair in zip(activations, labels, strict=True)])
+    torch.testing.assert_close(found, expected)

@@ -31,5 +31,5 @@ def conv2d(
         above, left = (padding, padding) if isinstance(padding, int) else padding
         if above or left:
             x = F.pad(x, (left, left, above, above))
-        return F.conv2d(x[:, :, ::rows, ::columns], weight, bias, groups=groups)
+        return F.conv2d(x[..., ::rows, ::columns], weight, bias, groups=groups)
     return F.conv2d(x, weight, bias, (rows, columns), padding, groups=groups)

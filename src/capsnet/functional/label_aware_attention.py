@@ -58,5 +58,8 @@ def label_aware_attention(
         # a power may overflow, and then its gradient would be NaN
         sizes = products.abs().clamp(max=largest ** (1 / max(power, 1)))
         scores = products.sign() * sizes**power if power else torch.zeros_like(products)
+        if power == 1:
+            # the derivative of the sign is missing where a product is 0
+            scores = products
         weights = scores.clamp(-largest, largest).masked_fill(~there, -largest).softmax(dim=1)
     return torch.einsum("bj,bjd->bd", weights.masked_fill(~there, 0), interests)

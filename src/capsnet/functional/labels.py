@@ -9,7 +9,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from capsnet.errors import UserError
-from capsnet.torch_internals import is_in_graph
+from capsnet.torch_internals import in_transform, is_in_graph
 
 
 def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> Int[Tensor, " b"]:
@@ -45,6 +45,13 @@ def check_labels(labels: Shaped[Tensor, "*any"], samples: int, classes: int) -> 
     return labels.long()
 
 
+def one_hot(labels: Int[Tensor, "*any"], classes: int) -> Int[Tensor, "*any n"]:
+    """`torch.nn.functional.one_hot`, which `torch.func`'s transforms do not support, in them too."""
+    if in_transform():
+        return (labels[..., None] == torch.arange(classes, device=labels.device)).long()
+    return torch.nn.functional.one_hot(labels, classes)
+
+
 def check_tensor(values: object, name: str) -> None:
     """Check that an argument is a tensor.
 
@@ -72,5 +79,5 @@ def check_marks(marks: Shaped[Tensor, "b n"]) -> None:
 
 
 def can_read(values: Tensor) -> bool:
-    """Whether values exist and reading them is free."""
-    return values.device.type == "cpu" and not is_in_graph()
+    """Whether values exist, outside `torch.func`'s transforms, and reading them is free."""
+    return values.device.type == "cpu" and not is_in_graph() and not in_transform()

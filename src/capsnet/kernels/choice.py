@@ -46,6 +46,7 @@ def use(mode: Mode) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.pop(_VARIABLE)
+        # another thread may have removed it
+        os.environ.pop(_VARIABLE, None)
         if before is not None:
             os.environ[_VARIABLE] = before

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from capsnet.errors import UserError
 from capsnet.functional import check_labels
+from capsnet.functional.labels import one_hot
 from capsnet.layers.dense import check_sizes
 
 
 def mask_capsules(poses: Float[Tensor, "b n d"], labels: Int[Tensor, " b"]) -> Float[Tensor, "b n d"]:
     """Set every capsule but the labelled one to zero (section 4.1)."""
-    chosen = nn.functional.one_hot(check_labels(labels, *poses.shape[:2]), poses.shape[1])
+    chosen = one_hot(check_labels(labels, *poses.shape[:2]), poses.shape[1])
     return poses * chosen[..., None].to(poses.dtype)
 
 

@@ -74,6 +74,11 @@ class _LocalCapsules(nn.Module, ABC):
             device=device,
             dtype=dtype,
         )
+        if self.routing.child_dim is not None:
+            raise UserError(
+                f"{type(self.routing).__name__} reads the children's poses, which windows do not give; use another "
+                "routing"
+            )
         self.reset_parameters()
 
     @abstractmethod

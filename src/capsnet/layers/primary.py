@@ -15,6 +15,19 @@ from capsnet.layers.dense import check_sizes
 from capsnet.routing.base import find_fused
 
 
+class _ScaledConv(Conv2d):
+    """A convolution whose weight has a factor, by the fused kernel if it supports the call."""
+
+    scale = 1.0
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b o h2 w2"]:
+        # scale the weight only: the bias is not scaled in the authors' code
+        weight = self.weight if self.scale == 1.0 else self.weight * self.scale
+        arguments = (input, weight, self.bias, (self.stride[0], self.stride[1]))
+        maps: Tensor = (find_fused("strided_conv", *arguments) or conv2d)(*arguments)
+        return maps
+
+
 class PrimaryCapsules(nn.Module):
     """One convolution; each group of `pose_dim` channels is a capsule's pose, and is squashed.
 
@@ -52,9 +65,16 @@ class PrimaryCapsules(nn.Module):
         super().__init__()
         check_sizes(in_channels=in_channels, num_types=num_types, pose_dim=pose_dim)
         check_sizes(kernel_size=kernel_size, stride=stride, scale=scale)
-        self.num_types, self.pose_dim, self.scale = num_types, pose_dim, scale
-        self.conv = Conv2d(in_channels, num_types * pose_dim, kernel_size, stride, device=device, dtype=dtype)
+        self.num_types, self.pose_dim = num_types, pose_dim
+        channels = num_types * pose_dim
+        self.conv = _ScaledConv(in_channels, channels, kernel_size, stride, device=device, dtype=dtype)
+        self.conv.scale = float(scale)
         self.reset_parameters()
+
+    @property
+    def scale(self) -> float:
+        """Factor on the convolution's output, before its bias."""
+        return self.conv.scale
 
     def reset_parameters(self) -> None:
         """Glorot's initialisation at a tenth of its range, zero bias: the paper does not state one.
@@ -67,11 +87,7 @@ class PrimaryCapsules(nn.Module):
 
     def forward(self, features: Float[Tensor, "b channels h w"]) -> Capsules:
         """Compute capsules from feature maps."""
-        # scale the weight only: the bias is not scaled in the authors' code
-        weight = self.conv.weight if self.scale == 1.0 else self.conv.weight * self.scale
-        stride = (self.conv.stride[0], self.conv.stride[1])
-        arguments = (features, weight, self.conv.bias, stride)
-        maps = (find_fused("strided_conv", *arguments) or conv2d)(*arguments)
+        maps = self.conv(features)
         with without_autocast(maps.device):
             maps = maps.to(self.conv.weight.dtype).permute(0, 2, 3, 1)  # b h w channels
             poses = squash(maps.unflatten(3, (self.num_types, self.pose_dim)).flatten(1, 3))

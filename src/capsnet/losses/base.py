@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from capsnet.capsules import CapsNetOutput
 from capsnet.errors import UserError
+from capsnet.functional.labels import one_hot
 from capsnet.registry import Registry
 
 Labels = Int[Tensor, " b"] | Int[Tensor, "b 2"]
@@ -61,7 +62,7 @@ def mark_classes(labels: Labels, classes: int) -> Int[Tensor, "b n"]:
     Shapes:
         labels `b` or `b 2`, result `b n`.
     """
-    marks = nn.functional.one_hot(labels, classes)
+    marks = one_hot(labels, classes)
     return marks if labels.ndim == 1 else marks.sum(dim=1)
 
 

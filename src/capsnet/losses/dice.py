@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from capsnet.errors import UserError
 from capsnet.functional.labels import can_read
+from capsnet.functional.precision import widen
 from capsnet.losses.base import Reduction, reduce
 
 
@@ -47,6 +48,8 @@ def dice_loss(
     if not smooth > 0:
         raise UserError(f"smooth must be greater than 0, got {smooth:g}: a class without pixels would be 0 / 0")
     check_masks(lengths, masks)
+    # a sum over an image's pixels exceeds half precision
+    lengths = widen(lengths)
     present = masks.to(lengths.dtype)
     axes = tuple(range(1 if pooled else 2, lengths.ndim))
     both = (lengths * present).sum(dim=axes)

@@ -9,7 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from capsnet.capsules import CapsNetOutput
+from capsnet.errors import UserError
 from capsnet.functional import check_labels
+from capsnet.functional.precision import widen
 from capsnet.losses.base import LOSSES, Labels, Loss, Reduction, mark_classes, reduce
 
 
@@ -40,7 +42,7 @@ def activation_nll_loss(
         tensor(1.3863)
     """
     labels = check_labels(labels, *activations.shape)
-    logits = (activations.float() + 1e-30).log()
+    logits = (widen(activations) + 1e-30).log()
     return reduce(torch.nn.functional.cross_entropy(logits, labels, reduction="none"), reduction)
 
 
@@ -61,7 +63,7 @@ def cross_entropy_loss(
         UserError: an unknown reduction, labels of another shape, or a class that does not exist.
     """
     labels = check_labels(labels, *logits.shape)
-    return reduce(torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none"), reduction)
+    return reduce(torch.nn.functional.cross_entropy(widen(logits), labels, reduction="none"), reduction)
 
 
 class LikelihoodLoss(Loss):
@@ -85,13 +87,22 @@ class LengthCrossEntropyLoss(Loss):
 
 
 class CrossEntropyLoss(Loss):
-    """Cross-entropy of the softmax over the classes' logits, which are poses of one dimension."""
+    """Cross-entropy of the softmax over the classes' logits, which are poses of one dimension.
+
+    Raises:
+        UserError: poses of several dimensions.
+    """
 
     words = "cross-entropy"
     pairs = True
 
     def forward(self, output: CapsNetOutput, labels: Labels, progress: Tensor | None = None) -> Float[Tensor, " b"]:
         """The loss of each image; for a pair, half for each class."""
+        if output.capsules.poses.shape[2] != 1:
+            raise UserError(
+                "the loss cross-entropy is for logits, poses of one dimension, got poses of "
+                f"{output.capsules.poses.shape[2]}; for lengths or activations give length-cross-entropy"
+            )
         logits = output.capsules.poses[..., 0]
         if labels.ndim == 1:
             return torch.nn.functional.cross_entropy(logits, labels, reduction="none")

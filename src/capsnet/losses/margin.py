@@ -1,12 +1,11 @@
 """Margin loss. Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, Eq. 4."""
 
-import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from capsnet.capsules import CapsNetOutput
 from capsnet.functional import check_labels, check_marks
-from capsnet.functional.labels import check_tensor
+from capsnet.functional.labels import check_tensor, one_hot
 from capsnet.losses.base import LOSSES, Labels, Loss, Reduction, mark_classes, reduce
 
 
@@ -48,7 +47,7 @@ def margin_loss(
     if targets.shape == lengths.shape:
         check_marks(targets)
     else:
-        targets = torch.nn.functional.one_hot(check_labels(targets, samples, classes), classes)
+        targets = one_hot(check_labels(targets, samples, classes), classes)
     present = targets.to(lengths.dtype)
     missing_length = (positive - lengths).clamp(min=0).square()
     excess_length = (lengths - negative).clamp(min=0).square()

@@ -3,6 +3,7 @@
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from capsnet.functional.precision import widen
 from capsnet.losses.base import Reduction, reduce
 from capsnet.losses.dice import check_masks
 
@@ -43,6 +44,7 @@ def pixel_margin_loss(
         tensor(0.0825)
     """
     check_masks(lengths, masks)
+    lengths = widen(lengths)
     present = masks.to(lengths.dtype)
     missing = (positive - lengths).clamp(min=0).square()
     excess = (lengths - negative).clamp(min=0).square()

@@ -27,9 +27,10 @@ class BackboneCapsNet(CapsuleModel):
         image_shape: channels, height and width; one channel is repeated for a backbone that takes three.
         num_classes: number of class capsules.
         backbone: `"resnet20"`, which is untrained; a timm model, such as `"resnet18.a1_in1k"` (extra `backbones`); or
-            a module that gives feature maps `b channels rows columns`.
+            a module that gives feature maps `b channels rows columns`, which is used as it is, not copied.
         weights: a local .safetensors file of a timm model's weights; None: timm's cache, or its download.
-        frozen: keep the backbone as it is, with its batch statistics; None: where it is trained.
+        frozen: keep the backbone as it is, with its batch statistics; None: where it is trained, as a timm model and a
+            module count.
         num_types: types of primary capsule at each position.
         child_dim: dimension of a primary capsule.
         parent_dim: dimension of a class capsule.
@@ -102,18 +103,20 @@ class BackboneCapsNet(CapsuleModel):
         """The backbone's feature maps."""
         self.check_images(images)
         # a frozen backbone needs a graph only for the gradient of its images (adversarial examples)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and (not self.frozen or images.requires_grad)):
+        learns = self.fixed_part is None or images.requires_grad
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
             return last_maps(self.backbone((images - self.mean) / self.std))
 
     @property
     def fixed_part(self) -> nn.Module | None:
-        """The backbone, if it is frozen."""
-        return self.backbone if self.frozen else None
+        """The backbone, if it is frozen, and was not unfrozen by `requires_grad_`."""
+        learns = not self.frozen or any(parameter.requires_grad for parameter in self.backbone.parameters())
+        return None if learns else self.backbone
 
     @property
     def backbone_parameters(self) -> list[nn.Parameter]:
         """The backbone's parameters; empty if it is frozen."""
-        return [] if self.frozen else list(self.backbone.parameters())
+        return [] if self.fixed_part is not None else list(self.backbone.parameters())
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> CapsNetOutput:
         """Compute the class capsules of images."""

@@ -51,6 +51,9 @@ class Ensemble(CapsuleModel):
         super().__init__(first.input_shape, len(first.class_names), pose_dim=sum(member.pose_dim for member in members))
         self.class_names, self.inputs, self.pairing = first.class_names, first.inputs, first.pairing
         self.preparation, self.data = first.preparation, first.data
+        # the cross-entropy is of logits, which are not averaged
+        if first.loss != "cross-entropy" and all(member.loss == first.loss for member in members):
+            self.loss = first.loss
         self.members = nn.ModuleList(members)
 
     @property

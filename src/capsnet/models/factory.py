@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import nn
 
-from capsnet.bounds import check_choice
+from capsnet.bounds import check_kind
 from capsnet.errors import UserError
 from capsnet.models.arguments import ROUTING_ARGUMENTS, resolve_routing
 from capsnet.models.model import CapsuleModel
@@ -67,7 +67,7 @@ def create_model(name: str, **overrides: object) -> CapsuleModel:
             raise UserError(f"model {name!r} has no option {option!r}{suggest(option, known)}")
     parameters = inspect.signature(preset.build).parameters
     for option, value in overrides.items():
-        check_choice(option, value, parameters[option].annotation)
+        check_kind(option, value, parameters[option].annotation)
     build: Callable[..., CapsuleModel] = preset.build
     model = build(**_together(preset, overrides))
     # no file can hold a user's module: such a model counts as created directly

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 from torch import nn
 
+from capsnet.bounds import check_kind
 from capsnet.errors import UserError
 from capsnet.registry import Registry, suggest
 
@@ -69,10 +70,11 @@ def create_named(registry: Registry[NamedPreset[M]], name: str, overrides: Mappi
         UserError: an unknown name or argument, or sizes that do not fit together.
     """
     preset = registry.get(name)
-    known = tuple(inspect.signature(preset.build).parameters)
-    for option in overrides:
-        if option not in known:
-            raise UserError(f"{registry.noun} {name!r} has no option {option!r}{suggest(option, known)}")
+    parameters = inspect.signature(preset.build).parameters
+    for option, value in overrides.items():
+        if option not in parameters:
+            raise UserError(f"{registry.noun} {name!r} has no option {option!r}{suggest(option, tuple(parameters))}")
+        check_kind(option, value, parameters[option].annotation)
     model = preset.build(**{**preset.options, **overrides})
     model.created_by = Creation.of(name, overrides)
     return model

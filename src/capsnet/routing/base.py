@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from capsnet.bounds import Bound, check_choice, check_numbers, whole
+from capsnet.bounds import Bound, check_kind, check_numbers, whole
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, dense_votes
@@ -143,6 +143,8 @@ class Routing(nn.Module, ABC):
                 f"children of {type(self).__name__} cannot have a mask; give each sample all of its children"
             )
         inside = drop_padding(children)
+        if there is not None:
+            parent_mask = parent_mask & there.any(dim=1, keepdim=True)
         votes = dense_votes(inside.poses, weight)
         output: RoutingOutput = self(votes, inside.activations, poses=inside.poses, parent_mask=parent_mask)
         return output if there is None else clear_padding(output, there)
@@ -270,7 +272,7 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
     """Check the options of the routing with this name.
 
     Raises:
-        UserError: an unknown option, a number out of bounds, or an unknown word or truth value.
+        UserError: an unknown option, a number out of bounds, an unknown word, or a value of another kind.
     """
     known = list_options(name)
     parameters = inspect.signature(ROUTINGS.get(name)).parameters
@@ -280,7 +282,7 @@ def check_options(name: str, options: Mapping[str, object]) -> None:
         if option in BOUNDS:
             check_numbers(BOUNDS, **{option: value})
         if option in parameters:
-            check_choice(option, value, parameters[option].annotation)
+            check_kind(option, value, parameters[option].annotation)
 
 
 def list_options(name: str) -> tuple[str, ...] | None:

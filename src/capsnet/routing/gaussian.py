@@ -13,7 +13,7 @@ from capsnet.bounds import check_numbers
 from capsnet.capsules import Capsules, RoutingOutput
 from capsnet.errors import UserError
 from capsnet.functional import Windows, widen
-from capsnet.routing.base import BOUNDS, Routing, find_fused
+from capsnet.routing.base import BOUNDS, Routing, check_mask, find_fused
 from capsnet.routing.parents import clear_missing
 from capsnet.torch_internals import in_transform
 
@@ -111,7 +111,12 @@ class GaussianRouting(Routing):
     ) -> RoutingOutput:
         """Route children from their poses; if the kernel supports the call, votes are never stored."""
         if children.mask is not None:
-            return super().route_children(children, weight, offsets=offsets, windows=windows)
+            if self.norms is None or not self.training or offsets is not None or windows is not None:
+                return super().route_children(children, weight, offsets=offsets, windows=windows)
+            # samples that are all padding must not enter the statistics of the batch
+            check_mask(children.mask, children.activations.shape, "activations")
+            some = children.mask.any(dim=1, keepdim=True).expand(-1, weight.shape[2])
+            return self.route_children_to(children, weight, some)._replace(mask=None)
         betas = (widen(self.beta_use), widen(self.beta_activate))
         arguments = (self.kernel, children, weight, betas, self.options())
         places = len(windows.children) if windows is not None else 1 if offsets is None else len(offsets)

@@ -23,15 +23,11 @@ BROKEN = (
 @pytest.mark.skipif(not HAS_TRITON, reason="Triton is not installed")
 @pytest.mark.skipif(BROKEN, reason="the interpreter of Triton before 3.7 needs NumPy below 2.4")
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="this is the interpreter's own run")
-# two halves, which take as long
-@pytest.mark.parametrize("half", ["odd_sizes or number", "each_option or coupling or half or double"])
-def test_parity_in_the_interpreter(half):
+def test_parity_in_the_interpreter():
     # Triton reads the variable when it is imported, and the type checks of the tests cannot wrap a kernel
     options = [
         "-q",
         "-x",
-        "-k",
-        half,
         "--override-ini=addopts=",
         "-p",
         "no:cacheprovider",

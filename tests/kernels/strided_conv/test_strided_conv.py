@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -187,3 +188,32 @@ def test_forward_mode_is_left_to_torch() -> None:
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(X, torch.ones_like(X))
         assert strided_conv.refuses(dual, WEIGHT, None, 2) == "it has no forward-mode derivative"
+
+
+def test_autocast_of_one_thread_does_not_reach_another():
+    """B enters without autocast, A with it; B leaves first, then A."""
+    entered, leave = threading.Event(), threading.Event()
+    states = {}
+
+    @op.in_their_own_type
+    def wait():
+        entered.set()
+        leave.wait(10)
+
+    def other():
+        wait()
+        states["B"] = torch.is_autocast_enabled("cpu")
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait(10)
+
+    @op.in_their_own_type
+    def end():
+        leave.set()
+        thread.join(10)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        end()
+        states["A"] = torch.is_autocast_enabled("cpu")
+    assert states == {"A": True, "B": False}

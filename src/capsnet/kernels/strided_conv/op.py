@@ -10,7 +10,7 @@ in the cache. The whole transformed image or window never exists.
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -25,8 +25,14 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def in_their_own_type(function: F) -> F:
     """Decorate a function whose products autocast would halve, in the middle of the algorithm."""
-    decorated: F = torch.autocast("cpu", enabled=False)(function)
-    return decorated
+
+    @functools.wraps(function)
+    def in_own_type(*arguments: Any, **options: Any) -> object:
+        # an object of its own for each call: it keeps what it restores, and threads would share it
+        with torch.autocast("cpu", enabled=False):
+            return function(*arguments, **options)
+
+    return cast(F, in_own_type)
 
 
 # images that a piece must have
