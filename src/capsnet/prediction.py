@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 NO_DIGIT = "no digit found, the image is uniform"
+NOT_FINITE = "the network's answer is not finite (NaN or infinity); train it again or choose another"
 REASONS = {
     "pieces": "several pieces of ink",
     "length": "no capsule is long",

@@ -2,9 +2,11 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from tests.data.test_arrays import all_images, digits
 
 from capsnet.data import load_data
+from capsnet.data.array_files import load_arrays
 from capsnet.errors import UserError
 
 
@@ -104,3 +106,21 @@ def test_a_file_of_another_kind_is_refused_with_what_is_read(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"is a file that holds no data set; give a folder .* \.npz .* \.csv"):
         load_data(str(tmp_path / "photo.png"))
+
+
+def test_columns_of_a_table_are_ordered_by_the_numbers_in_their_names(tmp_path):
+    names = [f"pixel{number}" for number in range(16)]
+    rows = np.arange(4 * 16).reshape(4, 16)
+    order = sorted(range(16), key=names.__getitem__)
+    lines = ["label," + ",".join(names[k] for k in order)]
+    lines += [f"{number % 2}," + ",".join(str(row[k]) for k in order) for number, row in enumerate(rows)]
+    (tmp_path / "sorted.csv").write_text("\n".join(lines))
+    dataset = load_arrays(tmp_path / "sorted.csv", pixel_range=(0.0, 255.0))
+    read = torch.cat([dataset.train.images, dataset.test.images]).flatten(1).sort(dim=0).values
+    assert read.tolist() == rows.tolist()
+
+
+def test_arrays_that_are_not_read_are_named(tmp_path):
+    images, labels = np.zeros((10, 4, 4), np.uint8), np.arange(10) % 2
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_val=images, y_val=labels)
+    assert "Not read, as their names are unknown: x_val, y_val." in load_arrays(tmp_path / "a.npz").notes

@@ -194,3 +194,21 @@ def test_class_that_the_model_does_not_know_is_refused(photos):
 def test_files_left_out_for_a_model_are_noted(copy):
     data = read_for_model(damage(copy), Inputs((3, 8, 8)), CLASSES, skip_unreadable=True)
     assert (len(data), data.notes[0][:40]) == (45, "3 files that cannot be read were left ou")
+
+
+def test_deep_files_share_one_scale_for_a_model_without_a_range(tmp_path):
+    for number, high in enumerate((900, 900, 3000)):
+        values = np.full((8, 8), 600, np.uint16)
+        values[0, 0] = high
+        (tmp_path / "a").mkdir(exist_ok=True)
+        Image.fromarray(values).save(tmp_path / "a" / f"{number}.png")
+    data = read_for_model(tmp_path, Inputs((1, 8, 8)), ("a", "b"))
+    assert data.images[:, 0, 4, 4].tolist() == [round(255 * 600 / 4095)] * 3
+
+
+def test_a_range_without_deep_files_has_no_effect_and_is_named(tmp_path):
+    folder = write_images(tmp_path / "grey", {"a": 4, "b": 4})
+    plain, given = load_data(str(folder)), load_data(str(folder), pixel_range=(0.0, 100.0))
+    assert given.pixel_range is None
+    assert given.train.images.equal(plain.train.images)
+    assert any(note.startswith("pixel_range has no effect") for note in given.notes)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data.test_mask_folder import write
 
 from capsnet import UserError
@@ -83,3 +84,14 @@ def test_names_of_classes_may_be_beside_the_split_folders(tmp_path):
     (tmp_path / "test" / "classes.txt").write_text("lid\ncup\n")
     with pytest.raises(UserError, match=r"test/classes\.txt and .* name different classes, or in another order"):
         load_masks(tmp_path, (1, 2))
+
+
+def test_pages_that_are_not_read_are_named(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for number in range(3):
+        image = Image.new("L", (8, 8), 9)
+        image.save(tmp_path / "images" / f"{number}.tif", save_all=True, append_images=[image])
+        Image.new("L", (8, 8), number % 2).save(tmp_path / "masks" / f"{number}.png")
+    for notes in (load_masks(tmp_path, (8, 8)).notes, survey_masks(tmp_path).notes):
+        assert any("3 files have several pages or frames" in note for note in notes)

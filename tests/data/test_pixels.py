@@ -168,3 +168,11 @@ def test_transparent_grey_of_16_bits_takes_no_part_in_the_range(tmp_path):
     info = probe_image(io.BytesIO(buffer.getvalue()))
     assert (info.low, info.high) == (0, 1000)
     assert np.asarray(open_image(io.BytesIO(buffer.getvalue()), color=False)).tolist() == [[0, 125, 255, 249]]
+
+
+def test_integers_above_255_are_refused_for_a_range_of_0_to_255(tmp_path):
+    path = save(tmp_path / "a.png", np.rint(PICTURE / PICTURE.max() * 65535).astype(np.uint16))
+    with pytest.raises(UserError, match=r"its values are 0 to 65535, but 0 is black and 255 is white"):
+        read(path, (0.0, 255.0))
+    # a window of the values, as for computed tomography
+    assert read(path, (0.0, 80.0)).max() == 255

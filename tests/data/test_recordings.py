@@ -77,6 +77,11 @@ def test_series_have_their_test_file_or_a_part_held_out(tmp_path):
     assert held.test.labels.unique().tolist() == [0, 1]
     test.write_text(SERIES)
     assert [len(part) for part in (load_series(tmp_path).train, load_series(train).test)] == [10, 10]
+    upper = [path.with_suffix(".TS") for path in (train, test)]
+    for path in upper:
+        path.parent.joinpath("upper").mkdir(exist_ok=True)
+        (path.parent / "upper" / path.name).write_text(SERIES)
+    assert len(load_series(tmp_path / "upper" / "Small_TRAIN.TS").test) == 10
     test.write_text(TIME_SERIES)
     with pytest.raises(UserError, match=r"Small_TRAIN\.ts and Small_TEST\.ts must have the same classes"):
         load_series(train)

@@ -43,8 +43,12 @@ def test_an_image_that_left_the_validation_split_is_named(dataset):
 
 
 def test_validation_of_the_data_sets_own_is_recorded(dataset):
-    record = split_record(replace(dataset, validation=part(9)), None)
+    own = replace(dataset, validation=part(9))
+    record = split_record(own, own.validation)
     assert (record["validation"], record["counts"]) == (["9.png"], {"train": 3, "validation": 1, "test": 2})
+    # a run without validation did not use them
+    record = split_record(own, None)
+    assert (record["validation"], record["counts"]) == ([], {"train": 3, "validation": 0, "test": 2})
 
 
 def test_data_without_files_has_counts_only():

@@ -217,7 +217,7 @@ def test_run_is_told_of_archives_that_it_learned_from(save, tmp_path):
     assert "sizes" not in record
     images = find_images(run.load_model(), tmp_path / "a-1.tar", run=run)
     learned = [name for name in (*record["train"], *record["validation"]) if name.startswith("a-1.tar/")]
-    assert images.notes[-1] == f"{len(learned)} of these images were training or validation images of the run."
+    assert images.cautions[-1] == f"{len(learned)} of these images were training or validation images of the run."
     assert len(images.data) == 6
 
 

@@ -1,8 +1,10 @@
 import importlib
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
+from tests.conftest import TINY_MASKS
 
 import capsnet
 from capsnet.analysis import analyse
@@ -166,6 +168,30 @@ def test_gpu_does_not_round_what_is_evaluated_predicted_or_analysed(module, roun
     else:
         model.class_names = tuple(names)
         analyse(model, data, "errors")
+
+
+def test_pairs_are_prepared_as_in_training():
+    model = capsnet.create_model("capsnet-tiny", image_shape=(1, 36, 36))
+    model.inputs = replace(model.inputs, standardize=True)
+    given = []
+    model.register_forward_pre_hook(lambda module, arguments: given.append(arguments[0]))
+    images = torch.full((2, 1, 28, 28), 255, dtype=torch.uint8)
+    data = ImageData(images, torch.tensor([0, 1]), tuple(map(str, range(10))))
+    evaluate_pairs(model, data, Pairing(), name="pairs", split="test")
+    assert abs(float(given[0].mean())) < 1e-5
+
+
+def test_gpu_does_not_round_the_training_of_masks(scans, tmp_path, monkeypatch):
+    used = []
+
+    @contextmanager
+    def use(precision, device):
+        used.append((precision, device.type))
+        yield
+
+    monkeypatch.setattr("capsnet.training.other_inputs.use_precision", use)
+    capsnet.train(data=scans, out=tmp_path / "run", steps=1, **TINY_MASKS)
+    assert used == [("fp32", "cpu")]
 
 
 def test_gpu_does_not_round_masks_and_sequences(rounding):

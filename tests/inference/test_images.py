@@ -109,7 +109,7 @@ def test_image_that_was_trained_on_is_not_tested_where_splits_changed(run, own, 
     images = find_images(run.load_model(), str(grown), run=run)
     trained = set(json.loads((run.folder / "splits.json").read_text())["train"])
     assert not trained & set(images.data.files)
-    assert any("added since the run was made" in note for note in images.notes)
+    assert any("added since the run was made" in note for note in images.cautions)
 
 
 def test_folder_that_has_gone_is_named(run, own, tmp_path):
@@ -202,7 +202,7 @@ def test_mistakes_of_a_run_on_a_folder_are_named(run):
 def test_run_without_a_record_warns_on_its_own_folder(run, tmp_path):
     old = replace(run, folder=shutil.copytree(run.folder, tmp_path / "old"))
     (old.folder / "splits.json").unlink()
-    (*_, note) = find_images(old.load_model(), run=old).notes
+    (note,) = find_images(old.load_model(), run=old).cautions
     assert "the test may include training images" in note
 
 
@@ -220,3 +220,13 @@ def test_data_of_a_run_are_read_as_in_training_but_not_from_a_folder_that_is_gon
         find_images(model, run=run, skip_unreadable=True)
     assert [data.data_dir for data in read] == [None, str(tmp_path)]
     assert all((data.skip_unreadable, data.shards) == (True, "never") for data in read)
+
+
+def test_all_images_of_arrays_that_the_model_was_not_trained_on_are_tested(tiny_run, tmp_path):
+    images, labels = np.random.default_rng(0).integers(0, 255, (20, 28, 28), np.uint8), np.arange(20) % 10
+    np.savez(tmp_path / "others.npz", images=images, labels=labels)
+    model = capsnet.load(tiny_run.folder)
+    assert capsnet.evaluate(model, tmp_path / "others.npz").n == 20
+    assert 0 < capsnet.evaluate(model, tmp_path / "others.npz", "test").n < 20
+    np.savez(tmp_path / "split.npz", images=images, labels=labels, test_images=images[:4], test_labels=labels[:4])
+    assert capsnet.evaluate(model, tmp_path / "split.npz").n == 4

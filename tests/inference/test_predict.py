@@ -278,3 +278,23 @@ def test_picture_gets_the_answer_of_its_file(draw, suffix, model, tmp_path):
 def test_array_with_reversed_axes_is_taken(model):
     images = np.random.default_rng(0).integers(0, 256, (2, 1, 28, 28), dtype=np.uint8)
     assert predict(model, images[..., ::-1]) == predict(model, images[..., ::-1].copy())
+
+
+def test_an_answer_that_is_not_finite_is_refused(file):
+    model = capsnet.create_model("capsnet-tiny").eval()
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, float("nan"))
+    with pytest.raises(UserError, match=r"the network's answer is not finite"):
+        capsnet.predict(model, file)
+
+
+def test_pages_that_are_not_read_are_named(model, file, tmp_path):
+    image = Image.open(file).convert("L")
+    image.save(tmp_path / "two.tif", save_all=True, append_images=[image])
+    with pytest.warns(UserWarning, match="2 pages"):
+        capsnet.predict(model, tmp_path / "two.tif")
+
+
+def test_an_unknown_preparation_is_refused(model, file, unchecked):
+    with pytest.raises(UserError, match="preparation must be 'digit' or 'fit', got 'digits'"):
+        capsnet.predict(model, file, preparation="digits")

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.conftest import TINY
+from tests.data.test_folder import write_images
 
 from capsnet.cli import main
 from capsnet.data import Dataset, load_data
@@ -50,6 +51,16 @@ def test_validation_images_of_the_data_set_are_used_as_they_are():
     assert split_training(TINY.change(validation=0), dataset)[1] is None
 
 
+def test_validation_that_cannot_be_held_out_is_named(tmp_path):
+    folder = write_images(tmp_path / "two", {"a": 2, "b": 2})
+    config = PHOTOS.change(data=str(folder), validation=0.1)
+    dataset = load_dataset(config)
+    assert split_training(config, dataset)[1] is None
+    assert compare_splits(Run(tmp_path, config), dataset, None)[0].startswith("No class has an image to spare")
+    with pytest.raises(UserError, match="stop_at needs validation images"):
+        split_training(config.change(stop_at=0.5), dataset)
+
+
 def test_images_held_out_of_a_named_data_set_are_those_of_earlier_versions():
     digits = load_data("digits")
     order = torch.randperm(len(digits.train), generator=torch.Generator().manual_seed(1))
@@ -79,6 +90,20 @@ def test_moved_folder_is_taken_on_resume_and_another_one_is_refused(photos, tmp_
     assert "does not hold the images of" in capsys.readouterr().err
     assert main([*line, "digits"]) == 2
     assert "--data on resume gives the new path" in capsys.readouterr().err
+
+
+def test_files_with_other_contents_are_named(photos, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    run = Run(tmp_path / "run", PHOTOS.change(data=str(folder)))
+    run.folder.mkdir()
+    dataset = load_dataset(run.config)
+    validation = split_training(run.config, dataset)[1]
+    assert compare_splits(run, dataset, validation) == ()
+    assert compare_splits(run, dataset, validation) == ()
+    for path in folder.rglob("*.*"):
+        path.write_bytes(path.read_bytes() + b" ")
+    [note] = compare_splits(run, dataset, validation)
+    assert note == f"More than a tenth of the files in {folder} have other contents than when the run was made."
 
 
 def test_changed_folder_is_named_on_resume(photos, tmp_path, capsys):
@@ -116,14 +141,14 @@ def test_fewer_photos_than_classes_are_refused(photos, name):
 def test_another_set_of_arrays_is_refused_on_resume(tmp_path):
     images = torch.randint(256, (60, 20, 20), generator=torch.Generator().manual_seed(0)).byte()
     mine, other = (Dataset.from_arrays(pixels, [0, 1] * 30) for pixels in (images, 255 - images))
-    config = PHOTOS.change(data="custom: arrays", steps=1)
+    config = PHOTOS.change(data="custom: arrays", steps=1, validation=0)
     run = Run(tmp_path, config)
     assert compare_splits(run, mine, None) == ()
     assert compare_splits(run, mine, None) == ()
     with pytest.raises(UserError, match="arrays does not hold the images of"):
         compare_splits(run, other, None)
     # a file that was moved holds the same images under another name
-    moved = Run(tmp_path, PHOTOS.change(data="/b.npz"))
+    moved = Run(tmp_path, PHOTOS.change(data="/b.npz", validation=0))
     assert compare_splits(moved, replace(mine, name="/b.npz"), None) == ()
     with pytest.raises(UserError, match=r"/b.npz does not hold the images of .*, which were in arrays"):
         compare_splits(moved, replace(other, name="/b.npz"), None)

@@ -96,3 +96,11 @@ def test_start_from_brings_how_images_are_prepared(tmp_path):
     assert (config.data.image_size, prepared.shrink, prepared.crop, prepared.standardize) == (48, 40, 32, True)
     same = RunConfig.from_options(start_from=tmp_path / "own.safetensors", model="capsnet-tiny", crop=24)
     assert same == config.change(crop=24)
+
+
+def test_options_of_the_model_are_added_to_those_of_the_recipe():
+    own = RECIPES.get("sabour2017-cifar10").config.model.options
+    config = RunConfig.from_options("sabour2017-cifar10", model_options={"num_types": 32})
+    assert config.model.options == {**own, "num_types": 32}
+    other = RunConfig.from_options("sabour2017-cifar10", model="resnet-20", model_options={"stages": ((4, 1, 1),)})
+    assert other.model.options == {"stages": ((4, 1, 1),)}

@@ -34,7 +34,7 @@ def test_the_card_says_what_it_is_and_how_good(name):
 def test_a_folder_of_that_name_goes_before_the_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "capsnet-mnist").mkdir()
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="is not a run folder"):
         load("capsnet-mnist")
 
 

@@ -241,7 +241,8 @@ def test_existing_folder_is_refused_before_any_work(tmp_path):
         train(TINY.change(data="no such data"), out=tmp_path)
 
 
-def test_network_that_would_not_fit_is_refused_before_it_is_allocated(photos, tmp_path):
+def test_network_that_would_not_fit_is_refused_before_it_is_allocated(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("capsnet.training.device.available_memory", lambda device: 8 << 30)
     config = TINY.change(data=str(photos), image_size=700, model="capsnet", batch_size=128)
     with pytest.raises(UserError, match=r"GB are free: .* capsules vote for 3 classes, .*image_size"):
         train(config, out=tmp_path / "run")
@@ -261,8 +262,7 @@ def poison(job, value):
         next(job.model.parameters()).fill_(value)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
-@pytest.mark.parametrize("validation", [0, 0.1])
+@pytest.mark.parametrize(("validation", "value"), [(0, float("nan")), (0.1, float("inf")), (0, 1e38), (0.1, 1e38)])
 def test_weights_that_explode_in_the_last_step_of_an_epoch_are_not_saved(validation, value, tmp_path, monkeypatch):
     """The loss of that step, from the weights before it, is still finite."""
     whole = Job._step

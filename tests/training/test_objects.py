@@ -150,3 +150,15 @@ def test_tied_weights_are_saved_and_loaded(arrays, tmp_path):
     run = capsnet.train(model=Tied(), data=arrays, out=tmp_path / "tied", **{**SHORT, "steps": 2})
     loaded = run.load_model(Tied())
     assert capsnet.evaluate(loaded, arrays).accuracy == run.evaluation()["test"]["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"data": np.zeros((4, 8, 8))}, r"data must be a name, .* make one with Dataset\.from_arrays"),
+        ({"start_from": torch.nn.Identity()}, "start_from must be a run, a folder, a file or a name, got Identity"),
+    ],
+)
+def test_objects_of_another_type_are_refused(arguments, message, unchecked):
+    with pytest.raises(capsnet.UserError, match=message):
+        capsnet.train(**arguments)

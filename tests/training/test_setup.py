@@ -22,7 +22,10 @@ from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.routing import ROUTINGS, Routing
 from capsnet.runs import RunConfig
+from capsnet.runs.built import as_built
+from capsnet.runs.options import keep_decided
 from capsnet.runs.sections import AugmentationConfig
+from capsnet.training.run import train
 from capsnet.training.setup import augmentation, specify
 
 
@@ -92,3 +95,17 @@ def test_pairs_are_shifted_by_whole_pixels_only(changes):
 def test_erased_square_beyond_the_image_is_refused():
     with pytest.raises(UserError, match="erase_corners must be at most 25 for a square of 3 in these images, got 26"):
         specify(TINY.change(erase=3, erase_corners=(0, 26)), load_data("digits"))
+
+
+def test_what_a_configuration_leaves_open_stays_as_it_was_decided_at_the_start():
+    before = as_built(TINY.change(precision="bf16", pixel_range=(0.0, 4095.0)))
+    config = keep_decided(before, TINY.change(epochs=7))
+    assert (config.run.precision, config.data.pixel_range, config.optimizer.epochs) == ("bf16", (0.0, 4095.0), 7)
+    assert keep_decided(before, TINY.change(precision="fp32")).run.precision == "fp32"
+    config = keep_decided(before, TINY.change(steps=20))
+    assert (config.optimizer.epochs, config.optimizer.steps) == (TINY.optimizer.epochs, 20)
+
+
+def test_two_models_are_refused(scans, tmp_path):
+    with pytest.raises(UserError, match="two models are given, 'unet' and 'segcaps-small'"):
+        train("unet", model="segcaps-small", data=scans, out=tmp_path / "run")

@@ -1,10 +1,12 @@
 """Image arrays in files: `.npz` of NumPy and Keras, and tables of pixels (`.csv`, as on Kaggle)."""
 
 import math
+import re
 import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +41,13 @@ def load_arrays(path: Path, *, pixel_range: tuple[float, float] | None = None) -
         UserError: a file of another format, damaged or too large, or arrays that do not form a data set.
     """
     kind = path.suffix.lower()
+    unread: tuple[str, ...] = ()
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     if not path.is_file():
         raise UserError(f"{path} is not a regular file")
     if kind == ".npz":
-        pairs = _read_npz(path)
+        pairs, unread = _read_npz(path)
     elif kind == ".csv":
         pairs = [_read_csv(path)]
     else:
@@ -55,14 +58,16 @@ def load_arrays(path: Path, *, pixel_range: tuple[float, float] | None = None) -
     try:
         images, labels = pairs[0]
         test = pairs[1] if len(pairs) > 1 else None
-        return make_dataset(images, labels, test=test, pixel_range=pixel_range, name=str(path))
+        dataset = make_dataset(images, labels, test=test, pixel_range=pixel_range, name=str(path))
     except UserError as fault:
         message = str(fault)
         raise UserError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+    notes = (f"Not read, as their names are unknown: {', '.join(unread)}.",) if unread else ()
+    return replace(dataset, notes=(*dataset.notes, *notes))
 
 
-def _read_npz(path: Path) -> list[tuple[Array, Array]]:
-    """Training images and labels, and test images and labels if the file holds them."""
+def _read_npz(path: Path) -> tuple[list[tuple[Array, Array]], tuple[str, ...]]:
+    """Training images and labels, test images and labels if the file holds them, and the names of other arrays."""
     try:
         with zipfile.ZipFile(path) as archive:
             _check_sizes(path, archive)
@@ -75,7 +80,9 @@ def _read_npz(path: Path) -> list[tuple[Array, Array]]:
                     f"{path} holds {', '.join(sorted(held)) or 'no arrays'}; expected the arrays images and labels, "
                     "or x_train and y_train"
                 )
-            return [(file[pair[0]], file[pair[1]]) for pair in chosen if pair is not None]
+            pairs = [pair for pair in chosen if pair is not None]
+            unread = tuple(sorted(held.difference(*pairs)))
+            return [(file[pair[0]], file[pair[1]]) for pair in pairs], unread
     except UserError:
         raise
     except (*_FAULTS, zipfile.BadZipFile, zlib.error) as fault:
@@ -118,8 +125,19 @@ def _read_csv(path: Path) -> tuple[Array, Array]:
     if table.shape[1] != columns:
         raise UserError(f"{path}: its rows have {table.shape[1]} columns, its first line has {columns}")
     pixels = np.delete(table, column, axis=1)
+    if header is not None:
+        pixels = pixels[:, _pixel_order(header[:column] + header[column + 1 :])]
     side = math.isqrt(pixels.shape[1])
     return pixels.reshape(len(pixels), side, side), table[:, column]
+
+
+def _pixel_order(names: Sequence[str]) -> list[int]:
+    """The columns in the order of the numbers in their names (pixel0, pixel1; or 1x1, 1x2), else as they are."""
+    numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in names]
+    words = {re.sub(r"\d+", "#", name) for name in names}
+    if len(words) != 1 or not numbers[0] or len(set(numbers)) < len(numbers):
+        return list(range(len(names)))
+    return sorted(range(len(names)), key=numbers.__getitem__)
 
 
 def _label_column(path: Path, header: Sequence[str] | None, columns: int) -> int:

@@ -80,7 +80,7 @@ def make_dataset(
         total = len(parts[0]) + len(parts[1])
         notes.append(f"{len(parts[1])} of {total} images are held out as the test split, by a hash of their pixels.")
     notes += describe_classes(names, parts[0].counts())
-    return Dataset(name, parts[0], parts[1], notes=tuple(notes), pixel_range=pixel_range)
+    return Dataset(name, parts[0], parts[1], notes=tuple(notes), pixel_range=pixel_range, test_held_out=test is None)
 
 
 def _as_array(values: ArrayLike, what: str) -> Array:
@@ -241,7 +241,8 @@ def _one_axis(labels: Array) -> Array:
         labels = labels[:, 0]
     if labels.ndim != 1 or len(labels) == 0:
         raise UserError(
-            f"labels must be one number for each image, got shape {labels.shape}; use argmax(1) for one-hot rows"
+            f"labels must be one number for each image, got shape {labels.shape}; use argmax(1) for one-hot rows (rows "
+            "with several ones are not supported)"
         )
     return labels
 

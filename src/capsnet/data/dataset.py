@@ -10,6 +10,7 @@ from jaxtyping import Int, UInt8
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from capsnet.bounds import check_choice
 from capsnet.data.features import Features
 from capsnet.data.holdout import hash_names, hold_out_by_hash
 from capsnet.data.pairs import Pairing
@@ -144,9 +145,11 @@ class Dataset:
         notes: remarks for the user on how the data set was read, one sentence each: files left out, splits made.
         pixel_range: values that became 0 and 255, for images of more than 8 bits; None: they have 8 bits.
         survey: sizes, modes and copies of the image files; None: the images are not files.
+        test_held_out: whether the test images were held out here, because the arrays had no test split of their own.
 
     Raises:
-        UserError: parts whose classes, or the order of these, or whose shapes of images differ.
+        UserError: an unknown `preparation`, or parts whose classes, or the order of these, or whose shapes of images
+            differ.
     """
 
     name: str
@@ -159,8 +162,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
     pixel_range: tuple[float, float] | None = None
     survey: Survey | None = None
+    test_held_out: bool = False
 
     def __post_init__(self) -> None:
+        check_choice("preparation", self.preparation, Preparation)
         for part, data in (("test", self.test), ("validation", self.validation)):
             if data is None:
                 continue

@@ -17,7 +17,7 @@ from capsnet.data.images import ImageInfo, collect_notes
 from capsnet.data.inputs import Inputs
 from capsnet.data.labelled import LabelledFiles, find_labelled
 from capsnet.data.layout import ClassFile, Layout, Split
-from capsnet.data.pixels import decide_range
+from capsnet.data.pixels import PixelRange, check_range, decide_range
 from capsnet.data.reading import probe_files, read_files, read_shards
 from capsnet.data.shards import Shards, image_hashes, needs_shards
 from capsnet.data.sources import ImageFiles
@@ -56,11 +56,14 @@ def load_folder(
     """
     if image_size < 1:
         raise UserError(f"image_size must be at least 1, got {image_size}")
+    if pixel_range is not None:
+        check_range(pixel_range)
     labelled = find_labelled(folder)
     source, layout = labelled.files, labelled.layout
     files = [file for part in layout.splits.values() for file in part]
     probed = _probe(source, files)
-    pixel_range = pixel_range or decide_range(probed.infos)
+    given, is_deep = pixel_range, any(info.deep for info in probed.infos)
+    pixel_range = given or decide_range(probed.infos) if is_deep else None
     shape = (3 if any(info.color for info in probed.infos) else 1, image_size, image_size)
     read = _read(source, probed, shape, "fit", pixel_range, shards)
     read.check(skip_unreadable)
@@ -69,7 +72,7 @@ def load_folder(
     notes = [
         *layout.notes,
         *read.notes(),
-        *_describe_range(pixel_range),
+        *_describe_range(pixel_range, given),
         *_describe_test(layout, parts),
         *describe_classes(layout.class_names, parts["train"].counts()),
         *_describe_copies(survey),
@@ -123,7 +126,10 @@ def read_for_model(
             raise UserError(f"{labelled.name} has no {split} split; it has {', '.join(layout.splits)}")
         layout = replace(layout, splits={split: layout.splits[split]})
     files = [file for part in layout.splits.values() for file in part]
-    read = _read(source, _probe(source, files), inputs.image_shape, preparation, inputs.pixel_range, shards)
+    probed = _probe(source, files)
+    # one range for all files, as in training and prediction
+    pixel_range = inputs.pixel_range or decide_range(probed.infos)
+    read = _read(source, probed, inputs.image_shape, preparation, pixel_range, shards)
     read.check(skip_unreadable)
     if not read.files:
         raise UserError(f"{labelled.name} holds no images in its class folders")
@@ -255,9 +261,9 @@ def _survey(source: ImageFiles, read: _Read, parts: dict[Split, ImageData]) -> S
     )
 
 
-def _describe_range(pixel_range: tuple[float, float] | None) -> list[str]:
+def _describe_range(pixel_range: PixelRange | None, given: PixelRange | None) -> list[str]:
     if pixel_range is None:
-        return []
+        return ["pixel_range has no effect: all files have 8 bits, 0 is black and 255 is white."] if given else []
     return [f"Pixel values of {pixel_range[0]:g} are read as black, of {pixel_range[1]:g} as white."]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 
+from capsnet.bounds import check_choice
 from capsnet.data.deep import DeepImage, is_deep, load_deep
 from capsnet.data.formats import FORMATS as FORMATS
 from capsnet.data.formats import SUFFIXES as SUFFIXES
@@ -198,7 +199,12 @@ def read_pixels(
 
 
 def is_digit(image_shape: tuple[int, int, int], preparation: Preparation) -> bool:
-    """Whether images are prepared as MNIST was; colour images never are."""
+    """Whether images are prepared as MNIST was; colour images never are.
+
+    Raises:
+        UserError: an unknown preparation.
+    """
+    check_choice("preparation", preparation, Preparation)
     return preparation == "digit" and image_shape[0] == 1
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from capsnet.data.formats import printable_name
 from capsnet.data.holdout import hash_images, hash_names, hold_out_by_hash
-from capsnet.data.images import probe_image
+from capsnet.data.images import collect_notes, probe_image
 from capsnet.data.input_kind import mask_roots
 from capsnet.data.labels import read_class_list
 from capsnet.data.mask_folder import (
@@ -120,7 +120,8 @@ def load_masks(folder: str | Path, size: tuple[int, int], *, color: bool | None 
         kept, held = _hold_out_test(root, train.files)
         train, test = train.pick(kept), train.pick(held)
         notes = [_describe_test(len(held), len(kept) + len(held))]
-    return MaskSplits(str(folder), train, test, validation, tuple(notes))
+    pages = (f"{note}." for note in collect_notes(infos))
+    return MaskSplits(str(folder), train, test, validation, (*notes, *pages))
 
 
 def read_masks_for(
@@ -273,6 +274,7 @@ def survey_masks(folder: str | Path) -> MaskSurvey:
     absent = [name for name, count in zip(classes.names, images, strict=True) if count == 0]
     if absent:
         notes.append(f"Classes that no mask holds: {listed(absent)}.")
+    notes += [f"{note}." for note in collect_notes(infos)]
     return MaskSurvey(
         splits,
         classes.names,

@@ -12,6 +12,8 @@ PixelRange = tuple[float, float]
 _DEPTHS = (10, 12, 14, 16)
 # floats whose largest value is between this and 255 are interpreted as 0 to 255
 LEAST_OF_255 = 25.5
+# integers from here on do not fit a range of 0 to 255: most of them would be white
+_SATURATED = 1023
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,15 @@ def check_units(info: ImageInfo, pixel_range: PixelRange) -> None:
 
     Raises:
         UserError: floats up to 1 with a range of integers, or integers, or floats that reach 10 % of 255, with a range
-            of 0 to 1: the image would be uniformly black or white.
+            of 0 to 1, or integers of 10 bits and more with a range of 0 to 255: much of the image would be white.
     """
     low, high = pixel_range
     dark = info.mode == "F" and info.low >= 0 and 0.5 <= info.high <= 1 and high - low >= 255
     # floats may exceed 1: resampling overshoots, and a scaler knows the training images only
     largest = 1 if info.mode != "F" else LEAST_OF_255
     light = info.high > largest and (low, high) == (0, 1)
+    # a value a little above 255 may come from resampling
+    light = light or (info.mode != "F" and info.high >= _SATURATED and (low, high) == (0, 255))
     if dark or light:
         raise UserError(
             f"{info.name}: its values are {info.low:g} to {info.high:g}, but {low:g} is black and {high:g} is white "

@@ -16,7 +16,7 @@ from capsnet.data.prepared import PreparedImages, reader_version
 from capsnet.data.shards import OpenShards, ShardWork, open_shards
 from capsnet.data.sources import ImageFiles
 from capsnet.errors import UserError
-from capsnet.threads import count_processors
+from capsnet.processors import count_processors
 
 Result = TypeVar("Result")
 _MOST_THREADS = 8

@@ -247,13 +247,15 @@ def _find_train(folder: Path) -> Path:
 
 
 def _test_name(train: Path) -> str:
-    return train.name.removesuffix("_TRAIN.ts") + "_TEST.ts"
+    """NAME_TEST.ts of NAME_TRAIN.ts, with the same letters of the suffix."""
+    name, suffix = train.name[: -len(".ts")], train.name[-len(".ts") :]
+    return f"{name.removesuffix('_TRAIN')}_TEST{suffix}"
 
 
 def _find_test(train: Path) -> Path | None:
     """NAME_TEST.ts beside NAME_TRAIN.ts, if there is one."""
     other = train.with_name(_test_name(train))
-    return other if train.name.endswith("_TRAIN.ts") and other.is_file() else None
+    return other if train.name[: -len(".ts")].endswith("_TRAIN") and other.is_file() else None
 
 
 def _read_split(layout: Layout, split: Split, preparation: LogMel, read: dict[str, _Recording]) -> SequenceData:

@@ -13,15 +13,15 @@ def split_record(dataset: Dataset, validation: ImageData | None) -> dict[str, ob
 
     Args:
         dataset: the run's data set.
-        validation: images held out of its training images, or None.
+        validation: the images that the run validates on: the data set's own, or images held out of its training images;
+            None without validation.
 
     Returns:
         `data`, the data set's name; `counts`, the number of images in each split; and, if images are files or have
         keys, their names in `train` (without `validation`), `validation` and `test`.
     """
-    validation = dataset.validation or validation
-    held = set(_names(validation) or ())
-    train = _names(dataset.train)
+    held = set(name_images(validation) or ())
+    train = name_images(dataset.train)
     record: dict[str, object] = {
         "data": dataset.name,
         "counts": {
@@ -33,7 +33,7 @@ def split_record(dataset: Dataset, validation: ImageData | None) -> dict[str, ob
     if train is not None:
         record["train"] = [name for name in train if name not in held]
         record["validation"] = sorted(held)
-        record["test"] = list(_names(dataset.test) or ())
+        record["test"] = list(name_images(dataset.test) or ())
     return record
 
 
@@ -52,6 +52,9 @@ def check_record(record: Mapping[str, object], dataset: Dataset, validation: Ima
         same = counts == today["counts"]
         return () if same else (f"The splits of {dataset.name} held {counts}, now {today['counts']}.",)
     old = {name: part for part, names in before.items() for name in names}
+    if validation is None and dataset.validation is not None:
+        # earlier versions recorded the data set's own validation images of runs that did not use them
+        old = {name: part for name, part in old.items() if part != "validation"}
     new = {name: part for part, names in after.items() for name in names}
     gone, added = sorted(set(old) - set(new)), sorted(set(new) - set(old))
     moved = sorted(name for name in set(old) & set(new) if old[name] != new[name])
@@ -74,7 +77,8 @@ def learned_names(record: Mapping[str, object]) -> frozenset[str]:
     return frozenset(parts.get("train", ())) | frozenset(parts.get("validation", ()))
 
 
-def _names(data: ImageData | None) -> Sequence[str] | None:
+def name_images(data: ImageData | None) -> Sequence[str] | None:
+    """The file of each image, or a hash of its pixels as text; None: it has neither."""
     if data is None:
         return None
     if data.files is not None:

@@ -1,5 +1,6 @@
 """Evaluation of a model on a split of single images or of pairs."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
@@ -103,7 +104,7 @@ def evaluate_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, *, na
     has_decoder = model.has_decoder
     with eval_mode(model):
         for pairs in fixed_pairs(data.images.to(device), data.labels.to(device), pairing, _BATCH):
-            output = model(pairs.images.float() / 255)
+            output = model(model.inputs(pairs.images))
             margin += class_loss(model.loss, output, pairs.labels).sum()
             if has_decoder:
                 for labels, targets in each_label(pairs.labels, pairs.singles.float() / 255):
@@ -142,25 +143,32 @@ def evaluate(
     data: str | Path | Dataset | None = None,
     split: str | None = None,
     *,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
 ) -> Evaluation:
     """Evaluate a model on a data set.
 
     Args:
         model_or_run: a model, a run, or what `capsnet.load` accepts: a folder, a file or a name.
         data: a data set's name, a folder, or a data set; None: the model's training data.
-        split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained on,
-            else the test split.
+        split: `"train"`, `"validation"` or `"test"`. None: all images of a folder, or of a file of arrays without a
+            test split, that the model was not trained on, else the test split.
         data_dir: folder that holds the named data sets.
 
     Raises:
         UserError: an unknown data set or split, or images or classes that do not fit the model.
 
+    Warns:
+        UserWarning: images that the run learned from may be among those tested, or its data have changed.
+
     Example:
         >>> evaluate("runs/quickstart", "digits").error_percent
     """
     model, run = open_model(model_or_run)
-    return evaluate_images(model, find_images(model, data, split, run=run, data_dir=data_dir))
+    folder = None if data_dir is None else Path(data_dir)
+    images = find_images(model, data, split, run=run, data_dir=folder)
+    for caution in images.cautions:
+        warnings.warn(caution, stacklevel=2)
+    return evaluate_images(model, images)
 
 
 def evaluate_images(model: CapsuleModel, images: TestImages) -> Evaluation:

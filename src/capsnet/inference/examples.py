@@ -43,9 +43,8 @@ def _decode_images(model: CapsuleModel, data: ImageData, count: int) -> list[Ten
 def _decode_pairs(model: CapsuleModel, data: ImageData, pairing: Pairing, count: int) -> list[Tensor]:
     device = model.device
     pairs = next(fixed_pairs(data.images.to(device), data.labels.to(device), pairing, count))
-    images = pairs.images.float() / 255
-    capsules = model(images).capsules
-    return [images, *(model.reconstruct(capsules, labels) for labels in pairs.labels.T)]
+    capsules = model(model.inputs(pairs.images)).capsules
+    return [pairs.images.float() / 255, *(model.reconstruct(capsules, labels) for labels in pairs.labels.T)]
 
 
 def _lay_out(rows: list[Float[Tensor, "b c h w"]]) -> UInt8[np.ndarray, "height width _"]:

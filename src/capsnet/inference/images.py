@@ -10,13 +10,13 @@ from capsnet.data import DATASETS, Dataset, ImageData, load_data, locate_data
 from capsnet.data.labelled import find_labelled, is_labelled
 from capsnet.data.pairs import Pairing
 from capsnet.data.shards import Shards
-from capsnet.data.splits import learned_names
+from capsnet.data.splits import learned_names, name_images
 from capsnet.errors import UserError
 from capsnet.models import CapsuleModel
 from capsnet.runs.config import is_object
 from capsnet.runs.data import load_dataset, split_training
 from capsnet.runs.folder import Run
-from capsnet.runs.splits import describe_changes, is_same_data, names_elsewhere, read_splits
+from capsnet.runs.splits import Splits, describe_changes, has_same_names, is_same_data, names_elsewhere, read_splits
 
 _SPLITS = ("train", "validation", "test")
 
@@ -27,10 +27,12 @@ class TestImages:
 
     Args:
         name: of the data set.
-        split: `"train"`, `"validation"` or `"test"`; `"all"` of a folder that the model was not trained on.
+        split: `"train"`, `"validation"` or `"test"`; `"all"` of a folder, or of a file of arrays without a
+            test split, that the model was not trained on.
         data: images in the model's channels, labels in the order of its classes.
         pairing: makes pairs of them, or None.
         notes: for the user, one sentence each.
+        cautions: reasons to doubt the result, one sentence each: images that the run learned from, say.
     """
 
     name: str
@@ -38,6 +40,7 @@ class TestImages:
     data: ImageData
     pairing: Pairing | None = None
     notes: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
 
 def find_images(
@@ -55,8 +58,9 @@ def find_images(
     Args:
         model: with `input_shape` and `class_names`.
         data: a data set's name, a folder, or a data set; None: the model's training data.
-        split: `"train"`, `"validation"` or `"test"`. None: all images of a folder that the model was not trained
-            on, else the test split. The model's own folder is recognised even if it was moved.
+        split: `"train"`, `"validation"` or `"test"`. None: all images of a folder, or of a file of arrays without a
+            test split, that the model was not trained on, else the test split. The model's own folder is recognised
+            even if it was moved.
         run: the model's run, which records the held-out images.
         data_dir: folder that holds the named data sets.
         skip_unreadable: skip files of a folder that are not images.
@@ -79,11 +83,11 @@ def find_images(
     if name not in DATASETS and is_labelled(name):
         if not _is_own(name, own, run):
             images = _foreign_images(model, name, split, skip_unreadable=skip_unreadable, shards=shards)
-            return replace(images, notes=(*images.notes, *_describe_learned(images.data, name, own, run)))
+            return replace(images, cautions=tuple(_describe_learned(images.data, name, own, run)))
         if run is not None:
             whole = data is not None
             return _own_images(model, run, name, split or "test", whole, skip_unreadable=skip_unreadable, shards=shards)
-    split = split or "test"
+    is_given, split = split is not None, split or "test"
     if run is not None and locate_data(name) == locate_data(own):
         settings = run.config.data
         # a run may have been moved to a machine without its folder of data sets
@@ -106,7 +110,40 @@ def find_images(
             raise UserError(f"{run.folder} held no images of {name} out for validation; its own data is {own}")
         raise UserError("only a run folder records which images were held out for validation; give the run folder")
     dataset = load_data_for(model, name, data_dir=data_dir, skip_unreadable=skip_unreadable, shards=shards)
+    if dataset.test_held_out and not is_given and not _is_own_arrays(name, own, run, dataset):
+        joined = match_classes(_join(dataset.train, dataset.test), model, name)
+        # those of the split and of its training images do not apply
+        notes = [note for note in dataset.notes if "test split" not in note and not note.startswith("Classes ")]
+        seen = _count_learned(joined, run)
+        cautions = (f"{seen:,} of these images were training or validation images of the run.",) if seen else ()
+        return TestImages(
+            name, "all", joined, notes=(f"all {len(joined):,} images of {name} are tested", *notes), cautions=cautions
+        )
     return _select(model, dataset, split, None)
+
+
+def _is_own_arrays(name: str, own: str, run: Run | None, dataset: Dataset) -> bool:
+    """Whether arrays in a file are those that the model was trained on; the file may have been moved."""
+    if own and locate_data(name) == locate_data(own):
+        return True
+    record = None if run is None else read_splits(run.folder)
+    return record is not None and bool(learned_names(record)) and has_same_names(record, dataset)
+
+
+def _count_learned(data: ImageData, run: Run | None) -> int:
+    """How many images of arrays a run learned from, by the hashes of their pixels."""
+    record = None if run is None else read_splits(run.folder)
+    if record is None or data.keys is None:
+        return 0
+    learned = learned_names(record)
+    return sum(name in learned for name in name_images(data) or ())
+
+
+def _join(first: ImageData, second: ImageData) -> ImageData:
+    """Two parts of the same arrays as one."""
+    keys = None if first.keys is None or second.keys is None else torch.cat([first.keys, second.keys])
+    images, labels = (torch.cat([getattr(part, name) for part in (first, second)]) for name in ("images", "labels"))
+    return ImageData(images, labels, first.class_names, keys=keys)
 
 
 def _is_own(name: str, own: str, run: Run | None) -> bool:
@@ -186,17 +223,29 @@ def _own_images(
     chosen = {"train": training, "validation": validation, "test": dataset.test}[split]
     if chosen is None:
         raise UserError(f"{run.folder}: held no images out for validation; its splits are train and test")
-    notes, record = list(dataset.notes), read_splits(run.folder)
+    cautions, record = [], read_splits(run.folder)
     if record is None:
-        notes.append(f"{run.folder} has no record of its images: the test may include training images.")
+        cautions.append(f"{run.folder} has no record of its images: the test may include training images.")
     else:
-        notes += describe_changes(record, dataset, validation)
+        limited = whole and run.config.data.test_limit is not None
+        cautions += describe_changes(record, _as_recorded(dataset, record) if limited else dataset, validation)
         elsewhere = names_elsewhere(record, split)
         kept = [k for k, file in enumerate(chosen.files or ()) if file not in elsewhere]
         if len(kept) < len(chosen):
-            notes.append(f"{len(chosen) - len(kept):,} images that were in another split in training are left out.")
+            cautions.append(f"{len(chosen) - len(kept):,} images that were in another split in training are left out.")
             chosen = chosen.select(torch.tensor(kept, dtype=torch.long))
-    return TestImages(name, split, match_classes(chosen, model, name), notes=tuple(notes))
+    data = match_classes(chosen, model, name)
+    return TestImages(name, split, data, notes=dataset.notes, cautions=tuple(cautions))
+
+
+def _as_recorded(dataset: Dataset, record: Splits) -> Dataset:
+    """The data set with only those test images that a run tested."""
+    tested, files = record.get("test"), dataset.test.files
+    if not isinstance(tested, list) or files is None:
+        return dataset
+    names = frozenset(map(str, tested))
+    kept = [k for k, file in enumerate(files) if file in names]
+    return replace(dataset, test=dataset.test.select(torch.tensor(kept))) if kept else dataset
 
 
 def _select(model: CapsuleModel, dataset: Dataset, split: str, validation: ImageData | None) -> TestImages:

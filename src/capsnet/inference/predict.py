@@ -1,5 +1,7 @@
 """Predict the classes of images and image files, and whether a prediction is unsure."""
 
+import math
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,8 +13,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from capsnet.bounds import check_choice
 from capsnet.data.dataset import Preparation
-from capsnet.data.images import choose_range, fit_pixels, open_picture, read_pixels
+from capsnet.data.images import choose_range, collect_notes, fit_pixels, open_picture, read_pixels
 from capsnet.data.pixels import PixelRange
 from capsnet.errors import UserError
 from capsnet.inference.doubt import find_reasons, read_signals
@@ -20,9 +23,9 @@ from capsnet.models import CapsuleModel
 from capsnet.models.eval_mode import eval_mode
 from capsnet.precision import use_precision
 from capsnet.prediction import NO_DIGIT as NO_DIGIT
+from capsnet.prediction import NOT_FINITE, make_prediction
 from capsnet.prediction import Failure as Failure
 from capsnet.prediction import Prediction as Prediction
-from capsnet.prediction import make_prediction
 from capsnet.runs import Run
 from capsnet.runs.folder import open_model
 
@@ -89,6 +92,7 @@ def predict(
         ('7', False)
     """
     network, _ = open_model(model)
+    check_choice("preparation", preparation, Preparation | None)
     if isinstance(images, np.ndarray) and images.dtype.kind not in "buif":
         raise UserError(f"images must be uint8, or files, got an array of {images.dtype}; give files as a list")
     if isinstance(images, np.ndarray):
@@ -98,14 +102,17 @@ def predict(
         prepared: Iterable[PreparedImage | Failure] = _split(network, images)
     else:
         sources = _list_sources(images)
-        if pixel_range is None:
-            files = [source for source in sources if not isinstance(source, Image.Image)]
-            pixel_range, _ = choose_range(files, network.inputs.pixel_range)
+        files = [source for source in sources if not isinstance(source, Image.Image)]
+        pixel_range, infos = choose_range(files, network.inputs.pixel_range, pixel_range)
+        for note in collect_notes(infos):
+            warnings.warn(note, stacklevel=2)
         prepared = (_prepare(network, source, preparation, pixel_range) for source in sources)
-    predictions = []
+    predictions: list[Prediction] = []
     for answer in answer_prepared(network, prepared, poses=poses):
         if isinstance(answer, Failure):
             raise UserError(answer.error)
+        if not all(map(math.isfinite, answer.prediction.lengths)):
+            raise UserError(f"{answer.prediction.file or f'image {len(predictions)}'}: {NOT_FINITE}")
         predictions.append(answer.prediction)
     return predictions
 

@@ -62,6 +62,8 @@ def split_training(config: RunConfig, dataset: Dataset) -> tuple[ImageData, Imag
         validation = None
     elif validation is None:
         training, validation = hold_out(dataset.train, settings.validation, seed=seed)
+        if validation is None and config.optimizer.stop_at is not None:
+            raise UserError("stop_at needs validation images, but no class has an image to spare for them")
     if settings.limit is not None:
         training = _limit(training, "limit", settings.limit, seed=seed + 1)
     if validation is not None and settings.validation_shift:
@@ -80,18 +82,26 @@ def _limit(data: ImageData, name: str, limit: int, *, seed: int) -> ImageData:
     return hold_out(data, len(data) - limit, seed=seed)[0]
 
 
+def _describe_hold_out(config: RunConfig, validation: ImageData | None) -> tuple[str, ...]:
+    """A note where no validation image could be held out, although some were asked for."""
+    if validation is not None or not config.data.validation:
+        return ()
+    return ("No class has an image to spare for validation: the last weights are kept.",)
+
+
 def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
     """Describe how a run's data changed since it started; a new run records its data.
 
     Raises:
         UserError: a record that cannot be read or written, or data given anew that are not the run's.
     """
-    record = read_splits(run.folder)
+    record, held = read_splits(run.folder), _describe_hold_out(run.config, validation)
     if record is None:
         write_splits(run.folder, dataset, validation)
         if dataset.train.files is None or not (run.folder / "last").exists():
-            return ()
+            return held
         return (
+            *held,
             f"{run.folder} has no record of its images: an older capsnet held out other images, so the test may "
             "include training images; start a new run for a valid test.",
         )
@@ -106,4 +116,4 @@ def compare_splits(run: Run, dataset: Dataset, validation: ImageData | None) -> 
             f"{dataset.name} does not hold the images of {run.folder}, which were in {record.get('data')}; "
             "give the new path of that folder, or start a new run"
         )
-    return describe_changes(record, dataset, validation)
+    return (*held, *describe_changes(record, dataset, validation))

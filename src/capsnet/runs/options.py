@@ -34,7 +34,8 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
 
     Args:
         recipe: name of a recipe, or a configuration.
-        options: by name.
+        options: by name. `model_options` and `routing_options` are added to those of the recipe, as on the command
+            line; with another `model` or `routing` they replace them.
 
     Raises:
         UserError: an unknown recipe or option, or a value out of range.
@@ -50,7 +51,22 @@ def make_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunCo
         with_weights = configure_as(config, source)
         # another model than that of the weights keeps its own options
         config = with_weights if values.get("model", with_weights.model.name) == with_weights.model.name else config
-    return config.change(**values)
+    return config.change(**{**values, **_add_options(config, values)})
+
+
+def _add_options(config: RunConfig, values: Mapping[str, object]) -> dict[str, object]:
+    """The given options of the model and the routing, added to those that the configuration has for the same ones."""
+    same_model = values.get("model", config.model.name) == config.model.name
+    same_routing = same_model and values.get("routing", config.model.routing) == config.model.routing
+    added: dict[str, object] = {}
+    for name, own, same in (
+        ("model_options", config.model.options, same_model),
+        ("routing_options", config.model.routing_options, same_routing),
+    ):
+        given = values.get(name)
+        if same and isinstance(given, Mapping):
+            added[name] = {**own, **given}
+    return added
 
 
 def make_given_config(recipe: str | RunConfig, options: Mapping[str, object]) -> RunConfig:
@@ -95,6 +111,16 @@ def are_own_images(data: object) -> bool:
         return False
     # `locate_data` returns the absolute path of a folder or file
     return is_labelled(data) or Path(locate_data(data)).is_absolute()
+
+
+def keep_decided(before: RunConfig, after: RunConfig) -> RunConfig:
+    """A configuration with the precision and pixel range that a run decided at its start, if it leaves them open."""
+    given, decided = after.options(), before.options()
+    return after.change(
+        **{name: decided[name] for name in ("precision", "pixel_range") if given[name] in (None, "auto")},
+        epochs=after.optimizer.epochs,
+        steps=after.optimizer.steps,
+    )
 
 
 def check_same(before: RunConfig, after: RunConfig) -> None:

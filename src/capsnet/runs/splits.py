@@ -54,7 +54,10 @@ def read_splits(run_folder: Path) -> Splits | None:
 
 def describe_changes(splits: Splits, dataset: Dataset, validation: ImageData | None) -> tuple[str, ...]:
     """Sentences on how a data set differs from a run's record; empty if it does not."""
-    return check_record(splits, dataset, validation)
+    changes = check_record(splits, dataset, validation)
+    if "sizes" in splits and not changes and not is_same_data(splits, Path(dataset.name)):
+        changes = (f"More than a tenth of the files in {dataset.name} have other contents than when the run was made.",)
+    return changes
 
 
 def is_same_data(splits: Splits, data_folder: Path) -> bool:
@@ -73,7 +76,7 @@ def has_same_names(splits: Splits, dataset: Dataset) -> bool:
 
     True where the record, or the data set, names no images.
     """
-    record = split_record(dataset, None)
+    record = split_record(dataset, dataset.validation)
     before, now = (frozenset().union(*(_names(names, part) for part in _PARTS)) for names in (splits, record))
     return not before or not now or len(before & now) >= _SAME * len(before)
 

@@ -1,6 +1,6 @@
 """Callbacks: user code that receives plain data during a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,8 @@ class Callbacks:
     """
 
     def __init__(self, members: Sequence[Callback], folder: Path) -> None:
+        if not isinstance(members, Iterable):
+            raise UserError(f"callbacks must be a list, got {members!r}; give [...]")
         for member in members:
             if not isinstance(member, Callback):
                 got = f"the class {member.__name__}" if isinstance(member, type) else repr(member)

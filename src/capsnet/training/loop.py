@@ -5,6 +5,7 @@ Sabour, Frosst, Hinton, "Dynamic Routing Between Capsules", NeurIPS 2017, sectio
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -138,7 +139,6 @@ class Job:
             with stop_on_signal() as stop:
                 while not self.ended and not self.ending:
                     self._train_epoch(reporter, stop)
-            # of the last step, after which the processes decide nothing together
             if self.fault is not None:
                 raise self.fault
         finally:
@@ -184,7 +184,7 @@ class Job:
         self._report(reporter, rows)
         self._save()
         self._call_back(rows, validation)
-        stopping, _ = self._decide(stop, False)
+        stopping, _ = self._decide(stop, False, always=True)
         if stopping and (self.fault is not None or not self.ended):
             self._stop()
 
@@ -195,9 +195,12 @@ class Job:
             for part in self.step.parts(min(size, images - start)):
                 yield slice(start + part.images.start, start + part.images.stop)
 
-    def _decide(self, stop: StopRequest, due: bool) -> tuple[bool, bool]:
-        """Whether to stop, and whether to save: all processes reach the same decision after the same step."""
-        if self.processes.count > 1 and self.state.step % _DECISION_STEPS[self.device.type]:
+    def _decide(self, stop: StopRequest, due: bool, *, always: bool = False) -> tuple[bool, bool]:
+        """Whether to stop, and whether to save: all processes reach the same decision after the same step.
+
+        Between the ends of epochs they exchange it after some steps only, unless `always`.
+        """
+        if not always and self.processes.count > 1 and self.state.step % _DECISION_STEPS[self.device.type]:
             return False, False
         stopping = stop.requested or self.fault is not None
         flags = self.processes.any([stopping, due or stopping, self.callbacks.stop])
@@ -273,8 +276,11 @@ class Job:
         return Validation(self.state.step, epoch, result.n, accuracy, loss, improved, draw)
 
     def evaluate(self, model: CapsuleModel, data: ImageData, split: str) -> Evaluation:
-        """Evaluate a model on images, or on pairs of them."""
-        return evaluate_part(model, data, self.spec.pairing, name=self.spec.data, split=split)
+        """Evaluate a model on images, or on pairs of them: on several pairs of each digit in the test only."""
+        pairing = self.spec.pairing
+        if pairing is not None and split == "validation":
+            pairing = replace(pairing, pairs_per_digit=1)
+        return evaluate_part(model, data, pairing, name=self.spec.data, split=split)
 
     def _end_row(self) -> None:
         """End a row of metrics; its numbers stay on the device, without synchronisation."""

@@ -23,6 +23,7 @@ from capsnet.data.sequences import SequenceData
 from capsnet.disk_space import check_space
 from capsnet.errors import UserError
 from capsnet.models import SegmentationModel, SequenceModel
+from capsnet.precision import use_precision
 from capsnet.runs.built import as_planned
 from capsnet.runs.checkpoint import (
     State,
@@ -224,7 +225,8 @@ class PlainLoop(Generic[M, D]):
             Diverged: the loss is not finite.
             KeyboardInterrupt: stopped; the state is saved.
         """
-        with stop_on_signal() as stop:
+        device = next(self.learner.model.parameters()).device
+        with stop_on_signal() as stop, use_precision("fp32", device):
             while self.state.step < self.total:
                 self._train_epoch(stop)
 

@@ -113,8 +113,12 @@ def train(
         >>> train(model=my_module, data=Dataset.from_arrays(images, labels), steps=1000)
     """
     if isinstance(recipe_or_config, str) and (recipe_or_config in SEGMENTERS or recipe_or_config in SEQUENCE_MODELS):
-        recipe_or_config, model = "quickstart", recipe_or_config if model is None else model
+        if model is not None and model != recipe_or_config:
+            raise UserError(f"two models are given, {recipe_or_config!r} and {model!r}; give one of them")
+        recipe_or_config, model = "quickstart", recipe_or_config
     check_resumed(resume, out)
+    if resume is None and out is not None and was_restarted() and (Path(out) / "config.json").exists():
+        resume, out = out, None
     task = find_task(data, model, resume) if recipe_or_config == "quickstart" else None
     if task is not None:
         # imported late: it needs Pillow
@@ -133,8 +137,6 @@ def train(
         )
     objects = _Objects(None if isinstance(model, str) else model, data if isinstance(data, Dataset) else None)
     all_options = {**options, **_entries(model, data, start_from)}
-    if resume is None and out is not None and was_restarted() and (Path(out) / "config.json").exists():
-        resume, out = out, None
     config = _configure(recipe_or_config, all_options, resume)
     _check_objects(config, objects)
     # store relative paths as absolute ones: a run may be resumed from another directory, or drawn there
@@ -146,7 +148,9 @@ def train(
     with join_processes(resolve_device(config.run.device)) as processes, order:
         if not processes.is_first:
             return _train(Run(folder, config), Callbacks([], folder), objects, processes, resumed=resume is not None)
-        listeners = Callbacks([*callbacks, TensorBoard()] if tensorboard else callbacks, folder)
+        listeners = Callbacks(callbacks, folder)
+        if tensorboard:
+            listeners = Callbacks([*callbacks, TensorBoard()], folder)
         if resume is not None:
             _refuse_imported(Run(folder, config))
             with FolderLock(folder):
@@ -193,7 +197,16 @@ def _refuse_imported(run: Run) -> None:
 def _entries(
     model: str | nn.Module | None, data: str | Path | Dataset | None, start_from: str | Path | Run | None
 ) -> dict[str, object]:
-    """The arguments of `train` as entries of a configuration."""
+    """The arguments of `train` as entries of a configuration.
+
+    Raises:
+        UserError: an argument of another type.
+    """
+    if data is not None and not isinstance(data, str | Path | Dataset):
+        got = f"{type(data).__name__}; make one with Dataset.from_arrays or Dataset.from_torch"
+        raise UserError(f"data must be a name, a folder, a file or a capsnet.Dataset, got {got}")
+    if start_from is not None and not isinstance(start_from, str | Path | Run):
+        raise UserError(f"start_from must be a run, a folder, a file or a name, got {type(start_from).__name__}")
     entries: dict[str, object] = {}
     if model is not None:
         entries["model"] = model if isinstance(model, str) else object_name(class_of(model))
