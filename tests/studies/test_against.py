@@ -90,3 +90,13 @@ def test_runs_of_pairs_are_refused(tiny_run, tmp_path):
     path.write_text(json.dumps(result))
     with pytest.raises(UserError, match="was tested on pairs"):
         compare_runs(tiny_run, other)
+
+
+def test_variants_of_one_image_are_refused(tiny_run, tmp_path):
+    other = copy(tiny_run, tmp_path / "other")
+    path = other.folder / "evaluation.json"
+    result = json.loads(path.read_text())
+    result["test"]["originals"] = result["test"]["n"] - 1
+    path.write_text(json.dumps(result))
+    with pytest.raises(UserError, match="McNemar's test is for independent images"):
+        compare_runs(tiny_run, other)

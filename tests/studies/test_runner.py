@@ -210,10 +210,20 @@ def test_shrunk_study_is_what_these_tests_think(study):
 
 def test_interruption_of_jobs_is_passed_on_and_waited_for(study, tmp_path, monkeypatch):
     worker = tmp_path / "worker"
-    worker.write_text(f"#!/bin/sh\ntrap 'echo saved >> {tmp_path}/said; exit 130' INT\nwhile :; do sleep 0.1; done\n")
+    worker.write_text(
+        f"#!/bin/sh\ntrap 'echo saved >> {tmp_path}/said; exit 130' INT\n"
+        f"echo begun >> {tmp_path}/begun\nwhile :; do sleep 0.1; done\n"
+    )
     worker.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(worker))
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+
+    def interrupt():
+        begun, end = tmp_path / "begun", time.monotonic() + 60
+        while time.monotonic() < end and (not begun.exists() or begun.read_text().count("begun") < 2):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Thread(target=interrupt)
     timer.start()
     with pytest.raises(KeyboardInterrupt, match="repeat the same command to resume"):
         reproduce(study, out=tmp_path / "study", jobs=2)
@@ -246,3 +256,16 @@ def test_job_whose_process_is_killed_each_time_is_named(copied, study, tmp_path,
     with pytest.raises(UserError, match=r"1 of 4 runs failed.*plain-seed1 was killed 4 times, see "):
         reproduce(study, out=copied, jobs=2)
     assert (tmp_path / "begun").read_text().count("begun") == 4
+
+
+def test_table_of_another_study_is_kept(copied, study):
+    path = copied / "table.json"
+    path.write_text(path.read_text().replace(f'"study": "{study}"', '"study": "routing-iterations"'))
+    with pytest.raises(UserError, match=r"is not the table of .* but routing-iterations"):
+        reproduce(study, out=copied)
+
+
+def test_files_that_are_no_table_are_kept(study, tmp_path):
+    (tmp_path / "table.md").write_text("mine")
+    with pytest.raises(UserError, match="exists, and is of no study"):
+        reproduce(study, out=tmp_path)

@@ -67,6 +67,13 @@ def test_users_changes_go_over_everything_else(study):
     assert configure(found, found.rows[0], "quick", 5).run.seed == 5
 
 
+def test_users_options_of_the_model_are_added_to_those_of_a_row():
+    study = STUDIES.get("paper-or-code")
+    row = next(row for row in study.rows if row.name == "bias")
+    options = configure(study, row, "quick", 0, {"model_options": {"leaky": True}}).model.options
+    assert {"routing_bias": True, "leaky": True}.items() <= options.items()
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -113,6 +120,7 @@ def test_epochs_of_one_layer_end_the_steps_of_those_below():
             "epochs cannot be changed in this study: its runs are tested after 1 epochs",
         ),
         ("capsnet-project-table", {"steps": 20}, "steps cannot be changed in this study"),
+        ("capsnet-project-table", {"schedule": "one-cycle"}, "schedule cannot be one-cycle in this study"),
     ],
 )
 def test_changes_without_an_effect_are_refused(name, changes, message):

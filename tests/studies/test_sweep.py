@@ -15,6 +15,8 @@ from capsnet.recipes import RECIPES
 from capsnet.runs import Run
 from capsnet.studies import sweep
 from capsnet.studies.grid import make_study
+from capsnet.studies.runner import SWEEP_FILE
+from capsnet.studies.sweep import _check_folder
 from capsnet.studies.sweep_table import sweep_to_markdown
 
 TINY = {"model": "capsnet-tiny", "steps": 2, "limit": 32, "test_limit": 40, "batch_size": 16, "device": "cpu"}
@@ -253,3 +255,11 @@ def test_recipe_after_the_flags_keeps_its_model_options(monkeypatch):
     ours, theirs = given["model_options"], RECIPES.get("sabour2017-cifar10").config.model.options
     assert ours == {**theirs, "routing_bias": True}
     assert len(theirs) > 1
+
+
+def test_a_sweep_that_trained_nothing_leaves_the_folder_free(tmp_path):
+    (tmp_path / SWEEP_FILE).write_text('{"format_version": 1, "recipe": "quickstart", "grid": {"lr": [0.1]}}')
+    _check_folder(tmp_path, "sabour2017-mnist", {"lr": [0.2]})
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(UserError, match="holds the sweep of quickstart"):
+        _check_folder(tmp_path, "sabour2017-mnist", {"lr": [0.2]})

@@ -9,7 +9,7 @@ from scipy.stats import ttest_rel
 
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.studies.markdown import comparison_cells, to_markdown, untested
-from capsnet.studies.table import _machine
+from capsnet.studies.table import _interval, _machine
 
 PAPER = {"error": 0.25, "std": None, "n": None}
 
@@ -148,7 +148,7 @@ def test_test_of_unequal_variances_is_described(done):
     pairs = [{**entry, "pooled": False, "least": least} for least in (0.52, 2.61)]
     text = to_markdown({**done[1], "comparisons": pairs})
     assert "each pair is tested alone, by a paired t test" in text
-    assert "is 0.52 to 2.61 points, depending on the pair" in text
+    assert "Every difference of at least 0.52 to 2.61 points, depending on the pair, would be significant" in text
 
 
 def test_differences_are_over_the_seeds_of_both_rows(done):
@@ -162,3 +162,10 @@ def test_least_difference_holds_for_the_pair_with_the_fewest_seeds(done):
     [entry] = done[1]["comparisons"]
     text = to_markdown({**done[1], "comparisons": [{**entry, "least": least} for least in (0.52, 0.67)]})
     assert "Every difference of at least 0.67 points would be significant" in text
+
+
+def test_variants_of_one_image_do_not_narrow_the_interval():
+    test = {"n": 32_000, "accuracy": 0.79, "originals": 1_000}
+    assert _interval(6_720, [test]) == [round(end, 6) for end in wilson_interval(0.21, 1_000)]
+    assert _interval(6_720, [{"n": 32_000, "accuracy": 0.79}])[1] < _interval(6_720, [test])[1]
+    assert _interval(0, []) is None

@@ -14,7 +14,7 @@ _SHIFTS = RunConfig.from_defaults(
 _DIFFERS = (
     "5,000 training images are held out and choose the weights, where the source trains on all 60,000, follows the "
     "test set and tests its last weights; parameters start from this package's initial values, not from Keras' "
-    "glorot_uniform, whose are 27 times smaller in the class capsules; Adam's ε is 1e-8 in place of 1e-7"
+    "glorot_uniform, whose values are 27 times smaller in the class capsules; Adam's ε is 1e-8 in place of 1e-7"
 )
 
 _NEWEST = in_code(

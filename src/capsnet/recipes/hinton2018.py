@@ -23,7 +23,7 @@ _SETTINGS = {
         lr="capsule_em/experiment.py:37",
         lr_decay="capsule_em/experiment.py:43",
         lr_decay_steps="capsule_em/experiment.py:44",
-        validation="capsule_em/norb/norb_record.py:93-96",
+        validation="capsule_em/norb/norb_record.py:97-100",
     ),
     **in_code("google-research/google-research@ccc94ce", weight_decay="capsule_em/utils.py:72"),
     **cited("Hinton et al. 2018", recon_weight="section 4, the spread loss alone"),

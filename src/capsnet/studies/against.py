@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from capsnet.errors import UserError
-from capsnet.inference import Evaluation, evaluate
+from capsnet.inference import Evaluation
+from capsnet.inference.evaluate import evaluate_images
+from capsnet.inference.images import find_images
 from capsnet.inference.predictions import Predictions, read_predictions
 from capsnet.runs.folder import Run
 from capsnet.studies.statistics import SIGNIFICANT, mcnemar
@@ -80,7 +82,8 @@ def compare_runs(first: Run, second: Run) -> PairedTest:
     Runs of older versions, which stored no predictions, are tested again with their weights.
 
     Raises:
-        UserError: runs on different data or on pairs, unfinished runs, or runs without predictions and weights.
+        UserError: runs on different data, on pairs or on several variants of each image, unfinished runs, or runs
+            without predictions and weights.
     """
     results = [_test_result(run) for run in (first, second)]
     names = [result.data for result in results]
@@ -96,13 +99,19 @@ def _test_result(run: Run) -> Evaluation:
     evaluation = Evaluation.from_dict(result["test"])
     if evaluation.noun == "pairs":
         raise UserError(f"{run.folder} was tested on pairs of images; only runs of single images can be compared")
+    if evaluation.originals is not None and evaluation.originals < evaluation.n:
+        raise UserError(
+            f"{run.folder} was tested on {evaluation.n:,} variants of {evaluation.originals:,} images; McNemar's test "
+            "is for independent images, so there is no test for these"
+        )
     return evaluation
 
 
 def _predictions(run: Run) -> Predictions:
     predictions = read_predictions(run)
     if predictions is None and run.weights_path.is_file():
-        predictions = evaluate(run).predictions
+        model = run.load_model()
+        predictions = evaluate_images(model, find_images(model, run=run)).predictions
     if predictions is None:
         raise UserError(f"{run.folder} has neither predictions.safetensors nor weights; train it again")
     return predictions

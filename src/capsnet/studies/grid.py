@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.config import check_names
+from capsnet.runs.flags import show_value
 from capsnet.runs.sections import OPTIONS
 from capsnet.studies.study import Budget, Changes, Row, Study, configure
 
@@ -84,20 +85,6 @@ def make_study(recipe: str, grid: Grid, options: Changes, seeds: int) -> Study:
     study = Study(f"sweep of {recipe} over {', '.join(grid)}", "", tuple(rows), (), {"sweep": budget})
     _check_rows(study)
     return study
-
-
-def show_value(value: object) -> str:
-    """Format an option's value for a label.
-
-    Example:
-        >>> show_value(3e-4), show_value({"leaky": True})
-        ('0.0003', 'leaky=True')
-    """
-    if isinstance(value, Mapping):
-        return " ".join(f"{key}={show_value(entry)}" for key, entry in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return " ".join(show_value(entry) for entry in value) or "none"
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def _row_name(changes: Changes) -> str:

@@ -214,15 +214,17 @@ def testing_words(comparisons: Sequence[ComparisonEntry], correction: str, rows:
         method = "Tested by a two-way analysis of variance with seeds as blocks and the residual variance of all rows"
         if max(len(entry["seeds"]) for entry in tested) < 3 and sum(bool(row["seeds"]) for row in rows) > 2:
             method += ", although two seeds cannot show whether it is the same in all of them"
-        smallest = f"Every difference of at least {least[-1]:.2f} points would be significant; smaller ones may exist."
+        smallest = (
+            f"Every difference of at least {least[-1]:.2f} points would be significant; a smaller difference may exist."
+        )
     else:
         method = (
             f"The differences of some pairs vary more than those of others (Bartlett's test, p < {UNEQUAL:g}), so each "
             "pair is tested alone, by a paired t test"
         )
         smallest = (
-            f"The least difference that would be significant is {least[0]:.2f} to {least[-1]:.2f} points, depending on "
-            "the pair; smaller ones may exist."
+            f"Every difference of at least {least[0]:.2f} to {least[-1]:.2f} points, depending on the pair, would be "
+            "significant; a smaller one may be, too."
         )
     if any({*row["seeds"]} != {*rows[0]["seeds"]} for row in rows if row["seeds"]):
         method += ". A difference is over the seeds that both rows have"

@@ -10,6 +10,7 @@ from typing import TypedDict
 from capsnet.runs import Run
 from capsnet.runs.config import RunConfig
 from capsnet.runs.files import write_json
+from capsnet.runs.options import keep_decided
 from capsnet.runs.typed import read_typed
 from capsnet.training import train
 
@@ -48,7 +49,10 @@ def train_in_stages(folder: Path, config: RunConfig, stages: tuple[int, ...]) ->
         if epochs <= reached:
             continue
         stage = config.change(epochs=epochs)
-        run = train(stage, resume=folder) if folder.exists() else train(stage, out=folder)
+        if folder.exists():
+            run = train(keep_decided(Run.open(folder).config, stage), resume=folder)
+        else:
+            run = train(stage, out=folder)
         milestones.append(_measure(run, epochs))
         write_json(folder / _FILE, {"milestones": milestones})
     return Run.open(folder)

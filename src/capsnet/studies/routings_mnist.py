@@ -17,7 +17,7 @@ _WORDS = (
 STUDIES.add(
     "routings-mnist",
     Study(
-        summary="MNIST: self-attention, EM, variational Bayes, self-routing and inverted attention, up to an hour each",
+        summary="MNIST: self-attention, EM, variational Bayes, self-routing and inverted attention",
         source="no paper: the quick recipes of this package",
         rows=_ROWS,
         comparisons=(),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from capsnet.runs import Run
 from capsnet.runs.config import RunConfig
+from capsnet.runs.options import keep_decided
 from capsnet.studies.milestones import train_in_stages
 from capsnet.training import train
 
@@ -18,4 +19,6 @@ def run_task(folder: Path, config: RunConfig, stages: tuple[int, ...] = ()) -> R
     """
     if stages:
         return train_in_stages(folder, config, stages)
-    return train(config, resume=folder) if folder.exists() else train(config, out=folder)
+    if not folder.exists():
+        return train(config, out=folder)
+    return train(keep_decided(Run.open(folder).config, config), resume=folder)

@@ -28,6 +28,7 @@ SWEEP_FILE = "sweep.json"
 """The file that marks a sweep's folder, into which no study is written."""
 
 # fields that may differ when a run is resumed: where and how it is computed, and the location of the data
+_FILES = ("table.md", "figure.png")
 _FREE = ("device", "execution", "fixed_order", "data_dir")
 
 
@@ -36,9 +37,9 @@ def reproduce(
     *,
     budget: str = "quick",
     seeds: int | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     jobs: int = 1,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     execution: Execution = "auto",
     small: bool = False,
     changes: Changes | None = None,
@@ -71,12 +72,12 @@ def reproduce(
     study = STUDIES.get(name)
     chosen = study.budget(budget)
     count = chosen.seeds if seeds is None else seeds
-    folder = out or Path("studies") / f"{name}-{budget}"
-    if (folder / SWEEP_FILE).exists():
-        raise UserError(f"{folder} holds a sweep (it has {SWEEP_FILE}); give another `out`")
+    folder = Path(out or Path("studies") / f"{name}-{budget}")
+    _check_folder(folder, name)
     note_length(changes or {})
-    all_changes = {**_stand_in(study, folder, changes, data_dir), **(changes or {})}
-    tasks = plan(study, budget, count, folder, all_changes, None if data_dir is None else str(data_dir), execution)
+    root = None if data_dir is None else Path(data_dir)
+    all_changes = {**_stand_in(study, folder, changes, root), **(changes or {})}
+    tasks = plan(study, budget, count, folder, all_changes, None if root is None else str(root), execution)
     failures = train_missing(tasks, folder, jobs, ray)
     together = _find_together(study, tasks, folder)
     tidy(tasks, small)
@@ -85,6 +86,26 @@ def reproduce(
     write_table(folder, table, to_markdown(table))
     refuse_failures(failures, len(tasks))
     return table
+
+
+def _check_folder(folder: Path, name: str) -> None:
+    """Refuse a folder whose table or figure the study would replace with its own.
+
+    Raises:
+        UserError: a folder of a sweep or of another study, or one with files of these names.
+    """
+    if (folder / SWEEP_FILE).exists():
+        raise UserError(f"{folder} holds a sweep (it has {SWEEP_FILE}); give another `out`")
+    path = folder / "table.json"
+    if path.is_file():
+        try:
+            other = json.loads(path.read_text()).get("study")
+        except (OSError, ValueError, AttributeError):
+            other = None
+        if other != name:
+            raise UserError(f"{path} is not the table of {name}, but {other or 'another file'}; give another `out`")
+    elif not (folder / "runs").exists() and (existing := [file for file in _FILES if (folder / file).exists()]):
+        raise UserError(f"{folder / existing[0]} exists, and is of no study; give another `out`")
 
 
 def train_missing(tasks: Sequence[Task], folder: Path, jobs: int, ray: str | None) -> list[str]:

@@ -23,7 +23,7 @@ _QUICK: Changes = {
 STUDIES.add(
     "sabour2017-affnist",
     Study(
-        summary="affNIST: CapsNet and CNN, trained on shifted MNIST to 90 % accuracy, tested on transformed digits",
+        summary="affNIST: CapsNet and CNN, trained on shifted MNIST to the same accuracy, tested on transformed digits",
         source="Sabour, Frosst, Hinton, NeurIPS 2017, section 5.2",
         rows=(
             Row("cnn", "CNN", "sabour2017-affnist-cnn", reported=Reported(34.0)),

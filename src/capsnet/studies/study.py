@@ -11,6 +11,7 @@ from capsnet.recipes import RECIPES
 from capsnet.registry import Registry, suggest
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig
+from capsnet.runs.flags import KEY_VALUE
 from capsnet.runs.folder import Run
 from capsnet.runs.given import choose_schedule, find_idle
 from capsnet.runs.options import make_config
@@ -234,8 +235,18 @@ def configure(study: Study, row: Row, budget: str, seed: int, changes: Changes |
     chosen = study.budget(budget)
     together: dict[str, object] = {}
     for layer in (chosen.changes, row.changes, chosen.rows.get(row.name, {}), changes or {}):
+        if layer.get("model", together.get("model")) != together.get("model"):
+            # another model has other options
+            together = {name: value for name, value in together.items() if name not in KEY_VALUE}
+        for name, value in layer.items():
+            before = together.get(name)
+            # options of a model or a routing add up
+            if isinstance(before, Mapping) and isinstance(value, Mapping):
+                value = {**before, **value}
+            together[name] = value
         # as in `RunConfig.change`: epochs alone are the whole length
-        together |= {"steps": None, **layer} if layer.get("epochs") is not None else layer
+        if layer.get("epochs") is not None and "steps" not in layer:
+            together["steps"] = None
     data = together.get("data")
     if isinstance(data, str):
         # runs record the absolute path of a folder
@@ -258,6 +269,11 @@ def _check_changes(changes: Changes, stages: tuple[int, ...]) -> None:
                 f"{name} cannot be changed in this study: its runs are tested after "
                 f"{', '.join(map(str, stages))} epochs; change limit, for a trial"
             )
+    if stages and changes.get("schedule") == "one-cycle":
+        raise UserError(
+            "schedule cannot be one-cycle in this study: its runs go on after tests in mid-training, and each part "
+            "would have a cycle of its own"
+        )
 
 
 def _refuse_idle(tasks: Sequence[Task], given: Collection[str], of_rows: Collection[str]) -> None:

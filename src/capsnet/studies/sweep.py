@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, cast
@@ -11,12 +11,12 @@ from capsnet.data import locate_data
 from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.files import write_json
-from capsnet.runs.flags import flag_of
+from capsnet.runs.flags import flag_words, show_value
 from capsnet.runs.given import note_length
 from capsnet.runs.options import are_own_images, own_recipe
 from capsnet.runs.sections import Execution
 from capsnet.runs.typed import read_typed
-from capsnet.studies.grid import Grid, check_grid, make_study, show_value
+from capsnet.studies.grid import Grid, check_grid, make_study
 from capsnet.studies.runner import (
     SWEEP_FILE,
     alone,
@@ -151,6 +151,9 @@ def _check_folder(folder: Path, recipe: str, grid: Grid) -> None:
         if (folder / "runs").exists() or (folder / "config.json").exists():
             raise UserError(f"{folder} holds other runs, it has no {SWEEP_FILE}; give another `out`")
         return
+    if not (folder / "runs").exists() and not (folder / "table.json").exists():
+        # nothing was trained: any sweep may begin here
+        return
     record = read_typed(path, SweepRecord)
     if record["format_version"] > _FORMAT_VERSION:
         raise UserError(f"{path} is from a newer capsnet (format {record['format_version']}); upgrade capsnet")
@@ -185,29 +188,3 @@ def _command(recipe: str, grid: Grid, seeds: int, options: Changes) -> str:
     for name, value in options.items():
         words += flag_words(name, value)
     return shlex.join(words)
-
-
-def flag_words(name: str, value: object) -> Sequence[str]:
-    """An option of a run as it is typed.
-
-    Args:
-        name: of the option.
-        value: of the option; a mapping for the options of a model or routing.
-
-    Example:
-        >>> flag_words("model_options", {"leaky": True})
-        ['--option', 'leaky=true']
-    """
-    flag = flag_of(name)
-    if isinstance(value, bool):
-        return [flag if value else f"--no-{flag.removeprefix('--')}"]
-    if isinstance(value, Mapping):
-        return [flag, *(f"{key}={_typed(entry)}" for key, entry in value.items())]
-    if isinstance(value, list | tuple):
-        return [flag, *map(show_value, value)]
-    return [flag, show_value(value)]
-
-
-def _typed(value: object) -> str:
-    """A value as `--option` reads it: texts as they are, others as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

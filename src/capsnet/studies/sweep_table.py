@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import combinations
 
+from capsnet.errors import UserError
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.runs.folder import Run, ValidationResult
 from capsnet.runs.splits import read_splits
@@ -109,12 +110,13 @@ def _choice(table: Table, labels: dict[str, str]) -> str:
 
 def _reading(table: Table) -> str:
     count = table["sweep"]["validation_images"]
+    std = "Std is the standard deviation over seeds (n - 1). " if max(row["n"] for row in table["rows"]) > 2 else ""
     return (
         f"Rows are in the order of their mean validation error, on {count:,} images a run that were held out of the "
         "training images. These images also chose the weights of each run, so validation errors are slightly "
         "optimistic, for all rows alike. The test split chose nothing: it was evaluated once, at the end of each run. "
         "The test error of the first row is therefore a fair estimate; choosing a row by its test error would not be. "
-        "Std is the standard deviation over seeds (n - 1). Intervals are 95 % Wilson intervals, of the validation "
+        f"{std}Intervals are 95 % Wilson intervals, of the validation "
         "error over the validation images of all seeds (counted once if the seeds share them), of the mean test error "
         "over the test images, which all seeds share; they do not include variation between seeds."
     )
@@ -137,9 +139,11 @@ def _compare(rows: Sequence[RowEntry], chosen: str) -> list[ComparisonEntry]:
 
 def _validation(task: Task) -> ValidationResult:
     result = Run.open(task.folder).evaluation()
-    # a run of a sweep always has validation images
     assert result is not None
-    assert "validation" in result
+    if "validation" not in result:
+        raise UserError(
+            f"{task.folder} has no validation images, by which a sweep ranks its rows: every class has too few images"
+        )
     return result["validation"]
 
 

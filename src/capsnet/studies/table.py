@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 
 from capsnet.inference.evaluate import wilson_interval
 from capsnet.runs.folder import Run, RunResult
+from capsnet.runs.results import SplitResult
 from capsnet.studies.comparisons import ComparisonEntry, compare_rows
 from capsnet.studies.milestones import read_milestones
 from capsnet.studies.parameters import count_drawing
@@ -202,7 +203,7 @@ def _row(study: Study, budget: str, row: Row, finished: Sequence[tuple[Task, Run
         "std": _rounded(std),
         "wrong": wrong,
         "images": images,
-        "interval": _interval(wrong, images, len(results)),
+        "interval": _interval(wrong, [result["test"] for result in results]),
         "last_errors": last,
         "last_mean": _rounded(last_mean),
         "last_std": _rounded(last_std),
@@ -278,7 +279,7 @@ def _together_row(study: Study, result: TogetherResult | None, seeds: int) -> Ro
         "std": None,
         "wrong": wrong,
         "images": images,
-        "interval": _interval(wrong, images, 1),
+        "interval": _interval(wrong, [] if test is None else [test]),
         "last_mean": None,
         "last_std": None,
         "parameters": None if result is None else result["parameters"],
@@ -291,9 +292,18 @@ def _paper(reported: Reported | None) -> PaperEntry | None:
     return None if reported is None else {"error": reported.error, "std": reported.std, "n": reported.n}
 
 
-def _interval(wrong: int, images: int, runs: int) -> list[float] | None:
-    """The interval of the mean error of some runs: they share the images of the test split, which count once."""
-    return [round(end, 4) for end in wilson_interval(wrong / images, images // runs)] if images else None
+def _interval(wrong: int, tests: Sequence[SplitResult]) -> list[float] | None:
+    """The interval of the mean error of some runs: they share the images of the test split, which count once.
+
+    Variants of one image count once, too.
+    """
+    images = sum(test["n"] for test in tests)
+    if not images:
+        return None
+    distinct = images // len(tests)
+    return [
+        round(end, 6) for end in wilson_interval(wrong / images, min(distinct, tests[0].get("originals") or distinct))
+    ]
 
 
 def _rounded(value: float | None) -> float | None:
