@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from capsnet.analysis.iterations import measure_iterations, route, route_at_random, say_iterations
+from capsnet.capsules import Capsules
 from capsnet.data import ImageData
 from capsnet.errors import UserError
 from capsnet.models import create_model
@@ -12,7 +13,7 @@ from capsnet.routing import DynamicRouting, dynamic_routing
 def test_route_is_the_plain_function_and_leaves_the_routing_alone():
     routing, votes = DynamicRouting(5, 3, parent_dim=4, iterations=3, bias=True), torch.randn(2, 5, 3, 4)
     nn.init.normal_(routing.bias)
-    output = route(routing, votes, torch.ones(2, 5), 2)
+    output = route(routing, votes, Capsules(torch.ones(2, 5, 3), torch.ones(2, 5)), 2)
     assert torch.equal(output.poses, dynamic_routing(votes, 2, bias=routing.bias).poses)
     assert routing.iterations == 3
 
@@ -47,7 +48,7 @@ def test_coupling_change_is_half_the_absolute_difference(make_subject):
     assert found["steps"][1]["coupling_change"] == pytest.approx(expected, rel=1e-3)
 
 
-def test_random_shares_of_identical_votes_change_nothing():
+def test_random_shares_differ_between_samples_and_repeat_with_the_seed():
     votes = torch.randn(1, 1, 3, 4).expand(2, 6, 3, 4)
     routing = DynamicRouting(6, 3, parent_dim=4)
     lengths = route_at_random(routing, votes, torch.Generator().manual_seed(0))

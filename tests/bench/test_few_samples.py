@@ -27,8 +27,10 @@ def test_script_writes_what_the_table_is_made_of(modules, tmp_path, monkeypatch)
     script, page = modules
     monkeypatch.setattr(script, "PAPER", {**script.PAPER, "children": 6})
     before = torch.get_num_threads()
-    script.main((2, 3), 1, tmp_path / "record.json")
-    torch.set_num_threads(before)
+    try:
+        script.main((2, 3), 1, tmp_path / "record.json")
+    finally:
+        torch.set_num_threads(before)
     lines = page.table(json.loads((tmp_path / "record.json").read_text())).splitlines()
     assert [line.split()[1] for line in lines[2:4]] == ["2", "3"]
     assert all(line.count("|") == 6 for line in lines[:4])

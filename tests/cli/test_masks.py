@@ -9,6 +9,7 @@ from PIL import Image
 from tests.cli.test_cli import call
 from tests.data.test_mask_folder import write
 
+from capsnet.cli import main
 from capsnet.data.mask_folder import open_mask
 from capsnet.inference.segment import measure_pixels, number_pixels, read_image
 from capsnet.models import create_segmenter, load_segmenter
@@ -110,3 +111,9 @@ def test_options_of_other_models_are_refused(capsys, scans, model_file):
     status, _, err = call(capsys, "demo", model_file)
     assert status == 2
     assert "holds a segmenter, which does not classify images; use capsnet.models.load_segmenter" in err
+
+
+def test_a_command_that_reads_no_image_leaves_no_folder(model_file, tmp_path):
+    words = ["predict", str(model_file), str(tmp_path / "typo.png"), "--out", str(tmp_path / "masks")]
+    assert main(words) == 2
+    assert not (tmp_path / "masks").exists()

@@ -9,8 +9,8 @@ from capsnet.cli.parse import parse
 from capsnet.cli.sections import flags_of
 from capsnet.cli.train import Train
 from capsnet.recipes import RECIPES
+from capsnet.runs.flags import flag_words
 from capsnet.studies import STUDIES
-from capsnet.studies.sweep import flag_words
 
 
 @pytest.mark.parametrize("name", STUDIES.names())

@@ -201,3 +201,8 @@ def test_uploads_of_more_than_8_bits_have_the_range_of_the_model():
     Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(buffer, "PNG")
     image = read_image(buffer.getvalue(), pixel_range=(0.0, 2000.0))
     assert image.getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_a_routing_that_reads_the_children_s_poses_is_shown(seven):
+    model = create_model("capsnet-tiny", routing="heinsen").eval()
+    assert look(model, seven)["places"] is not None

@@ -24,8 +24,12 @@ QUICKSTART = RECIPES.get("quickstart").config
         (QUICKSTART.change(routing_options={"bias": True}), "capsnet train quickstart --routing-option bias=true"),
         (QUICKSTART.change(model_options={"leaky": True}), "capsnet train quickstart --option leaky=true"),
         (
+            QUICKSTART.change(model_options={"leaky": False, "name": "a b"}),
+            "capsnet train quickstart --option leaky=false 'name=a b'",
+        ),
+        (
             QUICKSTART.change(model="resnet-20", model_options={"stages": ((4, 1, 1),)}),
-            "capsnet train quickstart --model resnet-20 --option 'stages=[[4, 1, 1]]'",
+            "capsnet train quickstart --model resnet-20 --option 'stages=[[4,1,1]]'",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from capsnet.analysis import ANALYSES
 from capsnet.errors import UserError
 from capsnet.figures import FIGURES, draw_figures
-from capsnet.figures.draw import draw_missing, plan, render
+from capsnet.figures.draw import draw_missing, plan, render, select
 from capsnet.figures.style import MAX_BYTES
 from capsnet.runs import Run
 
@@ -161,3 +161,9 @@ def test_a_reason_that_several_figures_share_is_printed_once(capsys):
     assert capsys.readouterr().err == (
         "capsnet: figures a-1, b are left out: no data\ncapsnet: figure a-2 is left out: no decoder\n"
     )
+
+
+def test_a_class_is_selected_by_its_name_where_file_names_are_equal():
+    drawings = {"manipulate-C": lambda: "C", "manipulate-C-1": lambda: "C#"}
+    chosen = select({"manipulate": drawings}, ("manipulate",), ("C#",), ("C", "C#"))
+    assert [draw() for draw in chosen["manipulate"].values()] == ["C#"]

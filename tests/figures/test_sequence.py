@@ -34,3 +34,9 @@ def test_bars_are_the_lengths_of_the_longest_capsules(recordings):
     lengths = model(recordings[1][None]).lengths[0]
     drawn = [patch.get_width() for patch in figure.axes[5].patches]
     assert drawn == pytest.approx(lengths.sort(descending=True).values[:5].tolist())
+
+
+def test_a_model_in_training_stays_so(recordings):
+    model = create_sequence_model("sequence-capsnet", in_channels=6, num_classes=3).train()
+    draw_couplings(model, recordings, ["one", "two"])
+    assert model.training

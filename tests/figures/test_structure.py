@@ -51,3 +51,20 @@ def test_all_parameters_are_in_the_blocks(name):
     model = create_model(name, image_shape=(1, 28, 28)).eval()
     encoder, decoder = find_blocks(model)
     assert sum(block.parameters for block in encoder + decoder) == count_parameters(model)
+
+
+def test_words_are_those_of_matrices_and_of_other_decoders():
+    encoder, _ = find_blocks(create_model("attention-capsnet-small"))
+    [words] = [block.what for block in encoder if "matrix for each vote" in block.what]
+    assert words.startswith("4×4 matrix for each vote")
+    assert "1 iterations" not in words
+    _, decoder = find_blocks(create_model("efficient-capsnet-smallnorb"))
+    assert not any("ReLU" in block.what for block in decoder)
+
+
+def test_a_model_in_training_is_left_as_it_is():
+    model = create_model("efficient-capsnet").train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    find_blocks(model)
+    assert model.training
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())

@@ -53,7 +53,19 @@ def test_a_mean_equal_to_the_reported_number_does_not_hide_it(tmp_path):
     figure = draw_study(table([row("a", [0.25], {**PAPER, "std": None})]), tmp_path)
     marked = {line.get_gid(): line.get_ydata()[0] for line in figure.axes[0].lines if line.get_gid()}
     assert marked == {"ours": 0, "paper": -0.24}
-    assert [text.get_text() for text in figure.legends[0].texts][-1] == "reported"
+    assert [text.get_text() for text in figure.legends[0].texts] == [
+        "ours: one seed, 95 % interval (test images)",
+        "reported",
+    ]
+
+
+def test_the_legend_says_after_how_many_epochs_the_source_reports(tmp_path):
+    figure = draw_study(table([{**row("a", [0.25, 0.3], PAPER), "reported_after": 50}]), tmp_path)
+    assert [text.get_text() for text in figure.legends[0].texts] == [
+        "ours: mean, 95 % interval (test images)",
+        "individual seeds",
+        "reported after 50 epochs: mean ± std",
+    ]
 
 
 def test_curves_have_a_band_over_seeds(tiny_run, tmp_path):
@@ -105,3 +117,11 @@ def test_legend_of_curves_stays_within_the_figure(tiny_run, tmp_path):
     figure = draw_study(table([{**row("a", [2.0]), "label": "Efficient-CapsNet-of-2021"}]), tmp_path, "curves")
     figure.canvas.draw()
     assert figure.legends[-1].get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_long_labels_are_cut_and_told_apart(tmp_path):
+    rows = [{**row("a", [1.0]), "label": "x" * 119 + end} for end in "ab"]
+    figure = draw_study(table(rows), tmp_path)
+    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert len(set(shown)) == 2
+    assert to_png(figure).startswith(b"\x89PNG")

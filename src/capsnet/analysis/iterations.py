@@ -72,8 +72,14 @@ def make_votes(layer: DenseCapsules, children: Capsules) -> Float[Tensor, "b i j
     return votes
 
 
-def route(routing: Routing, votes: Float[Tensor, "b i j d"], activations: Tensor, iterations: int) -> RoutingOutput:
+def route(routing: Routing, votes: Float[Tensor, "b i j d"], children: Capsules, iterations: int) -> RoutingOutput:
     """Run a routing's plain version with another number of iterations; the routing itself is not changed.
+
+    Args:
+        routing: of a layer.
+        votes: of its children.
+        children: as the layer gathers them.
+        iterations: of routing.
 
     Raises:
         UserError: it has no iterations.
@@ -82,7 +88,7 @@ def route(routing: Routing, votes: Float[Tensor, "b i j d"], activations: Tensor
         raise UserError(f"{type(routing).__name__} has no iterations")
     changed = copy.copy(routing)
     changed.iterations = iterations
-    output: RoutingOutput = changed(votes, activations)
+    output: RoutingOutput = changed(votes, children.activations, poses=children.poses)
     return output
 
 
@@ -128,8 +134,8 @@ def measure_iterations(
     generator = torch.Generator().manual_seed(seed)
     for batch in watch(model, data, batch_size=_batch_size(layer)):
         assert batch.children is not None
-        votes = make_votes(layer, batch.children)
-        outputs = {count: route(layer.routing, votes, batch.children.activations, count) for count in counts}
+        votes, children = make_votes(layer, batch.children), layer.gather(batch.children)
+        outputs = {count: route(layer.routing, votes, children, count) for count in counts}
         _check_own(outputs[own].activations, batch.output.lengths)
         for count in counts:
             before = outputs.get(count - 1)

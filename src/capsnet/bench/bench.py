@@ -82,7 +82,8 @@ BENCHES: Registry[Bench] = Registry("benchmark", "capsnet.benches")
 def measure(name: str, job: Job, device: torch.device, ceilings: Ceilings, rounds: int) -> Row:
     """Measure one case."""
     times = interleave(job.works, rounds=rounds, device=device)
-    medians = {path: spread["median"] for path, spread in times.items()}
+    # times are rounded to a microsecond: a path that takes less would divide by zero
+    medians = {path: max(spread["median"], 0.001) for path, spread in times.items()}
     first = next(iter(medians.values()))
     ratio = {path: round(first / median, 2) for path, median in medians.items()}
     row: Row = {"bench": name, "case": dict(job.case), "times": times, "ratio": ratio}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ import torch
 
 from capsnet.bench.bench import BENCHES, Row, measure
 from capsnet.bench.machine import Ceilings, describe, find_ceilings
+from capsnet.errors import UserError
 from capsnet.start import return_memory
 
 
@@ -81,12 +83,16 @@ def _rows_in_process(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         yield from map(json.loads, process.stdout)
+    if process.returncode < 0:
+        raise UserError(f"the benchmark {name} was killed (signal {-process.returncode}); is there enough memory?")
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, f"the benchmark {name}")
 
 
 def main(request: str) -> None:
     """Measure what the parent requests, and print one row per line."""
+    # Ctrl-C ends it without a traceback; the parent reports it
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     return_memory()
     name, device, ceilings, quick, rounds = json.loads(request)
     for row in _rows(name, torch.device(device), ceilings, quick, rounds):

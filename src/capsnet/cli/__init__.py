@@ -12,6 +12,7 @@ from capsnet._version import __version__
 from capsnet.cli.importing import as_command, importing
 from capsnet.cli.streams import drop_output, is_reader_gone, open_streams
 from capsnet.errors import UserError
+from capsnet.processors import limit_threads
 from capsnet.registry import suggest
 from capsnet.start import return_memory
 
@@ -114,6 +115,7 @@ def _call(arguments: Sequence[str], *, is_command: bool) -> int:
         raise UserError(f"unknown command {verb!r}{suggest(verb, [*VERBS, '--help', '--version'])}")
     if is_command:
         return_memory()
+        limit_threads()
     with as_command(is_command=is_command):
         return _call_verb(verb, args)
 

@@ -60,6 +60,8 @@ def main(args: list[str]) -> int:
     device = resolve_device(options.device)
     machine = label(describe(device))
     before = None if options.against is None else _read(options.against, machine)
+    if before is not None and label(before["machine"]) != machine:
+        raise UserError(f"--against {options.against} holds the results of another machine, {label(before['machine'])}")
     path = None if options.out is None else _find_file(options.out, machine)
     # read the file first: if it is invalid, fail before measuring
     earlier = [] if path is None else _find_rows(path, machine)
@@ -80,7 +82,7 @@ def main(args: list[str]) -> int:
         # after a complete benchmark, drop its cases that no longer exist
         dropped = () if options.quick else options.names or BENCHES.names()
         _write(path, results, [row for row in earlier if row["bench"] not in dropped])
-    behind = [] if before is None else _compare(results, before)
+    behind = [] if before is None else _compare(results, before, options.against)
     if options.json:
         print_json({**results, "fell_behind": behind})
     else:
@@ -131,8 +133,15 @@ def _find_rows(path: Path, machine: str) -> list[Row]:
     return [{**row, "commit": row.get("commit", commit)} for row in before["rows"]]
 
 
-def _compare(results: Results, before: Results) -> list[str]:
+def _compare(results: Results, before: Results, against: Path | None) -> list[str]:
+    """A line for each path that fell behind.
+
+    Raises:
+        UserError: none of the earlier rows was measured again.
+    """
     old = {_key(row): row for row in before["rows"]}
+    if not any(_key(row) in old for row in results["rows"]):
+        raise UserError(f"--against {against}: none of its rows was measured now; measure the same benchmarks")
     lines = []
     for row in results["rows"]:
         earlier = old.get(_key(row))

@@ -86,7 +86,7 @@ def main(args: list[str]) -> None:
         raise _no_files(images.name, "images")
     if options.pairs_per_digit:
         images = _with_pairs(images, options.pairs_per_digit)
-    for note in images.notes:
+    for note in (*images.notes, *images.cautions):
         print(f"capsnet: {note}", file=sys.stderr)
     result = evaluate_images(model, images)
     _write(options, result, LOSSES.get(model.loss).words)

@@ -1,6 +1,7 @@
 """The verbs `data` and `predict` for segmentation: images with a mask of each class."""
 
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,13 @@ from torch import Tensor
 
 from capsnet.cli.console import bar, print_json, wrapped
 from capsnet.data.formats import printable_name
+from capsnet.data.images import choose_range, collect_notes
 from capsnet.data.mask_folder import open_mask
 from capsnet.data.mask_splits import MaskSurvey, survey_masks
 from capsnet.errors import UserError
 from capsnet.inference.segment import measure_pixels, number_pixels, read_image
 from capsnet.models import load_segmenter
-from capsnet.prediction import Failure
+from capsnet.prediction import NOT_FINITE, Failure
 from capsnet.runs.files import write_bytes
 
 _MOST_DRAWN = 6
@@ -107,25 +109,28 @@ def predict_masks(
         UserError: the folder exists, two images would have one mask file, or the model is for volumes.
     """
     model = load_segmenter(model_file)
+    pixel_range, infos = choose_range(images, model.pixel_range)
+    for note in collect_notes(infos):
+        print(f"capsnet: {note}", file=sys.stderr)
     if out is not None:
-        _make_folder(out, images)
+        _check_folder(out, images)
     failures: list[Failure] = []
     predictions: list[dict[str, object]] = []
     drawn: list[tuple[UInt8[Tensor, "c h w"], Bool[Tensor, "n h w"]]] = []
     for file in images:
         try:
-            pixels = read_image(file, model.image_shape[0], model.pixel_range)
+            pixels = read_image(file, model.image_shape[0], pixel_range)
         except UserError as fault:
             failures.append(Failure(str(file), str(fault)))
             continue
         lengths = measure_pixels(model, pixels)
         if not bool(lengths.isfinite().all()):
-            raise UserError(
-                f"{file}: the network's answer is not finite (NaN or infinity); train it again or choose another"
-            )
+            raise UserError(f"{file}: {NOT_FINITE}")
         masks = lengths > _THRESHOLD
         path = None if out is None else out / f"{file.stem}.png"
         if path is not None:
+            # with the first mask: a command that reads no image leaves no folder behind
+            path.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(path, _to_png(number_pixels(lengths, _THRESHOLD), model.num_classes))
         areas = _measure(file, masks, model.class_names, path)
         if figure is not None and len(drawn) < _MOST_DRAWN:
@@ -143,15 +148,13 @@ def predict_masks(
     return failures
 
 
-def _make_folder(out: Path, images: Sequence[Path]) -> None:
+def _check_folder(out: Path, images: Sequence[Path]) -> None:
     stems = Counter(file.stem for file in images)
     twice = next((stem for stem, count in stems.items() if count > 1), None)
     if twice is not None:
         raise UserError(f"two images would have the mask {out / twice}.png; segment them with two commands")
-    try:
-        out.mkdir(parents=True)
-    except FileExistsError:
-        raise UserError(f"{out} exists; give another --out") from None
+    if os.path.lexists(out):
+        raise UserError(f"{out} exists; give another --out")
 
 
 @dataclass(frozen=True)

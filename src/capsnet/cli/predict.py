@@ -18,7 +18,7 @@ from capsnet.cli.streams import needing_reader
 from capsnet.data.images import choose_range, collect_notes
 from capsnet.data.pixels import PixelRange
 from capsnet.errors import UserError
-from capsnet.prediction import NO_DIGIT, Failure, Prediction
+from capsnet.prediction import NO_DIGIT, NOT_FINITE, Failure, Prediction
 
 # ONNX files are run without PyTorch
 if TYPE_CHECKING:
@@ -273,9 +273,7 @@ def _draw(path: Path, answers: "list[Answer]", count: int, model: "CapsuleModel"
 
 def _check_finite(prediction: Prediction) -> None:
     if not all(map(math.isfinite, prediction.lengths)):
-        raise UserError(
-            f"{prediction.file}: the network's answer is not finite (NaN or infinity); train it again or choose another"
-        )
+        raise UserError(f"{prediction.file}: {NOT_FINITE}")
 
 
 def _to_dict(prediction: Prediction, names: Sequence[str]) -> dict[str, object]:

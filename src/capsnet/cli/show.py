@@ -29,10 +29,10 @@ from capsnet.registry import did_you_mean
 from capsnet.routing import ROUTINGS
 from capsnet.runs import Run, RunConfig
 from capsnet.runs.built import as_built
+from capsnet.runs.flags import flag_words
 from capsnet.runs.pretrained import list_pretrained, model_card
 from capsnet.runs.weights import count_parameters, on_meta
 from capsnet.studies import STUDIES, compare_runs
-from capsnet.studies.sweep import flag_words
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from capsnet.inference.words import length_word
 from capsnet.interop.public_name import public_name
 from capsnet.models import CapsuleModel
 from capsnet.models.grid import Grid
-from capsnet.prediction import NO_DIGIT
+from capsnet.prediction import NO_DIGIT, NOT_FINITE
 from capsnet.runs.weights import count_parameters
 
 MAX_BYTES = 10_000_000
@@ -144,7 +144,7 @@ def look(model: CapsuleModel, image: Image.Image) -> Look:
     predicted = output.lengths[0].topk(1 if model.pairing is None else 2).indices.tolist()
     maps, note = _find_maps(model, children, output)
     if not bool(output.lengths.isfinite().all() and output.capsules.poses.isfinite().all()):
-        raise UserError("this network's answer is not finite (NaN or infinity); train it again or choose another")
+        raise UserError(NOT_FINITE)
     poses = output.capsules.poses[0].tolist()
     names = model.class_names
     return {
@@ -250,10 +250,10 @@ def couplings(model: CapsuleModel, children: Capsules | None, output: CapsNetOut
         layer = find_class_layer(model)
         own = layer.routing.iterations
         if own is not None:
-            votes = make_votes(layer, children)
+            votes, gathered = make_votes(layer, children), layer.gather(children)
             # if there are many, the first ones and the last
             counts = sorted({*range(1, min(own, _MOST_STEPS)), own})
-            routed = [(count, route(layer.routing, votes, children.activations, count).coupling) for count in counts]
+            routed = [(count, route(layer.routing, votes, gathered, count).coupling) for count in counts]
             return [(count, coupling) for count, coupling in routed if coupling is not None]
     return [] if output.coupling is None else [(None, output.coupling)]
 

@@ -372,7 +372,9 @@ function heat(canvas, shares, spread) {
     image(layer);
   }
   shares.forEach((row, y) => row.forEach((share, x) => {
-    context.globalAlpha = Math.min(Math.abs(share - 1) / spread, 1) * 0.9;
+    // a share of 0 has the full colour of the legend's end
+    const end = share > 1 ? spread : Math.min(spread, 1);
+    context.globalAlpha = Math.min(Math.abs(share - 1) / end, 1) * 0.9;
     context.fillStyle = color(share > 1 ? "orange" : "blue");
     context.fillRect(at(low + x * step), at(low + y * step), step * zoom, step * zoom);
   }));
@@ -443,7 +445,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop" && !byId("file").disabled && event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
   });
 }
-byId("model").addEventListener("change", () => { chosen = null; ask(); });
+byId("model").addEventListener("change", () => { chosen = null; idle(); ask(); });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   paint();
   if (seen) showPlaces(chosenLabel());

@@ -88,7 +88,7 @@ class DrawingGraph(nn.Module):
         return reconstruction, torch.cat([signals.error, signals.patch_error])
 
 
-def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = False) -> list[str]:
+def export(source: CapsuleModel | Run | Path | str, out: Path | str, *, int8: bool = False) -> list[str]:
     """Write the page of `capsnet demo` for one network as a folder; `index.html` opens without a server.
 
     Weights are stored as float16. This needs the packages of the extra `onnx`, and onnxruntime-web, which is downloaded
@@ -107,6 +107,7 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, int8: bool = F
             is missing, or onnxruntime-web is neither stored nor downloadable.
     """
     check_packages()
+    out = Path(out)
     if out.exists():
         raise UserError(f"{out} exists; give another name")
     runtime = load_web_runtime()

@@ -9,7 +9,7 @@ import torch
 
 from capsnet._version import __version__
 from capsnet.doctor.finding import Finding
-from capsnet.threads import count_processors
+from capsnet.processors import count_processors
 from capsnet.training.device import available_memory, find_commit, find_processor, resolve_device, resolve_precision
 
 # bytes for a training step of the paper's network, with weights, moments and votes
@@ -53,7 +53,9 @@ def find_device() -> Finding:
         description = f"{name}{f', the first of {count}' if count > 1 else ''}"
     else:
         name = description = find_processor()
-        if Path("/dev/nvidia0").exists():
+        if Path("/dev/nvidia0").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+            warnings = ("device: CUDA_VISIBLE_DEVICES hides the NVIDIA GPU; unset it to use the GPU",)
+        elif Path("/dev/nvidia0").exists():
             warnings = ("device: torch cannot use the NVIDIA GPU; check its build (CUDA) and the driver's version",)
     half = resolve_precision("auto", device) == "bf16"
     precision = "in hardware: --precision auto uses it" if half else "not in hardware: --precision auto is fp32"

@@ -1,6 +1,5 @@
 """The command that repeats a run, and its differences from the recipe."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from typing import cast
@@ -9,7 +8,7 @@ from capsnet.errors import UserError
 from capsnet.recipes import RECIPES
 from capsnet.runs.built import as_built
 from capsnet.runs.config import RunConfig, is_object
-from capsnet.runs.flags import KEY_VALUE, flag_of
+from capsnet.runs.flags import KEY_VALUE, flag_of, flag_words
 from capsnet.training.other_inputs import default_config, options_of
 from capsnet.training.task import Task
 
@@ -35,19 +34,13 @@ def command(config: RunConfig) -> str:
         omitted = name in ("recipe", other_length, *KEY_VALUE)
         if omitted or value == theirs[name]:
             continue
-        flag = flag_of(name)
-        if isinstance(value, bool):
-            words.append(flag if value else f"--no-{flag.removeprefix('--')}")
-        elif isinstance(value, tuple):
-            words += [flag, *map(str, value)]
-        else:
-            words += [flag, shlex.quote(str(value))]
-    for name, flag in KEY_VALUE.items():
+        words += flag_words(name, value)
+    for name in KEY_VALUE:
         before, after = cast(Options, theirs[name]), cast(Options, config.options()[name])
         changed = {key: value for key, value in after.items() if before.get(key) != value}
         if changed:
-            words += [flag, *(shlex.quote(f"{key}={_plain(value)}") for key, value in changed.items())]
-    return " ".join(words)
+            words += flag_words(name, changed)
+    return shlex.join(words)
 
 
 def other_command(config: RunConfig, task: Task) -> str:
@@ -57,13 +50,11 @@ def other_command(config: RunConfig, task: Task) -> str:
     for name in ("data", *options_of(task)):
         # a run with a number of steps has no epochs
         omitted = name in ("model", "model_options") or (name == "epochs" and config.optimizer.steps is not None)
-        flag = flag_of(name)
-        if not omitted and values[name] != before[name] and flag not in words:
-            words += [flag, shlex.quote(str(values[name]))]
-    options = config.model.options
-    if options:
-        words += ["--option", *(shlex.quote(f"{key}={_plain(value)}") for key, value in options.items())]
-    return " ".join(words)
+        if not omitted and values[name] != before[name] and flag_of(name) not in words:
+            words += flag_words(name, values[name])
+    if config.model.options:
+        words += flag_words("model_options", config.model.options)
+    return shlex.join(words)
 
 
 def changes(recipe: RunConfig, config: RunConfig) -> str:
@@ -86,7 +77,3 @@ def _built(config: RunConfig) -> RunConfig:
 
 def _word(value: object) -> str:
     return "none" if value is None else str(value)
-
-
-def _plain(value: object) -> str:
-    return json.dumps(value) if isinstance(value, bool | tuple) else str(value)

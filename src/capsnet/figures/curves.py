@@ -24,7 +24,12 @@ _FEWEST, _RISE = 3, 10
 
 @styled
 def draw_curves(
-    rows: Sequence[Row], *, best_step: int | None = None, test: Evaluation | None = None, loss: str = "margin loss"
+    rows: Sequence[Row],
+    *,
+    best_step: int | None = None,
+    test: Evaluation | None = None,
+    loss: str = "margin loss",
+    noun: str = "images",
 ) -> Figure:
     """Draw class loss, error, reconstruction loss and total loss for training and validation.
 
@@ -33,6 +38,7 @@ def draw_curves(
         best_step: step of the selected checkpoint; None: the best validation row's.
         test: the test result, shown beside the error.
         loss: name of the loss in the column `margin_loss`.
+        noun: what the errors count: images or pairs.
 
     Raises:
         UserError: no rows.
@@ -51,7 +57,7 @@ def draw_curves(
     height = 6.3 if decoded else 3.35
     figure = new_figure(8.0, height, "Learning curves", subtitle)
     bottom = height - 2.95
-    titles = {**_TITLES, "margin_loss": loss.capitalize()}
+    titles = {**_TITLES, "margin_loss": loss.capitalize(), "error": f"Error, % of {noun}"}
     loss_axes = axes_at(figure, 0.75, bottom, 3.0, 2.15)
     _panel(loss_axes, rows, "margin_loss", "validation_loss", best, window, titles)
     error_axes = axes_at(figure, 4.65, bottom, 3.0, 2.15)
@@ -82,7 +88,6 @@ def _with_errors(row: Row) -> Row:
 _TITLES = {
     "loss": "Total loss",
     "reconstruction_loss": "Reconstruction loss",
-    "error": "Error, % of images",
 }
 
 
@@ -200,8 +205,13 @@ def _draw(subject: Subject) -> Figure:
     result = subject.run.evaluation()
     test = Evaluation.from_dict(result["test"]) if result else None
     config = subject.run.config
-    loss = loss_words(config)
-    return draw_curves(subject.run.metrics(), best_step=result["best_step"] if result else None, test=test, loss=loss)
+    return draw_curves(
+        subject.run.metrics(),
+        best_step=result["best_step"] if result else None,
+        test=test,
+        loss=loss_words(config),
+        noun="images" if test is None else test.noun,
+    )
 
 
 add_figure(

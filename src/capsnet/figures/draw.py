@@ -79,7 +79,7 @@ def draw_missing(
     subject = Subject(run, data)
     if classes and not names:
         names = ("manipulate",)
-    planned = select(plan(subject, _kinds(names)), names, classes)
+    planned = select(plan(subject, _kinds(names)), names, classes, subject.class_names if classes else ())
     files = {name: run.figures_folder / f"{name}.png" for drawings in planned.values() for name in drawings}
     kept = [] if overwrite else [path for path in files.values() if path.exists()]
     missing = {
@@ -125,9 +125,18 @@ def _kinds(names: Sequence[str]) -> list[str]:
 
 
 def select(
-    planned: Mapping[str, Mapping[str, Drawing]], names: Sequence[str], classes: Sequence[str]
+    planned: Mapping[str, Mapping[str, Drawing]],
+    names: Sequence[str],
+    classes: Sequence[str],
+    class_names: Sequence[str] = (),
 ) -> dict[str, dict[str, Drawing]]:
     """Select the requested figures by name and by class.
+
+    Args:
+        planned: by kind, a function for each file.
+        names: of figures or kinds.
+        classes: whose files of a kind with one for each class are selected.
+        class_names: all classes of the run, in the order of these files.
 
     Raises:
         UserError: no figure has this name or class.
@@ -135,7 +144,11 @@ def select(
     chosen: dict[str, dict[str, Drawing]] = {}
     for kind, drawings in planned.items():
         one_each = list(drawings) != [kind]
-        wanted = [f"{kind}-{slug(label)}" for label in classes] if one_each and kind in (names or (kind,)) else []
+        wanted: list[str] = []
+        if one_each and kind in (names or (kind,)):
+            # two classes may have names that differ in signs only, which file names leave out
+            files = dict(zip(class_names, drawings, strict=False))
+            wanted = [files.get(label, f"{kind}-{slug(label)}") for label in classes]
         wanted += [name for name in names if name.startswith(f"{kind}-")]
         unknown = [name for name in wanted if name not in drawings]
         if unknown:
@@ -182,6 +195,8 @@ def plan(subject: Subject, kinds: Sequence[str] = ()) -> Mapping[str, Mapping[st
             continue
         try:
             planned[name] = FIGURES.get(name).drawings(subject)
+            if name in kinds and not planned[name]:
+                raise UserError("it does not apply to this run")
         except UserError as fault:
             left_out.add(name, fault)
     left_out.report()

@@ -64,7 +64,9 @@ def draw_masks(
     width = min(_WIDTH, 1.4 * count)
     height = width * tall / wide
     colors, names = class_colors(len(class_names)), labels(class_names, 18)
-    lines = -(-len(names) // _LEGEND_COLUMNS)
+    # a patch and the gap beside it, and the width of a character, in inches
+    columns = max(1, min(_LEGEND_COLUMNS, int(max(width, 4.0) / (0.57 + 0.072 * max(map(len, names))))))
+    lines = -(-len(names) // columns)
     bottom = 0.35 + 0.22 * lines
     subtitle = "Each class has a colour; where masks overlap, colours are mixed."
     figure = new_figure(_LEFT + max(width, 4.0) + 0.3, height + bottom, title, subtitle)
@@ -78,7 +80,7 @@ def draw_masks(
         )  # fmt: skip
     patches = [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)]
     figure.legend(
-        handles=patches, loc="lower left", ncol=_LEGEND_COLUMNS, frameon=False, fontsize=8.5,
+        handles=patches, loc="lower left", ncol=columns, frameon=False, fontsize=8.5,
         bbox_to_anchor=(_LEFT / figure.get_size_inches()[0] - 0.01, 0.0),
     )  # fmt: skip
     return figure

@@ -83,7 +83,7 @@ def _mask_headline(result: MaskRunResult) -> str:
     if "pixel_error" in test:
         numbers["pixel error"] = f"{100 * test['pixel_error']:.2f} %"
     numbers |= {"test images": f"{test['n']:,}", _MASK_LOSS: f"{test['loss']:.4f}"}
-    missed = [row["class_name"] for row in test["classes"] if row["dice"] == 0]
+    missed = [row["class_name"] for row in test["classes"] if row["dice"] == 0 and row.get("share") != 0]
     notice = ""
     if missed:
         text = f"This network is barely trained: in the test images it marks no pixel of {', '.join(missed)} correctly."
@@ -146,13 +146,13 @@ def _couplings(run: Run) -> str:
     table = grid(
         ["true class", samples, "coupling, all windows", "most coupled window", "its place"],
         [
-            [row.class_name, f"{row.n:,}", f"{row.mean:.2f}", f"{row.largest:.2f}", f"{100 * row.place:.0f} %"]
+            [row.class_name, f"{row.n:,}", f"{row.mean:.2g}", f"{row.largest:.2g}", f"{100 * row.place:.0f} %"]
             for row in rows
         ],
     )
     text = (
         f"Coupling of the windows of each test sequence to the capsule of its true class, mean over the {samples} of a "
-        f"class. Uniform coupling would be {1 / len(data.class_names):.2f}. The place of the most coupled window is "
+        f"class. Uniform coupling would be {1 / len(data.class_names):.2g}. The place of the most coupled window is "
         "given as a share of the sequence: 0 % is its start."
     )
     return section("Coupling by class", table + f"<p>{escape(text)}</p>")

@@ -62,7 +62,7 @@ def draw_pair_reconstructions(model: CapsuleModel, data: ImageData, pairing: Pai
     if data.images.shape[1] != 1:
         raise UserError("two colours show pairs of grey images only")
     pairs = next(fixed_pairs(data.images, data.labels, pairing, batch_size=512))
-    output = model(pairs.images.to(model.device).float() / 255)
+    output = model(model.inputs(pairs.images.to(model.device)))
     pair_predictions = find_pairs(output.lengths.cpu())
     correct = exact_pairs(pair_predictions, pairs.labels)
     predicted = match_found(pair_predictions, pairs.labels)

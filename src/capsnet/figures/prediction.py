@@ -44,7 +44,10 @@ def draw_prediction(
     """
     total = total or len(inputs)
     count = min(len(inputs), MOST_IMAGES)
-    subtitle = f"Left: the network's input. Bars: {word} of each class capsule; the largest is the prediction."
+    some = "each class capsule"
+    if len(class_names) > _MOST_BARS:
+        some = f"the {_MOST_BARS} largest of {len(class_names)} class capsules"
+    subtitle = f"Left: the network's input. Bars: {word} of {some}; the largest is the prediction."
     if reconstructions is not None:
         subtitle += " Right: reconstruction from its pose."
     if total > count:

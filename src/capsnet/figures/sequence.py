@@ -13,6 +13,7 @@ from capsnet.errors import UserError
 from capsnet.figures.sequence_data import draw_sequence
 from capsnet.figures.style import BLUE, GREY, INK, ORANGE, SKY, axes_at, bare, class_label, new_figure, plain, styled
 from capsnet.models import SequenceModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.models.sequence import TimeWindows
 
 _MOST, _LEFT, _RIGHT, _GAP, _TALL, _LOW, _BAR = 4, 0.8, 0.25, 0.25, 1.5, 1.1, 0.2
@@ -45,15 +46,15 @@ def draw_couplings(
         UserError: the model has no primary capsules, or its routing returns no coupling.
     """
     spectrograms, windows = list(spectrograms[:_MOST]), model.windows
-    outputs = [model.eval()(bands[None]) for bands in spectrograms]
+    with eval_mode(model):
+        outputs = [model(bands[None]) for bands in spectrograms]
     couplings = [output.coupling for output in outputs if output.coupling is not None]
     curves: list[Tensor] = []
     if windows is not None and len(couplings) == len(outputs):
         curves = [windows.coupling(coupling)[0] for coupling in couplings]
     elif not class_lengths:
         raise UserError("the model has no coupling of windows of time to its classes")
-    noun = "series" if step is None else "recordings"
-    unit = 1.0 if step is None else step
+    noun, unit = ("series", 1.0) if step is None else ("recordings", step)
     columns, classes = len(spectrograms), outputs[0].lengths.shape[1]
     width = (8.0 - _LEFT - _RIGHT - _GAP * (columns - 1)) / columns
     word, first = ("length", "longest") if windows is not None else ("probability", "most probable")

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from capsnet.figures.style import BLUE, GREEN, GREY, INK, ORANGE, SKY, axes_at, bare, new_figure, styled
 from capsnet.figures.subject import Subject, add_figure
-from capsnet.layers import DenseCapsules, PrimaryCapsules
+from capsnet.layers import Decoder, DenseCapsules, PrimaryCapsules
 from capsnet.layers.conv_relu import ConvReLU
 from capsnet.models import CapsuleModel
+from capsnet.models.eval_mode import eval_mode
 from capsnet.runs.weights import count_parameters
 
 _WIDTH, _ROW = 8.0, 2.75
@@ -44,11 +45,16 @@ class Block:
 
 @torch.no_grad()
 def find_blocks(model: CapsuleModel) -> tuple[list[Block], list[Block]]:
-    """Run a model on a blank image and record each module's output shape.
+    """Run a model on a blank image, in eval mode, and record each module's output shape.
 
     Returns:
         The blocks of the encoder, and those of the decoder (none without one).
     """
+    with eval_mode(model):
+        return _record_blocks(model)
+
+
+def _record_blocks(model: CapsuleModel) -> tuple[list[Block], list[Block]]:
     shape, device = model.input_shape, model.device
     shapes: dict[str, tuple[int, ...]] = {}
     handles = [part.register_forward_hook(_note(shapes, name)) for name, part in _parts(model)]
@@ -94,23 +100,33 @@ def _note(shapes: dict[str, tuple[int, ...]], name: str) -> Any:
 
 
 def _blocks(model: CapsuleModel, shapes: dict[str, tuple[int, ...]]) -> list[Block]:
+    # the layers of other decoders have other activations
+    plain = model.has_decoder and isinstance(model.decoder, Decoder)
     return [
-        Block(name, _describe(part, in_decoder=name.startswith("decoder")), shapes[name], count_parameters(part))
+        Block(
+            name,
+            _describe(part, has_relu=plain and name.startswith("decoder")),
+            shapes[name],
+            count_parameters(part),
+        )
         for name, part in _parts(model)
         if name in shapes
     ]
 
 
-def _describe(part: nn.Module, *, in_decoder: bool) -> str:
-    """What a part computes; its activation only where that is certain: in a decoder, or as a part of the layer."""
-    activation = "\nReLU" if in_decoder or isinstance(part, ConvReLU) else ""
+def _describe(part: nn.Module, *, has_relu: bool) -> str:
+    """What a part computes, with its activation where that is certain."""
+    activation = "\nReLU" if has_relu or isinstance(part, ConvReLU) else ""
     if isinstance(part, PrimaryCapsules):
         return f"{_convolution(part.conv)}\n{part.num_types} types of capsule, squash"
     if isinstance(part, DenseCapsules):
         rounds = part.routing.iterations
         kind = type(part.routing).__name__.removesuffix("Routing").lower() + " routing"
-        return f"{part.child_dim}×{part.parent_dim} matrix for each vote\n{kind}" + (
-            f", {rounds} iterations" if rounds else ""
+        # poses may be matrices
+        _, rows, _, columns = part.weight.shape
+        # one iteration may be a part of several passes of the whole network (AttentionCapsNet)
+        return f"{rows}×{columns} matrix for each vote\n{kind}" + (
+            f", {rounds} iterations" if rounds and rounds > 1 else ""
         )
     if isinstance(part, nn.Conv2d):
         return f"{_convolution(part)}{activation}"

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from capsnet.errors import UserError
 from capsnet.figures.lines import line_style, log_axis, number
-from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, new_figure, plain, styled
+from capsnet.figures.style import BLUE, GREY, INK, ORANGE, axes_at, labels, new_figure, plain, styled
 from capsnet.runs.folder import Run
 from capsnet.studies.study import STUDIES
 from capsnet.studies.table import RowEntry, Table
@@ -46,8 +46,8 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     points = _ROW * len(table["rows"]) + 1.15
     curves = 3.35 if kind == "curves" else 0.0
     figure = new_figure(_WIDTH, points + curves, _title(table), _subtitle(table, kind))
-    labels = max(0.75, 0.35 + _CHARACTER * max(len(row["label"]) for row in table["rows"]))
-    _points(figure, labels, _WIDTH - labels - 1.0, table)
+    left = max(0.75, 0.35 + _CHARACTER * max(map(len, _names(table["rows"]))))
+    _points(figure, left, _WIDTH - left - 1.0, table)
     _points_legend(figure, table)
     if kind == "curves":
         # networks that are tested together have no training of their own
@@ -55,10 +55,15 @@ def draw_study(table: Table, folder: Path, kind: Literal["points", "curves"] = "
     return figure
 
 
+def _names(rows: Sequence[RowEntry]) -> list[str]:
+    """The rows' labels, of which the plot leaves room for 46 characters; cut ones that would be equal are numbered."""
+    return labels([row["label"] for row in rows], 46)
+
+
 def _draw_curves(figure: Figure, points: float, rows: Sequence[RowEntry], folder: Path) -> None:
     """Loss and error of each row side by side above the points, names at the right."""
     curves_by_row = [(row, _curves(row, folder)) for row in rows]
-    names = ["\n".join(wrap(plain(row["label"], 46), 16)) for row in rows]
+    names = ["\n".join(wrap(name, 16)) for name in _names(rows)]
     legend = max(0.88, 0.5 + _CHARACTER * max(len(line) for name in names for line in name.splitlines()))
     width = (_WIDTH - 1.92 - legend) / 2
     left = axes_at(figure, 0.8, points + 0.55, width, 2.25)
@@ -132,7 +137,10 @@ def _points(figure: Figure, left: float, width: float, table: Table) -> None:
     if any(row["mean"] is not None for row in rows):
         scatter = " ± std" if any(row["std"] is not None and row["n"] > 2 for row in rows) else ""
         where = axes.get_yaxis_transform()
-        axes.text(1.0, -0.62, f"  mean{scatter}", transform=where, va="bottom", size=8.5, color=GREY)
+        several = max(row["n"] for row in rows) > 1
+        axes.text(
+            1.0, -0.62, f"  mean{scatter}" if several else "  error", transform=where, va="bottom", size=8.5, color=GREY
+        )
     for place, row in enumerate(rows):
         # on an axis with ours a little higher, so that a mean that is the paper's does not hide it
         _draw_paper(other, row, place - (0.24 if other is axes else 0.0))
@@ -144,7 +152,7 @@ def _lay_out(axes: Axes, rows: Sequence[RowEntry], values: Sequence[float]) -> N
     for place in range(0, len(rows), 2):
         axes.axhspan(place - 0.5, place + 0.5, color="#F6F6F6", linewidth=0, zorder=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [plain(row["label"], 46) for row in rows])
+    axes.set_yticks(range(len(rows)), _names(rows))
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.spines["left"].set_visible(False)
     pairs = any("digit_mean" in row for row in rows)
@@ -179,7 +187,9 @@ def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
         return
     axes.plot(interval, [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
     # a little lower, so that a seed near the mean stays visible
-    axes.plot(row["errors"], [place + 0.24] * len(row["errors"]), "|", color=BLUE, markersize=6, markeredgewidth=1.2)
+    if row["n"] > 1:
+        below = [place + 0.24] * len(row["errors"])
+        axes.plot(row["errors"], below, "|", color=BLUE, markersize=6, markeredgewidth=1.2)
     axes.plot(mean, place, "o", color=BLUE, markersize=6, gid="ours")
     scatter = f" ± {row['std']:.2f}" if row["std"] is not None and row["n"] > 2 else ""
     where = axes.get_yaxis_transform()
@@ -188,17 +198,19 @@ def _draw_ours(axes: Axes, row: RowEntry, place: int) -> None:
 
 def _points_legend(figure: Figure, table: Table) -> None:
     seeds = max(row["n"] for row in table["rows"])
-    mean = "ours: mean, 95 % interval (test images)"
+    word = "mean" if seeds > 1 else "one seed"
+    mean = f"ours: {word}, 95 % interval (test images)"
     if "sweep" in table:
-        mean = "mean, 95 % interval (pooled validation images)"
-    handles: list[Line2D | Patch] = [
-        Line2D([], [], color=BLUE, marker="o", linewidth=1.8, label=mean),
-        Line2D([], [], color=BLUE, marker="|", linewidth=0, label="individual seeds" if seeds > 1 else "the seed"),
-    ]
+        mean = f"{word}, 95 % interval (pooled validation images)"
+    handles: list[Line2D | Patch] = [Line2D([], [], color=BLUE, marker="o", linewidth=1.8, label=mean)]
+    if seeds > 1:
+        handles.append(Line2D([], [], color=BLUE, marker="|", linewidth=0, label="individual seeds"))
     papers = [row["paper"] for row in table["rows"] if row["paper"] is not None]
     if papers:
         spread = any(paper["std"] for paper in papers)
-        name = "reported: mean ± std" if spread else "reported"
+        after = max((row.get("reported_after", 0) for row in table["rows"]), default=0)
+        name = f"reported after {after} epochs" if after else "reported"
+        name += ": mean ± std" if spread else ""
         width = 1.8 if spread else 0
         handles.append(Line2D([], [], color=ORANGE, marker="D", linewidth=width, markersize=5.5, label=name))
     figure.legend(
