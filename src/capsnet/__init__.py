@@ -114,7 +114,9 @@ if not TYPE_CHECKING:
 
             try:
                 return import_module(f"capsnet.{name}")
-            except UserError as fault:
+            except (UserError, ModuleNotFoundError) as fault:
+                if isinstance(fault, ModuleNotFoundError) and fault.name not in ("keras", "lightning"):
+                    raise
                 # a room whose extra is not installed; `hasattr` expects this error
                 raise AttributeError(str(fault)) from fault
         if name not in _MODULES:

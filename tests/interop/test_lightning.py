@@ -145,3 +145,13 @@ def test_without_the_extra_its_name_is_given(monkeypatch):
     monkeypatch.delitem(sys.modules, "capsnet.lightning")
     with pytest.raises(UserError, match=r"pip install 'capsnet\[lightning\]'"):
         from capsnet.lightning import CapsuleModule  # noqa: F401
+
+
+def test_labels_in_a_column_count_as_labels():
+    module = CapsuleModule("capsnet-tiny", model_options={"decoder": False}, recon_weight=0.0)
+    images, labels = torch.randint(0, 256, (8, 1, 28, 28), dtype=torch.uint8), torch.arange(8)
+    logged = []
+    module.log_dict = lambda values, **_: logged.append({name: float(value.detach()) for name, value in values.items()})
+    module.test_step((images, labels), 0)
+    module.test_step((images, labels[:, None]), 0)
+    assert logged[0] == logged[1]

@@ -289,3 +289,21 @@ def test_partial_fit_needs_all_classes_first(few):
     classifier = CapsNetClassifier().partial_fit(*few, classes=["eight", "nine", "three"])
     with pytest.raises(UserError, match="unknown class 'two'"):
         classifier.partial_fit(few[0][:2], ["two", "nine"])
+
+
+def test_an_interrupted_fit_leaves_nothing_that_answers(few, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("capsnet.interop.learner.Learner.train", interrupt)
+    classifier = CapsNetClassifier(epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(*few)
+    with pytest.raises(NotFittedError):
+        classifier.predict(few[0])
+
+
+def test_labels_to_reconstruct_are_one_for_each_image(few):
+    classifier = CapsNetClassifier(epochs=1, random_state=0).fit(*few)
+    with pytest.raises(UserError, match="y must have a label for each of the 3 images, got 4"):
+        classifier.reconstruct(few[0][:3], few[1][:4])

@@ -42,12 +42,12 @@ _MOST_CLASSES = 20
 
 
 def import_weights(
-    path: Path,
-    out: Path,
+    path: Path | str,
+    out: Path | str,
     *,
     iterations: int | None = None,
     data: str | None = None,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     image_size: int | None = None,
 ) -> Run:
     """Make a run folder from a Keras weights file.
@@ -68,6 +68,8 @@ def import_weights(
         >>> run = import_weights(Path("result/trained_model.h5"), Path("runs/keras"))
         >>> capsnet.evaluate(run, "mnist")
     """
+    path, out = Path(path), Path(out)
+    data_dir = None if data_dir is None else Path(data_dir)
     if out.exists():
         raise UserError(f"{out} exists; give another folder")
     file = read_keras_file(path)
@@ -216,7 +218,7 @@ def _config(spec: ModelSpec, data_dir: Path | None) -> RunConfig:
     )
 
 
-def export(run_or_weights: Path, out: Path) -> list[str]:
+def export(run_or_weights: Path | str, out: Path | str) -> list[str]:
     """Write a network for the script of CapsNet-Keras or Efficient-CapsNet, which loads it with `load_weights`.
 
     Args:
@@ -230,6 +232,7 @@ def export(run_or_weights: Path, out: Path) -> list[str]:
         UserError: a network that neither repository has, inputs that their scripts do not support, or an `out` that
             exists or has another suffix.
     """
+    out = Path(out)
     if out.name.endswith(".weights.h5") or out.suffix not in (".h5", ".hdf5"):
         raise UserError(f"{out} must end in .h5, and not in .weights.h5, which is another layout, that of Keras 3")
     if out.exists():

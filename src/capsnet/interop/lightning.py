@@ -22,7 +22,7 @@ from capsnet.training.batches import Batch
 from capsnet.training.objective import Losses, find_losses
 
 Images = Float[Tensor, "b c h w"] | UInt8[Tensor, "b c h w"]
-ImageBatch = tuple[Images, Int[Tensor, " b"]] | list[Tensor]
+ImageBatch = tuple[Images, Int[Tensor, " b"] | Int[Tensor, "b 1"]] | list[Tensor]
 
 
 class CapsuleModule(LightningModule):
@@ -114,6 +114,8 @@ class CapsuleModule(LightningModule):
 
     def _log(self, batch: ImageBatch, stage: str) -> Losses:
         pixels, labels = self._view(batch[0]), batch[1]
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
         progress = torch.tensor(self._progress(), device=pixels.device) if stage == "train" else None
         # the decoder draws pixels in [0, 1], whatever the network's own units are
         prepared = Batch(self.model.inputs.normalize(pixels), labels, pixels / 255)

@@ -40,7 +40,7 @@ LIMIT, LIMIT_INT8 = 1e-4, 1.0
 
 
 def export(
-    source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels = "uint8", int8: bool = False
+    source: CapsuleModel | Run | Path | str, out: Path | str, *, pixels: Pixels = "uint8", int8: bool = False
 ) -> list[str]:
     """Write a trained model as ONNX: one file, or a folder with the model and its decoder.
 
@@ -62,7 +62,7 @@ def export(
     """
     check_packages()
     with opened_for_export(source) as (model, _):
-        return _export(model, out, pixels=pixels, int8=int8)
+        return _export(model, Path(out), pixels=pixels, int8=int8)
 
 
 def _export(model: CapsuleModel, out: Path, *, pixels: Pixels, int8: bool) -> list[str]:

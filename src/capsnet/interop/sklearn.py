@@ -233,15 +233,18 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
             y: labels of the capsules to decode; None: the longest.
 
         Raises:
-            UserError: a model without a decoder, or unknown labels.
+            UserError: a model without a decoder, or labels that are unknown or not one for each image.
         """
         pixels = self._pixels(X)
-        chosen = None if y is None else torch.from_numpy(self._encode(np.asarray(y))).split(_BATCH)
+        labels = None if y is None else np.atleast_1d(y)
+        if labels is not None and len(labels) != len(pixels):
+            raise UserError(f"y must have a label for each of the {len(pixels)} images, got {len(labels)}")
+        chosen = None if labels is None else torch.from_numpy(self._encode(labels)).split(_BATCH)
         drawn = []
         for position, output in enumerate(self._run(pixels)):
-            labels = None if chosen is None else chosen[position].to(self.model_.device)
+            some = None if chosen is None else chosen[position].to(self.model_.device)
             with torch.inference_mode():
-                drawn.append(self.model_.reconstruct(output.capsules, labels).cpu())
+                drawn.append(self.model_.reconstruct(output.capsules, some).cpu())
         return self._layout.to_array(torch.cat(drawn).numpy())
 
     @property
@@ -287,11 +290,11 @@ class CapsNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Class
 
     @contextmanager
     def _new_network(self) -> Iterator[None]:
-        """Forget what was fitted before; forget the new network too if its training is refused: it would answer."""
+        """Forget what was fitted before; forget the new network too if its training does not end: it would answer."""
         self._forget()
         try:
             yield
-        except ValueError:
+        except BaseException:
             self._forget()
             raise
 

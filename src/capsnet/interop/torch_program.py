@@ -23,7 +23,7 @@ LIMIT = 1e-5
 """Largest difference of outputs from the model's, relative to the largest output."""
 
 
-def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels = "uint8") -> list[str]:
+def export(source: CapsuleModel | Run | Path | str, out: Path | str, *, pixels: Pixels = "uint8") -> list[str]:
     """Write a trained model as a `.pt2` file, which `torch.export.load(file).module()` runs.
 
     The input is `image`; the result is a tuple of the outputs of the ONNX file, see `capsnet.interop.onnx.export`. The
@@ -42,7 +42,7 @@ def export(source: CapsuleModel | Run | Path | str, out: Path, *, pixels: Pixels
         UserError: `out` exists, or the model cannot be loaded or exported.
     """
     with opened_for_export(source) as (model, _):
-        return _export(model, out, pixels)
+        return _export(model, Path(out), pixels)
 
 
 def _export(model: CapsuleModel, out: Path, pixels: Pixels) -> list[str]:
