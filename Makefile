@@ -19,7 +19,7 @@ test: $(VENV)/installed-dev lint
 # the tests of real data sets, in $CAPSNET_DATA_DIR: `make test` leaves them out where there are none
 test-real-data: $(VENV)/installed-dev
 	@test -d "$$CAPSNET_DATA_DIR" || { echo "set CAPSNET_DATA_DIR to the folder of the data sets"; exit 2; }
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real_data
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m real_data $$(grep -rl 'mark.real_data' tests --include='test_*.py')
 
 # whether another Python works: the mathematics, data, the files of a run, the command line
 test-short: $(VENV)/installed-test

@@ -28,6 +28,34 @@ TINY = RunConfig.from_defaults(
 TINY_MASKS = {"model": "unet-small", "model_options": {"channels": 2, "levels": 2}, "image_size": 8, "batch_size": 4}
 
 
+# whole trainings: the tensors of what they call are checked by the tests of layers, models, data and steps
+TRAINED = (
+    "tests/docs/",
+    "tests/examples/",
+    "tests/recipes/",
+    "tests/studies/",
+    "tests/bench/",
+    "tests/test_readme.py",
+    "tests/training/test_loop.py",
+    "tests/training/test_callback.py",
+    "tests/training/test_tensorboard.py",
+    "tests/training/test_objects.py",
+    "tests/training/test_stored_runs.py",
+    "tests/cli/test_data.py",
+    "tests/cli/test_cli.py",
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+    """Leave out the checks of annotations where they would take most of the time."""
+    jaxtyping.config.update("jaxtyping_disable", item.nodeid.startswith(TRAINED))
+    try:
+        return (yield)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _signals() -> None:
     """The signals of a terminal act as in one, also where the tests were started in the background or by nohup."""

@@ -123,7 +123,7 @@ def check(line, options):
 
 def test_a_wrong_command_is_found(monkeypatch):
     module = importlib.import_module("capsnet.cli.train")
-    with pytest.raises(cli.UserError, match="epoch"):
+    with pytest.raises(cli.UserError, match="unknown option --epoch-number"):
         read(module, ["--epoch-number", "3"], monkeypatch)
     with pytest.raises(cli.UserError, match="unknown recipe 'no-such-recipe'"):
         read(module, ["no-such-recipe"], monkeypatch)
