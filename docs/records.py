@@ -138,8 +138,9 @@ def _study_row(table: Table, entry: RowEntry, links: str) -> Row:
     run = Run.open(DOCS / "studies" / table["study"] / "runs" / f"{entry['name']}-seed{entry['seeds'][0]}")
     error = format_errors(entry["errors"])
     label = entry["label"]
-    if run.config.model.name == "capsnet" and "CapsNet" not in label:
-        label = f"CapsNet, {label}"
+    if run.config.model.name in ("capsnet", "capsnet-authors") and "CapsNet" not in label:
+        # what follows a colon explains the row on the study's own page
+        label = f"CapsNet, {label.partition(':')[0]}"
     line = (
         f"| {label} | {error} | {entry['n']} | {_split(entry['parameters'], entry.get('decoder_parameters'))} "
         f"| {table['schedule'].split(';')[0]} | {links} |"

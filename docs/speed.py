@@ -23,7 +23,9 @@ NAMES = {
     "fused": "**capsnet**, fp32",
     "fused without C": "**capsnet** without a C compiler, fp32",
     "fused bf16": "**capsnet**, bf16",
+    "fused tf32": "**capsnet**, tf32",
     "fused bf16 graph": "**capsnet**, bf16, CUDA graph",
+    "fused bf16 compiled graph": "**capsnet**, bf16, compiled, CUDA graph",
 }
 
 

@@ -6,10 +6,12 @@ The prose is in docs/studies/pages; every number in it comes from table.json.
 import json
 import re
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from conclusions import conclusions, epoch_seconds
 
+from capsnet.errors import UserError
 from capsnet.runs import Run
 from capsnet.runs.epochs import read_epochs
 from capsnet.studies import STUDIES, Table, compare_runs
@@ -100,7 +102,7 @@ def shared_runs(table: Table, folder: Path) -> str:
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))} of {label} in [{other}]({other}.md)"
         for (label, other), seeds in parts.items()
     ]
-    return f"Some runs are also rows of other studies, trained once: {'; '.join(words)}." if words else ""
+    return f"Some runs were trained once and appear in several studies: {'; '.join(words)}." if words else ""
 
 
 def _fingerprint(run: Path) -> tuple[str, float]:
@@ -148,9 +150,10 @@ def clean(table: Table) -> str:
         return ""
     errors = " and ".join(f"{row['clean_mean']:.2f} % ({row['label']})" for row in rows)
     short = sum(row["n"] - row["reached"] for row in rows)
-    end = "every run reached it"
+    level = f"an accuracy of {100 * rows[0]['stop_at']:g} %"
+    end = f"every run reached {level}"
     if short:
-        end = f"{short} of the runs did not reach it, so this is not a comparison at equal accuracy"
+        end = f"{short} of the runs did not reach {level}, so this is not a comparison at equal accuracy"
     return f"The clean errors are {errors}: {end}."
 
 
@@ -173,22 +176,32 @@ def verdicts(table: Table, folder: Path) -> list[str]:
     """The conclusions of the comparisons: those of one reference row and one kind are a line."""
     labels = {row["name"]: row["label"] for row in table["rows"]}
     untested: list[str] = []
-    tested: dict[str, list[str]] = {}
+    tested: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for entry in table["comparisons"]:
         pair, points = (labels[entry["row"]], labels[entry["other"]]), abs(entry["difference"])
         if entry["p"] is None:
             test = image_by_image(folder, entry, pair) or "One seed, or equal results: this cannot be tested."
             untested.append(f"- {pair[0]} and {pair[1]} differ by {points:.2f} points. {test}")
             continue
-        kind, by = (
-            "No significant difference from",
-            f" ({entry['difference']:+z.2f} points, p = {format_p(entry['p'])})",
-        )
+        kind, by = "no", f" ({entry['difference']:+z.2f} points, p = {format_p(entry['p'])})"
         if entry["differs"]:
-            kind = "Lower test error than" if entry["difference"] < 0 else "Higher test error than"
+            kind = "a lower" if entry["difference"] < 0 else "a higher"
             by = f" by {points:.2f} points (p = {format_p(entry['p'])})"
-        tested.setdefault(f"- {kind} **{pair[1]}**", []).append(f"**{pair[0]}**{by}")
-    return [*(f"{kind}: {'; '.join(rows)}." for kind, rows in tested.items()), *untested]
+        tested.setdefault((kind, pair[1]), []).append((pair[0], by))
+    return [*(_verdict(*key, rows) for key, rows in tested.items()), *untested]
+
+
+def _verdict(kind: str, reference: str, rows: Sequence[tuple[str, str]]) -> str:
+    """One row as a sentence, several as a list."""
+    if len(rows) > 1:
+        head = (
+            "No significant difference from" if kind == "no" else f"{kind.removeprefix('a ').title()} test error than"
+        )
+        return f"- {head} **{reference}**: {'; '.join(f'**{label}**{by}' for label, by in rows)}."
+    ((label, by),) = rows
+    if kind == "no":
+        return f"- **{label}** has no significant difference from **{reference}**{by}."
+    return f"- **{label}** has {kind} test error than **{reference}**,{by}."
 
 
 def image_by_image(folder: Path, entry: ComparisonEntry, labels: tuple[str, str]) -> str:
@@ -196,7 +209,11 @@ def image_by_image(folder: Path, entry: ComparisonEntry, labels: tuple[str, str]
     runs = [folder / "runs" / f"{name}-seed0" for name in (entry["row"], entry["other"])]
     if not all((run / "predictions.safetensors").is_file() for run in runs):
         return ""
-    test = compare_runs(*map(Run.open, runs))
+    try:
+        test = compare_runs(*map(Run.open, runs))
+    except UserError:
+        # pairs, or several variants of each image
+        return ""
     result = "a significant difference" if test.p_value < SIGNIFICANT else "no significant difference"
     return (
         f"Of {test.n:,} test images {test.only_first} are classified correctly by {labels[0]} only and "

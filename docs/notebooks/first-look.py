@@ -9,7 +9,7 @@
 # %% [markdown]
 # # A first look
 #
-# A small capsule network, trained here in well under a minute on one core on digits that come with the package: what
+# A small capsule network, trained here in well under a minute on one core on digits that come with scikit-learn: what
 # lengths its capsules have, what the decoder draws from them, and what happens when one number of a capsule changes.
 
 # %%

@@ -48,8 +48,8 @@ layer = find_class_layer(model)
 counts = (1, 2, 3, 4, 5, 7, 10)
 with torch.no_grad():
     (batch,) = watch(model, one)
-    votes = make_votes(layer, batch.children)
-    couplings = [route(layer.routing, votes, batch.children.activations, count).coupling[0] for count in counts]
+    votes, children = make_votes(layer, batch.children), layer.gather(batch.children)
+    couplings = [route(layer.routing, votes, children, count).coupling[0] for count in counts]
 
 shares = torch.stack([coupling.mean(dim=0) for coupling in couplings])  # iteration n
 figure, axes = plt.subplots(figsize=(6.4, 3), layout="constrained")
