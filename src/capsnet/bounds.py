@@ -128,7 +128,7 @@ def check_kind(name: str, value: object, annotation: object) -> None:
         if origin is Literal:
             fits, word = value in get_args(kind), " or ".join(map(repr, get_args(kind)))
         elif origin in (int, float):
-            # which numbers fit is told by their bounds
+            # their bounds decide which numbers fit
             fits, word = isinstance(value, Real), "a whole number" if origin is int else "a number"
         elif origin in (list, tuple, Sequence):
             fits, word = isinstance(value, Sequence) and not isinstance(value, str | bytes), "a list"
