@@ -13,6 +13,7 @@ import capsnet
 from capsnet.cli import main
 from capsnet.data import load_data
 from capsnet.data.reading import prepare_image
+from capsnet.data.splits import name_images
 from capsnet.errors import UserError
 from capsnet.inference import images as module
 from capsnet.inference.images import find_images
@@ -230,3 +231,15 @@ def test_all_images_of_arrays_that_the_model_was_not_trained_on_are_tested(tiny_
     assert 0 < capsnet.evaluate(model, tmp_path / "others.npz", "test").n < 20
     np.savez(tmp_path / "split.npz", images=images, labels=labels, test_images=images[:4], test_labels=labels[:4])
     assert capsnet.evaluate(model, tmp_path / "split.npz").n == 4
+
+
+def test_arrays_that_the_run_learned_from_are_named(tmp_path):
+    images, labels = np.random.default_rng(1).integers(0, 255, (60, 28, 28), np.uint8), np.arange(60) % 2
+    np.savez(tmp_path / "whole.npz", images=images, labels=labels)
+    np.savez(tmp_path / "part.npz", images=images[:6], labels=labels[:6])
+    config = TINY.change(data=str(tmp_path / "whole.npz"), limit=None, epochs=None, steps=1)
+    run = train(config, out=tmp_path / "run")
+    tested = set(json.loads((run.folder / "splits.json").read_text())["test"])
+    found = find_images(run.load_model(), tmp_path / "part.npz", run=run)
+    seen = 6 - len(tested & set(name_images(found.data)))
+    assert found.cautions == (f"{seen} of these images were training or validation images of the run.",)

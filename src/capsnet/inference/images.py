@@ -83,7 +83,7 @@ def find_images(
     if name not in DATASETS and is_labelled(name):
         if not _is_own(name, own, run):
             images = _foreign_images(model, name, split, skip_unreadable=skip_unreadable, shards=shards)
-            return replace(images, cautions=tuple(_describe_learned(images.data, name, own, run)))
+            return replace(images, cautions=_describe_learned(images.data, name, own, run))
         if run is not None:
             whole = data is not None
             return _own_images(model, run, name, split or "test", whole, skip_unreadable=skip_unreadable, shards=shards)
@@ -114,11 +114,8 @@ def find_images(
         joined = match_classes(_join(dataset.train, dataset.test), model, name)
         # those of the split and of its training images do not apply
         notes = [note for note in dataset.notes if "test split" not in note and not note.startswith("Classes ")]
-        seen = _count_learned(joined, run)
-        cautions = (f"{seen:,} of these images were training or validation images of the run.",) if seen else ()
-        return TestImages(
-            name, "all", joined, notes=(f"all {len(joined):,} images of {name} are tested", *notes), cautions=cautions
-        )
+        notes.insert(0, f"all {len(joined):,} images of {name} are tested")
+        return TestImages(name, "all", joined, notes=tuple(notes), cautions=_describe_learned(joined, name, own, run))
     return _select(model, dataset, split, None)
 
 
@@ -130,19 +127,10 @@ def _is_own_arrays(name: str, own: str, run: Run | None, dataset: Dataset) -> bo
     return record is not None and bool(learned_names(record)) and has_same_names(record, dataset)
 
 
-def _count_learned(data: ImageData, run: Run | None) -> int:
-    """How many images of arrays a run learned from, by the hashes of their pixels."""
-    record = None if run is None else read_splits(run.folder)
-    if record is None or data.keys is None:
-        return 0
-    learned = learned_names(record)
-    return sum(name in learned for name in name_images(data) or ())
-
-
 def _join(first: ImageData, second: ImageData) -> ImageData:
     """Two parts of the same arrays as one."""
     keys = None if first.keys is None or second.keys is None else torch.cat([first.keys, second.keys])
-    images, labels = (torch.cat([getattr(part, name) for part in (first, second)]) for name in ("images", "labels"))
+    images, labels = torch.cat([first.images, second.images]), torch.cat([first.labels, second.labels])
     return ImageData(images, labels, first.class_names, keys=keys)
 
 
@@ -190,13 +178,13 @@ def _foreign_images(
     return TestImages(name, chosen or "all", data, notes=(note, *data.notes))
 
 
-def _describe_learned(data: ImageData, name: str, own: str, run: Run | None) -> list[str]:
-    """A note if images are from the same folder as those that a run learned from: some of its archives, say."""
+def _describe_learned(data: ImageData, name: str, own: str, run: Run | None) -> tuple[str, ...]:
+    """A note if a run learned from some of these images: files of the same folder, or arrays of the same pixels."""
     record = None if run is None else read_splits(run.folder)
-    if record is None or _folder_of(name) != _folder_of(own):
-        return []
-    count = len(learned_names(record) & set(data.files or ()))
-    return [f"{count:,} of these images were training or validation images of the run."] if count else []
+    if record is None or (data.files is not None and _folder_of(name) != _folder_of(own)):
+        return ()
+    count = len(learned_names(record) & set(name_images(data) or ()))
+    return (f"{count:,} of these images were training or validation images of the run.",) if count else ()
 
 
 def _folder_of(name: str) -> Path:
